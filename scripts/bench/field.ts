@@ -1,0 +1,99 @@
+// The contestants of one run, started and checked: who takes part, who is not here, who answered wrongly.
+
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Certificates } from './certificates.ts';
+import { checkContestant, notYetAnswering } from './check.ts';
+import { certgate } from './contestants/certgate.ts';
+import { type Contestant, OUTPUT_FILE, type Place } from './contestants/contestant.ts';
+import { haproxy } from './contestants/haproxy.ts';
+import { httpProxy } from './contestants/http-proxy.ts';
+import { nginx } from './contestants/nginx.ts';
+import { processTree, residentBytes } from './cpu.ts';
+import { freePort, startProcess, stopProcess, tailOf } from './processes.ts';
+import type { ContestantFacts } from './report.ts';
+
+/** All that there are, in the order of their turns. */
+export const contestants: readonly Contestant[] = [certgate, nginx, haproxy, httpProxy];
+
+const START_LIMIT_MS = 20_000;
+
+/** A contestant that runs and answers rightly. */
+export interface Running {
+  readonly facts: ContestantFacts;
+  readonly pid: number;
+  readonly port: number;
+  /** Empties its logs, so that a long run does not fill the disk. */
+  emptyLogs(): void;
+  /** The end of its output, for the message about a failure. */
+  lastWords(): string;
+  stop(): Promise<void>;
+}
+
+export interface Ground {
+  /** A folder for the run; each contestant gets one of its own inside. */
+  readonly dir: string;
+  readonly core: string | null;
+  readonly upstreamPort: number;
+  readonly certificates: Certificates;
+  readonly accessLog: boolean;
+  readonly profileDir: string | null;
+}
+
+/** Waits for the first answer. @returns ms since `beganAt` */
+async function firstAnswer(child: ChildProcess, place: Place, beganAt: number): Promise<number> {
+  let seen: string | null = null;
+  while (performance.now() - beganAt < START_LIMIT_MS) {
+    seen = await notYetAnswering(place.port, place.certificates);
+    if (seen === null) return performance.now() - beganAt;
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error('ended instead of starting');
+    await sleep(5);
+  }
+  throw new Error(`did not answer within ${START_LIMIT_MS} ms of its start: ${seen}`);
+}
+
+/**
+ * Starts a contestant and checks that it answers rightly.
+ * @throws with what it did wrong and the end of its output; it no longer runs then
+ */
+export async function enter(contestant: Contestant, ground: Ground): Promise<Running> {
+  const dir = join(ground.dir, contestant.name);
+  mkdirSync(dir, { recursive: true });
+  const outputFile = join(dir, OUTPUT_FILE);
+  const place: Place = {
+    dir,
+    port: await freePort(),
+    upstreamPort: ground.upstreamPort,
+    certificates: ground.certificates,
+    accessLog: ground.accessLog,
+    profileDir: ground.profileDir,
+    start: (command, args, options = {}) =>
+      startProcess(command, args, { ...options, core: ground.core, cwd: dir, outputFile }),
+  };
+  const beganAt = performance.now();
+  const child = contestant.start(place);
+  try {
+    const startMs = await firstAnswer(child, place, beganAt);
+    await checkContestant(contestant, place.port, ground.certificates);
+    const pid = child.pid ?? 0;
+    const idleResidentBytes = residentBytes(processTree(pid));
+    return {
+      facts: { name: contestant.name, version: contestant.version(), startMs, idleResidentBytes },
+      pid,
+      port: place.port,
+      emptyLogs() {
+        for (const file of contestant.growingFiles.map((name) => join(dir, name))) {
+          if (existsSync(file)) truncateSync(file);
+        }
+      },
+      lastWords: () => tailOf(outputFile),
+      stop: () => stopProcess(child),
+    };
+  } catch (error) {
+    await stopProcess(child);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${reason}\n${tailOf(outputFile)}`, { cause: error });
+  }
+}

@@ -1,0 +1,81 @@
+// The bench's upstream, a process of its own: a lenient HTTP/1.1 server over node:net that answers with bytes
+// made beforehand, so that it costs less than any contestant in front of it (measured: as much as nginx's `return 200`).
+// It reads Content-Length bodies and chunked ones, and never closes a connection.
+// usage: node upstream.ts          prints its port on stdout
+
+import { createHash } from 'node:crypto';
+import { createServer, type Socket } from 'node:net';
+import { answers, ECHO_QUERY, type EchoedRequest } from './works.ts';
+
+function answerBytes(body: Buffer): Buffer {
+  const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head, 'latin1'), body]);
+}
+
+const readyAnswers = new Map([...answers].map(([target, body]) => [target, answerBytes(body)]));
+const notFound = Buffer.from('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n', 'latin1');
+const headEnd = Buffer.from('\r\n\r\n', 'latin1');
+
+/** Where a message ends in `bytes`, and its body; null while bytes are missing. */
+function readBody(bytes: Buffer, head: string, bodyStart: number): { end: number; body: () => Buffer } | null {
+  if (head.startsWith('GET ')) return { end: bodyStart, body: () => Buffer.alloc(0) };
+  const length = /\r\ncontent-length:[ \t]*(\d+)/i.exec(head)?.[1];
+  if (length !== undefined) {
+    const end = bodyStart + Number(length);
+    return bytes.length < end ? null : { end, body: () => bytes.subarray(bodyStart, end) };
+  }
+  if (!/\r\ntransfer-encoding:[ \t]*chunked/i.test(head)) return { end: bodyStart, body: () => Buffer.alloc(0) };
+  const chunks: Buffer[] = [];
+  for (let at = bodyStart; ; ) {
+    const lineEnd = bytes.indexOf('\r\n', at);
+    if (lineEnd < 0) return null;
+    const size = Number.parseInt(bytes.toString('latin1', at, lineEnd), 16);
+    const next = lineEnd + 2 + size + 2;
+    if (bytes.length < next) return null;
+    if (size === 0) return { end: next, body: () => Buffer.concat(chunks) };
+    chunks.push(bytes.subarray(lineEnd + 2, next - 2));
+    at = next;
+  }
+}
+
+function echo(head: string, body: Buffer): Buffer {
+  const [requestLine = '', ...lines] = head.split('\r\n');
+  const [method = '', target = ''] = requestLine.split(' ');
+  const headers = lines.map((line) => {
+    const colon = line.indexOf(':');
+    return [line.slice(0, colon), line.slice(colon + 1).trim()] as const;
+  });
+  const bodySha256 = createHash('sha256').update(body).digest('hex');
+  const echoed: EchoedRequest = { method, target, headers, bodyLength: body.length, bodySha256 };
+  return answerBytes(Buffer.from(JSON.stringify(echoed)));
+}
+
+function serve(socket: Socket): void {
+  let held: Buffer | null = null;
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (chunk: Buffer) => {
+    let bytes = held === null ? chunk : Buffer.concat([held, chunk]);
+    held = null;
+    while (bytes.length > 0) {
+      const headLength = bytes.indexOf(headEnd);
+      const head = headLength < 0 ? '' : bytes.toString('latin1', 0, headLength);
+      const message = headLength < 0 ? null : readBody(bytes, head, headLength + 4);
+      if (message === null) {
+        held = bytes;
+        return;
+      }
+      const from = head.indexOf(' ') + 1;
+      const target = head.slice(from, head.indexOf(' ', from));
+      const answer = readyAnswers.get(target) ?? (target.endsWith(ECHO_QUERY) ? echo(head, message.body()) : notFound);
+      socket.write(answer);
+      bytes = bytes.subarray(message.end);
+    }
+  });
+}
+
+const server = createServer({ noDelay: true }, serve);
+server.listen(0, '127.0.0.1', () => {
+  const address = server.address();
+  if (address !== null && typeof address === 'object') process.stdout.write(`${address.port}\n`);
+});
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,133 @@
+// Writes the three references that are made from the program itself: docs/cli.md from its commands, docs/configuration.md
+// from the schema, docs/errors.md from the catalogue. `node scripts/docs-cli.ts` writes them; test/cli/docs.test.ts
+// fails when they are not what this would write.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { exitCodes, formatHelp } from '../src/cli/help.ts';
+import type { CommandIo } from '../src/cli/io.ts';
+import { buildProgram } from '../src/cli/program.ts';
+import { type Leaf, leaves } from '../src/config/leaves.ts';
+import { catalogue } from '../src/errors.ts';
+
+const MADE = '<!-- made by `node scripts/docs-cli.ts`: change the program, not this file -->';
+
+/** Path of each reference, from the repository's root, to its text. */
+export function references(): ReadonlyMap<string, string> {
+  return new Map([
+    ['docs/cli.md', cliReference()],
+    ['docs/configuration.md', configurationReference()],
+    ['docs/errors.md', errorReference()],
+  ]);
+}
+
+function cliReference(): string {
+  const silent: CommandIo = {
+    out: () => {},
+    say: () => {},
+    input: async () => new Uint8Array(),
+    env: {},
+    cwd: '/',
+    isTerminal: false,
+    program: 'certgate',
+    setExitCode: () => {},
+  };
+  const program = buildProgram(silent);
+  return join([
+    '# Command line',
+    MADE,
+    'What `--help` prints, for every command. Results go to stdout, words to stderr; `--json` is on every command that prints data.',
+    ...[program, ...program.commands].flatMap(commandSection),
+    '## Exit codes',
+    table(
+      ['code', 'meaning'],
+      exitCodes.map(([code, meaning]) => [code, meaning]),
+    ),
+    'The codes of the messages, in brackets at the end of each, are in [errors.md](errors.md).',
+  ]);
+}
+
+function commandSection(command: Command): string[] {
+  const name = command.parent === null ? 'certgate' : `certgate ${command.name()}`;
+  return [`## ${name}`, `\`\`\`text\n${formatHelp(command, command.createHelp()).trimEnd()}\n\`\`\``];
+}
+
+function configurationReference(): string {
+  return join([
+    '# Configuration',
+    MADE,
+    'Defaults, then `certgate.yaml`, then `CERTGATE_…` variables, then flags: the later goes before the earlier. The file is `./certgate.yaml`, or what `--config` or `CERTGATE_CONFIG` names; `certgate init` writes one with comments. All problems are told at once, each with file:line:column and its remedy.',
+    [
+      '- Durations are text: `500ms`, `30s`, `5m`, `24h`, `7d`, `1h30m`.',
+      "- Relative paths in the file are meant from the file's folder, those in variables and flags from the working directory.",
+      '- An empty variable is as if it were not set. A list in a variable is separated by commas; `identity.rules` is JSON there.',
+      '- An unknown key or `CERTGATE_…` variable is a problem, not a comment. (Those that Kubernetes sets for a service called `certgate` are let be.)',
+    ].join('\n'),
+    ...sections().flatMap(([name, members]) => [
+      `## ${name === '' ? 'top level' : name}`,
+      table(['key', 'variable', 'flag', 'default', 'meaning'], members.map(settingRow)),
+    ]),
+  ]);
+}
+
+function sections(): Array<[name: string, members: Leaf[]]> {
+  const found = new Map<string, Leaf[]>();
+  for (const leaf of leaves) {
+    const name = leaf.path.split('.').slice(0, -1).join('.');
+    found.set(name, [...(found.get(name) ?? []), leaf]);
+  }
+  return [...found];
+}
+
+function settingRow({ path, variable, setting }: Leaf): string[] {
+  const { flag, fallback, about, wants, environmentOnly } = setting;
+  const flags = flag === undefined ? '' : `\`${flag.name}\` (${flag.commands.join(', ')})`;
+  const where = environmentOnly === true ? `${path} (variable only)` : `\`${path}\``;
+  return [where, `\`${variable}\``, flags, fallback === null ? '' : `\`${fallback}\``, `${about} Must be ${wants}.`];
+}
+
+function errorReference(): string {
+  const entries = Object.entries(catalogue).sort(([a], [b]) => (a < b ? -1 : 1));
+  return join([
+    '# Errors',
+    MADE,
+    'Every error ends with its code in brackets. Codes never change their meaning, so scripts may rely on them. `exit` is the exit code of the command, `HTTP` the status where a peer gets to see it.',
+    ...entries.flatMap(([code, entry]) => {
+      const words = exampleOf(entry);
+      return [
+        `## ${code}`,
+        `${entry.about} exit ${entry.exit} · HTTP ${entry.status}`,
+        ...(words === null ? [] : [`\`\`\`text\nerror: ${words.message} [${code}]\nhint: ${words.hint}\n\`\`\``]),
+      ];
+    }),
+  ]);
+}
+
+/** The message with each fact's name in its place; null when a fact is not a plain word. */
+function exampleOf(entry: { message: unknown; hint: unknown }): { message: string; hint: string } | null {
+  const named = new Proxy({}, { get: (_target, name) => `<${String(name)}>` });
+  const [message, hint] = [entry.message, entry.hint] as Array<(facts: object) => string>;
+  try {
+    return message === undefined || hint === undefined ? null : { message: message(named), hint: hint(named) };
+  } catch {
+    return null;
+  }
+}
+
+function table(head: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function join(blocks: readonly string[]): string {
+  return `${blocks.join('\n\n')}\n`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, text] of references()) {
+    const file = fileURLToPath(new URL(`../${path}`, import.meta.url));
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+}

@@ -1,0 +1,65 @@
+// Asks the gate that runs on this machine, over its control socket. No gate there is an answer, not an error: the CLI
+// works without one.
+
+import { request } from 'node:http';
+import { CertgateError } from '../errors.ts';
+
+const TIMEOUT = 5_000;
+
+/** What a gate cut when it applied the revocations. */
+export interface AppliedRevocations {
+  readonly revision: number;
+  readonly cut: { readonly connections: number; readonly requests: number; readonly tunnels: number };
+  /** From the question to the answer. */
+  readonly milliseconds: number;
+}
+
+/** Health as the gate reports it. */
+export interface ReportedHealth {
+  readonly status: 'ok' | 'degraded';
+  readonly store: boolean;
+  readonly audit: boolean;
+  readonly upstream: boolean;
+  readonly connections: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** Has the gate at `socketPath` apply all revocations now. Null when none runs there; CG_GATE_ANSWER when it fails. */
+export async function applyRevocations(socketPath: string): Promise<AppliedRevocations | null> {
+  const start = performance.now();
+  const answer = await ask(socketPath, 'POST', '/revocations/apply');
+  if (answer === null) return null;
+  return { ...(answer as Omit<AppliedRevocations, 'milliseconds'>), milliseconds: performance.now() - start };
+}
+
+/** The health of the gate at `socketPath`. Null when none runs there; CG_GATE_ANSWER when it does not answer. */
+export async function askHealth(socketPath: string): Promise<ReportedHealth | null> {
+  return (await ask(socketPath, 'GET', '/health')) as ReportedHealth | null;
+}
+
+function ask(socketPath: string, method: string, path: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const failed = (reason: string): void =>
+      reject(new CertgateError('CG_GATE_ANSWER', { socket: socketPath, reason }));
+    const question = request({ socketPath, method, path, timeout: TIMEOUT, agent: false }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', (error) => failed(error.message));
+      response.on('end', () => {
+        const text = Buffer.concat(parts).toString('utf8');
+        if (response.statusCode !== 200) return failed(text.slice(0, 300));
+        try {
+          return resolve(JSON.parse(text));
+        } catch {
+          return failed('its answer is not JSON');
+        }
+      });
+    });
+    question.on('timeout', () => question.destroy(new Error(`no answer within ${TIMEOUT} ms`)));
+    question.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(null);
+      else failed(error.message);
+    });
+    question.end();
+  });
+}

@@ -1,0 +1,86 @@
+// The control socket of a running gate: a unix socket in its state folder (0600, the folder 0700), for the CLI on the
+// same machine. It answers what a person at the machine may know and triggers what the gate does by itself anyway; it
+// can't issue, grant or switch anything off. Whoever can open it could read the store as well.
+
+import { chmodSync, unlinkSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { CertgateError, reasonOf } from '../errors.ts';
+
+/** The answers to the control socket's questions, as JSON. */
+export type ControlRoutes = Readonly<Record<string, () => Promise<unknown>>>;
+
+export interface ControlServer {
+  close(): Promise<void>;
+}
+
+/** Longest path of a unix socket that Linux takes. */
+const MOST_PATH_BYTES = 107;
+
+/**
+ * Serves `routes` (keys such as `GET /health`) on the socket at `path`. A socket that a dead gate left is replaced;
+ * one that answers is another gate's: CG_GATE_RUNNING. CG_LISTEN when it can't be bound.
+ */
+export async function serveControl(path: string, routes: ControlRoutes): Promise<ControlServer> {
+  if (Buffer.byteLength(path) > MOST_PATH_BYTES) {
+    const reason = `the path of a unix socket may have ${MOST_PATH_BYTES} bytes, choose a shorter stateDir`;
+    throw new CertgateError('CG_LISTEN', { address: path, reason });
+  }
+  if (await answers(path)) throw new CertgateError('CG_GATE_RUNNING', { socket: path });
+  try {
+    unlinkSync(path);
+  } catch {
+    // There was none.
+  }
+  const server = createServer({ requestTimeout: 5_000 }, (request, response) => void handle(routes, request, response));
+  await listen(server, path);
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const before = process.umask(0o177);
+    server.once('error', (error) => {
+      reject(new CertgateError('CG_LISTEN', { address: path, reason: error.message }, { cause: error }));
+    });
+    server.listen(path, () => {
+      chmodSync(path, 0o600);
+      server.on('error', () => {});
+      resolve();
+    });
+    // The socket's file is made within listen().
+    process.umask(before);
+  });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+async function handle(routes: ControlRoutes, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const reply = (status: number, body: unknown): void => {
+    response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
+    response.end(JSON.stringify(body));
+  };
+  const name = `${request.method ?? ''} ${request.url ?? ''}`;
+  const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
+  if (route === undefined) return reply(404, { detail: 'no such question' });
+  try {
+    return reply(200, await route());
+  } catch (error) {
+    return reply(503, { detail: reasonOf(error) });
+  }
+}

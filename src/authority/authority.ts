@@ -1,0 +1,180 @@
+// The CA that decides: who gets a certificate, for how long, and which one is revoked. Records before deeds: a
+// certificate leaves `issue` only after its record and its audit entry are committed, so that what exists is recorded
+// (RFC 3647 §4.4.3, §4.5.8). Certificates are those of DESIGN.md: SPIFFE URI, 128-bit serial, backdated by 60 s for the
+// clocks of others. It never sees a subject's private key and never writes a file.
+import { createHash, type KeyObject } from 'node:crypto';
+import { formatDuration } from '../config/duration.ts';
+import { CertgateError } from '../errors.ts';
+import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
+import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
+import type { CertificateRecord, RevocationReason, Store } from '../store/store.ts';
+import { type RevocationSelector, selectCertificates } from './selection.ts';
+
+/** The shortest certificate, ms: less and a slow clock or a slow restart ends it before its first use. */
+export const SHORTEST_TTL = 300_000;
+/** How far a certificate's validity begins in the past, ms. */
+export const BACKDATED = 60_000;
+
+export interface IssueRequest {
+  /** `worker/etl-1`, …; `gate/…` for the profile `server`. */
+  readonly identity: string;
+  readonly profile: 'client' | 'server';
+  /** From now on, ms; at least SHORTEST_TTL, at most what is left of the issuer. */
+  readonly ttlMs: number;
+  readonly publicKey: KeyObject;
+  readonly dns?: readonly string[];
+  readonly ip?: readonly string[];
+  /** Who asks, for the audit record: `cli:root@host`, `gate`, or an identity. */
+  readonly actor: string;
+}
+
+export interface Issued {
+  readonly record: CertificateRecord;
+  readonly certificatePem: string;
+  /** Leaf, then issuer: what a TLS peer is to be shown. */
+  readonly chainPem: string;
+}
+
+export interface Authority {
+  readonly trustDomain: string;
+  readonly issuer: Issuer;
+  /** Root, then issuer, PEM: what certificates of this CA are verified with. */
+  readonly bundlePem: string;
+  /**
+   * A new certificate, recorded.
+   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_STORE_*
+   */
+  issue(request: IssueRequest): Promise<Issued>;
+  /**
+   * Revokes what the selector names and answers it as it now is. Idempotent: what was revoked before keeps its first
+   * moment and reason. By identity it is every certificate that has not expired (or within the last hour, for slow
+   * clocks).
+   * @throws CG_NOT_FOUND, CG_SERIAL, CG_IDENTITY_NAME, CG_CERT_UNREADABLE, CG_STORE_*
+   */
+  revoke(selector: RevocationSelector, reason: RevocationReason, actor: string): Promise<readonly CertificateRecord[]>;
+}
+
+export interface AuthorityParts {
+  readonly store: Store;
+  readonly issuer: Issuer;
+  readonly rootPem: string;
+  readonly trustDomain: string;
+  /** ms since the epoch; Date.now when left out. */
+  readonly clock?: () => number;
+}
+
+/** The authority over parts that are known to fit each other: see `loadAuthority` for files that must be checked. */
+export function openAuthority({ store, issuer, rootPem, trustDomain, clock = Date.now }: AuthorityParts): Authority {
+  const issuerPem = derToPem(issuer.certificate.raw, 'CERTIFICATE');
+  return {
+    trustDomain,
+    issuer,
+    bundlePem: rootPem.trimEnd().concat('\n', issuerPem),
+    async issue(request) {
+      const identity = parseIdentityName(request.identity);
+      requireProfile(identity, request.profile);
+      const now = clock();
+      const notAfter = requireLifetime(now, request.ttlMs, issuer);
+      const der = await createLeaf({
+        profile: request.profile,
+        subjectCommonName: identity, // left out when too long: the SPIFFE URI says it in full
+        spiffeUri: spiffeUri(trustDomain, identity),
+        dns: request.dns ?? [],
+        ip: request.ip ?? [],
+        publicKey: request.publicKey,
+        notBefore: new Date(wholeSecond(now - BACKDATED)),
+        notAfter: new Date(notAfter),
+        serial: newSerial(),
+        issuer,
+      });
+      const certificate = readCertificate(der);
+      // Serial and issuer as a gate will read them out of the certificate: they are what it looks up.
+      const facts = factsOf(certificate);
+      const record: CertificateRecord = {
+        serial: facts.serial,
+        issuer: facts.issuer,
+        identity,
+        profile: request.profile,
+        subject: facts.subject.map(([attribute, value]) => `${attribute}=${value}`).join(', '),
+        notBefore: wholeSecond(now - BACKDATED),
+        notAfter,
+        fingerprint: createHash('sha256').update(der).digest('hex'),
+        der,
+        issuedAt: now,
+        revokedAt: null,
+        reason: null,
+      };
+      await store.addCertificate(record, {
+        time: now,
+        actor: request.actor,
+        action: 'certificate.issue',
+        object: identity,
+        detail: {
+          serial: record.serial,
+          profile: record.profile,
+          notAfter,
+          fingerprint: record.fingerprint,
+          dns: (request.dns ?? []).join(','),
+          ip: (request.ip ?? []).join(','),
+        },
+      });
+      const certificatePem = derToPem(der, 'CERTIFICATE');
+      return { record, certificatePem, chainPem: certificatePem + issuerPem };
+    },
+    async revoke(selector, reason, actor) {
+      const now = clock();
+      const serials = await selectCertificates(store, selector, now);
+      return store.revoke(serials, reason, now, (record) => ({
+        time: now,
+        actor,
+        action: 'certificate.revoke',
+        object: record.identity,
+        detail: { serial: record.serial, reason, notAfter: record.notAfter },
+      }));
+    },
+  };
+}
+
+// A client's certificate must never pass for the gate's, nor the gate's for a client's.
+function requireProfile(identity: string, profile: 'client' | 'server'): void {
+  const own = kindOf(identity) === 'gate';
+  if (own === (profile === 'server')) return;
+  const problem = own ? 'gate/… is reserved for server certificates' : 'only gate/… can have a server certificate';
+  throw new CertgateError('CG_PROFILE', { identity, problem });
+}
+
+// The end of a certificate's validity, ms since the epoch.
+function requireLifetime(now: number, ttlMs: number, issuer: Issuer): number {
+  const from = issuer.certificate.validFromDate.getTime();
+  const until = issuer.certificate.validToDate.getTime();
+  if (now < from || now >= until) {
+    const problem =
+      now < from
+        ? `is not valid before ${new Date(from).toISOString()}`
+        : `expired at ${new Date(until).toISOString()}`;
+    throw new CertgateError('CG_CA_EXPIRED', { file: 'the issuer certificate', problem });
+  }
+  const ttl = Number.isSafeInteger(ttlMs) && ttlMs >= 0 ? formatDuration(ttlMs) : String(ttlMs);
+  if (!(ttlMs >= SHORTEST_TTL)) {
+    const shortest = formatDuration(SHORTEST_TTL);
+    throw new CertgateError('CG_TTL', {
+      ttl,
+      problem: `is shorter than ${shortest}`,
+      remedy: `use --ttl ${shortest} or more`,
+    });
+  }
+  const notAfter = wholeSecond(now + ttlMs);
+  if (!(notAfter <= until)) {
+    const problem = `ends after the issuer itself, which expires at ${new Date(until).toISOString()}`;
+    throw new CertgateError('CG_TTL', {
+      ttl,
+      problem,
+      remedy: `use --ttl ${formatDuration(wholeSecond(until - now))} or less`,
+    });
+  }
+  return notAfter;
+}
+
+function wholeSecond(ms: number): number {
+  return Math.floor(ms / 1000) * 1000;
+}

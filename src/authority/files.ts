@@ -1,0 +1,104 @@
+// Key material and certificates as files. A private key has mode 0600 from its first byte, whatever the umask; a file is
+// written once, under a name that did not exist, and is on the disk before anything refers to it. A key that others
+// than its owner could read is not used. Nothing here overwrites a file in place.
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { CertgateError } from '../errors.ts';
+
+/** Owner only: private keys and what is still being made. */
+export const PRIVATE_FILE = 0o600;
+export const PRIVATE_FOLDER = 0o700;
+/** Certificates are public. */
+export const PUBLIC_FILE = 0o644;
+
+/** How old an unfinished folder must be before it is taken for one that a kill left behind, ms. */
+const LEFTOVER_AGE = 60_000;
+
+/** Writes a file that must not exist yet, with exactly this mode, and waits until it is on the disk. Node's errors. */
+export async function writeNewFile(path: string, content: string, mode: number): Promise<void> {
+  const file = await open(path, 'wx', mode);
+  try {
+    await file.chmod(mode); // the umask took bits away at most, so until here it was stricter
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes what was created, renamed or removed in a folder survive a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/**
+ * The text of a private key's file. The mode is that of the file that was read, not of what had its name before.
+ * @throws CG_KEY_MODE when group or others have any right to it; Node's errors
+ */
+export async function readKeyFile(path: string): Promise<string> {
+  const file = await open(path, 'r');
+  try {
+    const { mode } = await file.stat();
+    if ((mode & 0o077) !== 0) {
+      throw new CertgateError('CG_KEY_MODE', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') });
+    }
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}
+
+/** What something in the making is called: `.NAME.PURPOSE-PID-RANDOM`, beside where it will be. */
+export function draftName(name: string, purpose: string): string {
+  return `.${name}.${purpose}-${process.pid}-${randomBytes(4).toString('hex')}`;
+}
+
+/** Makes the private folder `path`, which must not exist. */
+export async function makeDraftFolder(path: string): Promise<void> {
+  await mkdir(path, { mode: PRIVATE_FOLDER });
+  const folder = await open(path, 'r');
+  try {
+    await folder.chmod(PRIVATE_FOLDER);
+  } finally {
+    await folder.close();
+  }
+}
+
+/**
+ * Removes what killed processes left unfinished beside `target` under any of `purposes`: drafts that are a minute old
+ * and whose process is gone. They may hold private keys that nobody will ever use. Never fails.
+ */
+export async function removeLeftovers(target: string, purposes: readonly string[]): Promise<void> {
+  const folder = dirname(target);
+  const prefixes = purposes.map((purpose) => `.${target.slice(folder === '/' ? 1 : folder.length + 1)}.${purpose}-`);
+  for (const entry of await readdir(folder).catch(() => [])) {
+    const prefix = prefixes.find((candidate) => entry.startsWith(candidate));
+    if (prefix === undefined) continue;
+    const pid = /^(\d{1,10})-[0-9a-f]{8}$/.exec(entry.slice(prefix.length))?.[1];
+    if (pid === undefined || isRunning(Number(pid))) continue;
+    const path = join(folder, entry);
+    const made = await stat(path).catch(() => null);
+    if (made === null || Date.now() - made.mtimeMs < LEFTOVER_AGE) continue;
+    await rm(path, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
+  }
+}
+
+/** Node's error code (`ENOSPC`, …) of anything thrown; the empty text when it has none. */
+export function systemCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

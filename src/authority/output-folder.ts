@@ -1,0 +1,131 @@
+// The folder that an issued certificate is handed over in, `DIR/{tls.crt, tls.key, ca.crt}`, whole or not at all: it is
+// made under another name beside DIR and renamed. An existing DIR is replaced only on request and only when it holds
+// nothing else: it is moved aside, the new one takes its name, the old one is removed. Between those two renames there
+// is no DIR; at no moment is there one with a certificate and a key that don't fit. A kill there leaves the old pair
+// beside as `.DIR.replaced-…` and the new one as `.DIR.issuing-…`, both private; issuing again puts things right.
+import { lstat, mkdir, readdir, realpath, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { draftName, makeDraftFolder, removeLeftovers, syncFolder, systemCode, writeNewFile } from './files.ts';
+
+const OUTPUT_FILES: readonly string[] = ['tls.crt', 'tls.key', 'ca.crt'];
+
+export interface OutputFolder {
+  /** Where it will be: absolute, links followed. */
+  readonly path: string;
+  /** Adds a file and waits until it is on the disk. */
+  write(name: 'tls.crt' | 'tls.key' | 'ca.crt', content: string, mode: number): Promise<void>;
+  /** Gives it its name. CG_OUT_EXISTS when something has taken that meanwhile. */
+  publish(): Promise<void>;
+  /** Removes what was written, keys included. Never fails. */
+  discard(): Promise<void>;
+}
+
+export interface OutputOptions {
+  /** Replace a folder that holds an earlier certificate. */
+  readonly force: boolean;
+  /** Whether the new folder will hold a key; without one, an earlier key is never taken away. */
+  readonly withKey: boolean;
+}
+
+/**
+ * Starts an output folder at `target`; what stands in the way is found now, before anything is issued.
+ * @throws CG_OUT_EXISTS, CG_OUT_UNUSABLE
+ */
+export async function startOutputFolder(target: string, options: OutputOptions): Promise<OutputFolder> {
+  const path = await placeOf(resolve(target));
+  try {
+    await requireFree(path, options);
+    await mkdir(dirname(path), { recursive: true });
+    const draft = join(dirname(path), draftName(basename(path), 'issuing'));
+    await makeDraftFolder(draft);
+    return {
+      path,
+      write: (name, content, mode) =>
+        writeNewFile(join(draft, name), content, mode).catch((error: unknown) => {
+          throw outputFailure(error, path);
+        }),
+      publish: () =>
+        publish(draft, path, options).catch((error: unknown) => {
+          throw outputFailure(error, path);
+        }),
+      discard: () => rm(draft, { recursive: true, force: true }).catch(() => {}),
+    };
+  } catch (error) {
+    throw outputFailure(error, path);
+  }
+}
+
+async function publish(draft: string, path: string, options: OutputOptions): Promise<void> {
+  await syncFolder(draft);
+  if ((await requireFree(path, options)) === 'free') {
+    await rename(draft, path); // fails, rather than replaces, when a folder with anything in it is there
+  } else {
+    const aside = join(dirname(path), draftName(basename(path), 'replaced'));
+    await rename(path, aside);
+    try {
+      await rename(draft, path);
+    } catch (error) {
+      await rename(aside, path);
+      throw error;
+    }
+    await syncFolder(dirname(path));
+    await rm(aside, { recursive: true, force: true }).catch(() => {}); // the next issue tries again
+  }
+  await syncFolder(dirname(path));
+  await removeLeftovers(path, ['issuing', 'replaced']);
+}
+
+async function placeOf(path: string): Promise<string> {
+  if ((await lstat(path).catch(() => null)) === null) return path;
+  return realpath(path).catch((error: unknown) => {
+    throw new CertgateError('CG_OUT_EXISTS', { path, problem: `is a link that leads nowhere (${systemCode(error)})` });
+  });
+}
+
+async function requireFree(path: string, { force, withKey }: OutputOptions): Promise<'free' | 'earlier'> {
+  const entries = await readdir(path).catch((error: unknown): string[] => {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  });
+  if (entries.length === 0) return 'free';
+  if (!force) throw new CertgateError('CG_OUT_EXISTS', { path, problem: 'exists already' });
+  const others = entries.filter((name) => !OUTPUT_FILES.includes(name));
+  if (others.length > 0) {
+    const problem = `holds other files too, which replacing it would take away: ${others.slice(0, 5).join(', ')}`;
+    throw new CertgateError('CG_OUT_UNUSABLE', { path, problem, remedy: 'name a folder of its own with --out DIR' });
+  }
+  if (!withKey && entries.includes('tls.key')) {
+    const problem =
+      'holds tls.key, and a certificate from a request comes without one: replacing it would lose that key';
+    throw new CertgateError('CG_OUT_UNUSABLE', { path, problem, remedy: 'name another folder with --out DIR' });
+  }
+  return 'earlier';
+}
+
+function outputFailure(error: unknown, path: string): CertgateError {
+  if (isCertgateError(error)) return error;
+  const options = { cause: error };
+  const unusable = (problem: string, remedy: string): CertgateError =>
+    new CertgateError('CG_OUT_UNUSABLE', { path, problem, remedy }, options);
+  switch (systemCode(error)) {
+    case 'EEXIST':
+    case 'ENOTEMPTY':
+      return new CertgateError('CG_OUT_EXISTS', { path, problem: 'exists already' }, options);
+    case 'ENOTDIR':
+      return unusable('is, or lies below, something that is not a folder', 'name another folder with --out DIR');
+    case 'EBUSY':
+    case 'EXDEV':
+      return unusable('is a mount point, which nothing can take the name of', `name a folder in it: --out ${path}/tls`);
+    case 'ENOSPC':
+    case 'EDQUOT':
+    case 'EFBIG':
+      return unusable(`cannot be written: no room (${reasonOf(error)})`, `free some space: df -h ${dirname(path)}`);
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return unusable(`cannot be written: ${reasonOf(error)}`, `name a folder that you may write with --out DIR`);
+    default:
+      return unusable(`cannot be written: ${reasonOf(error)}`, `look at it: ls -la ${dirname(path)}`);
+  }
+}

@@ -1,0 +1,79 @@
+// Which certificates a revocation is about. By serial or by the certificate itself it is that one; by identity it is
+// all that could still be used. Something must match: a revocation that does nothing is an error, not a success.
+import { createHash } from 'node:crypto';
+import { CertgateError, shown } from '../errors.ts';
+import { parseIdentityName } from '../identity/name.ts';
+import { factsOf, readCertificate } from '../pki/certificates.ts';
+import type { CertificateRecord, CertificateState, Store } from '../store/store.ts';
+
+export type RevocationSelector =
+  | { readonly identity: string }
+  /** Hexadecimal digits in either case, with or without colons and leading zeros. */
+  | { readonly serial: string }
+  /** PEM; only when it is, byte for byte, the one recorded. */
+  | { readonly certificatePem: string };
+
+/** What expired less than this before now may still be valid by another's clock, ms. */
+const SLOW_CLOCK = 3_600_000;
+
+/**
+ * The serials that `selector` names at `now`, ms since the epoch; at least one.
+ * @throws CG_NOT_FOUND, CG_SERIAL, CG_IDENTITY_NAME, CG_CERT_UNREADABLE, CG_STORE_*
+ */
+export async function selectCertificates(
+  store: Store,
+  selector: RevocationSelector,
+  now: number,
+): Promise<readonly string[]> {
+  if ('serial' in selector) {
+    const serial = canonicalSerial(selector.serial);
+    if ((await store.listCertificates({ serial, now })).length > 0) return [serial];
+    throw new CertgateError('CG_NOT_FOUND', {
+      what: `serial number ${serial}`,
+      problem: `no such certificate in ${store.location}`,
+    });
+  }
+  if ('certificatePem' in selector) {
+    const certificate = readCertificate(selector.certificatePem);
+    const { serial } = factsOf(certificate);
+    const fingerprint = createHash('sha256').update(certificate.raw).digest('hex');
+    const [record] = await store.listCertificates({ serial, now });
+    if (record?.fingerprint === fingerprint) return [serial];
+    const problem = `it is not recorded in ${store.location}, so it was not issued by this CA`;
+    throw new CertgateError('CG_NOT_FOUND', { what: `certificate ${serial}`, problem });
+  }
+  const identity = parseIdentityName(selector.identity);
+  const since = now - SLOW_CLOCK;
+  const usable = [
+    ...(await all(store, identity, 'valid', since)),
+    ...(await all(store, identity, 'revoked', since)),
+  ].filter((record) => record.notAfter > since);
+  if (usable.length > 0) return usable.map((record) => record.serial);
+  const expired = await store.listCertificates({ identity, now, limit: 1 });
+  const problem = expired.length === 0 ? 'no certificate was ever issued' : 'all certificates have expired';
+  throw new CertgateError('CG_NOT_FOUND', { what: `identity ${shown(identity)}`, problem });
+}
+
+async function all(
+  store: Store,
+  identity: string,
+  state: CertificateState,
+  now: number,
+): Promise<readonly CertificateRecord[]> {
+  const found: CertificateRecord[] = [];
+  for (;;) {
+    const last = found.at(-1);
+    const after = last === undefined ? {} : { after: { issuedAt: last.issuedAt, serial: last.serial } };
+    const page = await store.listCertificates({ identity, state, now, limit: 1000, ...after });
+    found.push(...page);
+    if (page.length < 1000) return found;
+  }
+}
+
+/** A serial number as the store keeps it, whole octets without leading zero octets. CG_SERIAL. */
+export function canonicalSerial(text: string): string {
+  const digits = text.replaceAll(':', '').trim().toLowerCase();
+  if (!/^[0-9a-f]{1,40}$/.test(digits)) throw new CertgateError('CG_SERIAL', { serial: text });
+  const bare = digits.replace(/^0+(?=.)/, '');
+  return bare.length % 2 === 0 ? bare : `0${bare}`;
+}

@@ -1,0 +1,62 @@
+// `certgate connect`: the outbound sidecar as a process of its own, for whatever speaks Prefect's API on this machine.
+
+import { Command } from 'commander';
+import { flushLog, openLog } from '../observe/log.ts';
+import { startSidecar } from '../outbound/sidecar.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+import { configOf, withSettings } from './settings.ts';
+import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
+import { untilStopped } from './signals.ts';
+
+export function connectCommand(io: CommandIo): Command {
+  const command = describe(
+    new Command('connect'),
+    'run the outbound sidecar: a loopback port that reaches Prefect through the gate, with a certificate',
+    {
+      examples: [
+        [
+          'then: export PREFECT_API_URL=http://127.0.0.1:4210/api',
+          'certgate connect --gate https://gate.example:8443 --identity ./worker-etl-1',
+        ],
+        [
+          'on a unix socket',
+          'certgate connect --listen unix:/run/certgate.sock --gate https://gate.example:8443 --identity ./worker-etl-1',
+        ],
+      ],
+      notes: ['whoever can reach the port acts as this identity: keep it on loopback, or on a unix socket (0600).'],
+    },
+  );
+  withSettings(command, ['connect.listen', ...CONNECT_SETTINGS])
+    .option(
+      '--allow-host <NAME>',
+      'a further Host that clients may use, e.g. host.docker.internal; may be repeated',
+      collect,
+      [],
+    )
+    .option('--unsafe-listen', 'allow an address that is not loopback: whoever reaches it uses this certificate');
+  return command.action(async (options: { allowHost: string[]; unsafeListen?: boolean }) => {
+    const config = configOf(command, io);
+    const log = openLog({ level: config.log.level });
+    const sidecar = await startSidecar(
+      sidecarOptions(config, log, {
+        listen: config.connect.listen,
+        unsafeListen: options.unsafeListen === true,
+        allowHosts: options.allowHost,
+        accessLog: config.log.access,
+      }),
+    );
+    log.info({ address: sidecar.url, gate: config.connect.gate }, 'listening');
+    process.on('uncaughtException', (error) => log.error({ stack: error.stack }, 'fault: please report this'));
+    await untilStopped(async (signal) => {
+      log.info({ signal }, 'draining');
+      await sidecar.drain(config.connect.drain);
+    });
+    log.info('stopped');
+    await flushLog(log);
+  });
+}
+
+export function collect(value: string, all: readonly string[]): string[] {
+  return [...all, value];
+}

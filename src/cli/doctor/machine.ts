@@ -1,0 +1,97 @@
+// Checks of `certgate doctor` about the program and its files: Node's version, modes of keys and folders, expiry.
+
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../../config/schema.ts';
+import { reasonOf } from '../../errors.ts';
+import { type Finding, failure, fine, warning } from './finding.ts';
+
+const DAY = 86_400_000;
+
+// The oldest releases of each line with the TLS fixes of 2026-10 and 2026-11 that bear on mutual TLS.
+const FIXED: ReadonlyArray<readonly [major: number, minor: number, patch: number]> = [
+  [24, 22, 3],
+  [26, 13, 1],
+];
+
+/** Judges a Node version such as `v26.10.0`. */
+export function checkNode(version: string): Finding {
+  const [major = 0, minor = 0, patch = 0] = version.replace(/^v/, '').split('.').map(Number);
+  const shown = version.replace(/^v/, '');
+  if (major < 24 || (major === 24 && minor < 15)) {
+    return failure('node', `Node ${shown} is too old`, 'install Node 24.15 or newer');
+  }
+  const line = FIXED.find(([fixed]) => fixed === major);
+  if (line === undefined) {
+    return major > 26
+      ? fine('node', `Node ${shown}`)
+      : warning('node', `Node ${shown} gets no security releases`, 'install the newest Node 24 or 26');
+  }
+  const old = minor < line[1] || (minor === line[1] && patch < line[2]);
+  return old
+    ? warning('node', `Node ${shown} lacks TLS security fixes`, `install Node ${line.join('.')} or newer when you can`)
+    : fine('node', `Node ${shown}`);
+}
+
+/** Judges what `init` made, where it is; nothing when this machine has no CA. */
+export function checkAuthorityFiles(config: Config, now: number): Finding[] {
+  if (!existsSync(join(config.certsDir, 'issuer.crt'))) return [];
+  const file = (name: string): string => join(config.certsDir, name);
+  return [
+    ...['root.key', 'issuer.key'].map((name) => checkMode(file(name), 0o600)),
+    checkMode(config.stateDir, 0o700),
+    checkMode(join(config.stateDir, 'certgate.db'), 0o600),
+    checkExpiry(
+      'root certificate',
+      file('root.crt'),
+      90 * DAY,
+      'plan a new root: every client must come to trust it',
+      now,
+    ),
+    checkExpiry('issuer certificate', file('issuer.crt'), 30 * DAY, 'make a new issuer before it expires', now),
+  ].filter((finding) => finding !== null);
+}
+
+/** Judges the files an outbound sidecar would use; nothing when none are configured. */
+export function checkIdentityFiles(config: Config, now: number): Finding[] {
+  const { identityDir, cert, key, ca } = config.connect;
+  if (identityDir === null && cert === null) return [];
+  const at = (set: string | null, name: string): string => set ?? join(identityDir ?? '.', name);
+  const renew = 'make a new one where the CA is: certgate issue NAME --out DIR --force';
+  return [
+    checkMode(at(key, 'tls.key'), 0o600),
+    checkExpiry('identity certificate', at(cert, 'tls.crt'), DAY / 12, renew, now),
+    checkExpiry('trust bundle', at(ca, 'ca.crt'), 30 * DAY, 'copy the new ca.crt from the gate', now),
+  ].filter((finding) => finding !== null);
+}
+
+/** A path's mode may have no bit beyond `most`; null when the path is absent and something else says so. */
+function checkMode(path: string, most: number): Finding | null {
+  try {
+    const mode = statSync(path).mode & 0o777;
+    const octal = (bits: number): string => bits.toString(8).padStart(4, '0');
+    return (mode & ~most) === 0
+      ? fine('file mode', `${path} is ${octal(mode)}`)
+      : failure('file mode', `${path} is ${octal(mode)}: others can use it`, `chmod ${octal(most)} ${path}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    return failure('file mode', `${path}: ${reasonOf(error)}`, 'run doctor as the user that runs certgate');
+  }
+}
+
+function checkExpiry(check: string, path: string, soon: number, remedy: string, now: number): Finding {
+  try {
+    const certificate = new X509Certificate(readFileSync(path));
+    const end = certificate.validToDate.getTime();
+    const shown = `${path} ${end <= now ? 'expired' : 'expires'} at ${certificate.validToDate.toISOString()}`;
+    if (certificate.validFromDate.getTime() > now) {
+      const from = certificate.validFromDate.toISOString();
+      return failure(check, `${path} is valid only from ${from}`, "check this machine's clock: timedatectl");
+    }
+    if (end <= now) return failure(check, shown, remedy);
+    return end - now < soon ? warning(check, shown, remedy) : fine(check, shown);
+  } catch (error) {
+    return failure(check, `${path} can't be read: ${reasonOf(error)}`, remedy);
+  }
+}

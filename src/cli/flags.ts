@@ -1,0 +1,61 @@
+// The flags and arguments that are no settings: how their text is read. Each function answers the value or throws
+// CG_USAGE with the value, what it should be and an example. Pure.
+import { parseDuration } from '../config/duration.ts';
+import { CertgateError, shown } from '../errors.ts';
+
+/** `24h`, `7d`, `1h30m` → ms. */
+export function durationFlag(flag: string, text: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds === null) {
+    throw usage(`${flag} is ${shown(text)}, not a duration`, `write it like 30s, 5m, 24h or 7d, e.g. ${flag} 24h`);
+  }
+  return milliseconds;
+}
+
+/** A whole number of decimal digits, from `min` to `max`. */
+export function countFlag(flag: string, text: string, { min, max }: { min: number; max: number }): number {
+  const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) {
+    throw usage(
+      `${flag} is ${shown(text)}, not a whole number from ${min} to ${max}`,
+      `for example ${flag} ${Math.min(100, max)}`,
+    );
+  }
+  return value;
+}
+
+/** One of `choices`. */
+export function choiceFlag<T extends string>(flag: string, text: string, choices: readonly T[]): T {
+  const choice = choices.find((one) => one === text);
+  if (choice === undefined) throw usage(`${flag} is ${shown(text)}`, `it is one of ${choices.join(', ')}`);
+  return choice;
+}
+
+// RFC 3339, with the time or the seconds left out if one likes; without a zone it is UTC.
+const MOMENT = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)(Z|[+-]\d\d:\d\d)?)?$/i;
+
+/** A moment, ms since the epoch: a duration before `now` (`2h`), or a date with or without a time (RFC 3339). */
+export function momentFlag(flag: string, text: string, now: number): number {
+  const ago = parseDuration(text);
+  if (ago !== null) return now - ago;
+  const match = MOMENT.exec(text);
+  const [, day = '', time = '00:00', zone = 'Z'] = match ?? [];
+  const moment = match === null ? Number.NaN : Date.parse(`${day}T${time}${zone.toUpperCase()}`);
+  if (Number.isNaN(moment)) {
+    throw usage(
+      `${flag} is ${shown(text)}, not a time`,
+      `write ${flag} 2h for the last two hours, or ${flag} 2026-10-31T08:00Z`,
+    );
+  }
+  return moment;
+}
+
+/** For flags that may be repeated. */
+export function collect(text: string, all: readonly string[] | undefined): string[] {
+  return [...(all ?? []), text];
+}
+
+/** A usage error with its remedy. */
+export function usage(problem: string, remedy: string): CertgateError<'CG_USAGE'> {
+  return new CertgateError('CG_USAGE', { problem, remedy });
+}

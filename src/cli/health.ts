@@ -1,0 +1,31 @@
+// `certgate health`: asks the gate of this machine how it is, for a container's HEALTHCHECK and for people.
+
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { askHealth } from '../admin/control-client.ts';
+import { CertgateError, EXIT } from '../errors.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+import { configOf, withSettings } from './settings.ts';
+
+export function healthCommand(io: CommandIo): Command {
+  const command = describe(new Command('health'), 'ask the gate of this machine whether it is well', {
+    examples: [
+      ['exit code 0 when it is', 'certgate health'],
+      ['as JSON, with its counters', 'certgate health --json'],
+    ],
+  });
+  withSettings(command).option('--json', 'print JSON');
+  return command.action(async (options: { json?: boolean }) => {
+    const socket = join(configOf(command, io).stateDir, 'control.sock');
+    const health = await askHealth(socket);
+    if (health === null) throw new CertgateError('CG_GATE_ANSWER', { socket, reason: 'no gate runs there' });
+    if (options.json === true) io.out(JSON.stringify(health));
+    else {
+      const part = (name: string, good: boolean): string => `${name} ${good ? 'ok' : 'FAILED'}`;
+      const parts = [part('store', health.store), part('record', health.audit), part('upstream', health.upstream)];
+      io.out(`${health.status}: ${parts.join(', ')}, ${health.connections} connections`);
+    }
+    if (health.status !== 'ok') io.setExitCode(EXIT.failure);
+  });
+}

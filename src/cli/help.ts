@@ -1,0 +1,84 @@
+// How `--help` looks: what the command does in a sentence, examples that can be pasted, then usage and options. The same
+// for every command, and the source of docs/cli.md.
+import type { Command, Help } from 'commander';
+import { EXIT } from '../errors.ts';
+
+/** An example: what it does, and the line to paste. */
+export type Example = readonly [meaning: string, line: string];
+
+interface Words {
+  readonly examples: readonly Example[];
+  readonly notes: readonly string[];
+}
+
+const words = new WeakMap<Command, Words>();
+
+/** Gives a command its one-sentence description, its examples and notes to stand under the options. */
+export function describe(
+  command: Command,
+  about: string,
+  { examples, notes = [] }: { readonly examples: readonly Example[]; readonly notes?: readonly string[] },
+): Command {
+  words.set(command, { examples, notes });
+  return command.description(about);
+}
+
+/** What `describe` was told about `command`. */
+export function wordsOf(command: Command): Words {
+  return words.get(command) ?? { examples: [], notes: [] };
+}
+
+/** What each exit code means, for `certgate --help` and docs/cli.md. */
+export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> = [
+  [`${EXIT.ok}`, 'done'],
+  [`${EXIT.failure}`, 'it failed for a reason of its own; the message says which'],
+  [`${EXIT.usage}`, 'the command line, or a name in it, is not one that certgate understands'],
+  [`${EXIT.refused}`, 'refused: not allowed, or not safe'],
+  [`${EXIT.notFound}`, 'what was asked for does not exist'],
+  [`${EXIT.configuration}`, 'the configuration has problems'],
+  [`${EXIT.storage}`, 'the store cannot be opened, read or written'],
+  [`${EXIT.network}`, 'a peer cannot be reached, or does not answer as it should'],
+  ['128+n', '`certgate run`: the command ended by signal n; any other code of `run` is the command’s own'],
+];
+
+/** commander's hook: the whole text of `--help`. */
+export function formatHelp(command: Command, helper: Help): string {
+  const { examples, notes } = wordsOf(command);
+  const sections = [
+    [helper.commandDescription(command)],
+    section(
+      'examples',
+      examples.flatMap(([meaning, line]) => [`# ${meaning}`, line]),
+    ),
+    [`usage: ${helper.commandUsage(command)}`],
+    section(
+      'commands',
+      columns(helper.visibleCommands(command).map((sub) => [sub.name(), helper.subcommandDescription(sub)])),
+    ),
+    section(
+      'arguments',
+      columns(
+        helper.visibleArguments(command).map((one) => [helper.argumentTerm(one), helper.argumentDescription(one)]),
+      ),
+    ),
+    section(
+      'options',
+      columns(helper.visibleOptions(command).map((one) => [helper.optionTerm(one), helper.optionDescription(one)])),
+    ),
+    command.parent === null ? section('exit codes', columns(exitCodes)) : [],
+    notes,
+  ];
+  return `${sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')}\n`;
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : [`${title}:`, ...lines.map((line) => `  ${line}`)];
+}
+
+function columns(rows: ReadonlyArray<readonly [string, string]>): string[] {
+  const width = Math.max(0, ...rows.map(([term]) => term.length));
+  return rows.map(([term, meaning]) => `${term.padEnd(width)}  ${meaning}`.trimEnd());
+}

@@ -1,0 +1,134 @@
+// certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
+// exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
+import { link, lstat, mkdir, rm, rmdir } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { Command } from 'commander';
+import { createAuthority } from '../authority/create.ts';
+import { draftName, PUBLIC_FILE, syncFolder, writeNewFile } from '../authority/files.ts';
+import { caFiles, storeFile } from '../authority/layout.ts';
+import { parseHostPort } from '../config/address.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { configTemplate } from '../config/template.ts';
+import { CertgateError } from '../errors.ts';
+import { actor } from './actor.ts';
+import { printable, printableJson } from './escape.ts';
+import { describe } from './help.ts';
+import { type CommandIo, shellWord } from './io.ts';
+import { flagsOf, withSettingFlags } from './settings.ts';
+
+interface Flags {
+  readonly dir: string;
+  readonly name?: readonly string[];
+  readonly json?: true;
+}
+
+export function initCommand(io: CommandIo): Command {
+  const command = describe(new Command('init'), 'make a CA, a store and a configuration', {
+    examples: [
+      ['in this folder, for a gate that clients call gate.example', 'certgate init --name gate.example'],
+      [
+        'elsewhere, with a trust domain of your own',
+        'certgate init --dir /etc/certgate --trust-domain prefect.example',
+      ],
+      ['several names and an address', 'certgate init --name gate.example --name gate --name 192.0.2.7'],
+    ],
+    notes: [
+      'it makes certgate.yaml, certs/ (root and issuer with their keys, ca.crt) and state/ (the store), and overwrites nothing.',
+      'certs/root.key is needed once a year: keep it offline if you can.',
+    ],
+  })
+    .option('--dir <DIR>', 'the folder, made if it is not there', '.')
+    .option('--json', 'print JSON');
+  return withSettingFlags(command, ['trustDomain', 'serve.names']).action(async (flags: Flags) => {
+    const dir = resolve(io.cwd, flags.dir);
+    const config = loadConfig({ env: io.env, flags: flagsOf(command), cwd: io.cwd, withoutFileIn: dir });
+    const made = await makeAll(dir, config);
+    if (flags.json === true) return io.out(printableJson(made, 2));
+    io.say(`made a CA for the trust domain ${config.trustDomain}, and its store:`);
+    for (const path of [made.configuration, ...Object.values(made.files), made.store])
+      io.out(printable(here(path, io)));
+    io.say('');
+    io.say('next:');
+    for (const line of nextCommands(dir, config, flags.name?.[0], io)) io.say(printable(line));
+  });
+}
+
+interface Made {
+  readonly configuration: string;
+  readonly files: Readonly<Record<string, string>>;
+  readonly store: string;
+  readonly trustDomain: string;
+  readonly rootFingerprint: string;
+}
+
+/** @throws CG_CA_EXISTS, CG_CA_FILE, CG_STORE_* and the system's errors; then nothing is left behind */
+async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: Config): Promise<Made> {
+  const configuration = join(dir, 'certgate.yaml');
+  await requireNothing([configuration, ...Object.values<string>({ ...caFiles(certsDir) }), storeFile(stateDir)]);
+  const folders = await makeFolders([dir, certsDir, stateDir]);
+  const draft = join(dir, draftName('certgate.yaml', 'creating'));
+  try {
+    // Written before anything else is made, so that a full disk is met while there is nothing to take back.
+    await writeNewFile(draft, configTemplate({ trustDomain, names: serve.names }), PUBLIC_FILE);
+    const made = await createAuthority({ certsDir, stateDir, trustDomain, actor: actor() });
+    const files: Readonly<Record<string, string>> = { ...made.files };
+    try {
+      await link(draft, configuration);
+      await syncFolder(dir);
+    } catch (error) {
+      for (const path of [...Object.values(files), made.store]) await rm(path, { force: true });
+      throw error;
+    }
+    return { configuration, files, store: made.store, trustDomain, rootFingerprint: made.rootFingerprint };
+  } catch (error) {
+    await rm(draft, { force: true });
+    for (const folder of folders.reverse()) await rmdir(folder).catch(() => {});
+    throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+async function requireNothing(paths: readonly string[]): Promise<void> {
+  const there: string[] = [];
+  for (const path of paths) {
+    if ((await lstat(path).catch(() => null)) !== null) there.push(path);
+  }
+  if (there.length > 0) throw new CertgateError('CG_CA_EXISTS', { files: there });
+}
+
+/** Makes the folders that are missing, private; answers those it made, parents first. */
+async function makeFolders(paths: readonly string[]): Promise<string[]> {
+  const made: string[] = [];
+  for (const path of paths) {
+    const first = await mkdir(path, { recursive: true, mode: 0o700 });
+    if (first === undefined) continue;
+    for (let folder = path; ; folder = resolve(folder, '..')) {
+      made.push(folder);
+      if (folder === first) break;
+    }
+  }
+  return made.sort((a, b) => a.length - b.length);
+}
+
+/** What to do now: lines that work when they are pasted into a shell in the working directory. */
+function nextCommands(dir: string, { serve }: Config, name: string | undefined, io: CommandIo): string[] {
+  const config = dir === io.cwd ? '' : ` --config ${shellWord(here(join(dir, 'certgate.yaml'), io))}`;
+  const gate = name === undefined ? 'localhost' : name.includes(':') ? `[${name}]` : name;
+  const port = parseHostPort(serve.listen)?.port ?? 8443;
+  const run = `${io.program} run --gate https://${gate}:${port} --identity ./worker-etl-1`;
+  return [
+    '  # a certificate for a worker, into ./worker-etl-1',
+    `  ${io.program} issue worker/etl-1${config}`,
+    '  # the gate, in front of the Prefect server on this machine',
+    `  ${io.program} serve${config}`,
+    '  # on the worker machine, with ./worker-etl-1 copied there',
+    `  ${run} -- prefect worker start --pool etl --type process`,
+  ];
+}
+
+function here(path: string, io: CommandIo): string {
+  const below = relative(io.cwd, path);
+  return below.startsWith('..') ? path : `./${below}`;
+}

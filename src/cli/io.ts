@@ -1,0 +1,61 @@
+// The world as a command sees it: two streams of lines, one stream of bytes in, the environment and a folder. A command
+// gets it as a value, so that every command can be run inside a test. Results go to `out`, words to `say`; commands
+// escape what others wrote (escape.ts) before they hand it over. Nothing here ends the process.
+import { Buffer } from 'node:buffer';
+import { basename, delimiter, dirname } from 'node:path';
+
+export interface Io {
+  /** A line of the result, to stdout. */
+  out(text: string): void;
+  /** A line for people, to stderr. */
+  say(text: string): void;
+  /** All of stdin, at most `limit` bytes; more is an error. */
+  input(limit: number): Promise<Uint8Array>;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  /** Whether stderr is a terminal: progress is shown only there. */
+  readonly isTerminal: boolean;
+  /** How this program is called here, fit for a shell: `certgate`, or a path, or `node …/main.ts`. */
+  readonly program: string;
+}
+
+/** What a command gets: the world, and the exit code to leave when it succeeded in its own way (`certgate run`). */
+export interface CommandIo extends Io {
+  /** Sets the program's exit code for a command that ends without an error. Without it: 0. */
+  setExitCode(code: number): void;
+}
+
+/** The real process's. */
+export function processIo(): Io {
+  return {
+    out: (text) => void process.stdout.write(`${text}\n`),
+    say: (text) => void process.stderr.write(`${text}\n`),
+    input: readAll,
+    env: process.env,
+    cwd: process.cwd(),
+    isTerminal: process.stderr.isTTY === true,
+    program: programName(process.argv[1] ?? 'certgate', process.env['PATH'] ?? ''),
+  };
+}
+
+function programName(script: string, path: string): string {
+  const [folder, name] = [dirname(script), basename(script)];
+  if (name !== 'certgate') return `node ${shellWord(script)}`;
+  return path.split(delimiter).includes(folder) ? name : shellWord(script);
+}
+
+/** `text` as one word of a POSIX shell. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+async function readAll(limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength;
+    if (size > limit) throw new RangeError(`more than ${limit} bytes on standard input`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

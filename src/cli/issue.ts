@@ -1,0 +1,110 @@
+// certgate issue: a certificate in a folder, with the names of a Kubernetes TLS secret. The key is made there with mode
+// 0600, or never seen when a signing request is given. What is wrong with the command line or the configuration is said
+// before anything is made; src/authority keeps the rest whole or takes it back.
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { relative, resolve } from 'node:path';
+import { Command } from 'commander';
+import { type IssuedDirectory, issueToDirectory } from '../authority/issue-to-directory.ts';
+import { storeFile } from '../authority/layout.ts';
+import { loadAuthority } from '../authority/load.ts';
+import { isDnsName } from '../config/address.ts';
+import { roughDuration } from '../config/duration.ts';
+import { shown } from '../errors.ts';
+import { parseIdentityName } from '../identity/name.ts';
+import { openSqliteStore } from '../store/sqlite.ts';
+import { actor } from './actor.ts';
+import { printable, printableJson } from './escape.ts';
+import { collect, usage } from './flags.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+import { asJson } from './list.ts';
+import { configOf, withSettings } from './settings.ts';
+
+const LARGEST_REQUEST = 1_048_576;
+
+interface Flags {
+  readonly dns?: readonly string[];
+  readonly ip?: readonly string[];
+  readonly csr?: string;
+  readonly out?: string;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+export function issueCommand(io: CommandIo): Command {
+  const command = describe(new Command('issue'), 'issue a certificate to a worker, a user or a service', {
+    examples: [
+      ['a new key and its certificate, in ./worker-etl-1', 'certgate issue worker/etl-1'],
+      ['for a person, for a week, into a folder of your choice', 'certgate issue user/alice --ttl 7d --out /tmp/alice'],
+      ['renew: replace what is in the folder', 'certgate issue worker/etl-1 --force'],
+      [
+        'the key stays with its owner, who makes the request',
+        'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout tls.key -subj /CN=etl-1 -out tls.csr',
+      ],
+      ['… and gets tls.crt and ca.crt for it', 'certgate issue worker/etl-1 --csr tls.csr'],
+    ],
+    notes: ['names in a signing request are not taken over: NAME, --dns and --ip say what the certificate says.'],
+  })
+    .argument('<NAME>', 'worker/…, user/… or service/…, e.g. worker/etl-1')
+    .option('--dns <NAME>', 'a DNS name to put into the certificate too; may be repeated', collect)
+    .option('--ip <ADDRESS>', 'an IP address to put into the certificate too; may be repeated', collect)
+    .option('--csr <FILE>', 'certify the key of this signing request (PEM or DER; - is standard input)')
+    .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /)')
+    .option('--force', 'replace the certificate in an existing folder')
+    .option('--json', 'print JSON');
+  return withSettings(command, ['issue.ttl']).action(async (name: string, flags: Flags) => {
+    const identity = parseIdentityName(name);
+    const names = namesOf(flags);
+    const config = configOf(command, io);
+    const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
+    const store = openSqliteStore(storeFile(config.stateDir));
+    try {
+      const authority = await loadAuthority({ certsDir: config.certsDir, store, trustDomain: config.trustDomain });
+      const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
+      const force = flags.force === true;
+      const issued = await issueToDirectory(authority, {
+        identity,
+        profile: 'client',
+        ttlMs: config.issue.ttl,
+        ...names,
+        ...csr,
+        out,
+        actor: actor(),
+        force,
+      });
+      const { record, path, files } = issued;
+      if (flags.json === true) io.out(printableJson({ ...asJson(record, Date.now()), path, files }, 2));
+      else tell(issued, io);
+    } finally {
+      await store.close();
+    }
+  });
+}
+
+/** DER as it is, anything else as text: what is neither, src/pki refuses. */
+async function readRequestFrom(file: string, io: CommandIo): Promise<Uint8Array | string> {
+  const bytes = file === '-' ? await io.input(LARGEST_REQUEST) : readFileSync(resolve(io.cwd, file));
+  return bytes[0] === 0x30 ? bytes : Buffer.from(bytes).toString('utf8');
+}
+
+function namesOf({ dns = [], ip = [] }: Flags): { dns: readonly string[]; ip: readonly string[] } {
+  const odd = dns.find((name) => !isDnsName(name));
+  if (odd !== undefined) throw usage(`--dns is ${shown(odd)}, not a DNS name`, 'for example --dns etl-1.example');
+  const none = ip.find((address) => isIP(address) === 0);
+  if (none !== undefined) throw usage(`--ip is ${shown(none)}, not an IP address`, 'for example --ip 192.0.2.7');
+  return { dns, ip };
+}
+
+function tell({ record, path, files }: IssuedDirectory, io: CommandIo): void {
+  const below = relative(io.cwd, path);
+  io.out(printable(below.startsWith('..') ? path : `./${below}`));
+  const until = `${new Date(record.notAfter).toISOString()}, ${roughDuration(record.notAfter - Date.now())} from now`;
+  io.say(`issued ${record.identity}, serial ${record.serial}, until ${until}`);
+  const withKey = files.some((file) => file.endsWith('tls.key'));
+  io.say(
+    withKey
+      ? 'it holds tls.crt, tls.key (mode 0600) and ca.crt'
+      : 'it holds tls.crt and ca.crt; the key stays with its owner',
+  );
+}

@@ -1,0 +1,157 @@
+// certgate list: the certificates on record, newest first, in pages that continue from a key. Reads the store only.
+import { Command } from 'commander';
+import { storeFile } from '../authority/layout.ts';
+import { roughDuration } from '../config/duration.ts';
+import { openSqliteStore } from '../store/sqlite.ts';
+import type { CertificateFilter, CertificateRecord, CertificateState, Store } from '../store/store.ts';
+import { printableJson } from './escape.ts';
+import { choiceFlag, countFlag, durationFlag, usage } from './flags.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+import { configOf, withSettings } from './settings.ts';
+import { table } from './table.ts';
+
+const STATES: readonly CertificateState[] = ['valid', 'expired', 'revoked'];
+const PAGE = 1000;
+
+interface Flags {
+  readonly state?: string;
+  readonly expiringWithin?: string;
+  readonly limit: string;
+  readonly after?: string;
+  readonly json?: true;
+}
+
+export function listCommand(io: CommandIo): Command {
+  const command = describe(new Command('list'), 'list the certificates on record, newest first', {
+    examples: [
+      ['everything that is valid now', 'certgate list --state valid'],
+      ['all workers', "certgate list 'worker/*'"],
+      ['what ends within a week', 'certgate list --state valid --expiring-within 7d'],
+      [
+        'serial numbers of an identity, for a script',
+        "certgate list worker/etl-1 --json | jq -r '.certificates[].serial'",
+      ],
+    ],
+    notes: ['--json prints {certificates, next}; when next is not null, `--after NEXT` continues from there.'],
+  })
+    .argument('[IDENTITY]', 'only this identity, or a beginning of names with * at the end')
+    .option('--state <STATE>', `only those that are ${STATES.join(', ')}`)
+    .option('--expiring-within <DURATION>', 'only those whose end is within that time from now')
+    .option('--limit <N>', 'how many at most', '100')
+    .option('--after <CURSOR>', 'continue a --json listing')
+    .option('--json', 'print JSON');
+  return withSettings(command).action(async (identity: string | undefined, flags: Flags) => {
+    const config = configOf(command, io);
+    const now = Date.now();
+    const limit = countFlag('--limit', flags.limit, { min: 1, max: 1_000_000 });
+    const filter = filterOf(identity, flags, now);
+    const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
+    try {
+      const found = await collect(store, filter, namePattern(identity), limit + 1);
+      const certificates = found.slice(0, limit);
+      const last = found.length > limit ? certificates.at(-1) : undefined;
+      if (flags.json === true) {
+        io.out(
+          printableJson(
+            {
+              certificates: certificates.map((one) => asJson(one, now)),
+              next: last === undefined ? null : cursorOf(last),
+            },
+            2,
+          ),
+        );
+        return;
+      }
+      if (certificates.length === 0) return io.say('no certificate on record matches');
+      for (const line of table(
+        ['identity', 'state', 'ends', 'serial', 'profile'],
+        certificates.map((one) => row(one, now)),
+      ))
+        io.out(line);
+      if (last !== undefined) io.say(`there are more: the newest ${limit} are shown, --limit shows more`);
+    } finally {
+      await store.close();
+    }
+  });
+}
+
+function filterOf(identity: string | undefined, flags: Flags, now: number): CertificateFilter {
+  const within = flags.expiringWithin;
+  return {
+    now,
+    ...(identity === undefined || identity.endsWith('*') ? {} : { identity }),
+    ...(flags.state === undefined ? {} : { state: choiceFlag('--state', flags.state, STATES) }),
+    ...(within === undefined ? {} : { expiresBefore: now + durationFlag('--expiring-within', within) }),
+    ...(flags.after === undefined ? {} : { after: readCursor(flags.after) }),
+  };
+}
+
+/** What a record's identity must start with; the store answers exact names by itself. */
+function namePattern(identity: string | undefined): (record: CertificateRecord) => boolean {
+  if (identity === undefined || !identity.endsWith('*')) return () => true;
+  const start = identity.slice(0, -1);
+  if (start.includes('*')) throw usage('only one * is possible, at the end', "for example certgate list 'worker/*'");
+  return (record) => record.identity.startsWith(start);
+}
+
+async function collect(
+  store: Store,
+  filter: CertificateFilter,
+  wanted: (record: CertificateRecord) => boolean,
+  enough: number,
+): Promise<CertificateRecord[]> {
+  const found: CertificateRecord[] = [];
+  let after = filter.after;
+  for (;;) {
+    const page = await store.listCertificates({ ...filter, limit: PAGE, ...(after === undefined ? {} : { after }) });
+    found.push(...page.filter(wanted));
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE || found.length >= enough) return found.slice(0, enough);
+    after = { issuedAt: last.issuedAt, serial: last.serial };
+  }
+}
+
+function stateOf(record: CertificateRecord, now: number): CertificateState {
+  if (record.revokedAt !== null) return 'revoked';
+  return record.notAfter <= now ? 'expired' : 'valid';
+}
+
+function row(record: CertificateRecord, now: number): string[] {
+  const state = stateOf(record, now);
+  const ends =
+    record.notAfter > now
+      ? `in ${roughDuration(record.notAfter - now)}`
+      : `${roughDuration(now - record.notAfter)} ago`;
+  return [
+    record.identity,
+    state === 'revoked' ? `revoked: ${record.reason ?? 'unspecified'}` : state,
+    ends,
+    record.serial,
+    record.profile,
+  ];
+}
+
+/** One certificate as `--json` prints it: times in RFC 3339, the certificate itself left out. */
+export function asJson(record: CertificateRecord, now: number): object {
+  const { der: _der, notBefore, notAfter, issuedAt, revokedAt, ...rest } = record;
+  const time = (milliseconds: number) => new Date(milliseconds).toISOString();
+  return {
+    ...rest,
+    state: stateOf(record, now),
+    notBefore: time(notBefore),
+    notAfter: time(notAfter),
+    issuedAt: time(issuedAt),
+    revokedAt: revokedAt === null ? null : time(revokedAt),
+  };
+}
+
+function cursorOf({ issuedAt, serial }: CertificateRecord): string {
+  return `${issuedAt}.${serial}`;
+}
+
+function readCursor(text: string): { issuedAt: number; serial: string } {
+  const match = /^(\d{1,15})\.([0-9a-f]{1,40})$/.exec(text);
+  if (match === null) throw usage(`--after is no cursor of this listing`, 'give the `next` of the page before');
+  return { issuedAt: Number(match[1]), serial: match[2] ?? '' };
+}

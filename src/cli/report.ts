@@ -1,0 +1,64 @@
+// The end of every command that fails: `error:` with what went wrong and its code, `hint:` with what to do, and the exit
+// code. Never a stack trace. Messages may quote what a peer or a file said, so every line is made safe for the terminal.
+import { CommanderError } from 'commander';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { printable } from './escape.ts';
+import type { Io } from './io.ts';
+
+/** Says what failed on stderr; answers the exit code. `command` is the one that failed, e.g. `certgate issue`. */
+export function report(error: unknown, io: Pick<Io, 'say'>, command: string): number {
+  const failure = asCertgateError(error, command);
+  if (isCertgateError(failure, 'CG_CONFIG')) {
+    for (const { place, problem, remedy } of failure.facts.problems)
+      say(io, `${place}: ${problem}`, failure.code, remedy);
+  } else {
+    say(io, failure.message, failure.code, failure.hint);
+  }
+  return failure.exitCode;
+}
+
+function say(io: Pick<Io, 'say'>, message: string, code: string, hint: string): void {
+  io.say(`error: ${printable(message)} [${code}]`);
+  io.say(`hint: ${printable(hint)}`);
+}
+
+function asCertgateError(error: unknown, command: string): CertgateError {
+  if (isCertgateError(error)) return error;
+  if (error instanceof CommanderError) return usage(error, command);
+  const fault = systemFault(error);
+  if (fault !== null) return new CertgateError('CG_FILE', fault, { cause: error });
+  return new CertgateError('CG_INTERNAL', { problem: reasonOf(error) }, { cause: error });
+}
+
+/** commander's words in our form: its "Did you mean" is the hint. */
+function usage(error: CommanderError, command: string): CertgateError {
+  const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
+  const suggestion = /\(Did you mean (.*)\?\)/.exec(rest.join(' '))?.[1];
+  const help = `see ${command} --help`;
+  const remedy = suggestion === undefined ? help : `did you mean ${suggestion}? ${help}`;
+  return new CertgateError('CG_USAGE', { problem: first.replace(/\.$/, ''), remedy }, { cause: error });
+}
+
+const SYSTEM_WORDS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENOENT: 'no such file or folder',
+  EEXIST: 'it exists already',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'it is not a folder',
+  ENOSPC: 'no space is left on the device',
+  EROFS: 'the file system is read-only',
+  EMFILE: 'too many open files',
+  ELOOP: 'too many symbolic links',
+  ENAMETOOLONG: 'the name is too long',
+  EDQUOT: 'the disk quota is used up',
+  EIO: 'the device failed',
+};
+
+/** What the operating system refused, when it was about a file. */
+export function systemFault(error: unknown): { path: string; problem: string } | null {
+  if (!(error instanceof Error) || !('syscall' in error) || !('path' in error)) return null;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const words = SYSTEM_WORDS[code] ?? error.message;
+  return { path: String(error.path), problem: `${words} (${String(error.syscall)})` };
+}

@@ -1,0 +1,97 @@
+// `certgate run -- CMD…`: an outbound sidecar around one command. The command finds PREFECT_API_URL set to the sidecar;
+// signals reach it, its exit code is ours (128+n when signal n ended it), and the sidecar goes when it has gone, after
+// the requests still in flight.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { Command } from 'commander';
+import { CertgateError, reasonOf } from '../errors.ts';
+import { flushLog, openLog } from '../observe/log.ts';
+import { startSidecar } from '../outbound/sidecar.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+import { configOf, withSettings } from './settings.ts';
+import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
+
+const PASSED_ON: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
+/** A terminal sends these to the whole foreground group, the command included; a second copy would force it to quit. */
+const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
+
+export function runCommand(io: CommandIo): Command {
+  const command = describe(new Command('run'), 'run a command with its own outbound sidecar', {
+    examples: [
+      [
+        'a worker',
+        'certgate run --gate https://gate.example:8443 --identity ./worker-etl-1 -- prefect worker start --pool etl',
+      ],
+      [
+        'a script that uses Prefect',
+        'certgate run --gate https://gate.example:8443 --identity ./user-alice -- python flow.py',
+      ],
+    ],
+    notes: [
+      'it sets PREFECT_API_URL and NO_PROXY, and PREFECT_UI_URL where it is not set; the exit code is the command’s.',
+      'of its own log, only warnings are shown; --log-level debug shows every request.',
+    ],
+  });
+  withSettings(command, CONNECT_SETTINGS).argument('<command...>', 'the command and its arguments, after --');
+  return command.passThroughOptions().action(async (words: string[]) => {
+    const config = configOf(command, io);
+    const verbose = config.log.level === 'debug';
+    const log = openLog({ level: config.log.level === 'info' ? 'warn' : config.log.level });
+    const sidecar = await startSidecar(
+      sidecarOptions(config, log, { listen: '127.0.0.1:0', unsafeListen: false, allowHosts: [], accessLog: verbose }),
+    );
+    try {
+      const env = environmentFor(io.env, sidecar.url, new URL(config.connect.gate ?? '').origin);
+      io.setExitCode(await runToEnd(words, env));
+    } finally {
+      await sidecar.drain(config.connect.drain);
+      await flushLog(log);
+    }
+  });
+}
+
+/** The command's environment: the caller's, with Prefect pointed at the sidecar. */
+export function environmentFor(env: NodeJS.ProcessEnv, url: string, gate: string): NodeJS.ProcessEnv {
+  const noProxy = [env['NO_PROXY'] ?? env['no_proxy'], '127.0.0.1', 'localhost'].filter(Boolean).join(',');
+  return {
+    ...env,
+    PREFECT_API_URL: `${url}/api`,
+    // Links that Prefect prints are for people: they lead to the gate.
+    PREFECT_UI_URL: env['PREFECT_UI_URL'] ?? gate,
+    NO_PROXY: noProxy,
+    no_proxy: noProxy,
+  };
+}
+
+function runToEnd(words: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const [program = '', ...args] = words;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { env, stdio: 'inherit' });
+    const stop = passSignals(child);
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      stop();
+      const reason = error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error);
+      reject(new CertgateError('CG_COMMAND', { command: program, reason }, { cause: error }));
+    });
+    child.once('exit', (code, signal) => {
+      stop();
+      resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]);
+    });
+  });
+}
+
+function passSignals(child: ChildProcess): () => void {
+  const pass = (signal: NodeJS.Signals): void => {
+    if (process.stdin.isTTY && FROM_TERMINAL.includes(signal)) return;
+    child.kill(signal);
+  };
+  const end = (): void => void child.kill('SIGTERM');
+  for (const signal of PASSED_ON) process.on(signal, pass);
+  process.on('exit', end);
+  return () => {
+    for (const signal of PASSED_ON) process.off(signal, pass);
+    process.off('exit', end);
+  };
+}

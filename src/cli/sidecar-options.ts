@@ -1,0 +1,70 @@
+// From the configuration to an outbound sidecar: shared by `connect`, which is one, and `run`, which wraps a command in
+// one. Refuses what would let other machines use the certificate unless it was called unsafe.
+
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { parseHostPort, parseSocketPath } from '../config/address.ts';
+import type { Config } from '../config/schema.ts';
+import { CertgateError } from '../errors.ts';
+import type { Log } from '../observe/log.ts';
+import type { CredentialFiles } from '../outbound/credentials.ts';
+import type { SidecarOptions } from '../outbound/sidecar.ts';
+
+export const CONNECT_SETTINGS = [
+  'connect.gate',
+  'connect.identityDir',
+  'connect.cert',
+  'connect.key',
+  'connect.ca',
+  'connect.serverName',
+  'connect.drain',
+  'log.level',
+];
+
+/** CG_CONNECT_GATE, CG_CREDENTIALS, CG_UNSAFE_LISTEN. `listen` is `host:port` or `unix:/path`. */
+export function sidecarOptions(
+  config: Config,
+  log: Log,
+  more: {
+    readonly listen: string;
+    readonly unsafeListen: boolean;
+    readonly allowHosts: readonly string[];
+    readonly accessLog: boolean;
+  },
+): SidecarOptions {
+  if (config.connect.gate === null) throw new CertgateError('CG_CONNECT_GATE', {});
+  return {
+    listen: listenAt(more.listen, more.unsafeListen),
+    gate: new URL(config.connect.gate),
+    files: filesOf(config),
+    serverName: config.connect.serverName,
+    allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
+    log,
+    accessLog: more.accessLog,
+    // Kept well below the gate's own idle time, so that the gate is never the one to close.
+    limits: { ...config.connect.limits, upstreamIdle: 60_000 },
+  };
+}
+
+function listenAt(text: string, unsafe: boolean): SidecarOptions['listen'] {
+  const socket = parseSocketPath(text);
+  if (socket !== null) return { path: socket };
+  const address = parseHostPort(text);
+  if (address === null) throw new TypeError(`connect.listen was not checked: ${text}`);
+  if (!isLoopback(address.host) && !unsafe) throw new CertgateError('CG_UNSAFE_LISTEN', { address: text });
+  return address;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+function filesOf(config: Config): CredentialFiles {
+  const { identityDir, cert, key, ca } = config.connect;
+  const from = (file: string | null, name: string): string => {
+    if (file !== null) return file;
+    if (identityDir !== null) return join(identityDir, name);
+    throw new CertgateError('CG_CREDENTIALS', { file: name, reason: 'no certificate was named' });
+  };
+  return { cert: from(cert, 'tls.crt'), key: from(key, 'tls.key'), ca: from(ca, 'ca.crt') };
+}

@@ -1,0 +1,50 @@
+// Where to listen and where to connect, as text in the configuration: `host:port`, `[::1]:port`, `unix:/path`,
+// `http://host:port`, `https://host:port`. Pure: text in, parts out; null when the text is none of them. No form takes a
+// path, a query or a user name: an address that says more than we use would be obeyed only in part.
+import { isIP } from 'node:net';
+
+/** `host` is without brackets; `port` 0 asks the system for a free one. */
+export interface HostAndPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
+
+/** True for a DNS name (letters, digits, hyphens; no wildcard, no final dot). Not for an IP address. */
+export function isDnsName(text: string): boolean {
+  return isIP(text) === 0 && DNS_NAME.test(text) && !/^[\d.]+$/.test(text);
+}
+
+/** `host:port` or `[v6]:port`; the host is a DNS name or an IP address. */
+export function parseHostPort(text: string): HostAndPort | null {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+)):(\d{1,5})$/i.exec(text);
+  if (match === null) return null;
+  const [, v6, name, digits] = match;
+  const host = v6 ?? name ?? '';
+  const port = Number(digits);
+  if (port > 65535) return null;
+  if (v6 !== undefined ? isIP(v6) !== 6 : isIP(host) !== 4 && !isDnsName(host)) return null;
+  return { host, port };
+}
+
+/** The path behind `unix:`, or null; absolute once the configuration is loaded. 107 bytes is what Linux's sockaddr_un holds. */
+export function parseSocketPath(text: string): string | null {
+  const path = text.startsWith('unix:') ? text.slice('unix:'.length) : '';
+  return path === '' || path.includes('\0') || Buffer.byteLength(path) > 107 ? null : path;
+}
+
+/** `http://host[:port]` or `https://host[:port]` with nothing behind it; the port defaults to the scheme's. */
+export function parseOrigin(text: string, scheme: 'http' | 'https'): HostAndPort | null {
+  const prefix = `${scheme}://`;
+  if (!text.startsWith(prefix)) return null;
+  const authority = text.slice(prefix.length).replace(/\/$/, '');
+  const withPort =
+    /:\d+$/.test(authority) && !authority.endsWith(']') ? authority : `${authority}:${defaultPort(scheme)}`;
+  const parsed = parseHostPort(withPort);
+  return parsed === null || parsed.port === 0 ? null : parsed;
+}
+
+function defaultPort(scheme: 'http' | 'https'): number {
+  return scheme === 'https' ? 443 : 80;
+}

@@ -1,0 +1,174 @@
+// Three of the four layers of the configuration, each read on its own: the file (YAML 1.2), the environment and the
+// flags. (The fourth, the defaults, stands in the schema.) A layer answers what it sets and everything wrong with it; it
+// never throws for what a person wrote. Every value keeps the place it came from, so that a problem can be pointed at.
+import { isAlias, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { keysOf, type Leaf, leafAt, leaves } from './leaves.ts';
+import { nearest } from './nearest.ts';
+
+/** Something wrong with the configuration: where, what, and what to do. */
+export interface Problem {
+  readonly place: string;
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+/** A value that a layer gives to a setting. */
+export interface Given {
+  readonly leaf: Leaf;
+  readonly value: unknown;
+  /** Where the value, or the part of it at `inside`, stands: `certgate.yaml:3:5`, `CERTGATE_…` or `--flag`. */
+  placeOf(inside?: ReadonlyArray<PropertyKey>): string;
+  /** How a right value would be written there. */
+  readonly rightForm: string;
+  /** Whether relative paths are meant from the working directory instead of the file's folder. */
+  readonly fromCwd: boolean;
+}
+
+export interface Layer {
+  readonly given: readonly Given[];
+  readonly problems: readonly Problem[];
+}
+
+/** Reads the text of a configuration file; `name` is what problems call it. */
+export function readFileLayer(text: string, name: string): Layer {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: false });
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return `${name}:${Math.max(1, line)}:${Math.max(1, col)}`;
+  };
+  const given: Given[] = [];
+  const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => ({
+    place: at(error.pos[0]),
+    problem: `this is not YAML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`,
+    remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
+  }));
+  if (problems.length > 0) return { given, problems };
+
+  const visit = (node: unknown, path: readonly string[]): void => {
+    const target = isAlias(node) ? node.resolve(document) : node;
+    if (target === null || target === undefined || (isScalar(target) && target.value === null)) return;
+    if (!isMap(target)) {
+      const place = at((node as Node).range?.[0] ?? 0);
+      problems.push({ place, problem: `${path.join('.') || 'the file'} must hold keys`, remedy: keysRemedy(path) });
+      return;
+    }
+    for (const { key, value } of target.items) {
+      const name = isScalar(key) ? String(key.value) : '(not a name)';
+      const keyAt = at((key as Node).range?.[0] ?? 0);
+      const here = [...path, name];
+      const dotted = here.join('.');
+      if (!keysOf(path)?.includes(name)) {
+        problems.push({ place: keyAt, problem: `there is no setting ${dotted}`, remedy: keyRemedy(name, path) });
+      } else if (keysOf(here) !== null) {
+        visit(value, here);
+      } else if (leafAt(dotted).setting.environmentOnly === true) {
+        const { variable } = leafAt(dotted);
+        const remedy = `take it out, and set ${variable} or ${dotted}File`;
+        problems.push({ place: keyAt, problem: `${dotted} is a secret and may not stand in the file`, remedy });
+      } else {
+        const leaf = leafAt(dotted);
+        const node = isAlias(value) ? value.resolve(document) : (value as Node | null);
+        given.push({
+          leaf,
+          value: scalarText(leaf, node) ?? (node === null || node === undefined ? null : node.toJS(document)),
+          placeOf: (inside = []) => {
+            const part = inside.length === 0 ? node : document.getIn([...here, ...inside], true);
+            const range = (part as Node | undefined)?.range ?? node?.range ?? (key as Node).range;
+            return at(range?.[0] ?? 0);
+          },
+          rightForm: `${name}: ${leaf.setting.example}`,
+          fromCwd: false,
+        });
+      }
+    }
+  };
+  visit(document.contents, []);
+  return { given, problems };
+}
+
+/** What the environment sets. An unknown `CERTGATE_*` is a problem; an empty one is as if it were not set. */
+export function readEnvironmentLayer(env: Readonly<Record<string, string | undefined>>): Layer {
+  const known = new Map(leaves.map((leaf) => [leaf.variable, leaf]));
+  const given: Given[] = [];
+  const problems: Problem[] = [];
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith('CERTGATE_') || name === 'CERTGATE_CONFIG' || text === undefined) continue;
+    const leaf = known.get(name);
+    if (leaf === undefined) {
+      if (isKubernetesServiceVariable(name, text)) continue;
+      const near = nearest(name, ['CERTGATE_CONFIG', ...known.keys()]);
+      const remedy = near === null ? `unset ${name}; docs/configuration.md lists the names` : `did you mean ${near}?`;
+      problems.push({ place: name, problem: 'certgate knows no such variable', remedy });
+    } else if (text !== '') {
+      given.push(fromText(leaf, text, name, `${name}=${leaf.setting.example}`));
+    }
+  }
+  return { given, problems };
+}
+
+/** What the command line sets: dotted paths to the text behind the flag. */
+export function readFlagLayer(flags: Readonly<Record<string, string | undefined>>): Layer {
+  const given = Object.entries(flags).flatMap(([path, text]) => {
+    if (text === undefined) return [];
+    const leaf = leafAt(path);
+    const flag = leaf.setting.flag?.name ?? `--${path}`;
+    return [fromText(leaf, text, flag, `${flag} ${leaf.setting.example}`)];
+  });
+  return { given, problems: [] };
+}
+
+function fromText(leaf: Leaf, text: string, place: string, rightForm: string): Given {
+  return { leaf, value: typedValue(leaf, text), placeOf: () => place, rightForm, fromCwd: true };
+}
+
+function typedValue(leaf: Leaf, text: string): unknown {
+  switch (leaf.setting.kind) {
+    case 'count':
+      return /^\d{1,15}$/.test(text) ? Number(text) : text;
+    case 'switch':
+      return text === 'true' ? true : text === 'false' ? false : text;
+    case 'list':
+      return text.split(',').map((item) => item.trim());
+    case 'rules':
+      return parseJson(text);
+    default:
+      return text;
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** `minTls: 1.3` is a number to YAML and a version to us: where text is wanted, a plain scalar is taken as written. */
+function scalarText(leaf: Leaf, node: unknown): string | null {
+  const wantsText = leaf.setting.kind === 'text' || leaf.setting.kind === 'path';
+  const plain = isScalar(node) && node.type === 'PLAIN' && node.value !== null ? node.source : undefined;
+  return wantsText && plain !== undefined ? plain : null;
+}
+
+// Kubernetes puts these into every pod beside a service whose name starts with `certgate`; they are not ours.
+function isKubernetesServiceVariable(name: string, text: string): boolean {
+  if (/_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$/.test(name)) return true;
+  return (
+    /_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/.test(name) &&
+    /^(\w+:\/\/|tcp$|udp$|sctp$|[\d.:a-f]+$)/.test(text)
+  );
+}
+
+function keyRemedy(name: string, path: readonly string[]): string {
+  const keys = keysOf(path) ?? [];
+  const near = nearest(name, keys);
+  if (near !== null) return `did you mean ${near}?`;
+  const elsewhere = leaves.find((leaf) => leaf.path.split('.').at(-1) === name);
+  return elsewhere === undefined ? keysRemedy(path) : `did you mean ${elsewhere.path}?`;
+}
+
+function keysRemedy(path: readonly string[]): string {
+  return `${path.length === 0 ? 'the keys' : `the keys of ${path.join('.')}`} are ${(keysOf(path) ?? []).join(', ')}`;
+}

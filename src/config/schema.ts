@@ -1,0 +1,365 @@
+// The one schema of certgate's configuration. Everything that can be set stands here once: its place in certgate.yaml,
+// its default, what it may be, what it is for and which flag sets it. The loader, the template that `init` writes,
+// docs/configuration.md and the commands' flags are all made from it, so none of them can drift.
+// Durations are text in the file (`24h`) and milliseconds in `Config`. No secret may stand in the file.
+
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { parseTrustDomain } from '../identity/name.ts';
+import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
+import { parseDuration } from './duration.ts';
+
+/** What the loader, the docs and the flags need to know about one setting beside its zod schema. */
+export interface Setting {
+  /** How text from the environment or a flag is read, and whether relative paths in it are resolved. */
+  readonly kind: 'text' | 'path' | 'address' | 'duration' | 'count' | 'switch' | 'list' | 'rules';
+  /** One sentence for people. */
+  readonly about: string;
+  /** Completes "it must be …". */
+  readonly wants: string;
+  /** A value that is accepted, as it would be written in the file. */
+  readonly example: string;
+  /** The default as written in the file; null when there is none. */
+  readonly fallback: string | null;
+  /** The commands' flag, e.g. `--listen`, and which commands have it. */
+  readonly flag?: { readonly name: string; readonly commands: readonly string[] };
+  /** Secrets: only the environment may carry them, never the file or a flag. */
+  readonly environmentOnly?: true;
+}
+
+/** Every leaf of `configSchema` is registered here. */
+export const settings = z.registry<Setting>();
+
+type Words = Pick<Setting, 'about' | 'flag'>;
+
+const DURATION_EXAMPLE = 'a duration such as 500ms, 30s, 5m, 24h or 7d';
+
+function duration(fallback: string, words: Words, bounds: { min: string; max: string }) {
+  const [min, max] = [parseDuration(bounds.min) ?? 0, parseDuration(bounds.max) ?? 0];
+  const wants = `${DURATION_EXAMPLE}, from ${bounds.min} to ${bounds.max}`;
+  const schema = z
+    .string()
+    .transform((text, context) => {
+      const milliseconds = parseDuration(text);
+      if (milliseconds !== null && milliseconds >= min && milliseconds <= max) return milliseconds;
+      context.addIssue({ code: 'custom', message: wants });
+      return z.NEVER;
+    })
+    .prefault(fallback);
+  return schema.register(settings, { ...words, kind: 'duration', wants, example: fallback, fallback });
+}
+
+function count(fallback: number, words: Words, bounds: { min: number; max: number }) {
+  const wants = `a whole number from ${bounds.min} to ${bounds.max}`;
+  const schema = z.int().min(bounds.min).max(bounds.max).default(fallback);
+  return schema.register(settings, { ...words, kind: 'count', wants, example: `${fallback}`, fallback: `${fallback}` });
+}
+
+function text(
+  fallback: string,
+  words: Words,
+  rule: { kind?: 'text' | 'path' | 'address'; wants: string; example: string; accepts: (text: string) => boolean },
+) {
+  const { kind = 'text', wants, example, accepts } = rule;
+  return z
+    .string()
+    .refine(accepts)
+    .default(fallback)
+    .register(settings, { ...words, kind, wants, example, fallback });
+}
+
+function optionalText(
+  words: Words & { readonly environmentOnly?: true },
+  rule: { kind?: 'text' | 'path' | 'address'; wants: string; example: string; accepts: (text: string) => boolean },
+) {
+  const { kind = 'text', wants, example, accepts } = rule;
+  return z
+    .string()
+    .refine(accepts)
+    .nullable()
+    .default(null)
+    .register(settings, { ...words, kind, wants, example, fallback: null });
+}
+
+const isPath = (value: string) => value !== '' && !value.includes('\0');
+const aFile = (example: string) => ({ kind: 'path' as const, wants: 'a path', example, accepts: isPath });
+const isTrustDomain = (value: string) => {
+  try {
+    return parseTrustDomain(value) === value;
+  } catch {
+    return false;
+  }
+};
+
+const listenAt = (fallback: string, flag: NonNullable<Setting['flag']>, about: string, unix: boolean) =>
+  text(
+    fallback,
+    { about, flag },
+    {
+      kind: 'address',
+      wants: unix ? 'host:port, [ipv6]:port or unix:/path' : 'host:port or [ipv6]:port',
+      example: fallback,
+      accepts: (value) => parseHostPort(value) !== null || (unix && parseSocketPath(value) !== null),
+    },
+  );
+
+function limits() {
+  return z
+    .strictObject({
+      headBytes: count(32_768, { about: 'Longest request or answer head, in bytes.' }, { min: 1024, max: 1_048_576 }),
+      headerLines: count(100, { about: 'Most header lines in a head.' }, { min: 10, max: 1000 }),
+      handshake: duration('10s', { about: 'Time for a TLS handshake.' }, { min: '100ms', max: '5m' }),
+      head: duration('15s', { about: 'Time from the first byte of a head to its last.' }, { min: '100ms', max: '5m' }),
+      idle: duration(
+        '75s',
+        { about: "Time a connection may be idle between requests; Prefect's client keeps its own for 25s." },
+        { min: '1s', max: '1h' },
+      ),
+      stall: duration(
+        '5m',
+        { about: 'Time without a byte in either direction while a request is under way.' },
+        { min: '1s', max: '24h' },
+      ),
+      upstreamIdle: duration(
+        '4s',
+        { about: 'Time an idle upstream connection is kept; uvicorn closes its own after 5s.' },
+        { min: '0s', max: '1h' },
+      ),
+      upstreamConnect: duration('5s', { about: 'Time to connect to the upstream.' }, { min: '100ms', max: '5m' }),
+    })
+    .prefault({});
+}
+
+const RULE_SOURCES = ['CN', 'OU', 'O', 'DNS', 'URI', 'email'] as const;
+
+const identityRule = z.union([
+  z.strictObject({ from: z.literal('spiffe') }),
+  z.strictObject({ from: z.enum(RULE_SOURCES), match: z.string().min(1), as: z.string().min(1) }),
+]);
+
+const serve = z.strictObject({
+  listen: listenAt(
+    '0.0.0.0:8443',
+    { name: '--listen', commands: ['serve'] },
+    'Where the gate listens for mutual TLS.',
+    false,
+  ),
+  upstream: text(
+    'http://127.0.0.1:4200',
+    { about: 'The Prefect server behind the gate.', flag: { name: '--upstream', commands: ['serve'] } },
+    {
+      kind: 'address',
+      wants: 'http://host:port without a path, or unix:/path',
+      example: 'http://127.0.0.1:4200',
+      accepts: (value) => parseOrigin(value, 'http') !== null || parseSocketPath(value) !== null,
+    },
+  ),
+  names: z
+    .array(z.string().refine((name) => isDnsName(name) || isIP(name) !== 0))
+    .min(1)
+    .max(100)
+    .default(() => [hostname().toLowerCase(), 'localhost', '127.0.0.1', '::1'])
+    .register(settings, {
+      kind: 'list',
+      about: "DNS names and IP addresses of the gate's own server certificate: what clients connect to.",
+      wants: 'a list of DNS names and IP addresses',
+      example: '[gate.example, 192.0.2.7]',
+      fallback: "[this machine's name, localhost, 127.0.0.1, '::1']",
+      flag: { name: '--name', commands: ['serve', 'init'] },
+    }),
+  minTls: z
+    .enum(['1.3', '1.2'])
+    .default('1.3')
+    .register(settings, {
+      kind: 'text',
+      about: 'The oldest TLS version that the gate speaks.',
+      wants: '1.3 or 1.2',
+      example: '1.3',
+      fallback: '1.3',
+      flag: { name: '--min-tls', commands: ['serve'] },
+    }),
+  authStringFile: optionalText(
+    {
+      about:
+        'File with the password that the Prefect server wants (its PREFECT_SERVER_API_AUTH_STRING): the gate adds it.',
+      flag: { name: '--auth-string-file', commands: ['serve'] },
+    },
+    aFile('/run/secrets/prefect-auth-string'),
+  ),
+  authString: optionalText(
+    { about: 'The same password itself.', environmentOnly: true },
+    { wants: 'printable text', example: 'user:password', accepts: (value) => /^[\x20-\x7e]+$/.test(value) },
+  ),
+  serverTtl: duration(
+    '24h',
+    { about: "Lifetime of the gate's own server certificate, which renews itself." },
+    { min: '5m', max: '366d' },
+  ),
+  drain: duration(
+    '5m',
+    {
+      about: 'How long requests in flight may run on after the gate was told to stop.',
+      flag: { name: '--drain', commands: ['serve'] },
+    },
+    { min: '0s', max: '24h' },
+  ),
+  limits: limits(),
+});
+
+const connect = z.strictObject({
+  gate: optionalText(
+    { about: 'The gate to connect to.', flag: { name: '--gate', commands: ['connect', 'run'] } },
+    {
+      kind: 'text',
+      wants: 'https://host:port without a path',
+      example: 'https://gate.example:8443',
+      accepts: (value) => parseOrigin(value, 'https') !== null,
+    },
+  ),
+  listen: listenAt(
+    '127.0.0.1:4210',
+    { name: '--listen', commands: ['connect'] },
+    'Where the outbound sidecar listens for the Prefect client on this machine.',
+    true,
+  ),
+  identityDir: optionalText(
+    {
+      about: 'Folder with tls.crt, tls.key and ca.crt, as `certgate issue` writes it.',
+      flag: { name: '--identity', commands: ['connect', 'run', 'inspect'] },
+    },
+    aFile('./worker-etl-1'),
+  ),
+  cert: optionalText(
+    {
+      about: "The client's certificate and its issuer (PEM), in place of the folder's tls.crt.",
+      flag: { name: '--cert', commands: ['connect', 'run'] },
+    },
+    aFile('tls.crt'),
+  ),
+  key: optionalText(
+    {
+      about: "The client's private key (PEM), in place of the folder's tls.key.",
+      flag: { name: '--key', commands: ['connect', 'run'] },
+    },
+    aFile('tls.key'),
+  ),
+  ca: optionalText(
+    {
+      about: "The trust bundle that the gate is verified against (PEM), in place of the folder's ca.crt.",
+      flag: { name: '--ca', commands: ['connect', 'run', 'inspect'] },
+    },
+    aFile('ca.crt'),
+  ),
+  serverName: optionalText(
+    {
+      about: "Name to look for in the gate's certificate, when it is not the host in `gate`.",
+      flag: { name: '--server-name', commands: ['connect', 'run'] },
+    },
+    {
+      wants: 'a DNS name or an IP address',
+      example: 'gate.example',
+      accepts: (value) => isDnsName(value) || isIP(value) !== 0,
+    },
+  ),
+  drain: duration(
+    '30s',
+    {
+      about: 'How long requests in flight may run on after the sidecar was told to stop.',
+      flag: { name: '--drain', commands: ['connect', 'run'] },
+    },
+    { min: '0s', max: '24h' },
+  ),
+  limits: limits(),
+});
+
+/** The whole configuration. Its input is what certgate.yaml may hold; its output has durations in milliseconds. */
+export const configSchema = z.strictObject({
+  trustDomain: text(
+    'certgate.internal',
+    {
+      about: 'The SPIFFE trust domain: the host part of every identity certgate issues. It cannot change after init.',
+      flag: { name: '--trust-domain', commands: ['init'] },
+    },
+    {
+      wants: 'lower-case labels of [a-z0-9_-] joined by dots, 255 characters at most, not an address',
+      example: 'certgate.internal',
+      accepts: isTrustDomain,
+    },
+  ),
+  stateDir: text('state', { about: "Folder of the store, the gate's record and its control socket." }, aFile('state')),
+  certsDir: text(
+    'certs',
+    { about: 'Folder of the root, the issuer, their keys and the trust bundle.' },
+    aFile('certs'),
+  ),
+  serve: serve.prefault({}),
+  identity: z
+    .strictObject({
+      rules: z
+        .array(identityRule)
+        .min(1)
+        .max(100)
+        .default([{ from: 'spiffe' }])
+        .register(settings, {
+          kind: 'rules',
+          about: 'How a certificate becomes an identity: the first rule that yields one wins.',
+          wants: `a list of {from: spiffe} or {from: CN|OU|O|DNS|URI|email, match: 'pattern', as: 'worker/$1'}`,
+          example: '[{from: spiffe}]',
+          fallback: '[{from: spiffe}]',
+        }),
+    })
+    .prefault({}),
+  connect: connect.prefault({}),
+  issue: z
+    .strictObject({
+      ttl: duration(
+        '24h',
+        {
+          about: 'Lifetime of the certificates that `certgate issue` makes.',
+          flag: { name: '--ttl', commands: ['issue'] },
+        },
+        { min: '5m', max: '3650d' },
+      ),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['error', 'warn', 'info', 'debug'])
+        .default('info')
+        .register(settings, {
+          kind: 'text',
+          about: 'The least important lines that are logged.',
+          wants: 'error, warn, info or debug',
+          example: 'info',
+          fallback: 'info',
+          flag: { name: '--log-level', commands: ['serve', 'connect', 'run'] },
+        }),
+      access: z.boolean().default(true).register(settings, {
+        kind: 'switch',
+        about: 'Whether every request is logged in one line.',
+        wants: 'true or false',
+        example: 'true',
+        fallback: 'true',
+      }),
+    })
+    .prefault({}),
+});
+
+/** What certgate.yaml may hold, before defaults. */
+export type ConfigInput = z.input<typeof configSchema>;
+
+/** A rule of `identity.rules`, as the file holds it. */
+export type ConfiguredRule = z.output<typeof identityRule>;
+
+/** Limits of a listener and of its upstream: bytes, lines, and milliseconds. */
+export type Limits = z.output<ReturnType<typeof limits>>;
+
+/** The configuration as the rest of certgate gets it: complete, checked, paths absolute, durations in milliseconds. */
+export type Config = z.output<typeof configSchema> & {
+  /** The file it came from, absolute; null when there is none. */
+  readonly file: string | null;
+  /** Base of the relative paths in the file: its folder, or the working directory when there is no file. */
+  readonly dir: string;
+};

@@ -1,0 +1,515 @@
+// The one catalogue of failures. Every error that a person or a peer can meet has a stable code, a process exit code,
+// an HTTP status, a message that names the offending value and a hint that says what to do next.
+// Messages are lower case and never carry a key, a token or a password. Scripts may rely on the codes: they never
+// change their meaning, new ones are added. docs/errors.md is generated from this file.
+
+/** Process exit codes, the same for every command. 128+n is a signal's (certgate run). */
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  refused: 3,
+  notFound: 4,
+  configuration: 5,
+  storage: 6,
+  network: 7,
+} as const;
+
+interface Entry<P> {
+  /** What it means, one sentence, for docs/errors.md. */
+  readonly about: string;
+  readonly exit: number;
+  readonly status: number;
+  readonly message: (facts: P) => string;
+  readonly hint: (facts: P) => string;
+}
+
+function entry<P>(e: Entry<P>): Entry<P> {
+  return e;
+}
+
+export const catalogue = {
+  CG_USAGE: entry<{ problem: string; remedy: string }>({
+    about: 'The command line is not one that certgate understands.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => f.problem,
+    hint: (f) => f.remedy,
+  }),
+  CG_CONFIG: entry<{ problems: ReadonlyArray<{ place: string; problem: string; remedy: string }> }>({
+    about: 'The configuration has problems; every one is named with its place and its remedy.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: (f) => f.problems.map((p) => `${p.place}: ${p.problem}`).join('\n'),
+    hint: (f) => f.problems.map((p) => p.remedy).join('\n'),
+  }),
+  CG_CONFIG_FILE: entry<{ file: string; problem: string }>({
+    about: 'A configuration file that was named cannot be read.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: (f) => `the configuration file ${f.file} ${f.problem}`,
+    hint: () => 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR',
+  }),
+  CG_FILE: entry<{ path: string; problem: string }>({
+    about: 'The operating system refused to read or write a file or folder.',
+    exit: EXIT.failure,
+    status: 500,
+    message: (f) => `${f.path}: ${f.problem}`,
+    hint: (f) => `look at it with \`ls -lad ${f.path}\``,
+  }),
+  CG_INSPECT: entry<{ what: string; problem: string }>({
+    about: 'The thing to inspect is nothing that certgate knows.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `cannot inspect ${shown(f.what)}: it ${f.problem}`,
+    hint: () =>
+      'give a file in PEM or DER, or host:port: `certgate inspect worker-etl-1/tls.crt`, `certgate inspect gate.example:8443`',
+  }),
+  CG_PEER: entry<{ peer: string; problem: string }>({
+    about: 'A TLS server cannot be reached, or the handshake with it fails.',
+    exit: EXIT.network,
+    status: 502,
+    message: (f) => `no TLS connection to ${f.peer}: ${f.problem}`,
+    hint: (f) => `check that it listens there and speaks TLS 1.2 or 1.3: \`openssl s_client -connect ${f.peer}\``,
+  }),
+  CG_INTERNAL: entry<{ problem: string }>({
+    about: 'A fault in certgate itself.',
+    exit: EXIT.failure,
+    status: 500,
+    message: (f) => `internal error: ${f.problem}`,
+    hint: () =>
+      'this is a fault in certgate: report it with the message above, see SECURITY.md if it looks exploitable',
+  }),
+
+  // observe
+  CG_AUDIT_UNWRITABLE: entry<{ path: string; reason: string }>({
+    about: "The gate's record cannot be written; writes are refused until it can.",
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `the record ${f.path} cannot be written: ${f.reason}`,
+    hint: (f) => `make room on its disk, or give it back to the user that runs the gate: ls -l ${f.path}`,
+  }),
+  CG_AUDIT_UNREADABLE: entry<{ path: string; reason: string }>({
+    about: "The gate's record cannot be read.",
+    exit: EXIT.storage,
+    status: 500,
+    message: (f) => `the record ${f.path} cannot be read: ${f.reason}`,
+    hint: () =>
+      'the gate writes it to its state folder with mode 0600: run this as the same user, with the same certgate.yaml',
+  }),
+
+  // proxy, inbound, outbound
+  CG_LISTEN: entry<{ address: string; reason: string }>({
+    about: 'The address to listen on cannot be bound.',
+    exit: EXIT.network,
+    status: 500,
+    message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
+    hint: () => 'choose another with --listen HOST:PORT, or end what listens there: ss -ltnp',
+  }),
+  CG_GATE_RUNNING: entry<{ socket: string }>({
+    about: 'Another gate already runs on the same state folder.',
+    exit: EXIT.failure,
+    status: 500,
+    message: (f) => `another gate already answers on ${f.socket}`,
+    hint: () => 'end that gate first, or give this one a state folder of its own (stateDir)',
+  }),
+  CG_GATE_ANSWER: entry<{ socket: string; reason: string }>({
+    about: 'A gate is there, but its control socket did not answer as expected.',
+    exit: EXIT.network,
+    status: 502,
+    message: (f) => `the gate at ${f.socket} did not answer: ${f.reason}`,
+    hint: () => 'look at the log of that gate, then try again: certgate health',
+  }),
+  CG_CREDENTIALS: entry<{ file: string; reason: string }>({
+    about: 'The certificate, key or trust bundle of the outbound sidecar cannot be used.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: (f) => `${f.file}: ${f.reason}`,
+    hint: () =>
+      'name a folder with tls.crt, tls.key and ca.crt by --identity DIR; make one where the CA is: certgate issue worker/NAME --out DIR',
+  }),
+  CG_CONNECT_GATE: entry<Record<string, never>>({
+    about: 'The outbound sidecar was not told where the gate is.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: () => 'no gate to connect to',
+    hint: () => 'name it: --gate https://HOST:8443, or CERTGATE_CONNECT_GATE, or connect.gate in certgate.yaml',
+  }),
+  CG_UNSAFE_LISTEN: entry<{ address: string }>({
+    about: 'The outbound sidecar would listen where other machines could use its certificate.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: (f) => `${f.address} is not a loopback address: whoever reaches it could use this certificate`,
+    hint: () =>
+      'listen on 127.0.0.1 or a unix socket, or say --unsafe-listen when only trusted programs can reach the address',
+  }),
+  CG_COMMAND: entry<{ command: string; reason: string }>({
+    about: 'The command that certgate run should start cannot be started.',
+    exit: 127,
+    status: 500,
+    message: (f) => `cannot start ${f.command}: ${f.reason}`,
+    hint: () => 'check the command after --, e.g. certgate run -- prefect worker start --pool etl',
+  }),
+
+  // identity
+  CG_IDENTITY_NAME: entry<{ name: string }>({
+    about: 'The text is not the name of an identity.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `not an identity's name: ${shown(f.name)}`,
+    hint: () =>
+      'a name is worker/…, user/… or service/… in lower case, e.g. worker/etl-1, user/alice or service/data/ci (2 to 4 segments of [a-z0-9._-], 128 characters at most)',
+  }),
+  CG_TRUST_DOMAIN: entry<{ trustDomain: string }>({
+    about: 'The text cannot be a trust domain.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `not a trust domain: ${shown(f.trustDomain)}`,
+    hint: () =>
+      'use lower-case labels of [a-z0-9_-] joined by dots, 255 characters at most, not an address, e.g. prefect.example.com',
+  }),
+  CG_IDENTITY_RULE: entry<{ rule: string; problem: string }>({
+    about: 'A rule of identity.rules cannot be used.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: (f) => `${f.rule}: ${f.problem}`,
+    hint: () =>
+      "a rule is {from: spiffe} or, e.g., {from: CN, match: 'etl-([a-z0-9-]+)', as: 'worker/$1'}: see docs/identity.md",
+  }),
+  CG_IDENTITY_NONE: entry<{ reason: string }>({
+    about: 'No rule of identity.rules finds an identity in the certificate.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the certificate speaks for nobody here: ${f.reason}`,
+    hint: () =>
+      'see what certgate reads in it with `certgate inspect FILE`; identity.rules in certgate.yaml says what counts',
+  }),
+  CG_IDENTITY_AMBIGUOUS: entry<{ reason: string }>({
+    about: 'The certificate names more than one identity.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the certificate names more than one identity: ${f.reason}`,
+    hint: () => 'issue it anew with one name: `certgate issue worker/etl-1`',
+  }),
+  CG_IDENTITY_FOREIGN: entry<{ reason: string }>({
+    about: "The certificate's SPIFFE ID belongs to another trust domain.",
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the certificate is of another trust domain: ${f.reason}`,
+    hint: () =>
+      'use a certificate issued by this certgate, or map the other trust domain by a rule {from: URI, …} placed before {from: spiffe}',
+  }),
+  CG_IDENTITY_ODD: entry<{ reason: string }>({
+    about: 'What the certificate says in the place of a name is not a name.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the certificate's name is not one: ${f.reason}`,
+    hint: () => 'see what certgate reads in it with `certgate inspect FILE`; names look like worker/etl-1',
+  }),
+  CG_IDENTITY_RESERVED: entry<{ reason: string }>({
+    about: 'A certificate of certgate itself was used by a client.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the certificate may not act as a client: ${f.reason}`,
+    hint: () => 'gate/… names server certificates only: issue the client one of its own, `certgate issue worker/etl-1`',
+  }),
+
+  // pki
+  CG_PEM: entry<{ label: string; problem: string }>({
+    about: 'The text is not the PEM file that was expected.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `no usable PEM of a ${f.label}: ${f.problem}`,
+    hint: (f) => `expected one block from -----BEGIN ${f.label}----- to -----END ${f.label}-----`,
+  }),
+  CG_KEY_UNREADABLE: entry<{ problem: string; remedy: string }>({
+    about: 'The private key cannot be read or used.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `private key unreadable: ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+  CG_KEY_MISMATCH: entry<{ subject: string }>({
+    about: 'The private key does not belong to the certificate.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `the private key is not that of the certificate of ${shown(f.subject)}`,
+    hint: () => 'compare `openssl x509 -in CERT -noout -pubkey` with `openssl pkey -in KEY -pubout`',
+  }),
+  CG_CERT_UNREADABLE: entry<{ problem: string }>({
+    about: 'The certificate cannot be read, or not in one way only.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `certificate unreadable: ${f.problem}`,
+    hint: () => 'look at it with `openssl x509 -in FILE -text -noout` and `openssl asn1parse -in FILE`',
+  }),
+  CG_CERT_CONTENT: entry<{ problem: string; remedy: string }>({
+    about: 'A certificate with that content would break RFC 5280.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `no certificate can say that: ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+  CG_CSR_UNREADABLE: entry<{ problem: string }>({
+    about: 'The certificate signing request cannot be read.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `certificate signing request unreadable: ${f.problem}`,
+    hint: () =>
+      'make one with `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout tls.key -subj /CN=etl-1 -out tls.csr`',
+  }),
+  CG_CSR_SIGNATURE: entry<{ problem: string }>({
+    about: 'The certificate signing request does not prove possession of its key.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `certificate signing request not proved: ${f.problem}`,
+    hint: () => 'check it with `openssl req -in FILE -verify -noout` and make a new one from the key it was made with',
+  }),
+  CG_CSR_KEY: entry<{ key: string }>({
+    about: 'The key in the certificate signing request is of a kind or size that certgate does not certify.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `key not accepted: ${f.key}`,
+    hint: () =>
+      'use P-256, P-384, Ed25519 or RSA of 2048 to 8192 bits, e.g. `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out tls.key`',
+  }),
+  CG_CRL_UNREADABLE: entry<{ problem: string }>({
+    about: 'The certificate revocation list cannot be read.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `certificate revocation list unreadable: ${f.problem}`,
+    hint: () => 'look at it with `openssl crl -in FILE -text -noout`',
+  }),
+
+  // store
+  CG_STORE_MISSING: entry<{ location: string }>({
+    about: 'There is no store where certgate looks for it.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `no store at ${f.location}`,
+    hint: () => 'make one with `certgate init --dir DIR`, or name the right place with stateDir or CERTGATE_STATE_DIR',
+  }),
+  CG_STORE_EXISTS: entry<{ location: string }>({
+    about: 'A store was to be made where something already is.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `${f.location} exists already`,
+    hint: () => 'certgate never overwrites a store: choose another place with `certgate init --dir DIR`',
+  }),
+  CG_STORE_FOREIGN: entry<{ location: string; problem: string }>({
+    about: 'The file is not a certgate store.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `${f.location} is not a certgate store: ${f.problem}`,
+    hint: (f) => `look at it with \`file ${f.location}\`; move it away and restore a backup, or name another stateDir`,
+  }),
+  CG_STORE_NEWER: entry<{ location: string; found: number; known: number }>({
+    about: 'The store was written by a newer certgate.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `${f.location} has schema version ${f.found}, this certgate knows ${f.known} at most`,
+    hint: () => 'update this certgate to the version that wrote the store: `certgate --version` on the other machine',
+  }),
+  CG_STORE_OLDER: entry<{ location: string; found: number; known: number }>({
+    about:
+      'The store was written by an older certgate and was opened for reading only, so it cannot be brought up to date.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `${f.location} has schema version ${f.found}, this certgate reads ${f.known}`,
+    hint: () => 'let a command that may write open it once, e.g. `certgate list` as the owner of the store',
+  }),
+  CG_STORE_CORRUPT: entry<{ location: string; problem: string }>({
+    about: 'The store is damaged.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `${f.location} is damaged: ${f.problem}`,
+    hint: (f) =>
+      `stop certgate, keep a copy of ${f.location}*, then restore a backup or try \`sqlite3 ${f.location} .recover\``,
+  }),
+  CG_STORE_LOST: entry<{ location: string; problem: string }>({
+    about: 'The open store was moved, deleted or replaced: what this process sees of it is no longer the truth.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `the open store is gone: ${f.location} ${f.problem}`,
+    hint: () =>
+      'stop every certgate that has it open, put the store and the -wal file beside it back, or restore a backup, and start again',
+  }),
+  CG_STORE_BUSY: entry<{ location: string; waited: number }>({
+    about: 'Another process kept the store locked for too long.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `${f.location} was locked by another process for ${f.waited} ms`,
+    hint: (f) => `see who holds it with \`fuser -v ${f.location}\`, then try again`,
+  }),
+  CG_STORE_FULL: entry<{ location: string; problem: string }>({
+    about: 'There is no room to record anything; nothing was changed.',
+    exit: EXIT.storage,
+    status: 507,
+    message: (f) => `no room to write ${f.location}: ${f.problem}`,
+    hint: (f) => `free some space and try again: \`df -h ${f.location}\``,
+  }),
+  CG_STORE_READONLY: entry<{ location: string; problem: string }>({
+    about: 'The store cannot be written by this process; nothing was changed.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `${f.location} cannot be written: ${f.problem}`,
+    hint: (f) =>
+      `run as the owner of the store and its folder, on a file system mounted read-write: \`ls -la ${f.location}*\``,
+  }),
+  CG_STORE_IO: entry<{ location: string; problem: string }>({
+    about: 'The operating system refused to read or write the store; nothing was changed.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `${f.location} cannot be used: ${f.problem}`,
+    hint: (f) => `check the path, the permissions and the disk: \`ls -la ${f.location}*\`, \`dmesg | tail\``,
+  }),
+  CG_STORE_CLOSED: entry<{ location: string }>({
+    about: 'The store was used after it was closed.',
+    exit: EXIT.failure,
+    status: 503,
+    message: (f) => `the store at ${f.location} is closed`,
+    hint: () => 'certgate is shutting down: try again when it is back',
+  }),
+  CG_STORE_SERIAL_TAKEN: entry<{ serial: string }>({
+    about: 'A certificate with that serial number is recorded already.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `serial number ${f.serial} is taken`,
+    hint: () =>
+      'try again: serial numbers are random; if it happens twice, the random source of this machine is broken',
+  }),
+
+  // authority
+  CG_TTL: entry<{ ttl: string; problem: string; remedy: string }>({
+    about: 'A certificate cannot be issued for that long or that short a time.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `lifetime ${f.ttl} ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+  CG_PROFILE: entry<{ identity: string; problem: string }>({
+    about: 'That identity cannot have a certificate of that profile.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `no such certificate for ${shown(f.identity)}: ${f.problem}`,
+    hint: () => 'gate/… names server certificates; worker/…, user/… and service/… name client certificates',
+  }),
+  CG_SERIAL: entry<{ serial: string }>({
+    about: 'The text is not a serial number.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `not a serial number: ${shown(f.serial)}`,
+    hint: () => 'a serial number is 1 to 40 hexadecimal digits, as `certgate list` prints it; colons are accepted',
+  }),
+  CG_NOT_FOUND: entry<{ what: string; problem: string }>({
+    about: 'Nothing in the store matches.',
+    exit: EXIT.notFound,
+    status: 404,
+    message: (f) => `${f.what}: ${f.problem}`,
+    hint: () => 'see what there is with `certgate list`',
+  }),
+  CG_CA_EXISTS: entry<{ files: readonly string[] }>({
+    about: 'A CA, or a part of one, is already where a new one was to be made; nothing was changed.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `there is already ${f.files.join(', ')}`,
+    hint: () =>
+      'certgate never overwrites a CA: choose another folder with `certgate init --dir DIR`; if an earlier init was interrupted (issuer.crt is missing), nothing was issued from it: move these files away and run init again',
+  }),
+  CG_CA_FILE: entry<{ file: string; problem: string }>({
+    about: "A file of the CA's certificates and keys cannot be read or written.",
+    exit: EXIT.configuration,
+    status: 503,
+    message: (f) => `${f.file} ${f.problem}`,
+    hint: () =>
+      'make a CA with `certgate init --dir DIR`, or name the right folder with certsDir or CERTGATE_CERTS_DIR',
+  }),
+  CG_CA_MISMATCH: entry<{ problem: string; remedy: string }>({
+    about: "The CA's files, or the CA and the store, do not belong together.",
+    exit: EXIT.configuration,
+    status: 503,
+    message: (f) => f.problem,
+    hint: (f) => f.remedy,
+  }),
+  CG_CA_EXPIRED: entry<{ file: string; problem: string }>({
+    about: "The CA's certificate is outside its validity, so it cannot issue.",
+    exit: EXIT.configuration,
+    status: 503,
+    message: (f) => `${f.file} ${f.problem}`,
+    hint: () => 'check the clock of this machine with `date -u`; an expired issuer must be replaced: see docs/ca.md',
+  }),
+  CG_KEY_MODE: entry<{ file: string; mode: string }>({
+    about: 'A private key can be read or changed by others than its owner.',
+    exit: EXIT.configuration,
+    status: 503,
+    message: (f) => `${f.file} has mode ${f.mode}: others than its owner can get at the key`,
+    hint: (f) => `chmod 600 ${f.file}`,
+  }),
+  CG_TRUST_DOMAIN_MISMATCH: entry<{ configured: string; recorded: string; location: string }>({
+    about: 'The configured trust domain is not the one the store was made for.',
+    exit: EXIT.configuration,
+    status: 503,
+    message: (f) => `trustDomain is ${shown(f.configured)}, but ${f.location} was made for ${shown(f.recorded)}`,
+    hint: (f) => `set trustDomain: ${f.recorded} in certgate.yaml, or make another CA with \`certgate init --dir DIR\``,
+  }),
+  CG_OUT_EXISTS: entry<{ path: string; problem: string }>({
+    about: 'The folder for a new certificate exists already; nothing was changed in it.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `${f.path} ${f.problem}`,
+    hint: () => 'name another folder with --out DIR, or replace the certificate in it with --force',
+  }),
+  CG_OUT_UNUSABLE: entry<{ path: string; problem: string; remedy: string }>({
+    about: 'The folder for a new certificate cannot be written or must not be replaced.',
+    exit: EXIT.failure,
+    status: 500,
+    message: (f) => `${f.path} ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+} as const;
+
+export type ErrorCode = keyof typeof catalogue;
+export type ErrorFacts<C extends ErrorCode> = (typeof catalogue)[C] extends Entry<infer P> ? P : never;
+
+/** A failure from the catalogue. `message` and `hint` are ready to show; `facts` are what they were made from. */
+export class CertgateError<C extends ErrorCode = ErrorCode> extends Error {
+  readonly code: C;
+  readonly exitCode: number;
+  readonly status: number;
+  readonly hint: string;
+  readonly facts: ErrorFacts<C>;
+
+  constructor(code: C, facts: ErrorFacts<C>, options?: { cause?: unknown }) {
+    const e = catalogue[code] as unknown as Entry<ErrorFacts<C>>;
+    super(e.message(facts), options);
+    this.name = 'CertgateError';
+    this.code = code;
+    this.exitCode = e.exit;
+    this.status = e.status;
+    this.hint = e.hint(facts);
+    this.facts = facts;
+  }
+}
+
+/** True for any error of the catalogue, or of exactly `code` when one is given. */
+export function isCertgateError<C extends ErrorCode = ErrorCode>(error: unknown, code?: C): error is CertgateError<C> {
+  return error instanceof CertgateError && (code === undefined || error.code === code);
+}
+
+/** The text of anything thrown, without its stack. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * A value from outside, fit for a message: quoted, ASCII only (everything else as \u{…}), 120 characters at most, so
+ * that nothing in it can end a line, turn a terminal's writing direction or pass for certgate's own words.
+ */
+export function shown(value: string): string {
+  const head = Array.from(value.slice(0, 120), (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    if (character === '"' || character === '\\') return `\\${character}`;
+    return code >= 0x20 && code < 0x7f ? character : `\\u{${code.toString(16)}}`;
+  }).join('');
+  return value.length > 120 ? `"${head}"… (${value.length} characters)` : `"${head}"`;
+}

@@ -1,0 +1,192 @@
+// Reads the head of an HTTP/1.1 request (RFC 9112 §3, §6, §7). What it accepts, every parser behind it reads as the same
+// one request: the differential test holds it against llhttp and both of uvicorn's parsers. Whatever is ambiguous is
+// refused and the connection closed: two lengths, a length and a transfer coding, any coding but `chunked`, HTTP/1.0,
+// absolute and asterisk forms, a missing or second Host, a Connection header that names what frames the message.
+// It must never guess.
+
+import {
+  CHUNKED,
+  findHeadEnd,
+  type HeadLimits,
+  headText,
+  isToken,
+  type Malformed,
+  malformed,
+  readContentLength,
+  readFields,
+} from './syntax.ts';
+
+export interface RequestHead {
+  readonly ok: true;
+  /** Upper-case as sent, e.g. `GET`. */
+  readonly method: string;
+  /** Origin form as sent: path and query, printable ASCII without `#`. */
+  readonly target: string;
+  readonly host: string;
+  /** Header names in lower case, in the order sent; `values[i]` belongs to `names[i]`. */
+  readonly names: readonly string[];
+  readonly values: readonly string[];
+  /** Bytes of body to come: 0 and more, or CHUNKED. */
+  readonly bodyLength: number;
+  /** The client will not reuse the connection (`Connection: close`). */
+  readonly close: boolean;
+  /** The protocol of an `Upgrade` that `Connection` names, lower case; null for none. */
+  readonly upgrade: string | null;
+  /** The client waits for `100 Continue` before it sends the body. */
+  readonly expectsContinue: boolean;
+  /** Header names that `Connection` declares to be this hop's alone; null for none. */
+  readonly connectionNames: readonly string[] | null;
+  /** Bytes of the buffer that the head takes, from where reading began. */
+  readonly size: number;
+}
+
+const METHOD = /^[A-Z][A-Z-]{0,31}$/;
+const TARGET = /^\/[\x21\x22\x24-\x7e]*$/;
+const HOST = /^(?:[A-Za-z0-9._~%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/;
+
+// A Connection header may not take away what frames, routes or authorises the message ("Connection: close, host").
+const NOT_HOP_BY_HOP = new Set([
+  'host',
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'transfer-encoding',
+  'expect',
+  'authorization',
+  'cookie',
+  'origin',
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+]);
+
+/**
+ * Reads one request head from `bytes[from…]`. Null while it is incomplete; `Malformed` with the status to answer when
+ * it can't be accepted. The body, if any, starts at `from + size`.
+ */
+export function readRequestHead(bytes: Buffer, from: number, limits: HeadLimits): RequestHead | Malformed | null {
+  const end = findHeadEnd(bytes, from, limits);
+  if (typeof end !== 'number') return end;
+  if (end === 0) return null;
+  const text = headText(bytes, from, end);
+  if (typeof text !== 'string') return text;
+
+  let lineEnd = text.indexOf('\r\n');
+  if (lineEnd < 0) lineEnd = text.length;
+  const space = text.indexOf(' ');
+  if (space < 0 || space > lineEnd) return malformed(400, 'the request line is not "METHOD TARGET HTTP/1.1"');
+  const method = text.slice(0, space);
+  const second = text.indexOf(' ', space + 1);
+  if (second < 0 || second > lineEnd) return malformed(400, 'the request line is not "METHOD TARGET HTTP/1.1"');
+  const target = text.slice(space + 1, second);
+  const version = text.slice(second + 1, lineEnd);
+  if (version !== 'HTTP/1.1') {
+    return /^HTTP\/[0-9]\.[0-9]$/.test(version)
+      ? malformed(505, 'only HTTP/1.1 is spoken here')
+      : malformed(400, 'the request line is not "METHOD TARGET HTTP/1.1"');
+  }
+  if (!METHOD.test(method)) return malformed(400, 'the method is not an upper-case word');
+  if (method === 'CONNECT' || method === 'TRACE') return malformed(501, 'CONNECT and TRACE are not offered');
+  if (!TARGET.test(target)) return malformed(400, 'the target is not a path in printable ASCII');
+
+  const names: string[] = [];
+  const values: string[] = [];
+  const problem = readFields(text, lineEnd + 2, names, values, limits.headerLines);
+  if (problem !== null) return problem;
+  return readMeaning(method, target, names, values, end - from);
+}
+
+function readMeaning(
+  method: string,
+  target: string,
+  names: readonly string[],
+  values: readonly string[],
+  size: number,
+): RequestHead | Malformed {
+  let host: string | null = null;
+  let contentLength = -1;
+  let chunked = false;
+  let connection: string | null = null;
+  let upgrade: string | null = null;
+  let expectsContinue = false;
+  for (let i = 0; i < names.length; i++) {
+    const value = values[i] ?? '';
+    const name = names[i] ?? '';
+    switch (name) {
+      case 'host':
+        if (host !== null) return malformed(400, 'there is more than one Host');
+        if (!HOST.test(value)) return malformed(400, 'the Host is not a name or address with an optional port');
+        host = value;
+        break;
+      case 'content-length':
+        if (contentLength >= 0) return malformed(400, 'there is more than one Content-Length');
+        contentLength = readContentLength(value);
+        if (contentLength < 0) return malformed(400, 'the Content-Length is not a plain decimal number');
+        break;
+      case 'transfer-encoding':
+        if (chunked) return malformed(400, 'there is more than one Transfer-Encoding');
+        if (value !== 'chunked') return malformed(400, 'the Transfer-Encoding is not exactly "chunked"');
+        chunked = true;
+        break;
+      // Spellings that a lenient reader behind us could take for the two above; nobody sends them in good faith.
+      case 'content_length':
+      case 'transfer_encoding':
+        return malformed(400, 'a framing header is spelled with an underscore');
+      case 'connection':
+        connection = connection === null ? value : `${connection},${value}`;
+        break;
+      case 'upgrade':
+        if (upgrade !== null) return malformed(400, 'there is more than one Upgrade');
+        upgrade = value.toLowerCase();
+        break;
+      case 'expect':
+        if (value.toLowerCase() !== '100-continue') return malformed(417, 'Expect can only be "100-continue"');
+        expectsContinue = true;
+        break;
+    }
+  }
+  if (host === null) return malformed(400, 'there is no Host');
+  if (chunked && contentLength >= 0) {
+    return malformed(400, 'there are both a Content-Length and a Transfer-Encoding');
+  }
+  const options = readConnectionOptions(connection);
+  if (!Array.isArray(options)) return options;
+  const namesDropped = options.filter(
+    (option) => option !== 'close' && option !== 'keep-alive' && option !== 'upgrade',
+  );
+  return {
+    ok: true,
+    method,
+    target,
+    host,
+    names,
+    values,
+    bodyLength: chunked ? CHUNKED : Math.max(contentLength, 0),
+    close: options.includes('close'),
+    upgrade: options.includes('upgrade') ? upgrade : null,
+    expectsContinue,
+    connectionNames: namesDropped.length > 0 ? namesDropped : null,
+    size,
+  };
+}
+
+const NO_OPTIONS: string[] = [];
+const KEEP_ALIVE = ['keep-alive'];
+
+/** The members of a Connection header in lower case; malformed when one is no token or may not be dropped. */
+function readConnectionOptions(value: string | null): string[] | Malformed {
+  if (value === null) return NO_OPTIONS;
+  if (value === 'keep-alive') return KEEP_ALIVE;
+  const options: string[] = [];
+  for (const member of value.split(',')) {
+    const option = member.trim().toLowerCase();
+    if (option === '') continue;
+    if (!isToken(option)) return malformed(400, 'the Connection header is not a list of tokens');
+    if (NOT_HOP_BY_HOP.has(option.replaceAll('_', '-'))) {
+      return malformed(400, 'the Connection header names a header that frames or routes the message');
+    }
+    options.push(option);
+  }
+  return options;
+}

@@ -1,0 +1,97 @@
+// Reads the head of an HTTP/1.x answer from upstream (RFC 9112 §4, §6.3). An answer that could be read in two ways is
+// refused, so that no upstream can split an answer or shift the next one on a kept connection. Pure.
+
+import {
+  CHUNKED,
+  findHeadEnd,
+  type HeadLimits,
+  headText,
+  type Malformed,
+  malformed,
+  readContentLength,
+  readFields,
+  UNTIL_CLOSE,
+} from './syntax.ts';
+
+export interface ResponseHead {
+  readonly ok: true;
+  readonly status: number;
+  /** The reason phrase as sent; it may be empty. */
+  readonly phrase: string;
+  readonly names: readonly string[];
+  readonly values: readonly string[];
+  /** Bytes of body to come: 0 and more, CHUNKED or UNTIL_CLOSE. Already 0 where the request or status has none. */
+  readonly bodyLength: number;
+  /** The length that a HEAD or 304 answer announces without sending it; -1 for none. */
+  readonly announcedLength: number;
+  /** Upstream ends the connection after this answer. */
+  readonly close: boolean;
+  readonly connectionNames: readonly string[] | null;
+  readonly size: number;
+}
+
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: (.*))?$/;
+
+/** Reads one answer head from `bytes[from…]` to a request of `method`. Null while it is incomplete. */
+export function readResponseHead(
+  bytes: Buffer,
+  from: number,
+  method: string,
+  limits: HeadLimits,
+): ResponseHead | Malformed | null {
+  const end = findHeadEnd(bytes, from, limits);
+  if (typeof end !== 'number') return end;
+  if (end === 0) return null;
+  const text = headText(bytes, from, end);
+  if (typeof text !== 'string') return text;
+  let lineEnd = text.indexOf('\r\n');
+  if (lineEnd < 0) lineEnd = text.length;
+  const line = STATUS_LINE.exec(text.slice(0, lineEnd));
+  if (line === null) return malformed(400, 'the status line is not HTTP/1.x');
+  const status = Number(line[2]);
+  const names: string[] = [];
+  const values: string[] = [];
+  const problem = readFields(text, lineEnd + 2, names, values, limits.headerLines);
+  if (problem !== null) return problem;
+
+  let contentLength = -1;
+  let chunked = false;
+  let connection: string | null = null;
+  for (let i = 0; i < names.length; i++) {
+    const value = values[i] ?? '';
+    const name = names[i] ?? '';
+    switch (name) {
+      case 'content-length':
+        if (contentLength >= 0) return malformed(400, 'there is more than one Content-Length');
+        contentLength = readContentLength(value);
+        if (contentLength < 0) return malformed(400, 'the Content-Length is not a plain decimal number');
+        break;
+      case 'transfer-encoding':
+        if (chunked || value.toLowerCase() !== 'chunked')
+          return malformed(400, 'the Transfer-Encoding is not "chunked"');
+        chunked = true;
+        break;
+      case 'connection':
+        connection = connection === null ? value : `${connection},${value}`;
+        break;
+    }
+  }
+  if (chunked && contentLength >= 0) return malformed(400, 'there are both a Content-Length and a Transfer-Encoding');
+  const options = connection === null ? [] : connection.split(',').map((option) => option.trim().toLowerCase());
+  const bodiless = method === 'HEAD' || status < 200 || status === 204 || status === 304;
+  const nominated = options.filter((o) => o !== '' && o !== 'close' && o !== 'keep-alive' && o !== 'upgrade');
+  const http10 = line[1] === '0';
+  const announced = chunked ? CHUNKED : contentLength >= 0 ? contentLength : UNTIL_CLOSE;
+  return {
+    ok: true,
+    status,
+    phrase: line[3] ?? '',
+    names,
+    values,
+    bodyLength: bodiless ? 0 : announced,
+    announcedLength: contentLength,
+    close: options.includes('close') || (http10 && !options.includes('keep-alive')),
+    connectionNames: nominated.length > 0 ? nominated : null,
+    size: end - from,
+  };
+}

@@ -1,0 +1,141 @@
+// Who may keep a connection: decided once, after the TLS handshake, from the certificate that OpenSSL verified. The
+// certificate must chain to our CA, be in its time, be for clients, yield an identity by the rules, and stand unrevoked
+// in the records: a certificate of our CA that was never recorded is refused too. Nothing is ever admitted by default.
+
+import type { X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import { isCertgateError, reasonOf } from '../errors.ts';
+import { type CompiledRules, identify } from '../identity/identify.ts';
+import { factsOf } from '../pki/facts.ts';
+import type { Store } from '../store/store.ts';
+
+/** A client that may be served. */
+export interface Admitted {
+  readonly ok: true;
+  readonly identity: string;
+  /** The rule that named it, e.g. `identity.rules[0]`. */
+  readonly rule: string;
+  readonly serial: string;
+  readonly issuer: string;
+  /** ms since the epoch */
+  readonly notAfter: number;
+  readonly certificate: X509Certificate;
+}
+
+/** A client that may not. `detail` is for the client, `reason` for the log. */
+export interface Refused {
+  readonly ok: false;
+  readonly code: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly detail: string;
+  readonly identity: string | null;
+  readonly serial: string | null;
+  /** Whether our own CA signed it, so that the refusal is about somebody we know. */
+  readonly ours: boolean;
+}
+
+export interface AdmissionRules {
+  readonly store: Store;
+  readonly rules: CompiledRules;
+  readonly trustDomain: string;
+}
+
+/** Decides about the peer of a completed handshake. Never throws; a store that can't be read refuses with 503. */
+export async function admit(socket: TLSSocket, admission: AdmissionRules): Promise<Admitted | Refused> {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) {
+    return refused('CG_CLIENT_NO_CERTIFICATE', 'no client certificate was presented', {
+      detail: 'certgate: a client certificate is required',
+    });
+  }
+  if (!socket.authorized) {
+    // Node's types say Error; it is the name of an OpenSSL verification result.
+    const verification: unknown = socket.authorizationError;
+    return refuseChain(typeof verification === 'string' ? verification : 'unknown', certificate);
+  }
+  try {
+    const facts = factsOf(certificate);
+    const who = identify(facts, admission.rules, admission.trustDomain);
+    if (!who.ok) {
+      return refused(who.code, who.reason, {
+        detail: `certgate: the client certificate yields no identity: ${who.reason}`,
+        serial: facts.serial,
+        ours: true,
+      });
+    }
+    const standing = await admission.store.standing(facts.issuer, facts.serial);
+    const known = { identity: who.identity, serial: facts.serial, ours: true };
+    if (standing === null) {
+      return refused('CG_CLIENT_UNRECORDED', 'the certificate is from this CA but not in its records', {
+        detail: 'certgate: the client certificate is not in the records of this CA',
+        ...known,
+      });
+    }
+    if (standing.revokedAt !== null) {
+      return refused('CG_CLIENT_REVOKED', 'the certificate was revoked', {
+        detail: `certgate: the certificate of ${who.identity} was revoked`,
+        ...known,
+      });
+    }
+    return {
+      ok: true,
+      identity: who.identity,
+      rule: who.rule,
+      serial: facts.serial,
+      issuer: facts.issuer,
+      notAfter: certificate.validToDate.getTime(),
+      certificate,
+    };
+  } catch (error) {
+    if (isCertgateError(error, 'CG_CERT_UNREADABLE')) {
+      return refused(error.code, error.message, { detail: 'certgate: the client certificate cannot be read' });
+    }
+    return refused('CG_STORE_UNAVAILABLE', reasonOf(error), {
+      status: 503,
+      detail: "certgate: the gate can't read its records",
+    });
+  }
+}
+
+function refuseChain(verification: string, certificate: X509Certificate): Refused {
+  switch (verification) {
+    case 'CERT_HAS_EXPIRED':
+      return refused('CG_CLIENT_EXPIRED', `the certificate expired at ${certificate.validToDate.toISOString()}`, {
+        detail: `certgate: the client certificate expired at ${certificate.validToDate.toISOString()}`,
+      });
+    case 'CERT_NOT_YET_VALID':
+      return refused(
+        'CG_CLIENT_NOT_YET_VALID',
+        `the certificate is valid from ${certificate.validFromDate.toISOString()}`,
+        {
+          detail: `certgate: the client certificate is valid only from ${certificate.validFromDate.toISOString()}`,
+        },
+      );
+    case 'INVALID_PURPOSE':
+      return refused('CG_CLIENT_PURPOSE', 'the certificate is not for clients', {
+        detail: 'certgate: the certificate is not a client certificate (extended key usage clientAuth is missing)',
+      });
+    default:
+      return refused('CG_CLIENT_UNTRUSTED', `the certificate does not chain to this CA (${verification})`, {
+        detail: 'certgate: the client certificate is not from the CA of this gate',
+      });
+  }
+}
+
+function refused(
+  code: string,
+  reason: string,
+  more: { detail: string; status?: number; identity?: string; serial?: string; ours?: boolean },
+): Refused {
+  return {
+    ok: false,
+    code,
+    status: more.status ?? 403,
+    reason,
+    detail: more.detail,
+    identity: more.identity ?? null,
+    serial: more.serial ?? null,
+    ours: more.ours ?? false,
+  };
+}

@@ -1,0 +1,115 @@
+// Prefect's WebSockets carry the server's password in their first message, `{"type":"auth","token":…}`, not in a header
+// (prefect-facts.md §3). When the gate holds that password, it writes it there in place of whatever the client sent.
+// Only that one message is ever read; the frames around it (a ping may come first) and all that follow pass as they are
+// (RFC 6455 §5). A client that breaks the framing before it has spoken is cut.
+
+import { randomBytes } from 'node:crypto';
+import type { TunnelRewriter } from '../proxy/contract.ts';
+
+/** Prefect's auth message is under 1 KiB. */
+const MOST_BYTES = 60_000;
+const CONTINUATION = 0;
+const TEXT = 1;
+
+interface Frame {
+  readonly fin: boolean;
+  readonly opcode: number;
+  readonly payload: Buffer;
+  readonly end: number;
+}
+
+/** Makes the rewriter for one WebSocket whose extensions were not negotiated. */
+export function rewriteAuthMessage(authString: string): TunnelRewriter {
+  let pending: Buffer = Buffer.alloc(0);
+  let fragments: Buffer[] = [];
+  let raw: Buffer[] = [];
+  return (bytes) => {
+    pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
+    const send: Buffer[] = [];
+    for (;;) {
+      const frame = readFrame(pending);
+      if (frame === null) {
+        const held = pending.length + fragments.reduce((sum, part) => sum + part.length, 0);
+        if (held > MOST_BYTES) return { send: null, finished: true, refuse: 'the first message is too long' };
+        return { send: Buffer.concat(send), finished: false };
+      }
+      if (typeof frame === 'string') return { send: null, finished: true, refuse: frame };
+      const whole = pending.subarray(0, frame.end);
+      pending = pending.subarray(frame.end);
+      if (frame.opcode >= 8) {
+        send.push(whole);
+        continue;
+      }
+      const begins = fragments.length === 0;
+      if (begins ? frame.opcode === CONTINUATION : frame.opcode !== CONTINUATION) {
+        return { send: null, finished: true, refuse: 'the first message is fragmented wrongly' };
+      }
+      if (begins && frame.opcode !== TEXT) {
+        send.push(whole, pending);
+        return { send: Buffer.concat(send), finished: true };
+      }
+      fragments.push(frame.payload);
+      raw.push(whole);
+      if (!frame.fin) continue;
+      const message = withToken(Buffer.concat(fragments), authString);
+      if (message === null) send.push(...raw);
+      else send.push(maskedTextFrame(message));
+      send.push(pending);
+      fragments = [];
+      raw = [];
+      return { send: Buffer.concat(send), finished: true };
+    }
+  };
+}
+
+/** One client frame at the start of `bytes`; null while it is incomplete; what is wrong with it. */
+function readFrame(bytes: Buffer): Frame | string | null {
+  const first = bytes[0];
+  const second = bytes[1];
+  if (first === undefined || second === undefined) return null;
+  if ((first & 0x70) !== 0) return 'a frame uses an extension that was not agreed on';
+  if ((second & 0x80) === 0) return 'a frame is not masked';
+  let length = second & 0x7f;
+  let at = 2;
+  if (length === 126) {
+    if (bytes.length < 4) return null;
+    length = bytes.readUInt16BE(2);
+    at = 4;
+  } else if (length === 127) {
+    if (bytes.length < 10) return null;
+    const long = bytes.readBigUInt64BE(2);
+    if (long > BigInt(MOST_BYTES)) return 'the first message is too long';
+    length = Number(long);
+    at = 10;
+  }
+  if (bytes.length < at + 4 + length) return null;
+  const mask = bytes.subarray(at, at + 4);
+  const payload = Buffer.from(bytes.subarray(at + 4, at + 4 + length));
+  for (let i = 0; i < payload.length; i++) payload[i] = (payload[i] ?? 0) ^ (mask[i & 3] ?? 0);
+  return { fin: (first & 0x80) !== 0, opcode: first & 0x0f, payload, end: at + 4 + length };
+}
+
+/** The auth message with our token; null when it is not one, which then passes unchanged and is Prefect's to refuse. */
+function withToken(message: Buffer, authString: string): Buffer | null {
+  try {
+    const parsed: unknown = JSON.parse(message.toString('utf8'));
+    if (typeof parsed !== 'object' || parsed === null || !('type' in parsed) || parsed.type !== 'auth') return null;
+    return Buffer.from(JSON.stringify({ ...parsed, token: authString }), 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function maskedTextFrame(payload: Buffer): Buffer {
+  const mask = randomBytes(4);
+  const header = Buffer.alloc(payload.length < 126 ? 2 : 4);
+  header[0] = 0x80 | TEXT;
+  if (payload.length < 126) header[1] = 0x80 | payload.length;
+  else {
+    header[1] = 0x80 | 126;
+    header.writeUInt16BE(payload.length, 2);
+  }
+  const masked = Buffer.from(payload);
+  for (let i = 0; i < masked.length; i++) masked[i] = (masked[i] ?? 0) ^ (mask[i & 3] ?? 0);
+  return Buffer.concat([header, mask, masked]);
+}

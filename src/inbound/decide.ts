@@ -1,0 +1,187 @@
+// What happens to each request of an admitted client: is the gate able to decide, is the request plain enough to have
+// one meaning, which of Prefect's operations is it, may a browser have been tricked into it; then it is recorded where
+// it must be, and sent on with the gate's own headers. Refusals speak Prefect's language (prefect-facts.md §5): 403 with
+// `{"detail": …}`, never 401; 503 with Retry-After in seconds and Prefect-Maintenance where waiting helps.
+
+import { randomBytes } from 'node:crypto';
+import { reasonOf } from '../errors.ts';
+import type { RequestHead } from '../http1/request.ts';
+import type { Malformed } from '../http1/syntax.ts';
+import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
+import { type Log, logAccess } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { findOperation, type Operation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
+import { canonicalPath } from '../policy/paths.ts';
+import type { Answer, Forward, Handler, Outcome } from '../proxy/contract.ts';
+import type { Admitted } from './admission.ts';
+import { rewriteAuthMessage } from './auth-message.ts';
+import { crossSite } from './browser.ts';
+import { type ClientLines, writeRequestHead } from './request-head.ts';
+import type { RevocationWatch } from './revocation-watch.ts';
+
+/** Waiting helps: Prefect's client tries again after the seconds named, without counting it as a failure. */
+const MAINTENANCE = 'retry-after: 2\r\nprefect-maintenance: true\r\n';
+
+/** What every request of a gate shares. */
+export interface GateState {
+  readonly log: Log;
+  readonly accessLog: boolean;
+  readonly audit: AuditLog;
+  readonly metrics: Metrics;
+  readonly watch: RevocationWatch;
+  /** The Prefect server's own password; null when it has none, or the clients bring it. */
+  readonly authString: string | null;
+}
+
+interface Decision {
+  readonly requestId: string;
+  readonly path: string;
+  readonly operation: Operation | null;
+  readonly permitted: boolean;
+  readonly code: string | null;
+}
+
+type Decided = (Answer | Forward) & { readonly decision: Decision };
+
+const RUN = randomBytes(6).toString('hex');
+let requests = 0;
+
+/** A new id, unique among all gates and runs: `<run>-<count>`. */
+export function newRequestId(): string {
+  return `${RUN}-${(++requests).toString(36)}`;
+}
+
+/** The decisions for one admitted client's connection. `address` is its IP address. */
+export function decideFor(gate: GateState, client: Admitted, lines: ClientLines, address: string): Handler<Decided> {
+  const authorization =
+    gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
+
+  const record = (head: RequestHead, d: Decision, status: number | null, reason: string | null): AuditRecord => ({
+    time: Date.now(),
+    requestId: d.requestId,
+    identity: client.identity,
+    serial: client.serial,
+    address,
+    method: head.method,
+    path: d.path,
+    operation: d.operation?.name ?? null,
+    object: d.operation === null ? null : objectOf(d.operation),
+    decision: d.permitted ? 'permit' : 'refuse',
+    code: d.code,
+    status,
+    reason,
+  });
+
+  const refuse = (
+    head: RequestHead,
+    at: { requestId: string; path: string; operation: Operation | null },
+    why: { status: number; code: string; detail: string; wait?: boolean },
+  ): Decided => {
+    gate.metrics.refused++;
+    const decision: Decision = { ...at, permitted: false, code: why.code };
+    // It is refused whether or not that can be recorded.
+    gate.audit.append(record(head, decision, why.status, why.detail)).catch(() => {});
+    return {
+      kind: 'answer',
+      status: why.status,
+      detail: `certgate: ${why.detail}`,
+      extra: `x-request-id: ${at.requestId}\r\n${why.wait === true ? MAINTENANCE : ''}`,
+      close: false,
+      decision,
+    };
+  };
+
+  const decide = (head: RequestHead): Decided => {
+    gate.metrics.requests++;
+    const requestId = newRequestId();
+    const target = canonicalPath(head.target);
+    const path = target.ok ? target.path : '';
+    const upgrade = head.upgrade === 'websocket';
+    const operation = target.ok ? findOperation(upgrade ? WEBSOCKET : head.method, path) : null;
+    const at = { requestId, path, operation };
+    if (!gate.watch.healthy) {
+      const detail = "the gate can't read its records and lets nobody pass until it can";
+      return refuse(head, at, { status: 503, code: 'CG_STORE_UNAVAILABLE', detail, wait: true });
+    }
+    if (Date.now() >= client.notAfter) {
+      const detail = `the certificate of ${client.identity} has expired`;
+      return { ...refuse(head, at, { status: 403, code: 'CG_CLIENT_EXPIRED', detail }), close: true } as Decided;
+    }
+    if (!target.ok) {
+      const detail = `the request target ${target.reason}`;
+      return refuse(head, at, { status: 400, code: 'CG_REQUEST_TARGET', detail });
+    }
+    // Prefect takes such a Host for a request from inside its own process (prefect-facts.md §2.1 (6)).
+    if (head.host.toLowerCase().includes('ephemeral-prefect')) {
+      return refuse(head, at, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });
+    }
+    const changes = writes(operation, head.method);
+    const foreign = crossSite(head, changes || upgrade);
+    if (foreign !== null) return refuse(head, at, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: foreign });
+
+    const decision: Decision = { ...at, permitted: true, code: null };
+    let recorded: Promise<void> | null = null;
+    if (changes) {
+      if (!gate.audit.healthy()) {
+        const detail = "the gate can't write its record and lets no write pass until it can";
+        return refuse(head, at, { status: 503, code: 'CG_AUDIT_UNWRITABLE', detail, wait: true });
+      }
+      gate.metrics.auditRecords++;
+      recorded = gate.audit.append(record(head, decision, null, null));
+    }
+    return {
+      kind: 'forward',
+      head: writeRequestHead(head, { client: lines, requestId, target: target.target, authorization }),
+      answerExtra: `x-request-id: ${requestId}\r\n`,
+      recorded,
+      rewriteTunnel: upgrade && gate.authString !== null ? rewriteAuthMessage(gate.authString) : null,
+      decision,
+    };
+  };
+
+  return {
+    decide,
+    refuseMalformed(problem: Malformed): Answer {
+      gate.metrics.refused++;
+      const fields = { identity: client.identity, address, status: problem.status, reason: problem.reason };
+      gate.log.warn(fields, 'malformed request refused');
+      return answer(problem.status, problem.reason, '');
+    },
+    upstreamFailed(problem: string, connected: boolean): Answer {
+      gate.metrics.upstreamFailures++;
+      return connected
+        ? answer(502, 'the Prefect server broke off before its answer was whole', '')
+        : answer(503, `the Prefect server can't be reached (${problem})`, MAINTENANCE);
+    },
+    recordFailed(problem: unknown): Answer {
+      gate.metrics.auditFailures++;
+      gate.log.error({ reason: reasonOf(problem) }, 'a write could not be recorded');
+      return answer(503, "the gate can't write its record", MAINTENANCE);
+    },
+    finished(head: RequestHead, verdict: Decided, outcome: Outcome): void {
+      if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
+        gate.log.warn({ requestId: verdict.decision.requestId, reason: outcome.problem }, 'upstream failed');
+      }
+      if (!gate.accessLog) return;
+      logAccess(gate.log, {
+        requestId: verdict.decision.requestId,
+        identity: client.identity,
+        serial: client.serial,
+        address,
+        method: head.method,
+        path: verdict.decision.path,
+        operation: verdict.decision.operation?.name ?? null,
+        decision: verdict.decision.permitted ? 'permit' : 'refuse',
+        code: verdict.decision.code ?? (outcome.ending === 'complete' ? null : outcome.ending),
+        status: outcome.status,
+        ms: outcome.milliseconds,
+        bytesIn: outcome.requestBytes,
+        bytesOut: outcome.answerBytes,
+      });
+    },
+  };
+}
+
+function answer(status: number, detail: string, extra: string): Answer {
+  return { kind: 'answer', status, detail: `certgate: ${detail}`, extra, close: false };
+}

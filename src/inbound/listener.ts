@@ -1,0 +1,184 @@
+// The mutual-TLS listener: one handshake, one decision about the peer, then its requests. TLS 1.3 unless 1.2 was asked
+// for; no session tickets and no resumption, so that no handshake skips the look at the records. A peer that is refused
+// is told why in one HTTP answer over the connection it made (as nginx does), because a bare alert tells an operator
+// nothing; not one byte of what it sends is read as a request.
+
+import { constants, randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import { writeAnswer } from '../http1/write.ts';
+import type { AuditLog } from '../observe/audit-log.ts';
+import type { LimitedLog } from '../observe/limited-log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { type AdmissionRules, type Admitted, admit, type Refused } from './admission.ts';
+import { newRequestId } from './decide.ts';
+import type { LiveConnection, LiveIndex } from './live-index.ts';
+import type { RevocationWatch } from './revocation-watch.ts';
+import type { ServerCredentials } from './server-certificate.ts';
+
+/** How long a refused peer may take to say something before it is answered, and then to read the answer, ms. */
+const REFUSAL_WAIT = 2_000;
+
+// TLS 1.2 only with forward secrecy and authenticated encryption (RFC 9325 §4.2).
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+].join(':');
+
+export interface ListenerOptions {
+  readonly credentials: ServerCredentials;
+  /** PEM of every certificate a client may chain to. */
+  readonly bundlePem: string;
+  readonly minTls: '1.2' | '1.3';
+  /** For a handshake, ms. */
+  readonly handshakeTimeout: number;
+  readonly admission: AdmissionRules;
+  readonly live: LiveIndex;
+  readonly watch: RevocationWatch;
+  readonly audit: AuditLog;
+  readonly log: LimitedLog;
+  readonly metrics: Metrics;
+  /** Takes over an admitted connection. */
+  readonly serve: (socket: TLSSocket, client: Admitted, live: LiveConnection) => void;
+}
+
+/** The TLS settings for `credentials`; also what a renewal installs. */
+export function secureContext(credentials: ServerCredentials, bundlePem: string, minTls: '1.2' | '1.3'): TlsOptions {
+  return {
+    key: credentials.keyPem,
+    cert: credentials.chainPem,
+    ca: bundlePem,
+    minVersion: minTls === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    ciphers: CIPHERS,
+    honorCipherOrder: true,
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    sessionIdContext: randomBytes(16).toString('hex'),
+  };
+}
+
+export function createListener(options: ListenerOptions): Server {
+  const server = createServer({
+    ...secureContext(options.credentials, options.bundlePem, options.minTls),
+    requestCert: true,
+    // OpenSSL still verifies; its verdict is read in admission.ts, which lets nobody pass whose verdict is not "ok".
+    rejectUnauthorized: false,
+    allowHalfOpen: true,
+    handshakeTimeout: options.handshakeTimeout,
+    ALPNProtocols: ['http/1.1'],
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    options.metrics.handshakes++;
+    // From here on nothing this socket does may end the process.
+    socket.on('error', () => {});
+    welcome(socket, options).catch((error: unknown) => {
+      options.log.say('error', 'admission', { reason: String(error) }, 'a connection could not be decided about');
+      socket.destroy();
+    });
+  });
+  server.on('tlsClientError', (error: Error & { code?: string }, socket: Socket) => {
+    options.metrics.handshakeFailures++;
+    const address = socket.remoteAddress ?? null;
+    options.log.say('warn', 'handshake', { address, reason: error.code ?? error.message }, 'tls handshake failed');
+  });
+  return server;
+}
+
+async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<void> {
+  const { live: index, watch } = options;
+  const address = socket.remoteAddress ?? 'unknown';
+  if (!watch.healthy) {
+    refuse(socket, address, storeGone(), options);
+    return;
+  }
+  const before = watch.revision;
+  const client = await admit(socket, options.admission);
+  if (!client.ok) {
+    refuse(socket, address, client, options);
+    return;
+  }
+  if (socket.destroyed) return;
+  const live: LiveConnection = {
+    socket,
+    proxied: null,
+    identity: client.identity,
+    issuer: client.issuer,
+    serial: client.serial,
+    notAfter: client.notAfter,
+    address,
+    since: Date.now(),
+  };
+  index.enter(live);
+  options.metrics.connections = index.size;
+  socket.once('close', () => {
+    index.leave(live);
+    options.metrics.connections = index.size;
+  });
+  // A revocation that was committed between the look-up and the entry found nothing to cut: look again.
+  if (watch.revision !== before) {
+    const again = await admit(socket, options.admission);
+    if (!again.ok) {
+      index.leave(live);
+      refuse(socket, address, again, options);
+      return;
+    }
+  }
+  if (!socket.destroyed) options.serve(socket, client, live);
+}
+
+function storeGone(): Refused {
+  return {
+    ok: false,
+    code: 'CG_STORE_UNAVAILABLE',
+    status: 503,
+    reason: "the store can't be read",
+    detail: "certgate: the gate can't read its records and lets nobody pass until it can",
+    identity: null,
+    serial: null,
+    ours: false,
+  };
+}
+
+function refuse(socket: TLSSocket, address: string, why: Refused, options: ListenerOptions): void {
+  options.metrics.refused++;
+  const fields = { address, code: why.code, identity: why.identity, serial: why.serial, reason: why.reason };
+  options.log.say('warn', why.code, fields, 'connection refused');
+  if (why.ours) {
+    // Strangers are logged, within a limit; a record is for those whom this CA knows.
+    options.audit
+      .append({
+        time: Date.now(),
+        requestId: newRequestId(),
+        identity: why.identity,
+        serial: why.serial,
+        address,
+        method: '',
+        path: '',
+        operation: 'connect',
+        object: null,
+        decision: 'refuse',
+        code: why.code,
+        status: why.status,
+        reason: why.reason,
+      })
+      .catch(() => {});
+  }
+  const waits = why.status === 503 ? 'retry-after: 2\r\nprefect-maintenance: true\r\n' : '';
+  let told = false;
+  const tell = (): void => {
+    if (told) return;
+    told = true;
+    socket.end(writeAnswer(why.status, why.detail, true, true, waits), 'latin1');
+    setTimeout(() => socket.destroy(), REFUSAL_WAIT).unref();
+  };
+  socket.on('data', tell);
+  socket.on('end', tell);
+  setTimeout(tell, REFUSAL_WAIT).unref();
+}

@@ -1,0 +1,92 @@
+// Who is connected right now, by issuer and serial, so that a revocation finds every connection of a certificate at
+// once and nothing else. A connection is entered before its certificate's standing is looked up for the last time, and
+// leaves when its socket closes.
+
+import type { Socket } from 'node:net';
+import type { ClientConnection, ConnectionWork } from '../proxy/client-connection.ts';
+
+/** A connection whose client is known. Times are milliseconds since the epoch, serial and issuer lower-case hex. */
+export interface LiveConnection {
+  readonly socket: Socket;
+  /** Null until its first request may be read. */
+  proxied: ClientConnection | null;
+  readonly identity: string;
+  readonly issuer: string;
+  readonly serial: string;
+  readonly notAfter: number;
+  readonly address: string;
+  readonly since: number;
+}
+
+export interface LiveIndex {
+  enter(live: LiveConnection): void;
+  leave(live: LiveConnection): void;
+  /** Cuts every connection of one certificate and answers what was under way on them. */
+  cut(issuer: string, serial: string, reason: string): ConnectionWork;
+  /** Cuts what outlived its certificate at `now`, ms since the epoch. */
+  cutExpired(now: number): ConnectionWork;
+  all(): Iterable<LiveConnection>;
+  readonly size: number;
+}
+
+export const NO_WORK: ConnectionWork = { connections: 0, requests: 0, tunnels: 0 };
+
+export function addWork(a: ConnectionWork, b: ConnectionWork): ConnectionWork {
+  return {
+    connections: a.connections + b.connections,
+    requests: a.requests + b.requests,
+    tunnels: a.tunnels + b.tunnels,
+  };
+}
+
+export function createLiveIndex(): LiveIndex {
+  const bySerial = new Map<string, Set<LiveConnection>>();
+  let size = 0;
+
+  const keyOf = (issuer: string, serial: string): string => `${issuer}:${serial}`;
+  const cutOne = (live: LiveConnection, reason: string): ConnectionWork => {
+    const work = live.proxied?.work ?? { connections: 1, requests: 0, tunnels: 0 };
+    if (live.proxied !== null) live.proxied.cut(reason);
+    else live.socket.destroy();
+    return work;
+  };
+
+  return {
+    enter(live) {
+      const key = keyOf(live.issuer, live.serial);
+      const set = bySerial.get(key);
+      if (set === undefined) bySerial.set(key, new Set([live]));
+      else set.add(live);
+      size++;
+    },
+    leave(live) {
+      const key = keyOf(live.issuer, live.serial);
+      const set = bySerial.get(key);
+      if (set === undefined || !set.delete(live)) return;
+      if (set.size === 0) bySerial.delete(key);
+      size--;
+    },
+    cut(issuer, serial, reason) {
+      let work = NO_WORK;
+      for (const live of bySerial.get(keyOf(issuer, serial)) ?? []) work = addWork(work, cutOne(live, reason));
+      return work;
+    },
+    cutExpired(now) {
+      let work = NO_WORK;
+      for (const set of bySerial.values()) {
+        for (const live of set) {
+          // All of a set share one certificate.
+          if (live.notAfter > now) break;
+          work = addWork(work, cutOne(live, 'the client certificate has expired'));
+        }
+      }
+      return work;
+    },
+    *all() {
+      for (const set of bySerial.values()) yield* set;
+    },
+    get size() {
+      return size;
+    },
+  };
+}

@@ -1,0 +1,88 @@
+// Writes the head that Prefect gets: the client's method, target and headers less everything that only the gate may
+// say, plus what the gate says. A header that could pass for one of ours in any spelling (case, `_` for `-`) is dropped
+// (DESIGN.md, header conventions): X-Forwarded-*, Forwarded, X-Real-IP, Client-Cert*, X-SSL-*, X-Certgate-*, and
+// Prefect-Automation-*, by which Prefect would believe who created a run. Client-Cert is RFC 9440's, X-Forwarded-
+// Client-Cert Envoy's form.
+
+import type { X509Certificate } from 'node:crypto';
+import type { RequestHead } from '../http1/request.ts';
+import { framingLine, isHopByHop } from '../http1/write.ts';
+
+/** By this header an outbound sidecar says that its own client speaks plain http to it, so that links fit that client. */
+const CLIENT_PROTO = 'x-certgate-client-proto';
+const OWN =
+  /^(?:x-forwarded(?:-.*)?|forwarded|x-real-ip|client-cert(?:-.*)?|x-ssl(?:-.*)?|x-certgate(?:-.*)?|x-request-id|x-client-cert(?:-.*)?|prefect-automation(?:-.*)?)$/;
+const MOST_REMEMBERED = 2_000;
+const remembered = new Map<string, boolean>();
+
+/** True for headers that a client may not send on, in any spelling. `name` is in lower case. */
+export function isOwnHeader(name: string): boolean {
+  const known = remembered.get(name);
+  if (known !== undefined) return known;
+  const own = OWN.test(name.replaceAll('_', '-'));
+  // A peer chooses these names: forget them all rather than grow.
+  if (remembered.size >= MOST_REMEMBERED) remembered.clear();
+  remembered.set(name, own);
+  return own;
+}
+
+export interface ClientLines {
+  /** Header lines that are the same for every request of a connection. */
+  readonly lines: string;
+}
+
+/** The header lines that speak for a connection's client, made once. `address` is its IP address. */
+export function clientLines(identity: string, certificate: X509Certificate, address: string): ClientLines {
+  const hash = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+  const uri = /(?:^|, )URI:([^,"]+)/.exec(certificate.subjectAltName ?? '')?.[1];
+  const subject = certificate.subject.split('\n').toReversed().join(',');
+  // Envoy quotes the subject; one that could break out of the quotes is left out.
+  const quotable = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(subject) ? `;Subject="${subject}"` : '';
+  return {
+    lines:
+      `x-forwarded-for: ${address}\r\n` +
+      `x-forwarded-client-cert: Hash=${hash}${quotable}${uri === undefined ? '' : `;URI=${uri}`}\r\n` +
+      `client-cert: :${certificate.raw.toString('base64')}:\r\n` +
+      `x-certgate-identity: ${identity}\r\n`,
+  };
+}
+
+export interface Stamp {
+  readonly client: ClientLines;
+  readonly requestId: string;
+  /** The target as policy decided on it. */
+  readonly target: string;
+  /** `Authorization` for the server's own password; null to pass the client's on. */
+  readonly authorization: string | null;
+}
+
+/** The whole request head for upstream, its empty line included. */
+export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
+  let text = `${head.method} ${stamp.target} HTTP/1.1\r\n`;
+  let proto = 'https';
+  const dropped = head.connectionNames;
+  const websocket = head.upgrade === 'websocket';
+  for (let i = 0; i < head.names.length; i++) {
+    const name = head.names[i] ?? '';
+    if (isHopByHop(name)) continue;
+    if (isOwnHeader(name)) {
+      if (name === CLIENT_PROTO && head.values[i] === 'http') proto = 'http';
+      continue;
+    }
+    if (dropped?.includes(name)) continue;
+    if (stamp.authorization !== null) {
+      if (name === 'authorization') continue;
+      // The first message will be read and changed, so it must not be compressed (RFC 7692).
+      if (websocket && name === 'sec-websocket-extensions') continue;
+    }
+    text += `${name}: ${head.values[i]}\r\n`;
+  }
+  if (stamp.authorization !== null) text += `authorization: ${stamp.authorization}\r\n`;
+  if (websocket) text += 'upgrade: websocket\r\nconnection: Upgrade\r\n';
+  if (head.bodyLength !== 0) text += framingLine(head.bodyLength);
+  else if (head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH') text += 'content-length: 0\r\n';
+  return (
+    `${text}${stamp.client.lines}x-forwarded-proto: ${proto}\r\nx-forwarded-host: ${head.host}\r\n` +
+    `x-request-id: ${stamp.requestId}\r\n\r\n`
+  );
+}

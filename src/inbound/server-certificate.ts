@@ -1,0 +1,83 @@
+// The gate's own server certificate: issued by the authority at start, with a new key each time, and renewed by itself
+// at two thirds of its life less up to a twentieth (DESIGN.md), by the wall clock, so that a suspended machine catches
+// up. Its record is committed like any other. A failed renewal is tried again and never takes the old one away.
+
+import { isIP } from 'node:net';
+import type { Authority } from '../authority/authority.ts';
+import { reasonOf } from '../errors.ts';
+import type { Log } from '../observe/log.ts';
+import { generateKey, privateKeyToPem } from '../pki/keys.ts';
+
+/** How often the clock is looked at, ms. */
+const LOOK_INTERVAL = 5_000;
+
+export interface ServerCredentials {
+  /** Leaf, then issuer, PEM. */
+  readonly chainPem: string;
+  readonly keyPem: string;
+  readonly serial: string;
+  /** ms since the epoch */
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** Issues a server certificate for `names` (DNS names and IP addresses). CG_* of the authority. */
+export async function issueServerCertificate(
+  authority: Authority,
+  names: readonly string[],
+  ttlMs: number,
+): Promise<ServerCredentials> {
+  const pair = await generateKey('P-256');
+  const issued = await authority.issue({
+    identity: 'gate/inbound',
+    profile: 'server',
+    ttlMs,
+    publicKey: pair.publicKey,
+    dns: names.filter((name) => isIP(name) === 0),
+    ip: names.filter((name) => isIP(name) !== 0),
+    actor: 'gate',
+  });
+  return {
+    chainPem: issued.chainPem,
+    keyPem: privateKeyToPem(pair.privateKey),
+    serial: issued.record.serial,
+    notBefore: issued.record.notBefore,
+    notAfter: issued.record.notAfter,
+  };
+}
+
+/** When to renew what lives from `notBefore` to `notAfter`: at 2/3 less up to 1/20 of the lifetime. ms since the epoch. */
+export function renewalTime(notBefore: number, notAfter: number, random: number = Math.random()): number {
+  const lifetime = notAfter - notBefore;
+  return notBefore + (lifetime * 2) / 3 - (lifetime / 20) * random;
+}
+
+/** Keeps `current` renewed; `install` gets each new one. Answers how to stop. */
+export function keepRenewed(
+  current: ServerCredentials,
+  issue: () => Promise<ServerCredentials>,
+  install: (fresh: ServerCredentials) => void,
+  log: Log,
+): () => void {
+  let renewAt = renewalTime(current.notBefore, current.notAfter);
+  let busy = false;
+  const timer = setInterval(() => {
+    if (busy || Date.now() < renewAt) return;
+    busy = true;
+    issue()
+      .then((fresh) => {
+        install(fresh);
+        renewAt = renewalTime(fresh.notBefore, fresh.notAfter);
+        log.info(
+          { serial: fresh.serial, notAfter: new Date(fresh.notAfter).toISOString() },
+          'server certificate renewed',
+        );
+      })
+      .catch((error: unknown) => log.error({ reason: reasonOf(error) }, 'server certificate not renewed, trying again'))
+      .finally(() => {
+        busy = false;
+      });
+  }, LOOK_INTERVAL);
+  timer.unref();
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,19 @@
+// JSON in printable ASCII on one line: everything else is escaped, so that text from a peer can neither end a line nor
+// colour, move or turn what a terminal shows. It reads back as exactly the same text.
+
+const NOT_PLAIN = /[^\x20-\x7e]/;
+const NOT_PLAIN_EACH = /[^\x20-\x7e]/g;
+
+/** `value` as JSON without any character outside U+0020…U+007E. */
+export function asciiJson(value: unknown): string {
+  return asciiOnly(JSON.stringify(value));
+}
+
+/** Escapes what is outside U+0020…U+007E in a JSON text, where it can only stand inside of strings. */
+export function asciiOnly(json: string): string {
+  return NOT_PLAIN.test(json) ? json.replace(NOT_PLAIN_EACH, escaped) : json;
+}
+
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}

@@ -1,0 +1,124 @@
+// An append-only file of lines in which what was acknowledged stays: 0600 from its first byte, O_APPEND, fdatasync before
+// a promise resolves, all of it in libuv's pool so that the event loop never waits for the disk. After a failed write the
+// tail that nobody was promised is cut off, or else ended with a line feed, before anything more is written. A file that
+// was renamed or deleted underneath (logrotate) is noticed with each write and made anew. One writer at a time.
+
+import { constants } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+export interface AuditFile {
+  /** Resolves when `lines`, whole and each ended by a line feed, are durable; rejects with the system's error. */
+  append(lines: Buffer): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** An open file, and where its acknowledged bytes end. */
+interface Current {
+  readonly handle: FileHandle;
+  readonly device: bigint;
+  readonly inode: bigint;
+  end: number;
+  /** The last byte is no line feed: something was cut short. */
+  torn: boolean;
+}
+
+// Non-blocking, because opening a FIFO for nobody would wait for ever.
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+const LINE_FEED = 0x0a;
+
+/** Opens or creates the file at `path`; rejects with the system's error. */
+export async function openAuditFile(path: string): Promise<AuditFile> {
+  let current: Current | null = await openCurrent(path);
+
+  async function append(lines: Buffer): Promise<void> {
+    current ??= await openCurrent(path);
+    const file = current;
+    const bytes = file.torn ? Buffer.concat([Buffer.from('\n'), lines]) : lines;
+    try {
+      await writeAll(file.handle, bytes);
+      const [place] = await Promise.all([fileAt(path), file.handle.datasync()]);
+      file.end += bytes.length;
+      file.torn = false;
+      if (place?.dev === file.device && place.ino === file.inode) return;
+    } catch (error) {
+      await repair(file, bytes.length);
+      throw error;
+    }
+    // Renamed: these lines are safe in the old file. Deleted: they went with it, and are written again.
+    const { nlink } = await file.handle.stat();
+    current = null;
+    await file.handle.close();
+    if (nlink === 0) await append(lines);
+  }
+
+  return {
+    append,
+    async close() {
+      await current?.handle.close();
+      current = null;
+    },
+  };
+}
+
+async function openCurrent(path: string): Promise<Current> {
+  const handle = await open(path, FLAGS, 0o600);
+  try {
+    const facts = await handle.stat({ bigint: true });
+    if (!facts.isFile()) throw new Error('it is not a regular file');
+    await syncFolder(dirname(path));
+    const end = Number(facts.size);
+    return { handle, device: facts.dev, inode: facts.ino, end, torn: await endsTorn(handle, end) };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** After a failed write of `length` bytes: takes away what of it reached the file, so far as that can be done. */
+async function repair(file: Current, length: number): Promise<void> {
+  try {
+    const { size } = await file.handle.stat();
+    // Anything else means that someone cut or wrote the file too: then nothing is taken away.
+    if (size > file.end && size <= file.end + length) await file.handle.truncate(file.end);
+    const now = await file.handle.stat();
+    file.end = now.size;
+    file.torn = await endsTorn(file.handle, now.size);
+  } catch {
+    file.torn = true;
+  }
+}
+
+async function endsTorn(handle: FileHandle, size: number): Promise<boolean> {
+  if (size === 0) return false;
+  const last = Buffer.alloc(1);
+  const { bytesRead } = await handle.read(last, 0, 1, size - 1);
+  return bytesRead !== 1 || last[0] !== LINE_FEED;
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, at, bytes.length - at);
+    at += bytesWritten;
+  }
+}
+
+async function fileAt(path: string): Promise<{ dev: bigint; ino: bigint } | null> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch {
+    return null;
+  }
+}
+
+/** Makes a new file's name as durable as its bytes; a file system that can't (EINVAL) has nothing to make durable. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY);
+  try {
+    await folder.sync();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,166 @@
+// certgate's log: JSON lines, by default on stderr, lower-case messages, one line an event. Written beside the event loop
+// and held in memory up to a bound: a reader that stalls costs lines, never requests. Every line is printable ASCII, so
+// that a peer's text can't forge one. It must never carry a password, a token, a cookie or a private key: values under
+// such names are replaced wherever they stand, and so is what looks like one inside of any text.
+
+import { type DestinationStream, type Logger, destination as openDestination, pino, stdTimeFunctions } from 'pino';
+import { asciiOnly } from './ascii-json.ts';
+
+export type Log = Logger;
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** A file descriptor (default 2, stderr), a file's path, or anything with `write`. */
+  readonly destination?: number | string | { write(line: string): void };
+}
+
+/** One exchange. Its line adds `level`, `time` (ISO 8601) and `msg: "request"`. Times are ms, sizes bytes. */
+export interface AccessLine {
+  readonly requestId: string;
+  readonly identity: string | null;
+  readonly serial: string | null;
+  readonly address: string;
+  readonly method: string;
+  /** Decoded, without the query string, which may hold secrets. */
+  readonly path: string;
+  readonly operation: string | null;
+  readonly decision: 'permit' | 'refuse';
+  readonly code: string | null;
+  readonly status: number | null;
+  readonly ms: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+const ACCESS = 'request';
+const REDACTED = '[redacted]';
+/** Names whose values are secret. `key` alone too; not `keyId`, `publicKey`. */
+const SECRET_NAME =
+  /^key$|authorization|cookie|password|passwd|passphrase|secret|token|credential|private-?_?key|auth-?_?string|api-?_?key/i;
+/** An Authorization value (a word that no sentence has: with a capital, a digit or `=`), or a PEM private key. */
+const SECRET_TEXT =
+  /\b(?:[Bb]earer|[Bb]asic)\s+(?=[\w.~+/-]*[A-Z\d=])[\w.~+/-]{6,}=*|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END)[^"])*/g;
+const MAY_BE_SECRET = /[Bb]earer|[Bb]asic|PRIVATE KEY/;
+/** How deep secrets are looked for; what lies deeper is not logged. */
+const DEPTH = 4;
+/** Bytes of lines that may wait for a slow reader. */
+const BACKLOG = 4 * 1024 * 1024;
+/** Access lines are collected up to this many characters or ms. */
+const CHUNK = 8192;
+const DELAY = 100;
+
+/** Opens the log. A destination that fails or stalls loses lines and says later how many; it never throws. */
+export function openLog(options: LogOptions): Log {
+  const { destination = 2 } = options;
+  const sink = typeof destination === 'object' ? plainSink(destination) : bufferedSink(destination, () => log);
+  const log: Log = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: {
+        level: (label) => ({ level: label }),
+        bindings: (fields) => withoutSecrets(fields),
+        log: (fields) => withoutSecrets(fields),
+      },
+    },
+    sink,
+  );
+  return log;
+}
+
+/** Resolves when all lines so far have been handed to the operating system, or could not be. */
+export function flushLog(log: Log): Promise<void> {
+  return new Promise((resolve) => {
+    log.flush(() => resolve());
+  });
+}
+
+/** Writes one access line, level info. */
+export function logAccess(log: Log, line: AccessLine): void {
+  log.info(line, ACCESS);
+}
+
+function plainSink(target: { write(line: string): void }): DestinationStream {
+  return { write: (line) => target.write(safeLine(line)) };
+}
+
+/** Access lines wait for company; any other line goes at once and takes them along. pino sets `lastMsg` before it writes. */
+interface BufferedSink extends DestinationStream {
+  [metadata: symbol]: boolean;
+  lastMsg: string;
+  flush(done: () => void): void;
+}
+
+function bufferedSink(target: number | string, log: () => Log): BufferedSink {
+  const stream = openDestination({ dest: target, sync: false, minLength: 1, maxLength: BACKLOG, mode: 0o600 });
+  let chunk = '';
+  let timer: NodeJS.Timeout | null = null;
+  let dropped = 0;
+  // A log that can't be written must not end the process that it tells about.
+  stream.on('error', () => {});
+  stream.on('drop', () => {
+    dropped++;
+  });
+  stream.on('drain', () => {
+    if (dropped === 0) return;
+    const lines = dropped;
+    dropped = 0;
+    log().warn({ chunks: lines }, 'log lines were dropped: nobody read them in time');
+  });
+  const send = (): void => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    const lines = chunk;
+    chunk = '';
+    if (lines !== '') stream.write(lines);
+  };
+  process.once('exit', () => {
+    try {
+      send();
+      stream.flushSync();
+    } catch {
+      // There is nobody left to tell.
+    }
+  });
+  return {
+    [Symbol.for('pino.metadata')]: true,
+    lastMsg: '',
+    write(line) {
+      chunk += safeLine(line);
+      if (this.lastMsg !== ACCESS || chunk.length >= CHUNK) send();
+      else timer ??= setTimeout(send, DELAY).unref();
+    },
+    flush(done) {
+      send();
+      stream.flush(() => done());
+    },
+  };
+}
+
+function safeLine(line: string): string {
+  const body = line.endsWith('\n') ? line.slice(0, -1) : line;
+  const open = MAY_BE_SECRET.test(body) ? body.replace(SECRET_TEXT, REDACTED) : body;
+  return `${asciiOnly(open)}\n`;
+}
+
+/** The same fields, with the values of secret names replaced; copied only where something had to be. */
+function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+  return redacted(fields, DEPTH) as Record<string, unknown>;
+}
+
+function redacted(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Error || value instanceof Date) return value;
+  if (depth === 0) return '[too deep]';
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return value.map((one) => redacted(one, depth - 1));
+  let copy: Record<string, unknown> | null = null;
+  for (const [name, field] of Object.entries(value)) {
+    const safe = SECRET_NAME.test(name) && field !== null ? REDACTED : redacted(field, depth - 1);
+    if (safe === field) continue;
+    copy ??= { ...value };
+    copy[name] = safe;
+  }
+  return copy ?? value;
+}

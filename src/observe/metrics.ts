@@ -1,0 +1,39 @@
+// What the gate counts, as plain numbers that whoever does the thing adds to: `metrics.requests++` is all it costs.
+// Counters only grow, from the process's start; gauges say how many there are now.
+
+/** One object for each gate. */
+export interface Metrics {
+  /** gauge */
+  connections: number;
+  /** gauge: HTTP exchanges in flight */
+  requestsOpen: number;
+  /** gauge: WebSockets open */
+  tunnels: number;
+  handshakes: number;
+  handshakeFailures: number;
+  requests: number;
+  refused: number;
+  upstreamFailures: number;
+  revocationsApplied: number;
+  cut: number;
+  auditRecords: number;
+  auditFailures: number;
+}
+
+/** All zero. */
+export function createMetrics(): Metrics {
+  return {
+    connections: 0,
+    requestsOpen: 0,
+    tunnels: 0,
+    handshakes: 0,
+    handshakeFailures: 0,
+    requests: 0,
+    refused: 0,
+    upstreamFailures: 0,
+    revocationsApplied: 0,
+    cut: 0,
+    auditRecords: 0,
+    auditFailures: 0,
+  };
+}

@@ -1,0 +1,104 @@
+// What the outbound sidecar does with each request of the Prefect client beside it: passes it on with the client's own
+// Host, so that links in Prefect's answers lead back to the sidecar, and says that this client speaks http. It holds a
+// certificate for whoever can reach it, so it refuses what a web page could have sent: a Host that is not its own name
+// (DNS rebinding) and any Origin or Sec-Fetch-Site of another site.
+
+import type { RequestHead } from '../http1/request.ts';
+import type { Malformed } from '../http1/syntax.ts';
+import { framingLine, isHopByHop } from '../http1/write.ts';
+import type { LimitedLog } from '../observe/limited-log.ts';
+import type { Log } from '../observe/log.ts';
+import type { Answer, Forward, Handler, Outcome } from '../proxy/contract.ts';
+
+const MAINTENANCE = 'retry-after: 2\r\nprefect-maintenance: true\r\n';
+const LOOPBACK = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i;
+
+// Verification of the gate's certificate failed: waiting would not help.
+const UNTRUSTED = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_PURPOSE)/;
+
+export interface ForwardOptions {
+  readonly log: Log;
+  readonly limitedLog: LimitedLog;
+  readonly accessLog: boolean;
+  /** The gate's URL, for messages. */
+  readonly gate: string;
+  /** Further Host names that clients may use, lower case, without port; `*` for any (an address that was called safe). */
+  readonly allowedHosts: readonly string[];
+}
+
+/** The decisions for the connections of one sidecar. */
+export function forwardTo(options: ForwardOptions): Handler {
+  return {
+    decide: (head) => decide(head, options),
+    refuseMalformed(problem: Malformed): Answer {
+      options.limitedLog.say('warn', 'malformed', { reason: problem.reason }, 'malformed request refused');
+      return answer(problem.status, problem.reason, '');
+    },
+    upstreamFailed(problem: string, connected: boolean): Answer {
+      options.limitedLog.say('warn', 'gate', { gate: options.gate, reason: problem }, 'the gate is not available');
+      if (connected) return answer(502, 'the gate broke off before its answer was whole', '');
+      if (UNTRUSTED.test(problem)) {
+        return answer(
+          502,
+          `the gate at ${options.gate} can't be trusted (${problem}): check --ca and --server-name`,
+          '',
+        );
+      }
+      return answer(503, `the gate at ${options.gate} can't be reached (${problem})`, MAINTENANCE);
+    },
+    recordFailed: () => answer(500, 'nothing is recorded here', ''),
+    finished(head: RequestHead, _verdict, outcome: Outcome): void {
+      if (!options.accessLog) return;
+      const { status, milliseconds, ending } = outcome;
+      const path = head.target.split('?', 1)[0];
+      options.log.info(
+        { method: head.method, path, status, ms: Math.round(milliseconds * 10) / 10, ending },
+        'request',
+      );
+    },
+  };
+}
+
+function decide(head: RequestHead, options: ForwardOptions): Answer | Forward {
+  if (!hostAllowed(head.host, options.allowedHosts)) {
+    const detail = `the Host ${head.host} is not this sidecar: use http://127.0.0.1:PORT, or allow it with --allow-host`;
+    return { ...answer(421, detail, ''), close: true };
+  }
+  let text = `${head.method} ${head.target} HTTP/1.1\r\n`;
+  for (let i = 0; i < head.names.length; i++) {
+    const name = head.names[i] ?? '';
+    const value = head.values[i] ?? '';
+    if (name === 'origin' && !sameOrigin(value, head.host)) return foreignPage();
+    if (name === 'sec-fetch-site' && value !== 'same-origin' && value !== 'none') return foreignPage();
+    if (isHopByHop(name) || name.startsWith('x-certgate-') || head.connectionNames?.includes(name)) continue;
+    text += `${name}: ${value}\r\n`;
+  }
+  if (head.upgrade === 'websocket') text += 'upgrade: websocket\r\nconnection: Upgrade\r\n';
+  if (head.bodyLength !== 0) text += framingLine(head.bodyLength);
+  else if (head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH') text += 'content-length: 0\r\n';
+  return {
+    kind: 'forward',
+    head: `${text}x-certgate-client-proto: http\r\n\r\n`,
+    answerExtra: '',
+    recorded: null,
+    rewriteTunnel: null,
+  };
+}
+
+function hostAllowed(host: string, allowed: readonly string[]): boolean {
+  if (LOOPBACK.test(host)) return true;
+  const name = host.toLowerCase().replace(/:\d+$/, '');
+  return allowed.includes(name) || allowed.includes('*');
+}
+
+function sameOrigin(origin: string, host: string): boolean {
+  return origin.toLowerCase() === `http://${host.toLowerCase()}`;
+}
+
+function foreignPage(): Answer {
+  return { ...answer(403, "a web page of another origin may not use this machine's certificate", ''), close: true };
+}
+
+function answer(status: number, detail: string, extra: string): Answer {
+  return { kind: 'answer', status, detail: `certgate: ${detail}`, extra, close: false };
+}

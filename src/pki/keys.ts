@@ -1,0 +1,84 @@
+// Key pairs: making, writing and reading them (PKCS#8, RFC 5958, in PEM), and what ties a key to a certificate. The
+// randomness and the arithmetic are OpenSSL's, through node:crypto. No message ever carries a key, not even a part of
+// one; an encrypted key is refused with the command that opens it, never asked a passphrase for.
+import { createHash, createPrivateKey, generateKeyPair, type KeyObject, type X509Certificate } from 'node:crypto';
+import { promisify } from 'node:util';
+import { CertgateError, reasonOf } from '../errors.ts';
+import { readCertificate } from './facts.ts';
+import { keyBitsOf, spkiOf } from './public-keys.ts';
+
+export { keyName } from './public-keys.ts';
+
+export type KeyKind = 'P-256' | 'P-384' | 'Ed25519' | 'RSA-2048' | 'RSA-3072' | 'RSA-4096';
+
+export interface KeyPair {
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+}
+
+const generate = promisify(generateKeyPair);
+
+/** A new key pair, made off the main thread. RSA's public exponent is 65537. */
+export function generateKey(kind: KeyKind = 'P-256'): Promise<KeyPair> {
+  switch (kind) {
+    case 'P-256':
+    case 'P-384':
+      return generate('ec', { namedCurve: kind });
+    case 'Ed25519':
+      return generate('ed25519');
+    default:
+      return generate('rsa', { modulusLength: Number(kind.slice(4)) });
+  }
+}
+
+/** PKCS#8 PEM, not encrypted: for a file that only its owner can read. */
+export function privateKeyToPem(key: KeyObject): string {
+  return key.export({ type: 'pkcs8', format: 'pem' });
+}
+
+/**
+ * The private key in a PEM text: PKCS#8, or the older `EC PRIVATE KEY` and `RSA PRIVATE KEY`.
+ * @throws CG_KEY_UNREADABLE when there is none, or two, or it is encrypted or damaged
+ */
+export function privateKeyFromPem(pem: string): KeyObject {
+  const labels = pem.match(/^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/gm) ?? [];
+  if (labels.length !== 1) {
+    throw new CertgateError('CG_KEY_UNREADABLE', {
+      problem:
+        labels.length === 0 ? 'no PEM block of a private key' : `${labels.length} private keys where one was expected`,
+      remedy: 'the file must hold one block -----BEGIN PRIVATE KEY-----, as `openssl genpkey` writes it',
+    });
+  }
+  if (labels[0]?.includes('ENCRYPTED') || /^Proc-Type: *4, *ENCRYPTED/m.test(pem)) {
+    throw new CertgateError('CG_KEY_UNREADABLE', {
+      problem: 'it is encrypted, and certgate does not take a passphrase yet',
+      remedy: 'decrypt it into a file of your own: `(umask 077; openssl pkey -in ENCRYPTED.key -out tls.key)`',
+    });
+  }
+  try {
+    return createPrivateKey({ key: pem, format: 'pem' });
+  } catch (cause) {
+    // OpenSSL's reasons name structures, never octets of the key
+    throw new CertgateError(
+      'CG_KEY_UNREADABLE',
+      {
+        problem: reasonOf(cause),
+        remedy: 'check it with `openssl pkey -in FILE -check -noout`; make another with `openssl genpkey`',
+      },
+      { cause },
+    );
+  }
+}
+
+/** Whether the private key belongs to the certificate's public key. CG_CERT_UNREADABLE, CG_PEM for a text that is none. */
+export function publicKeyFits(certificate: string | X509Certificate, privateKey: KeyObject): boolean {
+  const read = typeof certificate === 'string' ? readCertificate(certificate) : certificate;
+  return read.checkPrivateKey(privateKey);
+}
+
+/** Key identifier as RFC 5280 §4.2.1.2 (1) makes it: SHA-1 of the key's bit string, lower-case hex. */
+export function keyId(publicKey: KeyObject): string {
+  return createHash('sha1')
+    .update(keyBitsOf(spkiOf(publicKey)))
+    .digest('hex');
+}

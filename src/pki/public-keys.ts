@@ -1,0 +1,103 @@
+// Which public keys certgate puts its name to: P-256, P-384, Ed25519, RSA of 2048 to 8192 bits, in the one encoding
+// each has (RFC 5480 §2.1.1 named curve and uncompressed point, RFC 8410, RFC 3279 §2.3.1), so that one key has one
+// key identifier. Curves spelled out in parameters (CVE-2020-0601), RSA-PSS keys, small or even RSA exponents and
+// Ed25519 points of small order, for which anybody can make a signature, are refused.
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { CertgateError, reasonOf } from '../errors.ts';
+import { childrenOf, ofTag, readBits, readOnly, TAG } from './der.ts';
+
+const curveNames = new Map([
+  ['prime256v1', 'P-256'],
+  ['secp384r1', 'P-384'],
+  ['secp521r1', 'P-521'],
+]);
+
+/** All there is before the key's own octets, by kind. */
+const encodings = new Map([
+  ['P-256', { prefix: '3059301306072a8648ce3d020106082a8648ce3d03010703420004', octets: 91 }],
+  ['P-384', { prefix: '3076301006072a8648ce3d020106052b8104002203620004', octets: 120 }],
+  ['Ed25519', { prefix: '302a300506032b6570032100', octets: 44 }],
+]);
+
+/** The y-coordinates of Edwards25519's points of order 1, 2, 4 and 8, canonical or not, little-endian, sign bit clear. */
+const smallOrder = new Set([
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+]);
+
+/** What a key is called in messages and descriptions: `P-256`, `Ed25519`, `RSA-2048`, else Node's name for its type. */
+export function keyName(key: KeyObject): string {
+  const details = key.asymmetricKeyDetails;
+  switch (key.asymmetricKeyType) {
+    case 'ec':
+      return curveNames.get(details?.namedCurve ?? '') ?? `EC ${details?.namedCurve ?? 'with parameters of its own'}`;
+    case 'ed25519':
+      return 'Ed25519';
+    case 'rsa':
+      return `RSA-${details?.modulusLength ?? 0}`;
+    default:
+      return key.asymmetricKeyType ?? key.type;
+  }
+}
+
+/** The SubjectPublicKeyInfo of a public key, or of the public half of a private one, DER. */
+export function spkiOf(key: KeyObject): Buffer {
+  return (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
+}
+
+/** The octets of the BIT STRING in a SubjectPublicKeyInfo. DerFault. */
+export function keyBitsOf(spki: Uint8Array): Uint8Array {
+  const [, key] = childrenOf(spki, readOnly(spki, TAG.sequence, 'public key'));
+  return readBits(spki, ofTag(key, TAG.bitString, 'public key'), 'public key').bits;
+}
+
+/** `publicKey` itself when certgate certifies its kind. CG_CSR_KEY with what is wrong with it. */
+export function acceptKey(publicKey: KeyObject): KeyObject {
+  const problem = problemOf(publicKey, spkiOf(publicKey));
+  if (problem !== null) throw new CertgateError('CG_CSR_KEY', { key: problem });
+  return publicKey;
+}
+
+/** The public key in a SubjectPublicKeyInfo from outside, whole and in its one encoding. CG_CSR_KEY. */
+export function readPublicKey(spki: Uint8Array): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  } catch (cause) {
+    throw new CertgateError('CG_CSR_KEY', { key: `unreadable (${reasonOf(cause)})` }, { cause });
+  }
+  const problem = spkiOf(key).equals(spki)
+    ? problemOf(key, spki)
+    : `${keyName(key)} in an encoding that is not its own`;
+  if (problem !== null) throw new CertgateError('CG_CSR_KEY', { key: problem });
+  return key;
+}
+
+function problemOf(key: KeyObject, spki: Uint8Array): string | null {
+  const name = keyName(key);
+  if (key.asymmetricKeyType === 'rsa') return rsaProblemOf(key, name);
+  const encoding = encodings.get(name);
+  if (encoding === undefined) return name;
+  const hex = Buffer.from(spki).toString('hex');
+  if (spki.length !== encoding.octets || !hex.startsWith(encoding.prefix)) {
+    return `${name} in an encoding other than named curve and uncompressed point`;
+  }
+  if (name !== 'Ed25519') return null;
+  const y = Buffer.from(keyBitsOf(spki));
+  y[31] = (y[31] ?? 0) & 0x7f;
+  return smallOrder.has(y.toString('hex')) ? 'Ed25519 point of small order' : null;
+}
+
+function rsaProblemOf(key: KeyObject, name: string): string | null {
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength < 2048) return `${name}, smaller than 2048 bits`;
+  if (modulusLength > 8192) return `${name}, larger than 8192 bits`;
+  if (publicExponent % 2n === 0n) return `${name} with the even exponent ${publicExponent}`;
+  if (publicExponent < 65537n) return `${name} with the exponent ${publicExponent}, smaller than 65537`;
+  return null;
+}

@@ -1,0 +1,140 @@
+// Certificate signing requests (PKCS #10, RFC 2986): making one, and reading one from a stranger. A request is taken
+// only when its signature proves that whoever made it holds the key (RFC 2986 §3), with SHA-256 or better, and when the
+// key is of a kind that certgate certifies (public-keys.ts). What it asks to be called is told, never believed: the
+// identity is decided by whoever authorizes the request.
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { checkCommonName } from './content.ts';
+import {
+  childrenOf,
+  contextConstructed,
+  DerFault,
+  encodingOf,
+  ofTag,
+  readBits,
+  readOid,
+  readUnsigned,
+  TAG,
+  type Tlv,
+} from './der.ts';
+import { readSubjectAltNames, type SubjectAltName, type SubjectAttribute } from './facts.ts';
+import { commonNameOf, readName } from './names.ts';
+import { derOf, derToPem } from './pem.ts';
+import { acceptKey, readPublicKey } from './public-keys.ts';
+import { loadX509, signingKeyOf } from './signing.ts';
+import { readAlgorithm, readExtensions, readSigned } from './structure.ts';
+
+export interface CertificateRequest {
+  /** Proved to be the requester's. */
+  readonly publicKey: KeyObject;
+  /** What it asks to be called; nobody has vouched for it. */
+  readonly subject: readonly SubjectAttribute[];
+  readonly subjectAltNames: readonly SubjectAltName[];
+  readonly signatureAlgorithm: string;
+  readonly der: Uint8Array;
+}
+
+const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
+/** No honest request is larger: RSA of 8192 bits and a hundred names are below it. */
+const MOST_OCTETS = 32 * 1024;
+
+/** Signature algorithms a request may be signed with, and what node:crypto calls their hash. */
+const algorithms = new Map<string, { hash: string | null; key: string }>([
+  ['1.2.840.10045.4.3.2', { hash: 'sha256', key: 'ec' }],
+  ['1.2.840.10045.4.3.3', { hash: 'sha384', key: 'ec' }],
+  ['1.2.840.10045.4.3.4', { hash: 'sha512', key: 'ec' }],
+  ['1.2.840.113549.1.1.11', { hash: 'sha256', key: 'rsa' }],
+  ['1.2.840.113549.1.1.12', { hash: 'sha384', key: 'rsa' }],
+  ['1.2.840.113549.1.1.13', { hash: 'sha512', key: 'rsa' }],
+  ['1.3.101.112', { hash: null, key: 'ed25519' }],
+]);
+
+/** A request for `commonName`, signed by its own key, PEM. CG_CERT_CONTENT, CG_CSR_KEY. */
+export async function createRequest(privateKey: KeyObject, names: { readonly commonName: string }): Promise<string> {
+  const x509 = await loadX509();
+  const { key, algorithm } = signingKeyOf(privateKey);
+  const publicKey = acceptKey(createPublicKey(privateKey)).toCryptoKey({ ...key.algorithm }, true, ['verify']);
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: new x509.Name(commonNameOf(checkCommonName(names.commonName))),
+    keys: { privateKey: key, publicKey },
+    signingAlgorithm: algorithm,
+  });
+  return derToPem(new Uint8Array(request.rawData), 'CERTIFICATE REQUEST');
+}
+
+/**
+ * One request, PEM or DER, with its proof of possession checked.
+ * @throws CG_CSR_UNREADABLE, CG_CSR_KEY for a key kind or size not certified, CG_CSR_SIGNATURE when not proved
+ */
+export function readRequest(pemOrDer: string | Uint8Array): CertificateRequest {
+  try {
+    const der = requestDer(pemOrDer);
+    if (der.length > MOST_OCTETS) throw new DerFault(`larger than ${MOST_OCTETS} octets`);
+    return readDer(der);
+  } catch (error) {
+    if (error instanceof DerFault || isCertgateError(error, 'CG_PEM')) {
+      throw new CertgateError('CG_CSR_UNREADABLE', { problem: error.message }, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** `NEW CERTIFICATE REQUEST` is what older tools, Java's keytool among them, still write (RFC 7468 §7). */
+function requestDer(pemOrDer: string | Uint8Array): Uint8Array {
+  if (typeof pemOrDer !== 'string') {
+    if (pemOrDer[0] === 0x30) return pemOrDer;
+    return requestDer(Buffer.from(pemOrDer).toString('latin1'));
+  }
+  return derOf(
+    pemOrDer.replace(/^(-----(?:BEGIN|END) )NEW (CERTIFICATE REQUEST-----)/gm, '$1$2'),
+    'CERTIFICATE REQUEST',
+  );
+}
+
+function readDer(der: Uint8Array): CertificateRequest {
+  const { tbs, algorithm, signature } = readSigned(der, 'request');
+  const [version, subject, spki, attributes, ...rest] = childrenOf(der, tbs);
+  if (readUnsigned(der, version, 1, 'version') !== '00') throw new DerFault('its version is not 1');
+  if (rest.length > 0) throw new DerFault('it has parts after its attributes');
+  const names = {
+    subject: readName(der, subject, 'subject'),
+    subjectAltNames: readRequestedNames(der, attributes),
+  };
+  const publicKey = readPublicKey(encodingOf(der, ofTag(spki, TAG.sequence, 'public key')));
+  const signatureAlgorithm = readAlgorithm(der, algorithm, 'signature algorithm');
+  const { bits } = readBits(der, signature, 'signature');
+  prove(publicKey, signatureAlgorithm, encodingOf(der, tbs), bits);
+  return { publicKey, ...names, signatureAlgorithm, der };
+}
+
+function prove(publicKey: KeyObject, oid: string, signed: Uint8Array, signature: Uint8Array): void {
+  const algorithm = algorithms.get(oid);
+  if (algorithm === undefined || algorithm.key !== publicKey.asymmetricKeyType) {
+    throw new CertgateError('CG_CSR_SIGNATURE', {
+      problem: `signature algorithm ${oid} is not one for this key with SHA-256, SHA-384, SHA-512 or Ed25519`,
+    });
+  }
+  let proved: boolean;
+  try {
+    proved = verify(algorithm.hash, signed, publicKey, signature);
+  } catch (cause) {
+    throw new CertgateError('CG_CSR_SIGNATURE', { problem: reasonOf(cause) }, { cause });
+  }
+  if (!proved) throw new CertgateError('CG_CSR_SIGNATURE', { problem: 'the signature is not by the key it asks for' });
+}
+
+/** The SANs asked for in the extensionRequest attribute (RFC 2985 §5.4.2), which may occur once. */
+function readRequestedNames(der: Uint8Array, attributes: Tlv | undefined): readonly SubjectAltName[] {
+  if (attributes === undefined) return []; // some tools leave out the empty list
+  let names: readonly SubjectAltName[] | null = null;
+  for (const attribute of childrenOf(der, ofTag(attributes, contextConstructed(0), 'attributes'))) {
+    const [type, values, ...rest] = childrenOf(der, ofTag(attribute, TAG.sequence, 'attribute'));
+    const oid = readOid(der, type, 'attribute type');
+    const members = childrenOf(der, ofTag(values, TAG.set, `attribute ${oid}`));
+    if (rest.length > 0) throw new DerFault(`attribute ${oid} has more than two parts`);
+    if (oid !== EXTENSION_REQUEST) continue;
+    if (members.length !== 1 || names !== null) throw new DerFault('it asks for extensions twice');
+    names = readSubjectAltNames(readExtensions(der, members[0], 'requested extensions'));
+  }
+  return names ?? [];
+}

@@ -1,0 +1,247 @@
+// One client's connection: reads requests from it one at a time (RFC 9112 §9.3), asks what to do with each, and gives
+// the answers in order. What a client sends ahead waits in the kernel, not in memory. It ends its connection after an
+// answer where the next request could not be told apart safely, and then only after the client could read the answer.
+
+import type { Socket } from 'node:net';
+import { type RequestHead, readRequestHead } from '../http1/request.ts';
+import type { Malformed } from '../http1/syntax.ts';
+import { writeAnswer } from '../http1/write.ts';
+import type { Answer, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
+import { Exchange } from './exchange.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+import { websocketProblem } from './websocket.ts';
+
+/** How long a client may take to read a last answer before its connection is dropped, ms (RFC 9112 §9.6). */
+const LINGER = 2_000;
+
+/** All connections of a listener, with the clock that their deadlines go by. */
+export interface ConnectionSet {
+  readonly members: Set<ClientConnection>;
+  /** performance.now() of the last sweep: coarse, and free to read. */
+  now: number;
+  /** No further request is read; each connection ends after its present answer. */
+  draining: boolean;
+}
+
+export interface ConnectionWork {
+  readonly connections: number;
+  readonly requests: number;
+  readonly tunnels: number;
+}
+
+export class ClientConnection implements ExchangeOwner {
+  readonly socket: Socket;
+  private readonly handler: Handler<Verdict>;
+  private readonly pool: UpstreamPool;
+  private readonly limits: Limits;
+  private readonly set: ConnectionSet;
+  private pending: Buffer | null = null;
+  private exchange: Exchange | null = null;
+  private ending = false;
+  private inputEnded = false;
+  private pumping = false;
+  private deadline: number;
+  private deadlineIs: 'idle' | 'head' | 'stall' | 'linger' = 'idle';
+
+  constructor(socket: Socket, handler: Handler<Verdict>, pool: UpstreamPool, limits: Limits, set: ConnectionSet) {
+    this.socket = socket;
+    this.handler = handler;
+    this.pool = pool;
+    this.limits = limits;
+    this.set = set;
+    // A client that has just connected owes us a head, and has not earned the time of a kept connection.
+    this.deadline = set.now + limits.head;
+    set.members.add(this);
+    socket.on('data', (bytes: Buffer) => this.onData(bytes));
+    socket.on('drain', () => this.exchange?.clientDrain());
+    socket.on('end', () => this.onEnd());
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      set.members.delete(this);
+      this.exchange?.abandon('client-gone', null);
+      this.exchange = null;
+      this.pending = null;
+    });
+  }
+
+  get closing(): boolean {
+    return this.set.draining || this.inputEnded;
+  }
+
+  /** What is under way on it. */
+  get work(): ConnectionWork {
+    const upgraded = this.exchange?.upgraded ?? false;
+    return { connections: 1, requests: this.exchange !== null && !upgraded ? 1 : 0, tunnels: upgraded ? 1 : 0 };
+  }
+
+  /** Ends it at once, in the middle of whatever is under way. */
+  cut(reason: string): void {
+    this.exchange?.abandon('cut', reason);
+    this.exchange = null;
+    this.socket.destroy();
+  }
+
+  /** Ends it as soon as it is idle: now, or after its present answer. */
+  drain(): void {
+    if (this.exchange === null && this.pending === null) this.end();
+  }
+
+  /** Ends what has outstayed its limit; called for every connection a few times a second. */
+  sweep(now: number): void {
+    if (now < this.deadline || this.deadlineIs === 'linger') {
+      if (now >= this.deadline) this.socket.destroy();
+      return;
+    }
+    if (this.exchange !== null) {
+      if (this.exchange.upgraded) return;
+      this.exchange.abandon('cut', `nothing moved for ${this.limits.stall} ms`);
+    } else if (this.deadlineIs === 'head' && this.pending !== null) {
+      this.write(answerOf(408, `no whole request head within ${this.limits.head} ms`));
+    } else this.end();
+  }
+
+  takePending(): Buffer | null {
+    const pending = this.pending;
+    this.pending = null;
+    return pending;
+  }
+
+  exchangeDone(keep: boolean): void {
+    this.exchange = null;
+    if (!keep || this.closing) {
+      this.end();
+      return;
+    }
+    this.expect('idle');
+    if (this.pending !== null) this.pump();
+    this.socket.resume();
+  }
+
+  exchangeAnswered(answer: Answer): void {
+    this.exchange = null;
+    this.write(answer);
+    if (!this.ending && this.pending !== null) this.pump();
+    if (!this.ending) this.socket.resume();
+  }
+
+  private expect(what: 'idle' | 'head' | 'stall' | 'linger'): void {
+    this.deadlineIs = what;
+    this.deadline = this.set.now + (what === 'linger' ? LINGER : this.limits[what]);
+  }
+
+  private onData(bytes: Buffer): void {
+    if (this.ending) return;
+    if (this.exchange !== null) this.expect('stall');
+    if (this.exchange?.upgraded) {
+      this.exchange.clientData(bytes, 0);
+      return;
+    }
+    this.pending = this.pending === null ? bytes : Buffer.concat([this.pending, bytes]);
+    this.pump();
+  }
+
+  /** Works through what the client has sent: bodies into the present exchange, heads into new ones. */
+  private pump(): void {
+    if (this.pumping) return;
+    this.pumping = true;
+    while (this.pending !== null && !this.ending && !this.socket.destroyed) {
+      const bytes: Buffer = this.pending;
+      let at = 0;
+      if (this.exchange !== null) {
+        if (this.exchange.requestComplete) {
+          // The next request waits for this answer; nothing more is read meanwhile.
+          this.socket.pause();
+          break;
+        }
+        this.pending = null;
+        at = this.exchange.clientData(bytes, 0);
+      } else {
+        const head = readRequestHead(bytes, 0, this.limits);
+        if (head === null) {
+          if (this.deadlineIs !== 'head') this.expect('head');
+          break;
+        }
+        this.pending = null;
+        if (!head.ok) {
+          this.refuse(head);
+          break;
+        }
+        at = this.begin(head, bytes);
+      }
+      if (at < bytes.length && !this.ending) this.pending = bytes.subarray(at);
+    }
+    this.pumping = false;
+  }
+
+  private begin(head: RequestHead, bytes: Buffer): number {
+    if (head.upgrade === 'websocket') {
+      const problem = websocketProblem(head);
+      if (problem !== null) {
+        this.refuse({ ok: false, status: 400, reason: problem });
+        return bytes.length;
+      }
+    }
+    this.expect('stall');
+    const startedAt = performance.now();
+    const verdict = this.handler.decide(head);
+    if (verdict.kind === 'forward') {
+      const exchange = new Exchange(this, head, verdict, this.handler, this.pool, this.limits);
+      this.exchange = exchange;
+      return exchange.start(bytes, head.size);
+    }
+    const close = verdict.close || head.close || head.bodyLength !== 0 || head.upgrade !== null;
+    this.handler.finished(head, verdict, {
+      status: verdict.status,
+      requestBytes: 0,
+      answerBytes: 0,
+      milliseconds: performance.now() - startedAt,
+      ending: 'complete',
+      upgraded: false,
+      problem: null,
+    });
+    this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
+    return close ? bytes.length : head.size;
+  }
+
+  private refuse(problem: Malformed): void {
+    this.write({ ...this.handler.refuseMalformed(problem), close: true });
+  }
+
+  private write(answer: Answer, withBody = true): void {
+    const close = answer.close || this.closing;
+    this.socket.write(writeAnswer(answer.status, answer.detail, close, withBody, answer.extra), 'latin1');
+    if (close) this.end();
+    else this.expect('idle');
+  }
+
+  /** Ends our direction and waits a moment for the client to read what was written and to end its own. */
+  private end(): void {
+    if (this.ending) return;
+    this.ending = true;
+    this.pending = null;
+    this.expect('linger');
+    this.socket.end();
+    this.socket.resume();
+  }
+
+  private onEnd(): void {
+    this.inputEnded = true;
+    if (this.exchange !== null) this.exchange.clientEnd();
+    else this.end();
+  }
+}
+
+/** Serves `socket` until it ends; the connection is in `set.members` meanwhile. */
+export function serveClient(
+  socket: Socket,
+  handler: Handler<Verdict>,
+  pool: UpstreamPool,
+  limits: Limits,
+  set: ConnectionSet,
+): ClientConnection {
+  return new ClientConnection(socket, handler, pool, limits, set);
+}
+
+function answerOf(status: number, detail: string): Answer {
+  return { kind: 'answer', status, detail, extra: '', close: true };
+}

@@ -1,0 +1,50 @@
+// What concerns all connections of a listener at once: binding it, the deadlines of each, and the end of all.
+
+import type { Server } from 'node:net';
+import { CertgateError } from '../errors.ts';
+import type { ConnectionSet } from './client-connection.ts';
+
+/** Deadlines are held to within this, ms. */
+const SWEEP_INTERVAL = 250;
+
+/** Keeps the set's clock and every connection's deadline; `also` runs with it. Answers how to stop. */
+export function sweepConnections(set: ConnectionSet, also: () => void): () => void {
+  const timer = setInterval(() => {
+    set.now = performance.now();
+    for (const connection of set.members) connection.sweep(set.now);
+    also();
+  }, SWEEP_INTERVAL);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** Ends every connection: the idle ones now, the others after their answer, whatever is left after `ms`. */
+export async function drainConnections(set: ConnectionSet, ms: number): Promise<void> {
+  set.draining = true;
+  for (const connection of set.members) connection.drain();
+  const end = performance.now() + ms;
+  while (set.members.size > 0 && performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  for (const connection of [...set.members]) connection.cut('the drain time is over');
+}
+
+/** Binds `server`. CG_LISTEN names the address and what is in the way. */
+export function bind(
+  server: Server,
+  where: { readonly host: string; readonly port: number } | { readonly path: string },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void => {
+      const address = 'path' in where ? where.path : `${where.host}:${where.port}`;
+      reject(new CertgateError('CG_LISTEN', { address, reason: error.message }, { cause: error }));
+    };
+    server.once('error', failed);
+    server.listen(where, () => {
+      server.off('error', failed);
+      // An accept that fails (no file descriptors left) is not the end of the listener.
+      server.on('error', () => {});
+      resolve();
+    });
+  });
+}

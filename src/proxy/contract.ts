@@ -1,0 +1,99 @@
+// What the proxy asks of the room above it, and what it tells it. The proxy moves messages between two sockets; who may
+// send what, what is written at its head and what is recorded is decided there, as data.
+
+import type { Socket } from 'node:net';
+import type { RequestHead } from '../http1/request.ts';
+import type { HeadLimits, Malformed } from '../http1/syntax.ts';
+
+/** An answer of our own; `detail` is shown to the client as `{"detail": …}`. */
+export interface Answer {
+  readonly kind: 'answer';
+  readonly status: number;
+  readonly detail: string;
+  /** Further header lines, each with its CRLF. */
+  readonly extra: string;
+  readonly close: boolean;
+}
+
+/** Send the request on. */
+export interface Forward {
+  readonly kind: 'forward';
+  /** The request head, written anew and whole, its empty line included. */
+  readonly head: string;
+  /** Lines, each with its CRLF, that are added to upstream's answer. */
+  readonly answerExtra: string;
+  /** Resolves once what must be on record is; the answer waits for it. Null when nothing must. */
+  readonly recorded: Promise<void> | null;
+  /** For a WebSocket: sees and may change what the client sends, until it answers null for "no more". */
+  readonly rewriteTunnel: TunnelRewriter | null;
+}
+
+/**
+ * Takes the next bytes from the client of a tunnel and answers what is to be sent on (possibly nothing yet);
+ * `finished` once it wants to see no more; `refuse` to end the tunnel.
+ */
+export type TunnelRewriter = (bytes: Buffer) => {
+  readonly send: Buffer | null;
+  readonly finished: boolean;
+  readonly refuse?: string;
+};
+
+export type Verdict = Answer | Forward;
+
+export type Ending =
+  /** The answer was given whole, or the tunnel closed in order. */
+  | 'complete'
+  /** The client left before its answer was whole. */
+  | 'client-gone'
+  /** Upstream could not be reached, broke off, or answered what can't be passed on. */
+  | 'upstream-failed'
+  /** This side ended it: a revocation, a limit, the end of a drain. */
+  | 'cut';
+
+/** How a request went. Sizes are bytes of bodies or tunnelled data, without heads. */
+export interface Outcome {
+  readonly status: number;
+  readonly requestBytes: number;
+  readonly answerBytes: number;
+  readonly milliseconds: number;
+  readonly ending: Ending;
+  readonly upgraded: boolean;
+  /** What failed, for the log; null when nothing did. */
+  readonly problem: string | null;
+}
+
+/** The decisions of the room above, for one client connection. */
+export interface Handler<V extends Verdict = Verdict> {
+  decide(head: RequestHead): V;
+  /** The answer to what could not be read as a request. */
+  refuseMalformed(problem: Malformed): Answer;
+  /** The answer when upstream failed; `connected` is false when it could not be reached at all. */
+  upstreamFailed(problem: string, connected: boolean): Answer;
+  /** The answer when `Forward.recorded` was rejected. */
+  recordFailed(problem: unknown): Answer;
+  /** Once for each decided request, after its last byte. */
+  finished(head: RequestHead, verdict: V, outcome: Outcome): void;
+}
+
+/** What an exchange needs of the client's connection. */
+export interface ExchangeOwner {
+  readonly socket: Socket;
+  /** The connection must end after the present answer. */
+  readonly closing: boolean;
+  /** The exchange is over; `keep` is false when the connection must be ended after what was written. */
+  exchangeDone(keep: boolean): void;
+  /** Writes an answer of our own in place of upstream's; the exchange is over. */
+  exchangeAnswered(answer: Answer): void;
+  /** Hands over what the client has already sent; from now on its bytes are the tunnel's. */
+  takePending(): Buffer | null;
+}
+
+/** All times in milliseconds. */
+export interface Limits extends HeadLimits {
+  /** From a head's first byte to its last. */
+  readonly head: number;
+  /** Between requests on a kept connection. */
+  readonly idle: number;
+  /** Without a byte moving in either direction while a request is under way. */
+  readonly stall: number;
+}

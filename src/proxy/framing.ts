@@ -1,0 +1,22 @@
+// Bytes for one write each: every write is a system call, and over TLS a record of its own.
+
+/** The last chunk of a chunked body without trailers (RFC 9112 §7.1). */
+export const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
+
+/** A head (latin1: one byte for each character) and the part of a body behind it, in one buffer. */
+export function joined(head: string, bytes: Buffer, from: number, to: number): Buffer {
+  const out = Buffer.allocUnsafe(head.length + to - from);
+  out.write(head, 0, 'latin1');
+  bytes.copy(out, head.length, from, to);
+  return out;
+}
+
+/** One chunk that carries `bytes`, which must not be empty. */
+export function chunkOf(bytes: Buffer): Buffer {
+  const size = `${bytes.length.toString(16)}\r\n`;
+  const out = Buffer.allocUnsafe(size.length + bytes.length + 2);
+  out.write(size, 0, 'latin1');
+  bytes.copy(out, size.length);
+  out.write('\r\n', size.length + bytes.length, 'latin1');
+  return out;
+}

@@ -1,0 +1,64 @@
+// The opening of a WebSocket (RFC 6455 §4): what a valid request for one is, and how to accept it ourselves only to say
+// in a close frame that the service restarts. Prefect's clients lose queued events when an upgrade is answered with an
+// HTTP error, but come back after a close (prefect-facts.md §5). Frames are never touched here.
+
+import { createHash } from 'node:crypto';
+import type { RequestHead } from '../http1/request.ts';
+
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
+
+/** RFC 6455 §7.4.1, IANA: the service restarts; the client may come back. */
+export const SERVICE_RESTART = 1012;
+
+/** Null when `head` is a valid opening handshake, else what is wrong with it. Only for heads that ask for `websocket`. */
+export function websocketProblem(head: RequestHead): string | null {
+  if (head.method !== 'GET') return 'a WebSocket is opened with GET';
+  if (head.bodyLength !== 0) return 'the opening of a WebSocket has no body';
+  let key: string | null = null;
+  let version: string | null = null;
+  for (let i = 0; i < head.names.length; i++) {
+    const value = head.values[i] ?? '';
+    if (head.names[i] === 'sec-websocket-key') {
+      if (key !== null) return 'there is more than one Sec-WebSocket-Key';
+      key = value;
+    } else if (head.names[i] === 'sec-websocket-version') {
+      if (version !== null) return 'there is more than one Sec-WebSocket-Version';
+      version = value;
+    }
+  }
+  if (key === null || !KEY.test(key)) return 'the Sec-WebSocket-Key is not 16 bytes in base64';
+  if (version !== '13') return 'the Sec-WebSocket-Version is not 13';
+  return null;
+}
+
+/** The value of one header; null when it is absent. */
+function headerValue(head: RequestHead, name: string): string | null {
+  const i = head.names.indexOf(name);
+  return i < 0 ? null : (head.values[i] ?? null);
+}
+
+/** Sec-WebSocket-Accept for a client's key (RFC 6455 §4.2.2 step 5.4). */
+export function acceptKey(key: string): string {
+  return createHash('sha1')
+    .update(key + GUID)
+    .digest('base64');
+}
+
+/** Bytes that complete the handshake of a valid opening and close it at once with `code` and `reason` (≤ 123 bytes). */
+export function acceptAndClose(head: RequestHead, code: number, reason: string): Buffer {
+  const protocol = headerValue(head, 'sec-websocket-protocol')?.split(',')[0]?.trim();
+  const text =
+    'HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n' +
+    `sec-websocket-accept: ${acceptKey(headerValue(head, 'sec-websocket-key') ?? '')}\r\n` +
+    `${protocol === undefined ? '' : `sec-websocket-protocol: ${protocol}\r\n`}\r\n`;
+  return Buffer.concat([Buffer.from(text, 'latin1'), closeFrame(code, reason)]);
+}
+
+/** An unmasked close frame (RFC 6455 §5.5.1), as a server sends it. */
+export function closeFrame(code: number, reason: string): Buffer {
+  const payload = Buffer.alloc(2 + Math.min(Buffer.byteLength(reason), 123));
+  payload.writeUInt16BE(code, 0);
+  payload.write(reason, 2, 'utf8');
+  return Buffer.concat([Buffer.from([0x88, payload.length]), payload]);
+}

@@ -1,0 +1,52 @@
+// A store that a long-running process can hold for months: when it fails, it is closed, every call fails with what is
+// wrong, and a later call opens it anew. A gate that can't read its records refuses until that works, and needs no
+// restart when the file is back. It never answers from memory what it could not read.
+
+import type { Store } from './store.ts';
+
+/** Opens with `open` at the first call and again after any failure of `revision()`, the call that watches its health. */
+export function openReopeningStore(location: string, open: () => Promise<Store>): Store {
+  let current: Promise<Store> | null = null;
+
+  const use = async <T>(act: (store: Store) => Promise<T>): Promise<T> => {
+    current ??= open();
+    const opened = current;
+    try {
+      return await act(await opened);
+    } catch (error) {
+      // Opening failed: the next call tries again.
+      if (current === opened) await opened.catch(() => forget(opened));
+      throw error;
+    }
+  };
+  const forget = (opened: Promise<Store>): void => {
+    if (current === opened) current = null;
+    void opened.then((store) => store.close()).catch(() => {});
+  };
+
+  return {
+    location,
+    meta: (key) => use((store) => store.meta(key)),
+    setMeta: (values, audit) => use((store) => store.setMeta(values, audit)),
+    addCertificate: (record, audit) => use((store) => store.addCertificate(record, audit)),
+    revoke: (serials, reason, at, audit) => use((store) => store.revoke(serials, reason, at, audit)),
+    listCertificates: (filter) => use((store) => store.listCertificates(filter)),
+    standing: (issuer, serial) => use((store) => store.standing(issuer, serial)),
+    addAudit: (entry) => use((store) => store.addAudit(entry)),
+    listAudit: (filter) => use((store) => store.listAudit(filter)),
+    revocationsSince: (revision) => use((store) => store.revocationsSince(revision)),
+    async revision() {
+      try {
+        return await use((store) => store.revision());
+      } catch (error) {
+        if (current !== null) forget(current);
+        throw error;
+      }
+    },
+    async close() {
+      const opened = current;
+      current = null;
+      await opened?.then((store) => store.close()).catch(() => {});
+    },
+  };
+}

@@ -1,0 +1,61 @@
+// The SQLite schema of a certgate store and the way from any older version to the newest. A file is a certgate store
+// when its application_id says so; its user_version counts the migrations it has seen. A migration, once released,
+// never changes: a new one is appended. Each runs in one transaction, so that a store is at one version or the next.
+// The indexes serve keyset pages by (issued_at, serial): they hold every column a filter needs, so that only the rows
+// of the page itself are ever read from the table.
+
+/** `cgat` as a 32-bit number: what tells a certgate store from any other SQLite file. */
+export const APPLICATION_ID = 0x63676174;
+
+const first = `
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- one row; grows with every committed change, whoever makes it
+CREATE TABLE revision (
+  id     INTEGER PRIMARY KEY CHECK (id = 1),
+  number INTEGER NOT NULL
+) STRICT;
+INSERT INTO revision VALUES (1, 0);
+
+CREATE TABLE certificates (
+  id               INTEGER PRIMARY KEY,
+  serial           TEXT NOT NULL UNIQUE CHECK (serial <> '' AND serial NOT GLOB '*[^0-9a-f]*'),
+  issuer           TEXT NOT NULL CHECK (issuer <> '' AND issuer NOT GLOB '*[^0-9a-f]*'),
+  identity         TEXT NOT NULL CHECK (identity <> ''),
+  profile          TEXT NOT NULL CHECK (profile IN ('client', 'server')),
+  subject          TEXT NOT NULL,
+  not_before       INTEGER NOT NULL,
+  not_after        INTEGER NOT NULL CHECK (not_after > not_before),
+  fingerprint      TEXT NOT NULL CHECK (length(fingerprint) = 64 AND fingerprint NOT GLOB '*[^0-9a-f]*'),
+  issued_at        INTEGER NOT NULL CHECK (issued_at < not_after),
+  revoked          INTEGER NOT NULL CHECK (revoked = (revoked_at IS NOT NULL)),
+  revoked_at       INTEGER CHECK ((revoked_at IS NULL) = (reason IS NULL)),
+  reason           TEXT,
+  revoked_revision INTEGER CHECK ((revoked_revision IS NULL) = (revoked_at IS NULL)),
+  der              BLOB NOT NULL CHECK (length(der) > 0)
+) STRICT;
+CREATE INDEX certificates_by_issue ON certificates (issued_at, serial, revoked, not_after);
+CREATE INDEX certificates_by_identity ON certificates (identity, issued_at, serial, revoked, not_after);
+CREATE INDEX certificates_by_expiry ON certificates (revoked, not_after, issued_at, serial);
+CREATE INDEX certificates_revoked ON certificates (issued_at, serial, not_after) WHERE revoked = 1;
+CREATE UNIQUE INDEX certificates_by_revocation ON certificates (revoked_revision, id) WHERE revoked_revision IS NOT NULL;
+
+-- AUTOINCREMENT: a number is never given twice, not even after the newest entry was removed
+CREATE TABLE audit (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  time   INTEGER NOT NULL,
+  actor  TEXT NOT NULL CHECK (actor <> ''),
+  action TEXT NOT NULL CHECK (action <> ''),
+  object TEXT NOT NULL,
+  detail TEXT NOT NULL CHECK (json_valid(detail))
+) STRICT;
+`;
+
+/** Migration n brings a store from version n to n + 1. */
+export const migrations: readonly string[] = [first];
+
+/** The schema version this certgate writes. */
+export const SCHEMA_VERSION = migrations.length;

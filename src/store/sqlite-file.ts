@@ -1,0 +1,202 @@
+// The SQLite store as files: making one, opening one, noticing that it is no longer the one that was opened.
+// A new store appears under its name whole, with mode 0600, or not at all: it is made under another name beside it and
+// linked into place. SQLite gives the -wal and -shm files beside it the same mode. Never open and close the file itself
+// while SQLite has it open: closing any descriptor drops the process's locks (POSIX fcntl, sqlite.org/howtocorrupt §2.2).
+import { randomBytes } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, linkSync, openSync, realpathSync, statSync, unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
+import { CertgateError, reasonOf } from '../errors.ts';
+import { APPLICATION_ID, migrations, SCHEMA_VERSION } from './schema.ts';
+import { storeFailure } from './sqlite-failure.ts';
+
+/** How long SQLite itself waits for a lock while a store is being opened, ms. */
+const OPENING_WAIT = 5000;
+
+/**
+ * Makes an empty store of the newest schema at `path`.
+ * @throws CG_STORE_EXISTS, CG_STORE_READONLY, CG_STORE_FULL, CG_STORE_IO
+ */
+export function createStoreFile(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false }) !== undefined) {
+    throw new CertgateError('CG_STORE_EXISTS', { location: path });
+  }
+  const draft = join(dirname(path), `.${basename(path)}.creating-${process.pid}-${randomBytes(4).toString('hex')}`);
+  try {
+    closeSync(openSync(draft, 'wx', 0o600));
+    chmodSync(draft, 0o600); // whatever the umask took away
+    const db = connect(draft, false);
+    try {
+      db.exec(`PRAGMA synchronous = FULL; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA journal_mode = WAL`);
+      migrate(db);
+    } finally {
+      db.close();
+    }
+    linkSync(draft, path); // unlike rename, refuses when something has taken the name meanwhile
+    syncFolder(dirname(path));
+  } catch (error) {
+    throw fileFailure(error, path);
+  } finally {
+    for (const suffix of ['', '-wal', '-shm']) removeIfThere(draft + suffix);
+  }
+}
+
+export interface OpenStoreFile {
+  readonly db: DatabaseSync;
+  /** Notices that the files under the open database are no longer those that were opened. @throws CG_STORE_LOST */
+  readonly check: () => void;
+}
+
+/**
+ * The database at `path`, known to be a certgate store and brought to the newest schema (not when `readOnly`).
+ * @throws CG_STORE_MISSING, CG_STORE_FOREIGN, CG_STORE_NEWER, CG_STORE_OLDER, CG_STORE_CORRUPT, CG_STORE_READONLY,
+ *   CG_STORE_FULL, CG_STORE_BUSY, CG_STORE_IO, CG_STORE_LOST
+ */
+export function openStoreFile(path: string, readOnly: boolean): OpenStoreFile {
+  let db: DatabaseSync | undefined;
+  try {
+    const file = statSync(path, { bigint: true, throwIfNoEntry: false });
+    if (file === undefined) throw new CertgateError('CG_STORE_MISSING', { location: path });
+    if (!file.isFile()) throw foreign(path, file.isDirectory() ? 'it is a folder' : 'it is not a regular file');
+    if (file.size === 0n) throw foreign(path, 'it is empty');
+    db = connect(path, readOnly);
+    requireSchema(db, path, readOnly);
+    if (!readOnly) {
+      requireWal(db, path);
+      db.exec('PRAGMA synchronous = FULL');
+      migrate(db);
+    }
+    db.prepare('SELECT number FROM revision').get(); // the -wal and -shm files exist from here on
+    const check = watch(path, file);
+    check();
+    return { db, check };
+  } catch (error) {
+    db?.close();
+    throw fileFailure(error, path, OPENING_WAIT);
+  }
+}
+
+function requireSchema(db: DatabaseSync, location: string, readOnly: boolean): void {
+  const application = pragma(db, 'application_id');
+  if (application !== APPLICATION_ID) throw foreign(location, `its application id is ${application}`);
+  const found = pragma(db, 'user_version');
+  const facts = { location, found, known: SCHEMA_VERSION };
+  if (found > SCHEMA_VERSION) throw new CertgateError('CG_STORE_NEWER', facts);
+  if (found < SCHEMA_VERSION && readOnly) throw new CertgateError('CG_STORE_OLDER', facts);
+}
+
+// A restored backup may have left WAL mode; without it readers and a writer would wait for each other.
+function requireWal(db: DatabaseSync, location: string): void {
+  if (db.prepare('PRAGMA journal_mode = WAL').get()?.['journal_mode'] === 'wal') return;
+  throw new CertgateError('CG_STORE_IO', { location, problem: 'this file system cannot share memory (SQLite WAL)' });
+}
+
+// The store and the -wal and -shm files beside it: who loses any of them keeps reading a past that nobody else writes.
+function watch(path: string, opened: BigIntStats): () => void {
+  const beside = ['-wal', '-shm'].flatMap((suffix) => {
+    const name = realpathSync(path) + suffix; // SQLite puts them beside the file, not beside a link to it
+    const file = statSync(name, { bigint: true, throwIfNoEntry: false });
+    return file === undefined ? [] : [{ name, suffix, file }];
+  });
+  const watched = [{ name: path, suffix: '', file: opened }, ...beside];
+  return () => {
+    for (const { name, suffix, file } of watched) {
+      const now = lookAt(name, path);
+      if (now?.ino === file.ino && now.dev === file.dev) continue;
+      const what = suffix === '' ? '' : `(its ${suffix} file) `;
+      const problem = `${what}was ${now === undefined ? 'moved or deleted' : 'replaced'}`;
+      throw new CertgateError('CG_STORE_LOST', { location: path, problem });
+    }
+  };
+}
+
+function lookAt(name: string, location: string): BigIntStats | undefined {
+  try {
+    return statSync(name, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    throw new CertgateError(
+      'CG_STORE_LOST',
+      { location, problem: `cannot be reached: ${reasonOf(error)}` },
+      { cause: error },
+    );
+  }
+}
+
+function connect(path: string, readOnly: boolean): DatabaseSync {
+  const url = pathToFileURL(path);
+  url.searchParams.set('mode', readOnly ? 'ro' : 'rw'); // never create: a store that vanished is an error, not a new store
+  const db = new DatabaseSync(url, { readOnly, timeout: OPENING_WAIT });
+  try {
+    db.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON');
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function migrate(db: DatabaseSync): void {
+  if (pragma(db, 'user_version') === SCHEMA_VERSION) return;
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const from = pragma(db, 'user_version'); // again: another process may have been faster
+    for (const step of migrations.slice(from)) db.exec(step);
+    db.exec(`PRAGMA user_version = ${Math.max(from, SCHEMA_VERSION)}`);
+    db.exec('COMMIT');
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function pragma(db: DatabaseSync, name: 'application_id' | 'user_version'): number {
+  return Number(db.prepare(`PRAGMA ${name}`).get()?.[name]);
+}
+
+function foreign(location: string, problem: string): CertgateError {
+  return new CertgateError('CG_STORE_FOREIGN', { location, problem });
+}
+
+/** Failures of the file system beside those of SQLite. */
+function fileFailure(error: unknown, location: string, waited = 0): CertgateError {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const facts = { location, problem: reasonOf(error) };
+  const options = { cause: error };
+  switch (code) {
+    case 'EEXIST':
+      return new CertgateError('CG_STORE_EXISTS', { location }, options);
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new CertgateError('CG_STORE_FULL', facts, options);
+    case 'EROFS':
+    case 'EACCES':
+    case 'EPERM':
+      return new CertgateError('CG_STORE_READONLY', facts, options);
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'ELOOP':
+    case 'ENAMETOOLONG':
+      return new CertgateError('CG_STORE_IO', facts, options);
+    default:
+      return storeFailure(error, location, waited);
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // not there, or not removable: then it is an empty store under a name that says so
+  }
+}

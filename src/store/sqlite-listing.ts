@@ -1,0 +1,102 @@
+// Which SQL lists certificates, and by which index. Pages run by (issued_at, serial) descending and continue from a key,
+// never from an offset, so that page 1000 costs what page 1 costs. The planner is not asked: each query names its index.
+// A range of expiry times can be walked two ways, in page order until a page is full, or through the range and then
+// sorted: the first is slow when little matches, the second when much does. A bounded count decides. Measured with
+// 1,000,000 certificates: 0.3 to 35 ms for a page of 100; 65 ms (on a quiet machine) in the worst case, 50,000 or more valid
+// ones, all of them older than all that have expired.
+import { certificateColumns } from './sqlite-rows.ts';
+import type { CertificateFilter } from './store.ts';
+
+/** A range of expiry times that holds fewer certificates than this is walked as a range. */
+export const SPARSE = 50_000;
+
+export const DEFAULT_PAGE = 100;
+export const LARGEST_PAGE = 1000;
+
+export interface Listing {
+  readonly sql: string;
+  readonly values: Readonly<Record<string, string | number>>;
+}
+
+/**
+ * The query of one page. `isSparse` runs a probe made by this function and answers whether it counted less than SPARSE;
+ * it is asked only where it matters.
+ */
+export function pageOf(filter: CertificateFilter, isSparse: (probe: Listing) => boolean): Listing {
+  const conditions: string[] = [];
+  const values: Record<string, string | number> = {};
+  const range = expiryRange(filter);
+  if (range !== null) {
+    conditions.push(range.condition);
+    Object.assign(values, range.values);
+  } else if (filter.state === 'revoked') {
+    conditions.push('revoked = 1');
+  }
+  const index = indexFor(filter, range, isSparse);
+  if (filter.serial !== undefined) {
+    conditions.push('serial = :serial');
+    values['serial'] = filter.serial;
+  }
+  if (filter.identity !== undefined) {
+    conditions.push('identity = :identity');
+    values['identity'] = filter.identity;
+  }
+  const { after } = filter;
+  if (after !== undefined && (range === null || after.issuedAt < range.before)) {
+    conditions.push('(issued_at, serial) < (:afterIssuedAt, :afterSerial)');
+    values['afterIssuedAt'] = after.issuedAt;
+    values['afterSerial'] = after.serial;
+  } else if (range !== null && Number.isFinite(range.before)) {
+    conditions.push('issued_at < :before'); // what has expired by then was issued before: the walk can start there
+  }
+  values['limit'] = pageSize(filter.limit);
+  const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+  const order = 'ORDER BY issued_at DESC, serial DESC';
+  // CROSS JOIN keeps the page on the outside (sqlite.org/optoverview §6.1).
+  const sql = `SELECT ${certificateColumns} FROM (
+      SELECT id AS chosen FROM certificates ${index} ${where} ${order} LIMIT :limit
+    ) CROSS JOIN certificates ON id = chosen ${order}`;
+  return { sql, values };
+}
+
+/** Rows of a page: what was asked for, between 1 and LARGEST_PAGE. */
+export function pageSize(limit: number = DEFAULT_PAGE): number {
+  return Math.min(Math.max(Math.trunc(limit), 1), LARGEST_PAGE);
+}
+
+function indexFor(filter: CertificateFilter, range: ExpiryRange | null, isSparse: (p: Listing) => boolean): string {
+  if (filter.serial !== undefined) return 'INDEXED BY sqlite_autoindex_certificates_1';
+  if (filter.identity !== undefined) return 'INDEXED BY certificates_by_identity';
+  if (range === null) return `INDEXED BY certificates_${filter.state === 'revoked' ? 'revoked' : 'by_issue'}`;
+  const { condition, values } = range;
+  const count = `SELECT count(*) AS found FROM (
+      SELECT 1 FROM certificates INDEXED BY certificates_by_expiry WHERE ${condition} LIMIT ${SPARSE})`;
+  return `INDEXED BY certificates_by_${isSparse({ sql: count, values }) ? 'expiry' : 'issue'}`;
+}
+
+interface ExpiryRange {
+  readonly condition: string;
+  readonly values: Readonly<Record<string, number>>;
+  /** The upper bound, exclusive, ms since the epoch; infinite when there is none. */
+  readonly before: number;
+}
+
+function expiryRange({ state, now, expiresBefore }: CertificateFilter): ExpiryRange | null {
+  // One bound a side: of two upper bounds SQLite would walk the index up to the first.
+  const reached = state === 'expired' ? Math.floor(now) + 1 : Number.POSITIVE_INFINITY;
+  const before = Math.min(reached, expiresBefore ?? Number.POSITIVE_INFINITY);
+  const bounds: string[] = [];
+  const values: Record<string, number> = {};
+  if (state === 'valid') {
+    bounds.push('not_after > :now');
+    values['now'] = now;
+  }
+  if (before !== Number.POSITIVE_INFINITY) {
+    bounds.push('not_after < :before');
+    values['before'] = before;
+  }
+  if (bounds.length === 0) return null;
+  // Named even where both are meant, so that the index, which starts with it, can be entered at the range.
+  const revoked = state === undefined ? 'revoked IN (0, 1)' : `revoked = ${state === 'revoked' ? 1 : 0}`;
+  return { condition: [revoked, ...bounds].join(' AND '), values, before };
+}

@@ -1,0 +1,87 @@
+// Rows of the SQLite tables as the store's records. The tables are STRICT, so a value of another type than the schema's
+// means that somebody else wrote the schema: an error, never a guess.
+import type { SQLOutputValue } from 'node:sqlite';
+import type {
+  CertificateRecord,
+  CertificateStanding,
+  Revocation,
+  RevocationReason,
+  StoredAuditEntry,
+} from './store.ts';
+
+export type Row = Record<string, SQLOutputValue>;
+
+/** The columns that `certificateOf` reads. */
+export const certificateColumns =
+  'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, revoked_at, reason';
+
+export function certificateOf(row: Row): CertificateRecord {
+  const revokedAt = row['revoked_at'] === null ? null : numberOf(row, 'revoked_at');
+  return {
+    serial: textOf(row, 'serial'),
+    issuer: textOf(row, 'issuer'),
+    identity: textOf(row, 'identity'),
+    profile: textOf(row, 'profile') === 'server' ? 'server' : 'client',
+    subject: textOf(row, 'subject'),
+    notBefore: numberOf(row, 'not_before'),
+    notAfter: numberOf(row, 'not_after'),
+    fingerprint: textOf(row, 'fingerprint'),
+    der: bytesOf(row, 'der'),
+    issuedAt: numberOf(row, 'issued_at'),
+    revokedAt,
+    reason: revokedAt === null ? null : reasonOf(row),
+  };
+}
+
+export function standingOf(row: Row): CertificateStanding {
+  return {
+    identity: textOf(row, 'identity'),
+    notAfter: numberOf(row, 'not_after'),
+    revokedAt: row['revoked_at'] === null ? null : numberOf(row, 'revoked_at'),
+  };
+}
+
+export function revocationOf(row: Row): Revocation {
+  return {
+    serial: textOf(row, 'serial'),
+    issuer: textOf(row, 'issuer'),
+    identity: textOf(row, 'identity'),
+    revokedAt: numberOf(row, 'revoked_at'),
+    reason: reasonOf(row),
+    revision: numberOf(row, 'revoked_revision'),
+  };
+}
+
+export function auditEntryOf(row: Row): StoredAuditEntry {
+  return {
+    id: numberOf(row, 'id'),
+    time: numberOf(row, 'time'),
+    actor: textOf(row, 'actor'),
+    action: textOf(row, 'action'),
+    object: textOf(row, 'object'),
+    detail: JSON.parse(textOf(row, 'detail')) as StoredAuditEntry['detail'],
+  };
+}
+
+export function numberOf(row: Row | undefined, column: string): number {
+  const value = row?.[column];
+  if (typeof value === 'number') return value;
+  throw new TypeError(`column ${column} holds no number`);
+}
+
+export function textOf(row: Row, column: string): string {
+  const value = row[column];
+  if (typeof value === 'string') return value;
+  throw new TypeError(`column ${column} holds no text`);
+}
+
+function bytesOf(row: Row, column: string): Uint8Array {
+  const value = row[column];
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError(`column ${column} holds no bytes`);
+}
+
+// What was written was one of them; a reason of a later certgate is still a revocation.
+function reasonOf(row: Row): RevocationReason {
+  return textOf(row, 'reason') as RevocationReason;
+}

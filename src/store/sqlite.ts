@@ -1,0 +1,197 @@
+// The store in one SQLite file (node:sqlite): write-ahead log, synchronous=FULL, so that what was committed survives a
+// kill and a power cut (sqlite.org/wal.html). Every change is one BEGIN IMMEDIATE transaction that runs without a pause,
+// together with its audit entry and a new revision. Another process's lock is waited for without blocking this
+// process. What is no longer the file that was opened is never believed: reads and writes fail with CG_STORE_LOST.
+import { resolve } from 'node:path';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { setTimeout as pause } from 'node:timers/promises';
+import { CertgateError } from '../errors.ts';
+import { isBusy, isTaken, storeFailure } from './sqlite-failure.ts';
+import { createStoreFile, openStoreFile } from './sqlite-file.ts';
+import { pageOf, pageSize, SPARSE } from './sqlite-listing.ts';
+import {
+  auditEntryOf,
+  certificateColumns,
+  certificateOf,
+  numberOf,
+  revocationOf,
+  standingOf,
+  textOf,
+} from './sqlite-rows.ts';
+import type { AuditEntry, Store } from './store.ts';
+
+/** How long another process's lock is waited for, ms. */
+const PATIENCE = 5000;
+/** How old a look at the files under the store may be when something is read from it, ms. */
+const LOOK_EVERY = 5;
+
+export interface SqliteOptions {
+  /** Makes the store; CG_STORE_EXISTS when something is there. Otherwise it must exist. */
+  readonly create?: boolean;
+  /** Nothing can be changed through it, not even the schema brought up to date. */
+  readonly readOnly?: boolean;
+}
+
+/**
+ * The store in the SQLite file at `path`. Blocks while it opens, 5 s at most if another process holds it.
+ * @throws CG_STORE_MISSING, CG_STORE_EXISTS, CG_STORE_FOREIGN, CG_STORE_NEWER, CG_STORE_OLDER, CG_STORE_CORRUPT,
+ *   CG_STORE_FULL, CG_STORE_READONLY, CG_STORE_BUSY, CG_STORE_IO
+ */
+export function openSqliteStore(path: string, options: SqliteOptions = {}): Store {
+  const location = resolve(path);
+  if (options.create === true) createStoreFile(location);
+  const { db, check } = openStoreFile(location, options.readOnly === true);
+  return sqliteStore(db, location, check);
+}
+
+function sqliteStore(db: DatabaseSync, location: string, check: () => void): Store {
+  db.exec('PRAGMA busy_timeout = 0'); // SQLite would wait by blocking this process; `patiently` waits instead
+  const prepared = new Map<string, StatementSync>();
+  const sql = (text: string): StatementSync => {
+    const known = prepared.get(text);
+    if (known !== undefined) return known;
+    const statement = db.prepare(text);
+    prepared.set(text, statement);
+    return statement;
+  };
+  const [begin, commit, rollback] = [sql('BEGIN IMMEDIATE'), sql('COMMIT'), sql('ROLLBACK')];
+  const countUp = sql('UPDATE revision SET number = number + 1 RETURNING number');
+  const thisRevision = sql('SELECT number FROM revision');
+  const insertCertificate = sql(
+    `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (:serial, :issuer, :identity, :profile, :subject, :notBefore,
+       :notAfter, :fingerprint, :der, :issuedAt, NULL, NULL, 0)`,
+  );
+  const revokeCertificate = sql(
+    `UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ?
+       WHERE serial = ? AND revoked = 0 RETURNING ${certificateColumns}`,
+  );
+  const selectCertificate = sql(`SELECT ${certificateColumns} FROM certificates WHERE serial = ?`);
+  const selectStanding = sql(
+    'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
+  );
+  const selectRevocations = sql(
+    `SELECT serial, issuer, identity, revoked_at, reason, revoked_revision FROM certificates
+       WHERE revoked_revision > ? ORDER BY revoked_revision, id`,
+  );
+  const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
+  const selectAudit = sql('SELECT id, time, actor, action, object, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?');
+  const upsertMeta = sql('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
+  const selectMeta = sql('SELECT value FROM meta WHERE key = ?');
+  let lookedAt = Number.NEGATIVE_INFINITY;
+
+  async function patiently<T>(deed: () => T): Promise<T> {
+    const started = performance.now();
+    for (;;) {
+      if (!db.isOpen) throw new CertgateError('CG_STORE_CLOSED', { location });
+      try {
+        return deed();
+      } catch (error) {
+        const waited = performance.now() - started;
+        if (!isBusy(error) || waited > PATIENCE) throw storeFailure(error, location, Math.round(waited));
+      }
+      await pause(1 + Math.random() * 15);
+    }
+  }
+
+  const read = <T>(deed: () => T): Promise<T> =>
+    patiently(() => {
+      const now = performance.now();
+      if (now - lookedAt >= LOOK_EVERY) {
+        check();
+        lookedAt = now;
+      }
+      return deed();
+    });
+
+  // The deed changes rows and answers; what it throws undoes them. Without a change there is no revision.
+  const write = <T>(deed: () => T): Promise<T> =>
+    patiently(() => {
+      begin.run();
+      try {
+        const answer = deed();
+        commit.run();
+        check(); // a commit to a file that nobody else will ever read is no record
+        return answer;
+      } catch (error) {
+        if (db.isTransaction) rollback.run();
+        throw error;
+      }
+    });
+
+  const nextRevision = (): number => numberOf(countUp.get(), 'number');
+
+  const record = (entry: AuditEntry): void => {
+    insertAudit.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));
+  };
+
+  return {
+    location,
+    meta: (key) =>
+      read(() => {
+        const row = selectMeta.get(key);
+        return row === undefined ? null : textOf(row, 'value');
+      }),
+    setMeta: (values, audit) =>
+      write(() => {
+        nextRevision();
+        for (const [key, value] of Object.entries(values)) upsertMeta.run(key, value);
+        record(audit);
+      }),
+    addCertificate: (r, audit) =>
+      write(() => {
+        nextRevision();
+        try {
+          insertCertificate.run({
+            serial: r.serial,
+            issuer: r.issuer,
+            identity: r.identity,
+            profile: r.profile,
+            subject: r.subject,
+            notBefore: r.notBefore,
+            notAfter: r.notAfter,
+            fingerprint: r.fingerprint,
+            der: r.der,
+            issuedAt: r.issuedAt,
+          });
+        } catch (error) {
+          if (isTaken(error)) throw new CertgateError('CG_STORE_SERIAL_TAKEN', { serial: r.serial }, { cause: error });
+          throw error;
+        }
+        record(audit);
+      }),
+    revoke: (serials, reason, at, audit) =>
+      write(() => {
+        let revision: number | undefined;
+        return serials.flatMap((serial) => {
+          const known = selectCertificate.get(serial);
+          if (known === undefined) return [];
+          if (known['revoked_at'] !== null) return [certificateOf(known)];
+          revision ??= nextRevision();
+          const certificate = certificateOf(revokeCertificate.get(at, reason, revision, serial) ?? known);
+          record(audit(certificate));
+          return [certificate];
+        });
+      }),
+    listCertificates: (filter) =>
+      read(() => {
+        const page = pageOf(filter, (probe) => numberOf(sql(probe.sql).get(probe.values), 'found') < SPARSE);
+        return sql(page.sql).all(page.values).map(certificateOf);
+      }),
+    standing: (issuer, serial) =>
+      read(() => {
+        const row = selectStanding.get(serial, issuer);
+        return row === undefined ? null : standingOf(row);
+      }),
+    addAudit: (entry) =>
+      write(() => {
+        nextRevision();
+        record(entry);
+      }),
+    listAudit: ({ afterId = 0, limit }) => read(() => selectAudit.all(afterId, pageSize(limit)).map(auditEntryOf)),
+    revision: () => read(() => numberOf(thisRevision.get(), 'number')),
+    revocationsSince: (revision) => read(() => selectRevocations.all(revision).map(revocationOf)),
+    close: async () => {
+      if (db.isOpen) db.close();
+    },
+  };
+}

@@ -1,0 +1,130 @@
+// The records: what was issued, what was revoked, what the CA and its operators did. One interface, so that SQLite on
+// one machine and PostgreSQL behind several gates are the same to everything above. It knows no TLS and no X.509.
+// Invariants of every implementation: a promise that resolves has been made durable; a record and its audit entry are
+// one transaction; a serial is unique for ever; `revision` grows by at least one with every committed change.
+
+/** RFC 5280 §5.3.1, the reasons certgate accepts: those that are final and can be said of a client or a server. */
+export const revocationReasons = [
+  'unspecified',
+  'keyCompromise',
+  'cACompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+] as const;
+export type RevocationReason = (typeof revocationReasons)[number];
+
+/** One issued certificate. Times are milliseconds since the epoch, `serial`, `issuer` and hashes lower-case hex. */
+export interface CertificateRecord {
+  /** Serial number, lower-case hex of whole octets without DER's sign octet, e.g. `4f…`. */
+  readonly serial: string;
+  /** Subject key identifier of the issuer certificate, hex. */
+  readonly issuer: string;
+  /** Who it speaks for, e.g. `worker/etl-1`. */
+  readonly identity: string;
+  readonly profile: 'client' | 'server';
+  readonly subject: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** SHA-256 of the DER, hex. */
+  readonly fingerprint: string;
+  readonly der: Uint8Array;
+  readonly issuedAt: number;
+  /** The moment of the first revocation; a second one changes neither it nor the reason. */
+  readonly revokedAt: number | null;
+  readonly reason: RevocationReason | null;
+}
+
+/** `valid`: not revoked, notAfter ahead; `expired`: not revoked, notAfter reached; `revoked`: whatever its notAfter. */
+export type CertificateState = 'valid' | 'expired' | 'revoked';
+
+/** What a listing may be narrowed to; pages run by (issuedAt, serial) descending. */
+export interface CertificateFilter {
+  /** Exactly this identity. */
+  readonly identity?: string;
+  readonly serial?: string;
+  readonly state?: CertificateState;
+  /** Only certificates that expire before this moment, ms since the epoch. */
+  readonly expiresBefore?: number;
+  /** The moment `state` is about, ms since the epoch. */
+  readonly now: number;
+  /** Rows of a page, 1 to 1000; 100 when left out. */
+  readonly limit?: number;
+  /** The last row of the page before: the next page starts after it. */
+  readonly after?: { readonly issuedAt: number; readonly serial: string };
+}
+
+/** One act of the CA or of an operator. */
+export interface AuditEntry {
+  /** ms since the epoch */
+  readonly time: number;
+  /** Who did it: `cli:root@host`, `gate`, or an identity. */
+  readonly actor: string;
+  /** `ca.init`, `certificate.issue`, `certificate.revoke`, … */
+  readonly action: string;
+  /** What it was done to: an identity, a serial. */
+  readonly object: string;
+  readonly detail: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+export interface StoredAuditEntry extends AuditEntry {
+  readonly id: number;
+}
+
+/** Where a certificate stands, for a gate that must decide about a connection. */
+export interface CertificateStanding {
+  readonly identity: string;
+  readonly notAfter: number;
+  readonly revokedAt: number | null;
+}
+
+export interface Revocation {
+  readonly serial: string;
+  readonly issuer: string;
+  readonly identity: string;
+  readonly revokedAt: number;
+  readonly reason: RevocationReason;
+  /** The store's revision that carried it. */
+  readonly revision: number;
+}
+
+/** What a store says about itself: set once by `init`, read by everything that must know whose store it is. */
+export type MetaKey = 'trustDomain' | 'rootFingerprint';
+
+export interface Store {
+  /** Where it is, for messages: a file path or a database URL without its password. */
+  readonly location: string;
+  /** Null when it was never set. */
+  meta(key: MetaKey): Promise<string | null>;
+  /** Sets what the store says about itself, with its audit entry. */
+  setMeta(values: Readonly<Partial<Record<MetaKey, string>>>, audit: AuditEntry): Promise<void>;
+  /**
+   * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes.
+   * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it.
+   */
+  addCertificate(record: CertificateRecord, audit: AuditEntry): Promise<void>;
+  /**
+   * Marks what is not yet revoked among `serials`, with one audit entry each; answers the records as they now are, in
+   * the order given, without those that don't exist. Idempotent: what was revoked before keeps its moment and reason,
+   * has no second audit entry, and moves no revision.
+   */
+  revoke(
+    serials: readonly string[],
+    reason: RevocationReason,
+    at: number,
+    audit: (record: CertificateRecord) => AuditEntry,
+  ): Promise<readonly CertificateRecord[]>;
+  listCertificates(filter: CertificateFilter): Promise<readonly CertificateRecord[]>;
+  /** Null when no such serial was ever recorded for that issuer. Synchronously cheap: one index look-up. */
+  standing(issuer: string, serial: string): Promise<CertificateStanding | null>;
+  addAudit(entry: AuditEntry): Promise<void>;
+  /** Entries after `afterId` (from the first when left out), oldest first; `limit` 1 to 1000, 100 when left out. */
+  listAudit(filter: { readonly afterId?: number; readonly limit?: number }): Promise<readonly StoredAuditEntry[]>;
+  /** The number of the newest committed change; cheap enough to ask a hundred times a second. CG_STORE_* on failure. */
+  revision(): Promise<number>;
+  /** Revocations committed after `revision`, oldest first. */
+  revocationsSince(revision: number): Promise<readonly Revocation[]>;
+  /** May be called twice; everything else fails afterwards with CG_STORE_CLOSED. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,85 @@
+// Golden tests of the command line: each golden/*.txt is a transcript that anyone can read, and the test runs it again.
+// A paragraph is `# words`, or `$ a shell command` and under it what it wrote: stdout as it is, stderr behind `2>`, and
+// `exit N` when that is not 0. Commands run one after another in one new folder, with `certgate` as npm would
+// install it: a link to src/main.ts. What differs from run to run is written as <dir>, <time>, <serial>, ….
+// `npx vitest run test/cli -u` writes the transcripts anew; read the diff before you believe it.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir, userInfo } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** A new folder with `certgate` (and `unprivileged COMMAND`) on a PATH of its own. */
+export interface Shell {
+  readonly dir: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Runs a shell command in `dir`. */
+  run(command: string): { readonly stdout: string; readonly stderr: string; readonly status: number };
+}
+
+export function openShell(): Shell {
+  const place = realpathSync(mkdtempSync(join(tmpdir(), 'certgate-cli-')));
+  const [dir, bin] = [join(place, 'work'), join(place, 'bin')];
+  for (const folder of [dir, bin]) mkdirSync(folder);
+  for (const folder of [place, dir, bin]) chmodSync(folder, 0o755);
+  symlinkSync(main, join(bin, 'certgate'));
+  const unprivileged = `#!/bin/sh
+[ "$(id -u)" = 0 ] && exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
+exec "$@"
+`;
+  writeFileSync(join(bin, 'unprivileged'), unprivileged, { mode: 0o755 });
+  const PATH = [bin, dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].join(delimiter);
+  const env = { PATH, HOME: dir, LANG: 'C.UTF-8', TZ: 'UTC' };
+  return {
+    dir,
+    env,
+    run(command) {
+      const { stdout, stderr, status, error } = spawnSync('/bin/sh', ['-c', command], {
+        cwd: dir,
+        env,
+        encoding: 'utf8',
+        timeout: 30_000,
+        umask: 0o022,
+      } as Parameters<typeof spawnSync>[2] & { encoding: 'utf8' });
+      if (error !== undefined) throw error;
+      return { stdout, stderr, status: status ?? -1 };
+    },
+  };
+}
+
+/** Runs the commands of a transcript and answers the transcript as it is now. */
+export function replay(transcript: string): string {
+  const shell = openShell();
+  const paragraphs = transcript.trim().split(/\n\n+/);
+  const now = paragraphs.map((paragraph) => {
+    const [first = ''] = paragraph.split('\n');
+    if (!first.startsWith('$ ')) return paragraph;
+    const { stdout, stderr, status } = shell.run(first.slice(2));
+    const written = [
+      ...linesOf(stdout).map((line) => (line === '' ? '<empty line>' : line)),
+      ...linesOf(stderr).map((line) => `2> ${line}`.trimEnd()),
+    ].map((line) => timeless(line, shell.dir));
+    return [first, ...written, ...(status === 0 ? [] : [`exit ${status}`])].join('\n');
+  });
+  return `${now.join('\n\n')}\n`;
+}
+
+function linesOf(text: string): string[] {
+  return text === '' ? [] : text.replace(/\n$/, '').split('\n');
+}
+
+/** Takes out what differs between two runs. */
+export function timeless(line: string, dir: string): string {
+  const user = `cli:${userInfo().username}@${hostname().toLowerCase()}`;
+  return (line.includes(user) ? line.replaceAll(/ {2,}/g, '  ') : line)
+    .replaceAll(user, 'cli:<user>@<host>')
+    .replaceAll(dir, '<dir>')
+    .replaceAll(hostname().toLowerCase(), '<host>')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replaceAll(/\b\d+(?:d\d+h|h\d+m|m\d+s)\b/g, '<duration>')
+    .replaceAll(/\b[0-9a-f]{64}\b/g, '<sha-256>')
+    .replaceAll(/\b[0-9a-f]{40}\b/g, '<key id>')
+    .replaceAll(/\b[0-9a-f]{31,32}\b/g, '<serial>');
+}

@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from '../../src/config/address.ts';
+
+describe('addresses', () => {
+  test('name a host and a port, with brackets around IPv6', () => {
+    expect(parseHostPort('0.0.0.0:8443')).toEqual({ host: '0.0.0.0', port: 8443 });
+    expect(parseHostPort('[::1]:0')).toEqual({ host: '::1', port: 0 });
+    expect(parseHostPort('gate.example:443')).toEqual({ host: 'gate.example', port: 443 });
+  });
+
+  test.each([
+    '',
+    ':8443',
+    '8443',
+    'gate',
+    'gate:',
+    '::1:8443',
+    '[::1]',
+    '[gate]:1',
+    '1.2.3:4',
+    'a b:1',
+    'gate:65536',
+    'u@h:1',
+  ])('are refused when they do not: %j', (text) => expect(parseHostPort(text)).toBeNull());
+
+  test('of an upstream or a gate are an origin and nothing more', () => {
+    expect(parseOrigin('http://127.0.0.1:4200', 'http')).toEqual({ host: '127.0.0.1', port: 4200 });
+    expect(parseOrigin('https://gate.example', 'https')).toEqual({ host: 'gate.example', port: 443 });
+    expect(parseOrigin('https://gate.example/', 'https')).toEqual({ host: 'gate.example', port: 443 });
+    expect(parseOrigin('https://[2001:db8::1]:8443', 'https')).toEqual({ host: '2001:db8::1', port: 8443 });
+    expect(parseOrigin('https://[2001:db8::1]', 'https')).toEqual({ host: '2001:db8::1', port: 443 });
+  });
+
+  test.each([
+    'http://h',
+    'https://h/api',
+    'https://u:p@h',
+    'https://h?x',
+    'https://h#x',
+    'https://h:0',
+    'https://',
+    'h:1',
+  ])('of a gate are refused when they say more, or less: %j', (text) => expect(parseOrigin(text, 'https')).toBeNull());
+
+  test('of a unix socket fit into what the system allows', () => {
+    expect(parseSocketPath('unix:/run/p.sock')).toBe('/run/p.sock');
+    expect(parseSocketPath('unix:')).toBeNull();
+    expect(parseSocketPath('/run/p.sock')).toBeNull();
+    expect(parseSocketPath(`unix:/${'x'.repeat(107)}`)).toBeNull();
+  });
+
+  test('know a DNS name from everything else', () => {
+    for (const name of ['gate', 'gate.example', 'a-b.c1', '_srv.example']) expect(isDnsName(name)).toBe(true);
+    for (const name of ['', '1.2.3.4', '1.2.3', '::1', '*.x', 'a..b', 'a.', '-a', 'a-', 'ä.example', 'a b']) {
+      expect(isDnsName(name), name).toBe(false);
+    }
+  });
+});

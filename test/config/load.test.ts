@@ -1,0 +1,234 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { isCertgateError } from '../../src/errors.ts';
+
+/** A folder with a certgate.yaml of these lines. */
+function folderWith(...lines: string[]): string {
+  const dir = mkdtempSync(join(tmpdir(), 'certgate-config-'));
+  writeFileSync(join(dir, 'certgate.yaml'), `${lines.join('\n')}\n`);
+  return dir;
+}
+
+/** Every problem as one line, in the order in which they are told. */
+function problemsOf(action: () => unknown): string[] {
+  try {
+    action();
+  } catch (error) {
+    if (!isCertgateError(error, 'CG_CONFIG')) throw error;
+    return error.facts.problems.map(({ place, problem, remedy }) => `${place} | ${problem} | ${remedy}`);
+  }
+  return [];
+}
+
+describe('the layers', () => {
+  const cwd = folderWith(
+    'trustDomain: from.file',
+    'serve:',
+    '  drain: 1m',
+    'log:',
+    '  level: warn',
+    'issue:',
+    '  ttl: 1h',
+  );
+
+  test('go defaults < file < environment < flags', () => {
+    const env = { CERTGATE_LOG_LEVEL: 'error', CERTGATE_ISSUE_TTL: '2h' };
+    const config = loadConfig({ env, flags: { 'issue.ttl': '3h' }, cwd });
+    expect(config.serve.listen).toBe('0.0.0.0:8443');
+    expect(config.serve.drain).toBe(60_000);
+    expect(config.log.level).toBe('error');
+    expect(config.issue.ttl).toBe(10_800_000);
+  });
+
+  test('are all optional: without a file there are the defaults, and paths start at the working directory', () => {
+    const empty = mkdtempSync(join(tmpdir(), 'certgate-config-'));
+    const config = loadConfig({ env: {}, cwd: empty });
+    expect(config).toMatchObject({
+      file: null,
+      dir: empty,
+      stateDir: join(empty, 'state'),
+      certsDir: join(empty, 'certs'),
+    });
+    expect(config.serve.limits).toEqual({
+      headBytes: 32_768,
+      headerLines: 100,
+      handshake: 10_000,
+      head: 15_000,
+      idle: 75_000,
+      upstreamIdle: 4000,
+      upstreamConnect: 5000,
+    });
+    expect(config.connect).toMatchObject({ gate: null, listen: '127.0.0.1:4210', drain: 30_000 });
+    expect(config.identity.rules).toEqual([{ from: 'spiffe' }]);
+  });
+
+  test('take an empty variable as one that is not set', () => {
+    expect(loadConfig({ env: { CERTGATE_LOG_LEVEL: '' }, cwd }).log.level).toBe('warn');
+  });
+
+  test('read lists, switches, numbers and rules from text', () => {
+    const env = {
+      CERTGATE_SERVE_NAMES: 'gate.example, 192.0.2.7',
+      CERTGATE_LOG_ACCESS: 'false',
+      CERTGATE_SERVE_LIMITS_HEADER_LINES: '50',
+      CERTGATE_IDENTITY_RULES: '[{"from":"spiffe"},{"from":"CN","match":"(etl-[0-9]+)","as":"worker/$1"}]',
+    };
+    const config = loadConfig({ env, cwd });
+    expect(config.serve.names).toEqual(['gate.example', '192.0.2.7']);
+    expect(config.log.access).toBe(false);
+    expect(config.serve.limits.headerLines).toBe(50);
+    expect(config.identity.rules).toHaveLength(2);
+  });
+
+  test("put relative paths of the file at the file's folder, those of variables and flags at the working directory", () => {
+    const dir = folderWith('stateDir: st', 'connect:', '  identityDir: id', 'serve:', '  upstream: unix:p.sock');
+    const below = join(dir, 'below');
+    mkdirSync(below);
+    const env = { CERTGATE_CERTS_DIR: 'c' };
+    const config = loadConfig({ file: '../certgate.yaml', env, flags: { 'connect.ca': 'ca.crt' }, cwd: below });
+    expect(config.dir).toBe(dir);
+    expect(config.file).toBe(join(dir, 'certgate.yaml'));
+    expect(config.stateDir).toBe(join(dir, 'st'));
+    expect(config.connect.identityDir).toBe(join(dir, 'id'));
+    expect(config.serve.upstream).toBe(`unix:${join(dir, 'p.sock')}`);
+    expect(config.certsDir).toBe(join(below, 'c'));
+    expect(config.connect.ca).toBe(join(below, 'ca.crt'));
+  });
+
+  test('take a version or a number where text is wanted, quoted or not', () => {
+    expect(loadConfig({ env: {}, cwd: folderWith('serve:', '  minTls: 1.2') }).serve.minTls).toBe('1.2');
+    expect(loadConfig({ env: {}, cwd: folderWith('serve:', "  minTls: '1.2'") }).serve.minTls).toBe('1.2');
+  });
+
+  test('take a section that is left empty as one that is not there', () => {
+    expect(loadConfig({ env: {}, cwd: folderWith('serve:', 'connect:', '  limits:') }).serve.drain).toBe(300_000);
+    expect(loadConfig({ env: {}, cwd: folderWith('# nothing but a comment') }).trustDomain).toBe('certgate.internal');
+  });
+});
+
+describe('the file', () => {
+  const cwd = mkdtempSync(join(tmpdir(), 'certgate-config-'));
+
+  test('must be there when it is named, by the flag or by CERTGATE_CONFIG', () => {
+    const missing = expect.objectContaining({
+      code: 'CG_CONFIG_FILE',
+      message: expect.stringContaining('does not exist'),
+    });
+    expect(() => loadConfig({ file: 'x.yaml', env: {}, cwd })).toThrow(missing);
+    expect(() => loadConfig({ env: { CERTGATE_CONFIG: 'x.yaml' }, cwd })).toThrow(missing);
+  });
+
+  test('must be a file of UTF-8 text', () => {
+    expect(() => loadConfig({ file: '.', env: {}, cwd })).toThrow('is a folder');
+    writeFileSync(join(cwd, 'latin1.yaml'), Buffer.from([0x61, 0xe9, 0x0a]));
+    expect(() => loadConfig({ file: 'latin1.yaml', env: {}, cwd })).toThrow('is not UTF-8 text');
+  });
+});
+
+describe('problems', () => {
+  test('are told all at once, each with its place and its remedy', () => {
+    const cwd = folderWith(
+      'trustdomain: prefect.example',
+      'serve:',
+      '  listen: 8443',
+      '  drain: 30',
+      '  names: [gate.example, "not a name"]',
+      '  limit: {}',
+      'identity:',
+      '  rules:',
+      '    - from: spiffe',
+      '    - {from: CN, match: "(a+)+", as: worker/$1}',
+      'log: loud',
+    );
+    const env = { CERTGATE_SERVE_UPSTREM: 'x', CERTGATE_SERVE_DRAIN: 'soon' };
+    expect(problemsOf(() => loadConfig({ env, flags: { 'serve.upstream': 'https://x' }, cwd }))).toEqual([
+      'certgate.yaml:1:1 | there is no setting trustdomain | did you mean trustDomain?',
+      'certgate.yaml:6:3 | there is no setting serve.limit | did you mean limits?',
+      'certgate.yaml:11:6 | log must hold keys | the keys of log are level, access',
+      'CERTGATE_SERVE_UPSTREM | certgate knows no such variable | did you mean CERTGATE_SERVE_UPSTREAM?',
+      'certgate.yaml:3:11 | serve.listen is 8443; it must be host:port or [ipv6]:port | for example: listen: 0.0.0.0:8443',
+      'certgate.yaml:4:10 | serve.drain is 30; it must be a duration such as 500ms, 30s, 5m, 24h or 7d, from 0s to 24h | for example: drain: 5m',
+      'certgate.yaml:5:25 | serve.names[1] is "not a name"; it must be a list of DNS names and IP addresses | for example: names: [gate.example, 192.0.2.7]',
+      expect.stringMatching(/^certgate\.yaml:10:7 \| identity\.rules\[1\]: /),
+      'CERTGATE_SERVE_DRAIN | serve.drain is "soon"; it must be a duration such as 500ms, 30s, 5m, 24h or 7d, from 0s to 24h | for example: CERTGATE_SERVE_DRAIN=5m',
+      '--upstream | serve.upstream is "https://x"; it must be http://host:port without a path, or unix:/path | for example: --upstream http://127.0.0.1:4200',
+    ]);
+  });
+
+  test('of YAML itself have line and column too', () => {
+    const problems = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('serve:', '\tlisten: x') }));
+    expect(problems[0]).toMatch(/^certgate\.yaml:2:1 \| this is not YAML: /);
+    const twice = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('stateDir: a', 'stateDir: b') }));
+    expect(twice).toEqual([expect.stringMatching(/^certgate\.yaml:2:1 \| this is not YAML: map keys must be unique/)]);
+  });
+
+  test('name the section where a misplaced key belongs', () => {
+    expect(problemsOf(() => loadConfig({ env: {}, cwd: folderWith('upstream: http://127.0.0.1:4200') }))).toEqual([
+      'certgate.yaml:1:1 | there is no setting upstream | did you mean serve.upstream?',
+    ]);
+  });
+
+  test.each([
+    '__proto__: 1',
+    'constructor: 1',
+    'serve: {__proto__: {drain: 1s}}',
+    'serve: {toString: x}',
+    '? [a]\n: b',
+    '5: 6',
+  ])('are what keys that mean something to JavaScript or YAML are: %j', (line) =>
+    expect(problemsOf(() => loadConfig({ env: {}, cwd: folderWith(line) }))).toHaveLength(1),
+  );
+
+  test('are a value that is left empty, a list for a text, and a text for a list', () => {
+    const cwd = folderWith('serve:', '  listen:', '  upstream: [a]', '  names: gate.example');
+    expect(problemsOf(() => loadConfig({ env: {}, cwd }))).toEqual([
+      expect.stringMatching(/^certgate\.yaml:2:\d+ \| serve\.listen is empty; /),
+      expect.stringMatching(/^certgate\.yaml:3:13 \| serve\.upstream is \["a"\]; /),
+      expect.stringMatching(/^certgate\.yaml:4:10 \| serve\.names is "gate.example"; /),
+    ]);
+  });
+
+  test('are a certificate without its key, and the other way round', () => {
+    const cwd = folderWith('connect:', '  cert: tls.crt');
+    expect(problemsOf(() => loadConfig({ env: {}, cwd }))).toEqual([
+      'certgate.yaml:2:9 | connect.cert is set without connect.key | set connect.key too, or connect.identityDir for both',
+    ]);
+    expect(problemsOf(() => loadConfig({ env: {}, flags: { 'connect.key': 'k' }, cwd }))).toEqual([]);
+  });
+
+  test('never hold the secret they are about', () => {
+    const inFile = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('serve:', '  authString: hunter2') }));
+    expect(inFile).toEqual([expect.stringMatching(/^certgate\.yaml:2:3 \| serve\.authString is a secret/)]);
+    const odd = problemsOf(() => loadConfig({ env: { CERTGATE_SERVE_AUTH_STRING: 'hunter2\n' }, cwd: folderWith('') }));
+    expect(odd).toEqual([
+      expect.stringMatching(/^CERTGATE_SERVE_AUTH_STRING \| serve\.authString is not shown here; /),
+    ]);
+    const both = { CERTGATE_SERVE_AUTH_STRING: 'hunter2', CERTGATE_SERVE_AUTH_STRING_FILE: 'f' };
+    expect(problemsOf(() => loadConfig({ env: both, cwd: folderWith('') }))).toHaveLength(1);
+    for (const problem of [...inFile, ...odd]) expect(problem).not.toContain('hunter2');
+  });
+
+  test('are not the variables that Kubernetes sets beside a service called certgate', () => {
+    const env = {
+      CERTGATE_SERVICE_HOST: '10.0.0.1',
+      CERTGATE_SERVICE_PORT: '8443',
+      CERTGATE_SERVICE_PORT_HTTPS: '8443',
+      CERTGATE_PORT: 'tcp://10.0.0.1:8443',
+      CERTGATE_PORT_8443_TCP: 'tcp://10.0.0.1:8443',
+      CERTGATE_PORT_8443_TCP_PROTO: 'tcp',
+      CERTGATE_PORT_8443_TCP_PORT: '8443',
+      CERTGATE_PORT_8443_TCP_ADDR: '10.0.0.1',
+      CERTGATE_GATE_SERVICE_HOST: '10.0.0.1',
+    };
+    expect(problemsOf(() => loadConfig({ env, cwd: folderWith('') }))).toEqual([]);
+    expect(problemsOf(() => loadConfig({ env: { CERTGATE_SERVE_PORT: 'high' }, cwd: folderWith('') }))).toHaveLength(1);
+  });
+
+  test('do not arise from aliases, whose values count at their own place', () => {
+    const cwd = folderWith('serve: {drain: &d 7s}', 'connect: {drain: *d}');
+    expect(loadConfig({ env: {}, cwd }).connect.drain).toBe(7000);
+  });
+});

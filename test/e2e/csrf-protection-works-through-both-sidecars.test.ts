@@ -1,0 +1,39 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { clientEnvironment, python } from './harness/prefect.ts';
+import { folder, house, ownPrefect, sharedPrefect } from './harness/scenario.ts';
+
+test('CSRF protection works through both sidecars: on, Prefect’s client fetches tokens; off, it is told so; a write without a token is refused by Prefect', async () => {
+  const home = await house();
+  const [prefect, identity, temporary] = await Promise.all([
+    ownPrefect({ csrf: true }),
+    home.issue('user/alice'),
+    folder(),
+  ]);
+  const [on, off] = await Promise.all([
+    home.serve({ upstream: prefect.url }),
+    home.serve({ upstream: sharedPrefect() }),
+  ]);
+  const [protectedSidecar, openSidecar] = await Promise.all([home.connect(on, identity), home.connect(off, identity)]);
+  const env = (url: string): NodeJS.ProcessEnv => clientEnvironment(url, join(temporary, 'client'));
+
+  expect(await python('csrf', ['csrf_on'], env(protectedSidecar.url))).toEqual({
+    variable: 'a value',
+    flow: 201,
+    csrf: true,
+    token: true,
+  });
+  expect(await python('csrf', ['csrf_off'], env(openSidecar.url))).toEqual({
+    variable: 'a value',
+    flow: 201,
+    csrf: false,
+    token: false,
+  });
+
+  const refused = await fetch(`${protectedSidecar.url}/api/flows/`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'without a token' }),
+  });
+  expect([refused.status, await refused.json()]).toEqual([403, { detail: 'Missing CSRF token.' }]);
+}, 200_000);

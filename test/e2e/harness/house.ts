@@ -1,0 +1,161 @@
+// A certgate installation in a temporary folder, made and used only by its own commands, as a person would: `init`,
+// `issue`, `revoke`, `serve`, `connect`, `run`. The sources are run (`node src/main.ts`), in processes of their own.
+
+import { mkdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { cleanEnvironment, type Exit, finish, type Running, start } from './processes.ts';
+
+const MAIN = resolve(import.meta.dirname, '../../../src/main.ts');
+/** A test that ends its gate waits for nobody's WebSocket. */
+const AT_ONCE = ['--drain', '0s'];
+
+/** A line of certgate's log: JSON on stderr. */
+export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
+
+/** A serving certgate. `port` and `address` are those it says it listens on. */
+export interface Serving {
+  readonly address: string;
+  readonly port: number;
+  readonly running: Running;
+  /** Every log line so far. */
+  log(): readonly LogLine[];
+  /** The first log line, past or future, that `wanted` accepts. */
+  logged(wanted: (line: LogLine) => boolean): Promise<LogLine>;
+  stop(): Promise<Exit>;
+}
+
+/** What `serve` is told beyond its configuration file. */
+export interface GateOptions {
+  /** `http://127.0.0.1:PORT` or `unix:/path`. */
+  readonly upstream: string;
+  readonly port?: number;
+  readonly flags?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface House {
+  readonly dir: string;
+  readonly config: string;
+  /** Runs a command to its end; fails unless its exit code is `code` (default 0). */
+  certgate(args: readonly string[], code?: number): Promise<{ readonly stdout: string; readonly stderr: string }>;
+  /** Issues a certificate and answers its folder: tls.crt, tls.key, ca.crt. */
+  issue(name: string, ...flags: string[]): Promise<string>;
+  serve(options: GateOptions): Promise<Serving>;
+  /** `certgate connect`, on a free loopback port. */
+  connect(gate: Serving, identity: string, flags?: readonly string[]): Promise<Serving & { readonly url: string }>;
+  /** The command line of `certgate run` in front of `command`, for `start` and `finish`. */
+  run(gate: Serving, identity: string, command: readonly string[]): readonly [program: string, args: readonly string[]];
+}
+
+/** The program and arguments that run certgate from its sources. */
+export function certgateCommand(args: readonly string[]): readonly [program: string, args: readonly string[]] {
+  return [process.execPath, [MAIN, ...args]];
+}
+
+/** `certgate init` in `dir`. */
+export async function makeHouse(dir: string): Promise<House> {
+  await mkdir(dir, { recursive: true });
+  const config = join(dir, 'certgate.yaml');
+  const env = cleanEnvironment({ NO_COLOR: '1' });
+  const certgate: House['certgate'] = async (args, code = 0) => {
+    const ran = await finish(...certgateCommand(args), { env, cwd: dir });
+    if (ran.code === code) return ran;
+    throw new Error(
+      `certgate ${args.join(' ')} ended with ${ran.code ?? ran.signal}, not ${code}\n${ran.stdout}\n${ran.stderr}`,
+    );
+  };
+  await certgate(['init', '--dir', dir]);
+  return {
+    dir,
+    config,
+    certgate,
+    issue: async (name, ...flags) => {
+      const out = join(dir, name.replaceAll('/', '-'));
+      await certgate(['issue', name, '--config', config, '--out', out, ...flags]);
+      return out;
+    },
+    serve: async ({ upstream, port = 0, flags = [], env: extra = {} }) =>
+      await serving(
+        ['serve', '--config', config, '--listen', `127.0.0.1:${port}`, '--upstream', upstream, ...AT_ONCE, ...flags],
+        {
+          env: { ...env, ...extra },
+          cwd: dir,
+        },
+      ),
+    connect: async (gate, identity, flags = []) => {
+      const args = [
+        'connect',
+        '--gate',
+        gateUrl(gate),
+        '--identity',
+        identity,
+        '--listen',
+        '127.0.0.1:0',
+        ...AT_ONCE,
+        ...flags,
+      ];
+      const sidecar = await serving(args, { env, cwd: dir });
+      return { ...sidecar, url: `http://127.0.0.1:${sidecar.port}` };
+    },
+    run: (gate, identity, command) =>
+      certgateCommand(['run', '--gate', gateUrl(gate), '--identity', identity, '--', ...command]),
+  };
+}
+
+/** A gate's address as a client names it. */
+export function gateUrl(gate: Serving): string {
+  return `https://127.0.0.1:${gate.port}`;
+}
+
+/** Key, chain and trust bundle of an issued identity, PEM. */
+export async function credentialsIn(
+  folder: string,
+): Promise<{ readonly cert: string; readonly key: string; readonly ca: string }> {
+  const [cert, key, ca] = await Promise.all(
+    ['tls.crt', 'tls.key', 'ca.crt'].map(async (name) => await readFile(join(folder, name), 'utf8')),
+  );
+  if (cert === undefined || key === undefined || ca === undefined) throw new Error('unreachable');
+  return { cert, key, ca };
+}
+
+/** The JSON lines among what a process has written to stderr. */
+export function logOf(text: string): readonly LogLine[] {
+  return text
+    .split('\n')
+    .map(asLogLine)
+    .filter((line) => line !== null);
+}
+
+async function serving(args: readonly string[], options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Serving> {
+  const running = start(...certgateCommand(args), options);
+  const find = async (wanted: (line: LogLine) => boolean): Promise<LogLine> => {
+    const line = asLogLine(
+      await running.line((text) => {
+        const parsed = asLogLine(text);
+        return parsed !== null && wanted(parsed);
+      }),
+    );
+    if (line === null) throw new Error('unreachable');
+    return line;
+  };
+  const ready = await find((line) => line.msg === 'listening');
+  const address = String(ready['address']);
+  return {
+    address,
+    port: Number(address.slice(address.lastIndexOf(':') + 1)),
+    running,
+    log: () => logOf(running.stderr()),
+    logged: find,
+    stop: async () => await running.stop(),
+  };
+}
+
+function asLogLine(text: string): LogLine | null {
+  if (!text.startsWith('{')) return null;
+  try {
+    const parsed = JSON.parse(text) as Record<string, unknown>;
+    return typeof parsed['msg'] === 'string' ? (parsed as LogLine) : null;
+  } catch {
+    return null;
+  }
+}

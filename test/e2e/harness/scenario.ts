@@ -1,0 +1,69 @@
+// What one scenario (one test file) stands on: a folder of its own, the shared Prefect server, and the promise that all
+// it started ends with it, whether its test passed or not.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, inject } from 'vitest';
+import { type Echo, type EchoOptions, startEcho } from './echo.ts';
+import { type House, makeHouse } from './house.ts';
+import { type PrefectOptions, type PrefectServer, startPrefect } from './prefect.ts';
+import { stopAll } from './processes.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** `http://127.0.0.1:PORT` of the Prefect server that the scenarios share. */
+    prefectUrl: string;
+    /** A Prefect home with a migrated database, to copy. */
+    prefectTemplate: string;
+    /** The file in which processes.ts lists what it started. */
+    ledger: string;
+  }
+}
+
+process.env['E2E_LEDGER'] = inject('ledger');
+const endings: Array<() => Promise<unknown>> = [];
+
+afterAll(async () => {
+  for (const end of endings.toReversed()) await end();
+  await stopAll();
+}, 60_000);
+
+/** Calls `end` after the last test of the file, in reverse order. */
+export function atEnd(end: () => Promise<unknown>): void {
+  endings.push(end);
+}
+
+/** An empty folder, removed at the end. */
+export async function folder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'certgate-e2e-'));
+  atEnd(async () => {
+    await stopAll();
+    await rm(dir, { recursive: true, force: true });
+  });
+  return dir;
+}
+
+/** A fresh installation of certgate. */
+export async function house(): Promise<House> {
+  return await makeHouse(join(await folder(), 'house'));
+}
+
+/** The Prefect server that all scenarios share; a scenario keeps to names of its own in it. */
+export function sharedPrefect(): string {
+  return inject('prefectUrl');
+}
+
+/** A Prefect server of the scenario's own. */
+export async function ownPrefect(options: PrefectOptions = {}): Promise<PrefectServer> {
+  const server = await startPrefect({ template: inject('prefectTemplate'), ...options });
+  atEnd(async () => await server.stop());
+  return server;
+}
+
+/** The upstream called echo. */
+export async function echo(options: EchoOptions = {}): Promise<Echo> {
+  const upstream = await startEcho(options);
+  atEnd(async () => await upstream.stop());
+  return upstream;
+}

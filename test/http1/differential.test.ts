@@ -1,0 +1,221 @@
+// What the gate forwards, every parser behind it reads as exactly one request, with the method, target, headers and body
+// that were decided on: llhttp (node:http) always, h11 and httptools (uvicorn's) where there is a Python with Prefect.
+// A second request is sent behind each, so that a body that ends elsewhere than we think shows.
+
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { followBody, openBody } from '../../src/http1/body.ts';
+import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { framingLine, isHopByHop } from '../../src/http1/write.ts';
+import { writeRequestHead } from '../../src/inbound/request-head.ts';
+import { type Message, oddMessage, request } from './messages.ts';
+import { llhttpParser } from './parsers/llhttp.ts';
+import type { Parser, Seen, SeenRequest } from './parsers/seen.ts';
+import { startUvicornParsers, type UvicornParsers, uvicornPython } from './parsers/uvicorn.ts';
+import { accepted, cutAt, LIMITS, latin1, requestWith } from './read.ts';
+
+const NEXT = 'GET /next HTTP/1.1\r\nhost: next.test\r\n\r\n';
+const NEXT_SEEN: SeenRequest = { method: 'GET', target: '/next', headers: [['host', 'next.test']], body: '' };
+const places = fc.array(fc.nat({ max: 2_000 }), { maxLength: 6 });
+
+let uvicorn: UvicornParsers | null = null;
+const parsers = new Map<string, Parser>([['llhttp', llhttpParser()]]);
+
+if (uvicornPython === null) {
+  process.stderr.write(
+    'skipped: http1 against h11 and httptools: no Python with Prefect at .cache/prefect/bin/python; set CERTGATE_TEST_PREFECT_PYTHON\n',
+  );
+}
+
+beforeAll(async () => {
+  if (uvicornPython === null) return;
+  uvicorn = await startUvicornParsers(uvicornPython);
+  for (const [name, parser] of uvicorn.parsers) parsers.set(name, parser);
+  for (const [name, why] of Object.entries(uvicorn.missing)) {
+    process.stderr.write(`skipped: http1 against ${name}: it is not installed (${why})\n`);
+  }
+});
+
+afterAll(async () => {
+  await uvicorn?.stop();
+});
+
+/** Asks every parser; the bytes come in `pieces`. */
+async function seenByAll(pieces: readonly Buffer[]): Promise<Array<readonly [string, Seen]>> {
+  const answers: Array<readonly [string, Seen]> = [];
+  for (const [name, parser] of parsers) answers.push([name, await parser(pieces)]);
+  return answers;
+}
+
+/** The head written anew with nothing added and nothing dropped but what is of this hop. */
+function written(head: RequestHead): string {
+  const fields = kept(head).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${head.method} ${head.target} HTTP/1.1\r\n${fields.join('')}${framingLine(head.bodyLength)}\r\n`;
+}
+
+function kept(head: RequestHead): Array<readonly [string, string]> {
+  return head.names
+    .map((name, i) => [name, head.values[i] ?? ''] as const)
+    .filter(([name]) => !isHopByHop(name) && !head.connectionNames?.includes(name));
+}
+
+function framing(head: RequestHead): Array<readonly [string, string]> {
+  if (head.bodyLength < 0) return [['transfer-encoding', 'chunked']];
+  return head.bodyLength > 0 ? [['content-length', String(head.bodyLength)]] : [];
+}
+
+const CLIENT = { lines: 'x-forwarded-for: 127.0.0.1\r\nx-certgate-identity: worker/etl-1\r\n' };
+
+/** The head as the gate itself writes it for Prefect. */
+function writtenByGate(head: RequestHead): string {
+  return writeRequestHead(head, { client: CLIENT, requestId: 'r', target: head.target, authorization: null });
+}
+
+/** The header lines of a head that we wrote, which are as plain as can be. */
+function linesOf(text: string): Array<readonly [string, string]> {
+  return text
+    .slice(0, -4)
+    .split('\r\n')
+    .slice(1)
+    .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)] as const);
+}
+
+describe('what is forwarded is one request to every parser behind the gate', () => {
+  test('the parsers asked are llhttp, and h11 where there is a Python with Prefect', () => {
+    expect([...parsers.keys()]).toContain('llhttp');
+    if (uvicornPython !== null) expect([...parsers.keys()]).toContain('h11');
+  });
+
+  test('and each of them would tell: two requests are seen as two, a malformed one as none', async () => {
+    for (const [parser, seen] of await seenByAll([latin1(NEXT + NEXT)])) {
+      expect({ parser, ...seen }).toEqual({ parser, requests: [NEXT_SEEN, NEXT_SEEN], refused: null, rest: null });
+    }
+    for (const [parser, seen] of await seenByAll([latin1(`G{T${NEXT}`)])) {
+      expect({ parser, requests: seen.requests, refused: seen.refused !== null }).toEqual({
+        parser,
+        requests: [],
+        refused: true,
+      });
+    }
+  });
+
+  async function agree(message: Message, cuts: readonly number[]): Promise<void> {
+    const head = accepted(message.head);
+    const expected: SeenRequest = {
+      method: head.method,
+      target: head.target,
+      headers: [...kept(head), ...framing(head)],
+      body: message.body.content,
+    };
+    const bytes = latin1(written(head) + message.body.wire + NEXT);
+    for (const [parser, seen] of await seenByAll(cutAt(bytes, cuts))) {
+      expect({ parser, ...seen }).toEqual({ parser, requests: [expected, NEXT_SEEN], refused: null, rest: null });
+    }
+  }
+
+  test('with the method, target, headers and body decided on, wherever the bytes are cut', async () => {
+    await fc.assert(fc.asyncProperty(request, places, agree), { numRuns: 1_500 });
+  });
+
+  test('one byte at a time too', async () => {
+    const everywhere = Array.from({ length: 2_000 }, (_, i) => i);
+    await fc.assert(
+      fc.asyncProperty(request, (message) => agree(message, everywhere)),
+      { numRuns: 60 },
+    );
+  });
+
+  test('as the gate itself writes it, with its own headers added', async () => {
+    const property = fc.asyncProperty(request, places, async (message, cuts) => {
+      const head = accepted(message.head);
+      const text = writtenByGate(head);
+      const bytes = latin1(text + message.body.wire + NEXT);
+      const first = { method: head.method, target: head.target, headers: linesOf(text), body: message.body.content };
+      for (const [parser, seen] of await seenByAll(cutAt(bytes, cuts))) {
+        expect({ parser, ...seen }).toEqual({ parser, requests: [first, NEXT_SEEN], refused: null, rest: null });
+      }
+    });
+    await fc.assert(property, { numRuns: 800 });
+  });
+
+  test('a WebSocket ends at its head: what follows is the tunnel to all of them', async () => {
+    const lines =
+      'Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n' +
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: prefect\r\n';
+    const text = writtenByGate(accepted(requestWith(lines, 'GET')));
+    const first = { method: 'GET', target: '/api/flows/', headers: linesOf(text), body: '' };
+    for (const [parser, seen] of await seenByAll([latin1(text + NEXT)])) {
+      expect({ parser, ...seen }).toEqual({ parser, requests: [first], refused: null, rest: NEXT });
+    }
+  });
+
+  test('an upgrade to anything else is not forwarded as one, so that what follows is still a request (h2c)', async () => {
+    const lines = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n';
+    const text = writtenByGate(accepted(requestWith(lines, 'GET')));
+    for (const [parser, seen] of await seenByAll([latin1(text + NEXT)])) {
+      expect({ parser, count: seen.requests.length, rest: seen.rest }).toEqual({ parser, count: 2, rest: null });
+    }
+  });
+
+  test('a method that a parser does not know is refused by it, and never read as another request', async () => {
+    const method = fc.oneof(
+      fc.stringMatching(/^[A-Z][A-Z-]{0,31}$/),
+      fc.constantFrom('PRI', 'GETX', 'HTTP', 'SOURCE', 'QUERY', 'PLAY'),
+    );
+    const property = fc.asyncProperty(method, async (word) => {
+      fc.pre(word !== 'CONNECT' && word !== 'TRACE');
+      const text = written(accepted(requestWith('', word)));
+      for (const [parser, seen] of await seenByAll([latin1(text + NEXT)])) {
+        const first = { method: word, target: '/api/flows/', headers: [['host', 'gate.test']], body: '' };
+        const asOne = seen.refused === null;
+        expect({ parser, requests: seen.requests }).toEqual({ parser, requests: asOne ? [first, NEXT_SEEN] : [] });
+      }
+    });
+    await fc.assert(property, { numRuns: 300 });
+  });
+});
+
+describe('what the gate accepts means the same, or nothing, to a parser that gets it as the client sent it', () => {
+  test('for mixtures of good and odd lines, line ends and framings', async () => {
+    let compared = 0;
+    const property = fc.asyncProperty(oddMessage, places, async (text, cuts) => {
+      const bytes = latin1(text);
+      const head = readRequestHead(bytes, 0, LIMITS);
+      if (head === null || !head.ok) return;
+      const body = openBody(head.bodyLength);
+      const end = followBody(body, bytes, head.size);
+      if (!body.done) return;
+      for (const [parser, seen] of await seenByAll(cutAt(bytes.subarray(0, end), cuts))) {
+        if (seen.refused !== null) continue;
+        compared++;
+        const headers = head.names.map((name, i) => [name, head.values[i] ?? '']);
+        const content = contentOf(head, text.slice(head.size, end));
+        // httptools keeps the blanks behind a value that RFC 9112 §5 says to drop; what we forward has none.
+        const requests = seen.requests.map((one) => ({
+          ...one,
+          headers: one.headers.map(([name, value]) => [name, value.replace(/[ \t]+$/, '')]),
+        }));
+        expect({ parser, requests }).toEqual({
+          parser,
+          requests: [{ method: head.method, target: head.target, headers, body: content }],
+        });
+      }
+    });
+    await fc.assert(property, { numRuns: 6_000 });
+    expect(compared).toBeGreaterThan(500);
+  });
+});
+
+/** What a body says, by a reading of its own. */
+function contentOf(head: RequestHead, wire: string): string {
+  if (head.bodyLength >= 0) return wire;
+  let content = '';
+  let at = 0;
+  for (;;) {
+    const lineEnd = wire.indexOf('\r\n', at);
+    const size = Number.parseInt(wire.slice(at, lineEnd), 16);
+    if (!(size > 0)) return content;
+    content += wire.slice(lineEnd + 2, lineEnd + 2 + size);
+    at = lineEnd + 2 + size + 2;
+  }
+}

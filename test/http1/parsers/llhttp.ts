@@ -1,0 +1,73 @@
+// Reads bytes as node:http does, with llhttp: a real server, a connection in memory.
+
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { type Duplex, duplexPair } from 'node:stream';
+import type { Parser, Seen, SeenRequest } from './seen.ts';
+
+function headersOf(request: IncomingMessage): Array<readonly [string, string]> {
+  const headers: Array<readonly [string, string]> = [];
+  for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
+    headers.push([(request.rawHeaders[i] ?? '').toLowerCase(), request.rawHeaders[i + 1] ?? '']);
+  }
+  return headers;
+}
+
+function seenRequest(request: IncomingMessage, body: string): SeenRequest {
+  return { method: request.method ?? '', target: request.url ?? '', headers: headersOf(request), body };
+}
+
+/** A parser that is llhttp as node:http sets it up; its strictness is Node's default. */
+export function llhttpParser(): Parser {
+  return async (pieces) => {
+    const requests: SeenRequest[] = [];
+    let refused: string | null = null;
+    let rest: string | null = null;
+    const server: Server = createServer({
+      maxHeaderSize: 65_536,
+      insecureHTTPParser: false,
+      keepAliveTimeout: 0,
+      requestTimeout: 0,
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    });
+    const [client, end] = duplexPair();
+    server.on('request', (request, response) => {
+      let body = '';
+      request.setEncoding('latin1').on('data', (text: string) => {
+        body += text;
+      });
+      request.on('end', () => {
+        requests.push(seenRequest(request, body));
+        response.end();
+      });
+      request.on('error', () => {});
+      response.on('error', () => {});
+    });
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      requests.push(seenRequest(request, ''));
+      rest = head.toString('latin1');
+      socket.on('data', (more: Buffer) => {
+        rest += more.toString('latin1');
+      });
+      socket.on('end', () => socket.end());
+    });
+    server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
+      // The end of input within a message is no fault of the bytes that came.
+      refused ??= `${error.code}: ${error.message}`;
+      socket.destroy();
+    });
+    const closed = new Promise<void>((resolve) => end.once('close', () => resolve()));
+    server.emit('connection', end);
+    client.on('error', () => {});
+    client.resume();
+    for (const piece of pieces) {
+      if (end.destroyed) break;
+      client.write(piece);
+      // Each piece is parsed on its own.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    client.end();
+    await closed;
+    const seen: Seen = { requests, refused, rest };
+    return seen;
+  };
+}

@@ -1,0 +1,86 @@
+// Reads bytes as uvicorn's parsers h11 and httptools do: one Python process, fed many cases, one line each. The Python
+// is CERTGATE_TEST_PREFECT_PYTHON, else the one the set-up script installs, else /tmp/prefect.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Parser, Seen } from './seen.ts';
+
+const REPOSITORY = new URL('../../../', import.meta.url).pathname;
+const SCRIPT = new URL('./uvicorn_parsers.py', import.meta.url).pathname;
+
+function existing(...candidates: ReadonlyArray<string | undefined>): string[] {
+  return candidates.filter((path) => path !== undefined).filter((path) => existsSync(path));
+}
+
+const pythons = existing(
+  process.env['CERTGATE_TEST_PREFECT_PYTHON'],
+  `${REPOSITORY}.cache/prefect/bin/python`,
+  '/tmp/prefect/bin/python',
+);
+const extras = existing(
+  process.env['CERTGATE_TEST_PREFECT_EXTRAS'],
+  `${REPOSITORY}.cache/prefect-extras`,
+  '/tmp/prefect-extras',
+);
+
+/** The Python that has Prefect, and so uvicorn; null for none. */
+export const uvicornPython: string | null = pythons[0] ?? null;
+
+export interface UvicornParsers {
+  /** By name: `h11`, `httptools`. */
+  readonly parsers: ReadonlyMap<string, Parser>;
+  /** Why a parser is not among them. */
+  readonly missing: Readonly<Record<string, string>>;
+  stop(): Promise<void>;
+}
+
+interface Line {
+  readonly requests: Seen['requests'];
+  readonly refused: string | null;
+  readonly rest: string | null;
+}
+
+/** Starts the process. One case at a time: all parsers read it together, the answer is kept until the next case. */
+export async function startUvicornParsers(python: string): Promise<UvicornParsers> {
+  const child = spawn(python, [SCRIPT, ...extras], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-4_000);
+  });
+  child.stdin.on('error', () => {});
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const nextLine = async (): Promise<unknown> => {
+    const next = await lines.next();
+    if (next.done === true) throw new Error(`uvicorn_parsers.py ended: ${words}`);
+    return JSON.parse(next.value);
+  };
+  let kept: { readonly question: string; readonly answer: Promise<Record<string, Line>> } | null = null;
+  const ask = (pieces: readonly Buffer[]): Promise<Record<string, Line>> => {
+    const question = JSON.stringify(pieces.map((piece) => piece.toString('base64')));
+    if (kept?.question === question) return kept.answer;
+    child.stdin.write(`${question}\n`);
+    const answer = nextLine() as Promise<Record<string, Line>>;
+    kept = { question, answer };
+    return answer;
+  };
+
+  const { found, missing } = (await nextLine()) as { found: string[]; missing: Record<string, string> };
+  const parsers = new Map<string, Parser>();
+  for (const name of found) {
+    parsers.set(name, async (pieces) => {
+      const line = (await ask(pieces))[name];
+      if (line === undefined) throw new Error(`no answer from ${name}`);
+      return { ...line, rest: line.rest === null ? null : Buffer.from(line.rest, 'base64').toString('latin1') };
+    });
+  }
+  return {
+    parsers,
+    missing,
+    async stop() {
+      child.stdin.end();
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    },
+  };
+}

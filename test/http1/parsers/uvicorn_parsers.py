@@ -1,0 +1,132 @@
+"""Reads bytes as uvicorn's two HTTP parsers do, h11 and httptools, set up as uvicorn sets them up.
+
+First prints one JSON line, {"found": [parser], "missing": {parser: why}}. Then for every line of standard input, a list
+of pieces in base64, prints {parser: {"requests": […], "refused": why or null, "rest": base64 or null}}. `rest` is what
+follows an upgrade to a WebSocket. Folders in argv are searched for parsers that are not installed.
+"""
+
+import base64
+import json
+import sys
+
+sys.path.extend(sys.argv[1:])
+
+found, missing = {}, {}
+
+
+def seen(method, target, headers, body=b""):
+    return {
+        "method": method.decode("latin-1"),
+        "target": target.decode("latin-1"),
+        "headers": [[name.decode("latin-1").lower(), value.decode("latin-1")] for name, value in headers],
+        "body": body.decode("latin-1"),
+    }
+
+
+def asks_for_websocket(headers):
+    fields = [(name.lower(), value.lower()) for name, value in headers]
+    upgrade = any(name == b"upgrade" and value == b"websocket" for name, value in fields)
+    named = any(
+        name == b"connection" and b"upgrade" in [member.strip() for member in value.split(b",")] for name, value in fields
+    )
+    return upgrade and named
+
+
+def answer(requests, refused=None, rest=None):
+    return {
+        "requests": requests,
+        "refused": refused,
+        "rest": None if rest is None else base64.b64encode(rest).decode(),
+    }
+
+
+try:
+    import h11
+    from uvicorn.protocols.http.h11_impl import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
+
+    def by_h11(pieces):
+        connection = h11.Connection(h11.SERVER, DEFAULT_MAX_INCOMPLETE_EVENT_SIZE)
+        requests, request, body = [], None, b""
+        pieces = list(pieces)
+        try:
+            while True:
+                event = connection.next_event()
+                if event is h11.NEED_DATA:
+                    if not pieces:
+                        return answer(requests)
+                    connection.receive_data(pieces.pop(0))
+                elif event is h11.PAUSED:
+                    return answer(requests, None, connection.trailing_data[0] + b"".join(pieces))
+                elif isinstance(event, h11.Request):
+                    request, body = event, b""
+                elif isinstance(event, h11.Data):
+                    body += bytes(event.data)
+                elif isinstance(event, h11.EndOfMessage):
+                    if list(event.headers):
+                        return answer(requests, "trailers")
+                    requests.append(seen(request.method, request.target, request.headers, body))
+                    if asks_for_websocket(request.headers):
+                        continue
+                    # Answered and, where the client did not say close, on to the next, as uvicorn does.
+                    connection.send(h11.Response(status_code=200, headers=[(b"content-length", b"0")]))
+                    connection.send(h11.EndOfMessage())
+                    if connection.our_state is h11.MUST_CLOSE:
+                        return answer(requests)
+                    connection.start_next_cycle()
+                else:
+                    return answer(requests)
+        except h11.RemoteProtocolError as error:
+            return answer(requests, str(error))
+
+    found["h11"] = by_h11
+except ImportError as error:
+    missing["h11"] = str(error)
+
+try:
+    import httptools
+
+    class Messages:
+        def __init__(self):
+            self.requests = []
+
+        def on_message_begin(self):
+            self.url, self.headers, self.body = b"", [], b""
+
+        def on_url(self, url):
+            self.url += url
+
+        def on_header(self, name, value):
+            self.headers.append((name, value))
+
+        def on_body(self, body):
+            self.body += body
+
+        def on_message_complete(self):
+            self.requests.append(seen(self.parser.get_method(), self.url, self.headers, self.body))
+
+    def by_httptools(pieces):
+        messages = Messages()
+        messages.parser = httptools.HttpRequestParser(messages)
+        try:
+            messages.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        except AttributeError:
+            pass
+        for number, piece in enumerate(pieces):
+            try:
+                messages.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                if asks_for_websocket(messages.headers):
+                    return answer(messages.requests, None, piece[upgrade.args[0] :] + b"".join(pieces[number + 1 :]))
+                return answer(messages.requests)
+            except httptools.HttpParserError as error:
+                return answer(messages.requests, f"{type(error).__name__}: {error}")
+        return answer(messages.requests)
+
+    found["httptools"] = by_httptools
+except ImportError as error:
+    missing["httptools"] = str(error)
+
+print(json.dumps({"found": list(found), "missing": missing}), flush=True)
+for line in sys.stdin:
+    some = [base64.b64decode(piece) for piece in json.loads(line)]
+    print(json.dumps({name: read(some) for name, read in found.items()}), flush=True)

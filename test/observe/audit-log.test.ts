@@ -1,0 +1,350 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { isCertgateError } from '../../src/errors.ts';
+import { type AuditLog, openAuditLog } from '../../src/observe/audit-log.ts';
+import { auditRecord, idsIn, jsonLines, newFolder, readAll } from './records.ts';
+
+let folder: string;
+let path: string;
+/** What all file handles inherit from: where a test makes the disk fail. */
+let handles: FileHandle;
+
+beforeAll(async () => {
+  const handle = await open('/dev/null');
+  handles = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+});
+
+beforeEach(() => {
+  folder = newFolder();
+  path = join(folder, 'audit.jsonl');
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function failure(code: string): Error {
+  return Object.assign(new Error(`${code}: made by the test`), { code });
+}
+
+async function refusal(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  return isCertgateError(error) ? `${error.code}: ${error.message}` : `no refusal: ${String(error)}`;
+}
+
+describe('a record', () => {
+  test('is one JSON line with exactly the documented fields, in a file that only its owner can read', async () => {
+    const log = await openAuditLog(path);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    await log.append(auditRecord({ requestId: 'a', object: 'etl/prod', status: 201 }));
+    expect(readFileSync(path, 'latin1')).toBe(
+      '{"time":1790000000000,"requestId":"a","identity":"worker/etl-1","serial":"4f00aa","address":"192.0.2.7",' +
+        '"method":"POST","path":"/api/flow_runs/","operation":"create_flow_run","object":"etl/prod",' +
+        '"decision":"permit","code":null,"status":201,"reason":null}\n',
+    );
+    await log.close();
+  });
+
+  test('cannot forge another line or steer a terminal, whatever a peer called itself', async () => {
+    const log = await openAuditLog(path);
+    const nasty = 'x\r\n{"decision":"permit"}\u001b[2J\u009b1m\u2028\u2029\u202e\u0000\u007f"\\\ud800é😀';
+    await log.append(auditRecord({ requestId: 'a', path: nasty, reason: nasty, identity: nasty, method: nasty }));
+    const bytes = readFileSync(path, 'latin1');
+    expect(bytes).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(JSON.parse(bytes)).toMatchObject({ path: nasty, reason: nasty, identity: nasty, method: nasty });
+    await log.close();
+  });
+
+  test('is cut where a text is longer than any honest one', async () => {
+    const log = await openAuditLog(path);
+    await log.append(auditRecord({ path: `/${'a'.repeat(30_000)}` }));
+    expect(statSync(path).size).toBeLessThan(2000);
+    expect(readFileSync(path, 'latin1')).toContain('aaa... (30001 characters)');
+    await log.close();
+  });
+
+  test('is acknowledged only when fdatasync has returned', async () => {
+    const log = await openAuditLog(path);
+    const synced = Promise.withResolvers<void>();
+    const datasync = vi.spyOn(handles, 'datasync').mockReturnValueOnce(synced.promise);
+    let acknowledged = false;
+    const appended = log.append(auditRecord()).then(() => {
+      acknowledged = true;
+    });
+    await vi.waitFor(() => expect(datasync).toHaveBeenCalledTimes(1));
+    await new Promise(setImmediate);
+    expect(acknowledged).toBe(false);
+    synced.resolve();
+    await appended;
+    await log.close();
+  });
+});
+
+describe('many records', () => {
+  test('that come while the disk is busy share one write and one fdatasync, in their order', async () => {
+    const log = await openAuditLog(path);
+    const write = vi.spyOn(handles, 'write');
+    const datasync = vi.spyOn(handles, 'datasync');
+    const ids = Array.from({ length: 1000 }, (_, i) => `r-${i}`);
+    await Promise.all(ids.map((requestId) => log.append(auditRecord({ requestId }))));
+    expect([write.mock.calls.length, datasync.mock.calls.length]).toEqual([1, 1]);
+    expect(await idsIn(path)).toEqual(ids);
+    await log.close();
+  });
+
+  test('are refused beyond the bound, and the record says how many are missing', async () => {
+    const log = await openAuditLog(path, { maxWaiting: 10 });
+    const results = Array.from({ length: 15 }, (_, i) => log.append(auditRecord({ requestId: `r-${i}` })));
+    expect(await refusal(results[10] ?? Promise.resolve())).toMatch(/^CG_AUDIT_UNWRITABLE: .*10 records are waiting/);
+    expect((await Promise.allSettled(results)).filter((result) => result.status === 'fulfilled')).toHaveLength(10);
+    expect(log.healthy()).toBe(true);
+    await log.append(auditRecord({ requestId: 'later' }));
+    const items = jsonLines(path) as { requestId: string; reason: string | null }[];
+    expect(items.filter((item) => item.requestId === 'gap').map((item) => item.reason)).toEqual([
+      expect.stringMatching(/could not be written from .*: 5 entries are missing/),
+    ]);
+    await log.close();
+  });
+
+  test('that wait when it is closed are written first, and later ones refused', async () => {
+    const log = await openAuditLog(path);
+    const results = Array.from({ length: 100 }, (_, i) => log.append(auditRecord({ requestId: `r-${i}` })));
+    await log.close();
+    await Promise.all(results);
+    expect(await idsIn(path)).toHaveLength(100);
+    expect(await refusal(log.append(auditRecord()))).toMatch(/^CG_AUDIT_UNWRITABLE: .*closed/);
+  });
+});
+
+describe('a failing disk', () => {
+  async function failOnce(log: AuditLog): Promise<void> {
+    await log.append(auditRecord({ requestId: 'before' }));
+    const refused = refusal(log.append(auditRecord({ requestId: 'refused' })));
+    expect(await refused).toMatch(/^CG_AUDIT_UNWRITABLE: .*ENOSPC/);
+    expect(log.healthy()).toBe(false);
+  }
+
+  async function allIsWell(log: AuditLog): Promise<void> {
+    await log.append(auditRecord({ requestId: 'after' }));
+    expect(log.healthy()).toBe(true);
+    await log.close();
+  }
+
+  test('that refuses the write makes it unhealthy until a write succeeds, and leaves a note of what is missing', async () => {
+    const log = await openAuditLog(path);
+    await log.append(auditRecord({ requestId: 'before' }));
+    vi.spyOn(handles, 'write').mockRejectedValueOnce(failure('ENOSPC'));
+    expect(await refusal(log.append(auditRecord()))).toMatch(/^CG_AUDIT_UNWRITABLE: .*ENOSPC/);
+    expect(log.healthy()).toBe(false);
+    await allIsWell(log);
+    const items = jsonLines(path) as { requestId: string; code: string | null; reason: string | null }[];
+    expect(items.map((item) => item.requestId)).toEqual(['before', 'gap', 'after']);
+    expect(items[1]).toMatchObject({
+      code: 'CG_AUDIT_UNWRITABLE',
+      reason: expect.stringContaining(': 1 entries are missing'),
+    });
+  });
+
+  test('that takes half a line has that half taken back', async () => {
+    const log = await openAuditLog(path);
+    const write = handles.write;
+    let writes = 0;
+    vi.spyOn(handles, 'write').mockImplementation(async function (this: FileHandle, bytes: Uint8Array, at: number) {
+      writes++;
+      if (writes === 2) return Reflect.apply(write, this, [bytes, at, 40]);
+      if (writes === 3) throw failure('ENOSPC');
+      return Reflect.apply(write, this, [bytes, at]);
+    } as never);
+    await failOnce(log);
+    expect(await idsIn(path)).toEqual(['before']);
+    await allIsWell(log);
+    expect(await readAll(path)).toHaveLength(3);
+    expect(await idsIn(path)).toEqual(['before', 'gap', 'after']);
+  });
+
+  test('whose fdatasync fails leaves no record of what was refused', async () => {
+    const log = await openAuditLog(path);
+    await log.append(auditRecord({ requestId: 'before' }));
+    vi.spyOn(handles, 'datasync').mockRejectedValueOnce(failure('EIO'));
+    expect(await refusal(log.append(auditRecord({ requestId: 'refused' })))).toMatch(/EIO/);
+    await allIsWell(log);
+    expect(await idsIn(path)).toEqual(['before', 'gap', 'after']);
+  });
+
+  test('that will not give the half line back has it ended, so that the next record stands alone', async () => {
+    const log = await openAuditLog(path);
+    const write = handles.write;
+    let writes = 0;
+    vi.spyOn(handles, 'truncate').mockRejectedValue(failure('EPERM'));
+    vi.spyOn(handles, 'write').mockImplementation(async function (this: FileHandle, bytes: Uint8Array, at: number) {
+      writes++;
+      if (writes === 2) return Reflect.apply(write, this, [bytes, at, 40]);
+      if (writes === 3) throw failure('ENOSPC');
+      return Reflect.apply(write, this, [bytes, at]);
+    } as never);
+    await failOnce(log);
+    await allIsWell(log);
+    const items = await readAll(path);
+    expect(items.map((item) => (item.ok ? item.record.requestId : item.problem))).toEqual([
+      'before',
+      'is not a record',
+      'gap',
+      'after',
+    ]);
+  });
+
+  test('is tried again without any append, once a second', async () => {
+    const log = await openAuditLog(path);
+    vi.spyOn(handles, 'write').mockRejectedValueOnce(failure('ENOSPC')).mockRejectedValueOnce(failure('ENOSPC'));
+    expect(await refusal(log.append(auditRecord()))).toMatch(/ENOSPC/);
+    await vi.waitFor(() => expect(log.healthy()).toBe(true), { timeout: 30_000 });
+    expect(await idsIn(path)).toEqual(['gap']);
+    await log.close();
+  });
+});
+
+describe('the file', () => {
+  test('is refused when it is none, or its folder is missing, and waiting for it never blocks', async () => {
+    expect(await refusal(openAuditLog(join(folder, 'missing', 'audit.jsonl')))).toMatch(
+      /^CG_AUDIT_UNWRITABLE: .*ENOENT/,
+    );
+    mkdirSync(join(folder, 'folder'));
+    expect(await refusal(openAuditLog(join(folder, 'folder')))).toMatch(/^CG_AUDIT_UNWRITABLE: .*EISDIR/);
+    expect(await refusal(openAuditLog('/dev/null'))).toMatch(/^CG_AUDIT_UNWRITABLE: .*not a regular file/);
+    spawnSync('mkfifo', [join(folder, 'fifo')]);
+    expect(await refusal(openAuditLog(join(folder, 'fifo')))).toMatch(/^CG_AUDIT_UNWRITABLE: .*not a regular file/);
+  });
+
+  test('is added to, and a line that a crash cut short is ended first', async () => {
+    const first = await openAuditLog(path);
+    await first.append(auditRecord({ requestId: 'a' }));
+    await first.close();
+    appendFileSync(path, '{"time":17900');
+    const second = await openAuditLog(path);
+    await second.append(auditRecord({ requestId: 'b' }));
+    await second.close();
+    const items = await readAll(path);
+    expect(items.map((item) => (item.ok ? item.record.requestId : item.problem))).toEqual([
+      'a',
+      'is not a record',
+      'b',
+    ]);
+  });
+
+  test('that was renamed underneath is made anew, and no acknowledged record is in neither', async () => {
+    const log = await openAuditLog(path);
+    const acknowledged: string[] = [];
+    for (let i = 0; i < 30; i++) {
+      if (i % 10 === 5) renameSync(path, `${path}.${i}`);
+      await log.append(auditRecord({ requestId: `r-${i}` }));
+      acknowledged.push(`r-${i}`);
+    }
+    await log.close();
+    const files = [`${path}.5`, `${path}.15`, `${path}.25`, path];
+    expect((await Promise.all(files.map(idsIn))).flat()).toEqual(acknowledged);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  test('that was deleted underneath is made anew, with the record that was being written', async () => {
+    const log = await openAuditLog(path);
+    await log.append(auditRecord({ requestId: 'a' }));
+    rmSync(path);
+    await log.append(auditRecord({ requestId: 'b' }));
+    await log.append(auditRecord({ requestId: 'c' }));
+    expect(await idsIn(path)).toEqual(['b', 'c']);
+    await log.close();
+  });
+
+  test('whose folder is gone makes it unhealthy, and it recovers when the folder is back', async () => {
+    const inner = join(folder, 'inner');
+    mkdirSync(inner);
+    const log = await openAuditLog(join(inner, 'audit.jsonl'));
+    await log.append(auditRecord({ requestId: 'a' }));
+    rmSync(inner, { recursive: true });
+    expect(await refusal(log.append(auditRecord({ requestId: 'b' })))).toMatch(/^CG_AUDIT_UNWRITABLE: .*ENOENT/);
+    expect(log.healthy()).toBe(false);
+    mkdirSync(inner);
+    await log.append(auditRecord({ requestId: 'c' }));
+    expect(await idsIn(join(inner, 'audit.jsonl'))).toEqual(['gap', 'c']);
+    await log.close();
+  });
+});
+
+test('after kill -9 at any moment, every acknowledged record is on disk and every line but a last torn one is whole', async () => {
+  const acknowledged: string[] = [];
+  for (const [round, enough] of [1, 10, 100, 1000, 3000].entries()) {
+    const script = new URL('audit-writer.ts', import.meta.url).pathname;
+    const child = spawn(process.execPath, [script, path, `k${round}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let seen = 0;
+    for await (const id of createInterface({ input: child.stdout })) {
+      acknowledged.push(id);
+      if (++seen === enough) child.kill('SIGKILL');
+    }
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    expect(seen).toBeGreaterThanOrEqual(enough);
+  }
+  const found = new Set(await idsIn(path));
+  expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
+  const broken = (await readAll(path)).filter((item) => !item.ok);
+  expect(broken.length).toBeLessThanOrEqual(5);
+});
+
+describe('a disk that is really full', () => {
+  const mounted = newFolder();
+  const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k,mode=700', 'certgate-test', mounted]);
+  const why = mount.status === 0 ? null : `no tmpfs can be mounted here: ${String(mount.stderr ?? mount.error).trim()}`;
+  if (why !== null) process.stderr.write(`skipped: a disk that is really full: ${why}\n`);
+
+  afterEach(() => {
+    if (why === null) spawnSync('umount', [mounted]);
+    if (existsSync(mounted)) rmSync(mounted, { recursive: true, force: true });
+  });
+
+  test.skipIf(why !== null)(
+    'loses nothing acknowledged, tears nothing, and writes again by itself when there is room',
+    async () => {
+      const file = join(mounted, 'audit.jsonl');
+      const filler = join(mounted, 'filler');
+      writeFileSync(filler, Buffer.alloc(128 * 1024));
+      const log = await openAuditLog(file);
+      const acknowledged: string[] = [];
+      let refused = 0;
+      for (let i = 0; refused < 300; i++) {
+        await log.append(auditRecord({ requestId: `f-${i}` })).then(
+          () => acknowledged.push(`f-${i}`),
+          () => refused++,
+        );
+      }
+      expect(acknowledged.length).toBeGreaterThan(300);
+      expect(log.healthy()).toBe(false);
+      expect(await idsIn(file)).toEqual(acknowledged);
+      rmSync(filler);
+      await vi.waitFor(() => expect(log.healthy()).toBe(true), { timeout: 30_000 });
+      await log.append(auditRecord({ requestId: 'after' }));
+      await log.close();
+      const items = await readAll(file);
+      expect(items.every((item) => item.ok)).toBe(true);
+      expect(await idsIn(file)).toEqual([...acknowledged, 'gap', 'after']);
+      expect(readFileSync(file, 'latin1')).toContain(': 300 entries are missing');
+    },
+  );
+});

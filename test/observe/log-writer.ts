@@ -1,0 +1,18 @@
+// For the tests of the log's destination: logs argv[2] lines of argv[3] characters to stderr, says `done` on stdout, and
+// ends by process.exit at once, or with argv[4] = `stay` when its standard input does.
+
+import { writeSync } from 'node:fs';
+import { logAccess, openLog } from '../../src/observe/log.ts';
+
+const [, , lines = '1', size = '10', stay] = process.argv;
+const log = openLog({ level: 'info' });
+const access = { requestId: '', identity: null, serial: null, address: '', method: 'GET', operation: null, code: null };
+for (let i = 0; i < Number(lines); i++) {
+  const path = `/${i}/${'x'.repeat(Number(size))}`;
+  logAccess(log, { ...access, path, decision: 'permit', status: 200, ms: 1, bytesIn: 0, bytesOut: 0 });
+}
+await new Promise(setImmediate);
+writeSync(1, 'done\n');
+if (stay !== 'stay') process.exit(0);
+process.stdin.on('end', () => process.exit(0)).resume();
+setInterval(() => log.info('tick'), 50);

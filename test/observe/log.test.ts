@@ -1,0 +1,186 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type AccessLine, flushLog, type Log, type LogLevel, logAccess, openLog } from '../../src/observe/log.ts';
+import { jsonLines, newFolder } from './records.ts';
+
+const WRITER = new URL('log-writer.ts', import.meta.url).pathname;
+
+/** A log that writes into an array of lines. */
+function collected(level: LogLevel = 'info'): { log: Log; lines: string[]; last(): Record<string, unknown> } {
+  const lines: string[] = [];
+  const log = openLog({ level, destination: { write: (line) => lines.push(line) } });
+  return { log, lines, last: () => JSON.parse(lines.at(-1) ?? '') as Record<string, unknown> };
+}
+
+const ACCESS: AccessLine = {
+  requestId: 'r-1',
+  identity: 'worker/etl-1',
+  serial: '4f00aa',
+  address: '192.0.2.7',
+  method: 'POST',
+  path: '/api/flow_runs/',
+  operation: 'create_flow_run',
+  decision: 'permit',
+  code: null,
+  status: 201,
+  ms: 12,
+  bytesIn: 340,
+  bytesOut: 1200,
+};
+
+describe('a line', () => {
+  test('is JSON with level, time and msg, and for a request exactly the documented fields', () => {
+    const { log, lines, last } = collected();
+    logAccess(log, ACCESS);
+    expect(lines[0]?.endsWith('}\n')).toBe(true);
+    const { time, ...rest } = last();
+    expect(rest).toEqual({ level: 'info', ...ACCESS, msg: 'request' });
+    expect(new Date(String(time)).toISOString()).toBe(time);
+  });
+
+  test('is not written below the level', () => {
+    const { log, lines } = collected('warn');
+    logAccess(log, ACCESS);
+    log.info('listening');
+    log.warn('look');
+    expect(lines).toHaveLength(1);
+  });
+
+  test('is one line of printable ASCII whatever a peer sent, and reads back as it was', () => {
+    const { log, lines, last } = collected();
+    const nasty = 'x\r\n{"level":"error"}\u001b[2J\u009b\u2028\u202e\u0000"\\é😀';
+    log.warn({ path: nasty, nested: { [nasty]: [nasty] } }, `refused ${nasty}`);
+    expect(lines[0]).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(last()).toMatchObject({ path: nasty, nested: { [nasty]: [nasty] }, msg: `refused ${nasty}` });
+  });
+});
+
+describe('a secret', () => {
+  test.each([
+    'authorization',
+    'Authorization',
+    'proxy-authorization',
+    'cookie',
+    'set-cookie',
+    'Prefect-Csrf-Token',
+    'token',
+    'password',
+    'passphrase',
+    'clientSecret',
+    'privateKey',
+    'private_key',
+    'authString',
+    'apiKey',
+    'key',
+  ])('under the name %s is replaced, also in headers, lists and child loggers', (name) => {
+    const { log, lines } = collected();
+    log.info({ [name]: 'hunter2' }, 'top');
+    log.info({ request: { headers: { [name]: 'hunter2' } }, list: [{ [name]: ['hunter2'] }] }, 'nested');
+    log.child({ [name]: 'hunter2' }).info('child');
+    expect(lines.join('')).not.toContain('hunter2');
+    expect(lines.join('').match(/\[redacted\]/g)).toHaveLength(4);
+  });
+
+  test('inside of a text is replaced: an Authorization value, a private key', () => {
+    const { log, lines } = collected();
+    log.info(`sent Authorization: Basic ${btoa('admin:hunter2')} to prefect`);
+    log.error(new Error('refused Bearer pnu_Abc123def'));
+    log.info({ reason: 'bad -----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----' }, 'key');
+    const text = lines.join('');
+    expect(text).not.toMatch(/YWRtaW46|pnu_Abc|MC4CAQAw/);
+    expect(text.match(/\[redacted\]/g)?.length).toBeGreaterThanOrEqual(3);
+    for (const line of lines) expect(JSON.parse(line)).toBeTruthy();
+  });
+
+  test('is all that is replaced', () => {
+    const { log, last } = collected();
+    const fields = {
+      keyId: 'ab12',
+      publicKey: 'P-256',
+      keyboard: 1,
+      none: null,
+      reason: 'basic constraints, bearer of news',
+    };
+    log.info(fields, 'basic checks');
+    expect(last()).toMatchObject({ ...fields, msg: 'basic checks' });
+  });
+
+  test('is not reached through objects without end', () => {
+    const { log, lines } = collected();
+    const round: Record<string, unknown> = { password: 'hunter2' };
+    round['self'] = round;
+    log.info({ round }, 'round');
+    log.info({ bytes: Buffer.from('hunter2') }, 'bytes');
+    expect(lines.join('')).not.toContain('hunter2');
+    expect(lines).toHaveLength(2);
+  });
+});
+
+describe('the destination', () => {
+  let folder: string;
+
+  beforeEach(() => {
+    folder = newFolder();
+  });
+
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  test('may be a file, 0600, which holds every line in order once flushed', async () => {
+    const path = join(folder, 'certgate.log');
+    const log = openLog({ level: 'info', destination: path });
+    for (let i = 0; i < 1000; i++) {
+      logAccess(log, { ...ACCESS, ms: i });
+      if (i % 100 === 50) log.info({ ms: i }, 'between');
+    }
+    await flushLog(log);
+    const numbers = (jsonLines(path) as { ms: number; msg: string }[]).map((line) => `${line.msg} ${line.ms}`);
+    const expected = Array.from({ length: 1000 }, (_, i) =>
+      i % 100 === 50 ? [`request ${i}`, `between ${i}`] : [`request ${i}`],
+    );
+    expect(numbers).toEqual(expected.flat());
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  test('gets what is not an access line without waiting for company', async () => {
+    const path = join(folder, 'certgate.log');
+    const log = openLog({ level: 'info', destination: path });
+    log.info('listening');
+    await expect.poll(() => readFileSync(path, 'utf8'), { timeout: 10_000 }).toContain('"msg":"listening"');
+  });
+
+  test('has every line when the process exits at once', () => {
+    const { stderr, stdout } = spawnSync(process.execPath, [WRITER, '500', '100'], { encoding: 'utf8' });
+    expect(stdout).toBe('done\n');
+    expect(
+      stderr
+        .trimEnd()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { path: string }).path.split('/')[1]),
+    ).toEqual(Array.from({ length: 500 }, (_, i) => String(i)));
+  });
+
+  test('that nobody reads costs lines, not requests, and the log says so once it is read again', async () => {
+    const child = spawn(process.execPath, [WRITER, '100000', '200', 'stay'], { stdio: ['pipe', 'pipe', 'pipe'] });
+    await once(child.stdout, 'data');
+    let dropped = false;
+    for await (const line of createInterface({ input: child.stderr })) {
+      expect(JSON.parse(line)).toBeTruthy();
+      if (!line.includes('"msg":"log lines were dropped')) continue;
+      dropped = true;
+      child.stdin.end();
+    }
+    expect(dropped).toBe(true);
+  });
+
+  test('that is closed ends nothing but the log', async () => {
+    const child = spawn(process.execPath, [WRITER, '10', '100', 'stay'], { stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stderr.destroy();
+    await once(child.stdout, 'data');
+    child.stdin.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+});

@@ -1,0 +1,45 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AuditRecord } from '../../src/observe/audit-log.ts';
+import { type AuditFilter, type AuditItem, readAudit } from '../../src/observe/audit-reader.ts';
+
+/** A record of a permitted write, with what a test wants otherwise. */
+export function auditRecord(changes: Partial<AuditRecord> = {}): AuditRecord {
+  return {
+    time: 1_790_000_000_000,
+    requestId: 'r-1',
+    identity: 'worker/etl-1',
+    serial: '4f00aa',
+    address: '192.0.2.7',
+    method: 'POST',
+    path: '/api/flow_runs/',
+    operation: 'create_flow_run',
+    object: null,
+    decision: 'permit',
+    code: null,
+    status: null,
+    reason: null,
+    ...changes,
+  };
+}
+
+/** A new folder for one test. */
+export function newFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'certgate-observe-'));
+}
+
+/** The file's lines as JSON values; throws when one is none. */
+export function jsonLines(path: string): unknown[] {
+  const text = readFileSync(path, 'latin1');
+  return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as unknown]));
+}
+
+export async function readAll(path: string, filter?: AuditFilter): Promise<AuditItem[]> {
+  return Array.fromAsync(readAudit(path, filter));
+}
+
+/** The request ids of the records in the file, in order. */
+export async function idsIn(path: string): Promise<string[]> {
+  return (await readAll(path)).flatMap((item) => (item.ok ? [item.record.requestId] : []));
+}

@@ -1,0 +1,183 @@
+import { describe, expect, test } from 'vitest';
+import { findOperation, objectOf, WEBSOCKET, writes } from '../../src/policy/operation.ts';
+import { API_ROUTES } from '../../src/policy/routes.ts';
+
+const ID = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
+
+/** `GET read_flow id=…`, or what the look-up gave instead. */
+function found(method: string, path: string, base?: string): string | null {
+  const operation = findOperation(method, path, base);
+  if (operation === null) return null;
+  const params = Object.entries(operation.params).map(([name, value]) => ` ${name}=${value}`);
+  return `${operation.cls} ${operation.name}${params.join('')}`;
+}
+
+describe('findOperation', () => {
+  test.each([
+    ['POST', '/api/flows/', 'write create_flow'],
+    ['POST', '/api/flows/filter', 'read read_flows'],
+    ['GET', `/api/flows/${ID}`, `read read_flow id=${ID}`],
+    ['GET', '/api/flows/name/etl', 'read read_flow_by_name name=etl'],
+    ['GET', '/api/flows/name/name', 'read read_flow_by_name name=name'],
+    ['GET', '/api/deployments/name/etl/prod', 'read read_deployment_by_name flow_name=etl deployment_name=prod'],
+    ['POST', `/api/flow_runs/${ID}/set_state`, `run set_flow_run_state id=${ID}`],
+    ['GET', `/api/artifacts/${ID}`, `read read_artifact id=${ID}`],
+    ['GET', '/api/artifacts/report/latest', 'read read_latest_artifact key=report'],
+    ['GET', `/api/artifacts/${ID}/latest`, `read read_latest_artifact key=${ID}`],
+    ['POST', '/api/artifacts/latest/filter', 'read read_latest_artifacts'],
+    ['GET', '/api/work_pools/etl', 'read read_work_pool name=etl'],
+    ['GET', '/api/work_pools/filter', 'read read_work_pool name=filter'],
+    ['POST', '/api/work_pools/filter', 'read read_work_pools'],
+    ['POST', '/api/work_pools/filter/queues', 'write create_work_queue work_pool_name=filter'],
+    ['GET', '/api/work_pools/a/queues/b', 'read read_work_queue work_pool_name=a name=b'],
+    ['PATCH', '/api/v2/concurrency_limits/db', 'write update_concurrency_limit_v2 id_or_name=db'],
+    ['GET', '/api/variables/name/a/b', null],
+    ['GET', '/api/flows/name/', null],
+    ['GET', '/api/flows/etl', null],
+    ['GET', '/api/nothing', null],
+    ['GET', '/api/', null],
+    ['DELETE', '/api/flows/', null],
+    ['BREW', '/api/flows/', null],
+  ])('knows %s %s', (method, path, expected) => {
+    expect(found(method, path)).toBe(expected);
+  });
+
+  test('takes HEAD for the GET of the same path', () => {
+    expect(found('HEAD', `/api/flows/${ID}`)).toBe(`read read_flow id=${ID}`);
+  });
+
+  test('takes a path that Prefect answers with a trailing-slash redirect for the operation that it leads to', () => {
+    expect(found('POST', '/api/flows')).toBe('write create_flow');
+    expect(found('GET', `/api/flows/${ID}/`)).toBe(`read read_flow id=${ID}`);
+  });
+
+  test('gives a UUID as Prefect reads it, however it was written', () => {
+    for (const spelling of [ID.toUpperCase(), ID.replaceAll('-', ''), `${ID.slice(0, 8)}${ID.slice(9)}`]) {
+      expect(found('DELETE', `/api/flows/${spelling}`)).toBe(`delete delete_flow id=${ID}`);
+    }
+    expect(found('DELETE', `/api/flows/${ID}0`)).toBeNull();
+  });
+
+  test('finds WebSocket routes for an upgrade only, and nothing else for an upgrade', () => {
+    expect(found(WEBSOCKET, '/api/events/in')).toBe('ws-write stream_events_in');
+    expect(found(WEBSOCKET, '/api/work_pools/etl/workers/connect')).toBe(
+      'ws-poll worker_channel_connect work_pool_name=etl',
+    );
+    expect(found('GET', '/api/events/in')).toBeNull();
+    expect(found('WS', '/api/events/in')).toBeNull();
+    expect(found(WEBSOCKET, '/api/events/in/')).toBeNull();
+    expect(found(WEBSOCKET, `/api/flows/${ID}`)).toBeNull();
+    expect(found(WEBSOCKET, '/')).toBeNull();
+  });
+
+  test('names the interface, the documentation and the files around the API', () => {
+    expect(found('GET', '/')).toBe('ui ui_static');
+    expect(found('GET', '/v2/runs')).toBe('ui ui_static');
+    expect(found('HEAD', '/assets/index.js')).toBe('ui ui_static');
+    expect(found('GET', '/ui-settings')).toBe('ui ui_settings');
+    expect(found('GET', '/api')).toBe('ui ui_static');
+    expect(found('GET', '/apiary/flows/')).toBe('ui ui_static');
+    expect(found('GET', '/docs')).toBe('docs swagger_ui_html');
+    expect(found('GET', '/openapi.json')).toBe('docs openapi');
+    expect(found('GET', '/api/openapi.json')).toBe('docs openapi');
+    expect(found('GET', '/api/static/prefect.png')).toBe('docs static');
+    expect(found('GET', '/api/metrics')).toBe('admin-read metrics');
+    expect(found('POST', '/')).toBeNull();
+    expect(found('POST', '/ui-settings')).toBeNull();
+  });
+
+  test('looks below another base path when one is configured, with or without its final slash', () => {
+    for (const base of ['/team/prefect', '/team/prefect/']) {
+      expect(found('POST', '/team/prefect/flows/', base)).toBe('write create_flow');
+      expect(found('GET', `/team/prefect/flows/${ID}`, base)).toBe(`read read_flow id=${ID}`);
+      expect(found('POST', '/api/flows/', base)).toBeNull();
+      expect(found('GET', '/api/flows/name/x', base)).toBe('ui ui_static');
+    }
+    expect(found('GET', `/flows/${ID}`, '/')).toBe(`read read_flow id=${ID}`);
+    expect(found('GET', '/anything', '/')).toBeNull();
+  });
+
+  test('is not led astray by names that objects inherit', () => {
+    for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+      expect(found('GET', `/api/${name}`)).toBeNull();
+      expect(found(name, '/api/flows/')).toBeNull();
+      expect(found('GET', `/api/flows/name/${name}`)).toBe(`read read_flow_by_name name=${name}`);
+    }
+  });
+});
+
+describe('the route table', () => {
+  test('has all 192 operations, each found by a path made from its template', () => {
+    expect(API_ROUTES).toHaveLength(192);
+    for (const [method, route, cls, name] of API_ROUTES) {
+      const path = `/api${route.replace(/\{\w+:uuid\}/g, ID).replace(/\{\w+\}/g, 'x')}`;
+      expect(findOperation(method === 'WS' ? WEBSOCKET : method, path)).toMatchObject({ name, cls, route });
+    }
+  });
+
+  test('has no two routes of one method for one path, so that their order says nothing', () => {
+    const fits = (a: string, b: string): boolean => {
+      if (a === b) return true;
+      if (!a.startsWith('{')) return b.startsWith('{') ? fits(b, a) : false;
+      if (b.startsWith('{')) return true;
+      return a.endsWith(':uuid}') ? /^[0-9a-f-]{32,36}$/i.test(b) : b !== '';
+    };
+    for (const [i, [method, path]] of API_ROUTES.entries()) {
+      for (const [otherMethod, other] of API_ROUTES.slice(i + 1)) {
+        const [left, right] = [path.split('/'), other.split('/')];
+        const both = left.length === right.length && left.every((segment, at) => fits(segment, right[at] ?? ''));
+        expect(method === otherMethod && both, `${method} ${path} and ${other}`).toBe(false);
+      }
+    }
+  });
+});
+
+describe('writes', () => {
+  test('says no for what only reads, even by POST', () => {
+    for (const [method, path] of [
+      ['POST', '/api/flows/filter'],
+      ['GET', `/api/flows/${ID}`],
+      ['GET', '/api/csrf-token'],
+      ['GET', '/api/health'],
+      ['GET', '/api/admin/settings'],
+      ['GET', '/'],
+      ['GET', '/docs'],
+      [WEBSOCKET, '/api/events/out'],
+    ] as const) {
+      expect(writes(findOperation(method, path), method), `${method} ${path}`).toBe(false);
+    }
+  });
+
+  test('says yes for what changes anything, hands out work or reports', () => {
+    for (const [method, path] of [
+      ['POST', '/api/flows/'],
+      ['DELETE', `/api/flows/${ID}`],
+      ['POST', `/api/flow_runs/${ID}/set_state`],
+      ['POST', '/api/logs/'],
+      ['POST', '/api/events'],
+      ['POST', '/api/work_pools/etl/get_scheduled_flow_runs'],
+      ['PUT', '/api/admin/storage'],
+      [WEBSOCKET, '/api/events/in'],
+      [WEBSOCKET, '/api/work_pools/etl/workers/connect'],
+    ] as const) {
+      expect(writes(findOperation(method, path), method), `${method} ${path}`).toBe(true);
+    }
+  });
+
+  test('takes what is unknown for a write unless the method is safe', () => {
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) expect(writes(null, method)).toBe(false);
+    for (const method of ['POST', 'BREW', 'get', WEBSOCKET, '']) expect(writes(null, method)).toBe(true);
+  });
+});
+
+describe('objectOf', () => {
+  test('is what the path names, or nothing', () => {
+    const objectIn = (method: string, path: string): string | null => {
+      const operation = findOperation(method, path);
+      return operation === null ? null : objectOf(operation);
+    };
+    expect(objectIn('GET', `/api/flows/${ID}`)).toBe(ID);
+    expect(objectIn('GET', '/api/deployments/name/etl/prod')).toBe('etl/prod');
+    expect(objectIn('POST', '/api/flows/')).toBeNull();
+  });
+});

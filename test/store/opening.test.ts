@@ -1,0 +1,155 @@
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { SCHEMA_VERSION } from '../../src/store/schema.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { addAll, closing, failureOf, integrityOf, NOW, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
+
+async function closedStore(): Promise<string> {
+  const path = join(newFolder(), 'certgate.db');
+  const store = newStore(path);
+  await addAll(store, Array.from({ length: 50 }, () => newRecord({ der: new Uint8Array(3000) })));
+  await store.close();
+  return path;
+}
+
+describe('making a store', () => {
+  it.each([0o000, 0o022, 0o777])('gives it and what SQLite puts beside it mode 0600 under umask %o', async (umask) => {
+    const path = join(newFolder(), 'certgate.db');
+    const before = process.umask(umask);
+    onTestFinished(() => void process.umask(before));
+    const store = newStore(path);
+    await store.addAudit(newAudit());
+    const modes = readdirSync(join(path, '..')).map((name) => statSync(join(path, '..', name)).mode & 0o777);
+    expect(modes).toEqual([0o600, 0o600, 0o600]);
+  });
+
+  it('never touches what is there', async () => {
+    const path = await closedStore();
+    const error = await failureOf('CG_STORE_EXISTS', () => openSqliteStore(path, { create: true }));
+    expect(error.message).toContain(path);
+    expect(await closing(openSqliteStore(path)).listCertificates({ now: NOW })).toHaveLength(50);
+  });
+
+  it('leaves nothing behind when its folder is missing', async () => {
+    const folder = newFolder();
+    await failureOf('CG_STORE_IO', () => openSqliteStore(join(folder, 'no', 'certgate.db'), { create: true }));
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('works under a name that would mean something in a URL or in SQL', async () => {
+    const folder = join(newFolder(), "a b?mode=ro#x%41'ü");
+    mkdirSync(folder);
+    const store = newStore(join(folder, 'certgate.db'));
+    await store.addAudit(newAudit());
+    expect(readdirSync(folder)).toContain('certgate.db');
+  });
+});
+
+describe('opening a store', () => {
+  it('that is missing names the place and `certgate init`, and makes nothing', async () => {
+    const folder = newFolder();
+    const path = join(folder, 'certgate.db');
+    const error = await failureOf('CG_STORE_MISSING', () => openSqliteStore(path));
+    expect(error.message).toContain(path);
+    expect(error.hint).toContain('certgate init');
+    expect(error.exitCode).toBe(6);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it.each([
+    ['a text file', (path: string) => writeFileSync(path, 'hello world\n'.repeat(1000))],
+    ['an empty file', (path: string) => writeFileSync(path, '')],
+    ['a folder', (path: string) => mkdirSync(path)],
+    ['a device', (path: string) => symlinkSync('/dev/null', path)],
+    [
+      'the database of another program',
+      (path: string) => {
+        const db = new DatabaseSync(path);
+        db.exec('CREATE TABLE certificates (serial TEXT)');
+        db.close();
+      },
+    ],
+  ])('that is %s is refused as not a certgate store', async (_, make) => {
+    const path = join(newFolder(), 'certgate.db');
+    make(path);
+    const error = await failureOf('CG_STORE_FOREIGN', () => openSqliteStore(path));
+    expect(error.message).toContain(path);
+  });
+
+  it('of a newer certgate is refused with both versions, and is not changed', async () => {
+    const path = await closedStore();
+    const db = new DatabaseSync(path);
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
+    db.close();
+    const error = await failureOf('CG_STORE_NEWER', () => openSqliteStore(path));
+    expect(error.facts).toEqual({ location: path, found: SCHEMA_VERSION + 1, known: SCHEMA_VERSION });
+  });
+
+  it('of an older certgate is not for reading only', async () => {
+    const path = await closedStore();
+    const db = new DatabaseSync(path);
+    db.exec('PRAGMA user_version = 0');
+    db.close();
+    await failureOf('CG_STORE_OLDER', () => openSqliteStore(path, { readOnly: true }));
+  });
+
+  it.each([1, 0.5, 0.02])('that was cut short (to %d of a page beyond the first) is refused as damaged', async (part) => {
+    const path = await closedStore();
+    truncateSync(path, 4096 * (1 + part));
+    const error = await failureOf('CG_STORE_CORRUPT', () => openSqliteStore(path));
+    expect(error.hint).toContain(path);
+  });
+
+  it.each([1, 50, 99])('that was cut to %d bytes is refused', async (size) => {
+    const path = await closedStore();
+    truncateSync(path, size);
+    await failureOf('CG_STORE_FOREIGN', () => openSqliteStore(path));
+  });
+
+  it('that was overwritten in the middle fails when the damage is met, with the damage named', async () => {
+    const path = await closedStore();
+    const { size } = statSync(path);
+    const db = new DatabaseSync(path);
+    db.exec('PRAGMA journal_mode = DELETE');
+    db.close();
+    writeFileSync(path, Buffer.alloc(size - 8192, 0xff), { flag: 'r+' });
+    await failureOf('CG_STORE_FOREIGN', () => openSqliteStore(path));
+  });
+
+  it('that a backup tool took out of write-ahead mode brings it back there', async () => {
+    const path = await closedStore();
+    const copy = join(newFolder(), 'copy.db');
+    const db = new DatabaseSync(path);
+    db.exec(`VACUUM INTO '${copy}'`);
+    db.close();
+    const store = closing(openSqliteStore(copy));
+    await store.addAudit(newAudit());
+    expect(readdirSync(join(copy, '..'))).toContain('copy.db-wal');
+    expect(await store.listCertificates({ now: NOW })).toHaveLength(50);
+  });
+
+  it('through a link works on the file that it leads to', async () => {
+    const path = await closedStore();
+    const alias = join(newFolder(), 'alias.db');
+    symlinkSync(path, alias);
+    const store = closing(openSqliteStore(alias));
+    await store.addAudit(newAudit());
+    expect(await closing(openSqliteStore(path)).revision()).toBe(await store.revision());
+  });
+
+  it('after the process that wrote it was killed finds everything that was committed', async () => {
+    const path = await closedStore();
+    const store = closing(openSqliteStore(path));
+    const record = newRecord();
+    await store.addCertificate(record, newAudit());
+    const copy = join(newFolder(), 'certgate.db'); // what the disk holds at that moment, the log not yet folded in
+    for (const suffix of ['', '-wal']) copyFileSync(path + suffix, copy + suffix);
+    chmodSync(copy, 0o600);
+    const again = openSqliteStore(copy);
+    expect(await again.listCertificates({ serial: record.serial, now: NOW })).toHaveLength(1);
+    await again.close();
+    expect(integrityOf(copy)).toBe('ok');
+  });
+});
