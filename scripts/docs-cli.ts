@@ -14,15 +14,15 @@ import { catalogue } from '../src/errors.ts';
 const MADE = '<!-- made by `node scripts/docs-cli.ts`: change the program, not this file -->';
 
 /** Path of each reference, from the repository's root, to its text. */
-export function references(): ReadonlyMap<string, string> {
+export async function references(): Promise<ReadonlyMap<string, string>> {
   return new Map([
-    ['docs/cli.md', cliReference()],
+    ['docs/cli.md', await cliReference()],
     ['docs/configuration.md', configurationReference()],
     ['docs/errors.md', errorReference()],
   ]);
 }
 
-function cliReference(): string {
+async function cliReference(): Promise<string> {
   const silent: CommandIo = {
     out: () => {},
     say: () => {},
@@ -33,7 +33,7 @@ function cliReference(): string {
     program: 'certgate',
     setExitCode: () => {},
   };
-  const program = buildProgram(silent);
+  const program = await buildProgram(silent);
   return join([
     '# Command line',
     MADE,
@@ -125,7 +125,7 @@ function join(blocks: readonly string[]): string {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [path, text] of references()) {
+  for (const [path, text] of await references()) {
     const file = fileURLToPath(new URL(`../${path}`, import.meta.url));
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);

@@ -174,7 +174,7 @@ export const catalogue = {
     status: 500,
     message: (f) => `${f.rule}: ${f.problem}`,
     hint: () =>
-      "a rule is {from: spiffe} or, e.g., {from: CN, match: 'etl-([a-z0-9-]+)', as: 'worker/$1'}: see docs/identity.md",
+      "a rule is {from: spiffe} or, e.g., {from: CN, match: 'etl-([a-z0-9-]+)', as: 'worker/$1'}; patterns match the whole value",
   }),
   CG_IDENTITY_NONE: entry<{ reason: string }>({
     about: 'No rule of identity.rules finds an identity in the certificate.',

@@ -104,6 +104,7 @@ export function freePort(): Promise<number> {
 }
 
 /** The last lines of a process's output, for the message about its failure. */
-export function tailOf(file: string, lines = 8): string {
-  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+export function tailOf(file: string, lines = 4): string {
+  const tail = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines);
+  return tail.map((line) => (line.length > 400 ? `${line.slice(0, 400)}…` : line)).join('\n');
 }

@@ -8,7 +8,7 @@ import { CertgateError } from '../errors.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
 import type { CertificateRecord, RevocationReason, Store } from '../store/store.ts';
-import { type RevocationSelector, selectCertificates } from './selection.ts';
+import { type RevocationSelector, revokeCertificates } from './revocation.ts';
 
 /** The shortest certificate, ms: less and a slow clock or a slow restart ends it before its first use. */
 export const SHORTEST_TTL = 300_000;
@@ -45,12 +45,7 @@ export interface Authority {
    * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
-  /**
-   * Revokes what the selector names and answers it as it now is. Idempotent: what was revoked before keeps its first
-   * moment and reason. By identity it is every certificate that has not expired (or within the last hour, for slow
-   * clocks).
-   * @throws CG_NOT_FOUND, CG_SERIAL, CG_IDENTITY_NAME, CG_CERT_UNREADABLE, CG_STORE_*
-   */
+  /** As `revokeCertificates`, with this authority's store and clock. */
   revoke(selector: RevocationSelector, reason: RevocationReason, actor: string): Promise<readonly CertificateRecord[]>;
 }
 
@@ -121,17 +116,7 @@ export function openAuthority({ store, issuer, rootPem, trustDomain, clock = Dat
       const certificatePem = derToPem(der, 'CERTIFICATE');
       return { record, certificatePem, chainPem: certificatePem + issuerPem };
     },
-    async revoke(selector, reason, actor) {
-      const now = clock();
-      const serials = await selectCertificates(store, selector, now);
-      return store.revoke(serials, reason, now, (record) => ({
-        time: now,
-        actor,
-        action: 'certificate.revoke',
-        object: record.identity,
-        detail: { serial: record.serial, reason, notAfter: record.notAfter },
-      }));
-    },
+    revoke: (selector, reason, actor) => revokeCertificates(store, selector, reason, actor, clock()),
   };
 }
 

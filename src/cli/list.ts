@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
 import { roughDuration } from '../config/duration.ts';
+import { parseIdentityName } from '../identity/name.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { CertificateFilter, CertificateRecord, CertificateState, Store } from '../store/store.ts';
 import { printableJson } from './escape.ts';
@@ -46,9 +47,10 @@ export function listCommand(io: CommandIo): Command {
     const now = Date.now();
     const limit = countFlag('--limit', flags.limit, { min: 1, max: 1_000_000 });
     const filter = filterOf(identity, flags, now);
+    const wanted = namePattern(identity);
     const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
     try {
-      const found = await collect(store, filter, namePattern(identity), limit + 1);
+      const found = await collect(store, filter, wanted, limit + 1);
       const certificates = found.slice(0, limit);
       const last = found.length > limit ? certificates.at(-1) : undefined;
       if (flags.json === true) {
@@ -80,7 +82,7 @@ function filterOf(identity: string | undefined, flags: Flags, now: number): Cert
   const within = flags.expiringWithin;
   return {
     now,
-    ...(identity === undefined || identity.endsWith('*') ? {} : { identity }),
+    ...(identity === undefined || identity.endsWith('*') ? {} : { identity: parseIdentityName(identity) }),
     ...(flags.state === undefined ? {} : { state: choiceFlag('--state', flags.state, STATES) }),
     ...(within === undefined ? {} : { expiresBefore: now + durationFlag('--expiring-within', within) }),
     ...(flags.after === undefined ? {} : { after: readCursor(flags.after) }),

@@ -3,38 +3,29 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CertgateError } from '../errors.ts';
-import { auditCommand } from './audit.ts';
-import { connectCommand } from './connect.ts';
-import { doctorCommand } from './doctor.ts';
-import { healthCommand } from './health.ts';
 import { describe, formatHelp } from './help.ts';
-import { initCommand } from './init.ts';
-import { inspectCommand } from './inspect.ts';
 import type { CommandIo, Io } from './io.ts';
-import { issueCommand } from './issue.ts';
-import { listCommand } from './list.ts';
 import { report } from './report.ts';
-import { revokeCommand } from './revoke.ts';
-import { runCommand } from './run.ts';
-import { serveCommand } from './serve.ts';
 
-/** One line for each command, in the order of `certgate --help`. */
-const commands: ReadonlyArray<(io: CommandIo) => Command> = [
-  initCommand,
-  issueCommand,
-  revokeCommand,
-  listCommand,
-  inspectCommand,
-  auditCommand,
-  serveCommand,
-  connectCommand,
-  runCommand,
-  doctorCommand,
-  healthCommand,
-];
+type MakeCommand = (io: CommandIo) => Command;
 
-/** The commander program with all its commands, not yet run. docs/cli.md is made from it. */
-export function buildProgram(io: CommandIo): Command {
+/** One line for each command, in the order of `certgate --help`. A command's rooms are loaded only when it is the one. */
+const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
+  init: async () => (await import('./init.ts')).initCommand,
+  issue: async () => (await import('./issue.ts')).issueCommand,
+  revoke: async () => (await import('./revoke.ts')).revokeCommand,
+  list: async () => (await import('./list.ts')).listCommand,
+  inspect: async () => (await import('./inspect.ts')).inspectCommand,
+  audit: async () => (await import('./audit.ts')).auditCommand,
+  serve: async () => (await import('./serve.ts')).serveCommand,
+  connect: async () => (await import('./connect.ts')).connectCommand,
+  run: async () => (await import('./run.ts')).runCommand,
+  doctor: async () => (await import('./doctor.ts')).doctorCommand,
+  health: async () => (await import('./health.ts')).healthCommand,
+};
+
+/** The commander program, not yet run: with the command called `only`, or with all. docs/cli.md is made from it. */
+export async function buildProgram(io: CommandIo, only?: string): Promise<Command> {
   const program = describe(
     new Command('certgate'),
     'certgate: mutual TLS, identities and an audit record for a self-hosted Prefect server',
@@ -59,7 +50,9 @@ export function buildProgram(io: CommandIo): Command {
     .version(version(), '--version', 'print the version')
     .option('--config <FILE>', 'the configuration file (default: ./certgate.yaml if there is one)')
     .enablePositionalOptions();
-  for (const make of commands) program.addCommand(make(io));
+  for (const [name, load] of Object.entries(commands)) {
+    if (only === undefined || only === name) program.addCommand((await load())(io));
+  }
   for (const command of [program, ...program.commands]) settle(command, io);
   return program.helpCommand(false);
 }
@@ -70,17 +63,17 @@ export function buildProgram(io: CommandIo): Command {
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let exitCode = 0;
-  const program = buildProgram({ ...io, setExitCode: (code) => (exitCode = code) });
+  const first = argv.find((word) => !word.startsWith('-')) ?? '';
+  const name = Object.hasOwn(commands, first) ? first : undefined;
   try {
     if (argv.length === 0)
       throw new CertgateError('CG_USAGE', { problem: 'no command', remedy: 'see certgate --help' });
+    const commandIo = { ...io, setExitCode: (code: number) => (exitCode = code) };
+    const program = await buildProgram(commandIo, argv[0] === name ? name : undefined);
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    const name = program.commands
-      .find((command) => command.name() === argv.find((word) => !word.startsWith('-')))
-      ?.name();
     return report(error, io, name === undefined ? 'certgate' : `certgate ${name}`);
   }
 }

@@ -101,7 +101,7 @@ export function readEnvironmentLayer(env: Readonly<Record<string, string | undef
       const remedy = near === null ? `unset ${name}; docs/configuration.md lists the names` : `did you mean ${near}?`;
       problems.push({ place: name, problem: 'certgate knows no such variable', remedy });
     } else if (text !== '') {
-      given.push(fromText(leaf, text, name, `${name}=${leaf.setting.example}`));
+      given.push(fromText(leaf, text, name, `${name}=${textExample(leaf)}`));
     }
   }
   return { given, problems };
@@ -113,7 +113,7 @@ export function readFlagLayer(flags: Readonly<Record<string, string | undefined>
     if (text === undefined) return [];
     const leaf = leafAt(path);
     const flag = leaf.setting.flag?.name ?? `--${path}`;
-    return [fromText(leaf, text, flag, `${flag} ${leaf.setting.example}`)];
+    return [fromText(leaf, text, flag, `${flag} ${textExample(leaf)}`)];
   });
   return { given, problems: [] };
 }
@@ -135,6 +135,12 @@ function typedValue(leaf: Leaf, text: string): unknown {
     default:
       return text;
   }
+}
+
+/** A value that is accepted outside the file, where a list is separated by commas and rules are JSON. */
+function textExample({ setting }: Leaf): string {
+  if (setting.kind === 'list') return setting.example.replace(/^\[(.*)\]$/, '$1').replaceAll(', ', ',');
+  return setting.kind === 'rules' ? `'[{"from":"spiffe"}]'` : setting.example;
 }
 
 function parseJson(text: string): unknown {

@@ -2,6 +2,8 @@
 // no certificate can make a gate think for long. A pattern is compiled to a small automaton (Thompson; captures as in
 // Pike's) instead of being run by backtracking; what that cannot do, or what is hard to foresee, is refused when the
 // configuration is read: backreferences, lookaround, nested quantifiers, repeated captures. It never guesses.
+import { reasonOf } from '../errors.ts';
+import { type Captures, compile, type Node } from './automaton.ts';
 
 /** Why a pattern cannot be used. Never leaves src/identity. */
 export class PatternFault extends Error {}
@@ -12,36 +14,11 @@ export interface Pattern {
   readonly groups: number;
   readonly names: ReadonlyMap<string, number>;
   /** The captures, by group number (0 is the whole value), undefined where a group took no part; null for no match. */
-  match(value: string): ReadonlyArray<string | undefined> | null;
-}
-
-type Step =
-  | { readonly op: 'one'; readonly accepts: (codePoint: number) => boolean }
-  | { readonly op: 'split'; readonly first: number; readonly second: number }
-  | { readonly op: 'save'; readonly slot: number }
-  | { readonly op: 'end' };
-
-type Node =
-  | { readonly kind: 'one'; readonly accepts: (codePoint: number) => boolean }
-  | { readonly kind: 'all' | 'any'; readonly parts: readonly Node[] }
-  | { readonly kind: 'capture'; readonly group: number; readonly inner: Node }
-  | {
-      readonly kind: 'repeat';
-      readonly inner: Node;
-      readonly least: number;
-      readonly most: number;
-      readonly greedy: boolean;
-    };
-
-/** A position taken by a capture, and the ones taken before it. */
-interface Saved {
-  readonly slot: number;
-  readonly at: number;
-  readonly before: Saved | null;
+  match(value: string): Captures | null;
 }
 
 const MOST_CHARACTERS = 200;
-const MOST_STEPS = 500;
+const MOST_REPETITIONS = 256;
 const QUANTIFIER = /(?:[*+?]|\{(\d+)(,(\d*))?\})\??/y;
 const ESCAPE = /\\(?:u\{[0-9A-Fa-f]+\}|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[pP]\{[^}]*\}|c[A-Za-z]|[^ux])/suy;
 const CLASS = /\[(?:\\.|[^\]\\])*\]/suy;
@@ -50,19 +27,23 @@ const GROUP_NAME = /\(\?<([A-Za-z_$][\w$]*)>/y;
 /** Compiles `source`; `^` at its beginning and `$` at its end may stand or not. PatternFault. */
 export function compilePattern(source: string): Pattern {
   if (source.length > MOST_CHARACTERS) throw new PatternFault(`longer than ${MOST_CHARACTERS} characters`);
-  try {
-    new RegExp(source, 'u');
-  } catch (error) {
-    throw new PatternFault(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  checkSyntax(source);
   const names = new Map<string, number>();
   const reader = { source, at: source.startsWith('^') ? 1 : 0, end: lengthWithoutEnd(source), groups: 0, names };
   const tree = readAlternatives(reader);
   if (reader.at < reader.end) throw new PatternFault(`unexpected ${source.slice(reader.at, reader.at + 1)}`);
-  const steps: Step[] = [];
-  emit(tree, steps);
-  steps.push({ op: 'end' });
-  return { source, groups: reader.groups, names, match: (value) => run(steps, reader.groups, value) };
+  const match = compile(tree, reader.groups);
+  if (match === null) throw new PatternFault('too large once its repetitions are written out');
+  return { source, groups: reader.groups, names, match };
+}
+
+/** JavaScript's own word first: what it does not take, nobody has to understand. */
+function checkSyntax(source: string): RegExp {
+  try {
+    return new RegExp(source, 'u');
+  } catch (cause) {
+    throw new PatternFault(reasonOf(cause), { cause });
+  }
 }
 
 interface Reader {
@@ -109,7 +90,8 @@ function readQuantified(reader: Reader, inner: Node): Node {
   if (text.startsWith('+')) return { kind: 'repeat', inner, least: 1, most: Infinity, greedy };
   const from = Number(least);
   const to = comma === undefined ? from : most === undefined || most === '' ? Infinity : Number(most);
-  if (from > MOST_STEPS || (to !== Infinity && to > MOST_STEPS)) throw new PatternFault(`${text} repeats too often`);
+  if (from > MOST_REPETITIONS || (to !== Infinity && to > MOST_REPETITIONS))
+    throw new PatternFault(`${text} repeats too often`);
   return { kind: 'repeat', inner, least: from, most: to, greedy };
 }
 
@@ -129,10 +111,11 @@ function readAtom(reader: Reader): Node {
     const only = character.codePointAt(0);
     return { kind: 'one', accepts: (codePoint) => codePoint === only };
   }
-  const escape = sticky(ESCAPE, reader)?.[0];
-  if (escape !== undefined && /^\\[1-9k]/.test(escape)) throw new PatternFault(`backreference ${escape}`);
-  if (escape !== undefined && /^\\[bB]/.test(escape)) throw new PatternFault(`${escape}: name the characters instead`);
-  return oneOf(escape);
+  const escaped = sticky(ESCAPE, reader)?.[0];
+  if (escaped !== undefined && /^\\[1-9k]/.test(escaped)) throw new PatternFault(`backreference ${escaped}`);
+  if (escaped !== undefined && /^\\[bB]/.test(escaped))
+    throw new PatternFault(`${escaped}: name the characters instead`);
+  return oneOf(escaped);
 }
 
 function readGroup(reader: Reader): Node {
@@ -176,111 +159,5 @@ function oneOf(text: string | undefined): Node {
 function contains(node: Node, kind: Node['kind']): boolean {
   if (node.kind === kind) return true;
   if (node.kind === 'all' || node.kind === 'any') return node.parts.some((part) => contains(part, kind));
-  return node.kind !== 'one' && contains(node.inner, kind);
-}
-
-function emit(node: Node, steps: Step[]): void {
-  if (steps.length > MOST_STEPS) throw new PatternFault('too large once its repetitions are written out');
-  switch (node.kind) {
-    case 'one':
-      steps.push({ op: 'one', accepts: node.accepts });
-      break;
-    case 'all':
-      for (const part of node.parts) emit(part, steps);
-      break;
-    case 'capture':
-      steps.push({ op: 'save', slot: 2 * node.group });
-      emit(node.inner, steps);
-      steps.push({ op: 'save', slot: 2 * node.group + 1 });
-      break;
-    case 'any':
-      emitChoice(node.parts, steps);
-      break;
-    case 'repeat':
-      for (let i = 0; i < node.least; i++) emit(node.inner, steps);
-      if (node.most === Infinity) emitOptional(node.inner, steps, node.greedy, true);
-      else for (let i = node.least; i < node.most; i++) emitOptional(node.inner, steps, node.greedy, false);
-      break;
-  }
-}
-
-function emitChoice(parts: readonly Node[], steps: Step[]): void {
-  const [part, ...others] = parts;
-  if (part === undefined) return;
-  if (others.length === 0) return emit(part, steps);
-  const split = steps.push({ op: 'end' }) - 1; // its targets are known below
-  emit(part, steps);
-  const leave = steps.push({ op: 'end' }) - 1;
-  steps[split] = { op: 'split', first: split + 1, second: steps.length };
-  emitChoice(others, steps);
-  steps[leave] = jump(steps.length);
-}
-
-function emitOptional(inner: Node, steps: Step[], greedy: boolean, again: boolean): void {
-  const split = steps.push({ op: 'end' }) - 1;
-  emit(inner, steps);
-  if (again) steps.push(jump(split));
-  const past = steps.length;
-  steps[split] = { op: 'split', first: greedy ? split + 1 : past, second: greedy ? past : split + 1 };
-}
-
-function jump(to: number): Step {
-  return { op: 'split', first: to, second: to };
-}
-
-interface Thread {
-  readonly step: number;
-  readonly saved: Saved | null;
-}
-
-/** All ways through the automaton side by side, in order of preference; each step is entered once a character. */
-function run(steps: readonly Step[], groups: number, value: string): ReadonlyArray<string | undefined> | null {
-  const entered = new Int32Array(steps.length).fill(-1);
-  let threads = enter(steps, entered, [], 0, 0, null);
-  let at = 0;
-  for (const character of value) {
-    const codePoint = character.codePointAt(0) ?? 0;
-    const next: Thread[] = [];
-    at += character.length;
-    for (const { step, saved } of threads) {
-      const current = steps[step];
-      if (current?.op === 'one' && current.accepts(codePoint)) enter(steps, entered, next, step + 1, at, saved);
-    }
-    if (next.length === 0) return null;
-    threads = next;
-  }
-  const winner = threads.find(({ step }) => steps[step]?.op === 'end');
-  return winner === undefined ? null : capturesOf(winner.saved, groups, value);
-}
-
-function enter(
-  steps: readonly Step[],
-  entered: Int32Array,
-  threads: Thread[],
-  step: number,
-  at: number,
-  saved: Saved | null,
-): Thread[] {
-  if (entered[step] === at) return threads;
-  entered[step] = at;
-  const current = steps[step];
-  if (current?.op === 'split') {
-    enter(steps, entered, threads, current.first, at, saved);
-    return enter(steps, entered, threads, current.second, at, saved);
-  }
-  if (current?.op === 'save')
-    return enter(steps, entered, threads, step + 1, at, { slot: current.slot, at, before: saved });
-  threads.push({ step, saved });
-  return threads;
-}
-
-function capturesOf(saved: Saved | null, groups: number, value: string): ReadonlyArray<string | undefined> {
-  const places = new Map<number, number>();
-  for (let one = saved; one !== null; one = one.before) if (!places.has(one.slot)) places.set(one.slot, one.at);
-  return Array.from({ length: groups + 1 }, (_, group) => {
-    if (group === 0) return value;
-    const start = places.get(2 * group);
-    const end = places.get(2 * group + 1);
-    return start === undefined || end === undefined ? undefined : value.slice(start, end);
-  });
+  return (node.kind === 'capture' || node.kind === 'repeat') && contains(node.inner, kind);
 }

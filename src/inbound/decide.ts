@@ -134,6 +134,7 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
       head: writeRequestHead(head, { client: lines, requestId, target: target.target, authorization }),
       answerExtra: `x-request-id: ${requestId}\r\n`,
       recorded,
+      rewriteAnswer: null,
       rewriteTunnel: upgrade && gate.authString !== null ? rewriteAuthMessage(gate.authString) : null,
       decision,
     };

@@ -173,7 +173,7 @@ function cut(text: string | null): string | null {
 
 /** Says in the record itself that something is missing from it. */
 function gapRecord(since: number, missing: number): AuditRecord {
-  const reason = `the record could not be written from ${new Date(since).toISOString()} on: ${missing} entries are missing`;
+  const reason = `the record could not be written from ${new Date(since).toISOString()} on; entries missing: ${missing}`;
   return {
     time: Date.now(),
     requestId: 'gap',

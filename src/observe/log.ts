@@ -3,8 +3,15 @@
 // that a peer's text can't forge one. It must never carry a password, a token, a cookie or a private key: values under
 // such names are replaced wherever they stand, and so is what looks like one inside of any text.
 
-import { type DestinationStream, type Logger, destination as openDestination, pino, stdTimeFunctions } from 'pino';
-import { asciiOnly } from './ascii-json.ts';
+import {
+  type DestinationStream,
+  type Logger,
+  destination as openDestination,
+  pino,
+  stdTimeFunctions,
+  symbols,
+} from 'pino';
+import { asciiJson, asciiOnly } from './ascii-json.ts';
 
 export type Log = Logger;
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -33,7 +40,6 @@ export interface AccessLine {
   readonly bytesOut: number;
 }
 
-const ACCESS = 'request';
 const REDACTED = '[redacted]';
 /** Names whose values are secret. `key` alone too; not `keyId`, `publicKey`. */
 const SECRET_NAME =
@@ -61,13 +67,21 @@ export function openLog(options: LogOptions): Log {
       timestamp: stdTimeFunctions.isoTime,
       formatters: {
         level: (label) => ({ level: label }),
-        bindings: (fields) => withoutSecrets(fields),
         log: (fields) => withoutSecrets(fields),
       },
     },
     sink,
   );
+  guardChildren(log);
   return log;
+}
+
+/** pino asks no formatter about the fields of a child logger; children inherit this. */
+function guardChildren(log: Log): void {
+  const child: unknown = Reflect.get(log, 'child');
+  Reflect.set(log, 'child', function guarded(this: Log, fields: Record<string, unknown>, options?: unknown): unknown {
+    return Reflect.apply(child as (...args: unknown[]) => unknown, this, [withoutSecrets(fields), options]);
+  });
 }
 
 /** Resolves when all lines so far have been handed to the operating system, or could not be. */
@@ -77,23 +91,48 @@ export function flushLog(log: Log): Promise<void> {
   });
 }
 
-/** Writes one access line, level info. */
+/** Writes one access line, level info. Past pino, for speed: a third of its time, and nothing in it needs redacting. */
 export function logAccess(log: Log, line: AccessLine): void {
-  log.info(line, ACCESS);
+  if (!log.isLevelEnabled('info')) return;
+  const sink = Reflect.get(log, symbols.streamSym) as Partial<Sink>;
+  if (sink.writeAccess === undefined) {
+    log.info(line, 'request');
+    return;
+  }
+  const json = asciiJson({
+    level: 'info',
+    time: isoNow(),
+    requestId: line.requestId,
+    identity: line.identity,
+    serial: line.serial,
+    address: line.address,
+    method: line.method,
+    path: line.path,
+    operation: line.operation,
+    decision: line.decision,
+    code: line.code,
+    status: line.status,
+    ms: line.ms,
+    bytesIn: line.bytesIn,
+    bytesOut: line.bytesOut,
+    msg: 'request',
+  });
+  sink.writeAccess(`${json}\n`);
 }
 
-function plainSink(target: { write(line: string): void }): DestinationStream {
-  return { write: (line) => target.write(safeLine(line)) };
+/** Where lines go: those of pino at once, access lines in company. */
+interface Sink extends DestinationStream {
+  writeAccess(line: string): void;
 }
 
-/** Access lines wait for company; any other line goes at once and takes them along. pino sets `lastMsg` before it writes. */
-interface BufferedSink extends DestinationStream {
-  [metadata: symbol]: boolean;
-  lastMsg: string;
-  flush(done: () => void): void;
+function plainSink(target: { write(line: string): void }): Sink {
+  return {
+    write: (line) => target.write(safeLine(line)),
+    writeAccess: (line) => target.write(line),
+  };
 }
 
-function bufferedSink(target: number | string, log: () => Log): BufferedSink {
+function bufferedSink(target: number | string, log: () => Log): Sink & { flush(done: () => void): void } {
   const stream = openDestination({ dest: target, sync: false, minLength: 1, maxLength: BACKLOG, mode: 0o600 });
   let chunk = '';
   let timer: NodeJS.Timeout | null = null;
@@ -105,9 +144,9 @@ function bufferedSink(target: number | string, log: () => Log): BufferedSink {
   });
   stream.on('drain', () => {
     if (dropped === 0) return;
-    const lines = dropped;
+    const chunks = dropped;
     dropped = 0;
-    log().warn({ chunks: lines }, 'log lines were dropped: nobody read them in time');
+    log().warn({ chunks }, 'log lines were dropped: nobody read them in time');
   });
   const send = (): void => {
     if (timer !== null) clearTimeout(timer);
@@ -125,11 +164,13 @@ function bufferedSink(target: number | string, log: () => Log): BufferedSink {
     }
   });
   return {
-    [Symbol.for('pino.metadata')]: true,
-    lastMsg: '',
     write(line) {
       chunk += safeLine(line);
-      if (this.lastMsg !== ACCESS || chunk.length >= CHUNK) send();
+      send();
+    },
+    writeAccess(line) {
+      chunk += line;
+      if (chunk.length >= CHUNK) send();
       else timer ??= setTimeout(send, DELAY).unref();
     },
     flush(done) {
@@ -137,6 +178,19 @@ function bufferedSink(target: number | string, log: () => Log): BufferedSink {
       stream.flush(() => done());
     },
   };
+}
+
+let isoMillisecond = 0;
+let isoText = '';
+
+/** The time as ISO 8601, made once a millisecond. */
+function isoNow(): string {
+  const now = Date.now();
+  if (now !== isoMillisecond) {
+    isoMillisecond = now;
+    isoText = new Date(now).toISOString();
+  }
+  return isoText;
 }
 
 function safeLine(line: string): string {

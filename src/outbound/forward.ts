@@ -82,6 +82,7 @@ function decide(head: RequestHead, options: ForwardOptions): Answer | Forward {
     answerExtra: '',
     recorded: null,
     rewriteTunnel: null,
+    rewriteAnswer: null,
   };
 }
 

@@ -1,12 +1,12 @@
 // What may be written into a certificate. RFC 5280 and SPIFFE set the limits; these functions hold them before anything
 // is signed, so that no certificate of ours has to be read leniently. They hand back what they were given (addresses in
 // their one form) or throw CG_CERT_CONTENT with what to write instead.
-import { isIP } from 'node:net';
 import { CertgateError, shown } from '../errors.ts';
 
 const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?';
 /** RFC 1034 preferred names, a wildcard as the whole first label, and `_`, which host names in the field do have. */
 const DNS_NAME = new RegExp(`^(?:\\*\\.)?${LABEL}(?:\\.${LABEL})*$`);
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)+$/;
 const SERIAL = /^(?!00)(?:[0-9a-f]{2}){8,20}$/;
 const LAST_MOMENT = Date.UTC(9999, 11, 31, 23, 59, 59);
@@ -26,8 +26,9 @@ export function checkCommonName(commonName: string): string {
 }
 
 export function checkDnsName(name: string): string {
-  if (isIP(name) !== 0) refuse(`DNS name ${shown(name)} is an address`, `give it as an address: --ip ${name}`);
-  if (name.length > 253 || !DNS_NAME.test(name)) {
+  if (addressOrNull(name) !== null)
+    refuse(`DNS name ${shown(name)} is an address`, `give it as an address: --ip ${name}`);
+  if (name.length > 253 || !DNS_NAME.test(name) || /(?:^|\.)\d+$/.test(name)) {
     refuse(
       `DNS name ${shown(name)}`,
       'use a host name such as prefect.example.com; international names in their xn-- form',
@@ -38,10 +39,16 @@ export function checkDnsName(name: string): string {
 
 /** An IP address, IPv6 in the form of RFC 5952. */
 export function checkAddress(address: string): string {
-  const family = isIP(address);
-  if (family === 0 || address.includes('%'))
-    refuse(`address ${shown(address)}`, 'use an address such as 192.0.2.7 or 2001:db8::7, without a zone');
-  return family === 4 ? address : new URL(`http://[${address}]`).hostname.slice(1, -1);
+  return (
+    addressOrNull(address) ??
+    refuse(`address ${shown(address)}`, 'use an address such as 192.0.2.7 or 2001:db8::7, without a zone')
+  );
+}
+
+function addressOrNull(text: string): string | null {
+  if (IPV4.test(text)) return text;
+  if (!/^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(text) || !URL.canParse(`http://[${text}]`)) return null;
+  return new URL(`http://[${text}]`).hostname.slice(1, -1);
 }
 
 /** A SPIFFE ID with a path (SPIFFE-ID §2), at most 2048 octets. */

@@ -9,7 +9,7 @@ import { writeAnswer } from '../http1/write.ts';
 import type { Answer, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
 import { Exchange } from './exchange.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
-import { websocketProblem } from './websocket.ts';
+import { acceptAndClose, SERVICE_RESTART, websocketProblem } from './websocket.ts';
 
 /** How long a client may take to read a last answer before its connection is dropped, ms (RFC 9112 §9.6). */
 const LINGER = 2_000;
@@ -100,6 +100,10 @@ export class ClientConnection implements ExchangeOwner {
     } else this.end();
   }
 
+  moved(): void {
+    this.expect('stall');
+  }
+
   takePending(): Buffer | null {
     const pending = this.pending;
     this.pending = null;
@@ -133,7 +137,7 @@ export class ClientConnection implements ExchangeOwner {
     if (this.ending) return;
     if (this.exchange !== null) this.expect('stall');
     if (this.exchange?.upgraded) {
-      this.exchange.clientData(bytes, 0);
+      this.exchange.clientData(bytes);
       return;
     }
     this.pending = this.pending === null ? bytes : Buffer.concat([this.pending, bytes]);
@@ -154,7 +158,7 @@ export class ClientConnection implements ExchangeOwner {
           break;
         }
         this.pending = null;
-        at = this.exchange.clientData(bytes, 0);
+        at = this.exchange.clientData(bytes);
       } else {
         const head = readRequestHead(bytes, 0, this.limits);
         if (head === null) {
@@ -199,7 +203,10 @@ export class ClientConnection implements ExchangeOwner {
       upgraded: false,
       problem: null,
     });
-    this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
+    if (verdict.status === 503 && head.upgrade === 'websocket') {
+      this.socket.write(acceptAndClose(head, SERVICE_RESTART, 'the gate is not available, try again'));
+      this.end();
+    } else this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
     return close ? bytes.length : head.size;
   }
 

@@ -3,6 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { RequestHead } from '../http1/request.ts';
+import type { ResponseHead } from '../http1/response.ts';
 import type { HeadLimits, Malformed } from '../http1/syntax.ts';
 
 /** An answer of our own; `detail` is shown to the client as `{"detail": …}`. */
@@ -26,7 +27,12 @@ export interface Forward {
   readonly recorded: Promise<void> | null;
   /** For a WebSocket: sees and may change what the client sends, until it answers null for "no more". */
   readonly rewriteTunnel: TunnelRewriter | null;
+  /** Sees and may change one short answer as a whole; null to stream it. */
+  readonly rewriteAnswer: AnswerRewriter | null;
 }
+
+/** Answers the body to send in place of `body` (uncompressed only if the request allowed nothing else). */
+export type AnswerRewriter = (body: Buffer, head: ResponseHead) => Buffer;
 
 /**
  * Takes the next bytes from the client of a tunnel and answers what is to be sent on (possibly nothing yet);
@@ -84,6 +90,8 @@ export interface ExchangeOwner {
   exchangeDone(keep: boolean): void;
   /** Writes an answer of our own in place of upstream's; the exchange is over. */
   exchangeAnswered(answer: Answer): void;
+  /** A byte moved on the upstream side: the stall deadline starts anew. */
+  moved(): void;
   /** Hands over what the client has already sent; from now on its bytes are the tunnel's. */
   takePending(): Buffer | null;
 }

@@ -5,42 +5,33 @@
 
 import { type Body, followBody, openBody } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request.ts';
-import { type ResponseHead, readResponseHead } from '../http1/response.ts';
-import { UNTIL_CLOSE } from '../http1/syntax.ts';
+import type { ResponseHead } from '../http1/response.ts';
 import { writeResponseHead } from '../http1/write.ts';
+import { AnswerStream, type Progress } from './answer-stream.ts';
 import type { Answer, Ending, ExchangeOwner, Forward, Handler, Limits, Verdict } from './contract.ts';
-import { chunkOf, joined, LAST_CHUNK } from './framing.ts';
+import { joined } from './framing.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamPool, UpstreamUser } from './upstream-pool.ts';
-import { acceptAndClose, closeFrame, SERVICE_RESTART } from './websocket.ts';
+import { acceptAndClose, closeFrame, POLICY_VIOLATION, SERVICE_RESTART } from './websocket.ts';
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** Interim answers (1xx) that upstream may send before its answer. */
-const MOST_INTERIM = 16;
-
-const POLICY_VIOLATION = 1008;
 
 export class Exchange implements UpstreamUser {
-  private readonly startedAt = performance.now();
-  private readonly requestBody: Body;
-  private upstream: UpstreamConnection | null = null;
-  private held: Buffer | null = null;
-  private waitsForRecord: boolean;
-  private answerHead: ResponseHead | null = null;
-  private answerBody: Body | null = null;
-  private tunnel: Tunnel | null = null;
-  private retried = false;
-  private interim = 0;
-  private over = false;
-  private requestBytes = 0;
-  private answerBytes = 0;
-
-  private readonly owner: ExchangeOwner;
   readonly head: RequestHead;
+  private readonly startedAt = performance.now();
+  private readonly owner: ExchangeOwner;
   private readonly verdict: Forward;
   private readonly handler: Handler<Verdict>;
   private readonly pool: UpstreamPool;
-  private readonly limits: Limits;
+  private readonly requestBody: Body;
+  private readonly answer: AnswerStream;
+  private requestBytes = 0;
+  private upstream: UpstreamConnection | null = null;
+  /** What upstream has sent while the record is not yet durable; the answer waits for it. */
+  private unrecorded: Buffer[] | null;
+  private tunnel: Tunnel | null = null;
+  private retried = false;
+  private over = false;
 
   constructor(
     owner: ExchangeOwner,
@@ -55,19 +46,13 @@ export class Exchange implements UpstreamUser {
     this.verdict = verdict;
     this.handler = handler;
     this.pool = pool;
-    this.limits = limits;
     this.requestBody = openBody(head.bodyLength);
-    this.waitsForRecord = verdict.recorded !== null;
+    this.answer = new AnswerStream(owner.socket, head, limits, verdict.answerExtra, verdict.rewriteAnswer);
+    this.unrecorded = verdict.recorded === null ? null : [];
     verdict.recorded?.then(
-      () => {
-        this.waitsForRecord = false;
-        const held = this.held;
-        this.held = null;
-        if (held !== null && !this.over) this.readAnswer(held);
-        if (!this.over && this.upstream !== null) this.upstream.socket.resume();
-      },
+      () => this.recorded(),
       (error: unknown) => {
-        if (!this.over) this.answerInstead(this.handler.recordFailed(error), 'not recorded');
+        if (!this.over) this.answerInstead(this.handler.recordFailed(error), 'the request could not be recorded');
       },
     );
   }
@@ -95,24 +80,23 @@ export class Exchange implements UpstreamUser {
   }
 
   /** More of the request's body, or the tunnel's bytes; answers the index one past what was taken. */
-  clientData(bytes: Buffer, from: number): number {
+  clientData(bytes: Buffer): number {
     if (this.tunnel !== null) {
-      this.tunnel.fromClient(from === 0 ? bytes : bytes.subarray(from));
+      this.tunnel.fromClient(bytes);
       return bytes.length;
     }
-    if (this.over) return bytes.length;
-    const to = followBody(this.requestBody, bytes, from);
+    const to = followBody(this.requestBody, bytes, 0);
     if (this.requestBody.bad) return this.badRequestBody(bytes);
-    if (to > from && this.upstream !== null) {
-      this.requestBytes += to - from;
-      if (!this.upstream.socket.write(bytes.subarray(from, to))) this.owner.socket.pause();
+    if (to > 0 && this.upstream !== null) {
+      this.requestBytes += to;
+      if (!this.upstream.socket.write(to === bytes.length ? bytes : bytes.subarray(0, to))) this.owner.socket.pause();
     }
     return to;
   }
 
   clientDrain(): void {
     if (this.tunnel !== null) this.tunnel.clientDrain();
-    else if (!this.waitsForRecord) this.upstream?.socket.resume();
+    else if (this.unrecorded === null) this.upstream?.socket.resume();
   }
 
   /** The client ended its direction. Without a whole request there is nothing to answer. */
@@ -124,7 +108,6 @@ export class Exchange implements UpstreamUser {
   /** The client's connection is gone, or is being cut: whatever is under way ends here. */
   abandon(ending: Ending, problem: string | null): void {
     if (this.over) return;
-    // A tunnel that both sides have ended is complete however its socket closed.
     this.dropUpstream();
     this.finish(ending, problem);
     this.owner.socket.destroy();
@@ -137,15 +120,12 @@ export class Exchange implements UpstreamUser {
   }
 
   upstreamData(bytes: Buffer): void {
+    this.owner.moved();
     if (this.tunnel !== null) this.tunnel.fromUpstream(bytes);
-    else if (this.answerHead === null) {
-      const all = this.held === null ? bytes : Buffer.concat([this.held, bytes]);
-      this.held = null;
-      if (this.waitsForRecord) {
-        this.held = all;
-        this.upstream?.socket.pause();
-      } else this.readAnswer(all);
-    } else this.passAnswerBody(bytes);
+    else if (this.unrecorded !== null) {
+      this.unrecorded.push(bytes);
+      this.upstream?.socket.pause();
+    } else this.take(bytes);
   }
 
   upstreamEnd(): void {
@@ -153,13 +133,10 @@ export class Exchange implements UpstreamUser {
       this.tunnel.upstreamEnd();
       return;
     }
-    if (this.answerHead?.bodyLength === UNTIL_CLOSE) {
-      this.owner.socket.write(LAST_CHUNK);
-      this.complete();
-      return;
-    }
+    const progress = this.answer.end();
+    if (progress !== null) this.follow(progress);
     // 'close' follows and decides; an answer that waits for its record is still good.
-    if (this.held === null) this.upstream?.socket.destroy();
+    else if (this.unrecorded === null || this.unrecorded.length === 0) this.upstream?.socket.destroy();
   }
 
   upstreamClosed(problem: string | null): void {
@@ -167,107 +144,61 @@ export class Exchange implements UpstreamUser {
     this.upstream = null;
     if (this.over) return;
     if (this.tunnel !== null) {
-      this.owner.socket.end();
-      if (problem !== null) this.owner.socket.destroy();
+      if (problem === null) this.owner.socket.end();
+      else this.owner.socket.destroy();
       this.finish(problem === null ? 'complete' : 'upstream-failed', problem);
       this.owner.exchangeDone(false);
       return;
     }
-    if (this.held !== null && this.waitsForRecord) return;
-    const reason = problem ?? 'upstream closed the connection before its answer was whole';
+    // What has come may be a whole answer: `recorded` reads it.
+    if (this.unrecorded !== null && this.unrecorded.length > 0) return;
     if (connection !== null && this.mayRetry(connection)) {
       this.retried = true;
       this.upstream = this.pool.acquire(this, true);
       this.upstream.socket.write(this.verdict.head, 'latin1');
       return;
     }
-    this.failed(reason, connection?.connected ?? false);
+    this.failed(problem ?? 'upstream closed the connection before its answer was whole', connection?.connected ?? true);
   }
 
   /** RFC 9110 §9.2.2: only what is safe, on a kept connection that died without a word, and only once. */
   private mayRetry(connection: UpstreamConnection): boolean {
-    const silent = this.answerHead === null && this.held === null && this.interim === 0;
     const safe = this.head.bodyLength === 0 && SAFE.has(this.head.method);
-    return silent && safe && !this.retried && connection.served > 0;
+    return safe && this.answer.silent && !this.retried && connection.served > 0;
   }
 
-  private readAnswer(bytes: Buffer): void {
-    let at = 0;
-    for (;;) {
-      const head = readResponseHead(at === 0 ? bytes : bytes.subarray(at), 0, this.head.method, this.limits);
-      if (head === null) {
-        this.held = at === 0 ? bytes : bytes.subarray(at);
-        if (this.upstream === null) this.failed('upstream closed the connection within its answer head', true);
-        return;
-      }
-      if (!head.ok) {
-        this.failed(`upstream's answer can't be read: ${head.reason}`, true);
-        return;
-      }
-      at += head.size;
-      if (head.status === 101) {
-        this.switchProtocols(head, bytes.subarray(at));
-        return;
-      }
-      if (head.status >= 200) {
-        this.passAnswer(head, bytes, at);
-        return;
-      }
-      if (++this.interim > MOST_INTERIM) {
-        this.failed('upstream sent too many interim answers', true);
-        return;
-      }
-      if (head.status === 100 && this.head.expectsContinue) {
-        this.owner.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
-      }
-    }
+  private recorded(): void {
+    const waiting = this.unrecorded ?? [];
+    this.unrecorded = null;
+    if (this.over) return;
+    this.upstream?.socket.resume();
+    if (waiting.length === 0) return;
+    this.take(Buffer.concat(waiting));
+    if (!this.over && this.upstream === null && this.tunnel === null) this.upstreamClosed(null);
   }
 
-  private passAnswer(head: ResponseHead, bytes: Buffer, from: number): void {
-    const upgradeRefused = this.head.upgrade === 'websocket';
-    if (upgradeRefused && head.status >= 502 && head.status <= 504) {
-      this.failed(`upstream answered ${head.status} to a WebSocket`, true);
-      return;
-    }
-    const body = openBody(head.bodyLength);
-    const to = followBody(body, bytes, from);
-    if (body.bad) {
-      this.failed("upstream's answer has a malformed chunk", true);
-      return;
-    }
-    this.answerHead = head;
-    this.answerBody = body;
-    this.answerBytes += to - from;
-    const close = this.owner.closing || this.head.close || upgradeRefused || !this.requestBody.done;
-    const text = writeResponseHead(head, this.head.method, close, this.verdict.answerExtra);
-    const socket = this.owner.socket;
-    let room: boolean;
-    if (head.bodyLength === UNTIL_CLOSE) {
-      room = socket.write(text, 'latin1');
-      if (to > from) room = socket.write(chunkOf(bytes.subarray(from, to)));
-    } else {
-      room = from === to ? socket.write(text, 'latin1') : socket.write(joined(text, bytes, from, to));
-    }
-    if (body.done) this.complete(close, to === bytes.length);
-    else if (this.upstream === null) this.upstreamClosed(null);
-    else if (!room) this.upstream.socket.pause();
+  private take(bytes: Buffer): void {
+    // After a refused upgrade, or an answer that came early, what the client sends next can't be told from a request.
+    const mustClose =
+      this.owner.closing || this.head.close || this.head.upgrade === 'websocket' || !this.requestBody.done;
+    this.follow(this.answer.take(bytes, mustClose));
   }
 
-  private passAnswerBody(bytes: Buffer): void {
-    const body = this.answerBody;
-    if (body === null || this.over) return;
-    const to = followBody(body, bytes, 0);
-    if (body.bad) {
-      this.failed("upstream's answer has a malformed chunk", true);
-      return;
+  private follow(progress: Progress): void {
+    switch (progress.kind) {
+      case 'more':
+        if (!progress.room) this.upstream?.socket.pause();
+        break;
+      case 'whole':
+        this.complete(progress.reusable, progress.close);
+        break;
+      case 'switched':
+        this.switchProtocols(progress.head, progress.rest);
+        break;
+      case 'broken':
+        this.failed(progress.problem, true);
+        break;
     }
-    this.answerBytes += to;
-    const room =
-      body.length === UNTIL_CLOSE
-        ? this.owner.socket.write(chunkOf(bytes))
-        : this.owner.socket.write(to === bytes.length ? bytes : bytes.subarray(0, to));
-    if (body.done) this.complete(false, to === bytes.length);
-    else if (!room) this.upstream?.socket.pause();
   }
 
   private switchProtocols(head: ResponseHead, rest: Buffer): void {
@@ -276,11 +207,11 @@ export class Exchange implements UpstreamUser {
       this.failed('upstream switched protocols unasked', true);
       return;
     }
-    this.answerHead = head;
+    this.answer.head = head;
     const extra = `upgrade: websocket\r\nconnection: Upgrade\r\n${this.verdict.answerExtra}`;
     this.owner.socket.write(writeResponseHead(head, 'GET', false, extra), 'latin1');
     this.tunnel = openTunnel(this.owner.socket, upstream.socket, this.verdict.rewriteTunnel, (reason) => {
-      this.owner.socket.end(closeFrame(POLICY_VIOLATION, reason));
+      this.owner.socket.write(closeFrame(POLICY_VIOLATION, reason));
       this.dropUpstream();
       this.finish('cut', reason);
       this.owner.exchangeDone(false);
@@ -291,27 +222,19 @@ export class Exchange implements UpstreamUser {
     this.owner.socket.resume();
   }
 
-  private complete(close = false, clean = true): void {
-    const head = this.answerHead;
+  private complete(reusable: boolean, close: boolean): void {
     const upstream = this.upstream;
-    const reusable = clean && this.requestBody.done && head !== null && !head.close && head.bodyLength !== UNTIL_CLOSE;
-    if (reusable && upstream !== null) {
+    if (reusable && upstream !== null && this.requestBody.done) {
       this.upstream = null;
       this.pool.release(upstream);
     } else this.dropUpstream();
-    const keep = !close && !this.head.close && !this.owner.closing && this.requestBody.done;
     this.finish('complete', null);
-    this.owner.exchangeDone(keep);
+    this.owner.exchangeDone(!close && !this.owner.closing);
   }
 
   private failed(problem: string, connected: boolean): void {
-    this.dropUpstream();
-    if (this.answerHead !== null) {
-      this.finish('upstream-failed', problem);
-      this.owner.socket.destroy();
-      return;
-    }
-    if (this.head.upgrade === 'websocket') {
+    if (this.head.upgrade === 'websocket' && !this.answer.begun) {
+      this.dropUpstream();
       this.finish('upstream-failed', problem, 101);
       this.owner.socket.write(acceptAndClose(this.head, SERVICE_RESTART, 'upstream is not available, try again'));
       this.owner.exchangeDone(false);
@@ -320,20 +243,20 @@ export class Exchange implements UpstreamUser {
     this.answerInstead(this.handler.upstreamFailed(problem, connected), problem);
   }
 
+  /** Ends the exchange with an answer of our own; where upstream's has begun, only a broken connection tells the truth. */
   private answerInstead(answer: Answer, problem: string): void {
     this.dropUpstream();
-    if (this.answerHead !== null) {
+    if (this.answer.begun) {
       this.finish('upstream-failed', problem);
       this.owner.socket.destroy();
       return;
     }
     this.finish('upstream-failed', problem, answer.status);
-    const mustClose = answer.close || !this.requestBody.done;
+    const mustClose = answer.close || this.head.close || !this.requestBody.done;
     this.owner.exchangeAnswered(mustClose ? { ...answer, close: true } : answer);
   }
 
   private badRequestBody(bytes: Buffer): number {
-    this.dropUpstream();
     const answer = this.handler.refuseMalformed({ ok: false, status: 400, reason: 'the body has a malformed chunk' });
     this.answerInstead({ ...answer, close: true }, 'malformed request body');
     return bytes.length;
@@ -347,13 +270,13 @@ export class Exchange implements UpstreamUser {
     upstream.socket.destroy();
   }
 
-  private finish(ending: Ending, problem: string | null, status = this.answerHead?.status ?? 0): void {
+  private finish(ending: Ending, problem: string | null, status = this.answer.head?.status ?? 0): void {
     if (this.over) return;
     this.over = true;
     this.handler.finished(this.head, this.verdict, {
       status,
       requestBytes: this.tunnel?.sent.toUpstream ?? this.requestBytes,
-      answerBytes: this.tunnel?.sent.toClient ?? this.answerBytes,
+      answerBytes: this.tunnel?.sent.toClient ?? this.answer.bytes,
       milliseconds: performance.now() - this.startedAt,
       ending,
       upgraded: this.tunnel !== null,

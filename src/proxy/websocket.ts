@@ -10,6 +10,8 @@ const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /** RFC 6455 §7.4.1, IANA: the service restarts; the client may come back. */
 export const SERVICE_RESTART = 1012;
+/** RFC 6455 §7.4.1: what came breaks the rules of this end. */
+export const POLICY_VIOLATION = 1008;
 
 /** Null when `head` is a valid opening handshake, else what is wrong with it. Only for heads that ask for `websocket`. */
 export function websocketProblem(head: RequestHead): string | null {

@@ -1,6 +1,6 @@
 // What SQLite says when it fails, in certgate's words. SQLite's primary result codes (sqlite.org/rescode.html) decide;
 // the extended code goes into the message. It adds nothing but what the file system can tell at that moment.
-import { statfsSync } from 'node:fs';
+import { accessSync, constants, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 
@@ -54,8 +54,11 @@ export function storeFailure(error: unknown, location: string, waited = 0): Cert
     case IOERR:
       // The shared-memory file beside the store meets a full disk as an I/O error.
       return new CertgateError(noRoomAt(location) ? 'CG_STORE_FULL' : 'CG_STORE_IO', { location, problem }, cause);
-    case CANTOPEN:
-      return new CertgateError('CG_STORE_IO', { location, problem }, cause);
+    case CANTOPEN: {
+      const forbidden = forbiddenAt(location);
+      if (forbidden === null) return new CertgateError('CG_STORE_IO', { location, problem }, cause);
+      return new CertgateError('CG_STORE_READONLY', { location, problem: forbidden }, cause);
+    }
     case CORRUPT:
       return new CertgateError('CG_STORE_CORRUPT', { location, problem }, cause);
     case NOTADB:
@@ -63,6 +66,18 @@ export function storeFailure(error: unknown, location: string, waited = 0): Cert
     default:
       return new CertgateError('CG_INTERNAL', { problem: `store ${location}: ${problem}` }, cause);
   }
+}
+
+// SQLite needs to write the store and to make files beside it, even for reading; it doesn't say which it could not.
+function forbiddenAt(location: string): string | null {
+  for (const path of [dirname(location), location]) {
+    try {
+      accessSync(path, constants.R_OK | constants.W_OK);
+    } catch (error) {
+      return reasonOf(error);
+    }
+  }
+  return null;
 }
 
 function noRoomAt(location: string): boolean {

@@ -2,7 +2,7 @@
 // A paragraph is `# words`, or `$ a shell command` and under it what it wrote: stdout as it is, stderr behind `2>`, and
 // `exit N` when that is not 0. Commands run one after another in one new folder, with `certgate` as npm would
 // install it: a link to src/main.ts. What differs from run to run is written as <dir>, <time>, <serial>, ….
-// `npx vitest run test/cli -u` writes the transcripts anew; read the diff before you believe it.
+// `npx vitest run test/cli --project unit --update` writes the transcripts anew; read the diff before you believe it.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir, userInfo } from 'node:os';
@@ -78,7 +78,7 @@ export function timeless(line: string, dir: string): string {
     .replaceAll(dir, '<dir>')
     .replaceAll(hostname().toLowerCase(), '<host>')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
-    .replaceAll(/\b\d+(?:d\d+h|h\d+m|m\d+s)\b/g, '<duration>')
+    .replaceAll(/\b\d+[dhms](?:\d+[hms])+\b/g, '<duration>')
     .replaceAll(/\b[0-9a-f]{64}\b/g, '<sha-256>')
     .replaceAll(/\b[0-9a-f]{40}\b/g, '<key id>')
     .replaceAll(/\b[0-9a-f]{31,32}\b/g, '<serial>');

@@ -58,6 +58,7 @@ describe('the layers', () => {
       handshake: 10_000,
       head: 15_000,
       idle: 75_000,
+      stall: 300_000,
       upstreamIdle: 4000,
       upstreamConnect: 5000,
     });

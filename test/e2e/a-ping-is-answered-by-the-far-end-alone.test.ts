@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { within } from './harness/eventually.ts';
 import { echo, house } from './harness/scenario.ts';
 
 test('a ping is answered by the far end alone, with its own payload: neither sidecar answers for it', async () => {
@@ -35,7 +36,7 @@ test('a ping is answered by the far end alone, with its own payload: neither sid
       socket.send('first');
     });
   });
-  await done;
+  await within('the last answer', done);
 
   expect(seen).toEqual(['first', 'pong are you there!', 'answer the pings']);
   socket.terminate();

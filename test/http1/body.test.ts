@@ -102,6 +102,11 @@ describe('a chunked body', () => {
     ['a chunk that ends in LF', '5\r\nhello\n0\r\n\r\n'],
     ['a chunk that ends in CR', '5\r\nhello\r0\r\n\r\n'],
     ['a chunk that ends in any two bytes (TERM.EXT)', '5\r\nhelloXX0\r\n\r\n'],
+    ['a size line of CR and any other byte', '5\r\0hello\r\n0\r\n\r\n'],
+    ['a chunk that ends in any byte and LF', '5\r\nhelloX\n0\r\n\r\n'],
+    ['a chunk that ends in CR and any byte', '5\r\nhello\rX0\r\n\r\n'],
+    ['a last line of any byte and LF', '5\r\nhello\r\n0\r\nX\n'],
+    ['a last line of CR and any byte', '5\r\nhello\r\n0\r\n\rX'],
     ['a last chunk that ends in LF', '5\r\nhello\r\n0\n\r\n'],
     ['an empty line of a bare LF', '5\r\nhello\r\n0\r\n\n'],
     ['a trailer', '5\r\nhello\r\n0\r\nX-Trailer: a\r\n\r\n'],
@@ -112,6 +117,16 @@ describe('a chunked body', () => {
     const bytes = latin1(wire);
     expect(follow(CHUNKED, bytes)).toMatchObject({ bad: true, done: false });
     expect(follow(CHUNKED, ...cutAt(bytes, Array.from(bytes.keys())))).toMatchObject({ bad: true, done: false });
+  });
+
+  test('has sizes of hexadecimal digits and of no other byte', () => {
+    for (let code = 0; code < 256; code++) {
+      const body = openBody(CHUNKED);
+      followBody(body, Buffer.from([code]), 0);
+      const size = Number.parseInt(String.fromCharCode(code), 16);
+      expect({ code, bad: body.bad }).toEqual({ code, bad: Number.isNaN(size) });
+      if (!body.bad) expect(body.remaining).toBe(size);
+    }
   });
 
   test('that is bad takes nothing more, and is never done', () => {

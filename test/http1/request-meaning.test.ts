@@ -54,6 +54,8 @@ describe('Connection', () => {
     'Content-Type',
     'Content-Encoding',
     'Sec-WebSocket-Key',
+    'Sec-WebSocket-Version',
+    'Sec-WebSocket-Extensions',
     'Upgrade, Sec-WebSocket-Protocol',
   ])('may not name %s, which frames, routes or authorises', (value) =>
     refused(requestWith(`Connection: ${value}\r\n`)),
@@ -86,6 +88,7 @@ describe('Connection', () => {
   test('names the headers that are of this hop alone', () => {
     const head = accepted(requestWith('Connection: close, X-Hop\r\nConnection: TE, keep-alive\r\nX-Hop: 1\r\n'));
     expect(head.connectionNames).toEqual(['x-hop', 'te']);
+    expect(accepted(requestWith('Connection: , close,\r\n')).connectionNames).toBe(null);
     expect(head.close).toBe(true);
   });
 });

@@ -107,6 +107,8 @@ describe('an answer is refused', () => {
     ['a coding and a length', 'Transfer-Encoding: chunked\r\nContent-Length: 5\r\n'],
     ['two lengths', 'Content-Length: 5\r\nContent-Length: 6\r\n'],
     ['two lengths that agree', 'Content-Length: 5\r\nContent-Length: 5\r\n'],
+    ['two lengths of 0', 'Content-Length: 0\r\nContent-Length: 0\r\n'],
+    ['a length of 0 and another', 'Content-Length: 0\r\nContent-Length: 5\r\n'],
     ['two lengths in one line', 'Content-Length: 5, 5\r\n'],
     ['a signed length', 'Content-Length: -5\r\n'],
     ['a hex length', 'Content-Length: 0x5\r\n'],
@@ -128,6 +130,12 @@ describe('an answer is refused', () => {
     refused(ok(lines));
     refused(ok(lines), 'HEAD');
   });
+});
+
+test('Connection names the headers that are of this hop alone', () => {
+  const names = (value: string): unknown => answered(ok(`Connection: ${value}\r\n`)).connectionNames;
+  expect(names('close, X-Hop, Keep-Alive, Upgrade')).toEqual(['x-hop']);
+  expect(names(', close,')).toBe(null);
 });
 
 test('an interim answer leaves the answer behind it where it is (1xx)', () => {

@@ -51,6 +51,8 @@ describe('an incomplete head', () => {
 
   test('is not refused for bytes before the place where it begins', () => {
     expect(readRequestHead(latin1('\nGET / HTTP/1.1\r\n'), 1, LIMITS)).toBe(null);
+    // A carriage return of the message before does not make a line end of this one's first line feed.
+    expect(outcomeOf(readRequestHead(latin1('\r\nGET / HTTP/1.1\r\n'), 1, LIMITS))).toBe(400);
   });
 });
 

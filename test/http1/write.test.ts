@@ -43,6 +43,7 @@ describe("upstream's answer, written anew", () => {
 
   test('announces to HEAD and for 304 the length that upstream announced, and none where it did not', () => {
     expect(rewritten('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n', 'HEAD')).toContain('content-length: 9\r\n');
+    expect(rewritten('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', 'HEAD')).toContain('content-length: 0\r\n');
     expect(rewritten('HTTP/1.1 304 X\r\nContent-Length: 9\r\n\r\n')).toContain('content-length: 9\r\n');
     expect(rewritten('HTTP/1.1 200 OK\r\n\r\n', 'HEAD')).not.toMatch(/content-length|transfer-encoding/);
     expect(rewritten('HTTP/1.1 304 X\r\nTransfer-Encoding: chunked\r\n\r\n')).not.toMatch(
@@ -102,6 +103,10 @@ describe('an answer of our own', () => {
     fc.assert(property, { numRuns: 2_000 });
   });
 
+  test('writes DEL and everything above it as an escape', () => {
+    expect(writeAnswer(403, '\u007f\u0080\uffff', true, true, '')).toContain('"\\u007f\\u0080\\uffff"');
+  });
+
   test('to HEAD is the same head without the body', () => {
     const whole = writeAnswer(403, 'no', true, true, '');
     const head = answered(whole);
@@ -124,15 +129,9 @@ describe('a body is framed', () => {
   });
 
   test('by us: the headers that frame are never passed on', () => {
-    for (const name of [
-      'content-length',
-      'transfer-encoding',
-      'connection',
-      'te',
-      'trailer',
-      'upgrade',
-      'http2-settings',
-    ]) {
+    const framing = ['content-length', 'transfer-encoding', 'connection', 'te', 'trailer', 'upgrade', 'http2-settings'];
+    const others = ['keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization'];
+    for (const name of [...framing, ...others]) {
       expect(isHopByHop(name)).toBe(true);
     }
   });

@@ -63,7 +63,7 @@ describe('readAudit', () => {
   test('shows of a broken line its start only, in printable ASCII', async () => {
     write(`\u001b[2J\u202e${'x'.repeat(5000)}`);
     const [item] = await readAll(path);
-    expect(item).toMatchObject({ ok: false, text: expect.stringMatching(/^"\\u001b\[2J\\u202ex{100,116}"$/) });
+    expect(item?.ok === false && item.text).toMatch(/^"\\u001b\[2J\\u202ex{100,116}"$/);
   });
 
   test('does not hold a line longer than any record', async () => {

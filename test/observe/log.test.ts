@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AccessLine, flushLog, type Log, type LogLevel, logAccess, openLog } from '../../src/observe/log.ts';
 import { jsonLines, newFolder } from './records.ts';
@@ -10,7 +11,7 @@ import { jsonLines, newFolder } from './records.ts';
 const WRITER = new URL('log-writer.ts', import.meta.url).pathname;
 
 /** A log that writes into an array of lines. */
-function collected(level: LogLevel = 'info'): { log: Log; lines: string[]; last(): Record<string, unknown> } {
+function collected(level: LogLevel = 'info'): { log: Log; lines: string[]; last: () => Record<string, unknown> } {
   const lines: string[] = [];
   const log = openLog({ level, destination: { write: (line) => lines.push(line) } });
   return { log, lines, last: () => JSON.parse(lines.at(-1) ?? '') as Record<string, unknown> };
@@ -31,6 +32,12 @@ const ACCESS: AccessLine = {
   bytesIn: 340,
   bytesOut: 1200,
 };
+
+/** Resolves when the writer has said so; rejects when it ended before. */
+async function done(words: Readable): Promise<void> {
+  for await (const word of words) if (String(word) === 'done\n') return;
+  throw new Error('the writer ended without a word');
+}
 
 describe('a line', () => {
   test('is JSON with level, time and msg, and for a request exactly the documented fields', () => {
@@ -165,7 +172,7 @@ describe('the destination', () => {
 
   test('that nobody reads costs lines, not requests, and the log says so once it is read again', async () => {
     const child = spawn(process.execPath, [WRITER, '100000', '200', 'stay'], { stdio: ['pipe', 'pipe', 'pipe'] });
-    await once(child.stdout, 'data');
+    await done(child.stdout);
     let dropped = false;
     for await (const line of createInterface({ input: child.stderr })) {
       expect(JSON.parse(line)).toBeTruthy();
@@ -179,7 +186,7 @@ describe('the destination', () => {
   test('that is closed ends nothing but the log', async () => {
     const child = spawn(process.execPath, [WRITER, '10', '100', 'stay'], { stdio: ['pipe', 'pipe', 'pipe'] });
     child.stderr.destroy();
-    await once(child.stdout, 'data');
+    await done(child.stdout);
     child.stdin.end();
     expect(await once(child, 'exit')).toEqual([0, null]);
   });

@@ -36,7 +36,9 @@ export function jsonLines(path: string): unknown[] {
 }
 
 export async function readAll(path: string, filter?: AuditFilter): Promise<AuditItem[]> {
-  return Array.fromAsync(readAudit(path, filter));
+  const items: AuditItem[] = [];
+  for await (const item of readAudit(path, filter)) items.push(item);
+  return items;
 }
 
 /** The request ids of the records in the file, in order. */

@@ -285,6 +285,17 @@ describe('upgrades', () => {
     expect(frame.readUInt16BE(2)).toBe(1012);
   });
 
+  it.each([502, 503, 504])('closes an upgrade that upstream answers with %i by 1012 too', async (status) => {
+    const client = await connectRaw(proxy.port);
+    client.send(UPGRADE);
+    const up = await upstream.accept();
+    await up.until('\r\n\r\n');
+    up.send(`HTTP/1.1 ${status} Not Now\r\ncontent-length: 0\r\n\r\n`);
+    const { text } = await client.ended();
+    expect(text).toContain('HTTP/1.1 101 ');
+    expect(Buffer.from(text.slice(text.indexOf('\r\n\r\n') + 4), 'latin1').readUInt16BE(2)).toBe(1012);
+  });
+
   it('refuses a WebSocket opening that is none', async () => {
     const client = await connectRaw(proxy.port);
     client.send(UPGRADE.replace('Version: 13', 'Version: 8'));

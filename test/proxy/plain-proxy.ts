@@ -77,6 +77,7 @@ export function forward(head: RequestHead, recorded: Promise<void> | null): Forw
     answerExtra: '',
     recorded,
     rewriteTunnel: null,
+    rewriteAnswer: null,
   };
 }
 

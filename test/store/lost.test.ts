@@ -1,4 +1,4 @@
-import { copyFileSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -33,6 +33,14 @@ describe('a store that is open and then', () => {
     expect(error.message).toContain(path);
     expect(error.message).toContain(words);
     expect(error.hint).not.toBe('');
+  });
+
+  it('cut short is damaged, and a certificate that cannot be recorded is refused', async () => {
+    const path = join(newFolder(), 'certgate.db');
+    await newStore(path).close();
+    const store = closing(openSqliteStore(path));
+    truncateSync(path, 4096);
+    await failureOf('CG_STORE_CORRUPT', () => store.addCertificate(newRecord(), newAudit()));
   });
 
   it('deleted takes no certificate: what no one else could find is not recorded', async () => {

@@ -4,7 +4,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, inject } from 'vitest';
+import { afterAll, inject, vi } from 'vitest';
 import { type Echo, type EchoOptions, startEcho } from './echo.ts';
 import { type House, makeHouse } from './house.ts';
 import { type PrefectOptions, type PrefectServer, startPrefect } from './prefect.ts';
@@ -22,6 +22,8 @@ declare module 'vitest' {
 }
 
 process.env['E2E_LEDGER'] = inject('ledger');
+// Longer than any wait in a test that uses no Prefect; the others say so.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 const endings: Array<() => Promise<unknown>> = [];
 
 afterAll(async () => {

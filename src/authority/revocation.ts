@@ -1,10 +1,11 @@
-// Which certificates a revocation is about. By serial or by the certificate itself it is that one; by identity it is
-// all that could still be used. Something must match: a revocation that does nothing is an error, not a success.
+// Taking certificates back. By serial or by the certificate itself it is that one; by identity it is all that could
+// still be used. Something must match: a revocation that finds nothing is an error, not a success. It needs the records
+// only, never the CA's key: who has lost the key, or whose issuer has expired, can still revoke.
 import { createHash } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
 import { parseIdentityName } from '../identity/name.ts';
 import { factsOf, readCertificate } from '../pki/certificates.ts';
-import type { CertificateRecord, CertificateState, Store } from '../store/store.ts';
+import type { CertificateRecord, CertificateState, RevocationReason, Store } from '../store/store.ts';
 
 export type RevocationSelector =
   | { readonly identity: string }
@@ -17,14 +18,30 @@ export type RevocationSelector =
 const SLOW_CLOCK = 3_600_000;
 
 /**
- * The serials that `selector` names at `now`, ms since the epoch; at least one.
- * @throws CG_NOT_FOUND, CG_SERIAL, CG_IDENTITY_NAME, CG_CERT_UNREADABLE, CG_STORE_*
+ * Revokes what `selector` names at `now`, ms since the epoch, and answers it as it then is. Idempotent: what was revoked
+ * before keeps its first moment and reason, and has no second audit entry. By identity it is every certificate that has
+ * not expired, or expired within the last hour, for slow clocks.
+ * @throws CG_NOT_FOUND, CG_SERIAL, CG_IDENTITY_NAME, CG_CERT_UNREADABLE, CG_PEM, CG_STORE_*
  */
-export async function selectCertificates(
+export async function revokeCertificates(
   store: Store,
   selector: RevocationSelector,
+  reason: RevocationReason,
+  actor: string,
   now: number,
-): Promise<readonly string[]> {
+): Promise<readonly CertificateRecord[]> {
+  const serials = await selectCertificates(store, selector, now);
+  return store.revoke(serials, reason, now, (record) => ({
+    time: now,
+    actor,
+    action: 'certificate.revoke',
+    object: record.identity,
+    detail: { serial: record.serial, reason, notAfter: record.notAfter },
+  }));
+}
+
+// The serials that `selector` names at `now`; at least one.
+async function selectCertificates(store: Store, selector: RevocationSelector, now: number): Promise<readonly string[]> {
   if ('serial' in selector) {
     const serial = canonicalSerial(selector.serial);
     if ((await store.listCertificates({ serial, now })).length > 0) return [serial];
@@ -71,7 +88,7 @@ async function all(
 }
 
 /** A serial number as the store keeps it, whole octets without leading zero octets. CG_SERIAL. */
-export function canonicalSerial(text: string): string {
+function canonicalSerial(text: string): string {
   const digits = text.replaceAll(':', '').trim().toLowerCase();
   if (!/^[0-9a-f]{1,40}$/.test(digits)) throw new CertgateError('CG_SERIAL', { serial: text });
   const bare = digits.replace(/^0+(?=.)/, '');

@@ -1,0 +1,119 @@
+// scripts/demo: the shortest way from nothing to a protected Prefect, on real Prefect, with a line for each step.
+// Whatever happens, Ctrl-C included, it ends all that it started; a step that fails is named with its log and a remedy.
+
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { keep, stopKept } from './keeping.ts';
+import { makePlace, type Place, quoted } from './place.ts';
+import { endAll, type Started } from './processes.ts';
+import { complain, StepFailed, show, title } from './screen.ts';
+import { revokeWhileItWorks } from './show-revocation.ts';
+import { showRefusals } from './show-refusals.ts';
+import { showWork } from './show-work.ts';
+import { type Demo, startGate, startPrefect } from './start.ts';
+
+const INTERRUPTED = 130;
+
+/** Ends with the demo's exit code; nothing is left running unless `--keep` asked for it. */
+async function demo(keeps: boolean): Promise<number> {
+  const since = performance.now();
+  const place = await makePlace();
+  const started: Started[] = [];
+  let interrupted = false;
+  const interrupt = (): void => {
+    if (interrupted) process.exit(INTERRUPTED);
+    interrupted = true;
+    complain('\nstopping ...');
+    void endAll(started).then(() => process.exit(INTERRUPTED));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
+
+  try {
+    const running: Demo = { place, started, ...(await startAll(place, started)) };
+    await showWork(running);
+    await showRefusals(running);
+    await revokeWhileItWorks(running);
+    if (keeps) await leaveRunning(running);
+    else await leaveNothing(running);
+    show(['', `${((performance.now() - since) / 1000).toFixed(0)} s in all.`]);
+    return 0;
+  } catch (error) {
+    // The processes were ended under its feet: what fails then is no failure.
+    if (interrupted) return await new Promise<number>(() => {});
+    await fail(error, place, started);
+    return 1;
+  }
+}
+
+async function startAll(place: Place, started: Started[]): Promise<{ upstream: string; port: number }> {
+  title('A Prefect server, and certgate in front of it');
+  const prefect = await startPrefect(place, started);
+  const port = await startGate(place, started, prefect.url);
+  await prefect.ready();
+  return { upstream: prefect.url, port };
+}
+
+async function leaveNothing({ place, started }: Demo): Promise<void> {
+  await endAll(started);
+  await rm(join(place.dir, 'prefect'), { recursive: true, force: true });
+  title('Nothing is left running. What to do next');
+  show([
+    `look around      cd ${quoted(place.dir)}`,
+    '                 ./certgate list      ./certgate audit      less certgate.yaml',
+    '                 logs/ has what each program printed; certs/ the CA; state/ the records',
+    'let it run       scripts/demo --keep, and open the Prefect UI through the gate',
+    'do it yourself   README.md, "Two machines, five minutes"',
+    `clean up         rm -r ${quoted(place.dir)}`,
+  ]);
+}
+
+async function leaveRunning(demo_: Demo): Promise<void> {
+  const { place, started, port, upstream } = demo_;
+  const { startConnect } = await import('./start.ts');
+  const url = await startConnect(demo_, 'user-alice');
+  keep(place.dir, started);
+  const run = `./certgate run --gate https://127.0.0.1:${port}`;
+  title('Left running. What to try');
+  show([
+    `the Prefect UI   ${url}   (as user/alice, through both sidecars)`,
+    `the gate         https://127.0.0.1:${port}   in front of ${upstream}`,
+    '',
+    `  cd ${quoted(place.dir)}`,
+    '  ./certgate issue worker/etl-2',
+    `  ${run} --identity worker-etl-2 -- ${place.prefect('worker', 'start', '--pool', 'demo').map(quoted).join(' ')}`,
+    `  ${run} --identity user-alice -- ${place.prefect('flow-run', 'ls').map(quoted).join(' ')}`,
+    '  ./certgate audit --since 1h',
+    '  ./certgate revoke worker/etl-2',
+    '',
+    'to stop it all   scripts/demo --stop',
+  ]);
+  for (const { pid } of started) process.off('exit', () => pid);
+}
+
+async function fail(error: unknown, place: Place, started: readonly Started[]): Promise<void> {
+  const failed = error instanceof StepFailed ? error : new StepFailed('the demo', String(error), 'please report this');
+  await endAll(started);
+  complain('');
+  for (const { name, log } of started) {
+    const lines = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-8);
+    complain(`      the end of ${name}'s log, ${log}:`);
+    for (const line of lines) complain(`        ${line}`);
+  }
+  complain(`error: ${failed.step}: ${failed.message}`);
+  complain(`hint: ${failed.remedy}`);
+  complain(`      files and logs are in ${place.dir}; nothing is left running`);
+}
+
+const flags = process.argv.slice(2);
+const unknown = flags.find((flag) => flag !== '--keep' && flag !== '--stop');
+if (unknown !== undefined) {
+  complain(`error: there is no option ${unknown}`);
+  complain('hint: scripts/demo --help');
+  process.exitCode = 2;
+} else if (flags.includes('--stop')) {
+  const folders = await stopKept();
+  show(folders.length === 0 ? ['nothing was left running'] : folders.map((dir) => `stopped; its files are in ${dir}`));
+} else {
+  process.exit(await demo(flags.includes('--keep')));
+}

@@ -1,0 +1,111 @@
+// Makes identity.rules ready for use: each pattern compiled, each template taken apart, every mistake found while the
+// configuration is read and not when a worker knocks. A template is an identity's name with captures in it, worker/$1
+// or worker/$<name>; what it may become is checked again each time it is filled in (identify.ts).
+import { CertgateError, isCertgateError, shown } from '../errors.ts';
+import type { Captures } from './automaton.ts';
+import { kindOf } from './name.ts';
+import { compilePattern, type Pattern, PatternFault } from './pattern.ts';
+
+/** The places a pattern may look at: subject attributes, or SANs of a type (`email` is the rfc822Name SAN only). */
+export type PatternSource = 'CN' | 'OU' | 'O' | 'DNS' | 'URI' | 'email';
+
+/** One way from a certificate to a name. `match` must match the whole value, in `compilePattern`'s syntax. */
+export type IdentityRule =
+  | { readonly from: 'spiffe' }
+  | { readonly from: PatternSource; readonly match: string; readonly as: string };
+
+/** What certgate does without configuration: the SPIFFE ID that it writes itself. */
+export const defaultRules: readonly IdentityRule[] = [{ from: 'spiffe' }];
+
+export interface SpiffeRule {
+  readonly label: string;
+  readonly from: 'spiffe';
+}
+
+export interface PatternRule {
+  /** `identity.rules[0]` */
+  readonly label: string;
+  readonly from: PatternSource;
+  readonly pattern: Pattern;
+  /** The template: literal text and group numbers in turn. */
+  readonly template: ReadonlyArray<string | number>;
+}
+
+/** Rules ready for `identify`, in the order that decides. */
+export interface CompiledRules {
+  readonly rules: ReadonlyArray<SpiffeRule | PatternRule>;
+}
+
+/** Checks and compiles rules; their order is kept. CG_IDENTITY_RULE with the first one that cannot be used. */
+export function compileRules(rules: readonly IdentityRule[]): CompiledRules {
+  if (rules.length === 0) throw ruleFault('identity.rules', 'is empty: no certificate would be anybody');
+  return { rules: rules.map((rule, index) => compileRule(rule, `identity.rules[${index}]`)) };
+}
+
+function compileRule(rule: IdentityRule, label: string): SpiffeRule | PatternRule {
+  if (rule.from === 'spiffe') return { label, from: 'spiffe' };
+  try {
+    const pattern = compilePattern(rule.match);
+    return { label, from: rule.from, pattern, template: readTemplate(rule.as, pattern, label) };
+  } catch (error) {
+    if (error instanceof PatternFault) throw ruleFault(label, `match ${shown(rule.match)}: ${error.message}`);
+    throw error;
+  }
+}
+
+function readTemplate(text: string, pattern: Pattern, label: string): ReadonlyArray<string | number> {
+  const parts = text.split(/(\$\d+|\$<[^>]*>)/).filter((part) => part !== '');
+  const template = parts.map((part) => (part.startsWith('$') ? groupOf(part, pattern, label) : part));
+  for (const part of template) {
+    if (typeof part === 'string' && !/^[a-z0-9._/-]+$/.test(part)) {
+      throw ruleFault(
+        label,
+        `as ${shown(text)}: ${shown(part)} cannot stand in a name; captures are written $1 or $<name>`,
+      );
+    }
+  }
+  checkKind(text, template, label);
+  return template;
+}
+
+function groupOf(reference: string, pattern: Pattern, label: string): number {
+  const group = reference.startsWith('$<') ? pattern.names.get(reference.slice(2, -1)) : Number(reference.slice(1));
+  if (group === undefined || group < 1 || group > pattern.groups) {
+    throw ruleFault(label, `as refers to ${shown(reference)}, but match ${shown(pattern.source)} has no such group`);
+  }
+  return group;
+}
+
+/** When the kind is written out, it must be one that a client can have. */
+function checkKind(text: string, template: ReadonlyArray<string | number>, label: string): void {
+  const [first] = template;
+  if (first === undefined) throw ruleFault(label, 'as is empty');
+  if (typeof first === 'number' || !(first.includes('/') || template.length === 1)) return;
+  try {
+    if (kindOf(first) !== 'gate') return;
+  } catch (error) {
+    if (!isCertgateError(error, 'CG_IDENTITY_NAME')) throw error;
+  }
+  throw ruleFault(label, `as ${shown(text)} does not begin with worker/, user/ or service/`);
+}
+
+function ruleFault(rule: string, problem: string): CertgateError {
+  return new CertgateError('CG_IDENTITY_RULE', { rule, problem });
+}
+
+/**
+ * The template filled in, or why it cannot be. A capture may hold a `/` only when it is the whole template: otherwise a
+ * value such as CN=admin/x could choose more of its name than the place it was given.
+ */
+export function fillTemplate(rule: PatternRule, captures: Captures): { name: string } | { problem: string } {
+  let name = '';
+  for (const part of rule.template) {
+    const text = typeof part === 'number' ? captures[part] : part;
+    if (text === undefined) return { problem: `group ${part} of ${shown(rule.pattern.source)} is empty` };
+    if (typeof part === 'number' && rule.template.length > 1 && text.includes('/')) {
+      return { problem: `${shown(text)} would take more than one segment of the name` };
+    }
+    name += text;
+  }
+  return { name };
+}

@@ -1,0 +1,151 @@
+// Upstream's answer on its way to the client: read whole into a head, written anew, its body streamed exactly to where
+// its framing says it ends. Interim answers are counted and only `100 Continue` is passed on, to a client that waits
+// for it. One answer may instead be held and changed as a whole before it goes on (Forward.rewriteAnswer).
+
+import type { Socket } from 'node:net';
+import { type Body, followBody, openBody } from '../http1/body.ts';
+import type { RequestHead } from '../http1/request.ts';
+import { type ResponseHead, readResponseHead } from '../http1/response.ts';
+import { UNTIL_CLOSE } from '../http1/syntax.ts';
+import { writeResponseHead } from '../http1/write.ts';
+import type { AnswerRewriter, Limits } from './contract.ts';
+import { chunkOf, joined, LAST_CHUNK } from './framing.ts';
+
+/** Interim answers (1xx) that upstream may send before its answer. */
+const MOST_INTERIM = 16;
+/** The longest answer that is held to be changed, bytes; a longer one passes as it is. */
+const MOST_REWRITTEN = 262_144;
+
+export type Progress =
+  /** More is to come; without `room` upstream should pause. */
+  | { readonly kind: 'more'; readonly room: boolean }
+  /** The answer is whole; `reusable` when upstream's connection ended it cleanly and stays open. */
+  | { readonly kind: 'whole'; readonly reusable: boolean; readonly close: boolean }
+  | { readonly kind: 'switched'; readonly head: ResponseHead; readonly rest: Buffer }
+  /** Nothing of the answer was written if `begun` is still false. */
+  | { readonly kind: 'broken'; readonly problem: string };
+
+const MORE: Progress = { kind: 'more', room: true };
+const NO_ROOM: Progress = { kind: 'more', room: false };
+
+export class AnswerStream {
+  head: ResponseHead | null = null;
+  /** Bytes of body written to the client. */
+  bytes = 0;
+  interim = 0;
+  private held: Buffer | null = null;
+  private body: Body | null = null;
+  private close = false;
+  private rewriting: Buffer[] | null = null;
+  private readonly socket: Socket;
+  private readonly request: RequestHead;
+  private readonly limits: Limits;
+  private readonly extra: string;
+  private readonly rewriter: AnswerRewriter | null;
+
+  constructor(socket: Socket, request: RequestHead, limits: Limits, extra: string, rewriter: AnswerRewriter | null) {
+    this.socket = socket;
+    this.request = request;
+    this.limits = limits;
+    this.extra = extra;
+    this.rewriter = rewriter;
+  }
+
+  /** Something of the final answer has been written to the client. */
+  get begun(): boolean {
+    return this.head !== null;
+  }
+
+  /** Some of the answer has arrived, though perhaps not a whole head. */
+  get silent(): boolean {
+    return this.head === null && this.held === null && this.interim === 0;
+  }
+
+  /** Takes the next bytes from upstream. `mustClose` says whether the client's connection ends after this answer. */
+  take(bytes: Buffer, mustClose: boolean): Progress {
+    if (this.head !== null) return this.passBody(bytes);
+    const all = this.held === null ? bytes : Buffer.concat([this.held, bytes]);
+    this.held = null;
+    let at = 0;
+    for (;;) {
+      const head = readResponseHead(all, at, this.request.method, this.limits);
+      if (head === null) {
+        this.held = at === 0 ? all : all.subarray(at);
+        return MORE;
+      }
+      if (!head.ok) return { kind: 'broken', problem: `upstream's answer can't be read: ${head.reason}` };
+      at += head.size;
+      if (head.status === 101) return { kind: 'switched', head, rest: all.subarray(at) };
+      if (head.status >= 200) {
+        // Prefect's client loses events on such an answer to a WebSocket, but comes back after a close (websocket.ts).
+        if (this.request.upgrade === 'websocket' && head.status >= 502 && head.status <= 504) {
+          return { kind: 'broken', problem: `upstream answered ${head.status} to a WebSocket` };
+        }
+        this.close = mustClose;
+        return this.begin(head, all, at);
+      }
+      if (++this.interim > MOST_INTERIM) return { kind: 'broken', problem: 'upstream sent too many interim answers' };
+      if (head.status === 100 && this.request.expectsContinue) {
+        this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+      }
+    }
+  }
+
+  /** Upstream has ended its direction: whole if its answer was one that ends so. */
+  end(): Progress | null {
+    if (this.head?.bodyLength !== UNTIL_CLOSE) return null;
+    this.socket.write(LAST_CHUNK);
+    return { kind: 'whole', reusable: false, close: this.close };
+  }
+
+  private begin(head: ResponseHead, bytes: Buffer, from: number): Progress {
+    const body = openBody(head.bodyLength);
+    const to = followBody(body, bytes, from);
+    if (body.bad) return { kind: 'broken', problem: "upstream's answer has a malformed chunk" };
+    this.head = head;
+    this.body = body;
+    if (this.rewriter !== null && head.bodyLength > 0 && head.bodyLength <= MOST_REWRITTEN) {
+      this.rewriting = [bytes.subarray(from, to)];
+      return body.done ? this.rewritten(head, to === bytes.length) : MORE;
+    }
+    this.bytes += to - from;
+    const text = writeResponseHead(head, this.request.method, this.close, this.extra);
+    let room: boolean;
+    if (from === to) room = this.socket.write(text, 'latin1');
+    else if (head.bodyLength === UNTIL_CLOSE) {
+      this.socket.write(text, 'latin1');
+      room = this.socket.write(chunkOf(bytes.subarray(from, to)));
+    } else room = this.socket.write(joined(text, bytes, from, to));
+    return body.done ? this.whole(to === bytes.length) : room ? MORE : NO_ROOM;
+  }
+
+  private passBody(bytes: Buffer): Progress {
+    const body = this.body;
+    if (body === null) return MORE;
+    const to = followBody(body, bytes, 0);
+    if (body.bad) return { kind: 'broken', problem: "upstream's answer has a malformed chunk" };
+    if (this.rewriting !== null && this.head !== null) {
+      this.rewriting.push(bytes.subarray(0, to));
+      return body.done ? this.rewritten(this.head, to === bytes.length) : MORE;
+    }
+    this.bytes += to;
+    const part = to === bytes.length ? bytes : bytes.subarray(0, to);
+    const room = this.socket.write(body.length === UNTIL_CLOSE ? chunkOf(part) : part);
+    return body.done ? this.whole(to === bytes.length) : room ? MORE : NO_ROOM;
+  }
+
+  private rewritten(head: ResponseHead, clean: boolean): Progress {
+    const original = Buffer.concat(this.rewriting ?? []);
+    const body = this.rewriter?.(original, head) ?? original;
+    const sized: ResponseHead = { ...head, bodyLength: body.length, announcedLength: body.length };
+    this.bytes += body.length;
+    this.socket.write(
+      joined(writeResponseHead(sized, this.request.method, this.close, this.extra), body, 0, body.length),
+    );
+    return this.whole(clean);
+  }
+
+  private whole(clean: boolean): Progress {
+    return { kind: 'whole', reusable: clean && this.head?.close === false, close: this.close };
+  }
+}

