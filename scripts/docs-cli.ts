@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import { exitCodes, formatHelp } from '../src/cli/help.ts';
 import type { CommandIo } from '../src/cli/io.ts';
 import { buildProgram } from '../src/cli/program.ts';
+import { settingsOf } from '../src/cli/settings.ts';
 import { type Leaf, leaves } from '../src/config/leaves.ts';
 import { catalogue } from '../src/errors.ts';
 
@@ -15,14 +16,6 @@ const MADE = '<!-- made by `node scripts/docs-cli.ts`: change the program, not t
 
 /** Path of each reference, from the repository's root, to its text. */
 export async function references(): Promise<ReadonlyMap<string, string>> {
-  return new Map([
-    ['docs/cli.md', await cliReference()],
-    ['docs/configuration.md', configurationReference()],
-    ['docs/errors.md', errorReference()],
-  ]);
-}
-
-async function cliReference(): Promise<string> {
   const silent: CommandIo = {
     out: () => {},
     say: () => {},
@@ -34,6 +27,14 @@ async function cliReference(): Promise<string> {
     setExitCode: () => {},
   };
   const program = await buildProgram(silent);
+  return new Map([
+    ['docs/cli.md', cliReference(program)],
+    ['docs/configuration.md', configurationReference(program)],
+    ['docs/errors.md', errorReference()],
+  ]);
+}
+
+function cliReference(program: Command): string {
   return join([
     '# Command line',
     MADE,
@@ -53,7 +54,7 @@ function commandSection(command: Command): string[] {
   return [`## ${name}`, `\`\`\`text\n${formatHelp(command, command.createHelp()).trimEnd()}\n\`\`\``];
 }
 
-function configurationReference(): string {
+function configurationReference(program: Command): string {
   return join([
     '# Configuration',
     MADE,
@@ -66,7 +67,10 @@ function configurationReference(): string {
     ].join('\n'),
     ...sections().flatMap(([name, members]) => [
       `## ${name === '' ? 'top level' : name}`,
-      table(['key', 'variable', 'flag', 'default', 'meaning'], members.map(settingRow)),
+      table(
+        ['key', 'variable', 'flag', 'default', 'meaning'],
+        members.map((leaf) => settingRow(leaf, program)),
+      ),
     ]),
   ]);
 }
@@ -80,15 +84,16 @@ function sections(): Array<[name: string, members: Leaf[]]> {
   return [...found];
 }
 
-function settingRow({ path, variable, setting }: Leaf): string[] {
+function settingRow({ path, variable, setting }: Leaf, program: Command): string[] {
   const { flag, fallback, about, wants, environmentOnly } = setting;
-  const flags = flag === undefined ? '' : `\`${flag.name}\` (${flag.commands.join(', ')})`;
+  const commands = program.commands.filter((command) => settingsOf(command).includes(path)).map((one) => one.name());
+  const flags = flag === undefined || commands.length === 0 ? '' : `\`${flag}\` (${commands.join(', ')})`;
   const where = environmentOnly === true ? `${path} (variable only)` : `\`${path}\``;
   return [where, `\`${variable}\``, flags, fallback === null ? '' : `\`${fallback}\``, `${about} Must be ${wants}.`];
 }
 
 function errorReference(): string {
-  const entries = Object.entries(catalogue).sort(([a], [b]) => (a < b ? -1 : 1));
+  const entries = Object.entries(catalogue).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return join([
     '# Errors',
     MADE,

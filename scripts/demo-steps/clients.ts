@@ -5,10 +5,9 @@ import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
-import { openAuthority } from '../../src/authority/authority.ts';
-import { loadAuthority } from '../../src/authority/load.ts';
-import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { spiffeUri } from '../../src/identity/name.ts';
+import { createLeaf, derToPem, issuerOf, newSerial } from '../../src/pki/certificates.ts';
+import { generateKey, privateKeyFromPem, privateKeyToPem } from '../../src/pki/keys.ts';
 
 /** What a TLS client shows and trusts, PEM. */
 export interface Credentials {
@@ -17,7 +16,6 @@ export interface Credentials {
   readonly ca: string;
 }
 
-const SHORTEST_TTL_MS = 300_000;
 const A_MINUTE_MS = 60_000;
 
 /** What a folder of `certgate issue` holds. */
@@ -28,23 +26,24 @@ export function credentialsIn(folder: string): Required<Credentials> {
 }
 
 /**
- * A certificate of the CA in `dir` that expired a minute ago. The shortest that the command issues lasts five minutes,
- * so it is issued by the same code with its clock six minutes back.
+ * A certificate of the CA in `dir` that expired a minute ago. `certgate issue` makes none that lasts less than five
+ * minutes, so it is signed here, with the CA's own code and key.
  */
-export async function expiredCredentials(dir: string, trustDomain: string, identity: string): Promise<Required<Credentials>> {
-  const store = openSqliteStore(join(dir, 'state/certgate.db'));
-  try {
-    const { issuer, bundlePem } = await loadAuthority({ certsDir: join(dir, 'certs'), store, trustDomain });
-    const clock = (): number => Date.now() - SHORTEST_TTL_MS - A_MINUTE_MS;
-    const rootPem = readFileSync(join(dir, 'certs/root.crt'), 'utf8');
-    const authority = openAuthority({ store, issuer, rootPem, trustDomain, clock });
-    const key = await generateKey();
-    const publicKey = key.publicKey;
-    const issued = await authority.issue({ identity, profile: 'client', ttlMs: SHORTEST_TTL_MS, publicKey, actor: 'demo' });
-    return { cert: issued.chainPem, key: privateKeyToPem(key.privateKey), ca: bundlePem };
-  } finally {
-    await store.close();
-  }
+export async function expiredCredentials(dir: string, identity: string): Promise<Required<Credentials>> {
+  const read = (name: string): string => readFileSync(join(dir, 'certs', name), 'utf8');
+  const key = await generateKey();
+  const der = await createLeaf({
+    profile: 'client',
+    subjectCommonName: identity,
+    spiffeUri: spiffeUri('certgate.internal', identity),
+    publicKey: key.publicKey,
+    notBefore: new Date(Date.now() - 6 * A_MINUTE_MS),
+    notAfter: new Date(Date.now() - A_MINUTE_MS),
+    serial: newSerial(),
+    issuer: issuerOf(read('issuer.crt'), privateKeyFromPem(read('issuer.key'))),
+  });
+  const cert = `${derToPem(der, 'CERTIFICATE')}${read('issuer.crt')}`;
+  return { cert, key: privateKeyToPem(key.privateKey), ca: read('ca.crt') };
 }
 
 /** What one request on a connection of its own came to: Prefect's or the gate's answer, or what TLS said. */
@@ -83,9 +82,10 @@ export function inWords(outcome: Outcome): string {
 
 /** A WebSocket that Prefect has accepted and that receives events. */
 export interface OpenSocket {
-  /** When the last byte came, or the end: ms since the epoch, with fractions. */
-  readonly ended: Promise<{ readonly at: number; readonly code: number }>;
-  readonly messages: () => number;
+  /** When its last byte, the end of the connection, has come: ms since the epoch, with fractions. */
+  readonly ended: Promise<{ readonly at: number }>;
+  isOver(): boolean;
+  close(): void;
 }
 
 const now = (): number => performance.timeOrigin + performance.now();
@@ -93,9 +93,12 @@ const now = (): number => performance.timeOrigin + performance.now();
 /** Opens Prefect's event stream and shows it that somebody listens: authentication and a filter, as its client does. */
 export async function openEventStream(port: number, credentials: Credentials): Promise<OpenSocket> {
   const socket = new WebSocket(`wss://127.0.0.1:${port}/api/events/out`, 'prefect', { ...credentials });
-  let messages = 0;
-  const ended = new Promise<{ at: number; code: number }>((resolve) => {
-    socket.on('close', (code) => resolve({ at: now(), code }));
+  let isOver = false;
+  const ended = new Promise<{ at: number }>((resolve) => {
+    socket.on('close', () => {
+      isOver = true;
+      resolve({ at: now() });
+    });
   });
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject);
@@ -107,8 +110,5 @@ export async function openEventStream(port: number, credentials: Credentials): P
     });
   });
   socket.on('error', () => {});
-  socket.on('message', () => {
-    messages += 1;
-  });
-  return { ended, messages: () => messages };
+  return { ended, isOver: () => isOver, close: () => socket.terminate() };
 }

@@ -54,12 +54,13 @@ async def main(pool: str) -> None:
             ),
             lambda found: any("rows loaded" in log.message for log in found) or (run.state and not run.state.is_completed()),
         )
-        say("logs", lines=[[f"{log.timestamp:%H:%M:%S}", log.message] for log in logs])
+        own = [log for log in logs if log.message.startswith(("extract", "transform", "load", "etl"))]
+        say("logs", count=len(logs), lines=[[f"{log.timestamp:%H:%M:%S}", log.message] for log in own])
 
         wanted = EventFilter(
             event=EventNameFilter(prefix=["demo."]), related=EventRelatedFilter(id=[f"prefect.flow-run.{run.id}"])
         )
-        page = await until(lambda: client.read_events(wanted), lambda found: len(found.events) >= 3)
+        page = await until(lambda: client.read_events(wanted, limit=50), lambda found: len(found.events) >= 3)
         say("events", count=len(page.events))
 
 

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { keep, stopKept } from './keeping.ts';
 import { makePlace, type Place, quoted } from './place.ts';
 import { endAll, type Started } from './processes.ts';
-import { complain, StepFailed, show, title } from './screen.ts';
-import { revokeWhileItWorks } from './show-revocation.ts';
+import { complain, oneLine, StepFailed, show, title } from './screen.ts';
 import { showRefusals } from './show-refusals.ts';
+import { revokeWhileItWorks } from './show-revocation.ts';
 import { showWork } from './show-work.ts';
-import { type Demo, startGate, startPrefect } from './start.ts';
+import { type Demo, startConnect, startGate, startPrefect } from './start.ts';
 
 const INTERRUPTED = 130;
 
@@ -70,7 +70,6 @@ async function leaveNothing({ place, started }: Demo): Promise<void> {
 
 async function leaveRunning(demo_: Demo): Promise<void> {
   const { place, started, port, upstream } = demo_;
-  const { startConnect } = await import('./start.ts');
   const url = await startConnect(demo_, 'user-alice');
   keep(place.dir, started);
   const run = `./certgate run --gate https://127.0.0.1:${port}`;
@@ -88,18 +87,17 @@ async function leaveRunning(demo_: Demo): Promise<void> {
     '',
     'to stop it all   scripts/demo --stop',
   ]);
-  for (const { pid } of started) process.off('exit', () => pid);
 }
 
 async function fail(error: unknown, place: Place, started: readonly Started[]): Promise<void> {
   const failed = error instanceof StepFailed ? error : new StepFailed('the demo', String(error), 'please report this');
-  await endAll(started);
   complain('');
   for (const { name, log } of started) {
-    const lines = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-8);
-    complain(`      the end of ${name}'s log, ${log}:`);
-    for (const line of lines) complain(`        ${line}`);
+    const lines = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-6);
+    complain(`  the end of ${log} (${name}):`);
+    for (const line of lines) complain(`    ${oneLine(line, 160)}`);
   }
+  await endAll(started);
   complain(`error: ${failed.step}: ${failed.message}`);
   complain(`hint: ${failed.remedy}`);
   complain(`      files and logs are in ${place.dir}; nothing is left running`);

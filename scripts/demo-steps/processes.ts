@@ -22,6 +22,8 @@ export interface Started extends Known {
 
 const POLL_MS = 40;
 const GRACE_MS = 8_000;
+/** Commands of `finish` that have not ended. */
+const running = new Set<Known>();
 
 /** Fields of /proc/PID/stat that follow the name, which may itself hold spaces and brackets; null when it is gone. */
 function stat(pid: number): readonly string[] | null {
@@ -49,8 +51,8 @@ export function start(
   const child = spawn(program, args, { env, cwd, stdio: ['ignore', file, file], detached: true });
   closeSync(file);
   let exit: number | undefined;
-  child.on('exit', (code, signal) => {
-    exit = signal === null ? (code ?? 1) : 128;
+  child.on('exit', (code, by) => {
+    exit = by === null ? (code ?? 1) : 128;
   });
   child.on('error', () => {
     exit = 127;
@@ -86,13 +88,11 @@ export async function finish(
       err += error.message;
       resolve(127);
     });
-    child.on('close', (exit, signal) => resolve(signal === null ? (exit ?? 1) : 128));
+    child.on('close', (exit, by) => resolve(by === null ? (exit ?? 1) : 128));
   });
   running.delete(known);
   return { code, out, err };
 }
-/** Commands of `finish` that have not ended. */
-const running = new Set<Known>();
 
 /** Everything that those processes and the commands in progress have started, themselves included. */
 function withDescendants(known: readonly Known[]): readonly Known[] {
@@ -104,7 +104,8 @@ function withDescendants(known: readonly Known[]): readonly Known[] {
     before = found.size;
     for (const { pid, fields } of all) {
       // A child, or an orphan in the process group of one of ours: groups begin with our own detached children.
-      const isOurs = fields !== null && (found.has(Number(fields[1])) || known.some((own) => own.pid === Number(fields[2])));
+      const isOurs =
+        fields !== null && (found.has(Number(fields[1])) || known.some((own) => own.pid === Number(fields[2])));
       if (isOurs && !found.has(pid)) found.set(pid, { pid, started: fields[19] ?? '' });
     }
   }
@@ -116,8 +117,8 @@ export async function endAll(known: readonly Known[]): Promise<void> {
   const own = [...known, ...running];
   const tree = withDescendants(own);
   for (const each of own) signal(each, 'SIGTERM');
-  const until = Date.now() + GRACE_MS;
-  while (tree.some(isAlive) && Date.now() < until) await wait(POLL_MS);
+  const end = Date.now() + GRACE_MS;
+  while (tree.some(isAlive) && Date.now() < end) await wait(POLL_MS);
   const left = new Map([...tree, ...withDescendants(own)].map((each) => [each.pid, each]));
   for (const each of left.values()) signal(each, 'SIGKILL');
   while ([...left.values()].some(isAlive)) await wait(POLL_MS);
@@ -136,7 +137,11 @@ function signal(known: Known, name: NodeJS.Signals): void {
  * Waits until `probe` answers something. Fails at once when the process ends, and after `boundMs`; the message names
  * the process, its log is for the caller to show.
  */
-export async function until<T>(process_: Started, boundMs: number, probe: () => Promise<T | null> | T | null): Promise<T> {
+export async function until<T>(
+  process_: Started,
+  boundMs: number,
+  probe: () => Promise<T | null> | T | null,
+): Promise<T> {
   const end = Date.now() + boundMs;
   for (;;) {
     const answer = await probe();

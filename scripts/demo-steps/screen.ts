@@ -4,7 +4,8 @@
 import { performance } from 'node:perf_hooks';
 
 const isTerminal = process.stdout.isTTY && process.env['TERM'] !== 'dumb';
-const locale = process.env['LC_ALL'] || process.env['LC_CTYPE'] || process.env['LANG'] || '';
+const locale =
+  ['LC_ALL', 'LC_CTYPE', 'LANG'].map((name) => process.env[name] ?? '').find((value) => value !== '') ?? '';
 const isUtf8 = isTerminal && /utf-?8/i.test(locale);
 const isColoured = isTerminal && (process.env['NO_COLOR'] ?? '') === '';
 const TEXT_WIDTH = 58;
@@ -23,9 +24,9 @@ export class StepFailed extends Error {
   readonly step: string;
   readonly remedy: string;
 
-  constructor(step: string, problem: string, remedy: string) {
+  constructor(name: string, problem: string, remedy: string) {
     super(problem);
-    this.step = step;
+    this.step = name;
     this.remedy = remedy;
   }
 }
@@ -49,7 +50,9 @@ export async function step<T>(
   if (isTerminal) process.stdout.write(` ${isUtf8 ? '…' : '... '} ${text}`);
   const end = (ok: boolean, words: string): void => {
     const seconds = ((performance.now() - since) / 1000).toFixed(1);
-    print(`${isTerminal ? '\r\u001b[K' : ''} ${mark(ok)} ${words.padEnd(TEXT_WIDTH)} ${paint(2, `${seconds.padStart(6)} s`)}`);
+    print(
+      `${isTerminal ? '\r\u001b[K' : ''} ${mark(ok)} ${words.padEnd(TEXT_WIDTH)} ${paint(2, `${seconds.padStart(6)} s`)}`,
+    );
   };
   try {
     const answer = await work();
@@ -75,7 +78,9 @@ export function quote(lines: readonly string[]): void {
 /** Columns as wide as their widest cell; the last one as it is. */
 export function columns(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
-  return rows.map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  '));
+  return rows.map((row) =>
+    row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  '),
+  );
 }
 
 /** The first `most` characters of `text`, on one line. */

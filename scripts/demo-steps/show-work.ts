@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { finish } from './processes.ts';
-import { columns, oneLine, quote, StepFailed, show, step, title } from './screen.ts';
+import { columns, oneLine, quote, StepFailed, step, title } from './screen.ts';
 import { certgate, type Demo, startWorker } from './start.ts';
 
 interface Line {
@@ -21,7 +21,6 @@ interface Act {
   readonly operation?: string | null;
   readonly object?: string | null;
   readonly decision?: string;
-  readonly status?: number | null;
   readonly method?: string;
   readonly path?: string;
 }
@@ -65,10 +64,13 @@ async function deployAndRun({ place, port }: Demo): Promise<void> {
     remedy,
   });
   if (run.state !== 'Completed') throw new StepFailed('the flow run', `it ended as ${run.state ?? 'unknown'}`, remedy);
-  const logs = await step("user/alice reads the run's logs", async () => await line('logs'), { remedy });
+  const logs = await step("user/alice reads the run's logs", async () => await line('logs'), {
+    done: ({ count }) => `user/alice reads the run's logs: ${count ?? 0} lines; the flow's own:`,
+    remedy,
+  });
   quote((logs.lines ?? []).map(([time, message]) => `${time}  ${oneLine(message, 70)}`));
-  await step('and its events', async () => await line('events'), {
-    done: ({ count }) => `and its events: ${count ?? 0} of the flow's own`,
+  await step('user/alice reads its events', async () => await line('events'), {
+    done: ({ count }) => `user/alice reads its events: ${count ?? 0} of the flow's own`,
     remedy,
   });
   await ended;
@@ -76,20 +78,18 @@ async function deployAndRun({ place, port }: Demo): Promise<void> {
 
 /** Who did what, by the gate's own record, the same acts counted together. */
 async function showRecord({ place }: Demo): Promise<void> {
-  const text = await step(
-    'certgate audit',
-    async () => await certgate(place, 'audit', '--json', '--limit', '1000'),
-    { done: () => 'certgate audit: who did what, by the gate\'s own record', remedy: 'look at state/audit.jsonl' },
-  );
+  const text = await step('certgate audit', async () => await certgate(place, 'audit', '--json', '--limit', '1000'), {
+    done: () => "certgate audit: who did what, by the gate's own record",
+    remedy: 'look at state/audit.jsonl',
+  });
   const counted = new Map<string, number>();
   for (const line of text.split('\n').filter((each) => each !== '')) {
     const act = JSON.parse(line) as Act;
     if (act.source !== 'gate') continue;
     const what = act.operation ?? `${act.method ?? ''} ${act.path ?? ''}`;
-    const key = JSON.stringify([act.identity ?? '-', what, act.decision ?? '', `${act.status ?? ''}`]);
+    const key = JSON.stringify([act.identity ?? '-', what, act.decision ?? '']);
     counted.set(key, (counted.get(key) ?? 0) + 1);
   }
   const rows = [...counted].map(([key, times]) => [...(JSON.parse(key) as string[]), `${times} x`]);
   quote(columns(rows.toSorted((a, b) => (a[0] ?? '').localeCompare(b[0] ?? ''))));
-  show([]);
 }

@@ -77,7 +77,10 @@ export async function startGate(place: Place, started: Started[], upstream: stri
     started.push(gate);
     return await until(gate, GATE_BOUND_MS, () => portIn(printed(gate)));
   };
-  return await step('certgate serve', work, { done: (port) => `certgate serve, on https://127.0.0.1:${port}`, remedy: REPORT });
+  return await step('certgate serve', work, {
+    done: (port) => `certgate serve, on https://127.0.0.1:${port}`,
+    remedy: REPORT,
+  });
 }
 
 /** The port in the log line that says `listening`; null while there is none. */

@@ -7,8 +7,9 @@ setup_is_terminal=false
 
 setup_ok='ok  '
 setup_bad='FAIL'
+setup_todo='... '
 case "${LC_ALL:-${LC_CTYPE:-${LANG:-}}}" in
-  *[Uu][Tt][Ff]*8*) if $setup_is_terminal; then setup_ok='✓' setup_bad='✗'; fi ;;
+  *[Uu][Tt][Ff]*8*) if $setup_is_terminal; then setup_ok='✓' setup_bad='✗' setup_todo='…'; fi ;;
 esac
 
 # Milliseconds since the epoch.
@@ -42,7 +43,7 @@ setup_excerpt() {
     sed 's/^/        /' -- "$1"
   else
     head -n 8 -- "$1" | sed 's/^/        /'
-    echo '        …'
+    echo '        ...'
     tail -n 12 -- "$1" | sed 's/^/        /'
   fi
 }
@@ -55,7 +56,7 @@ setup_run() {
   shift 3
   since=$(setup_now)
   mkdir -p "$setup_cache/log"
-  if $setup_is_terminal; then printf ' … %s' "$text" >&2; else printf ' …    %s\n' "$text" >&2; fi
+  if $setup_is_terminal; then printf ' %s %s' "$setup_todo" "$text" >&2; else printf ' %s %s\n' "$setup_todo" "$text" >&2; fi
   set +e
   (
     set -euo pipefail

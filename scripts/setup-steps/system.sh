@@ -17,7 +17,7 @@ setup_lock() {
   command -v flock >/dev/null || return 0
   exec {setup_lock_fd}>"$setup_cache/setup.lock"
   if ! flock -n "$setup_lock_fd"; then
-    printf ' …    another set-up runs in this checkout: waiting for it\n' >&2
+    printf ' %s another set-up runs in this checkout: waiting for it\n' "$setup_todo" >&2
     flock -w 1800 "$setup_lock_fd" ||
       setup_fail "another set-up has held the lock for half an hour" "look for it: fuser -v '$setup_cache/setup.lock'"
   fi
@@ -54,6 +54,6 @@ setup_openssl() {
   if setup_may_apt; then
     setup_run openssl 'openssl by apt-get' 'install the package openssl by hand' setup_apt_install openssl
   else
-    printf ' …    no openssl here, and no right to apt-get it: the tests that compare with it are skipped\n' >&2
+    printf ' %s no openssl here, and no right to apt-get it: the tests that compare with it are skipped\n' "$setup_todo" >&2
   fi
 }

@@ -4,7 +4,7 @@ import { link, lstat, mkdir, rm, rmdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createAuthority } from '../authority/create.ts';
-import { draftName, PUBLIC_FILE, syncFolder, writeNewFile } from '../authority/files.ts';
+import { draftName, PUBLIC_FILE, removeLeftovers, syncFolder, writeNewFile } from '../authority/files.ts';
 import { caFiles, storeFile } from '../authority/layout.ts';
 import { parseHostPort } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
@@ -80,10 +80,11 @@ async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: 
       for (const path of [...Object.values(files), made.store]) await rm(path, { force: true });
       throw error;
     }
+    await removeLeftovers(configuration, ['creating']);
     return { configuration, files, store: made.store, trustDomain, rootFingerprint: made.rootFingerprint };
   } catch (error) {
     await rm(draft, { force: true });
-    for (const folder of folders.reverse()) await rmdir(folder).catch(() => {});
+    for (const folder of folders.toReversed()) await rmdir(folder).catch(() => {});
     throw error;
   } finally {
     await rm(draft, { force: true });
@@ -109,7 +110,7 @@ async function makeFolders(paths: readonly string[]): Promise<string[]> {
       if (folder === first) break;
     }
   }
-  return made.sort((a, b) => a.length - b.length);
+  return made.toSorted((a, b) => a.length - b.length);
 }
 
 /** What to do now: lines that work when they are pasted into a shell in the working directory. */

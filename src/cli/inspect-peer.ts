@@ -23,7 +23,7 @@ export interface PeerReport {
   readonly cipher: string;
   /** Leaf first, as the peer sent them. */
   readonly chain: readonly X509Certificate[];
-  /** `ok`, OpenSSL's or Node's name of the failure, or null when there was nothing to verify against. */
+  /** `ok`, what fails with OpenSSL's or Node's name for it, or null when there was nothing to verify against. */
   readonly verification: string | null;
   /** Whether the peer sent a CertificateRequest (RFC 8446 §4.3.2). */
   readonly asksForCertificate: boolean;
@@ -35,19 +35,18 @@ export interface PeerReport {
 const ANSWER_TIMEOUT = 3000;
 const LONGEST_ANSWER = 16_384;
 
+/** What went wrong on a connection; TLS alerts after the handshake are in no property of the socket. */
+const failures = new WeakMap<TLSSocket, Error>();
+
 /** Connects, looks, closes. @throws CG_PEER when there is no connection or no TLS */
 export async function lookAtPeer(options: PeerOptions): Promise<PeerReport> {
   const socket = await handshake(options);
   try {
-    const { ca } = options;
-    // Node's types say Error; it is the name of a verification result. Only with --ca does it mean anything.
-    const failure: unknown = socket.authorizationError;
     return {
       protocol: socket.getProtocol() ?? 'unknown',
       cipher: socket.getCipher().standardName ?? socket.getCipher().name,
       chain: chainOf(socket),
-      verification:
-        ca === null ? null : socket.authorized ? 'ok' : failure instanceof Error ? failure.message : String(failure),
+      verification: options.ca === null ? null : verificationOf(socket, options.serverName ?? options.host),
       // A client knows the signature algorithms it shares with the server only from the server's CertificateRequest.
       asksForCertificate: socket.getSharedSigalgs().length > 0,
       answer: await ask(socket, options.host),
@@ -55,6 +54,14 @@ export async function lookAtPeer(options: PeerOptions): Promise<PeerReport> {
   } finally {
     socket.destroy();
   }
+}
+
+function verificationOf(socket: TLSSocket, name: string): string {
+  if (socket.authorized) return 'ok';
+  // Node's types say Error; it is the name of an OpenSSL or Node result.
+  const result: unknown = socket.authorizationError;
+  const code = result instanceof Error ? result.message : String(result);
+  return code === 'ERR_TLS_CERT_ALTNAME_INVALID' ? `the certificate is not for ${name} (${code})` : code;
 }
 
 async function handshake({ host, port, ca, identity, serverName, timeout }: PeerOptions): Promise<TLSSocket> {
@@ -70,14 +77,17 @@ async function handshake({ host, port, ca, identity, serverName, timeout }: Peer
       port,
       ...(isIP(name) === 0 ? { servername: name } : {}),
       ...(ca === null ? {} : { ca }),
-      ...(identity ?? {}),
+      ...identity,
       minVersion: 'TLSv1.2',
       rejectUnauthorized: false,
       ALPNProtocols: ['http/1.1'],
     });
     const timer = setTimeout(() => fail(new Error(`no TLS handshake within ${timeout} ms`)), timeout);
     // Stays on: an alert may arrive between the handshake and our question, and must not go unheard as an exception.
-    socket.on('error', fail);
+    socket.on('error', (error) => {
+      failures.set(socket, error);
+      fail(error);
+    });
     socket.once('close', () => fail(new Error('the connection was closed before the handshake was done')));
     socket.once('secureConnect', () => {
       clearTimeout(timer);
@@ -126,7 +136,8 @@ async function ask(socket: TLSSocket, host: string): Promise<PeerReport['answer'
 }
 
 function endingOf(socket: TLSSocket): string {
-  return socket.errored === null ? 'the connection was closed' : plainReason(socket.errored);
+  const failure = failures.get(socket);
+  return failure === undefined ? 'the connection was closed' : plainReason(failure);
 }
 
 /** The `detail` of a JSON answer, as Prefect and certgate give it; empty without one. */

@@ -90,7 +90,7 @@ function rowsOf(described: Described, meaning: Meaning | null, mode: string | nu
       ];
     case 'public key':
       return [['public key', `id ${described.id}`]];
-    case 'unknown':
+    default:
       return [['unknown', `a PEM block called ${described.label}`]];
   }
 }

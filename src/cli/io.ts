@@ -33,7 +33,7 @@ export function processIo(): Io {
     input: readAll,
     env: process.env,
     cwd: process.cwd(),
-    isTerminal: process.stderr.isTTY === true,
+    isTerminal: process.stderr.isTTY,
     program: programName(process.argv[1] ?? 'certgate', process.env['PATH'] ?? ''),
   };
 }

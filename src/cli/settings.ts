@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { leafAt } from '../config/leaves.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config, Setting } from '../config/schema.ts';
+import { collect } from './flags.ts';
 import type { Io } from './io.ts';
 
 const taken = new WeakMap<Command, Map<string, string>>();
@@ -33,8 +34,8 @@ export function withSettingFlags(command: Command, paths: readonly string[]): Co
   for (const path of paths) {
     const { setting } = leafAt(path);
     if (setting.flag === undefined) throw new TypeError(`${path} has no flag`);
-    const option = new Option(`${setting.flag.name} <${PLACEHOLDER[setting.kind]}>`, optionWords(setting));
-    if (setting.kind === 'list') option.argParser((text: string, all: string[] = []) => [...all, text]);
+    const option = new Option(`${setting.flag} <${PLACEHOLDER[setting.kind]}>`, optionWords(setting));
+    if (setting.kind === 'list') option.argParser(collect);
     command.addOption(option);
     attributes.set(path, option.attributeName());
   }
@@ -63,6 +64,11 @@ export function flagsOf(command: Command): Readonly<Record<string, string>> {
     if (Array.isArray(value)) flags[path] = value.join(',');
   }
   return flags;
+}
+
+/** Dotted paths of the settings that `command` has flags for. */
+export function settingsOf(command: Command): readonly string[] {
+  return [...(taken.get(command)?.keys() ?? [])];
 }
 
 function optionWords(setting: Setting): string {

@@ -29,13 +29,13 @@ export interface Layer {
   readonly problems: readonly Problem[];
 }
 
-/** Reads the text of a configuration file; `name` is what problems call it. */
-export function readFileLayer(text: string, name: string): Layer {
+/** Reads the text of a configuration file; `file` is what problems call it. */
+export function readFileLayer(text: string, file: string): Layer {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: false });
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
-    return `${name}:${Math.max(1, line)}:${Math.max(1, col)}`;
+    return `${file}:${Math.max(1, line)}:${Math.max(1, col)}`;
   };
   const given: Given[] = [];
   const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => ({
@@ -68,13 +68,13 @@ export function readFileLayer(text: string, name: string): Layer {
         problems.push({ place: keyAt, problem: `${dotted} is a secret and may not stand in the file`, remedy });
       } else {
         const leaf = leafAt(dotted);
-        const node = isAlias(value) ? value.resolve(document) : (value as Node | null);
+        const found = isAlias(value) ? value.resolve(document) : (value as Node | null);
         given.push({
           leaf,
-          value: scalarText(leaf, node) ?? (node === null || node === undefined ? null : node.toJS(document)),
+          value: scalarText(leaf, found) ?? (found === null || found === undefined ? null : found.toJS(document)),
           placeOf: (inside = []) => {
-            const part = inside.length === 0 ? node : document.getIn([...here, ...inside], true);
-            const range = (part as Node | undefined)?.range ?? node?.range ?? (key as Node).range;
+            const part = inside.length === 0 ? found : document.getIn([...here, ...inside], true);
+            const range = (part as Node | undefined)?.range ?? found?.range ?? (key as Node).range;
             return at(range?.[0] ?? 0);
           },
           rightForm: `${name}: ${leaf.setting.example}`,
@@ -112,7 +112,7 @@ export function readFlagLayer(flags: Readonly<Record<string, string | undefined>
   const given = Object.entries(flags).flatMap(([path, text]) => {
     if (text === undefined) return [];
     const leaf = leafAt(path);
-    const flag = leaf.setting.flag?.name ?? `--${path}`;
+    const flag = leaf.setting.flag ?? `--${path}`;
     return [fromText(leaf, text, flag, `${flag} ${textExample(leaf)}`)];
   });
   return { given, problems: [] };

@@ -26,7 +26,7 @@ export interface LoadOptions {
  * @throws CG_CONFIG with every problem; CG_CONFIG_FILE when the file cannot be read
  */
 export function loadConfig({ file, env, flags = {}, cwd, withoutFileIn }: LoadOptions): Config {
-  const named = file ?? (env['CERTGATE_CONFIG'] || undefined);
+  const named = file ?? fileInEnvironment(env);
   const found = withoutFileIn === undefined ? findFile(named, cwd) : null;
   const dir = found === null ? (withoutFileIn ?? cwd) : dirname(found.path);
   const layers: Layer[] = [
@@ -41,6 +41,11 @@ export function loadConfig({ file, env, flags = {}, cwd, withoutFileIn }: LoadOp
   if (problems.length > 0) throw new CertgateError('CG_CONFIG', { problems });
   const config = configSchema.parse(treeOf(winners, { dir, cwd }));
   return { ...config, file: found?.path ?? null, dir };
+}
+
+function fileInEnvironment(env: LoadOptions['env']): string | undefined {
+  const file = env['CERTGATE_CONFIG'];
+  return file === '' ? undefined : file;
 }
 
 function findFile(named: string | undefined, cwd: string): { path: string; text: string } | null {
@@ -90,7 +95,7 @@ function check(one: Given): Problem[] {
 
 function show(value: unknown): string {
   if (value === null || value === '') return 'empty';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(value);
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 

@@ -22,8 +22,8 @@ export interface Setting {
   readonly example: string;
   /** The default as written in the file; null when there is none. */
   readonly fallback: string | null;
-  /** The commands' flag, e.g. `--listen`, and which commands have it. */
-  readonly flag?: { readonly name: string; readonly commands: readonly string[] };
+  /** What its flag is called on the commands that take it, e.g. `--listen`. */
+  readonly flag?: string;
   /** Secrets: only the environment may carry them, never the file or a flag. */
   readonly environmentOnly?: true;
 }
@@ -40,8 +40,8 @@ function duration(fallback: string, words: Words, bounds: { min: string; max: st
   const wants = `${DURATION_EXAMPLE}, from ${bounds.min} to ${bounds.max}`;
   const schema = z
     .string()
-    .transform((text, context) => {
-      const milliseconds = parseDuration(text);
+    .transform((written, context) => {
+      const milliseconds = parseDuration(written);
       if (milliseconds !== null && milliseconds >= min && milliseconds <= max) return milliseconds;
       context.addIssue({ code: 'custom', message: wants });
       return z.NEVER;
@@ -139,15 +139,10 @@ const identityRule = z.union([
 ]);
 
 const serve = z.strictObject({
-  listen: listenAt(
-    '0.0.0.0:8443',
-    { name: '--listen', commands: ['serve'] },
-    'Where the gate listens for mutual TLS.',
-    false,
-  ),
+  listen: listenAt('0.0.0.0:8443', '--listen', 'Where the gate listens for mutual TLS.', false),
   upstream: text(
     'http://127.0.0.1:4200',
-    { about: 'The Prefect server behind the gate.', flag: { name: '--upstream', commands: ['serve'] } },
+    { about: 'The Prefect server behind the gate.', flag: '--upstream' },
     {
       kind: 'address',
       wants: 'http://host:port without a path, or unix:/path',
@@ -166,24 +161,21 @@ const serve = z.strictObject({
       wants: 'a list of DNS names and IP addresses',
       example: '[gate.example, 192.0.2.7]',
       fallback: "[this machine's name, localhost, 127.0.0.1, '::1']",
-      flag: { name: '--name', commands: ['serve', 'init'] },
+      flag: '--name',
     }),
-  minTls: z
-    .enum(['1.3', '1.2'])
-    .default('1.3')
-    .register(settings, {
-      kind: 'text',
-      about: 'The oldest TLS version that the gate speaks.',
-      wants: '1.3 or 1.2',
-      example: '1.3',
-      fallback: '1.3',
-      flag: { name: '--min-tls', commands: ['serve'] },
-    }),
+  minTls: z.enum(['1.3', '1.2']).default('1.3').register(settings, {
+    kind: 'text',
+    about: 'The oldest TLS version that the gate speaks.',
+    wants: '1.3 or 1.2',
+    example: '1.3',
+    fallback: '1.3',
+    flag: '--min-tls',
+  }),
   authStringFile: optionalText(
     {
       about:
         'File with the password that the Prefect server wants (its PREFECT_SERVER_API_AUTH_STRING): the gate adds it.',
-      flag: { name: '--auth-string-file', commands: ['serve'] },
+      flag: '--auth-string-file',
     },
     aFile('/run/secrets/prefect-auth-string'),
   ),
@@ -200,7 +192,7 @@ const serve = z.strictObject({
     '5m',
     {
       about: 'How long requests in flight may run on after the gate was told to stop.',
-      flag: { name: '--drain', commands: ['serve'] },
+      flag: '--drain',
     },
     { min: '0s', max: '24h' },
   ),
@@ -209,7 +201,7 @@ const serve = z.strictObject({
 
 const connect = z.strictObject({
   gate: optionalText(
-    { about: 'The gate to connect to.', flag: { name: '--gate', commands: ['connect', 'run'] } },
+    { about: 'The gate to connect to.', flag: '--gate' },
     {
       kind: 'text',
       wants: 'https://host:port without a path',
@@ -219,42 +211,42 @@ const connect = z.strictObject({
   ),
   listen: listenAt(
     '127.0.0.1:4210',
-    { name: '--listen', commands: ['connect'] },
+    '--listen',
     'Where the outbound sidecar listens for the Prefect client on this machine.',
     true,
   ),
   identityDir: optionalText(
     {
       about: 'Folder with tls.crt, tls.key and ca.crt, as `certgate issue` writes it.',
-      flag: { name: '--identity', commands: ['connect', 'run', 'inspect'] },
+      flag: '--identity',
     },
     aFile('./worker-etl-1'),
   ),
   cert: optionalText(
     {
       about: "The client's certificate and its issuer (PEM), in place of the folder's tls.crt.",
-      flag: { name: '--cert', commands: ['connect', 'run'] },
+      flag: '--cert',
     },
     aFile('tls.crt'),
   ),
   key: optionalText(
     {
       about: "The client's private key (PEM), in place of the folder's tls.key.",
-      flag: { name: '--key', commands: ['connect', 'run'] },
+      flag: '--key',
     },
     aFile('tls.key'),
   ),
   ca: optionalText(
     {
       about: "The trust bundle that the gate is verified against (PEM), in place of the folder's ca.crt.",
-      flag: { name: '--ca', commands: ['connect', 'run', 'inspect'] },
+      flag: '--ca',
     },
     aFile('ca.crt'),
   ),
   serverName: optionalText(
     {
       about: "Name to look for in the gate's certificate, when it is not the host in `gate`.",
-      flag: { name: '--server-name', commands: ['connect', 'run'] },
+      flag: '--server-name',
     },
     {
       wants: 'a DNS name or an IP address',
@@ -266,7 +258,7 @@ const connect = z.strictObject({
     '30s',
     {
       about: 'How long requests in flight may run on after the sidecar was told to stop.',
-      flag: { name: '--drain', commands: ['connect', 'run'] },
+      flag: '--drain',
     },
     { min: '0s', max: '24h' },
   ),
@@ -279,7 +271,7 @@ export const configSchema = z.strictObject({
     'certgate.internal',
     {
       about: 'The SPIFFE trust domain: the host part of every identity certgate issues. It cannot change after init.',
-      flag: { name: '--trust-domain', commands: ['init'] },
+      flag: '--trust-domain',
     },
     {
       wants: 'lower-case labels of [a-z0-9_-] joined by dots, 255 characters at most, not an address',
@@ -317,7 +309,7 @@ export const configSchema = z.strictObject({
         '24h',
         {
           about: 'Lifetime of the certificates that `certgate issue` makes.',
-          flag: { name: '--ttl', commands: ['issue'] },
+          flag: '--ttl',
         },
         { min: '5m', max: '3650d' },
       ),
@@ -325,17 +317,14 @@ export const configSchema = z.strictObject({
     .prefault({}),
   log: z
     .strictObject({
-      level: z
-        .enum(['error', 'warn', 'info', 'debug'])
-        .default('info')
-        .register(settings, {
-          kind: 'text',
-          about: 'The least important lines that are logged.',
-          wants: 'error, warn, info or debug',
-          example: 'info',
-          fallback: 'info',
-          flag: { name: '--log-level', commands: ['serve', 'connect', 'run'] },
-        }),
+      level: z.enum(['error', 'warn', 'info', 'debug']).default('info').register(settings, {
+        kind: 'text',
+        about: 'The least important lines that are logged.',
+        wants: 'error, warn, info or debug',
+        example: 'info',
+        fallback: 'info',
+        flag: '--log-level',
+      }),
       access: z.boolean().default(true).register(settings, {
         kind: 'switch',
         about: 'Whether every request is logged in one line.',

@@ -10,6 +10,7 @@ import {
   type HeadLimits,
   headText,
   isToken,
+  listMembers,
   type Malformed,
   malformed,
   readContentLength,
@@ -41,6 +42,8 @@ export interface RequestHead {
 }
 
 const METHOD = /^[A-Z][A-Z-]{0,31}$/;
+// What Prefect and its parsers know. Any other has a meaning for somebody that was never decided on here.
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const TARGET = /^\/[\x21\x22\x24-\x7e]*$/;
 const HOST = /^(?:[A-Za-z0-9._~%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/;
 
@@ -87,7 +90,7 @@ export function readRequestHead(bytes: Buffer, from: number, limits: HeadLimits)
       : malformed(400, 'the request line is not "METHOD TARGET HTTP/1.1"');
   }
   if (!METHOD.test(method)) return malformed(400, 'the method is not an upper-case word');
-  if (method === 'CONNECT' || method === 'TRACE') return malformed(501, 'CONNECT and TRACE are not offered');
+  if (!METHODS.has(method)) return malformed(501, 'the method is not offered');
   if (!TARGET.test(target)) return malformed(400, 'the target is not a path in printable ASCII');
 
   const names: string[] = [];
@@ -179,9 +182,7 @@ function readConnectionOptions(value: string | null): string[] | Malformed {
   if (value === null) return NO_OPTIONS;
   if (value === 'keep-alive') return KEEP_ALIVE;
   const options: string[] = [];
-  for (const member of value.split(',')) {
-    const option = member.trim().toLowerCase();
-    if (option === '') continue;
+  for (const option of listMembers(value)) {
     if (!isToken(option)) return malformed(400, 'the Connection header is not a list of tokens');
     if (NOT_HOP_BY_HOP.has(option.replaceAll('_', '-'))) {
       return malformed(400, 'the Connection header names a header that frames or routes the message');

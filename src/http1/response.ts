@@ -6,6 +6,7 @@ import {
   findHeadEnd,
   type HeadLimits,
   headText,
+  listMembers,
   type Malformed,
   malformed,
   readContentLength,
@@ -77,10 +78,12 @@ export function readResponseHead(
     }
   }
   if (chunked && contentLength >= 0) return malformed(400, 'there are both a Content-Length and a Transfer-Encoding');
-  const options = connection === null ? [] : connection.split(',').map((option) => option.trim().toLowerCase());
-  const bodiless = method === 'HEAD' || status < 200 || status === 204 || status === 304;
-  const nominated = options.filter((o) => o !== '' && o !== 'close' && o !== 'keep-alive' && o !== 'upgrade');
   const http10 = line[1] === '0';
+  // RFC 9112 §6.1: a transfer coding in HTTP/1.0 is faulty framing.
+  if (http10 && chunked) return malformed(400, 'there is a Transfer-Encoding in HTTP/1.0');
+  const options = connection === null ? [] : listMembers(connection);
+  const bodiless = method === 'HEAD' || status < 200 || status === 204 || status === 304;
+  const nominated = options.filter((o) => o !== 'close' && o !== 'keep-alive' && o !== 'upgrade');
   const announced = chunked ? CHUNKED : contentLength >= 0 ? contentLength : UNTIL_CLOSE;
   return {
     ok: true,

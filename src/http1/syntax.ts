@@ -100,6 +100,17 @@ export function readFields(
   return null;
 }
 
+/** The members of a comma-separated list without their blanks (RFC 9110 §5.6.1), lower case, empty ones left out. */
+export function listMembers(value: string): string[] {
+  const members: string[] = [];
+  for (const part of value.split(',')) {
+    // Not trim(): it also takes what only Unicode calls a blank.
+    const member = part.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase();
+    if (member !== '') members.push(member);
+  }
+  return members;
+}
+
 function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }

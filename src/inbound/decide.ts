@@ -16,8 +16,9 @@ import type { Answer, Forward, Handler, Outcome } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
-import { type ClientLines, writeRequestHead } from './request-head.ts';
+import { type ClientLines, clientProto, writeRequestHead } from './request-head.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
+import { rewriteUiSettings } from './ui-settings.ts';
 
 /** Waiting helps: Prefect's client tries again after the seconds named, without counting it as a failure. */
 const MAINTENANCE = 'retry-after: 2\r\nprefect-maintenance: true\r\n';
@@ -129,12 +130,15 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
       gate.metrics.auditRecords++;
       recorded = gate.audit.append(record(head, decision, null, null));
     }
+    const proto = clientProto(head);
+    const uiSettings = operation?.name === 'ui_settings';
+    const stamp = { client: lines, requestId, target: target.target, proto, plainAnswer: uiSettings, authorization };
     return {
       kind: 'forward',
-      head: writeRequestHead(head, { client: lines, requestId, target: target.target, authorization }),
+      head: writeRequestHead(head, stamp),
       answerExtra: `x-request-id: ${requestId}\r\n`,
       recorded,
-      rewriteAnswer: null,
+      rewriteAnswer: uiSettings ? rewriteUiSettings(proto, head.host) : null,
       rewriteTunnel: upgrade && gate.authString !== null ? rewriteAuthMessage(gate.authString) : null,
       decision,
     };

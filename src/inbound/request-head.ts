@@ -52,23 +52,30 @@ export interface Stamp {
   readonly requestId: string;
   /** The target as policy decided on it. */
   readonly target: string;
+  /** How the client itself speaks to us or to its sidecar. */
+  readonly proto: 'http' | 'https';
+  /** The answer will be read here, so it must come uncompressed. */
+  readonly plainAnswer: boolean;
   /** `Authorization` for the server's own password; null to pass the client's on. */
   readonly authorization: string | null;
+}
+
+/** `http` when an outbound sidecar says that its client speaks http to it, else `https`. */
+export function clientProto(head: RequestHead): 'http' | 'https' {
+  const at = head.names.indexOf(CLIENT_PROTO);
+  return at >= 0 && head.values[at] === 'http' ? 'http' : 'https';
 }
 
 /** The whole request head for upstream, its empty line included. */
 export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
   let text = `${head.method} ${stamp.target} HTTP/1.1\r\n`;
-  let proto = 'https';
   const dropped = head.connectionNames;
   const websocket = head.upgrade === 'websocket';
   for (let i = 0; i < head.names.length; i++) {
     const name = head.names[i] ?? '';
     if (isHopByHop(name)) continue;
-    if (isOwnHeader(name)) {
-      if (name === CLIENT_PROTO && head.values[i] === 'http') proto = 'http';
-      continue;
-    }
+    if (isOwnHeader(name)) continue;
+    if (stamp.plainAnswer && name === 'accept-encoding') continue;
     if (dropped?.includes(name)) continue;
     if (stamp.authorization !== null) {
       if (name === 'authorization') continue;
@@ -82,7 +89,7 @@ export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
   if (head.bodyLength !== 0) text += framingLine(head.bodyLength);
   else if (head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH') text += 'content-length: 0\r\n';
   return (
-    `${text}${stamp.client.lines}x-forwarded-proto: ${proto}\r\nx-forwarded-host: ${head.host}\r\n` +
+    `${text}${stamp.client.lines}x-forwarded-proto: ${stamp.proto}\r\nx-forwarded-host: ${head.host}\r\n` +
     `x-request-id: ${stamp.requestId}\r\n\r\n`
   );
 }

@@ -19,7 +19,7 @@ import {
 } from './der.ts';
 import { type CertificateFacts, factsOf, readAuthorityKeyId, readCertificate, readSubjectKeyId } from './facts.ts';
 import { keyId } from './keys.ts';
-import { printName, readGeneralName, readName, type SubjectAltName } from './names.ts';
+import { printName, readGeneralName, type SubjectAltName, showName } from './names.ts';
 import { extensionNames, keyUsageNames, purposeNames, signatureNames } from './oids.ts';
 import { keyName } from './public-keys.ts';
 import { readRequest } from './requests.ts';
@@ -119,12 +119,11 @@ function factsOrReason(certificate: X509Certificate): CertificateFacts | string 
 
 function describe(der: Uint8Array, facts: CertificateFacts | string): CertificateDescription {
   const frame = readFrame(der);
-  const asHex = (value: Uint8Array): string => `#${toHex(value)}`;
   const constraints = readBasicConstraints(valueOfExtension(frame.extensions, '2.5.29.19'));
   return {
     kind: 'certificate',
-    subject: printName(readName(der, frame.subject, 'subject', asHex)),
-    issuer: printName(readName(der, frame.issuer, 'issuer', asHex)),
+    subject: showName(der, frame.subject, 'subject'),
+    issuer: showName(der, frame.issuer, 'issuer'),
     serial: frame.serial,
     notBefore: frame.notBefore.toISOString(),
     notAfter: frame.notAfter.toISOString(),

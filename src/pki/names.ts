@@ -91,17 +91,28 @@ function textOf(bytes: Uint8Array, tlv: Tlv, what: string): string {
   }
 }
 
-/**
- * The attributes of a Name in the certificate's order, those of a multi-valued RDN one after the other.
- * @param unreadable what to give for a value that is no text, instead of refusing the name; only for showing a name
- */
-export function readName(
-  bytes: Uint8Array,
-  name: Tlv | undefined,
-  what: string,
-  unreadable?: (value: Uint8Array) => string,
-): SubjectAttribute[] {
-  const attributes: SubjectAttribute[] = [];
+/** The attributes of a Name in the certificate's order, those of a multi-valued RDN one after the other. DerFault. */
+export function readName(bytes: Uint8Array, name: Tlv | undefined, what: string): SubjectAttribute[] {
+  return readAttributes(bytes, name, what).map(([label, value]) => [label, textOf(bytes, value, `${what} ${label}`)]);
+}
+
+/** A Name for people, as `printName`; a value that is no text as `#` and its DER in hex (RFC 4514 §2.4). DerFault. */
+export function showName(bytes: Uint8Array, name: Tlv, what: string): string {
+  const shownValue = (value: Tlv): string => {
+    try {
+      return printValue(textOf(bytes, value, what));
+    } catch (error) {
+      if (error instanceof DerFault) return `#${toHex(encodingOf(bytes, value))}`;
+      throw error;
+    }
+  };
+  return readAttributes(bytes, name, what)
+    .map(([label, value]) => `${label}=${shownValue(value)}`)
+    .join(', ');
+}
+
+function readAttributes(bytes: Uint8Array, name: Tlv | undefined, what: string): Array<readonly [string, Tlv]> {
+  const attributes: Array<readonly [string, Tlv]> = [];
   for (const rdn of childrenOf(bytes, ofTag(name, TAG.sequence, what))) {
     const members = childrenOf(bytes, ofTag(rdn, TAG.set, `${what} RDN`));
     if (members.length === 0) throw new DerFault(`${what} has an empty RDN`);
@@ -110,19 +121,10 @@ export function readName(
       const oid = readOid(bytes, type, `${what} attribute type`);
       const label = attributeNames.get(oid) ?? oid;
       if (value === undefined || rest.length > 0) throw new DerFault(`${what} attribute ${label} is not one value`);
-      attributes.push([label, shownOrText(bytes, value, `${what} ${label}`, unreadable)]);
+      attributes.push([label, value]);
     }
   }
   return attributes;
-}
-
-function shownOrText(bytes: Uint8Array, value: Tlv, what: string, unreadable?: (value: Uint8Array) => string): string {
-  try {
-    return textOf(bytes, value, what);
-  } catch (error) {
-    if (unreadable !== undefined && error instanceof DerFault) return unreadable(encodingOf(bytes, value));
-    throw error;
-  }
 }
 
 /** An address of 4 or 16 octets as text; IPv6 as RFC 5952 writes it (so does the URL standard), never dotted inside. */

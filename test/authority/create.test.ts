@@ -41,7 +41,7 @@ describe('a new CA', () => {
     writeFileSync(leaf, (await authority.issue(request())).chainPem);
     const args = ['verify', '-x509_strict', '-purpose', 'sslclient', '-CAfile', join(certsDir, 'root.crt')];
     const ended = await run('openssl', [...args, '-untrusted', join(certsDir, 'issuer.crt'), leaf]).catch(() => null);
-    if (ended === null) return context.skip('no openssl program here');
+    if (ended === null) context.skip('no openssl program here');
     expect(ended).toMatchObject({ code: 0, out: `${leaf}: OK\n` });
   });
 
@@ -103,8 +103,8 @@ describe('a new CA', () => {
     const dir = newFolder();
     const ended = await Promise.allSettled([createAuthority(placeIn(dir)), createAuthority(placeIn(dir))]);
     expect(ended.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    const [lost] = ended.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
-    await failureOf('CG_CA_EXISTS', () => Promise.reject(lost));
+    const reasons = ended.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+    expect(reasons).toMatchObject([{ code: 'CG_CA_EXISTS' }]);
     const store = closing(openSqliteStore(join(dir, 'state', 'certgate.db')));
     await loadAuthority({ certsDir: join(dir, 'certs'), store, trustDomain: TRUST_DOMAIN });
     expect(readdirSync(join(dir, 'certs')).toSorted()).toEqual(FILES);

@@ -80,10 +80,11 @@ describe('issuing into a folder', () => {
   it('for a broken signing request makes nothing and records nothing', async () => {
     const { authority, store, dir } = await openCa();
     const before = await store.revision();
-    await expect(issueToDirectory(authority, asked(join(dir, 'out'), { csr: 'hello' }))).rejects.toThrow();
+    const csrOf = (csr: string | Uint8Array) => () => issueToDirectory(authority, asked(join(dir, 'out'), { csr }));
+    await failureOf('CG_PEM', csrOf('hello'));
     const csr = Buffer.from((await newRequest()).replace(/-----.*-----|\n/g, ''), 'base64');
     csr[csr.length - 1] = (csr[csr.length - 1] ?? 0) ^ 1;
-    await expect(issueToDirectory(authority, asked(join(dir, 'out'), { csr }))).rejects.toThrow();
+    await failureOf('CG_CSR_SIGNATURE', csrOf(csr));
     expect(readdirSync(dir).toSorted()).toEqual(['certs', 'state']);
     expect(await store.revision()).toBe(before);
   });

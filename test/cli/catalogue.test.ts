@@ -16,7 +16,7 @@ describe('the catalogue of errors', () => {
 
   test('has every code that is used', () => {
     const used = new Set([...sources.matchAll(/'(CG_[A-Z0-9_]+)'/g)].map(([, code = '']) => code));
-    expect([...used].filter((code) => !codes.includes(code)).sort()).toEqual([]);
+    expect([...used].filter((code) => !codes.includes(code)).toSorted()).toEqual([]);
   });
 
   test.each(Object.entries(catalogue))('%s says what it means in a sentence', (_code, entry) => {

@@ -62,6 +62,6 @@ test('a reader that goes away ends the program quietly', async () => {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words += text;
   });
-  const [code, signal] = await once(child, 'close');
-  expect({ code, signal, words }).toEqual({ code: 0, signal: null, words: '' });
+  await once(child, 'close');
+  expect({ code: child.exitCode, signal: child.signalCode, words }).toEqual({ code: 0, signal: null, words: '' });
 });

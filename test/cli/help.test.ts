@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { CommandIo } from '../../src/cli/io.ts';
 import { buildProgram, run } from '../../src/cli/program.ts';
+import { settingsOf } from '../../src/cli/settings.ts';
+import { leaves } from '../../src/config/leaves.ts';
 
 /** An Io that collects what is written. */
 function collectingIo() {
@@ -28,7 +30,7 @@ describe.each(names)('certgate %s --help', (name) => {
     const text = written.out.join('\n');
     const places = ['\nexamples:\n', `\nusage: certgate ${name} `, '\noptions:\n'].map((title) => text.indexOf(title));
     expect(places).not.toContain(-1);
-    expect([...places].sort((a, b) => a - b)).toEqual(places);
+    expect(places.toSorted((a, b) => a - b)).toEqual(places);
     expect(written.say).toEqual([]);
   });
 
@@ -57,6 +59,12 @@ test('certgate --help names every command and what every exit code means', async
   for (const code of ['0', '1', '2', '3', '4', '5', '6', '7', '128+n']) {
     expect(text).toMatch(new RegExp(`^  ${code.replace('+', '\\+')} `, 'm'));
   }
+});
+
+test('every flag that a setting has is taken by a command', () => {
+  const taken = new Set(program.commands.flatMap((command) => settingsOf(command)));
+  const flagged = leaves.filter(({ setting }) => setting.flag !== undefined).map(({ path }) => path);
+  expect(flagged.filter((path) => !taken.has(path))).toEqual([]);
 });
 
 test('every command that prints data can print it as JSON', () => {

@@ -14,7 +14,7 @@ test('a listing as JSON continues from its cursor and shows every certificate on
     after = page.next === null ? '' : `--after ${page.next}`;
   } while (after !== '');
   expect(pages.map((page) => page.length)).toEqual([2, 2, 1]);
-  expect(pages.flat()).toEqual([...names].reverse());
+  expect(pages.flat()).toEqual(names.toReversed());
   const workers = shell.run("certgate list 'worker/*' --limit 2");
   expect(workers.stdout.match(/worker\/\w/g)).toEqual(['worker/e', 'worker/c']);
   expect(workers.stderr).toBe('there are more: the newest 2 are shown, --limit shows more\n');

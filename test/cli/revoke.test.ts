@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -13,7 +12,7 @@ let questions: string[];
 
 beforeEach(async () => {
   shell = openShell();
-  expect(shell.run('certgate init && certgate issue worker/etl-1').status).toBe(0);
+  shell.run('certgate init && certgate issue worker/etl-1');
   mkdirSync(join(shell.dir, 'state'), { recursive: true });
   questions = [];
   gate = createServer((request, response) => {
@@ -29,19 +28,9 @@ afterEach(() => {
   gate.closeAllConnections();
 });
 
-/** spawnSync would stop the gate in this process. */
-async function certgate(...args: string[]) {
-  const child = spawn('certgate', args, { cwd: shell.dir, env: shell.env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const [status] = await once(child, 'close');
-  return { stdout, stderr, status };
-}
-
 test('revoke asks the running gate to act and says what was cut', async () => {
   answer = { status: 200, body: '{"revision":7,"cut":{"connections":2,"requests":1,"tunnels":3}}' };
-  const { stdout, stderr, status } = await certgate('revoke', 'worker/etl-1');
+  const { stdout, stderr, status } = await shell.certgate('revoke', 'worker/etl-1');
   expect(questions).toEqual(['POST /revocations/apply']);
   expect(stdout).toMatch(/^worker\/etl-1 {2}[0-9a-f]+ {2}revoked: unspecified\n$/);
   expect(stderr).toMatch(
@@ -52,13 +41,13 @@ test('revoke asks the running gate to act and says what was cut', async () => {
 
 test('revoke says so when nothing was open', async () => {
   answer = { status: 200, body: '{"revision":7,"cut":{"connections":0,"requests":0,"tunnels":0}}' };
-  const { stderr } = await certgate('revoke', 'worker/etl-1');
+  const { stderr } = await shell.certgate('revoke', 'worker/etl-1');
   expect(stderr).toMatch(/^the gate on this machine has applied it \(\d+ ms\): nothing of it is open any more\n$/);
 });
 
 test('revoke prints what was cut as JSON too', async () => {
   answer = { status: 200, body: '{"revision":7,"cut":{"connections":1,"requests":0,"tunnels":0}}' };
-  const { stdout } = await certgate('revoke', 'worker/etl-1', '--json');
+  const { stdout } = await shell.certgate('revoke', 'worker/etl-1', '--json');
   const { revoked, gate: told } = JSON.parse(stdout) as { revoked: unknown[]; gate: unknown };
   expect(revoked).toHaveLength(1);
   expect(told).toMatchObject({ revision: 7, cut: { connections: 1, requests: 0, tunnels: 0 } });
@@ -66,7 +55,7 @@ test('revoke prints what was cut as JSON too', async () => {
 
 test('a gate that does not confirm is an error, but the revocation is on record, and that is said', async () => {
   answer = { status: 500, body: '{"detail":"the store cannot be read"}' };
-  const { stdout, stderr, status } = await certgate('revoke', 'worker/etl-1');
+  const { stdout, stderr, status } = await shell.certgate('revoke', 'worker/etl-1');
   expect(stdout).toContain('revoked: unspecified');
   expect(stderr).toContain('the revocation is recorded, but the gate did not confirm it');
   expect(stderr).toContain('[CG_GATE_ANSWER]');

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { issueUntil } from './harness/certificates.ts';
+import { sign } from './harness/certificates.ts';
 import { within } from './harness/eventually.ts';
 import { credentialsIn } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
@@ -17,7 +17,7 @@ test('a connection, and a WebSocket, ends at its certificate’s notAfter; the n
 
   // Whole seconds: X.509 knows no others.
   const notAfter = Math.ceil(Date.now() / 1000) * 1000 + 10_000;
-  const brief = await issueUntil(home, 'worker/brief', notAfter);
+  const brief = await sign(home, { identity: 'worker/brief', notBefore: notAfter - 60_000, notAfter, recorded: true });
   const wire = await openTls(gate.port, brief);
   expect((await ask(wire, get('/api/hello'))).status).toBe(200);
   const socket = new WebSocket(`wss://127.0.0.1:${gate.port}/api/events/in`, 'prefect', brief);

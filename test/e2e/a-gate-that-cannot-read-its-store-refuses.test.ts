@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rename, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { within } from './harness/eventually.ts';
@@ -75,17 +75,11 @@ test('a store whose file is replaced by something else, and put back', async () 
   );
 });
 
-test('a store that is truncated in place, and restored from a copy', async () => {
-  const copy = join(home.dir, 'copy.db');
-  const database = join(state(), 'certgate.db');
-  await home.certgate(['list', '--config', home.config]);
-  await copyFile(database, copy);
+test('a store whose write-ahead log is taken away, and put back', async () => {
+  const wal = join(state(), 'certgate.db-wal');
   await lostAndFound(
-    async () => await truncate(database, 100),
-    async () => {
-      await copyFile(copy, join(state(), 'restored'));
-      await rename(join(state(), 'restored'), database);
-    },
+    async () => await rename(wal, `${wal}.aside`),
+    async () => await rename(`${wal}.aside`, wal),
   );
 });
 

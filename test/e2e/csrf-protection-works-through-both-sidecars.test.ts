@@ -10,27 +10,26 @@ test('CSRF protection works through both sidecars: on, Prefect’s client fetche
     home.issue('user/alice'),
     folder(),
   ]);
-  const [on, off] = await Promise.all([
-    home.serve({ upstream: prefect.url }),
-    home.serve({ upstream: sharedPrefect() }),
-  ]);
-  const [protectedSidecar, openSidecar] = await Promise.all([home.connect(on, identity), home.connect(off, identity)]);
   const env = (url: string): NodeJS.ProcessEnv => clientEnvironment(url, join(temporary, 'client'));
 
-  expect(await python('csrf', ['csrf_on'], env(protectedSidecar.url))).toEqual({
-    variable: 'a value',
-    flow: 201,
-    csrf: true,
-    token: true,
-  });
-  expect(await python('csrf', ['csrf_off'], env(openSidecar.url))).toEqual({
+  const off = await home.serve({ upstream: sharedPrefect() });
+  expect(await python('csrf', ['csrf_off'], env((await home.connect(off, identity)).url))).toEqual({
     variable: 'a value',
     flow: 201,
     csrf: false,
     token: false,
   });
+  await off.stop();
 
-  const refused = await fetch(`${protectedSidecar.url}/api/flows/`, {
+  const on = await home.serve({ upstream: prefect.url });
+  const sidecar = await home.connect(on, identity);
+  expect(await python('csrf', ['csrf_on'], env(sidecar.url))).toEqual({
+    variable: 'a value',
+    flow: 201,
+    csrf: true,
+    token: true,
+  });
+  const refused = await fetch(`${sidecar.url}/api/flows/`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ name: 'without a token' }),

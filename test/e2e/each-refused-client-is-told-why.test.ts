@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { issueUntil, signUnrecorded } from './harness/certificates.ts';
+import { sign } from './harness/certificates.ts';
 import type { Echo } from './harness/echo.ts';
 import { within } from './harness/eventually.ts';
 import { credentialsIn, type House, makeHouse, type Serving } from './harness/house.ts';
@@ -7,10 +7,15 @@ import { echo, folder, house } from './harness/scenario.ts';
 import { ask, type Credentials, get, openTls } from './harness/wire.ts';
 
 const HOUR = 3_600_000;
-const EXPIRED_AT = Math.floor(Date.now() / 1000) * 1000 - HOUR;
+const NOW = Math.floor(Date.now() / 1000) * 1000;
+const PAST = { notBefore: NOW - 2 * HOUR, notAfter: NOW - HOUR };
+const PRESENT = { notBefore: NOW - HOUR, notAfter: NOW + HOUR };
+const FUTURE = { notBefore: NOW + HOUR, notAfter: NOW + 2 * HOUR };
+const EXPIRED = new Date(PAST.notAfter).toISOString();
 
 let home: House;
 let gate: Serving;
+let elsewhere: House;
 let strict: Serving;
 let upstream: Echo;
 let ca: string;
@@ -21,7 +26,8 @@ beforeAll(async () => {
   ({ ca } = await credentialsIn(await home.issue('worker/etl-1')));
   gate = await home.serve({ upstream: upstream.url });
   // Here only an organisational unit makes an identity, and none of certgate's own certificates has one.
-  strict = await home.serve({
+  elsewhere = await house();
+  strict = await elsewhere.serve({
     upstream: upstream.url,
     env: { CERTGATE_IDENTITY_RULES: '[{"from":"OU","match":"team-([a-z]+)","as":"user/$1"}]' },
   });
@@ -53,25 +59,26 @@ const cases: readonly Case[] = [
   },
   {
     who: 'an expired certificate',
-    credentials: async () => await issueUntil(home, 'worker/late', EXPIRED_AT),
-    detail: `certgate: the client certificate expired at ${new Date(EXPIRED_AT).toISOString()}`,
-    log: { code: 'CG_CLIENT_EXPIRED', reason: `the certificate expired at ${new Date(EXPIRED_AT).toISOString()}` },
+    credentials: async () => await sign(home, { identity: 'worker/late', ...PAST, recorded: true }),
+    detail: `certgate: the client certificate expired at ${EXPIRED}`,
+    log: { code: 'CG_CLIENT_EXPIRED', reason: `the certificate expired at ${EXPIRED}` },
   },
   {
     who: 'a certificate that is valid only from later on',
-    credentials: async () => await issueUntil(home, 'worker/early', Math.floor(Date.now() / 1000) * 1000 + HOUR),
-    detail: /^certgate: the client certificate is valid only from /,
+    credentials: async () => await sign(home, { identity: 'worker/early', ...FUTURE, recorded: true }),
+    detail: `certgate: the client certificate is valid only from ${new Date(FUTURE.notBefore).toISOString()}`,
     log: { code: 'CG_CLIENT_NOT_YET_VALID' },
   },
   {
     who: 'a server’s certificate in a client’s hand',
-    credentials: async () => await issueUntil(home, 'gate/other', Date.now() + 2 * 60_000, 'server'),
+    credentials: async () =>
+      await sign(home, { identity: 'gate/other', ...PRESENT, profile: 'server', recorded: true }),
     detail: 'certgate: the certificate is not a client certificate (extended key usage clientAuth is missing)',
     log: { code: 'CG_CLIENT_PURPOSE', reason: 'the certificate is not for clients' },
   },
   {
     who: 'a certificate of this CA that is in no record',
-    credentials: async () => await signUnrecorded(home, 'worker/ghost'),
+    credentials: async () => await sign(home, { identity: 'worker/ghost', ...PRESENT, recorded: false }),
     detail: 'certgate: the client certificate is not in the records of this CA',
     log: {
       code: 'CG_CLIENT_UNRECORDED',
@@ -91,7 +98,7 @@ const cases: readonly Case[] = [
   },
   {
     who: 'a certificate that no identity rule knows',
-    credentials: async () => await credentialsIn(await home.issue('user/alice')),
+    credentials: async () => await credentialsIn(await elsewhere.issue('user/alice')),
     at: () => strict,
     detail: /^certgate: the client certificate yields no identity: /,
     log: { code: 'CG_IDENTITY_NONE', identity: null },

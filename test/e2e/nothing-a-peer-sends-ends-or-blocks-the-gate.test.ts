@@ -28,11 +28,6 @@ async function stillServes(): Promise<void> {
   fresh.socket.destroy();
 }
 
-/** Ends a TCP connection with RST, not FIN. */
-function reset(wire: Wire): void {
-  wire.socket.resetAndDestroy();
-}
-
 test('garbage in place of a handshake, and plain HTTP', async () => {
   for (const bytes of [
     randomBytes(5000),
@@ -54,7 +49,7 @@ test('many half handshakes that stay open', async () => {
   const wires = await Promise.all(Array.from({ length: 100 }, async () => await openTcp(gate.port)));
   for (const wire of wires) wire.send(Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]));
   await stillServes();
-  for (const wire of wires) reset(wire);
+  for (const wire of wires) wire.reset();
   await stillServes();
 });
 
@@ -83,7 +78,7 @@ test('a reset at every stage: before and in the handshake, in a head, in a body,
         await wire.until('an answer', (received) => (received.length > 0 ? true : undefined));
       }
     }
-    reset(wire);
+    wire.reset();
   }
   await stillServes();
 });

@@ -1,65 +1,75 @@
 // Certificates that no command of certgate makes, for what a gate must refuse or end: expired, about to expire, for
-// servers, or signed by the issuer's key behind the records' back. Made with certgate's own authority and a false clock.
+// servers, or signed by the issuer's key behind the records' back. Made with certgate's own pki and store.
 
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openAuthority } from '../../../src/authority/authority.ts';
-import { createLeaf, derToPem, type Issuer, newSerial } from '../../../src/pki/certificates.ts';
+import { createLeaf, derToPem, factsOf, type Issuer, newSerial } from '../../../src/pki/certificates.ts';
 import { generateKey, keyId, privateKeyFromPem, privateKeyToPem } from '../../../src/pki/keys.ts';
 import { openSqliteStore } from '../../../src/store/sqlite.ts';
+import type { CertificateRecord } from '../../../src/store/store.ts';
 import type { House } from './house.ts';
 import type { Credentials } from './wire.ts';
 
-const SHORTEST_TTL = 300_000;
 const TRUST_DOMAIN = 'certgate.internal';
 
-/** A recorded certificate that ends at `notAfter`, ms since the epoch; its validity may lie wholly in the past. */
-export async function issueUntil(
-  home: House,
-  identity: string,
-  notAfter: number,
-  profile: 'client' | 'server' = 'client',
-): Promise<Required<Credentials>> {
-  const { issuer, rootPem } = await issuerOf(home);
-  const store = openSqliteStore(join(home.dir, 'state/certgate.db'));
-  try {
-    const key = await generateKey();
-    const clock = (): number => notAfter - SHORTEST_TTL;
-    const authority = openAuthority({ store, issuer, rootPem, trustDomain: TRUST_DOMAIN, clock });
-    const issued = await authority.issue({
-      identity,
-      profile,
-      ttlMs: SHORTEST_TTL,
-      publicKey: key.publicKey,
-      actor: 'test',
-    });
-    return { cert: issued.chainPem, key: privateKeyToPem(key.privateKey), ca: authority.bundlePem };
-  } finally {
-    await store.close();
-  }
+export interface Leaf {
+  readonly identity: string;
+  /** ms since the epoch; X.509 counts whole seconds. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly profile?: 'client' | 'server';
+  /** Whether it stands in the records. */
+  readonly recorded: boolean;
 }
 
-/** A certificate signed with the issuer's key that stands in no record. */
-export async function signUnrecorded(home: House, identity: string): Promise<Required<Credentials>> {
+/** Signs `leaf` with the key of the house's issuer. */
+export async function sign(home: House, leaf: Leaf): Promise<Required<Credentials>> {
   const { issuer, rootPem } = await issuerOf(home);
+  const { identity, profile = 'client' } = leaf;
   const key = await generateKey();
   const der = await createLeaf({
-    profile: 'client',
+    profile,
     subjectCommonName: identity,
     spiffeUri: `spiffe://${TRUST_DOMAIN}/${identity}`,
     publicKey: key.publicKey,
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 3_600_000),
+    notBefore: new Date(leaf.notBefore),
+    notAfter: new Date(leaf.notAfter),
     serial: newSerial(),
     issuer,
   });
+  if (leaf.recorded) await record(home, der, { identity, profile, notBefore: leaf.notBefore, notAfter: leaf.notAfter });
   const issuerPem = derToPem(issuer.certificate.raw, 'CERTIFICATE');
-  return {
-    cert: derToPem(der, 'CERTIFICATE') + issuerPem,
-    key: privateKeyToPem(key.privateKey),
-    ca: rootPem + issuerPem,
-  };
+  const cert = derToPem(der, 'CERTIFICATE') + issuerPem;
+  return { cert, key: privateKeyToPem(key.privateKey), ca: rootPem + issuerPem };
+}
+
+async function record(
+  home: House,
+  der: Uint8Array,
+  facts: Pick<CertificateRecord, 'identity' | 'profile' | 'notBefore' | 'notAfter'>,
+): Promise<void> {
+  const store = openSqliteStore(join(home.dir, 'state/certgate.db'));
+  try {
+    const { serial, issuer } = factsOf(new X509Certificate(der));
+    const now = Date.now();
+    await store.addCertificate(
+      {
+        ...facts,
+        serial,
+        issuer,
+        subject: `CN=${facts.identity}`,
+        fingerprint: createHash('sha256').update(der).digest('hex'),
+        der,
+        issuedAt: now,
+        revokedAt: null,
+        reason: null,
+      },
+      { time: now, actor: 'test', action: 'certificate.issue', object: facts.identity, detail: { serial } },
+    );
+  } finally {
+    await store.close();
+  }
 }
 
 async function issuerOf(home: House): Promise<{ readonly issuer: Issuer; readonly rootPem: string }> {

@@ -39,6 +39,8 @@ export interface Wire<S extends Socket = Socket> {
   /** Reads one answer; interim (1xx) answers are skipped. `method` HEAD has no body. */
   answer(method?: string): Promise<Answer>;
   readonly ended: Promise<Ending>;
+  /** Ends the TCP connection with RST, not FIN. */
+  reset(): void;
 }
 
 /** Sends a request and reads its answer, on a connection that stays open. */
@@ -58,14 +60,16 @@ export async function openTls(
   credentials: Credentials,
   options: { session?: Buffer; tls12?: boolean } = {},
 ): Promise<Wire<TLSSocket>> {
+  const carrier = connectTcp({ host: '127.0.0.1', port });
+  carrier.on('error', () => {});
   const socket = connectTls({
+    socket: carrier,
     host: '127.0.0.1',
-    port,
     ...credentials,
     ...(options.session === undefined ? {} : { session: options.session }),
     ...(options.tls12 === true ? { maxVersion: 'TLSv1.2' as const } : {}),
   });
-  const wire = watch(socket);
+  const wire = watch(socket, () => carrier.resetAndDestroy());
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve);
     void wire.ended.then((ending) => reject(new Refused(ending)));
@@ -85,7 +89,7 @@ export class Refused extends Error {
 /** Opens a plain TCP connection to 127.0.0.1:`port`. */
 export async function openTcp(port: number): Promise<Wire> {
   const socket = connectTcp({ host: '127.0.0.1', port });
-  const wire = watch(socket);
+  const wire = watch(socket, () => socket.resetAndDestroy());
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     void wire.ended.then((ending) => reject(new Refused(ending)));
@@ -93,7 +97,7 @@ export async function openTcp(port: number): Promise<Wire> {
   return wire;
 }
 
-function watch<S extends Socket>(socket: S): Wire<S> {
+function watch<S extends Socket>(socket: S, reset: () => void): Wire<S> {
   let received: Buffer = Buffer.alloc(0);
   let finished: Ending | undefined;
   const waiting = new Set<() => void>();
@@ -194,6 +198,7 @@ function watch<S extends Socket>(socket: S): Wire<S> {
     until,
     answer,
     ended,
+    reset,
   };
 }
 

@@ -1,0 +1,23 @@
+// Prefect's UI asks GET /ui-settings where the API is, and Prefect answers with its own address: behind a gate that is a
+// loopback address which the person's browser can't reach, or reaches without the gate. The gate puts in the address by
+// which the browser came. An address that an operator has set (PREFECT_UI_API_URL) is left as it is.
+
+import type { AnswerRewriter } from '../proxy/contract.ts';
+
+const OWN_MACHINE = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1?\]|0\.0\.0\.0)$/;
+
+/** Rewrites `api_url` to `proto`://`host` with its own path; anything that is not that answer passes unchanged. */
+export function rewriteUiSettings(proto: 'http' | 'https', host: string): AnswerRewriter {
+  return (body, head) => {
+    if (head.status !== 200) return body;
+    try {
+      const settings: unknown = JSON.parse(body.toString('utf8'));
+      if (typeof settings !== 'object' || settings === null || !('api_url' in settings)) return body;
+      const url = new URL(String(settings.api_url));
+      if (!OWN_MACHINE.test(url.hostname)) return body;
+      return Buffer.from(JSON.stringify({ ...settings, api_url: `${proto}://${host}${url.pathname}` }), 'utf8');
+    } catch {
+      return body;
+    }
+  };
+}
