@@ -466,6 +466,86 @@ export const catalogue = {
     message: (f) => `${f.path} ${f.problem}`,
     hint: (f) => f.remedy,
   }),
+
+  // what a gate refuses, as its record and its answers say
+  CG_CLIENT_NO_CERTIFICATE: entry<{ detail: string }>({
+    about: 'A client came without a certificate.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `no client certificate: ${f.detail}`,
+    hint: () => 'connect through `certgate run` or `certgate connect`, which present one',
+  }),
+  CG_CLIENT_UNTRUSTED: entry<{ detail: string }>({
+    about: 'A client’s certificate does not chain to this CA.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the client certificate is not trusted: ${f.detail}`,
+    hint: () => 'issue the client one of this CA: `certgate issue worker/etl-1`',
+  }),
+  CG_CLIENT_EXPIRED: entry<{ detail: string }>({
+    about: 'A client’s certificate has expired.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the client certificate has expired: ${f.detail}`,
+    hint: () => 'issue it anew: `certgate issue worker/etl-1 --force`',
+  }),
+  CG_CLIENT_NOT_YET_VALID: entry<{ detail: string }>({
+    about: 'A client’s certificate is not valid yet.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the client certificate is not valid yet: ${f.detail}`,
+    hint: () => 'compare the clocks of both machines: `date -u`',
+  }),
+  CG_CLIENT_PURPOSE: entry<{ detail: string }>({
+    about: 'A client’s certificate is not for TLS clients (RFC 5280 §4.2.1.12).',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the client certificate is not for clients: ${f.detail}`,
+    hint: () => 'issue the client one of its own: `certgate issue worker/etl-1`',
+  }),
+  CG_CLIENT_UNRECORDED: entry<{ detail: string }>({
+    about: 'A client’s certificate is signed by this CA, but not in its records.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the client certificate is not on record: ${f.detail}`,
+    hint: () =>
+      'look who has the issuer’s key: what is not on record was not issued by certgate, or the store is an old backup',
+  }),
+  CG_CLIENT_REVOKED: entry<{ detail: string }>({
+    about: 'A client’s certificate was revoked.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the client certificate was revoked: ${f.detail}`,
+    hint: () => '`certgate list --state revoked` and `certgate audit` say why and by whom',
+  }),
+  CG_REQUEST_TARGET: entry<{ detail: string }>({
+    about: 'A request’s target could be read in two ways.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `the request target is refused: ${f.detail}`,
+    hint: () => 'send the path in its plain form: no `//`, no dot segments, no encoded slash',
+  }),
+  CG_REQUEST_HOST: entry<{ detail: string }>({
+    about: 'A request’s Host is one that Prefect reserves for itself.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `the Host is refused: ${f.detail}`,
+    hint: () => 'use the name of the gate',
+  }),
+  CG_REQUEST_CROSS_SITE: entry<{ detail: string }>({
+    about: 'A browser sent a request on behalf of another site.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `cross-site request: ${f.detail}`,
+    hint: () => 'open the page at the gate’s own address',
+  }),
+  CG_STORE_UNAVAILABLE: entry<{ detail: string }>({
+    about: 'The gate cannot read its store, so it can’t know who is revoked: it refuses everyone.',
+    exit: EXIT.storage,
+    status: 503,
+    message: (f) => `the store cannot be read: ${f.detail}`,
+    hint: () => '`certgate health` and `certgate doctor` say what is wrong with it',
+  }),
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { keep, stopKept } from './keeping.ts';
 import { makePlace, type Place, quoted } from './place.ts';
 import { endAll, type Started } from './processes.ts';
-import { complain, oneLine, StepFailed, show, title } from './screen.ts';
+import { complain, list, oneLine, StepFailed, title } from './screen.ts';
 import { showRefusals } from './show-refusals.ts';
 import { revokeWhileItWorks } from './show-revocation.ts';
 import { showWork } from './show-work.ts';
@@ -31,12 +31,12 @@ async function demo(keeps: boolean): Promise<number> {
 
   try {
     const running: Demo = { place, started, ...(await startAll(place, started)) };
-    await showWork(running);
+    const worker = await showWork(running);
     await showRefusals(running);
-    await revokeWhileItWorks(running);
+    await revokeWhileItWorks(running, worker);
     if (keeps) await leaveRunning(running);
     else await leaveNothing(running);
-    show(['', `${((performance.now() - since) / 1000).toFixed(0)} s in all.`]);
+    list(['', `${((performance.now() - since) / 1000).toFixed(0)} s in all.`]);
     return 0;
   } catch (error) {
     // The processes were ended under its feet: what fails then is no failure.
@@ -46,19 +46,19 @@ async function demo(keeps: boolean): Promise<number> {
   }
 }
 
-async function startAll(place: Place, started: Started[]): Promise<{ upstream: string; port: number }> {
+async function startAll(place: Place, started: Started[]): Promise<Pick<Demo, 'upstream' | 'gate' | 'port'>> {
   title('A Prefect server, and certgate in front of it');
   const prefect = await startPrefect(place, started);
-  const port = await startGate(place, started, prefect.url);
+  const gate = await startGate(place, started, prefect.url);
   await prefect.ready();
-  return { upstream: prefect.url, port };
+  return { upstream: prefect.url, ...gate };
 }
 
 async function leaveNothing({ place, started }: Demo): Promise<void> {
   await endAll(started);
   await rm(join(place.dir, 'prefect'), { recursive: true, force: true });
   title('Nothing is left running. What to do next');
-  show([
+  list([
     `look around      cd ${quoted(place.dir)}`,
     '                 ./certgate list      ./certgate audit      less certgate.yaml',
     '                 logs/ has what each program printed; certs/ the CA; state/ the records',
@@ -74,7 +74,7 @@ async function leaveRunning(demo_: Demo): Promise<void> {
   keep(place.dir, started);
   const run = `./certgate run --gate https://127.0.0.1:${port}`;
   title('Left running. What to try');
-  show([
+  list([
     `the Prefect UI   ${url}   (as user/alice, through both sidecars)`,
     `the gate         https://127.0.0.1:${port}   in front of ${upstream}`,
     '',
@@ -111,7 +111,7 @@ if (unknown !== undefined) {
   process.exitCode = 2;
 } else if (flags.includes('--stop')) {
   const folders = await stopKept();
-  show(folders.length === 0 ? ['nothing was left running'] : folders.map((dir) => `stopped; its files are in ${dir}`));
+  list(folders.length === 0 ? ['nothing was left running'] : folders.map((dir) => `stopped; its files are in ${dir}`));
 } else {
   process.exit(await demo(flags.includes('--keep')));
 }

@@ -153,6 +153,15 @@ export async function until<T>(
   }
 }
 
+/** Waits until the process has ended by itself; answers its exit code. Fails after `boundMs`. */
+export async function ended({ name, exit }: Started, boundMs: number): Promise<number> {
+  for (const end = Date.now() + boundMs; Date.now() < end; await wait(POLL_MS)) {
+    const code = exit();
+    if (code !== undefined) return code;
+  }
+  throw new Error(`${name} still runs after ${boundMs / 1000} s`);
+}
+
 /** What the process has printed so far. */
 export function printed(started: Started): string {
   return readFileSync(started.log, 'utf8');

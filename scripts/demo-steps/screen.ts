@@ -65,14 +65,14 @@ export async function step<T>(
   }
 }
 
-/** Lines that belong to the step above. */
-export function show(lines: readonly string[]): void {
-  for (const line of lines) print(`${indent}${line}`.trimEnd());
+/** Lines that belong to no step. */
+export function list(lines: readonly string[]): void {
+  for (const line of lines) print(` ${line}`.trimEnd());
 }
 
-/** Like `show`, less bright: what was quoted from somewhere. */
+/** Lines that belong to the step above: what somebody said. */
 export function quote(lines: readonly string[]): void {
-  show(lines.map((line) => paint(2, line)));
+  for (const line of lines) print(`${indent}${paint(2, line)}`);
 }
 
 /** Columns as wide as their widest cell; the last one as it is. */

@@ -2,7 +2,7 @@
 // and the gate's record of who did what.
 
 import { join } from 'node:path';
-import { finish } from './processes.ts';
+import { finish, type Started } from './processes.ts';
 import { columns, oneLine, quote, StepFailed, step, title } from './screen.ts';
 import { certgate, type Demo, startWorker } from './start.ts';
 
@@ -25,11 +25,13 @@ interface Act {
   readonly path?: string;
 }
 
-export async function showWork(demo: Demo): Promise<void> {
+/** Answers the worker, at work. */
+export async function showWork(demo: Demo): Promise<Started> {
   title('Work: worker/etl-1 and user/alice, each through a sidecar of its own');
-  await startWorker(demo);
+  const worker = await startWorker(demo);
   await deployAndRun(demo);
   await showRecord(demo);
+  return worker;
 }
 
 /** One Python process, alice's: deploys, runs, reads back. Each of its JSON lines ends a step. */
@@ -78,7 +80,7 @@ async function deployAndRun({ place, port }: Demo): Promise<void> {
 
 /** Who did what, by the gate's own record, the same acts counted together. */
 async function showRecord({ place }: Demo): Promise<void> {
-  const text = await step('certgate audit', async () => await certgate(place, 'audit', '--json', '--limit', '1000'), {
+  const text = await step('certgate audit', async () => await certgate(place, ['audit', '--json', '--limit', '1000']), {
     done: () => "certgate audit: who did what, by the gate's own record",
     remedy: 'look at state/audit.jsonl',
   });

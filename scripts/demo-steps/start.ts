@@ -10,6 +10,7 @@ import { quote, StepFailed, step } from './screen.ts';
 export interface Demo {
   readonly place: Place;
   readonly started: Started[];
+  readonly gate: Started;
   /** The gate's port on 127.0.0.1. */
   readonly port: number;
   /** Where Prefect listens: `http://127.0.0.1:4200`. */
@@ -52,33 +53,42 @@ export async function startPrefect(
   };
 }
 
-/** Runs one command of certgate; fails with what it said. */
-export async function certgate(place: Place, ...args: string[]): Promise<string> {
+/** Runs one command of certgate and answers its stdout; `words` is told what it wrote to stderr. Fails with both. */
+export async function certgate(
+  place: Place,
+  args: readonly string[],
+  words = (_: string): void => {},
+): Promise<string> {
   const { code, out, err } = await finish(place.certgate(...args), { env: place.env, cwd: place.dir });
+  words(err);
   if (code === 0) return out;
   throw new StepFailed(`certgate ${args.join(' ')}`, `exit code ${code}\n${err || out}`, REPORT);
 }
 
-/** A CA, the certificates of a worker and a person, and the gate; answers the gate's port. */
-export async function startGate(place: Place, started: Started[], upstream: string): Promise<number> {
-  await step('certgate init', async () => await certgate(place, 'init'), {
+/** A CA, the certificates of a worker and a person, and the gate; answers the gate. */
+export async function startGate(
+  place: Place,
+  started: Started[],
+  upstream: string,
+): Promise<Pick<Demo, 'gate' | 'port'>> {
+  await step('certgate init', async () => await certgate(place, ['init']), {
     done: () => 'certgate init: a CA, a store, certgate.yaml',
     remedy: REPORT,
   });
   for (const name of ['worker/etl-1', 'user/alice']) {
-    await step(`certgate issue ${name}`, async () => await certgate(place, 'issue', name), { remedy: REPORT });
+    await step(`certgate issue ${name}`, async () => await certgate(place, ['issue', name]), { remedy: REPORT });
   }
-  const work = async (): Promise<number> => {
+  const work = async () => {
     const gate = start(
       'certgate serve',
       place.certgate('serve', '--listen', '127.0.0.1:0', '--upstream', upstream, '--drain', '1s'),
       { log: place.log('gate'), env: place.env, cwd: place.dir },
     );
     started.push(gate);
-    return await until(gate, GATE_BOUND_MS, () => portIn(printed(gate)));
+    return { gate, port: await until(gate, GATE_BOUND_MS, () => portIn(printed(gate))) };
   };
   return await step('certgate serve', work, {
-    done: (port) => `certgate serve, on https://127.0.0.1:${port}`,
+    done: ({ port }) => `certgate serve, on https://127.0.0.1:${port}`,
     remedy: REPORT,
   });
 }

@@ -1,7 +1,7 @@
 // certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
 // exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
 import { link, lstat, mkdir, rm, rmdir } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createAuthority } from '../authority/create.ts';
 import { draftName, PUBLIC_FILE, removeLeftovers, syncFolder, writeNewFile } from '../authority/files.ts';
@@ -66,11 +66,13 @@ interface Made {
 async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: Config): Promise<Made> {
   const configuration = join(dir, 'certgate.yaml');
   await requireNothing([configuration, ...Object.values<string>({ ...caFiles(certsDir) }), storeFile(stateDir)]);
-  const folders = await makeFolders([dir, certsDir, stateDir]);
+  const folders: string[] = [];
   const draft = join(dir, draftName('certgate.yaml', 'creating'));
   try {
+    for (const folder of [dir, certsDir, stateDir]) folders.push(...(await makeFolder(folder)));
     // Written before anything else is made, so that a full disk is met while there is nothing to take back.
-    await writeNewFile(draft, configTemplate({ trustDomain, names: serve.names }), PUBLIC_FILE);
+    const text = configTemplate({ trustDomain, names: serve.names, ...elsewhere(dir, certsDir, stateDir) });
+    await writeNewFile(draft, text, PUBLIC_FILE);
     const made = await createAuthority({ certsDir, stateDir, trustDomain, actor: actor() });
     const files: Readonly<Record<string, string>> = { ...made.files };
     try {
@@ -80,15 +82,22 @@ async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: 
       for (const path of [...Object.values(files), made.store]) await rm(path, { force: true });
       throw error;
     }
+    await rm(draft, { force: true });
     await removeLeftovers(configuration, ['creating']);
     return { configuration, files, store: made.store, trustDomain, rootFingerprint: made.rootFingerprint };
   } catch (error) {
-    await rm(draft, { force: true });
-    for (const folder of folders.toReversed()) await rmdir(folder).catch(() => {});
+    await rm(draft, { force: true }).catch(() => {});
+    for (const folder of folders.toSorted((a, b) => b.length - a.length)) await rmdir(folder).catch(() => {});
     throw error;
-  } finally {
-    await rm(draft, { force: true });
   }
+}
+
+/** Folders that the environment put elsewhere are written down, or the next command would not find them. */
+function elsewhere(dir: string, certsDir: string, stateDir: string): { certsDir?: string; stateDir?: string } {
+  return {
+    ...(certsDir === join(dir, 'certs') ? {} : { certsDir }),
+    ...(stateDir === join(dir, 'state') ? {} : { stateDir }),
+  };
 }
 
 async function requireNothing(paths: readonly string[]): Promise<void> {
@@ -99,18 +108,13 @@ async function requireNothing(paths: readonly string[]): Promise<void> {
   if (there.length > 0) throw new CertgateError('CG_CA_EXISTS', { files: there });
 }
 
-/** Makes the folders that are missing, private; answers those it made, parents first. */
-async function makeFolders(paths: readonly string[]): Promise<string[]> {
+/** Makes a folder, private, and those above it that are missing; answers all that it made. */
+async function makeFolder(path: string): Promise<string[]> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
   const made: string[] = [];
-  for (const path of paths) {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 });
-    if (first === undefined) continue;
-    for (let folder = path; ; folder = resolve(folder, '..')) {
-      made.push(folder);
-      if (folder === first) break;
-    }
-  }
-  return made.toSorted((a, b) => a.length - b.length);
+  for (let folder = path; first !== undefined && folder.length >= first.length; folder = dirname(folder))
+    made.push(folder);
+  return made;
 }
 
 /** What to do now: lines that work when they are pasted into a shell in the working directory. */

@@ -64,8 +64,9 @@ async function readInput(io: CommandIo): Promise<Source> {
 
 function readNamed(what: string, io: CommandIo): Source {
   const path = resolve(io.cwd, what);
-  if (!existsSync(path)) throw cannotInspect(what, 'is no file that is there, and not host:port');
-  if (statSync(path).isDirectory()) throw cannotInspect(what, 'is a folder: name a file in it, such as tls.crt');
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw cannotInspect(what, 'is no file that is there, and not host:port');
+  if (stat.isDirectory()) throw cannotInspect(what, 'is a folder: name a file in it, such as tls.crt');
   return readForInspection(path);
 }
 

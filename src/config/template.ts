@@ -9,10 +9,18 @@ export interface TemplateChoices {
   readonly trustDomain: string;
   /** Names of the gate's server certificate: DNS names and IP addresses. */
   readonly names: readonly string[];
+  /** Absolute, when they are not the default ones. */
+  readonly stateDir?: string;
+  readonly certsDir?: string;
 }
 
 /** The file's text. */
-export function configTemplate({ trustDomain, names }: TemplateChoices): string {
+export function configTemplate({ trustDomain, names, ...folders }: TemplateChoices): string {
+  const choices: Readonly<Record<string, string | readonly string[]>> = {
+    trustDomain,
+    'serve.names': names,
+    ...folders,
+  };
   const lines = [
     '# certgate: configuration of the gate and its CA. Made by `certgate init`; docs/configuration.md explains every key.',
     '# `#key: value` is a setting at its default; flags go before CERTGATE_… variables, and those before this file.',
@@ -30,7 +38,7 @@ export function configTemplate({ trustDomain, names }: TemplateChoices): string 
       lines.push(`${'  '.repeat(depth)}${sections[depth]}:`);
     }
     open = sections;
-    const chosen = leaf.path === 'trustDomain' ? trustDomain : leaf.path === 'serve.names' ? names : null;
+    const chosen = choices[leaf.path] ?? null;
     lines.push(...entry(leaf, keys.at(-1) ?? '', chosen).map((line) => '  '.repeat(sections.length) + line));
   }
   return `${lines.join('\n')}\n`;

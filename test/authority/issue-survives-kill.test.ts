@@ -51,20 +51,27 @@ it('a kill before any step of `issue` leaves no certificate or a recorded one', 
 }, 600_000);
 
 it('a kill before any step of a replacing `issue` leaves the old pair, the new pair or none, never a mixed one', async () => {
-  const { dir, storePath, out } = await spareCa('replaced');
+  const { dir, storePath, out } = await spareCa('worker');
   await killedAt(0, ['once', dir, out]);
   const { steps } = await killedAt(0, ['once', dir, out, 'force']);
   let without = 0;
   for (let n = Math.floor(steps / 3); n <= steps; n++) {
     expect((await killedAt(n, ['once', dir, out, 'force'])).killed).toBe(true);
-    if (!existsSync(out)) without += 1;
-    expect(readdirSync(join(dir, 'out')).some((name) => name === 'replaced' || name.startsWith('.replaced.'))).toBe(
-      true,
-    );
+    if (existsSync(out)) continue;
+    without += 1; // between the two renames: both pairs are there, beside it
+    const beside = readdirSync(join(dir, 'out'));
+    for (const purpose of ['.worker.issuing-', '.worker.replaced-']) {
+      const whole = beside
+        .filter((name) => name.startsWith(purpose))
+        .filter(
+          (name) => existsSync(join(dir, 'out', name, 'tls.key')) && existsSync(join(dir, 'out', name, 'ca.crt')),
+        );
+      expect(whole, `a whole pair in ${purpose}…`).not.toEqual([]);
+    }
+    await killedAt(0, ['once', dir, out, 'force']);
+    expect(existsSync(out)).toBe(true);
   }
-  expect(without).toBeLessThanOrEqual(1); // the one step between the two renames
-  await killedAt(0, ['once', dir, out, 'force']);
-  expect(existsSync(out)).toBe(true);
+  expect(without).toBe(1);
   await expectAllRecorded(join(dir, 'out'), storePath);
 }, 600_000);
 

@@ -43,10 +43,15 @@ test('every setting stands in it once, but the secret', () => {
 });
 
 test('what init was told is set in it', () => {
-  const text = configTemplate({ trustDomain: 'prefect.example', names: ['gate.example', '192.0.2.7', '2001:db8::1'] });
+  const text = configTemplate({
+    trustDomain: 'prefect.example',
+    names: ['gate.example', '192.0.2.7', '2001:db8::1'],
+    stateDir: '/var/lib/certgate: #1',
+  });
   const cwd = mkdtempSync(join(tmpdir(), 'certgate-template-'));
   writeFileSync(join(cwd, 'certgate.yaml'), text);
   const config = loadConfig({ env: {}, cwd });
   expect(config.trustDomain).toBe('prefect.example');
+  expect(config.stateDir).toBe('/var/lib/certgate: #1');
   expect(config.serve.names).toEqual(['gate.example', '192.0.2.7', '2001:db8::1']);
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { within } from './harness/eventually.ts';
 import { house, sharedPrefect } from './harness/scenario.ts';
 import { type Answer, ask, openTcp, type Wire } from './harness/wire.ts';
 
@@ -32,7 +33,8 @@ test('GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS and an unknown method get the
       '',
       '',
     ];
-    return await ask(wire, head.join('\r\n') + text.replaceAll('NAME', name), method);
+    const way = wire === direct ? 'directly' : 'through the gate';
+    return await within(`${method} ${target} ${way}`, ask(wire, head.join('\r\n') + text.replaceAll('NAME', name), method), 30_000);
   };
   /** Sends one request both ways, under names that only differ in a letter, and compares everything but ids and times. */
   const same = async (

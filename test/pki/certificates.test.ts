@@ -28,7 +28,7 @@ describe('a serial number', () => {
     const octet = fc.integer({ min: 1, max: 255 }).map((value) => value.toString(16).padStart(2, '0'));
     const serial = fc.tuple(
       octet,
-      fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 30, maxLength: 30 }),
+      fc.string({ unit: fc.constantFrom(...Array.from('0123456789abcdef')), minLength: 30, maxLength: 30 }),
     );
     await fc.assert(
       fc.asyncProperty(serial, async (parts) => {

@@ -162,7 +162,7 @@ describe('a key is not certified', () => {
       ECDSA_SHA256,
     ],
   ])('that is %s', (_, generate, algorithm) => {
-    const { privateKey, publicKey } = generate() as { privateKey: KeyObject; publicKey: KeyObject };
+    const { privateKey, publicKey } = generate();
     const hash = algorithm.endsWith('4.3.4') ? 'sha512' : 'sha256';
     const der = requestOf({ spki: spkiOf(publicKey), privateKey, algorithm, hash });
     expect(codeOfSync(() => readRequest(der))).toBe('CG_CSR_KEY');

@@ -61,7 +61,7 @@ async function record(
         subject: `CN=${facts.identity}`,
         fingerprint: createHash('sha256').update(der).digest('hex'),
         der,
-        issuedAt: now,
+        issuedAt: facts.notBefore,
         revokedAt: null,
         reason: null,
       },

@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { serveControl } from '../../src/admin/control.ts';
+import { applyRevocations, askHealth } from '../../src/admin/control-client.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'certgate-control-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const health = { status: 'ok', store: true, audit: true, upstream: true, connections: 3, metrics: {} };
+
+describe('the control socket', () => {
+  it('answers what it is asked, and is for its owner alone', async () => {
+    const path = join(folder, 'control.sock');
+    const cut = { connections: 1, requests: 0, tunnels: 1 };
+    const control = await serveControl(path, {
+      'GET /health': async () => health,
+      'POST /revocations/apply': async () => ({ revision: 7, cut }),
+    });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(await askHealth(path)).toEqual(health);
+    expect(await applyRevocations(path)).toMatchObject({ revision: 7, cut });
+    await control.close();
+    expect(await askHealth(path)).toBeNull();
+  });
+
+  it('is null to ask where no gate runs', async () => {
+    expect(await applyRevocations(join(folder, 'none.sock'))).toBeNull();
+  });
+
+  it('replaces what a dead gate left, but never takes a running gate’s place', async () => {
+    const path = join(folder, 'control.sock');
+    writeFileSync(path, '');
+    const control = await serveControl(path, { 'GET /health': async () => health });
+    await expect(serveControl(path, {})).rejects.toMatchObject({ code: 'CG_GATE_RUNNING' });
+    await control.close();
+  });
+
+  it('passes on that the gate could not do it', async () => {
+    const path = join(folder, 'control.sock');
+    const control = await serveControl(path, {
+      'POST /revocations/apply': async () => {
+        throw new Error('the store is gone');
+      },
+    });
+    await expect(applyRevocations(path)).rejects.toThrow('the store is gone');
+    await control.close();
+  });
+
+  it('says when what answers is no gate', async () => {
+    const path = join(folder, 'other.sock');
+    const other = createServer((socket) => socket.end('hello\r\n'));
+    await new Promise((resolve) => other.listen(path, () => resolve(null)));
+    await expect(askHealth(path)).rejects.toMatchObject({ code: 'CG_GATE_ANSWER' });
+    other.close();
+  });
+
+  it('refuses a path that is too long for a unix socket and says so', async () => {
+    await expect(serveControl(`/tmp/${'x'.repeat(120)}`, {})).rejects.toMatchObject({ code: 'CG_LISTEN' });
+  });
+});

@@ -1,0 +1,124 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkEnvironment } from '../../src/cli/doctor/environment.ts';
+import { checkNode } from '../../src/cli/doctor/machine.ts';
+import { checkClock } from '../../src/cli/doctor/reach.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { run } from '../../src/cli/program.ts';
+
+let folder: string;
+const ran = async (...argv: string[]): Promise<{ code: number; out: string }> => {
+  const out: string[] = [];
+  const io: Io = {
+    out: (text) => void out.push(text),
+    say: (text) => void out.push(text),
+    input: async () => new Uint8Array(),
+    env: {},
+    cwd: folder,
+    isTerminal: false,
+  };
+  return { code: await run(argv, io), out: out.join('\n') };
+};
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'certgate-doctor-'));
+  await ran('init', '--dir', '.');
+  await ran('issue', 'worker/etl-1');
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('node', () => {
+  it.each([
+    ['v22.22.0', 'fail'],
+    ['v24.14.9', 'fail'],
+    ['v24.15.0', 'warn'],
+    ['v24.22.3', 'ok'],
+    ['v25.9.0', 'warn'],
+    ['v26.13.0', 'warn'],
+    ['v26.13.1', 'ok'],
+    ['v26.14.0', 'ok'],
+    ['v27.0.0', 'ok'],
+  ])('%s is %s', (version, level) => {
+    expect(checkNode(version)).toMatchObject({ level });
+  });
+});
+
+describe('the environment of a Prefect client', () => {
+  const gate = 'https://gate.test:8443';
+  it('is fine when nothing is set', () => {
+    expect(checkEnvironment({}, gate).map(({ level }) => level)).toEqual(['ok']);
+  });
+
+  it.each([
+    ['an API URL around the sidecar', { PREFECT_API_URL: 'http://prefect.test:4200/api' }, 'fail'],
+    ['an API URL that is the gate', { PREFECT_API_URL: 'https://gate.test:8443/api' }, 'fail'],
+    ['an API URL that is none', { PREFECT_API_URL: 'gate' }, 'fail'],
+    ['an API URL without /api', { PREFECT_API_URL: 'http://127.0.0.1:4210' }, 'warn'],
+    ['an API key', { PREFECT_API_KEY: 'pnu_x' }, 'warn'],
+    ['verification switched off', { PREFECT_API_TLS_INSECURE_SKIP_VERIFY: 'true' }, 'warn'],
+    ['headers that the gate removes', { PREFECT_CLIENT_CUSTOM_HEADERS: '{"X-Forwarded-For":"1"}' }, 'warn'],
+    ['a proxy that would get loopback requests', { HTTP_PROXY: 'http://proxy.test:3128' }, 'fail'],
+  ])('is told about %s', (_what, env, level) => {
+    const found = checkEnvironment(env, gate).filter((finding) => finding.level !== 'ok');
+    expect(found.map((finding) => finding.level)).toEqual([level]);
+    expect(found[0]?.remedy).not.toBe('');
+  });
+
+  it.each([
+    [{ PREFECT_API_URL: 'http://127.0.0.1:4210/api' }],
+    [{ HTTP_PROXY: 'http://proxy.test:3128', NO_PROXY: '127.0.0.1,localhost' }],
+    [{ PREFECT_CLIENT_CUSTOM_HEADERS: '{"X-Team":"etl"}' }],
+    [{ PREFECT_CLIENT_CUSTOM_HEADERS: 'no json' }],
+  ])('is fine with %j', (env) => {
+    expect(checkEnvironment(env, gate).every(({ level }) => level === 'ok')).toBe(true);
+  });
+
+  it('never repeats a secret', () => {
+    expect(JSON.stringify(checkEnvironment({ PREFECT_API_KEY: 'pnu_secret' }, gate))).not.toContain('pnu_secret');
+  });
+});
+
+describe('the clock', () => {
+  it('may differ a little from the gate’s, and is named when it is off', () => {
+    expect(checkClock(1_000_000, 1_010_000).level).toBe('ok');
+    expect(checkClock(1_000_000, 1_090_000)).toMatchObject({
+      level: 'fail',
+      found: 'this machine is 90 s ahead of the gate',
+    });
+    expect(checkClock(1_090_000, 1_000_000).found).toContain('behind');
+  });
+});
+
+describe('certgate doctor', () => {
+  it('names a key that others can read, and the command that mends it', async () => {
+    const key = join(folder, 'certs', 'issuer.key');
+    chmodSync(key, 0o644);
+    const { code, out } = await ran('doctor');
+    chmodSync(key, 0o600);
+    expect(code).toBe(1);
+    expect(out).toContain(`fail  file mode: ${key} is 0644: others can use it\n      → chmod 0600 ${key}`);
+  });
+
+  it('says that no gate answers where the sidecar would look for it', async () => {
+    // Taken for a moment and given back: nothing listens on it.
+    const server = createServer();
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(null)));
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    await new Promise((resolve) => server.close(resolve));
+    const { code, out } = await ran('doctor', '--gate', `https://127.0.0.1:${port}`, '--identity', 'worker-etl-1');
+    expect(code).toBe(1);
+    expect(out).toContain(`fail  gate: https://127.0.0.1:${port}:`);
+    expect(out).toContain('ok    identity certificate:');
+  });
+
+  it('prints every finding as JSON', async () => {
+    const { out } = await ran('doctor', '--json');
+    const findings = JSON.parse(out) as Array<Record<string, string>>;
+    expect(findings.map(({ check }) => check)).toContain('issuer certificate');
+    for (const finding of findings) expect(Object.keys(finding)).toEqual(['check', 'level', 'found', 'remedy']);
+  });
+});

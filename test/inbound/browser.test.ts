@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest';
+import { crossSite } from '../../src/inbound/browser.ts';
+import { headOf } from './heads.ts';
+
+describe('a request that may change something', () => {
+  it.each([
+    ['a program, which sends neither header', []],
+    ['the gate’s own page', ['Origin: https://gate.test', 'Sec-Fetch-Site: same-origin']],
+    ['the address bar', ['Sec-Fetch-Site: none']],
+  ])('passes from %s', (_who, lines) => {
+    expect(crossSite(headOf(lines), true)).toBeNull();
+  });
+
+  it.each([
+    ['another site’s page', ['Origin: https://evil.test', 'Sec-Fetch-Site: cross-site']],
+    ['a sibling of the gate’s site', ['Origin: https://wiki.test', 'Sec-Fetch-Site: same-site']],
+    ['an old browser’s page that sends only Origin', ['Origin: https://evil.test']],
+    ['a page without an origin', ['Origin: null']],
+    ['another port of the gate’s host', ['Origin: https://gate.test:444']],
+    ['a name that ends like the gate’s', ['Origin: https://evilgate.test']],
+  ])('is refused from %s', (_who, lines) => {
+    expect(crossSite(headOf(lines), true)).toBeTypeOf('string');
+    expect(crossSite(headOf(lines), false)).toBeNull();
+  });
+});

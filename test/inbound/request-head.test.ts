@@ -1,0 +1,103 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { clientProto, isOwnHeader, writeRequestHead } from '../../src/inbound/request-head.ts';
+import { headOf } from './heads.ts';
+
+const CLIENT = { lines: 'x-certgate-identity: worker/etl-1\r\n' };
+const STAMP = {
+  client: CLIENT,
+  requestId: 'r1',
+  target: '/api/flows/',
+  proto: 'https',
+  plainAnswer: false,
+  authorization: null,
+} as const;
+
+/** Any case, `_` for `-`. */
+const spelled = (name: string): fc.Arbitrary<string> =>
+  fc.array(fc.tuple(fc.boolean(), fc.boolean()), { minLength: name.length, maxLength: name.length }).map((choices) =>
+    [...name]
+      .map((character, i) => {
+        const [upper = false, other = false] = choices[i] ?? [];
+        if (character === '-' && other) return '_';
+        return upper ? character.toUpperCase() : character;
+      })
+      .join(''),
+  );
+
+const OWN = [
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-client-cert',
+  'x-forwarded-anything',
+  'forwarded',
+  'x-real-ip',
+  'client-cert',
+  'client-cert-chain',
+  'x-client-cert',
+  'x-ssl-client-dn',
+  'x-certgate-identity',
+  'x-certgate-anything',
+  'x-request-id',
+  'prefect-automation-id',
+  'prefect-automation-name',
+];
+
+describe('the head that upstream gets', () => {
+  it('has no header of ours that a client wrote, in any spelling', () => {
+    const name = fc.constantFrom(...OWN).chain(spelled);
+    fc.assert(
+      fc.property(name, (header) => {
+        const text = writeRequestHead(headOf([`${header}: forged`, 'traceparent: kept']), STAMP);
+        expect(text).not.toContain('forged');
+        expect(text).toContain('traceparent: kept');
+        expect(text.match(/x-certgate-identity/g)).toHaveLength(1);
+      }),
+    );
+  });
+
+  it('forgets names that peers invent rather than grow', () => {
+    for (let i = 0; i < 10_000; i++) expect(isOwnHeader(`x-invented-${i}`)).toBe(false);
+    expect(isOwnHeader('x_certgate_identity')).toBe(true);
+  });
+
+  it('has neither hop-by-hop headers nor what Connection names', () => {
+    const head = headOf([
+      'Connection: keep-alive, X-Mine',
+      'X-Mine: 1',
+      'Keep-Alive: 5',
+      'TE: trailers',
+      'Proxy-Authorization: x',
+    ]);
+    expect(writeRequestHead(head, STAMP)).not.toMatch(/^(?:connection|x-mine|keep-alive|te|proxy-authorization):/im);
+  });
+
+  it('carries the server’s own password in place of the client’s, when the gate holds it', () => {
+    const head = headOf(['Authorization: Basic bWluZQ==']);
+    expect(writeRequestHead(head, STAMP)).toContain('authorization: Basic bWluZQ==');
+    const held = writeRequestHead(head, { ...STAMP, authorization: 'Basic b3Vycw==' });
+    expect(held.match(/authorization: .*/g)).toEqual(['authorization: Basic b3Vycw==']);
+  });
+
+  it('opens a WebSocket uncompressed when its first message will be rewritten, else as the client asked', () => {
+    const lines = [
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Extensions: permessage-deflate',
+    ];
+    expect(writeRequestHead(headOf(lines), STAMP)).toMatch(
+      /permessage-deflate.*upgrade: websocket\r\nconnection: Upgrade/s,
+    );
+    expect(writeRequestHead(headOf(lines), { ...STAMP, authorization: 'Basic x' })).not.toContain('permessage-deflate');
+  });
+
+  it('says http only when a sidecar said so', () => {
+    expect(clientProto(headOf([]))).toBe('https');
+    expect(clientProto(headOf(['X-Certgate-Client-Proto: http']))).toBe('http');
+    expect(clientProto(headOf(['X-Certgate-Client-Proto: javascript']))).toBe('https');
+    expect(clientProto(headOf(['X-Forwarded-Proto: http']))).toBe('https');
+  });
+});

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { readResponseHead } from '../../src/http1/response.ts';
+import { rewriteUiSettings } from '../../src/inbound/ui-settings.ts';
+
+const bytes = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n', 'latin1');
+const head = readResponseHead(bytes, 0, 'GET', { headBytes: 1024, headerLines: 10 });
+if (head?.ok !== true) throw new Error('the fixture is no answer');
+const rewrite = (body: string): string =>
+  rewriteUiSettings('https', 'gate.test:8443')(Buffer.from(body), head).toString();
+
+describe('what the UI is told about its API', () => {
+  it.each(['http://127.0.0.1:4200/api', 'http://localhost:4200/api', 'http://0.0.0.0:4200/api'])(
+    'is the address it came by, where Prefect would name %s',
+    (api_url) => {
+      expect(JSON.parse(rewrite(JSON.stringify({ api_url, csrf_enabled: true })))).toEqual({
+        api_url: 'https://gate.test:8443/api',
+        csrf_enabled: true,
+      });
+    },
+  );
+
+  it('stays what an operator has set', () => {
+    const set = '{"api_url":"https://prefect.example/api"}';
+    expect(rewrite(set)).toBe(set);
+  });
+
+  it.each(['', 'null', '[]', '{"api_url":7}', '{"api_url":"not a url"}', 'no json'])('passes %j as it is', (body) => {
+    expect(rewrite(body)).toBe(body);
+  });
+});

@@ -1,0 +1,63 @@
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { limitLog } from '../../src/observe/limited-log.ts';
+import { forwardTo } from '../../src/outbound/forward.ts';
+import { headOf } from '../inbound/heads.ts';
+
+const log = pino({ level: 'silent' });
+const handler = (allowedHosts: readonly string[] = []) =>
+  forwardTo({ log, limitedLog: limitLog(log), accessLog: false, gate: 'https://gate.test:8443', allowedHosts });
+const GET = 'GET /api/flows/ HTTP/1.1';
+const decide = (lines: readonly string[], host = '127.0.0.1:4210', allowed: readonly string[] = []) =>
+  handler(allowed).decide(headOf(lines, GET, host));
+
+describe('whoever may use the certificate of this machine', () => {
+  it.each(['127.0.0.1:4210', 'localhost:4210', '[::1]:4210', 'LOCALHOST'])('is a program that asks for %s', (host) => {
+    expect(decide([], host).kind).toBe('forward');
+  });
+
+  it.each(['evil.test:4210', '10.0.0.1', 'localhost.evil.test', '127.0.0.1.evil.test'])(
+    'is not a page that a name such as %s led here (DNS rebinding)',
+    (host) => {
+      expect(decide([], host)).toMatchObject({ kind: 'answer', status: 421, close: true });
+    },
+  );
+
+  it('is a container that uses a name which was allowed', () => {
+    expect(decide([], 'host.docker.internal:4210', ['host.docker.internal']).kind).toBe('forward');
+  });
+
+  it.each([
+    ['Origin: https://evil.test'],
+    ['Origin: null'],
+    ['Origin: http://127.0.0.1:9999'],
+    ['Sec-Fetch-Site: cross-site'],
+  ])('is not a web page of another origin (%s)', (line) => {
+    expect(decide([line])).toMatchObject({ kind: 'answer', status: 403, close: true });
+  });
+});
+
+describe('what goes to the gate', () => {
+  it('keeps the client’s Host and says that the client speaks http, and nothing a client says in our name', () => {
+    const verdict = decide(['X-Certgate-Identity: user/root', 'X-Certgate-Client-Proto: https', 'Authorization: kept']);
+    if (verdict.kind !== 'forward') throw new Error(verdict.detail);
+    expect(verdict.head).toContain('host: 127.0.0.1:4210\r\n');
+    expect(verdict.head).toContain('authorization: kept\r\n');
+    expect(verdict.head.match(/x-certgate.*/g)).toEqual(['x-certgate-client-proto: http']);
+  });
+});
+
+describe('when the gate is not available', () => {
+  it('makes clients wait where waiting helps', () => {
+    const answer = handler().upstreamFailed('ECONNREFUSED: connect', false);
+    expect(answer.status).toBe(503);
+    expect(answer.extra).toMatch(/^retry-after: \d+\r\nprefect-maintenance: true\r\n$/);
+  });
+
+  it.each(['SELF_SIGNED_CERT_IN_CHAIN: x', 'ERR_TLS_CERT_ALTNAME_INVALID: x', 'CERT_HAS_EXPIRED: x'])(
+    'says that the gate cannot be trusted, and does not wait, on %s',
+    (problem) => {
+      expect(handler().upstreamFailed(problem, false)).toMatchObject({ status: 502, extra: '' });
+    },
+  );
+});
