@@ -17,7 +17,7 @@ export interface Started extends Known {
   /** The file with everything that it printed. */
   readonly log: string;
   /** Its exit code, or 128+n; undefined while it runs. */
-  exit(): number | undefined;
+  readonly exit: () => number | undefined;
 }
 
 const POLL_MS = 40;
@@ -154,12 +154,12 @@ export async function until<T>(
 }
 
 /** Waits until the process has ended by itself; answers its exit code. Fails after `boundMs`. */
-export async function ended({ name, exit }: Started, boundMs: number): Promise<number> {
+export async function ended(started: Started, boundMs: number): Promise<number> {
   for (const end = Date.now() + boundMs; Date.now() < end; await wait(POLL_MS)) {
-    const code = exit();
+    const code = started.exit();
     if (code !== undefined) return code;
   }
-  throw new Error(`${name} still runs after ${boundMs / 1000} s`);
+  throw new Error(`${started.name} still runs after ${boundMs / 1000} s`);
 }
 
 /** What the process has printed so far. */

@@ -57,7 +57,7 @@ export async function startPrefect(
 export async function certgate(
   place: Place,
   args: readonly string[],
-  words = (_: string): void => {},
+  words: (text: string) => void = () => {},
 ): Promise<string> {
   const { code, out, err } = await finish(place.certgate(...args), { env: place.env, cwd: place.dir });
   words(err);

@@ -14,7 +14,7 @@ export interface Pattern {
   readonly groups: number;
   readonly names: ReadonlyMap<string, number>;
   /** The captures, by group number (0 is the whole value), undefined where a group took no part; null for no match. */
-  match(value: string): Captures | null;
+  readonly match: (value: string) => Captures | null;
 }
 
 const MOST_CHARACTERS = 200;
@@ -80,6 +80,7 @@ function readSequence(reader: Reader): Node {
 function readQuantified(reader: Reader, inner: Node): Node {
   const [text, least, comma, most] = sticky(QUANTIFIER, reader) ?? [];
   if (text === undefined) return inner;
+  if (mayBeEmpty(inner)) throw new PatternFault(`${text} repeats what may be empty`);
   const greedy = text.length === 1 || !text.endsWith('?');
   if (text.startsWith('?')) return { kind: 'repeat', inner, least: 0, most: 1, greedy };
   if (contains(inner, 'repeat'))
@@ -154,6 +155,14 @@ function oneOf(text: string | undefined): Node {
   const expression = new RegExp(`^(?:${text})$`, 'u');
   const ascii = Array.from({ length: 128 }, (_, code) => expression.test(String.fromCharCode(code)));
   return { kind: 'one', accepts: (code) => ascii[code] ?? expression.test(String.fromCodePoint(code)) };
+}
+
+/** Where an empty turn counts and where not is JavaScript's finest print: nobody should need it to name a worker. */
+function mayBeEmpty(node: Node): boolean {
+  if (node.kind === 'all') return node.parts.every(mayBeEmpty);
+  if (node.kind === 'any') return node.parts.some(mayBeEmpty);
+  if (node.kind === 'capture') return mayBeEmpty(node.inner);
+  return node.kind === 'repeat' && node.least === 0;
 }
 
 function contains(node: Node, kind: Node['kind']): boolean {

@@ -10,7 +10,7 @@ import type { Store } from '../store/store.ts';
 import { addWork, type LiveIndex, NO_WORK } from './live-index.ts';
 
 /** How often the store is asked, ms: the longest a revocation by another process goes unseen. */
-export const WATCH_INTERVAL = 20;
+export const WATCH_INTERVAL = 50;
 /** While the store can't be read, ms. */
 const RETRY_INTERVAL = 250;
 

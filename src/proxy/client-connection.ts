@@ -94,7 +94,7 @@ export class ClientConnection implements ExchangeOwner {
     }
     if (this.exchange !== null) {
       if (this.exchange.upgraded) return;
-      this.exchange.abandon('cut', `nothing moved for ${this.limits.stall} ms`);
+      this.exchange.stalled(this.limits.stall);
     } else if (this.deadlineIs === 'head' && this.pending !== null) {
       this.write(answerOf(408, `no whole request head within ${this.limits.head} ms`));
     } else this.end();

@@ -113,6 +113,13 @@ export class Exchange implements UpstreamUser {
     this.owner.socket.destroy();
   }
 
+  /** Nothing has moved for too long. Where no answer has begun there is still one to give. */
+  stalled(ms: number): void {
+    const problem = `nothing moved for ${ms} ms`;
+    if (this.answer.begun || !this.requestBody.done) this.abandon('cut', problem);
+    else this.failed(problem, true);
+  }
+
   upstreamConnected(): void {}
 
   upstreamDrain(): void {

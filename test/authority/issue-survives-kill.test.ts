@@ -55,7 +55,7 @@ it('a kill before any step of a replacing `issue` leaves the old pair, the new p
   await killedAt(0, ['once', dir, out]);
   const { steps } = await killedAt(0, ['once', dir, out, 'force']);
   let without = 0;
-  for (let n = Math.floor(steps / 3); n <= steps; n++) {
+  for (let n = Math.floor(steps * 0.6); n <= steps; n++) {
     expect((await killedAt(n, ['once', dir, out, 'force'])).killed).toBe(true);
     if (existsSync(out)) continue;
     without += 1; // between the two renames: both pairs are there, beside it

@@ -18,6 +18,7 @@ const ran = async (...argv: string[]): Promise<{ code: number; out: string }> =>
     input: async () => new Uint8Array(),
     env: {},
     cwd: folder,
+    program: 'certgate',
     isTerminal: false,
   };
   return { code: await run(argv, io), out: out.join('\n') };

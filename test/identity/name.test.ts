@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CertgateError } from '../../src/errors.ts';
+import { type CertgateError, isCertgateError } from '../../src/errors.ts';
 import { isIdentityName, kindOf, parseIdentityName, parseTrustDomain, spiffeUri } from '../../src/identity/name.ts';
 import { identityName, trustDomain } from './names.ts';
 
@@ -8,7 +8,7 @@ function errorOf(action: () => unknown): CertgateError {
   try {
     action();
   } catch (error) {
-    if (error instanceof CertgateError) return error;
+    if (isCertgateError(error)) return error;
   }
   return expect.unreachable('no error of the catalogue');
 }

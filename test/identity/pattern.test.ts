@@ -1,11 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compilePattern, PatternFault } from '../../src/identity/pattern.ts';
+import { compilePattern, type Pattern, PatternFault } from '../../src/identity/pattern.ts';
 
 /** What JavaScript's own engine captures when the pattern must match the whole value. */
 function byRegExp(source: string, value: string): ReadonlyArray<string | undefined> | null {
   const found = new RegExp(`^(?:${source})$`, 'u').exec(value);
   return found === null ? null : Array.from(found);
+}
+
+/** Compiled, or null when it repeats what may be empty, which certgate refuses. */
+function compiledOrNull(source: string): Pattern | null {
+  try {
+    return compilePattern(source);
+  } catch (error) {
+    if (error instanceof PatternFault && error.message.includes('may be empty')) return null;
+    throw error;
+  }
 }
 
 describe('a pattern', () => {
@@ -75,10 +85,12 @@ describe('a pattern', () => {
     const value = fc.string({ unit: fc.constantFrom('a', 'b', '-', '/', '.', '1', 'é', '\n'), maxLength: 8 });
     fc.assert(
       fc.property(source, fc.array(value, { minLength: 1, maxLength: 5 }), (pattern, values) => {
-        const { match } = compilePattern(pattern);
-        for (const each of values) expect(match(each)).toEqual(byRegExp(pattern, each));
+        const compiled = compiledOrNull(pattern);
+        for (const each of compiled === null ? [] : values) {
+          expect(compiled?.match(each)).toEqual(byRegExp(pattern, each));
+        }
       }),
-      { numRuns: 3000 },
+      { numRuns: 150_000 },
     );
   });
 
@@ -91,8 +103,11 @@ describe('a pattern', () => {
   test.each([
     ['(a+)+', 'repeats a'],
     ['(?:a+)+', 'nested quantifiers'],
-    ['(?:a*)*', 'nested quantifiers'],
-    ['(?:a?){2,}', 'nested quantifiers'],
+    ['(?:a*)*', 'may be empty'],
+    ['(?:a?){2,}', 'may be empty'],
+    ['(a*)?', 'may be empty'],
+    ['(?:a|){2}', 'may be empty'],
+    ['(?:b?a){2,}', 'nested quantifiers'],
     ['(?:x(?:a+)y)*', 'nested quantifiers'],
     ['(a)*', 'capturing group'],
     ['(a)\\1', 'backreference'],
@@ -160,7 +175,7 @@ describe('a pattern', () => {
           if (!(error instanceof PatternFault)) throw error;
         }
       }),
-      { numRuns: 5000 },
+      { numRuns: 200_000 },
     );
   });
 });

@@ -47,7 +47,7 @@ describe('rules', () => {
     ['worker/$<__proto__>', '(?<n>a)', 'no such group'],
     ['worker/$', '(a)', 'cannot stand in a name'],
     ['worker/$x', '(a)', 'cannot stand in a name'],
-    ['worker/${1}', '(a)', 'cannot stand in a name'],
+    ['worker/$'.concat('{1}'), '(a)', 'cannot stand in a name'],
     ['worker/A$1', '(a)', 'cannot stand in a name'],
     ['worker/ $1', '(a)', 'cannot stand in a name'],
     ['worker', '(a)', 'does not begin with'],

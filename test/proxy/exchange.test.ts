@@ -239,6 +239,87 @@ describe('when something breaks', () => {
   });
 });
 
+describe('deadlines', () => {
+  const startWith = async (limits: { head?: number; idle?: number; stall?: number }): Promise<number> => {
+    await proxy.close();
+    proxy = await startPlainProxy(upstream.port, { limits });
+    return proxy.port;
+  };
+
+  it('answers 502 when upstream says nothing', async () => {
+    const client = await connectRaw(await startWith({ stall: 50 }));
+    client.send(GET);
+    await upstream.accept();
+    expect(await client.until('\r\n\r\n')).toContain('HTTP/1.1 502 ');
+  });
+
+  it('breaks an answer off that stops in the middle', async () => {
+    const client = await connectRaw(await startWith({ stall: 50 }));
+    client.send(GET);
+    const up = await upstream.accept();
+    await up.until('\r\n\r\n');
+    up.send('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf');
+    expect((await client.ended()).text.endsWith('half')).toBe(true);
+    expect(proxy.outcomes[0]?.ending).toBe('cut');
+  });
+
+  it('answers 408 to a head that does not come to its end', async () => {
+    const client = await connectRaw(await startWith({ head: 50 }));
+    client.send('GET /x HTTP/1.1\r\nHost:');
+    expect((await client.ended()).text).toContain('HTTP/1.1 408 ');
+  });
+
+  it('ends a connection that says nothing', async () => {
+    const client = await connectRaw(await startWith({ head: 50, idle: 50 }));
+    expect(await client.ended()).toEqual({ text: '', inOrder: true });
+  });
+
+  it('leaves a tunnel alone however long it is silent', async () => {
+    const client = await connectRaw(await startWith({ stall: 50 }));
+    client.send(
+      'GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    );
+    const up = await upstream.accept();
+    await up.until('\r\n\r\n');
+    up.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+    await client.until('101');
+    for (const member of proxy.set.members) member.sweep(performance.now() + 86_400_000);
+    up.send('still here');
+    await client.until('still here');
+  });
+});
+
+describe('records before answers', () => {
+  it('holds the answer back until the record is durable', async () => {
+    await proxy.close();
+    let durable: () => void = () => {};
+    proxy = await startPlainProxy(upstream.port, {
+      recorded: () =>
+        new Promise((resolve) => {
+          durable = resolve;
+        }),
+    });
+    const client = await connectRaw(proxy.port);
+    client.send(GET);
+    const up = await upstream.accept();
+    await up.until('\r\n\r\n');
+    up.send(ok('done'));
+    up.socket.end();
+    expect(client.received()).toBe('');
+    durable();
+    await client.until('done');
+  });
+
+  it('gives 503 in place of an answer whose record failed', async () => {
+    await proxy.close();
+    proxy = await startPlainProxy(upstream.port, { recorded: () => Promise.reject(new Error('disk full')) });
+    const client = await connectRaw(proxy.port);
+    client.send(GET);
+    expect(await client.until('\r\n\r\n')).toContain('HTTP/1.1 503 ');
+  });
+});
+
 describe('upgrades', () => {
   const UPGRADE =
     'GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
