@@ -26,9 +26,10 @@ export interface Place {
 export async function makePlace(): Promise<Place> {
   const dir = await mkdtemp(join(tmpdir(), 'certgate-demo-'));
   await mkdir(join(dir, 'logs'));
-  const wrapper = join(dir, 'certgate');
-  await writeFile(wrapper, `#!/bin/sh\nexec ${quoted(process.execPath)} ${quoted(MAIN)} "$@"\n`);
-  await chmod(wrapper, 0o755);
+  // For the person who looks around afterwards: the two programs, by short names.
+  await writeProgram(join(dir, 'certgate'), `exec ${quoted(process.execPath)} ${quoted(MAIN)}`);
+  const home = `PREFECT_HOME=${quoted(join(dir, 'prefect'))} PREFECT_SERVER_ANALYTICS_ENABLED=false`;
+  await writeProgram(join(dir, 'prefect-cli'), `${home} exec ${quoted(PYTHON)} -m prefect`);
   return {
     dir,
     log: (name) => join(dir, 'logs', `${name}.log`),
@@ -37,6 +38,11 @@ export async function makePlace(): Promise<Place> {
     prefect: (...args) => [PYTHON, '-m', 'prefect', ...args],
     python: (...args) => [PYTHON, ...args],
   };
+}
+
+async function writeProgram(path: string, command: string): Promise<void> {
+  await writeFile(path, `#!/bin/sh\n${command} "$@"\n`);
+  await chmod(path, 0o755);
 }
 
 function environment(dir: string): NodeJS.ProcessEnv {

@@ -24,10 +24,16 @@ export interface ReportedHealth {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Has the gate at `socketPath` apply all revocations now. Null when none runs there; CG_GATE_ANSWER when it fails. */
-export async function applyRevocations(socketPath: string): Promise<AppliedRevocations | null> {
+/**
+ * Has the gate at `socketPath` apply all revocations now, and say what those of `serials` cut. Null when none runs
+ * there; CG_GATE_ANSWER when it fails.
+ */
+export async function applyRevocations(
+  socketPath: string,
+  serials: readonly string[],
+): Promise<AppliedRevocations | null> {
   const start = performance.now();
-  const answer = await ask(socketPath, 'POST', '/revocations/apply');
+  const answer = await ask(socketPath, 'POST', '/revocations/apply', { serials });
   if (answer === null) return null;
   return { ...(answer as Omit<AppliedRevocations, 'milliseconds'>), milliseconds: performance.now() - start };
 }
@@ -37,7 +43,7 @@ export async function askHealth(socketPath: string): Promise<ReportedHealth | nu
   return (await ask(socketPath, 'GET', '/health')) as ReportedHealth | null;
 }
 
-function ask(socketPath: string, method: string, path: string): Promise<unknown> {
+function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const failed = (reason: string): void =>
       reject(new CertgateError('CG_GATE_ANSWER', { socket: socketPath, reason }));
@@ -60,6 +66,6 @@ function ask(socketPath: string, method: string, path: string): Promise<unknown>
       if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(null);
       else failed(error.message);
     });
-    question.end();
+    question.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }

@@ -8,12 +8,20 @@ import { connect } from 'node:net';
 import { CertgateError, reasonOf } from '../errors.ts';
 
 /** The answers to the control socket's questions, as JSON. */
-export type ControlRoutes = Readonly<Record<string, () => Promise<unknown>>>;
+export type ControlRoutes = Readonly<Record<string, (body: unknown) => Promise<unknown>>>;
 
 export interface ControlServer {
   close(): Promise<void>;
 }
 
+/** The `serials` of a question's body; none when it names none. */
+export function serialsIn(body: unknown): readonly string[] {
+  if (typeof body !== 'object' || body === null || !('serials' in body) || !Array.isArray(body.serials)) return [];
+  return body.serials.filter((serial) => typeof serial === 'string');
+}
+
+/** The longest body of a question, bytes. */
+const MOST_BODY_BYTES = 16 * 1024 * 1024;
 /** Longest path of a unix socket that Linux takes. */
 const MOST_PATH_BYTES = 107;
 
@@ -79,8 +87,19 @@ async function handle(routes: ControlRoutes, request: IncomingMessage, response:
   const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
   if (route === undefined) return reply(404, { detail: 'no such question' });
   try {
-    return reply(200, await route());
+    return reply(200, await route(await bodyOf(request)));
   } catch (error) {
     return reply(503, { detail: reasonOf(error) });
   }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > MOST_BODY_BYTES) throw new RangeError(`a question may have ${MOST_BODY_BYTES} bytes`);
+    parts.push(part);
+  }
+  return size === 0 ? null : JSON.parse(Buffer.concat(parts).toString('utf8'));
 }

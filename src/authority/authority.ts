@@ -3,7 +3,6 @@
 // (RFC 3647 §4.4.3, §4.5.8). Certificates are those of DESIGN.md: SPIFFE URI, 128-bit serial, backdated by 60 s for the
 // clocks of others. It never sees a subject's private key and never writes a file.
 import { createHash, type KeyObject } from 'node:crypto';
-import { formatDuration } from '../config/duration.ts';
 import { CertgateError } from '../errors.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
@@ -139,23 +138,16 @@ function requireLifetime(now: number, ttlMs: number, issuer: Issuer): number {
         : `expired at ${new Date(until).toISOString()}`;
     throw new CertgateError('CG_CA_EXPIRED', { file: 'the issuer certificate', problem });
   }
-  const ttl = Number.isSafeInteger(ttlMs) && ttlMs >= 0 ? formatDuration(ttlMs) : String(ttlMs);
+  const ttl = `${ttlMs / 60_000} min`;
   if (!(ttlMs >= SHORTEST_TTL)) {
-    const shortest = formatDuration(SHORTEST_TTL);
-    throw new CertgateError('CG_TTL', {
-      ttl,
-      problem: `is shorter than ${shortest}`,
-      remedy: `use --ttl ${shortest} or more`,
-    });
+    const problem = `is shorter than ${SHORTEST_TTL / 60_000} min`;
+    throw new CertgateError('CG_TTL', { ttl, problem, remedy: `use --ttl ${SHORTEST_TTL / 60_000}m or more` });
   }
   const notAfter = wholeSecond(now + ttlMs);
   if (!(notAfter <= until)) {
     const problem = `ends after the issuer itself, which expires at ${new Date(until).toISOString()}`;
-    throw new CertgateError('CG_TTL', {
-      ttl,
-      problem,
-      remedy: `use --ttl ${formatDuration(wholeSecond(until - now))} or less`,
-    });
+    const left = Math.floor((until - now) / 60_000);
+    throw new CertgateError('CG_TTL', { ttl, problem, remedy: `use --ttl ${left}m or less` });
   }
   return notAfter;
 }

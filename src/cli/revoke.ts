@@ -72,7 +72,7 @@ export function revokeCommand(io: CommandIo): Command {
     }
     if (flags.json !== true) sayRevoked(revoked, started, io);
     // Committed: from here on nothing can fail but the telling.
-    const gate = await tellGate(join(config.stateDir, 'control.sock'), io);
+    const gate = await tellGate(join(config.stateDir, 'control.sock'), revoked, io);
     if (flags.json === true) {
       io.out(printableJson({ revoked: revoked.map((record) => asJson(record, Date.now())), gate }, 2));
     } else {
@@ -105,9 +105,16 @@ function sayRevoked(records: readonly CertificateRecord[], started: number, io: 
   }
 }
 
-async function tellGate(socketPath: string, io: CommandIo): Promise<AppliedRevocations | null> {
+async function tellGate(
+  socketPath: string,
+  records: readonly CertificateRecord[],
+  io: CommandIo,
+): Promise<AppliedRevocations | null> {
   try {
-    return await applyRevocations(socketPath);
+    return await applyRevocations(
+      socketPath,
+      records.map(({ serial }) => serial),
+    );
   } catch (error) {
     if (isCertgateError(error)) io.say('the revocation is recorded, but the gate did not confirm it');
     throw error;

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { serveControl } from '../admin/control.ts';
+import { serialsIn, serveControl } from '../admin/control.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { parseHostPort, parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
@@ -83,7 +83,7 @@ async function serve(config: Config): Promise<void> {
   try {
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
-      'POST /revocations/apply': () => gate.applyRevocations(),
+      'POST /revocations/apply': (body) => gate.applyRevocations(serialsIn(body)),
     });
     const host = gate.host.includes(':') ? `[${gate.host}]` : gate.host;
     log.info(

@@ -3,7 +3,8 @@
 import { type Command, Option } from 'commander';
 import { leafAt } from '../config/leaves.ts';
 import { loadConfig } from '../config/load.ts';
-import type { Config, Setting } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
+import type { Setting } from '../config/setting.ts';
 import { collect } from './flags.ts';
 import type { Io } from './io.ts';
 

@@ -1,7 +1,8 @@
 // The schema as a flat table: one row for each setting, with its dotted path, its environment variable and its own zod
 // schema. The loader, the template, the flags and the reference are made from these rows. Pure.
 import { z } from 'zod';
-import { configSchema, type Setting, settings } from './schema.ts';
+import { configSchema } from './schema.ts';
+import { type Setting, settings } from './setting.ts';
 
 /** One setting: `path` is dotted (`serve.listen`), `variable` its environment variable. */
 export interface Leaf {

@@ -8,82 +8,8 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
-import { parseDuration } from './duration.ts';
+import { aFile, count, duration, optionalText, type Setting, settings, text } from './setting.ts';
 
-/** What the loader, the docs and the flags need to know about one setting beside its zod schema. */
-export interface Setting {
-  /** How text from the environment or a flag is read, and whether relative paths in it are resolved. */
-  readonly kind: 'text' | 'path' | 'address' | 'duration' | 'count' | 'switch' | 'list' | 'rules';
-  /** One sentence for people. */
-  readonly about: string;
-  /** Completes "it must be …". */
-  readonly wants: string;
-  /** A value that is accepted, as it would be written in the file. */
-  readonly example: string;
-  /** The default as written in the file; null when there is none. */
-  readonly fallback: string | null;
-  /** What its flag is called on the commands that take it, e.g. `--listen`. */
-  readonly flag?: string;
-  /** Secrets: only the environment may carry them, never the file or a flag. */
-  readonly environmentOnly?: true;
-}
-
-/** Every leaf of `configSchema` is registered here. */
-export const settings = z.registry<Setting>();
-
-type Words = Pick<Setting, 'about' | 'flag'>;
-
-const DURATION_EXAMPLE = 'a duration such as 500ms, 30s, 5m, 24h or 7d';
-
-function duration(fallback: string, words: Words, bounds: { min: string; max: string }) {
-  const [min, max] = [parseDuration(bounds.min) ?? 0, parseDuration(bounds.max) ?? 0];
-  const wants = `${DURATION_EXAMPLE}, from ${bounds.min} to ${bounds.max}`;
-  const schema = z
-    .string()
-    .transform((written, context) => {
-      const milliseconds = parseDuration(written);
-      if (milliseconds !== null && milliseconds >= min && milliseconds <= max) return milliseconds;
-      context.addIssue({ code: 'custom', message: wants });
-      return z.NEVER;
-    })
-    .prefault(fallback);
-  return schema.register(settings, { ...words, kind: 'duration', wants, example: fallback, fallback });
-}
-
-function count(fallback: number, words: Words, bounds: { min: number; max: number }) {
-  const wants = `a whole number from ${bounds.min} to ${bounds.max}`;
-  const schema = z.int().min(bounds.min).max(bounds.max).default(fallback);
-  return schema.register(settings, { ...words, kind: 'count', wants, example: `${fallback}`, fallback: `${fallback}` });
-}
-
-function text(
-  fallback: string,
-  words: Words,
-  rule: { kind?: 'text' | 'path' | 'address'; wants: string; example: string; accepts: (text: string) => boolean },
-) {
-  const { kind = 'text', wants, example, accepts } = rule;
-  return z
-    .string()
-    .refine(accepts)
-    .default(fallback)
-    .register(settings, { ...words, kind, wants, example, fallback });
-}
-
-function optionalText(
-  words: Words & { readonly environmentOnly?: true },
-  rule: { kind?: 'text' | 'path' | 'address'; wants: string; example: string; accepts: (text: string) => boolean },
-) {
-  const { kind = 'text', wants, example, accepts } = rule;
-  return z
-    .string()
-    .refine(accepts)
-    .nullable()
-    .default(null)
-    .register(settings, { ...words, kind, wants, example, fallback: null });
-}
-
-const isPath = (value: string) => value !== '' && !value.includes('\0');
-const aFile = (example: string) => ({ kind: 'path' as const, wants: 'a path', example, accepts: isPath });
 const isTrustDomain = (value: string) => {
   try {
     return parseTrustDomain(value) === value;

@@ -32,7 +32,7 @@ interface Saved {
 /** The captures by group number, 0 being the whole value; undefined where a group took no part. */
 export type Captures = ReadonlyArray<string | undefined>;
 
-/** More than that many steps are refused: 256 characters over them take some 2 ms at worst. */
+/** More than that many steps are refused: 256 characters over them take 1 to 3 ms at worst. */
 const MOST_STEPS = 500;
 
 /** The matcher for a tree of `groups` captures, or null when it would have too many steps. */

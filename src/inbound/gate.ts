@@ -58,8 +58,8 @@ export interface RunningGate {
   /** As the listener reports it. */
   readonly host: string;
   readonly port: number;
-  /** Applies every revocation committed so far and says what that cut. */
-  applyRevocations(): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  /** Applies every revocation committed so far and says what those of `serials` cut. */
+  applyRevocations(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<GateHealth>;
   /** Takes no more connections, lets what is under way finish for at most `ms`, then cuts it. */
   drain(ms: number): Promise<void>;
@@ -132,7 +132,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   return {
     host: options.host,
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
-    applyRevocations: () => watch.apply(),
+    applyRevocations: (serials) => watch.apply(serials),
     async health() {
       const upstream = await reachable(openUpstream, options.limits.upstreamConnect);
       const ok = watch.healthy && audit.healthy() && upstream;

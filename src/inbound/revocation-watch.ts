@@ -11,6 +11,8 @@ import { addWork, type LiveIndex, NO_WORK } from './live-index.ts';
 
 /** How often the store is asked, ms: the longest a revocation by another process goes unseen. */
 export const WATCH_INTERVAL = 50;
+/** Revoked serials whose cut is remembered, for whoever asks what a revocation did. */
+const REMEMBERED = 10_000;
 /** While the store can't be read, ms. */
 const RETRY_INTERVAL = 250;
 
@@ -21,8 +23,11 @@ export interface RevocationWatch {
   readonly problem: string | null;
   /** The revision up to which revocations have been applied. */
   readonly revision: number;
-  /** Looks now; resolves when everything committed before the call has been applied. */
-  apply(): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  /**
+   * Looks now; resolves when everything committed before the call has been applied, with what was cut on account of
+   * `serials`, whether by this look or by one that came just before.
+   */
+  apply(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   stop(): Promise<void>;
 }
 
@@ -37,16 +42,22 @@ export async function watchRevocations(
   let problem: string | null = null;
   let stopped = false;
   let timer: NodeJS.Timeout | null = null;
-  let running: Promise<{ revision: number; cut: ConnectionWork }> | null = null;
+  let running: Promise<void> | null = null;
+  const done = new Map<string, ConnectionWork>();
 
-  const cutOne = (issuer: string, serial: string, identity: string, reason: string): ConnectionWork => {
+  const cutOne = (issuer: string, serial: string, identity: string, reason: string): void => {
     const work = live.cut(issuer, serial, 'the client certificate was revoked');
-    if (work.connections > 0) log.warn({ identity, serial, reason, cut: work }, 'revoked: connections cut');
-    return work;
+    done.set(serial, addWork(done.get(serial) ?? NO_WORK, work));
+    for (const oldest of done.keys()) {
+      if (done.size <= REMEMBERED) break;
+      done.delete(oldest);
+    }
+    if (work.connections === 0) return;
+    log.warn({ identity, serial, reason, cut: work }, 'revoked: connections cut');
+    onCut(work);
   };
 
-  const look = async (): Promise<{ revision: number; cut: ConnectionWork }> => {
-    let cut = NO_WORK;
+  const look = async (): Promise<void> => {
     const now = await store.revision();
     if (problem !== null) {
       // What was missed while the store was away may lie before any revision we know: ask about everyone.
@@ -57,22 +68,20 @@ export async function watchRevocations(
         const standing = await store.standing(one.issuer, one.serial);
         seen.set(key, true);
         if (standing === null || standing.revokedAt !== null) {
-          cut = addWork(cut, cutOne(one.issuer, one.serial, one.identity, 'found after the store came back'));
+          cutOne(one.issuer, one.serial, one.identity, 'found after the store came back');
         }
       }
       problem = null;
       log.info({ store: store.location, revision: now }, 'the store can be read again');
     } else if (now !== revision) {
       for (const gone of await store.revocationsSince(revision)) {
-        cut = addWork(cut, cutOne(gone.issuer, gone.serial, gone.identity, gone.reason));
+        cutOne(gone.issuer, gone.serial, gone.identity, gone.reason);
       }
     }
     revision = now;
-    if (cut.connections > 0) onCut(cut);
-    return { revision: now, cut };
   };
 
-  const run = (): Promise<{ revision: number; cut: ConnectionWork }> => {
+  const run = (): Promise<void> => {
     running ??= look()
       .catch((error: unknown) => {
         if (problem === null) {
@@ -108,12 +117,11 @@ export async function watchRevocations(
     get revision() {
       return revision;
     },
-    async apply() {
+    async apply(serials) {
       // A look that began before the call may have missed its commit.
-      const before = running;
-      const earlier = before === null ? NO_WORK : (await before).cut;
-      const result = await run();
-      return { revision: result.revision, cut: addWork(earlier, result.cut) };
+      if (running !== null) await running;
+      await run();
+      return { revision, cut: serials.reduce((sum, serial) => addWork(sum, done.get(serial) ?? NO_WORK), NO_WORK) };
     },
     async stop() {
       stopped = true;

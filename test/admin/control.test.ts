@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { serveControl } from '../../src/admin/control.ts';
+import { serialsIn, serveControl } from '../../src/admin/control.ts';
 import { applyRevocations, askHealth } from '../../src/admin/control-client.ts';
 
 let folder: string;
@@ -20,17 +20,17 @@ describe('the control socket', () => {
     const cut = { connections: 1, requests: 0, tunnels: 1 };
     const control = await serveControl(path, {
       'GET /health': async () => health,
-      'POST /revocations/apply': async () => ({ revision: 7, cut }),
+      'POST /revocations/apply': async (body) => ({ revision: 7, cut, asked: serialsIn(body) }),
     });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(await askHealth(path)).toEqual(health);
-    expect(await applyRevocations(path)).toMatchObject({ revision: 7, cut });
+    expect(await applyRevocations(path, ['ab'])).toMatchObject({ revision: 7, cut, asked: ['ab'] });
     await control.close();
     expect(await askHealth(path)).toBeNull();
   });
 
   it('is null to ask where no gate runs', async () => {
-    expect(await applyRevocations(join(folder, 'none.sock'))).toBeNull();
+    expect(await applyRevocations(join(folder, 'none.sock'), [])).toBeNull();
   });
 
   it('replaces what a dead gate left, but never takes a running gate’s place', async () => {
@@ -48,7 +48,7 @@ describe('the control socket', () => {
         throw new Error('the store is gone');
       },
     });
-    await expect(applyRevocations(path)).rejects.toThrow('the store is gone');
+    await expect(applyRevocations(path, ['ab'])).rejects.toThrow('the store is gone');
     await control.close();
   });
 

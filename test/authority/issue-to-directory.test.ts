@@ -15,10 +15,12 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Authority } from '../../src/authority/authority.ts';
 import { type DirectoryRequest, issueToDirectory } from '../../src/authority/issue-to-directory.ts';
+import { loadAuthority } from '../../src/authority/load.ts';
 import { generateKey } from '../../src/pki/keys.ts';
 import { createRequest } from '../../src/pki/requests.ts';
-import { failureOf, HOUR } from '../store/fixture.ts';
-import { openCa } from './fixture.ts';
+import { fill, ownFileSystem } from '../store/file-system.ts';
+import { failureOf, HOUR, newFolder, newStore } from '../store/fixture.ts';
+import { newCa, openCa, TRUST_DOMAIN } from './fixture.ts';
 
 const asked = (out: string, values: Partial<DirectoryRequest> = {}): DirectoryRequest => ({
   identity: 'worker/etl-1',
@@ -81,7 +83,7 @@ describe('issuing into a folder', () => {
     const { authority, store, dir } = await openCa();
     const before = await store.revision();
     const csrOf = (csr: string | Uint8Array) => () => issueToDirectory(authority, asked(join(dir, 'out'), { csr }));
-    await failureOf('CG_PEM', csrOf('hello'));
+    await failureOf('CG_CSR_UNREADABLE', csrOf('hello'));
     const csr = Buffer.from((await newRequest()).replace(/-----.*-----|\n/g, ''), 'base64');
     csr[csr.length - 1] = (csr[csr.length - 1] ?? 0) ^ 1;
     await failureOf('CG_CSR_SIGNATURE', csrOf(csr));
@@ -197,6 +199,50 @@ describe('issuing into a folder that fails', () => {
     expect(readdirSync(dir).toSorted()).toEqual(['certs', 'out', 'state']);
     expect(readdirSync(out)).toEqual(['other']);
     expect(await store.listCertificates({ now: Date.now() })).toMatchObject([{ reason: 'cessationOfOperation' }]);
+  });
+
+  it('because there is no room for it says so, leaves no key, and revokes what nobody received', async (context) => {
+    const { authority, store } = await openCa();
+    const place = ownFileSystem(context, '64k');
+    const out = join(place, 'out');
+    const full = during(authority, () => void fill(place));
+    const error = await failureOf('CG_OUT_UNUSABLE', () => issueToDirectory(full, asked(out)));
+    expect(error.message).toContain('no room');
+    expect(readdirSync(place)).toEqual(['filler']);
+    expect(await store.listCertificates({ now: Date.now() })).toMatchObject([{ reason: 'cessationOfOperation' }]);
+    expect((await failureOf('CG_OUT_UNUSABLE', () => issueToDirectory(authority, asked(out)))).message).toContain(out);
+    expect(readdirSync(place)).toEqual(['filler']);
+    rmSync(join(place, 'filler'));
+    await issueToDirectory(authority, asked(out));
+  });
+
+  it('because there is no room for the record leaves neither record nor folder', async (context) => {
+    const place = ownFileSystem(context, '2m');
+    const { certsDir } = await newCa();
+    const path = join(place, 'certgate.db');
+    const store = newStore(path);
+    const root = new X509Certificate(readFileSync(join(certsDir, 'root.crt')));
+    const rootFingerprint = root.fingerprint256.replaceAll(':', '').toLowerCase();
+    const audit = { time: 0, actor: 'test', action: 'ca.init', object: '', detail: {} };
+    await store.setMeta({ trustDomain: TRUST_DOMAIN, rootFingerprint }, audit);
+    const authority = await loadAuthority({ certsDir, store, trustDomain: TRUST_DOMAIN });
+    fill(place);
+    const dir = newFolder();
+    const issued: string[] = [];
+    for (let full = false; !full; ) {
+      const out = join(dir, `out-${issued.length}`);
+      full = await issueToDirectory(authority, asked(out)).then(
+        () => issued.push(out) < 0, // the log may still have some room of its own
+        async (error: unknown) => {
+          await failureOf('CG_STORE_FULL', () => {
+            throw error;
+          });
+          return true;
+        },
+      );
+    }
+    expect(readdirSync(dir)).toHaveLength(issued.length);
+    expect(await store.listCertificates({ now: Date.now(), limit: 1000 })).toHaveLength(issued.length);
   });
 
   it('because the draft vanished says which folder could not be written', async () => {

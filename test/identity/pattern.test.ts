@@ -81,7 +81,8 @@ describe('a pattern', () => {
       .map(([atoms, after]) => `(?:${atoms.join('|')})${after}`);
     const inner = fc.array(fc.oneof(single, group, repeated), { maxLength: 4 }).map((parts) => parts.join(''));
     const nested = fc.tuple(inner, fc.constantFrom('', '?')).map(([body, after]) => `(${body})${after}`);
-    const source = fc.array(fc.oneof(inner, nested), { maxLength: 2 }).map((parts) => parts.join(''));
+    const joined = fc.array(fc.oneof(inner, nested), { maxLength: 2 }).map((parts) => parts.join(''));
+    const source = joined.filter((text) => text.length <= 200);
     const value = fc.string({ unit: fc.constantFrom('a', 'b', '-', '/', '.', '1', 'é', '\n'), maxLength: 8 });
     fc.assert(
       fc.property(source, fc.array(value, { minLength: 1, maxLength: 5 }), (pattern, values) => {
@@ -90,7 +91,7 @@ describe('a pattern', () => {
           expect(compiled?.match(each)).toEqual(byRegExp(pattern, each));
         }
       }),
-      { numRuns: 150_000 },
+      { numRuns: 3000 },
     );
   });
 
@@ -175,7 +176,7 @@ describe('a pattern', () => {
           if (!(error instanceof PatternFault)) throw error;
         }
       }),
-      { numRuns: 200_000 },
+      { numRuns: 5000 },
     );
   });
 });

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, onTestFinished, type TestContext } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { fill, ownFileSystem } from './file-system.ts';
 import {
   closing,
   failureOf,
@@ -18,28 +19,6 @@ import {
 
 const writer = join(import.meta.dirname, 'writing-process.ts');
 const isRoot = process.getuid?.() === 0;
-
-// A file system of its own, of `size`; the test is skipped, with the reason, where that is not allowed.
-function ownFileSystem(context: TestContext, size: string): string {
-  const folder = newFolder();
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0755`, 'tmpfs', folder], {
-    encoding: 'utf8',
-  });
-  if (mounted.status !== 0) {
-    const reason = `no tmpfs can be mounted here: ${mounted.stderr || String(mounted.error)}`;
-    process.stderr.write(`skipped: ${context.task.name}: ${reason}\n`);
-    context.skip(reason);
-  }
-  onTestFinished(() => void spawnSync('umount', ['-l', folder]));
-  return folder;
-}
-
-function fill(folder: string): string {
-  const path = join(folder, 'filler');
-  const { bavail, bsize } = statfsSync(folder);
-  writeFileSync(path, Buffer.alloc(bavail * bsize));
-  return path;
-}
 
 type Printed = { code: string; message: string; hint: string };
 const oneOf = (text: string): Printed => JSON.parse(text) as Printed;

@@ -1,0 +1,26 @@
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { openReopeningStore } from '../../src/store/reopening.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { closing, failureOf, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
+
+it('a store that a process holds for long fails while the file is away and works again when it is back', async () => {
+  const path = join(newFolder(), 'certgate.db');
+  const first = newStore(path);
+  const record = newRecord();
+  await first.addCertificate(record, newAudit());
+  await first.setMeta({ trustDomain: 'prefect.example' }, newAudit());
+  await first.close();
+
+  const store = closing(openReopeningStore(path, async () => openSqliteStore(path)));
+  expect(await store.meta('trustDomain')).toBe('prefect.example');
+  const revision = await store.revision();
+  renameSync(path, `${path}.away`);
+  await vi.waitFor(() => failureOf('CG_STORE_LOST', () => store.revision()), { timeout: 10_000, interval: 1 });
+  await failureOf('CG_STORE_MISSING', () => store.revision());
+  await failureOf('CG_STORE_MISSING', () => store.standing(record.issuer, record.serial));
+  renameSync(`${path}.away`, path);
+  expect(await store.revision()).toBe(revision);
+  expect(await store.standing(record.issuer, record.serial)).toMatchObject({ identity: record.identity });
+});
