@@ -7,7 +7,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeCertificates } from './certificates.ts';
 import { contestants, enter, type Ground, type Running } from './field.ts';
-import { type Instruments, startInstruments } from './instruments.ts';
+import { InstrumentFault, type Instruments, startInstruments } from './instruments.ts';
 import type { LoadResult } from './load.ts';
 import { type Options, readOptions, UsageError, usage } from './options.ts';
 import { type Cores, chooseCores, pinSelf, stopAll } from './processes.ts';
@@ -67,6 +67,7 @@ async function compete(
         seconds,
       });
     } catch (error) {
+      if (error instanceof InstrumentFault) throw error;
       excluded.push({ name: one.facts.name, reason: `${work.name}: ${reasonOf(error)}\n${one.lastWords()}` });
       say(`EXCLUDED ${one.facts.name} at ${work.name}: ${reasonOf(error)}`);
       rounds.delete(one);

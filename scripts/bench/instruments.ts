@@ -41,6 +41,9 @@ async function startLoad(dir: string, cores: Cores, certificates: Certificates):
   return child;
 }
 
+/** The fault is the bench's own, no contestant's. */
+export class InstrumentFault extends Error {}
+
 /** Starts both; `dir` takes their output. */
 export async function startInstruments(dir: string, cores: Cores, certificates: Certificates): Promise<Instruments> {
   const upstream = await startUpstream(dir, cores);
@@ -49,12 +52,17 @@ export async function startInstruments(dir: string, cores: Cores, certificates: 
     upstreamPort: upstream.port,
     async measure(order) {
       const whole: LoadOrder = { ...order, upstreamPid: upstream.child.pid ?? 0 };
-      const ended = new AbortController();
-      const onExit = (): void => ended.abort(new Error('the load generator ended'));
-      load.once('exit', onExit);
-      load.send(whole);
-      const [reply] = (await once(load, 'message', { signal: ended.signal })) as [LoadReply];
-      load.off('exit', onExit);
+      const reply = await new Promise<LoadReply>((resolve, reject) => {
+        const onExit = (): void => reject(new InstrumentFault('the load generator ended'));
+        load.once('exit', onExit);
+        load.once('message', (message) => {
+          load.off('exit', onExit);
+          resolve(message as LoadReply);
+        });
+        load.send(whole, (error) => {
+          if (error !== null) reject(new InstrumentFault(`the load generator takes no orders: ${error.message}`));
+        });
+      });
       if ('failure' in reply) throw new Error(reply.failure);
       return reply.result;
     },

@@ -65,9 +65,24 @@ setup_install_toolchain() {
   for node in node_modules/node-linux-*/bin/node; do
     if [[ -x "$node" ]]; then ln -sf "../${node#node_modules/}" node_modules/.bin/node; fi
   done
+  if [[ "$want" != npm ]]; then setup_node_runs; fi
   printf '%s\n' "$stamp" >stamp
   rm -rf "$setup_toolchain" "$setup_cache/npm-bootstrap"
   mv "$new" "$setup_toolchain"
+}
+
+# A Debian with little on it lacks the one library that this Node does not bring along.
+setup_node_runs() {
+  local said
+  if said=$(node_modules/.bin/node --version 2>&1); then return 0; fi
+  echo "$said"
+  if [[ "$said" != *libatomic* ]]; then return 1; fi
+  if ! setup_may_apt; then
+    echo 'install the package libatomic1 (Debian, Ubuntu) or libatomic (Fedora), then run the same again'
+    return 1
+  fi
+  setup_apt_install libatomic1
+  node_modules/.bin/node --version
 }
 
 # The machine's own npm settings (a mirror, a proxy, a certificate bundle) hold for the pinned npm too; its cache and

@@ -138,18 +138,31 @@ function requireLifetime(now: number, ttlMs: number, issuer: Issuer): number {
         : `expired at ${new Date(until).toISOString()}`;
     throw new CertgateError('CG_CA_EXPIRED', { file: 'the issuer certificate', problem });
   }
-  const ttl = `${ttlMs / 60_000} min`;
+  const ttl = durationText(ttlMs);
   if (!(ttlMs >= SHORTEST_TTL)) {
-    const problem = `is shorter than ${SHORTEST_TTL / 60_000} min`;
-    throw new CertgateError('CG_TTL', { ttl, problem, remedy: `use --ttl ${SHORTEST_TTL / 60_000}m or more` });
+    const problem = `is shorter than ${durationText(SHORTEST_TTL)}`;
+    throw new CertgateError('CG_TTL', { ttl, problem, remedy: `use --ttl ${durationText(SHORTEST_TTL)} or more` });
   }
   const notAfter = wholeSecond(now + ttlMs);
   if (!(notAfter <= until)) {
     const problem = `ends after the issuer itself, which expires at ${new Date(until).toISOString()}`;
-    const left = Math.floor((until - now) / 60_000);
-    throw new CertgateError('CG_TTL', { ttl, problem, remedy: `use --ttl ${left}m or less` });
+    const step = until - now > 86_400_000 ? 3_600_000 : 1000;
+    const longest = durationText(Math.floor((until - now) / step) * step);
+    throw new CertgateError('CG_TTL', { ttl, problem, remedy: `use --ttl ${longest} or less` });
   }
   return notAfter;
+}
+
+// In the largest unit that leaves no rest, as --ttl takes it: `400d`, `5m`, `299999ms`.
+function durationText(ms: number): string {
+  const units = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+  ] as const;
+  const whole = units.find(([, size]) => ms !== 0 && ms % size === 0);
+  return whole === undefined ? `${ms}ms` : `${ms / whole[1]}${whole[0]}`;
 }
 
 function wholeSecond(ms: number): number {

@@ -17,7 +17,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const bench = join(import.meta.dirname, '..', '..', 'scripts', 'bench', 'bench.ts');
 const run = (...args: string[]): Promise<{ stdout: string; stderr: string }> =>
-  promisify(execFile)(process.execPath, [bench, ...args], { timeout: 110_000, maxBuffer: 1 << 24 });
+  promisify(execFile)(process.execPath, [bench, ...args], { timeout: 170_000, maxBuffer: 1 << 24 });
 
 describe.skipIf(process.platform !== 'linux')('scripts/bench', () => {
   it('checks certgate and http-proxy, measures both at every work and prints their ratio', {

@@ -102,7 +102,7 @@ export function timeless(line: string, dir: string): string {
     .replaceAll(dir, '<dir>')
     .replaceAll(hostname().toLowerCase(), '<host>')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
-    .replaceAll(/\b\d+[dhms](?:\d+[hms])+\b/g, '<duration>')
+    .replaceAll(/\b(?:\d+[dhms](?:\d+[hms])+|\d{4}h)\b/g, '<duration>')
     .replaceAll(/within \d+ ms/g, 'within <interval>')
     .replaceAll(/\b[0-9a-f]{64}\b/g, '<sha-256>')
     .replaceAll(/\b[0-9a-f]{40}\b/g, '<key id>')

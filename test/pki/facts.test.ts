@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { compileRules, defaultRules, type IdentityRule, identify } from '../../src/identity/identify.ts';
 import { isIdentityName } from '../../src/identity/name.ts';
 import { type CertificateFacts, factsOf, readCertificate } from '../../src/pki/certificates.ts';
-import { contextConstructed, encodeTlv, TAG } from '../../src/pki/der.ts';
+import { context, contextConstructed, encodeTlv, TAG } from '../../src/pki/der.ts';
 import { readFacts } from '../../src/pki/facts.ts';
 import {
   attribute,
@@ -134,6 +134,7 @@ describe('a certificate is refused whole when', () => {
     subject: name(rdn(CN, TAG.utf8String, 'worker/etl-1')),
     san: generalNames([URI, own('worker/etl-1')]),
   };
+  const twice = encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, extension(SAN, good.san)));
   test.each<[string, Crafted]>([
     ['its CN is no UTF-8', { subject: name(rdn(CN, TAG.utf8String, Uint8Array.of(0x61, 0xff))) }],
     [
@@ -172,6 +173,12 @@ describe('a certificate is refused whole when', () => {
       'it has two lists of SANs',
       { extensions: [extension(SAN, good.san), extension(SAN, generalNames([URI, own('user/root')]))] },
     ],
+    ['it has its extensions twice', { tail: [twice, twice] }],
+    [
+      'something stands before its extensions that may only follow',
+      { tail: [twice, encodeTlv(context(1), Uint8Array.of(0))] },
+    ],
+    ['something stands behind its public key that has no place there', { tail: [encodeTlv(TAG.octetString), twice] }],
     ['its serial is negative', { ...good, serial: Uint8Array.of(0x8f, 1) }],
     ['its serial is padded', { ...good, serial: Uint8Array.of(0, 0x0f, 1) }],
     ['its serial is longer than 20 octets', { ...good, serial: new Uint8Array(21).fill(0x4f) }],

@@ -108,10 +108,12 @@ export interface Crafted {
   /** The content octets of the serial number. */
   readonly serial?: Uint8Array;
   readonly issuer?: Issuer;
+  /** What follows the public key, instead of the list of extensions. */
+  readonly tail?: readonly Uint8Array[];
 }
 
 /** A client certificate signed by the test issuer with exactly these parts, each as DER. */
-export async function craft({ subject, san, extensions, serial, issuer: other }: Crafted): Promise<Uint8Array> {
+export async function craft({ subject, san, extensions, serial, issuer: other, tail }: Crafted): Promise<Uint8Array> {
   const { issuer: own, leafKey } = await testAuthority();
   const issuer = other ?? own;
   const algorithm = encodeTlv(TAG.sequence, oid('1.2.840.10045.4.3.2'));
@@ -137,7 +139,7 @@ export async function craft({ subject, san, extensions, serial, issuer: other }:
     ),
     subject ?? encodeTlv(TAG.sequence, rdn(CN, TAG.utf8String, 'worker/etl-1')),
     spki,
-    encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, ...list)),
+    ...(tail ?? [encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, ...list))]),
   );
   return certificateOf(tbs, sign('sha256', tbs, issuer.privateKey));
 }

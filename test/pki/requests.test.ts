@@ -200,6 +200,15 @@ describe('a key is not certified', () => {
     expect(codeOfSync(() => readRequest(requestOf({ spki, algorithm: '1.2.840.113549.1.1.11' })))).toBe('CG_CSR_KEY');
   });
 
+  test('that is RSA without the NULL that belongs to it, which would give one key two encodings', () => {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const bits = spkiOf(publicKey).subarray(-275);
+    const spki = encodeTlv(TAG.sequence, encodeTlv(TAG.sequence, oid('1.2.840.113549.1.1.1')), bits);
+    const algorithm = '1.2.840.113549.1.1.11';
+    expect(codeOfSync(() => readRequest(requestOf({ spki: spkiOf(publicKey), privateKey, algorithm })))).toBeNull();
+    expect(codeOfSync(() => readRequest(requestOf({ spki, privateKey, algorithm })))).toBe('CG_CSR_KEY');
+  });
+
   test('that is P-256 by a compressed point, which would give one key two identifiers', () => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const point = spkiOf(publicKey).subarray(-65);
