@@ -11,9 +11,22 @@ import sys
 from pathlib import Path
 
 from prefect.events import Event
-from prefect.events.clients import PrefectEventsClient
+from prefect.events.clients import RETRYABLE_EXCEPTIONS, PrefectEventsClient
 
 EVENTS = 5
+
+
+async def confirm(client: PrefectEventsClient) -> None:
+    """What the client does by itself every 30 s: has the server confirm what it got, and sends again what it did not."""
+    for _ in range(30):
+        try:
+            await client._force_checkpoint()
+            return
+        except RETRYABLE_EXCEPTIONS:
+            try:
+                await client._reconnect()
+            except RETRYABLE_EXCEPTIONS:
+                await asyncio.sleep(1)
 
 
 async def main(name: str, away: Path) -> None:
@@ -40,7 +53,7 @@ async def main(name: str, away: Path) -> None:
             await asyncio.sleep(0.05)
         for number in range(EVENTS, 2 * EVENTS):
             await emit(number)
-        await client._force_checkpoint()
+        await confirm(client)
         print(json.dumps({"emitted": 2 * EVENTS, "unconfirmed": len(client._unconfirmed_events)}))
 
 
