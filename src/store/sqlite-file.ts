@@ -104,9 +104,12 @@ function watch(path: string, opened: BigIntStats): () => void {
   return () => {
     for (const { name, suffix, file } of watched) {
       const now = lookAt(name, path);
-      if (now?.ino === file.ino && now.dev === file.dev) continue;
+      const same = now?.ino === file.ino && now.dev === file.dev;
+      // The store itself never shrinks (nothing vacuums it); SQLite would go on from its cache and not notice.
+      const shorter = suffix === '' && now !== undefined && now.size < file.size;
+      if (same && !shorter) continue;
       const what = suffix === '' ? '' : `(its ${suffix} file) `;
-      const problem = `${what}was ${now === undefined ? 'moved or deleted' : 'replaced'}`;
+      const problem = `${what}was ${now === undefined ? 'moved or deleted' : same ? 'cut short' : 'replaced'}`;
       throw new CertgateError('CG_STORE_LOST', { location: path, problem });
     }
   };

@@ -35,7 +35,6 @@ test('the UI’s page, its scripts and its settings come through as Prefect serv
   const settings = async (base: string) => JSON.parse((await read(base, '/ui-settings')).text) as object;
   expect(await settings(url)).toEqual({ ...(await settings(sharedPrefect())), api_url: `${url}/api` });
 });
-});
 
 test('`flow.serve`, `prefect deployment run --watch`, `prefect work-pool ls` and `prefect flow-run ls` work through the sidecar', async () => {
   const env = clientEnvironment(url, join(temporary, 'alice'), { COLUMNS: '200' });

@@ -20,6 +20,7 @@ describe('a store that is open and then', () => {
       },
       'replaced',
     ],
+    ['cut short', (path: string) => truncateSync(path, 4096), 'cut short'],
     ['robbed of its log', (path: string) => rmSync(`${path}-wal`), '-wal'],
     ['robbed of its shared memory', (path: string) => rmSync(`${path}-shm`), '-shm'],
     ['gone with its folder', (path: string) => rmSync(join(path, '..'), { recursive: true }), 'moved or deleted'],
