@@ -1,7 +1,7 @@
 // The inbound sidecar: puts the listener, the records, the decisions and the proxy together, and takes them down again
 // in order. Everything it needs is given to it; it reads no configuration and prints nothing.
 
-import { connect, type Socket } from 'node:net';
+import { connect, type OnReadOpts, type Socket } from 'node:net';
 import type { Authority } from '../authority/authority.ts';
 import type { CompiledRules } from '../identity/identify.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
@@ -75,10 +75,17 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     metrics.revocationsApplied++;
     metrics.cut += work.connections;
   });
-  const openUpstream = (): Socket =>
-    connect({ ...options.upstream, allowHalfOpen: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
+  const openUpstream = (onread?: OnReadOpts): Socket =>
+    connect({
+      ...options.upstream,
+      ...(onread === undefined ? {} : { onread }),
+      allowHalfOpen: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+    });
   const pool = openUpstreamPool({
     connect: openUpstream,
+    sharedBuffer: true,
     readyEvent: 'connect',
     idle: options.limits.upstreamIdle,
     connectTimeout: options.limits.upstreamConnect,

@@ -60,6 +60,7 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
       };
       return connectTls(tls);
     },
+    sharedBuffer: false,
     readyEvent: 'secureConnect',
     idle: options.limits.upstreamIdle,
     connectTimeout: options.limits.upstreamConnect,

@@ -9,7 +9,7 @@ import { type ResponseHead, readResponseHead } from '../http1/response.ts';
 import { UNTIL_CLOSE } from '../http1/syntax.ts';
 import { writeResponseHead } from '../http1/write.ts';
 import type { AnswerRewriter, Limits } from './contract.ts';
-import { chunkOf, joined, LAST_CHUNK } from './framing.ts';
+import { chunkOf, joined, LAST_CHUNK, writeTransient } from './framing.ts';
 
 /** Interim answers (1xx) that upstream may send before its answer. */
 const MOST_INTERIM = 16;
@@ -61,7 +61,7 @@ export class AnswerStream {
     return this.head === null && this.held === null && this.interim === 0;
   }
 
-  /** Takes the next bytes from upstream. `mustClose` says whether the client's connection ends after this answer. */
+  /** Takes the next bytes from upstream, good only until it returns. `mustClose` says whether the client's connection ends after this answer. */
   take(bytes: Buffer, mustClose: boolean): Progress {
     if (this.head !== null) return this.passBody(bytes);
     const all = this.held === null ? bytes : Buffer.concat([this.held, bytes]);
@@ -70,7 +70,7 @@ export class AnswerStream {
     for (;;) {
       const head = readResponseHead(all, at, this.request.method, this.limits);
       if (head === null) {
-        this.held = at === 0 ? all : all.subarray(at);
+        this.held = Buffer.from(at === 0 ? all : all.subarray(at));
         return MORE;
       }
       if (!head.ok) return { kind: 'broken', problem: `upstream's answer can't be read: ${head.reason}` };
@@ -105,7 +105,7 @@ export class AnswerStream {
     this.head = head;
     this.body = body;
     if (this.rewriter !== null && head.bodyLength > 0 && head.bodyLength <= MOST_REWRITTEN) {
-      this.rewriting = [bytes.subarray(from, to)];
+      this.rewriting = [Buffer.from(bytes.subarray(from, to))];
       return body.done ? this.rewritten(head, to === bytes.length) : MORE;
     }
     this.bytes += to - from;
@@ -125,12 +125,12 @@ export class AnswerStream {
     const to = followBody(body, bytes, 0);
     if (body.bad) return { kind: 'broken', problem: "upstream's answer has a malformed chunk" };
     if (this.rewriting !== null && this.head !== null) {
-      this.rewriting.push(bytes.subarray(0, to));
+      this.rewriting.push(Buffer.from(bytes.subarray(0, to)));
       return body.done ? this.rewritten(this.head, to === bytes.length) : MORE;
     }
     this.bytes += to;
     const part = to === bytes.length ? bytes : bytes.subarray(0, to);
-    const room = this.socket.write(body.length === UNTIL_CLOSE ? chunkOf(part) : part);
+    const room = body.length === UNTIL_CLOSE ? this.socket.write(chunkOf(part)) : writeTransient(this.socket, part);
     return body.done ? this.whole(to === bytes.length) : room ? MORE : NO_ROOM;
   }
 

@@ -130,7 +130,7 @@ export class Exchange implements UpstreamUser {
     this.owner.moved();
     if (this.tunnel !== null) this.tunnel.fromUpstream(bytes);
     else if (this.unrecorded !== null) {
-      this.unrecorded.push(bytes);
+      this.unrecorded.push(Buffer.from(bytes));
       this.upstream?.socket.pause();
     } else this.take(bytes);
   }

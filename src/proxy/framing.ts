@@ -1,4 +1,7 @@
-// Bytes for one write each: every write is a system call, and over TLS a record of its own.
+// Bytes for one write each: every write is a system call, and over TLS a record of its own. Bytes from upstream may lie in
+// a buffer that the next read overwrites: whoever keeps them copies them.
+
+import type { Socket } from 'node:net';
 
 /** The last chunk of a chunked body without trailers (RFC 9112 §7.1). */
 export const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
@@ -19,4 +22,12 @@ export function chunkOf(bytes: Buffer): Buffer {
   bytes.copy(out, size.length);
   out.write('\r\n', size.length + bytes.length, 'latin1');
   return out;
+}
+
+/**
+ * Writes bytes of a buffer that will be used again. Over TLS a write is encrypted before it returns, unless an earlier
+ * one is still waiting: then the stream would keep a reference, so it gets a copy.
+ */
+export function writeTransient(socket: Socket, bytes: Buffer): boolean {
+  return socket.write(socket.writableLength === 0 ? bytes : Buffer.from(bytes));
 }

@@ -4,6 +4,7 @@
 
 import type { Socket } from 'node:net';
 import type { TunnelRewriter } from './contract.ts';
+import { writeTransient } from './framing.ts';
 
 export interface Tunnel {
   fromClient(bytes: Buffer): void;
@@ -39,7 +40,7 @@ export function openTunnel(
     },
     fromUpstream(bytes) {
       sent.toClient += bytes.length;
-      if (!client.write(bytes)) upstream.pause();
+      if (!writeTransient(client, bytes)) upstream.pause();
     },
     clientDrain: () => void upstream.resume(),
     upstreamDrain: () => void client.resume(),

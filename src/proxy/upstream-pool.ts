@@ -2,11 +2,12 @@
 // when its last answer ended where it said it would. It is dropped before upstream would drop it (uvicorn: 5 s), and at
 // once when upstream speaks without being asked: such bytes could otherwise become another client's answer.
 
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 
 /** The exchange that a connection works for. */
 export interface UpstreamUser {
   upstreamConnected(): void;
+  /** `bytes` may be overwritten as soon as this returns: what is kept must be copied. */
   upstreamData(bytes: Buffer): void;
   upstreamDrain(): void;
   /** Upstream has ended its direction in order. */
@@ -16,8 +17,13 @@ export interface UpstreamUser {
 }
 
 export interface UpstreamOptions {
-  /** Opens a connection; the pool adds the listeners. */
-  readonly connect: () => Socket;
+  /** Opens a connection, with `onread` where it is given; the pool adds the listeners. */
+  readonly connect: (onread: OnReadOpts | undefined) => Socket;
+  /**
+   * Reads into one buffer that all connections share, in place of a fresh one for every read. Only where the clients'
+   * connections are TLS: a plain socket may keep a reference to bytes that it could not write at once.
+   */
+  readonly sharedBuffer: boolean;
   /** The event that says the connection is ready: `connect`, or `secureConnect` over TLS. */
   readonly readyEvent: 'connect' | 'secureConnect';
   /** How long a connection may wait unused, ms. */
@@ -25,6 +31,9 @@ export interface UpstreamOptions {
   /** How long opening one may take, ms. */
   readonly connectTimeout: number;
 }
+
+/** Connections are read one after another, and what a read brought is used up before the next. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
 
 export class UpstreamConnection {
   readonly socket: Socket;
@@ -35,7 +44,19 @@ export class UpstreamConnection {
   idleSince = 0;
   private problem: string | null = null;
 
-  constructor(socket: Socket, user: UpstreamUser, options: UpstreamOptions, gone: (c: UpstreamConnection) => void) {
+  constructor(user: UpstreamUser, options: UpstreamOptions, gone: (c: UpstreamConnection) => void) {
+    const received = (bytes: Buffer): void => {
+      if (this.user === null) this.socket.destroy();
+      else this.user.upstreamData(bytes);
+    };
+    const onread: OnReadOpts = {
+      buffer: READ_BUFFER,
+      callback: (size) => {
+        received(READ_BUFFER.subarray(0, size));
+        return true;
+      },
+    };
+    const socket = options.connect(options.sharedBuffer ? onread : undefined);
     this.socket = socket;
     this.user = user;
     socket.setNoDelay(true);
@@ -48,10 +69,7 @@ export class UpstreamConnection {
       this.connected = true;
       this.user?.upstreamConnected();
     });
-    socket.on('data', (bytes: Buffer) => {
-      if (this.user === null) socket.destroy();
-      else this.user.upstreamData(bytes);
-    });
+    if (!options.sharedBuffer) socket.on('data', received);
     socket.on('drain', () => this.user?.upstreamDrain());
     socket.on('end', () => {
       if (this.user === null) socket.destroy();
@@ -116,7 +134,7 @@ export function openUpstreamPool(options: UpstreamOptions): UpstreamPool {
         kept.user = user;
         return kept;
       }
-      const connection = new UpstreamConnection(options.connect(), user, options, gone);
+      const connection = new UpstreamConnection(user, options, gone);
       born.set(connection, generation);
       all.add(connection);
       return connection;

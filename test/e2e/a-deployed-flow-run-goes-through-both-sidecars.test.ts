@@ -1,8 +1,13 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { clientEnvironment, driver, prefectPrograms } from './harness/prefect.ts';
 import { finish, start } from './harness/processes.ts';
 import { folder, house, sharedPrefect } from './harness/scenario.ts';
+
+/** Prefect's names of the operations. */
+const ALICE = ['create_flow', 'create_deployment', 'create_flow_run_from_deployment'];
+const WORKER = ['worker_channel_connect', 'stream_events_in', 'set_flow_run_state', 'update_flow_run', 'create_logs'];
 
 interface Run {
   readonly state: string;
@@ -48,6 +53,16 @@ test('a deployed flow run with tasks, logs and events goes through both sidecars
     expect.arrayContaining(['squaring 0', 'squaring 1', 'squaring 2', 'the sum of 3 squares is 5']),
   );
   expect(run.events).toEqual(['certgate.test.number.0', 'certgate.test.number.1', 'certgate.test.number.2']);
+
+  // The gate has recorded who did what: every write, under the identity of its certificate and no other.
+  const record = (await readFile(join(home.dir, 'state/audit.jsonl'), 'utf8')).trimEnd().split('\n');
+  const did = record.map((line) => JSON.parse(line) as { identity: string; operation: string; decision: string });
+  const by = (identity: string): ReadonlySet<string> =>
+    new Set(did.filter((one) => one.identity === identity).map((one) => one.operation));
+  expect(did.every((one) => one.decision === 'permit')).toBe(true);
+  expect([...by('user/alice')]).toEqual(expect.arrayContaining(ALICE));
+  expect([...by('worker/etl-1')]).toEqual(expect.arrayContaining(WORKER));
+  expect([...by('worker/etl-1')]).not.toContain('create_deployment');
 
   await working.stop('SIGTERM');
 }, 200_000);

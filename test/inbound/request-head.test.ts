@@ -16,7 +16,8 @@ const STAMP = {
 /** Any case, `_` for `-`. */
 const spelled = (name: string): fc.Arbitrary<string> =>
   fc.array(fc.tuple(fc.boolean(), fc.boolean()), { minLength: name.length, maxLength: name.length }).map((choices) =>
-    [...name]
+    name
+      .split('')
       .map((character, i) => {
         const [upper = false, other = false] = choices[i] ?? [];
         if (character === '-' && other) return '_';

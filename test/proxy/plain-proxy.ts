@@ -2,6 +2,7 @@
 // against real sockets; test/e2e tests the same through the whole program.
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import type { RequestHead } from '../../src/http1/request.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
 import { type ConnectionSet, serveClient } from '../../src/proxy/client-connection.ts';
@@ -28,13 +29,22 @@ export interface PlainProxyOptions {
   readonly limits?: Partial<Limits>;
   readonly recorded?: () => Promise<void> | null;
   readonly upstreamIdle?: number;
+  /** Listen with TLS, and read upstream into the shared buffer as the gate does. */
+  readonly tls?: { readonly key: string; readonly cert: string };
   readonly decide?: (head: RequestHead) => Answer | null;
 }
 
 export async function startPlainProxy(upstreamPort: number, options: PlainProxyOptions = {}): Promise<PlainProxy> {
   const outcomes: Outcome[] = [];
   const pool = openUpstreamPool({
-    connect: () => connect({ host: '127.0.0.1', port: upstreamPort, allowHalfOpen: true }),
+    connect: (onread) =>
+      connect({
+        host: '127.0.0.1',
+        port: upstreamPort,
+        allowHalfOpen: true,
+        ...(onread === undefined ? {} : { onread }),
+      }),
+    sharedBuffer: options.tls !== undefined,
     readyEvent: 'connect',
     idle: options.upstreamIdle ?? 4_000,
     connectTimeout: 5_000,
@@ -47,9 +57,13 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
     finished: (_head, _verdict, outcome) => void outcomes.push(outcome),
   };
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const serve = (socket: Socket): void => {
     serveClient(socket, handler, pool, { ...LIMITS, ...options.limits }, set);
-  });
+  };
+  const server =
+    options.tls === undefined
+      ? createServer({ allowHalfOpen: true, noDelay: true }, serve)
+      : createTlsServer({ ...options.tls, allowHalfOpen: true, noDelay: true }, serve);
   const stop = sweepConnections(set, () => {});
   await bind(server, { host: '127.0.0.1', port: 0 });
   return {

@@ -21,6 +21,8 @@ export interface EchoOptions {
   /** Gets each accepted WebSocket. Pings are answered by the test, or by nobody. */
   readonly webSocket?: (socket: WebSocket, request: IncomingMessage) => void;
   readonly port?: number;
+  /** A unix socket in place of a port. */
+  readonly path?: string;
 }
 
 export interface Echo {
@@ -55,9 +57,10 @@ export async function startEcho(options: EchoOptions = {}): Promise<Echo> {
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', resolve);
+    if (options.path === undefined) server.listen(options.port ?? 0, '127.0.0.1', resolve);
+    else server.listen(options.path, resolve);
   });
-  const { port } = server.address() as AddressInfo;
+  const port = options.path === undefined ? (server.address() as AddressInfo).port : 0;
   return {
     url: `http://127.0.0.1:${port}`,
     port,

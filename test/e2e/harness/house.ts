@@ -42,9 +42,17 @@ export interface House {
   issue(name: string, ...flags: string[]): Promise<string>;
   serve(options: GateOptions): Promise<Serving>;
   /** `certgate connect`, on a free loopback port. */
-  connect(gate: Serving, identity: string, flags?: readonly string[]): Promise<Serving & { readonly url: string }>;
+  connect(
+    gate: Pick<Serving, 'port'>,
+    identity: string,
+    flags?: readonly string[],
+  ): Promise<Serving & { readonly url: string }>;
   /** The command line of `certgate run` in front of `command`, for `start` and `finish`. */
-  run(gate: Serving, identity: string, command: readonly string[]): readonly [program: string, args: readonly string[]];
+  run(
+    gate: Pick<Serving, 'port'>,
+    identity: string,
+    command: readonly string[],
+  ): readonly [program: string, args: readonly string[]];
 }
 
 /** The program and arguments that run certgate from its sources. */
@@ -103,7 +111,7 @@ export async function makeHouse(dir: string): Promise<House> {
 }
 
 /** A gate's address as a client names it. */
-export function gateUrl(gate: Serving): string {
+export function gateUrl(gate: Pick<Serving, 'port'>): string {
   return `https://127.0.0.1:${gate.port}`;
 }
 
