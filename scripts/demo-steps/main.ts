@@ -56,14 +56,14 @@ async function startAll(place: Place, started: Started[]): Promise<Pick<Demo, 'u
 
 async function leaveNothing({ place, started }: Demo): Promise<void> {
   await endAll(started);
-  await rm(join(place.dir, 'prefect'), { recursive: true, force: true });
+  for (const name of ['prefect', 'tmp']) await rm(join(place.dir, name), { recursive: true, force: true });
   title('Nothing is left running. What to do next');
   list([
     `look around      cd ${quoted(place.dir)}`,
     '                 ./certgate list      ./certgate audit      less certgate.yaml',
     '                 logs/ has what each program printed; certs/ the CA; state/ the records',
     'let it run       scripts/demo --keep, and open the Prefect UI through the gate',
-    'do it yourself   README.md, "Two machines, five minutes"',
+    'do it yourself   README.md: the same by hand, on two machines',
     `clean up         rm -r ${quoted(place.dir)}`,
   ]);
 }

@@ -25,10 +25,10 @@ export interface Place {
 
 export async function makePlace(): Promise<Place> {
   const dir = await mkdtemp(join(tmpdir(), 'certgate-demo-'));
-  await mkdir(join(dir, 'logs'));
+  for (const name of ['logs', 'tmp']) await mkdir(join(dir, name));
   // For the person who looks around afterwards: the two programs, by short names.
   await writeProgram(join(dir, 'certgate'), `exec ${quoted(process.execPath)} ${quoted(MAIN)}`);
-  const home = `PREFECT_HOME=${quoted(join(dir, 'prefect'))} PREFECT_SERVER_ANALYTICS_ENABLED=false`;
+  const home = `TMPDIR=${quoted(join(dir, 'tmp'))} PREFECT_HOME=${quoted(join(dir, 'prefect'))} PREFECT_SERVER_ANALYTICS_ENABLED=false`;
   await writeProgram(join(dir, 'prefect-cli'), `${home} exec ${quoted(PYTHON)} -m prefect`);
   return {
     dir,
@@ -56,6 +56,8 @@ function environment(dir: string): NodeJS.ProcessEnv {
     DO_NOT_TRACK: '1',
     PYTHONUNBUFFERED: '1',
     PREFECT_HOME: join(dir, 'prefect'),
+    // Prefect's runner makes /tmp/runner_storage, which may be another user's.
+    TMPDIR: join(dir, 'tmp'),
     PREFECT_LOGGING_COLORS: 'false',
     PREFECT_SERVER_ANALYTICS_ENABLED: 'false',
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: 'false',
