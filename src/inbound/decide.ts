@@ -163,6 +163,9 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
       gate.log.error({ reason: reasonOf(problem) }, 'a write could not be recorded');
       return answer(503, "the gate can't write its record", MAINTENANCE);
     },
+    fault(error: unknown): void {
+      gate.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
+    },
     finished(head: RequestHead, verdict: Decided, outcome: Outcome): void {
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
         gate.log.warn({ requestId: verdict.decision.requestId, reason: outcome.problem }, 'upstream failed');

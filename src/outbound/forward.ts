@@ -3,6 +3,7 @@
 // certificate for whoever can reach it, so it refuses what a web page could have sent: a Host that is not its own name
 // (DNS rebinding) and any Origin or Sec-Fetch-Site of another site.
 
+import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { framingLine, isHopByHop } from '../http1/write.ts';
@@ -47,6 +48,9 @@ export function forwardTo(options: ForwardOptions): Handler {
       return answer(503, `the gate at ${options.gate} can't be reached (${problem})`, MAINTENANCE);
     },
     recordFailed: () => answer(500, 'nothing is recorded here', ''),
+    fault(error: unknown): void {
+      options.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
+    },
     finished(head: RequestHead, _verdict, outcome: Outcome): void {
       if (!options.accessLog) return;
       const { status, milliseconds, ending } = outcome;

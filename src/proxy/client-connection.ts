@@ -52,7 +52,14 @@ export class ClientConnection implements ExchangeOwner {
     // A client that has just connected owes us a head, and has not earned the time of a kept connection.
     this.deadline = set.now + limits.head;
     set.members.add(this);
-    socket.on('data', (bytes: Buffer) => this.onData(bytes));
+    socket.on('data', (bytes: Buffer) => {
+      try {
+        this.onData(bytes);
+      } catch (error) {
+        handler.fault(error);
+        this.cut('a fault of this proxy');
+      }
+    });
     socket.on('drain', () => this.exchange?.clientDrain());
     socket.on('end', () => this.onEnd());
     socket.on('error', () => {});

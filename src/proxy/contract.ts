@@ -77,6 +77,8 @@ export interface Handler<V extends Verdict = Verdict> {
   upstreamFailed(problem: string, connected: boolean): Answer;
   /** The answer when `Forward.recorded` was rejected. */
   recordFailed(problem: unknown): Answer;
+  /** Something threw that should not have: for the log. Its connection is cut, the others go on. */
+  fault(error: unknown): void;
   /** Once for each decided request, after its last byte. */
   finished(head: RequestHead, verdict: V, outcome: Outcome): void;
 }

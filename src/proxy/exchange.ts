@@ -128,6 +128,15 @@ export class Exchange implements UpstreamUser {
 
   upstreamData(bytes: Buffer): void {
     this.owner.moved();
+    try {
+      this.receive(bytes);
+    } catch (error) {
+      this.handler.fault(error);
+      this.abandon('cut', 'a fault of this proxy');
+    }
+  }
+
+  private receive(bytes: Buffer): void {
     if (this.tunnel !== null) this.tunnel.fromUpstream(bytes);
     else if (this.unrecorded !== null) {
       this.unrecorded.push(Buffer.from(bytes));

@@ -1,7 +1,6 @@
 // Before the first end-to-end scenario: one real Prefect server for all of them, and a copy of its migrated database
 // for the scenarios that need a server of their own. After the last: nothing is left running, or the run fails.
 
-import { writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,9 +11,7 @@ import { reap } from './harness/processes.ts';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = await mkdtemp(join(tmpdir(), 'certgate-e2e-session-'));
-  const ledger = join(dir, 'ledger');
-  writeFileSync(ledger, '');
-  process.env['E2E_LEDGER'] = ledger;
+  process.env['E2E_SESSION'] = dir;
   const home = join(dir, 'prefect');
   const template = join(dir, 'template');
   await Promise.all([mkdir(home), mkdir(template)]);
@@ -25,15 +22,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
     database.close();
     project.provide('prefectUrl', server.url);
     project.provide('prefectTemplate', template);
-    project.provide('ledger', ledger);
+    project.provide('session', dir);
     return async () => {
       await server.stop();
-      const left = reap(ledger);
+      const left = reap(dir);
       await rm(dir, { recursive: true, force: true });
       if (left.length > 0) throw new Error(`the scenarios left processes running, now killed: ${left.join(', ')}`);
     };
   } catch (error) {
-    reap(ledger);
+    reap(dir);
     await rm(dir, { recursive: true, force: true });
     throw error;
   }

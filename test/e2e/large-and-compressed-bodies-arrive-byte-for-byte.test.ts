@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { beforeAll, expect, test } from 'vitest';
-import { post } from './harness/api.ts';
+import { fetchAvailable, post } from './harness/api.ts';
 import { house, sharedPrefect } from './harness/scenario.ts';
 import { ask, get, openTcp } from './harness/wire.ts';
 
@@ -19,13 +19,12 @@ test.each(['with a Content-Length', 'in chunks'])(
   async (how) => {
     const data = 'é'.repeat(FIVE_MEGABYTES / 2);
     const text = JSON.stringify({ key: 'large', type: 'text', data });
-    const body = how === 'in chunks' ? new Blob([text]).stream() : text;
-    const made = await fetch(`${sidecar.url}/api/artifacts/`, {
+    const made = await fetchAvailable(`${sidecar.url}/api/artifacts/`, () => ({
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body,
+      body: how === 'in chunks' ? new Blob([text]).stream() : text,
       ...(how === 'in chunks' ? { duplex: 'half' } : {}),
-    });
+    }));
     expect(made.status).toBe(201);
     const { id } = (await made.json()) as { id: string };
     const read = (await (await fetch(`${sidecar.url}/api/artifacts/${id}`)).json()) as { data: string };

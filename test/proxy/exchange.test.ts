@@ -290,6 +290,28 @@ describe('deadlines', () => {
   });
 });
 
+describe('a fault of our own', () => {
+  it('ends the connection that met it, is told, and leaves the others alone', async () => {
+    await proxy.close();
+    proxy = await startPlainProxy(upstream.port, {
+      decide: (head) => {
+        if (head.target === '/fault') throw new Error('a bug');
+        return null;
+      },
+    });
+    const other = await connectRaw(proxy.port);
+    other.send(GET);
+    const up = await upstream.accept();
+    await up.until('\r\n\r\n');
+    const client = await connectRaw(proxy.port);
+    client.send('GET /fault HTTP/1.1\r\nHost: h\r\n\r\n');
+    await client.ended();
+    expect(proxy.faults).toEqual([new Error('a bug')]);
+    up.send(ok('fine'));
+    await other.until('fine');
+  });
+});
+
 describe('records before answers', () => {
   it('holds the answer back until the record is durable', async () => {
     await proxy.close();

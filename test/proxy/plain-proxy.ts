@@ -21,6 +21,7 @@ export const LIMITS: Limits = {
 export interface PlainProxy {
   readonly port: number;
   readonly outcomes: Outcome[];
+  readonly faults: unknown[];
   readonly set: ConnectionSet;
   close(): Promise<void>;
 }
@@ -36,6 +37,7 @@ export interface PlainProxyOptions {
 
 export async function startPlainProxy(upstreamPort: number, options: PlainProxyOptions = {}): Promise<PlainProxy> {
   const outcomes: Outcome[] = [];
+  const faults: unknown[] = [];
   const pool = openUpstreamPool({
     connect: (onread) =>
       connect({
@@ -54,6 +56,7 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
     refuseMalformed: (problem) => answer(problem.status, problem.reason),
     upstreamFailed: (problem, connected) => answer(connected ? 502 : 503, problem),
     recordFailed: () => answer(503, 'not recorded'),
+    fault: (error) => void faults.push(error),
     finished: (_head, _verdict, outcome) => void outcomes.push(outcome),
   };
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
@@ -69,6 +72,7 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
   return {
     port: portOf(server),
     outcomes,
+    faults,
     set,
     async close() {
       server.close();

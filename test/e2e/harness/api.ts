@@ -2,18 +2,36 @@
 
 import { eventually } from './eventually.ts';
 
-/** POST to Prefect's API, and its JSON answer. */
-export async function post<T>(
-  url: string,
-  path: string,
-  body: unknown,
-  headers: Readonly<Record<string, string>> = {},
+/**
+ * Sends again while Prefect itself answers 503: its SQLite says so when two of its own transactions collide, and
+ * Prefect's client tries again then, too. A gate's own 503 says `Prefect-Maintenance` and is answered as it is.
+ */
+export async function whenAvailable<T>(
+  send: () => Promise<T>,
+  look: (answer: T) => { readonly status: number; readonly maintenance: boolean },
 ): Promise<T> {
-  const response = await fetch(`${url}/api${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
+  return await eventually('Prefect has no collision', async () => {
+    const answer = await send();
+    const { status, maintenance } = look(answer);
+    return status === 503 && !maintenance ? undefined : answer;
   });
+}
+
+/** `fetch`, tried again while Prefect itself answers 503. */
+export async function fetchAvailable(url: string, init: () => RequestInit = () => ({})): Promise<Response> {
+  return await whenAvailable(
+    async () => await fetch(url, init()),
+    (answer) => ({ status: answer.status, maintenance: answer.headers.has('prefect-maintenance') }),
+  );
+}
+
+/** POST to Prefect's API, and its JSON answer. */
+export async function post<T>(url: string, path: string, body: unknown): Promise<T> {
+  const response = await fetchAvailable(`${url}/api${path}`, () => ({
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  }));
   if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`);
   return (await response.json()) as T;
 }

@@ -1,9 +1,9 @@
 // Real processes for the end-to-end tests, each in a process group of its own, so that what it started ends with it.
-// Every group is written into the session's ledger; the global teardown ends what a test file that died has left.
+// Every process carries the session's name in its environment; the global teardown ends what a dead test file left.
 // Nothing is ever ended by name, and no pid is signalled that was not started here.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** How a process ended: exactly one of the two is set. */
@@ -36,8 +36,8 @@ export interface Running {
 /** For waiting on an event: generous, since a loaded machine takes ten times what a quiet one takes. */
 export const BOUND_MS = 60_000;
 const GRACE_MS = 8_000;
-/** Carried by every process of a session, and inherited: the file that lists the session's groups. */
-const LEDGER = 'E2E_LEDGER';
+/** Carried by every process of a session, and inherited: the session's folder. */
+const SESSION = 'E2E_SESSION';
 const live = new Map<number, Running>();
 
 process.once('exit', () => {
@@ -56,15 +56,13 @@ export function cleanEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessE
 /** Starts `command` in a process group of its own. */
 export function start(command: string, args: readonly string[], options: StartOptions): Running {
   const child = spawn(command, args, {
-    env: { ...options.env, [LEDGER]: process.env[LEDGER] },
+    env: { ...options.env, [SESSION]: process.env[SESSION] },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const { pid } = child;
   if (pid === undefined) throw new Error(`cannot start ${command}: is it installed?`);
-  const ledger = process.env[LEDGER];
-  if (ledger !== undefined) appendFileSync(ledger, `${pid}\n`);
   child.stdin.on('error', () => {});
   child.stdin.end(options.input);
   const running = watch(child, pid, [command, ...args].join(' '));
@@ -97,13 +95,15 @@ export async function stopAll(): Promise<void> {
   await Promise.all([...live.values()].map((running) => running.stop()));
 }
 
-/** For the global teardown: kills what is left of the groups in the ledger, and answers their pids. */
-export function reap(ledger: string): readonly number[] {
-  const groups = new Set(readFileSync(ledger, 'utf8').split('\n').filter(Boolean).map(Number));
+/**
+ * For the global teardown: kills what is left of the session in this folder, and answers the pids. What carries
+ * the session's folder in its environment was started by this session; vitest's own processes are this process's children.
+ */
+export function reap(session: string): readonly number[] {
   const left = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => groups.has(groupOf(pid)) && carries(pid, ledger));
+    .filter((pid) => pid !== process.pid && carries(pid, session) && parentOf(pid) !== process.pid);
   for (const pid of left) killOne(pid);
   return left;
 }
@@ -194,19 +194,19 @@ function killOne(pid: number): void {
   }
 }
 
-function groupOf(pid: number): number {
+function parentOf(pid: number): number {
   try {
     const stat = readFileSync(join('/proc', String(pid), 'stat'), 'utf8');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
   } catch {
     return -1;
   }
 }
 
-function carries(pid: number, ledger: string): boolean {
+function carries(pid: number, session: string): boolean {
   try {
     const environment = readFileSync(join('/proc', String(pid), 'environ'), 'utf8');
-    return environment.split('\0').includes(`${LEDGER}=${ledger}`);
+    return environment.split('\0').includes(`${SESSION}=${session}`);
   } catch {
     return false;
   }

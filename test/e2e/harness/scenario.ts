@@ -16,12 +16,14 @@ declare module 'vitest' {
     prefectUrl: string;
     /** A Prefect home with a migrated database, to copy. */
     prefectTemplate: string;
-    /** The file in which processes.ts lists what it started. */
-    ledger: string;
+    /** The folder of this run of the tests; every process that it starts carries its name. */
+    session: string;
   }
 }
 
-process.env['E2E_LEDGER'] = inject('ledger');
+process.env['E2E_SESSION'] = inject('session');
+// All temporary folders go with the session, also those of a test file that was killed.
+process.env['TMPDIR'] = inject('session');
 // Longer than any wait in a test that uses no Prefect; the others say so.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 const endings: Array<() => Promise<unknown>> = [];
