@@ -106,6 +106,13 @@ export const catalogue = {
     message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
     hint: () => 'choose another with --listen HOST:PORT, or end what listens there: ss -ltnp',
   }),
+  CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({
+    about: "The file with the Prefect server's password cannot be used.",
+    exit: EXIT.configuration,
+    status: 500,
+    message: (f) => `the auth string file ${f.file} ${f.problem}`,
+    hint: () => 'put the value of PREFECT_SERVER_API_AUTH_STRING into it, readable by the user that runs the gate',
+  }),
   CG_GATE_RUNNING: entry<{ socket: string }>({
     about: 'Another gate already runs on the same state folder.',
     exit: EXIT.failure,
@@ -436,7 +443,8 @@ export const catalogue = {
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `${f.file} ${f.problem}`,
-    hint: () => 'check the clock of this machine with `date -u`; an expired issuer must be replaced: see docs/ca.md',
+    hint: () =>
+      'check the clock of this machine with `date -u`; an expired issuer must be replaced: see docs/operations.md',
   }),
   CG_KEY_MODE: entry<{ file: string; mode: string }>({
     about: 'A private key can be read or changed by others than its owner.',

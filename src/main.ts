@@ -5,11 +5,14 @@ import { run } from './cli/program.ts';
 
 // `certgate list | head` closes our stdout: what was wanted has been read, so end quietly. A closed stderr takes no words.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(0);
+  if (error.code === 'EPIPE') process.exit(0);
+  process.stderr.write(`error: stdout cannot be written: ${error.message}\n`);
+  process.exit(1);
 });
-process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+// Words that nobody can read are no reason to stop what has been asked for.
+process.stderr.on('error', () => {});
 
-process.exitCode = await run(process.argv.slice(2), processIo());
+const code = await run(process.argv.slice(2), processIo());
+process.exitCode = code;
+// A serving process has closed all that is its own by now; nothing that is left may keep it.
+setTimeout(() => process.exit(code), 2_000).unref();

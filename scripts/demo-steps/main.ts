@@ -109,6 +109,11 @@ if (unknown !== undefined) {
   complain(`error: there is no option ${unknown}`);
   complain('hint: scripts/demo --help');
   process.exitCode = 2;
+} else if (process.platform !== 'linux') {
+  // It ends what it started by what /proc says of it.
+  complain(`error: the demo runs on Linux, and this is ${process.platform}`);
+  complain('hint: README.md has the same by hand, on any machine');
+  process.exitCode = 1;
 } else if (flags.includes('--stop')) {
   const folders = await stopKept();
   list(folders.length === 0 ? ['nothing was left running'] : folders.map((dir) => `stopped; its files are in ${dir}`));

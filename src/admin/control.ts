@@ -2,10 +2,10 @@
 // same machine. It answers what a person at the machine may know and triggers what the gate does by itself anyway; it
 // can't issue, grant or switch anything off. Whoever can open it could read the store as well.
 
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
 import { CertgateError, reasonOf } from '../errors.ts';
+import { removeStale } from '../proxy/connection-set.ts';
 
 /** The answers to the control socket's questions, as JSON. */
 export type ControlRoutes = Readonly<Record<string, (body: unknown) => Promise<unknown>>>;
@@ -34,12 +34,7 @@ export async function serveControl(path: string, routes: ControlRoutes): Promise
     const reason = `the path of a unix socket may have ${MOST_PATH_BYTES} bytes, choose a shorter stateDir`;
     throw new CertgateError('CG_LISTEN', { address: path, reason });
   }
-  if (await answers(path)) throw new CertgateError('CG_GATE_RUNNING', { socket: path });
-  try {
-    unlinkSync(path);
-  } catch {
-    // There was none.
-  }
+  if ((await removeStale(path)) === 'taken') throw new CertgateError('CG_GATE_RUNNING', { socket: path });
   const server = createServer({ requestTimeout: 5_000 }, (request, response) => void handle(routes, request, response));
   await listen(server, path);
   return {
@@ -64,17 +59,6 @@ function listen(server: Server, path: string): Promise<void> {
     });
     // The socket's file is made within listen().
     process.umask(before);
-  });
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
   });
 }
 

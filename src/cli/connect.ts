@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
+import { warnOfNode } from './doctor/machine.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
@@ -38,6 +39,7 @@ export function connectCommand(io: CommandIo): Command {
   return command.action(async (options: { allowHost: string[]; unsafeListen?: boolean }) => {
     const config = configOf(command, io);
     const log = openLog({ level: config.log.level });
+    warnOfNode(log);
     const sidecar = await startSidecar(
       sidecarOptions(config, log, {
         listen: config.connect.listen,
@@ -48,9 +50,9 @@ export function connectCommand(io: CommandIo): Command {
     );
     log.info({ address: sidecar.url, gate: config.connect.gate }, 'listening');
     process.on('uncaughtException', (error) => log.error({ stack: error.stack }, 'fault: please report this'));
-    await untilStopped(async (signal) => {
+    await untilStopped(async (signal, hurry) => {
       log.info({ signal }, 'draining');
-      await sidecar.drain(config.connect.drain);
+      await sidecar.drain(config.connect.drain, hurry);
     });
     log.info('stopped');
     await flushLog(log);

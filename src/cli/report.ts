@@ -57,8 +57,11 @@ const SYSTEM_WORDS: Readonly<Record<string, string>> = {
 
 /** What the operating system refused, when it was about a file. */
 export function systemFault(error: unknown): { path: string; problem: string } | null {
-  if (!(error instanceof Error) || !('syscall' in error) || !('path' in error)) return null;
+  if (!(error instanceof Error) || !('syscall' in error)) return null;
+  // A read of a folder names no path.
+  const path = 'path' in error ? String(error.path) : 'what was named as a file';
+  if (!('path' in error) && !('code' in error && error.code === 'EISDIR')) return null;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const words = SYSTEM_WORDS[code] ?? error.message;
-  return { path: String(error.path), problem: `${words} (${String(error.syscall)})` };
+  return { path, problem: `${words} (${String(error.syscall)})` };
 }

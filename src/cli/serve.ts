@@ -15,6 +15,7 @@ import { openAuditLog } from '../observe/audit-log.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { openReopeningStore } from '../store/reopening.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
+import { warnOfNode } from './doctor/machine.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
@@ -64,6 +65,7 @@ async function serve(config: Config): Promise<void> {
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
 
   surviveFaults(log);
+  warnOfNode(log);
   const gate = await startGate({
     ...listen,
     upstream,
@@ -72,6 +74,7 @@ async function serve(config: Config): Promise<void> {
     minTls: config.serve.minTls,
     trustDomain: config.trustDomain,
     rules: compileRules(config.identity.rules),
+    unsafeUnrecorded: config.identity.unsafeUnrecorded,
     authority,
     store,
     audit,
@@ -90,11 +93,11 @@ async function serve(config: Config): Promise<void> {
       { address: `${host}:${gate.port}`, upstream: config.serve.upstream, trustDomain: config.trustDomain },
       'listening',
     );
-    await untilStopped(async (signal) => {
+    await untilStopped(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.
       await control.close();
-      await gate.drain(config.serve.drain);
+      await gate.drain(config.serve.drain, hurry);
     });
     await audit.close();
     await store.close();
@@ -120,11 +123,13 @@ function authStringOf(config: Config): string | null {
   const file = config.serve.authStringFile;
   if (file === null) return null;
   try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    const text = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    if (text !== '') return text;
   } catch (error) {
     const reason = `cannot be read: ${reasonOf(error)}`;
-    throw new CertgateError('CG_CONFIG_FILE', { file, problem: reason }, { cause: error });
+    throw new CertgateError('CG_AUTH_STRING_FILE', { file, problem: reason }, { cause: error });
   }
+  throw new CertgateError('CG_AUTH_STRING_FILE', { file, problem: 'is empty' });
 }
 
 /** The last net: a fault that would end the process is logged with its stack, and everyone else is served on. */

@@ -1,10 +1,13 @@
 // How a serving process ends: the first SIGTERM or SIGINT begins `finish`, a second one stops waiting for it.
 
-/** Resolves when `finish` has, after a first signal, or at once on a second. */
-export async function untilStopped(finish: (signal: NodeJS.Signals) => Promise<void>): Promise<void> {
+/** Resolves when `finish` has, which begins at a first signal; a second one aborts `hurry`. */
+export async function untilStopped(
+  finish: (signal: NodeJS.Signals, hurry: AbortSignal) => Promise<void>,
+): Promise<void> {
   const signal = await next();
-  const second = next();
-  await Promise.race([finish(signal), second]);
+  const hurry = new AbortController();
+  void next().then(() => hurry.abort());
+  await finish(signal, hurry.signal);
 }
 
 function next(): Promise<NodeJS.Signals> {

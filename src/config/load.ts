@@ -107,7 +107,8 @@ function checkTogether(winners: ReadonlyMap<string, Given>): Problem[] {
   };
   const [cert, key] = [set('connect.cert'), set('connect.key')];
   const lonely = cert === undefined ? key : key === undefined ? cert : undefined;
-  if (lonely !== undefined) {
+  // Beside a folder, one of them alone stands in place of the folder's.
+  if (lonely !== undefined && set('connect.identityDir') === undefined) {
     const other = lonely === cert ? 'connect.key' : 'connect.cert';
     const problem = `${lonely.leaf.path} is set without ${other}`;
     problems.push({ place: lonely.placeOf(), problem, remedy: `set ${other} too, or connect.identityDir for both` });

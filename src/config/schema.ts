@@ -226,6 +226,13 @@ export const configSchema = z.strictObject({
           example: '[{from: spiffe}]',
           fallback: '[{from: spiffe}]',
         }),
+      unsafeUnrecorded: z.boolean().default(false).register(settings, {
+        kind: 'switch',
+        about: "Whether certificates of this CA that certgate did not issue may enter; they can't be revoked.",
+        wants: 'true or false',
+        example: 'false',
+        fallback: 'false',
+      }),
     })
     .prefault({}),
   connect: connect.prefault({}),

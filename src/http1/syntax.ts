@@ -88,13 +88,9 @@ export function readFields(
     const name = text.slice(at, colon);
     // A name that is no token also covers a folded line (RFC 9112 §5.2) and a blank before the colon (§5.1).
     if (!TOKEN.test(name)) return malformed(400, 'a header name is not a token');
-    let start = colon + 1;
-    let stop = lineEnd;
-    while (start < stop && isBlank(text.charCodeAt(start))) start++;
-    while (stop > start && isBlank(text.charCodeAt(stop - 1))) stop--;
     if (names.length >= headerLines) return malformed(431, `the head has more than ${headerLines} header lines`);
     names.push(name.toLowerCase());
-    values.push(text.slice(start, stop));
+    values.push(withoutBlanks(text, colon + 1, lineEnd));
     at = lineEnd + 2;
   }
   return null;
@@ -105,10 +101,19 @@ export function listMembers(value: string): string[] {
   const members: string[] = [];
   for (const part of value.split(',')) {
     // Not trim(): it also takes what only Unicode calls a blank.
-    const member = part.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase();
+    const member = withoutBlanks(part, 0, part.length).toLowerCase();
     if (member !== '') members.push(member);
   }
   return members;
+}
+
+/** `text[from…to]` without the blanks at its ends; in one pass, because a peer may send nothing but blanks. */
+function withoutBlanks(text: string, from: number, to: number): string {
+  let start = from;
+  let stop = to;
+  while (start < stop && isBlank(text.charCodeAt(start))) start++;
+  while (stop > start && isBlank(text.charCodeAt(stop - 1))) stop--;
+  return text.slice(start, stop);
 }
 
 function isBlank(code: number): boolean {

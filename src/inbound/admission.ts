@@ -39,6 +39,8 @@ export interface AdmissionRules {
   readonly store: Store;
   readonly rules: CompiledRules;
   readonly trustDomain: string;
+  /** Admits certificates of this CA that are not on record: made by another tool with the issuer's key. */
+  readonly unsafeUnrecorded: boolean;
 }
 
 /** Decides about the peer of a completed handshake. Never throws; a store that can't be read refuses with 503. */
@@ -66,13 +68,13 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
     }
     const standing = await admission.store.standing(facts.issuer, facts.serial);
     const known = { identity: who.identity, serial: facts.serial, ours: true };
-    if (standing === null) {
+    if (standing === null && !admission.unsafeUnrecorded) {
       return refused('CG_CLIENT_UNRECORDED', 'the certificate is from this CA but not in its records', {
         detail: 'certgate: the client certificate is not in the records of this CA',
         ...known,
       });
     }
-    if (standing.revokedAt !== null) {
+    if (standing !== null && standing.revokedAt !== null) {
       return refused('CG_CLIENT_REVOKED', 'the certificate was revoked', {
         detail: `certgate: the certificate of ${who.identity} was revoked`,
         ...known,

@@ -8,6 +8,7 @@ import type { TunnelRewriter } from '../proxy/contract.ts';
 
 /** Prefect's auth message is under 1 KiB. */
 const MOST_BYTES = 60_000;
+const MOST_FRAGMENTS = 64;
 const CONTINUATION = 0;
 const TEXT = 1;
 
@@ -23,14 +24,15 @@ export function rewriteAuthMessage(authString: string): TunnelRewriter {
   let pending: Buffer = Buffer.alloc(0);
   let fragments: Buffer[] = [];
   let raw: Buffer[] = [];
+  let rawBytes = 0;
   return (bytes) => {
     pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
     const send: Buffer[] = [];
     for (;;) {
       const frame = readFrame(pending);
       if (frame === null) {
-        const held = pending.length + fragments.reduce((sum, part) => sum + part.length, 0);
-        if (held > MOST_BYTES) return { send: null, finished: true, refuse: 'the first message is too long' };
+        if (pending.length + rawBytes > MOST_BYTES)
+          return { send: null, finished: true, refuse: 'the first message is too long' };
         return { send: Buffer.concat(send), finished: false };
       }
       if (typeof frame === 'string') return { send: null, finished: true, refuse: frame };
@@ -50,9 +52,14 @@ export function rewriteAuthMessage(authString: string): TunnelRewriter {
       }
       fragments.push(frame.payload);
       raw.push(whole);
+      rawBytes += whole.length;
+      if (rawBytes > MOST_BYTES || fragments.length > MOST_FRAGMENTS) {
+        return { send: null, finished: true, refuse: 'the first message is too long' };
+      }
       if (!frame.fin) continue;
       const message = withToken(Buffer.concat(fragments), authString);
-      if (message === null) send.push(...raw);
+      // A message that grows out of bounds when it is written anew is no auth message of Prefect's.
+      if (message === null || message.length > MOST_BYTES) send.push(...raw);
       else send.push(maskedTextFrame(message));
       send.push(pending);
       fragments = [];

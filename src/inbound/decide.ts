@@ -8,6 +8,7 @@ import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
+import type { LimitedLog } from '../observe/limited-log.ts';
 import { type Log, logAccess } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { findOperation, type Operation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
@@ -26,6 +27,8 @@ const MAINTENANCE = 'retry-after: 2\r\nprefect-maintenance: true\r\n';
 /** What every request of a gate shares. */
 export interface GateState {
   readonly log: Log;
+  /** For what peers can cause as often as they like. */
+  readonly limitedLog: LimitedLog;
   readonly accessLog: boolean;
   readonly audit: AuditLog;
   readonly metrics: Metrics;
@@ -80,14 +83,14 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
   ): Decided => {
     gate.metrics.refused++;
     const decision: Decision = { ...at, permitted: false, code: why.code };
-    // It is refused whether or not that can be recorded.
-    gate.audit.append(record(head, decision, why.status, why.detail)).catch(() => {});
     return {
       kind: 'answer',
       status: why.status,
       detail: `certgate: ${why.detail}`,
       extra: `x-request-id: ${at.requestId}\r\n${why.wait === true ? MAINTENANCE : ''}`,
       close: false,
+      // It is refused whether or not that can be recorded; but one client's refusals wait for each other.
+      recorded: gate.audit.append(record(head, decision, why.status, why.detail)),
       decision,
     };
   };
@@ -138,7 +141,7 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
       head: writeRequestHead(head, stamp),
       answerExtra: `x-request-id: ${requestId}\r\n`,
       recorded,
-      rewriteAnswer: uiSettings ? rewriteUiSettings(proto, head.host) : null,
+      rewriteAnswer: uiSettings ? rewriteUiSettings(proto, head.host, authorization !== null) : null,
       rewriteTunnel: upgrade && gate.authString !== null ? rewriteAuthMessage(gate.authString) : null,
       decision,
     };
@@ -149,26 +152,28 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
     refuseMalformed(problem: Malformed): Answer {
       gate.metrics.refused++;
       const fields = { identity: client.identity, address, status: problem.status, reason: problem.reason };
-      gate.log.warn(fields, 'malformed request refused');
+      gate.limitedLog.say('warn', `malformed ${client.serial}`, fields, 'malformed request refused');
       return answer(problem.status, problem.reason, '');
     },
-    upstreamFailed(problem: string, connected: boolean): Answer {
+    upstreamFailed(_problem: string, connected: boolean): Answer {
       gate.metrics.upstreamFailures++;
       return connected
         ? answer(502, 'the Prefect server broke off before its answer was whole', '')
-        : answer(503, `the Prefect server can't be reached (${problem})`, MAINTENANCE);
+        : answer(503, "the Prefect server can't be reached", MAINTENANCE);
     },
     recordFailed(problem: unknown): Answer {
       gate.metrics.auditFailures++;
       gate.log.error({ reason: reasonOf(problem) }, 'a write could not be recorded');
-      return answer(503, "the gate can't write its record", MAINTENANCE);
+      // The request is on its way: 500, which Prefect's client does not repeat.
+      return answer(500, 'the request was sent on, but it could not be recorded', '');
     },
     fault(error: unknown): void {
       gate.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
     },
     finished(head: RequestHead, verdict: Decided, outcome: Outcome): void {
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
-        gate.log.warn({ requestId: verdict.decision.requestId, reason: outcome.problem }, 'upstream failed');
+        const fields = { requestId: verdict.decision.requestId, reason: outcome.problem };
+        gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');
       }
       if (!gate.accessLog) return;
       logAccess(gate.log, {
@@ -191,5 +196,5 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
 }
 
 function answer(status: number, detail: string, extra: string): Answer {
-  return { kind: 'answer', status, detail: `certgate: ${detail}`, extra, close: false };
+  return { kind: 'answer', status, detail: `certgate: ${detail}`, extra, close: false, recorded: null };
 }

@@ -32,6 +32,8 @@ export interface GateOptions {
   readonly minTls: '1.2' | '1.3';
   readonly trustDomain: string;
   readonly rules: CompiledRules;
+  /** See AdmissionRules. */
+  readonly unsafeUnrecorded: boolean;
   readonly authority: Authority;
   readonly store: Store;
   readonly audit: AuditLog;
@@ -62,7 +64,7 @@ export interface RunningGate {
   applyRevocations(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<GateHealth>;
   /** Takes no more connections, lets what is under way finish for at most `ms`, then cuts it. */
-  drain(ms: number): Promise<void>;
+  drain(ms: number, hurry?: AbortSignal): Promise<void>;
 }
 
 /** Starts a gate and resolves when it listens. CG_STORE_*, CG_AUDIT_*, CG_LISTEN. */
@@ -91,7 +93,15 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     connectTimeout: options.limits.upstreamConnect,
   });
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
-  const state = { log, accessLog: options.accessLog, audit, metrics, watch, authString: options.authString };
+  const state = {
+    log,
+    accessLog: options.accessLog,
+    audit,
+    metrics,
+    watch,
+    limitedLog,
+    authString: options.authString,
+  };
 
   const issue = () => issueServerCertificate(options.authority, options.names, options.serverTtl);
   const credentials = await issue();
@@ -100,17 +110,28 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     bundlePem: options.authority.bundlePem,
     minTls: options.minTls,
     handshakeTimeout: options.limits.handshake,
-    admission: { store, rules: options.rules, trustDomain: options.trustDomain },
+    admission: {
+      store,
+      rules: options.rules,
+      trustDomain: options.trustDomain,
+      unsafeUnrecorded: options.unsafeUnrecorded,
+    },
     live,
     watch,
     audit,
     log: limitedLog,
     metrics,
+    isDraining: () => set.draining,
     serve(socket, client, entry) {
       const lines = clientLines(client.identity, client.certificate, entry.address);
       const handler = decideFor(state, client, lines, entry.address);
       entry.proxied = serveClient(socket, handler, pool, options.limits, set);
     },
+  });
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
   const stopRenewal = keepRenewed(
     credentials,
@@ -152,10 +173,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
         metrics,
       };
     },
-    async drain(ms) {
+    async drain(ms, hurry) {
       server.close();
-      await drainConnections(set, ms);
-      for (const one of [...live.all()]) one.socket.destroy();
+      await drainConnections(set, ms, hurry);
+      // Handshakes that never came to their end, refused peers that still read.
+      for (const socket of sockets) socket.destroy();
       await stop();
     },
   };

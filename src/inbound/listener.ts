@@ -42,6 +42,8 @@ export interface ListenerOptions {
   readonly audit: AuditLog;
   readonly log: LimitedLog;
   readonly metrics: Metrics;
+  /** The gate is stopping: whoever comes to the end of a handshake now is too late. */
+  readonly isDraining: () => boolean;
   /** Takes over an admitted connection. */
   readonly serve: (socket: TLSSocket, client: Admitted, live: LiveConnection) => void;
 }
@@ -86,6 +88,8 @@ export function createListener(options: ListenerOptions): Server {
   server.on('tlsClientError', (error: Error & { code?: string }, socket: Socket) => {
     options.metrics.handshakeFailures++;
     const address = socket.remoteAddress ?? null;
+    // Node leaves the socket of a failed or timed-out handshake open.
+    socket.destroy();
     options.log.say('warn', 'handshake', { address, reason: error.code ?? error.message }, 'tls handshake failed');
   });
   return server;
@@ -96,6 +100,10 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
   const address = socket.remoteAddress ?? 'unknown';
   if (!watch.healthy) {
     refuse(socket, address, storeGone(), options);
+    return;
+  }
+  if (options.isDraining()) {
+    socket.destroy();
     return;
   }
   const before = watch.revision;
@@ -130,6 +138,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
       return;
     }
   }
+  if (options.isDraining()) socket.destroy();
   if (!socket.destroyed) options.serve(socket, client, live);
 }
 

@@ -13,6 +13,7 @@ const CLIENT_PROTO = 'x-certgate-client-proto';
 const OWN =
   /^(?:x-forwarded(?:-.*)?|forwarded|x-real-ip|client-cert(?:-.*)?|x-ssl(?:-.*)?|x-certgate(?:-.*)?|x-request-id|x-client-cert(?:-.*)?|prefect-automation(?:-.*)?)$/;
 const MOST_REMEMBERED = 2_000;
+const LONGEST_REMEMBERED = 64;
 const remembered = new Map<string, boolean>();
 
 /** True for headers that a client may not send on, in any spelling. `name` is in lower case. */
@@ -22,7 +23,7 @@ export function isOwnHeader(name: string): boolean {
   const own = OWN.test(name.replaceAll('_', '-'));
   // A peer chooses these names: forget them all rather than grow.
   if (remembered.size >= MOST_REMEMBERED) remembered.clear();
-  remembered.set(name, own);
+  if (name.length <= LONGEST_REMEMBERED) remembered.set(name, own);
   return own;
 }
 

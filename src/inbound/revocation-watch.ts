@@ -109,7 +109,7 @@ export async function watchRevocations(
 
   return {
     get healthy() {
-      return problem === null;
+      return problem === null && !stopped;
     },
     get problem() {
       return problem;

@@ -7,15 +7,17 @@ import type { AnswerRewriter } from '../proxy/contract.ts';
 const OWN_MACHINE = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1?\]|0\.0\.0\.0)$/;
 
 /** Rewrites `api_url` to `proto`://`host` with its own path; anything that is not that answer passes unchanged. */
-export function rewriteUiSettings(proto: 'http' | 'https', host: string): AnswerRewriter {
+export function rewriteUiSettings(proto: 'http' | 'https', host: string, holdsPassword: boolean): AnswerRewriter {
   return (body, head) => {
     if (head.status !== 200) return body;
     try {
       const settings: unknown = JSON.parse(body.toString('utf8'));
       if (typeof settings !== 'object' || settings === null || !('api_url' in settings)) return body;
       const url = new URL(String(settings.api_url));
-      if (!OWN_MACHINE.test(url.hostname)) return body;
-      return Buffer.from(JSON.stringify({ ...settings, api_url: `${proto}://${host}${url.pathname}` }), 'utf8');
+      const apiUrl = OWN_MACHINE.test(url.hostname) ? `${proto}://${host}${url.pathname}` : settings.api_url;
+      // With the gate's password nobody needs to be asked for one.
+      const auth = holdsPassword ? { auth: null } : {};
+      return Buffer.from(JSON.stringify({ ...settings, ...auth, api_url: apiUrl }), 'utf8');
     } catch {
       return body;
     }

@@ -57,6 +57,8 @@ const BACKLOG = 4 * 1024 * 1024;
 /** Access lines are collected up to this many characters or ms. */
 const CHUNK = 65_536;
 const DELAY = 100;
+/** How long an ending process waits for its last lines, ms. */
+const FLUSH_TIME = 1_000;
 
 /** Opens the log. A destination that fails or stalls loses lines and says later how many; it never throws. */
 export function openLog(options: LogOptions): Log {
@@ -89,7 +91,12 @@ function guardChildren(log: Log): void {
 /** Resolves when all lines so far have been handed to the operating system, or could not be. */
 export function flushLog(log: Log): Promise<void> {
   return new Promise((resolve) => {
-    log.flush(() => resolve());
+    // A destination that is full never says that it has taken the lines.
+    const timer = setTimeout(resolve, FLUSH_TIME);
+    log.flush(() => {
+      clearTimeout(timer);
+      resolve();
+    });
   });
 }
 

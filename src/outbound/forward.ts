@@ -105,5 +105,5 @@ function foreignPage(): Answer {
 }
 
 function answer(status: number, detail: string, extra: string): Answer {
-  return { kind: 'answer', status, detail: `certgate: ${detail}`, extra, close: false };
+  return { kind: 'answer', status, detail: `certgate: ${detail}`, extra, close: false, recorded: null };
 }

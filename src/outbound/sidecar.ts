@@ -32,7 +32,7 @@ export interface RunningSidecar {
   readonly url: string;
   readonly credentials: () => Credentials;
   /** Takes no more connections, lets requests in flight finish for at most `ms`, then cuts them. */
-  drain(ms: number): Promise<void>;
+  drain(ms: number, hurry?: AbortSignal): Promise<void>;
 }
 
 /** The address to connect to and the name to verify: a URL's host without the brackets of IPv6. */
@@ -99,9 +99,9 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
         ? `unix:${options.listen.path}`
         : `http://${shownHost ?? options.listen.host}:${typeof bound === 'object' && bound !== null ? bound.port : 0}`,
     credentials: () => credentials.current,
-    async drain(ms) {
+    async drain(ms, hurry) {
       server.close();
-      await drainConnections(set, ms);
+      await drainConnections(set, ms, hurry);
       stop();
     },
   };

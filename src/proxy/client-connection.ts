@@ -12,7 +12,7 @@ import type { UpstreamPool } from './upstream-pool.ts';
 import { acceptAndClose, SERVICE_RESTART, websocketProblem } from './websocket.ts';
 
 /** How long a client may take to read a last answer before its connection is dropped, ms (RFC 9112 §9.6). */
-const LINGER = 2_000;
+const LINGER = 5_000;
 
 /** All connections of a listener, with the clock that their deadlines go by. */
 export interface ConnectionSet {
@@ -38,6 +38,8 @@ export class ClientConnection implements ExchangeOwner {
   private pending: Buffer | null = null;
   private exchange: Exchange | null = null;
   private ending = false;
+  /** An answer of our own waits for its record. */
+  private answering = false;
   private inputEnded = false;
   private pumping = false;
   private deadline: number;
@@ -60,7 +62,10 @@ export class ClientConnection implements ExchangeOwner {
         this.cut('a fault of this proxy');
       }
     });
-    socket.on('drain', () => this.exchange?.clientDrain());
+    socket.on('drain', () => {
+      if (this.exchange === null) this.proceed();
+      else this.exchange.clientDrain();
+    });
     socket.on('end', () => this.onEnd());
     socket.on('error', () => {});
     socket.on('close', () => {
@@ -90,20 +95,18 @@ export class ClientConnection implements ExchangeOwner {
 
   /** Ends it as soon as it is idle: now, or after its present answer. */
   drain(): void {
-    if (this.exchange === null && this.pending === null) this.end();
+    if (this.exchange === null && this.pending === null && !this.answering) this.end();
   }
 
   /** Ends what has outstayed its limit; called for every connection a few times a second. */
   sweep(now: number): void {
-    if (now < this.deadline || this.deadlineIs === 'linger') {
-      if (now >= this.deadline) this.socket.destroy();
-      return;
-    }
-    if (this.exchange !== null) {
-      if (this.exchange.upgraded) return;
-      this.exchange.stalled(this.limits.stall);
+    if (now < this.deadline) return;
+    if (this.ending) this.socket.destroy();
+    else if (this.exchange !== null) {
+      // A tunnel may be silent for days; one that a side has left may not.
+      if (!this.exchange.upgraded || this.exchange.halfClosed) this.exchange.stalled(this.limits.stall);
     } else if (this.deadlineIs === 'head' && this.pending !== null) {
-      this.write(answerOf(408, `no whole request head within ${this.limits.head} ms`));
+      this.write(answerOf(408, `no whole request head within ${this.limits.head} ms`), true);
     } else this.end();
   }
 
@@ -124,15 +127,26 @@ export class ClientConnection implements ExchangeOwner {
       return;
     }
     this.expect('idle');
-    if (this.pending !== null) this.pump();
-    this.socket.resume();
+    this.proceed();
   }
 
-  exchangeAnswered(answer: Answer): void {
+  exchangeAnswered(answer: Answer, withBody: boolean): void {
     this.exchange = null;
-    this.write(answer);
-    if (!this.ending && this.pending !== null) this.pump();
-    if (!this.ending) this.socket.resume();
+    this.write(answer, withBody);
+    this.proceed();
+  }
+
+  /** Something has to end before the next request is read: the present one, its record, or the reading of its answer. */
+  private get busy(): boolean {
+    if (this.exchange !== null) return this.exchange.requestComplete;
+    return this.answering || this.socket.writableNeedDrain;
+  }
+
+  /** Goes on with what the client has sent meanwhile, and reads on unless that has to wait. */
+  private proceed(): void {
+    if (this.ending) return;
+    if (this.pending !== null) this.pump();
+    if (!this.ending && !(this.pending !== null && this.busy)) this.socket.resume();
   }
 
   private expect(what: 'idle' | 'head' | 'stall' | 'linger'): void {
@@ -156,14 +170,14 @@ export class ClientConnection implements ExchangeOwner {
     if (this.pumping) return;
     this.pumping = true;
     while (this.pending !== null && !this.ending && !this.socket.destroyed) {
+      if (this.busy) {
+        // What a client sends ahead, or sends without reading its answers, waits in the kernel.
+        this.socket.pause();
+        break;
+      }
       const bytes: Buffer = this.pending;
       let at = 0;
       if (this.exchange !== null) {
-        if (this.exchange.requestComplete) {
-          // The next request waits for this answer; nothing more is read meanwhile.
-          this.socket.pause();
-          break;
-        }
         this.pending = null;
         at = this.exchange.clientData(bytes);
       } else {
@@ -210,18 +224,31 @@ export class ClientConnection implements ExchangeOwner {
       upgraded: false,
       problem: null,
     });
-    if (verdict.status === 503 && head.upgrade === 'websocket') {
-      this.socket.write(acceptAndClose(head, SERVICE_RESTART, 'the gate is not available, try again'));
-      this.end();
-    } else this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
+    const give = (): void => {
+      this.answering = false;
+      if (this.socket.destroyed || this.ending) return;
+      if (verdict.status === 503 && head.upgrade === 'websocket') {
+        this.socket.write(acceptAndClose(head, SERVICE_RESTART, 'the gate is not available, try again'));
+        this.end();
+      } else this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
+    };
+    if (verdict.recorded === null) give();
+    else {
+      this.answering = true;
+      const go = (): void => {
+        give();
+        this.proceed();
+      };
+      verdict.recorded.then(go, go);
+    }
     return close ? bytes.length : head.size;
   }
 
   private refuse(problem: Malformed): void {
-    this.write({ ...this.handler.refuseMalformed(problem), close: true });
+    this.write({ ...this.handler.refuseMalformed(problem), close: true }, true);
   }
 
-  private write(answer: Answer, withBody = true): void {
+  private write(answer: Answer, withBody: boolean): void {
     const close = answer.close || this.closing;
     this.socket.write(writeAnswer(answer.status, answer.detail, close, withBody, answer.extra), 'latin1');
     if (close) this.end();
@@ -233,15 +260,16 @@ export class ClientConnection implements ExchangeOwner {
     if (this.ending) return;
     this.ending = true;
     this.pending = null;
-    this.expect('linger');
-    this.socket.end();
+    // A slow reader gets the time that any answer has; the moment begins when all has been written.
+    this.expect('stall');
+    this.socket.end(() => this.expect('linger'));
     this.socket.resume();
   }
 
   private onEnd(): void {
     this.inputEnded = true;
     if (this.exchange !== null) this.exchange.clientEnd();
-    else this.end();
+    else if (!this.answering) this.end();
   }
 }
 
@@ -257,5 +285,5 @@ export function serveClient(
 }
 
 function answerOf(status: number, detail: string): Answer {
-  return { kind: 'answer', status, detail, extra: '', close: true };
+  return { kind: 'answer', status, detail, extra: '', close: true, recorded: null };
 }

@@ -1,6 +1,7 @@
 // What concerns all connections of a listener at once: binding it, the deadlines of each, and the end of all.
 
-import type { Server } from 'node:net';
+import { lstatSync, unlinkSync } from 'node:fs';
+import { connect, type Server } from 'node:net';
 import { CertgateError } from '../errors.ts';
 import type { ConnectionSet } from './client-connection.ts';
 
@@ -18,23 +19,31 @@ export function sweepConnections(set: ConnectionSet, also: () => void): () => vo
   return () => clearInterval(timer);
 }
 
-/** Ends every connection: the idle ones now, the others after their answer, whatever is left after `ms`. */
-export async function drainConnections(set: ConnectionSet, ms: number): Promise<void> {
+/**
+ * Ends every connection: the idle ones now, the others after their answer; tunnels, which have no end of their own, when
+ * no answer is under way any more; whatever is left after `ms`, or when `hurry` is aborted.
+ */
+export async function drainConnections(set: ConnectionSet, ms: number, hurry?: AbortSignal): Promise<void> {
   set.draining = true;
   for (const connection of set.members) connection.drain();
   const end = performance.now() + ms;
-  while (set.members.size > 0 && performance.now() < end) {
+  while (set.members.size > 0 && performance.now() < end && hurry?.aborted !== true) {
+    const members = [...set.members];
+    if (members.every(({ work }) => work.requests === 0)) {
+      for (const member of members) if (member.work.tunnels > 0) member.cut('this side is stopping');
+    }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   for (const connection of [...set.members]) connection.cut('the drain time is over');
 }
 
 /** Binds `server`. CG_LISTEN names the address and what is in the way. */
-export function bind(
+export async function bind(
   server: Server,
   where: { readonly host: string; readonly port: number } | { readonly path: string },
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
+  if ('path' in where) await removeStale(where.path);
+  await new Promise<void>((resolve, reject) => {
     const failed = (error: Error): void => {
       const address = 'path' in where ? where.path : `${where.host}:${where.port}`;
       reject(new CertgateError('CG_LISTEN', { address, reason: error.message }, { cause: error }));
@@ -47,4 +56,19 @@ export function bind(
       resolve();
     });
   });
+}
+
+/** Removes the file of a unix socket on which nobody answers any more; one that answers stays. */
+export async function removeStale(path: string): Promise<'free' | 'taken'> {
+  const answers = await new Promise<boolean>((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+  if (answers) return 'taken';
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
+  return 'free';
 }

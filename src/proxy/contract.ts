@@ -14,6 +14,8 @@ export interface Answer {
   /** Further header lines, each with its CRLF. */
   readonly extra: string;
   readonly close: boolean;
+  /** The answer waits for it, and no further request of the connection is read meanwhile. Null when nothing must. */
+  readonly recorded: Promise<void> | null;
 }
 
 /** Send the request on. */
@@ -91,7 +93,7 @@ export interface ExchangeOwner {
   /** The exchange is over; `keep` is false when the connection must be ended after what was written. */
   exchangeDone(keep: boolean): void;
   /** Writes an answer of our own in place of upstream's; the exchange is over. */
-  exchangeAnswered(answer: Answer): void;
+  exchangeAnswered(answer: Answer, withBody: boolean): void;
   /** A byte moved on the upstream side: the stall deadline starts anew. */
   moved(): void;
   /** Hands over what the client has already sent; from now on its bytes are the tunnel's. */

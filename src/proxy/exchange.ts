@@ -32,6 +32,8 @@ export class Exchange implements UpstreamUser {
   private tunnel: Tunnel | null = null;
   private retried = false;
   private over = false;
+  /** One side of the tunnel has ended its direction. */
+  halfClosed = false;
 
   constructor(
     owner: ExchangeOwner,
@@ -101,8 +103,10 @@ export class Exchange implements UpstreamUser {
 
   /** The client ended its direction. Without a whole request there is nothing to answer. */
   clientEnd(): void {
-    if (this.tunnel !== null) this.tunnel.clientEnd();
-    else if (!this.requestBody.done) this.abandon('client-gone', 'the client ended within the request body');
+    if (this.tunnel !== null) {
+      this.halfClosed = true;
+      this.tunnel.clientEnd();
+    } else if (!this.requestBody.done) this.abandon('client-gone', 'the client ended within the request body');
   }
 
   /** The client's connection is gone, or is being cut: whatever is under way ends here. */
@@ -146,6 +150,7 @@ export class Exchange implements UpstreamUser {
 
   upstreamEnd(): void {
     if (this.tunnel !== null) {
+      this.halfClosed = true;
       this.tunnel.upstreamEnd();
       return;
     }
@@ -269,7 +274,8 @@ export class Exchange implements UpstreamUser {
     }
     this.finish('upstream-failed', problem, answer.status);
     const mustClose = answer.close || this.head.close || !this.requestBody.done;
-    this.owner.exchangeAnswered(mustClose ? { ...answer, close: true } : answer);
+    const given = mustClose ? { ...answer, close: true } : answer;
+    this.owner.exchangeAnswered(given, this.head.method !== 'HEAD');
   }
 
   private badRequestBody(bytes: Buffer): number {

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +36,9 @@ describe('the control socket', () => {
 
   it('replaces what a dead gate left, but never takes a running gate’s place', async () => {
     const path = join(folder, 'control.sock');
-    writeFileSync(path, '');
+    const dead = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+    spawnSync(process.execPath, ['-e', dead]);
+    expect(statSync(path).isSocket()).toBe(true);
     const control = await serveControl(path, { 'GET /health': async () => health });
     await expect(serveControl(path, {})).rejects.toMatchObject({ code: 'CG_GATE_RUNNING' });
     await control.close();

@@ -25,7 +25,11 @@ describe('the production build', () => {
   afterAll(() => rmSync(place, { recursive: true, force: true }));
 
   const certgate = (...args: string[]): string =>
-    execFileSync(process.execPath, [join(place, 'dist/main.js'), ...args], { encoding: 'utf8', cwd: place });
+    execFileSync(process.execPath, [join(place, 'dist/main.js'), ...args], {
+      encoding: 'utf8',
+      cwd: place,
+      stdio: 'pipe',
+    });
 
   test('runs and says its version', () => {
     expect(certgate('--version').trim()).toBe(manifest.version);

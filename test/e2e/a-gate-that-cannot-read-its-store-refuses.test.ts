@@ -1,6 +1,9 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { within } from './harness/eventually.ts';
 import { certgateCommand, credentialsIn, type House, type Serving } from './harness/house.ts';
 import { cleanEnvironment, finish } from './harness/processes.ts';
@@ -11,11 +14,14 @@ const FILES = ['certgate.db', 'certgate.db-wal', 'certgate.db-shm'];
 let home: House;
 let gate: Serving;
 let alice: Credentials;
+let sidecar: { readonly url: string };
 
 beforeAll(async () => {
   home = await house();
   gate = await home.serve({ upstream: (await echo()).url });
-  alice = await credentialsIn(await home.issue('user/alice'));
+  const identity = await home.issue('user/alice');
+  alice = await credentialsIn(identity);
+  sidecar = await home.connect(gate, identity);
 }, 60_000);
 
 /** Moves the store's files, those that exist. */
@@ -49,6 +55,11 @@ async function lostAndFound(lose: () => Promise<void>, restore: () => Promise<vo
       detail: "certgate: the gate can't read its records and lets nobody pass until it can",
     });
   }
+  // Prefect's clients lose queued events when an upgrade is answered with an HTTP error, but come back after a close.
+  const socket = new WebSocket(`${sidecar.url.replace('http', 'ws')}/api/events/in`, 'prefect');
+  const closed = once(socket, 'close');
+  await once(socket, 'open');
+  expect((await closed)[0]).toBe(1012);
 
   await restore();
   await gate.logged(() => recoveries() > again);
@@ -80,6 +91,21 @@ test('a store whose write-ahead log is taken away, and put back', async () => {
   await lostAndFound(
     async () => await rename(wal, `${wal}.aside`),
     async () => await rename(`${wal}.aside`, wal),
+  );
+});
+
+test('a store that is truncated in place, and restored from a backup', async () => {
+  const [database, backup] = [join(state(), 'certgate.db'), join(home.dir, 'backup.db')];
+  const store = new DatabaseSync(database, { readOnly: true });
+  store.exec(`VACUUM INTO '${backup}'`);
+  store.close();
+  await lostAndFound(
+    async () => await truncate(database, 100),
+    async () => {
+      // As SQLite wants it: what belonged to the damaged file goes first.
+      for (const name of FILES.slice(1)) await rm(join(state(), name), { force: true });
+      await rename(backup, database);
+    },
   );
 });
 

@@ -6,7 +6,7 @@ const bytes = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n', 'latin
 const head = readResponseHead(bytes, 0, 'GET', { headBytes: 1024, headerLines: 10 });
 if (head?.ok !== true) throw new Error('the fixture is no answer');
 const rewrite = (body: string): string =>
-  rewriteUiSettings('https', 'gate.test:8443')(Buffer.from(body), head).toString();
+  rewriteUiSettings('https', 'gate.test:8443', false)(Buffer.from(body), head).toString();
 
 describe('what the UI is told about its API', () => {
   it.each(['http://127.0.0.1:4200/api', 'http://localhost:4200/api', 'http://0.0.0.0:4200/api'])(
@@ -18,6 +18,15 @@ describe('what the UI is told about its API', () => {
       });
     },
   );
+
+  it('asks for no password that the gate holds', () => {
+    const told = rewriteUiSettings(
+      'http',
+      '127.0.0.1:4210',
+      true,
+    )(Buffer.from('{"api_url":"http://localhost:4200/api","auth":"BASIC"}'), head);
+    expect(JSON.parse(told.toString())).toEqual({ api_url: 'http://127.0.0.1:4210/api', auth: null });
+  });
 
   it('stays what an operator has set', () => {
     const set = '{"api_url":"https://prefect.example/api"}';

@@ -100,7 +100,7 @@ export function forward(head: RequestHead, recorded: Promise<void> | null): Forw
 }
 
 export function answer(status: number, detail: string): Answer {
-  return { kind: 'answer', status, detail, extra: '', close: false };
+  return { kind: 'answer', status, detail, extra: '', close: false, recorded: null };
 }
 
 export function portOf(server: Server): number {

@@ -5,6 +5,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { reasonOf } from '../../errors.ts';
+import type { Log } from '../../observe/log.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 
 const DAY = 86_400_000;
@@ -32,6 +33,12 @@ export function checkNode(version: string): Finding {
   return old
     ? warning('node', `Node ${shown} lacks TLS security fixes`, `install Node ${line.join('.')} or newer when you can`)
     : fine('node', `Node ${shown}`);
+}
+
+/** Says at start what `checkNode` finds; a serving process goes on with an old Node. */
+export function warnOfNode(log: Log): void {
+  const { level, found, remedy } = checkNode(process.version);
+  if (level !== 'ok') log.warn({ remedy }, found);
 }
 
 /** Judges what `init` made, where it is; nothing when this machine has no CA. */
