@@ -15,7 +15,7 @@ import { caFiles, storeFile } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { compileRules, type IdentityRule } from '../../src/identity/identify.ts';
 import { type RunningGate, startGate } from '../../src/inbound/gate.ts';
-import { openAuditLog } from '../../src/observe/audit-log.ts';
+import { type AuditLog, openAuditLog } from '../../src/observe/audit-log.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -25,6 +25,7 @@ let folder: string;
 let store: Store;
 let upstream: Server;
 let gate: RunningGate;
+let audit: AuditLog;
 const authorityOf = () => loadAuthority({ certsDir: join(folder, 'certs'), store, trustDomain: 'test.internal' });
 
 beforeAll(async () => {
@@ -43,7 +44,11 @@ beforeAll(async () => {
   });
   await bind(upstream, { host: '127.0.0.1', port: 0 });
 });
-afterEach(() => gate.drain(0));
+const stop = async (): Promise<void> => {
+  await gate.drain(0);
+  await audit.close();
+};
+afterEach(stop);
 afterAll(async () => {
   upstream.close();
   await store.close();
@@ -51,6 +56,7 @@ afterAll(async () => {
 });
 
 async function start(rules: readonly IdentityRule[], unsafeUnrecorded = false): Promise<void> {
+  audit = await openAuditLog(join(folder, 'state', 'audit.jsonl'));
   gate = await startGate({
     host: '127.0.0.1',
     port: 0,
@@ -63,7 +69,7 @@ async function start(rules: readonly IdentityRule[], unsafeUnrecorded = false): 
     unsafeUnrecorded,
     authority: await authorityOf(),
     store,
-    audit: await openAuditLog(join(folder, 'state', 'audit.jsonl')),
+    audit,
     log: pino({ level: 'silent' }),
     accessLog: false,
     authString: null,
@@ -170,7 +176,7 @@ describe('who enters', () => {
       );
       await start([rule], true);
       expect(await answerTo(await open(`${files}.crt`, `${files}.key`))).toBe(`200 ${identity}`);
-      await gate.drain(0);
+      await stop();
       await start([rule]);
       expect(await answerTo(await open(`${files}.crt`, `${files}.key`))).toContain(
         '403 {"detail":"certgate: the client certificate is not in the records',
