@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
 import { warnOfNode } from './doctor/machine.ts';
+import { collect } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
@@ -57,8 +58,4 @@ export function connectCommand(io: CommandIo): Command {
     log.info('stopped');
     await flushLog(log);
   });
-}
-
-export function collect(value: string, all: readonly string[]): string[] {
-  return [...all, value];
 }

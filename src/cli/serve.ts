@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { serialsIn, serveControl } from '../admin/control.ts';
+import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { parseHostPort, parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
@@ -56,7 +57,7 @@ export function serveCommand(io: CommandIo): Command {
 
 async function serve(config: Config): Promise<void> {
   const log = openLog({ level: config.log.level });
-  const storePath = join(config.stateDir, 'certgate.db');
+  const storePath = storeFile(config.stateDir);
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
   const authority = await loadAuthority({ certsDir: config.certsDir, store, trustDomain: config.trustDomain });
   const audit = await openAuditLog(join(config.stateDir, 'audit.jsonl'));

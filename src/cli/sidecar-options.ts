@@ -59,7 +59,8 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
-function filesOf(config: Config): CredentialFiles {
+/** The three files of an outbound sidecar. CG_CREDENTIALS when none were named. */
+export function filesOf(config: Config): CredentialFiles {
   const { identityDir, cert, key, ca } = config.connect;
   const from = (file: string | null, name: string): string => {
     if (file !== null) return file;

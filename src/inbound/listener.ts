@@ -106,7 +106,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     socket.destroy();
     return;
   }
-  const before = watch.revision;
+  const before = watch.epoch;
   const client = await admit(socket, options.admission);
   if (!client.ok) {
     refuse(socket, address, client, options);
@@ -130,7 +130,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     options.metrics.connections = index.size;
   });
   // A revocation that was committed between the look-up and the entry found nothing to cut: look again.
-  if (watch.revision !== before) {
+  if (watch.epoch !== before) {
     const again = await admit(socket, options.admission);
     if (!again.ok) {
       index.leave(live);

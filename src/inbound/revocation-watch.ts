@@ -23,6 +23,8 @@ export interface RevocationWatch {
   readonly problem: string | null;
   /** The revision up to which revocations have been applied. */
   readonly revision: number;
+  /** Grows whenever a revocation may have come since, so that whoever was looked up before must be looked up again. */
+  readonly epoch: number;
   /**
    * Looks now; resolves when everything committed before the call has been applied, with what was cut on account of
    * `serials`, whether by this look or by one that came just before.
@@ -40,6 +42,7 @@ export async function watchRevocations(
 ): Promise<RevocationWatch> {
   let revision = await store.revision();
   let problem: string | null = null;
+  let epoch = 0;
   let stopped = false;
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
@@ -60,6 +63,7 @@ export async function watchRevocations(
   const look = async (): Promise<void> => {
     const now = await store.revision();
     if (problem !== null) {
+      epoch++;
       // What was missed while the store was away may lie before any revision we know: ask about everyone.
       const seen = new Map<string, boolean>();
       for (const one of [...live.all()]) {
@@ -78,6 +82,7 @@ export async function watchRevocations(
         cutOne(gone.issuer, gone.serial, gone.identity, gone.reason);
       }
     }
+    if (now !== revision) epoch++;
     revision = now;
   };
 
@@ -116,6 +121,9 @@ export async function watchRevocations(
     },
     get revision() {
       return revision;
+    },
+    get epoch() {
+      return epoch;
     },
     async apply(serials) {
       // A look that began before the call may have missed its commit.

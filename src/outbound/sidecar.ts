@@ -1,7 +1,6 @@
 // The outbound sidecar: a plain HTTP listener on loopback or a unix socket, for a Prefect client that knows no client
 // certificates, and kept mutual-TLS connections to the gate. It verifies the gate against its trust bundle and name.
 
-import { chmodSync } from 'node:fs';
 import { createServer, isIP } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls';
 import { limitLog } from '../observe/limited-log.ts';
@@ -90,7 +89,6 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     stop();
     throw error;
   }
-  if ('path' in options.listen) chmodSync(options.listen.path, 0o600);
   const bound = server.address();
   const shownHost = 'host' in options.listen && isIP(options.listen.host) === 6 ? `[${options.listen.host}]` : null;
   return {

@@ -49,12 +49,15 @@ export async function bind(
       reject(new CertgateError('CG_LISTEN', { address, reason: error.message }, { cause: error }));
     };
     server.once('error', failed);
+    // The file of a unix socket is made within listen(): nobody else's from its first moment.
+    const before = 'path' in where ? process.umask(0o177) : null;
     server.listen(where, () => {
       server.off('error', failed);
       // An accept that fails (no file descriptors left) is not the end of the listener.
       server.on('error', () => {});
       resolve();
     });
+    if (before !== null) process.umask(before);
   });
 }
 

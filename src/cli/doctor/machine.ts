@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
+import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 
 const DAY = 86_400_000;
@@ -62,14 +63,13 @@ export function checkAuthorityFiles(config: Config, now: number): Finding[] {
 
 /** Judges the files an outbound sidecar would use; nothing when none are configured. */
 export function checkIdentityFiles(config: Config, now: number): Finding[] {
-  const { identityDir, cert, key, ca } = config.connect;
-  if (identityDir === null && cert === null) return [];
-  const at = (set: string | null, name: string): string => set ?? join(identityDir ?? '.', name);
+  if (config.connect.identityDir === null && config.connect.cert === null) return [];
+  const { cert, key, ca } = filesOf(config);
   const renew = 'make a new one where the CA is: certgate issue NAME --out DIR --force';
   return [
-    checkMode(at(key, 'tls.key'), 0o600),
-    checkExpiry('identity certificate', at(cert, 'tls.crt'), DAY / 12, renew, now),
-    checkExpiry('trust bundle', at(ca, 'ca.crt'), 30 * DAY, 'copy the new ca.crt from the gate', now),
+    checkMode(key, 0o600),
+    checkExpiry('identity certificate', cert, DAY / 12, renew, now),
+    checkExpiry('trust bundle', ca, 30 * DAY, 'copy the new ca.crt from the gate', now),
   ].filter((finding) => finding !== null);
 }
 

@@ -11,6 +11,7 @@ import type { Config } from '../../config/schema.ts';
 import { reasonOf } from '../../errors.ts';
 import { readCredentials } from '../../outbound/credentials.ts';
 import { gateAddress } from '../../outbound/sidecar.ts';
+import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 
 const TIMEOUT = 5_000;
@@ -19,18 +20,17 @@ const CLOCK_TOLERANCE = 30_000;
 
 /** Asks the gate for Prefect's health with this machine's certificate; also compares the clocks. */
 export async function checkGate(config: Config): Promise<Finding[]> {
-  const { gate, identityDir, cert, key, ca, serverName } = config.connect;
+  const { gate, identityDir, cert, serverName } = config.connect;
   if (gate === null) return [];
   if (identityDir === null && cert === null) {
     return [warning('gate', `${gate} is configured, but no certificate is`, 'name one: --identity DIR')];
   }
-  const at = (set: string | null, name: string): string => set ?? join(identityDir ?? '.', name);
   const url = new URL(gate);
   const { host, port } = gateAddress(url);
   const name = serverName ?? host;
   let answer: string;
   try {
-    const { context } = readCredentials({ cert: at(cert, 'tls.crt'), key: at(key, 'tls.key'), ca: at(ca, 'ca.crt') });
+    const { context } = readCredentials(filesOf(config));
     answer = await new Promise<string>((resolve, reject) => {
       const socket = connectTls({
         host,
