@@ -31,15 +31,50 @@ export interface ResponseHead {
   readonly size: number;
 }
 
+/** What one upstream connection remembers of its last answer's head. */
+export interface ResponseMemory {
+  text: string;
+  /** Null until there is one. */
+  head: ResponseHead | null;
+  /** `beginResponseHead` of it as bytes; null until somebody has made it. */
+  begun: Buffer | null;
+}
+
+/** A longer head is read anew each time. Characters. */
+const LONGEST_REMEMBERED = 2_048;
+
+/** A memory for `readResponseHead`, to be used with one `limits` only. */
+export function openResponseMemory(): ResponseMemory {
+  return { text: '', head: null, begun: null };
+}
+
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: (.*))?$/;
 
-/** Reads one answer head from `bytes[from…]` to a request of `method`. Null while it is incomplete. */
+/**
+ * Reads one answer head from `bytes[from…]` to a request of `method`. Null while it is incomplete. A head that is byte
+ * for byte the one in `memory` is that very object: it has been checked, and it ends where it ended then.
+ */
 export function readResponseHead(
   bytes: Buffer,
   from: number,
   method: string,
   limits: HeadLimits,
+  memory: ResponseMemory | null = null,
 ): ResponseHead | Malformed | null {
+  const bodiless = method === 'HEAD';
+  if (memory !== null && memory.head !== null && !bodiless) {
+    if (bytes.toString('latin1', from, from + memory.text.length) === memory.text) return memory.head;
+  }
+  const head = readAnew(bytes, from, bodiless, limits);
+  if (memory !== null && head?.ok === true && !bodiless && head.size <= LONGEST_REMEMBERED) {
+    memory.text = bytes.toString('latin1', from, from + head.size);
+    memory.head = head;
+    memory.begun = null;
+  }
+  return head;
+}
+
+function readAnew(bytes: Buffer, from: number, toHead: boolean, limits: HeadLimits): ResponseHead | Malformed | null {
   const end = findHeadEnd(bytes, from, limits);
   if (typeof end !== 'number') return end;
   if (end === 0) return null;
@@ -82,7 +117,7 @@ export function readResponseHead(
   // RFC 9112 §6.1: a transfer coding in HTTP/1.0 is faulty framing.
   if (http10 && chunked) return malformed(400, 'there is a Transfer-Encoding in HTTP/1.0');
   const options = connection === null ? [] : listMembers(connection);
-  const bodiless = method === 'HEAD' || status < 200 || status === 204 || status === 304;
+  const bodiless = toHead || status < 200 || status === 204 || status === 304;
   const nominated = options.filter((o) => o !== 'close' && o !== 'keep-alive' && o !== 'upgrade');
   const announced = chunked ? CHUNKED : contentLength >= 0 ? contentLength : UNTIL_CLOSE;
   return {

@@ -53,6 +53,11 @@ export function framingLine(length: number): string {
  * can tell a whole body from a broken one. `extra` is lines with CRLF.
  */
 export function writeResponseHead(head: ResponseHead, method: string, close: boolean, extra: string): string {
+  return beginResponseHead(head, method) + endResponseHead(close, extra);
+}
+
+/** The part of `writeResponseHead` that is the same for every answer with this head. */
+export function beginResponseHead(head: ResponseHead, method: string): string {
   let text = `HTTP/1.1 ${head.status} ${head.phrase}\r\n`;
   const dropped = head.connectionNames;
   for (let i = 0; i < head.names.length; i++) {
@@ -68,7 +73,12 @@ export function writeResponseHead(head: ResponseHead, method: string, close: boo
       if (head.announcedLength >= 0) text += `content-length: ${head.announcedLength}\r\n`;
     } else text += 'content-length: 0\r\n';
   }
-  return `${text}${extra}${close ? 'connection: close\r\n' : ''}\r\n`;
+  return text;
+}
+
+/** The rest of it. */
+export function endResponseHead(close: boolean, extra: string): string {
+  return `${extra}${close ? 'connection: close\r\n' : ''}\r\n`;
 }
 
 /** A whole answer of our own with a JSON body `{"detail": …}`, as Prefect's client and UI show it. */

@@ -9,15 +9,15 @@ import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
-import { type Log, logAccess } from '../observe/log.ts';
+import { type AccessLog, accessSubject, type Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { findOperation, type Operation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
-import { canonicalPath } from '../policy/paths.ts';
-import type { Answer, Forward, Handler, Outcome } from '../proxy/contract.ts';
+import { type CanonicalPath, canonicalPath } from '../policy/paths.ts';
+import type { Answer, AnswerRewriter, Forward, Handler, Outcome } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
-import { type ClientLines, clientProto, writeRequestHead } from './request-head.ts';
+import { beginRequestHead, type ClientLines, clientProto, endRequestHead } from './request-head.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
@@ -29,7 +29,8 @@ export interface GateState {
   readonly log: Log;
   /** For what peers can cause as often as they like. */
   readonly limitedLog: LimitedLog;
-  readonly accessLog: boolean;
+  /** Null when access lines are off. */
+  readonly access: AccessLog | null;
   readonly audit: AuditLog;
   readonly metrics: Metrics;
   readonly watch: RevocationWatch;
@@ -37,22 +38,37 @@ export interface GateState {
   readonly authString: string | null;
 }
 
-interface Decision {
-  readonly requestId: string;
+/** What a request head of this connection means: the same for every request that repeats it. */
+interface Reading {
+  readonly head: RequestHead;
+  readonly target: CanonicalPath;
+  /** Empty where the target can't be accepted. */
   readonly path: string;
   readonly operation: Operation | null;
-  readonly permitted: boolean;
+  readonly changes: boolean;
+  /** Why it may come from another site's page. */
+  readonly foreign: string | null;
+  /** For its access lines. */
+  readonly subject: string;
+  /** The head for upstream up to the request's id; null until one is sent on. */
+  begun: string | null;
+  readonly rewriteAnswer: AnswerRewriter | null;
+}
+
+interface Decision {
+  readonly reading: Reading;
+  readonly requestId: string;
   readonly code: string | null;
 }
 
-type Decided = (Answer | Forward) & { readonly decision: Decision };
+type Decided = (Answer | Forward) & Decision;
 
-const RUN = randomBytes(6).toString('hex');
+const RUN = `${randomBytes(6).toString('hex')}-`;
 let requests = 0;
 
 /** A new id, unique among all gates and runs: `<run>-<count>`. */
 export function newRequestId(): string {
-  return `${RUN}-${(++requests).toString(36)}`;
+  return `${RUN}${++requests}`;
 }
 
 /** The decisions for one admitted client's connection. `address` is its IP address. */
@@ -60,90 +76,126 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
-  const record = (head: RequestHead, d: Decision, status: number | null, reason: string | null): AuditRecord => ({
-    time: Date.now(),
-    requestId: d.requestId,
-    identity: client.identity,
-    serial: client.serial,
-    address,
-    method: head.method,
-    path: d.path,
-    operation: d.operation?.name ?? null,
-    object: d.operation === null ? null : objectOf(d.operation),
-    decision: d.permitted ? 'permit' : 'refuse',
-    code: d.code,
-    status,
-    reason,
-  });
+  const record = (decision: Decision, status: number | null, reason: string | null): AuditRecord => {
+    const { head, path, operation } = decision.reading;
+    return {
+      time: Date.now(),
+      requestId: decision.requestId,
+      identity: client.identity,
+      serial: client.serial,
+      address,
+      method: head.method,
+      path,
+      operation: operation?.name ?? null,
+      object: operation === null ? null : objectOf(operation),
+      decision: decision.code === null ? 'permit' : 'refuse',
+      code: decision.code,
+      status,
+      reason,
+    };
+  };
 
   const refuse = (
-    head: RequestHead,
-    at: { requestId: string; path: string; operation: Operation | null },
-    why: { status: number; code: string; detail: string; wait?: boolean },
+    reading: Reading,
+    why: { status: number; code: string; detail: string; wait?: boolean; close?: boolean },
   ): Decided => {
     gate.metrics.refused++;
-    const decision: Decision = { ...at, permitted: false, code: why.code };
+    const requestId = newRequestId();
+    const decision: Decision = { reading, requestId, code: why.code };
     return {
       kind: 'answer',
       status: why.status,
       detail: `certgate: ${why.detail}`,
-      extra: `x-request-id: ${at.requestId}\r\n${why.wait === true ? MAINTENANCE : ''}`,
-      close: false,
+      extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}`,
+      close: why.close === true,
       // It is refused whether or not that can be recorded; but one client's refusals wait for each other.
-      recorded: gate.audit.append(record(head, decision, why.status, why.detail)),
-      decision,
+      recorded: gate.audit.append(record(decision, why.status, why.detail)),
+      ...decision,
     };
   };
 
-  const decide = (head: RequestHead): Decided => {
-    gate.metrics.requests++;
-    const requestId = newRequestId();
+  const read = (head: RequestHead): Reading => {
     const target = canonicalPath(head.target);
     const path = target.ok ? target.path : '';
     const upgrade = head.upgrade === 'websocket';
     const operation = target.ok ? findOperation(upgrade ? WEBSOCKET : head.method, path) : null;
-    const at = { requestId, path, operation };
+    const name = operation?.name ?? null;
+    const changes = writes(operation, head.method);
+    return {
+      head,
+      target,
+      path,
+      operation,
+      changes,
+      foreign: crossSite(head, changes || upgrade),
+      subject: accessSubject({
+        identity: client.identity,
+        serial: client.serial,
+        address,
+        method: head.method,
+        path,
+        operation: name,
+      }),
+      begun: null,
+      rewriteAnswer:
+        name === 'ui_settings' ? rewriteUiSettings(clientProto(head), head.host, authorization !== null) : null,
+    };
+  };
+
+  let last: Reading | null = null;
+
+  const decide = (head: RequestHead): Decided => {
+    gate.metrics.requests++;
+    const reading = last !== null && last.head === head ? last : read(head);
+    last = reading;
     if (!gate.watch.healthy) {
       const detail = "the gate can't read its records and lets nobody pass until it can";
-      return refuse(head, at, { status: 503, code: 'CG_STORE_UNAVAILABLE', detail, wait: true });
+      return refuse(reading, { status: 503, code: 'CG_STORE_UNAVAILABLE', detail, wait: true });
     }
     if (Date.now() >= client.notAfter) {
       const detail = `the certificate of ${client.identity} has expired`;
-      return { ...refuse(head, at, { status: 403, code: 'CG_CLIENT_EXPIRED', detail }), close: true } as Decided;
+      return refuse(reading, { status: 403, code: 'CG_CLIENT_EXPIRED', detail, close: true });
     }
+    const { target } = reading;
     if (!target.ok) {
       const detail = `the request target ${target.reason}`;
-      return refuse(head, at, { status: 400, code: 'CG_REQUEST_TARGET', detail });
+      return refuse(reading, { status: 400, code: 'CG_REQUEST_TARGET', detail });
     }
     // Prefect takes such a Host for a request from inside its own process (prefect-facts.md §2.1 (6)).
     if (head.host.toLowerCase().includes('ephemeral-prefect')) {
-      return refuse(head, at, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });
+      return refuse(reading, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });
     }
-    const changes = writes(operation, head.method);
-    const foreign = crossSite(head, changes || upgrade);
-    if (foreign !== null) return refuse(head, at, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: foreign });
-
-    const decision: Decision = { ...at, permitted: true, code: null };
+    if (reading.foreign !== null) {
+      return refuse(reading, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: reading.foreign });
+    }
+    const requestId = newRequestId();
     let recorded: Promise<void> | null = null;
-    if (changes) {
+    if (reading.changes) {
       if (!gate.audit.healthy()) {
         const detail = "the gate can't write its record and lets no write pass until it can";
-        return refuse(head, at, { status: 503, code: 'CG_AUDIT_UNWRITABLE', detail, wait: true });
+        return refuse(reading, { status: 503, code: 'CG_AUDIT_UNWRITABLE', detail, wait: true });
       }
       gate.metrics.auditRecords++;
-      recorded = gate.audit.append(record(head, decision, null, null));
+      recorded = gate.audit.append(record({ reading, requestId, code: null }, null, null));
     }
-    const proto = clientProto(head);
-    const uiSettings = operation?.name === 'ui_settings';
-    const stamp = { client: lines, requestId, target: target.target, proto, plainAnswer: uiSettings, authorization };
+    reading.begun ??= beginRequestHead(head, {
+      client: lines,
+      target: target.target,
+      proto: clientProto(head),
+      plainAnswer: reading.rewriteAnswer !== null,
+      authorization,
+    });
     return {
       kind: 'forward',
-      head: writeRequestHead(head, stamp),
+      head: endRequestHead(reading.begun, requestId),
       answerExtra: `x-request-id: ${requestId}\r\n`,
       recorded,
-      rewriteAnswer: uiSettings ? rewriteUiSettings(proto, head.host, authorization !== null) : null,
-      rewriteTunnel: upgrade && gate.authString !== null ? rewriteAuthMessage(gate.authString) : null,
-      decision,
+      rewriteAnswer: reading.rewriteAnswer,
+      rewriteTunnel:
+        gate.authString !== null && head.upgrade === 'websocket' ? rewriteAuthMessage(gate.authString) : null,
+      reading,
+      requestId,
+      code: null,
     };
   };
 
@@ -170,22 +222,16 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
     fault(error: unknown): void {
       gate.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
     },
-    finished(head: RequestHead, verdict: Decided, outcome: Outcome): void {
+    finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
-        const fields = { requestId: verdict.decision.requestId, reason: outcome.problem };
+        const fields = { requestId: verdict.requestId, reason: outcome.problem };
         gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');
       }
-      if (!gate.accessLog) return;
-      logAccess(gate.log, {
-        requestId: verdict.decision.requestId,
-        identity: client.identity,
-        serial: client.serial,
-        address,
-        method: head.method,
-        path: verdict.decision.path,
-        operation: verdict.decision.operation?.name ?? null,
-        decision: verdict.decision.permitted ? 'permit' : 'refuse',
-        code: verdict.decision.code ?? (outcome.ending === 'complete' ? null : outcome.ending),
+      gate.access?.({
+        subject: verdict.reading.subject,
+        requestId: verdict.requestId,
+        decision: verdict.code === null ? 'permit' : 'refuse',
+        code: verdict.code ?? (outcome.ending === 'complete' ? null : outcome.ending),
         status: outcome.status,
         ms: outcome.milliseconds,
         bytesIn: outcome.requestBytes,

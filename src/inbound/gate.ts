@@ -6,7 +6,7 @@ import type { Authority } from '../authority/authority.ts';
 import type { CompiledRules } from '../identity/identify.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import { limitLog } from '../observe/limited-log.ts';
-import type { Log } from '../observe/log.ts';
+import { accessLogOf, type Log } from '../observe/log.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import { type ConnectionSet, type ConnectionWork, serveClient } from '../proxy/client-connection.ts';
 import { bind, drainConnections, sweepConnections } from '../proxy/connection-set.ts';
@@ -95,7 +95,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
   const state = {
     log,
-    accessLog: options.accessLog,
+    access: options.accessLog ? accessLogOf(log) : null,
     audit,
     metrics,
     watch,

@@ -69,6 +69,16 @@ export function clientProto(head: RequestHead): 'http' | 'https' {
 
 /** The whole request head for upstream, its empty line included. */
 export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
+  return endRequestHead(beginRequestHead(head, stamp), stamp.requestId);
+}
+
+/** The rest of the head after `beginRequestHead`. */
+export function endRequestHead(begun: string, requestId: string): string {
+  return `${begun}x-request-id: ${requestId}\r\n\r\n`;
+}
+
+/** The part of `writeRequestHead` that is the same for every request with this head on this connection. */
+export function beginRequestHead(head: RequestHead, stamp: Omit<Stamp, 'requestId'>): string {
   let text = `${head.method} ${stamp.target} HTTP/1.1\r\n`;
   const dropped = head.connectionNames;
   const websocket = head.upgrade === 'websocket';
@@ -89,8 +99,5 @@ export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
   if (websocket) text += 'upgrade: websocket\r\nconnection: Upgrade\r\n';
   if (head.bodyLength !== 0) text += framingLine(head.bodyLength);
   else if (head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH') text += 'content-length: 0\r\n';
-  return (
-    `${text}${stamp.client.lines}x-forwarded-proto: ${stamp.proto}\r\nx-forwarded-host: ${head.host}\r\n` +
-    `x-request-id: ${stamp.requestId}\r\n\r\n`
-  );
+  return `${text}${stamp.client.lines}x-forwarded-proto: ${stamp.proto}\r\nx-forwarded-host: ${head.host}\r\n`;
 }

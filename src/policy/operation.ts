@@ -187,7 +187,7 @@ function add(methods: Map<string, Method>, prefix: string, route: Route): void {
     const parameter = /^\{(\w+)(?::(uuid))?\}$/.exec(segment);
     if (parameter === null) node = child(node.exact, segment);
     else {
-      names.push(parameter[1] ?? '');
+      names.push(propertyName(parameter[1] ?? ''));
       if (parameter[2] === 'uuid') node = node.uuid ??= newNode();
       else node = node.any ??= newNode();
     }
@@ -203,6 +203,11 @@ function child(nodes: Map<string, Node>, segment: string): Node {
 
 function newNode(): Node {
   return { exact: new Map(), uuid: null, any: null, leaf: null };
+}
+
+/** The same text as V8 keeps property names: a part of a match would be looked up as one anew with each request. */
+function propertyName(text: string): string {
+  return Object.keys({ [text]: null })[0] ?? text;
 }
 
 function fixed(route: Route): Operation {

@@ -5,11 +5,11 @@
 import type { Socket } from 'node:net';
 import { type Body, followBody, openBody } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request.ts';
-import { type ResponseHead, readResponseHead } from '../http1/response.ts';
+import { type ResponseHead, type ResponseMemory, readResponseHead } from '../http1/response.ts';
 import { UNTIL_CLOSE } from '../http1/syntax.ts';
-import { writeResponseHead } from '../http1/write.ts';
+import { beginResponseHead, endResponseHead, writeResponseHead } from '../http1/write.ts';
 import type { AnswerRewriter, Limits } from './contract.ts';
-import { chunkOf, joined, LAST_CHUNK, writeTransient } from './framing.ts';
+import { chunkOf, headAndBody, joined, LAST_CHUNK, writeTransient } from './framing.ts';
 
 /** Interim answers (1xx) that upstream may send before its answer. */
 const MOST_INTERIM = 16;
@@ -61,14 +61,17 @@ export class AnswerStream {
     return this.head === null && this.held === null && this.interim === 0;
   }
 
-  /** Takes the next bytes from upstream, good only until it returns. `mustClose` says whether the client's connection ends after this answer. */
-  take(bytes: Buffer, mustClose: boolean): Progress {
+  /**
+   * Takes the next bytes from upstream, good only until it returns. `mustClose` says whether the client's connection ends
+   * after this answer; `memory` is that of the connection they came by.
+   */
+  take(bytes: Buffer, mustClose: boolean, memory: ResponseMemory | null): Progress {
     if (this.head !== null) return this.passBody(bytes);
     const all = this.held === null ? bytes : Buffer.concat([this.held, bytes]);
     this.held = null;
     let at = 0;
     for (;;) {
-      const head = readResponseHead(all, at, this.request.method, this.limits);
+      const head = readResponseHead(all, at, this.request.method, this.limits, memory);
       if (head === null) {
         this.held = Buffer.from(at === 0 ? all : all.subarray(at));
         return MORE;
@@ -82,7 +85,7 @@ export class AnswerStream {
           return { kind: 'broken', problem: `upstream answered ${head.status} to a WebSocket` };
         }
         this.close = mustClose;
-        return this.begin(head, all, at);
+        return this.begin(head, all, at, memory);
       }
       if (++this.interim > MOST_INTERIM) return { kind: 'broken', problem: 'upstream sent too many interim answers' };
       if (head.status === 100 && this.request.expectsContinue) {
@@ -98,7 +101,7 @@ export class AnswerStream {
     return { kind: 'whole', reusable: false, close: this.close };
   }
 
-  private begin(head: ResponseHead, bytes: Buffer, from: number): Progress {
+  private begin(head: ResponseHead, bytes: Buffer, from: number, memory: ResponseMemory | null): Progress {
     const body = openBody(head.bodyLength);
     const to = followBody(body, bytes, from);
     if (body.bad) return { kind: 'broken', problem: "upstream's answer has a malformed chunk" };
@@ -109,13 +112,13 @@ export class AnswerStream {
       return body.done ? this.rewritten(head, to === bytes.length) : MORE;
     }
     this.bytes += to - from;
-    const text = writeResponseHead(head, this.request.method, this.close, this.extra);
+    const begun = begunOf(head, this.request.method, memory);
+    const end = endResponseHead(this.close, this.extra);
     let room: boolean;
-    if (from === to) room = this.socket.write(text, 'latin1');
-    else if (head.bodyLength === UNTIL_CLOSE) {
-      this.socket.write(text, 'latin1');
+    if (from < to && head.bodyLength === UNTIL_CLOSE) {
+      this.socket.write(headAndBody(begun, end, bytes, from, from));
       room = this.socket.write(chunkOf(bytes.subarray(from, to)));
-    } else room = this.socket.write(joined(text, bytes, from, to));
+    } else room = this.socket.write(headAndBody(begun, end, bytes, from, to));
     return body.done ? this.whole(to === bytes.length) : room ? MORE : NO_ROOM;
   }
 
@@ -148,4 +151,10 @@ export class AnswerStream {
   private whole(clean: boolean): Progress {
     return { kind: 'whole', reusable: clean && this.head?.close === false, close: this.close };
   }
+}
+
+function begunOf(head: ResponseHead, method: string, memory: ResponseMemory | null): Buffer {
+  if (memory?.head !== head) return Buffer.from(beginResponseHead(head, method), 'latin1');
+  memory.begun ??= Buffer.from(beginResponseHead(head, method), 'latin1');
+  return memory.begun;
 }

@@ -3,7 +3,7 @@
 // answer where the next request could not be told apart safely, and then only after the client could read the answer.
 
 import type { Socket } from 'node:net';
-import { type RequestHead, readRequestHead } from '../http1/request.ts';
+import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { writeAnswer } from '../http1/write.ts';
 import type { Answer, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
@@ -35,6 +35,7 @@ export class ClientConnection implements ExchangeOwner {
   private readonly pool: UpstreamPool;
   private readonly limits: Limits;
   private readonly set: ConnectionSet;
+  private readonly memory = openRequestMemory();
   private pending: Buffer | null = null;
   private exchange: Exchange | null = null;
   private ending = false;
@@ -181,7 +182,7 @@ export class ClientConnection implements ExchangeOwner {
         this.pending = null;
         at = this.exchange.clientData(bytes);
       } else {
-        const head = readRequestHead(bytes, 0, this.limits);
+        const head = readRequestHead(bytes, 0, this.limits, this.memory);
         if (head === null) {
           if (this.deadlineIs !== 'head') this.expect('head');
           break;

@@ -202,7 +202,7 @@ export class Exchange implements UpstreamUser {
     // After a refused upgrade, or an answer that came early, what the client sends next can't be told from a request.
     const mustClose =
       this.owner.closing || this.head.close || this.head.upgrade === 'websocket' || !this.requestBody.done;
-    this.follow(this.answer.take(bytes, mustClose));
+    this.follow(this.answer.take(bytes, mustClose, this.upstream?.memory ?? null));
   }
 
   private follow(progress: Progress): void {

@@ -14,6 +14,16 @@ export function joined(head: string, bytes: Buffer, from: number, to: number): B
   return out;
 }
 
+/** The same of a head in two parts, the first of which is kept as bytes. */
+export function headAndBody(begun: Buffer, rest: string, bytes: Buffer, from: number, to: number): Buffer {
+  const size = begun.length + rest.length;
+  const out = Buffer.allocUnsafe(size + to - from);
+  out.set(begun, 0);
+  out.write(rest, begun.length, 'latin1');
+  if (from < to) bytes.copy(out, size, from, to);
+  return out;
+}
+
 /** One chunk that carries `bytes`, which must not be empty. */
 export function chunkOf(bytes: Buffer): Buffer {
   const size = `${bytes.length.toString(16)}\r\n`;

@@ -3,6 +3,7 @@
 // once when upstream speaks without being asked: such bytes could otherwise become another client's answer.
 
 import type { OnReadOpts, Socket } from 'node:net';
+import { openResponseMemory } from '../http1/response.ts';
 
 /** The exchange that a connection works for. */
 export interface UpstreamUser {
@@ -42,6 +43,8 @@ export class UpstreamConnection {
   served = 0;
   connected = false;
   idleSince = 0;
+  /** Of the answers that came by it. */
+  readonly memory = openResponseMemory();
   private problem: string | null = null;
 
   constructor(user: UpstreamUser, options: UpstreamOptions, gone: (c: UpstreamConnection) => void) {

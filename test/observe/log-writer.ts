@@ -2,14 +2,15 @@
 // ends by process.exit at once, or with argv[4] = `stay` when its standard input does.
 
 import { writeSync } from 'node:fs';
-import { logAccess, openLog } from '../../src/observe/log.ts';
+import { accessLogOf, accessSubject, openLog } from '../../src/observe/log.ts';
 
 const [, , lines = '1', size = '10', stay] = process.argv;
 const log = openLog({ level: 'info' });
-const access = { requestId: '', identity: null, serial: null, address: '', method: 'GET', operation: null, code: null };
+const access = accessLogOf(log);
 for (let i = 0; i < Number(lines); i++) {
   const path = `/${i}/${'x'.repeat(Number(size))}`;
-  logAccess(log, { ...access, path, decision: 'permit', status: 200, ms: 1, bytesIn: 0, bytesOut: 0 });
+  const subject = accessSubject({ identity: null, serial: null, address: '', method: 'GET', path, operation: null });
+  access?.({ subject, requestId: '', decision: 'permit', code: null, status: 200, ms: 1, bytesIn: 0, bytesOut: 0 });
 }
 await new Promise(setImmediate);
 writeSync(1, 'done\n');

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type AccessLine, flushLog, type Log, type LogLevel, logAccess, openLog } from '../../src/observe/log.ts';
+import {
+  type AccessLine,
+  accessLogOf,
+  accessSubject,
+  flushLog,
+  type Log,
+  type LogLevel,
+  openLog,
+} from '../../src/observe/log.ts';
 import { jsonLines, newFolder } from './records.ts';
 
 const WRITER = new URL('log-writer.ts', import.meta.url).pathname;
@@ -17,14 +25,17 @@ function collected(level: LogLevel = 'info'): { log: Log; lines: string[]; last:
   return { log, lines, last: () => JSON.parse(lines.at(-1) ?? '') as Record<string, unknown> };
 }
 
-const ACCESS: AccessLine = {
-  requestId: 'r-1',
+const SUBJECT = {
   identity: 'worker/etl-1',
   serial: '4f00aa',
   address: '192.0.2.7',
   method: 'POST',
   path: '/api/flow_runs/',
   operation: 'create_flow_run',
+} as const;
+const ACCESS: AccessLine = {
+  subject: accessSubject(SUBJECT),
+  requestId: 'r-1',
   decision: 'permit',
   code: null,
   status: 201,
@@ -42,16 +53,17 @@ async function done(words: Readable): Promise<void> {
 describe('a line', () => {
   test('is JSON with level, time and msg, and for a request exactly the documented fields', () => {
     const { log, lines, last } = collected();
-    logAccess(log, ACCESS);
+    accessLogOf(log)?.(ACCESS);
     expect(lines[0]?.endsWith('}\n')).toBe(true);
     const { time, ...rest } = last();
-    expect(rest).toEqual({ level: 'info', ...ACCESS, msg: 'request' });
+    const { subject: _, ...line } = ACCESS;
+    expect(rest).toEqual({ level: 'info', ...SUBJECT, ...line, msg: 'request' });
     expect(new Date(String(time)).toISOString()).toBe(time);
   });
 
   test('is not written below the level', () => {
     const { log, lines } = collected('warn');
-    logAccess(log, ACCESS);
+    accessLogOf(log)?.(ACCESS);
     log.info('listening');
     log.warn('look');
     expect(lines).toHaveLength(1);
@@ -140,7 +152,7 @@ describe('the destination', () => {
     const path = join(folder, 'certgate.log');
     const log = openLog({ level: 'info', destination: path });
     for (let i = 0; i < 1000; i++) {
-      logAccess(log, { ...ACCESS, ms: i });
+      accessLogOf(log)?.({ ...ACCESS, ms: i });
       if (i % 100 === 50) log.info({ ms: i }, 'between');
     }
     await flushLog(log);

@@ -1,0 +1,79 @@
+// What a reader remembers of a connection's last head changes the cost of reading, never what is read.
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { openRequestMemory, readRequestHead } from '../../src/http1/request.ts';
+import { openResponseMemory, readResponseHead } from '../../src/http1/response.ts';
+import { oddHeadText } from './messages.ts';
+import { LIMITS, latin1, requestWith } from './read.ts';
+
+const GOOD = [
+  requestWith('', 'GET'),
+  requestWith('X-A: 1\r\n', 'GET'),
+  requestWith('Content-Length: 3\r\n'),
+  requestWith('Transfer-Encoding: chunked\r\n'),
+  'GET /other?x=1 HTTP/1.1\r\nHost: gate.test\r\n\r\n',
+  'HEAD /other HTTP/1.1\r\nHost: gate.test\r\n\r\n',
+];
+// The header lines of an accepted head behind a request line that is not right.
+const BAD_LINES = ['GET /\tx', 'GET /x#y', 'get /x', 'GET  /x', 'BREW /x', 'GET x', 'GET /x\n', 'GET /x\r', '', ' '];
+const BAD = BAD_LINES.flatMap((line) => [
+  `${line} HTTP/1.1\r\nHost: gate.test\r\n\r\n`,
+  `${line} HTTP/1.0\r\nHost: gate.test\r\n\r\n`,
+]);
+const requestText = fc.oneof(fc.constantFrom(...GOOD, ...BAD), oddHeadText, fc.constantFrom(...GOOD));
+const body = fc.constantFrom('', 'abc', 'GET / HTTP/1.1\r\n', '\r\n', 'x'.repeat(3000));
+
+describe('a head read with a memory', () => {
+  test('of requests is what it would be without, whatever was read before, whole or cut anywhere', () => {
+    const step = fc.record({ text: requestText, body, cut: fc.nat({ max: 5000 }), from: fc.nat({ max: 3 }) });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
+        const memory = openRequestMemory();
+        for (const { text, body: rest, cut, from } of steps) {
+          const whole = latin1('z'.repeat(from) + text + rest);
+          const bytes = cut % 3 === 0 ? whole.subarray(0, Math.max(from, cut % (whole.length + 1))) : whole;
+          expect(readRequestHead(bytes, from, LIMITS, memory)).toEqual(readRequestHead(bytes, from, LIMITS));
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('of answers is what it would be without, also to HEAD', () => {
+    const answers = [
+      'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n',
+      'HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n',
+      'HTTP/1.1 100 Continue\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n',
+    ];
+    const step = fc.record({
+      text: fc.oneof(fc.constantFrom(...answers), oddHeadText),
+      method: fc.constantFrom('GET', 'HEAD', 'POST'),
+      body,
+    });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
+        const memory = openResponseMemory();
+        for (const { text, method, body: rest } of steps) {
+          const bytes = latin1(text + rest);
+          expect(readResponseHead(bytes, 0, method, LIMITS, memory)).toEqual(
+            readResponseHead(bytes, 0, method, LIMITS),
+          );
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('is that very object when a request repeats, and holds no long heads', () => {
+    const memory = openRequestMemory();
+    const bytes = latin1(requestWith('X-A: 1\r\n'));
+    const first = readRequestHead(bytes, 0, LIMITS, memory);
+    expect(readRequestHead(latin1(requestWith('X-A: 1\r\n')), 0, LIMITS, memory)).toBe(first);
+    const long = latin1(requestWith(`X-A: ${'1'.repeat(5000)}\r\n`));
+    expect(readRequestHead(long, 0, LIMITS, memory)).toMatchObject({ ok: true });
+    expect(memory.text).toBe(bytes.toString('latin1'));
+  });
+});
