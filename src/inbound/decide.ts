@@ -17,7 +17,14 @@ import type { Answer, AnswerRewriter, Forward, Handler, Outcome } from '../proxy
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
-import { beginRequestHead, type ClientLines, clientProto, endRequestHead } from './request-head.ts';
+import {
+  beginRequestHead,
+  type ClientLines,
+  clientProto,
+  type StampedHead,
+  stampAgain,
+  stampHead,
+} from './request-head.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
@@ -50,8 +57,8 @@ interface Reading {
   readonly foreign: string | null;
   /** For its access lines. */
   readonly subject: string;
-  /** The head for upstream up to the request's id; null until one is sent on. */
-  begun: string | null;
+  /** The head for upstream; null until one is sent on. */
+  stamped: StampedHead | null;
   readonly rewriteAnswer: AnswerRewriter | null;
 }
 
@@ -66,9 +73,9 @@ type Decided = (Answer | Forward) & Decision;
 const RUN = `${randomBytes(6).toString('hex')}-`;
 let requests = 0;
 
-/** A new id, unique among all gates and runs: `<run>-<count>`. */
+/** A new id, unique among all gates and runs: `<run>-<count>`, always of one length. */
 export function newRequestId(): string {
-  return `${RUN}${++requests}`;
+  return RUN + String(++requests).padStart(10, '0');
 }
 
 /** The decisions for one admitted client's connection. `address` is its IP address. */
@@ -136,7 +143,7 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
         path,
         operation: name,
       }),
-      begun: null,
+      stamped: null,
       rewriteAnswer:
         name === 'ui_settings' ? rewriteUiSettings(clientProto(head), head.host, authorization !== null) : null,
     };
@@ -178,16 +185,19 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
       gate.metrics.auditRecords++;
       recorded = gate.audit.append(record({ reading, requestId, code: null }, null, null));
     }
-    reading.begun ??= beginRequestHead(head, {
-      client: lines,
-      target: target.target,
-      proto: clientProto(head),
-      plainAnswer: reading.rewriteAnswer !== null,
-      authorization,
-    });
+    if (reading.stamped === null) {
+      const begun = beginRequestHead(head, {
+        client: lines,
+        target: target.target,
+        proto: clientProto(head),
+        plainAnswer: reading.rewriteAnswer !== null,
+        authorization,
+      });
+      reading.stamped = stampHead(begun, requestId);
+    } else reading.stamped = stampAgain(reading.stamped, requestId);
     return {
       kind: 'forward',
-      head: endRequestHead(reading.begun, requestId),
+      head: reading.stamped,
       answerExtra: `x-request-id: ${requestId}\r\n`,
       recorded,
       rewriteAnswer: reading.rewriteAnswer,

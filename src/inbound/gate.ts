@@ -80,14 +80,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const openUpstream = (onread?: OnReadOpts): Socket =>
     connect({
       ...options.upstream,
-      ...(onread === undefined ? {} : { onread }),
+      ...(onread && { onread }),
       allowHalfOpen: true,
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
     });
   const pool = openUpstreamPool({
     connect: openUpstream,
-    sharedBuffer: true,
     readyEvent: 'connect',
     idle: options.limits.upstreamIdle,
     connectTimeout: options.limits.upstreamConnect,

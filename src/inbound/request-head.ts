@@ -7,6 +7,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { RequestHead } from '../http1/request.ts';
 import { framingLine, isHopByHop } from '../http1/write.ts';
+import type { HeadBytes } from '../proxy/contract.ts';
 
 /** By this header an outbound sidecar says that its own client speaks plain http to it, so that links fit that client. */
 const CLIENT_PROTO = 'x-certgate-client-proto';
@@ -72,8 +73,26 @@ export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
   return endRequestHead(beginRequestHead(head, stamp), stamp.requestId);
 }
 
-/** The rest of the head after `beginRequestHead`. */
-export function endRequestHead(begun: string, requestId: string): string {
+/** A whole head in which the next request's id takes the place of the last. */
+export interface StampedHead extends HeadBytes {
+  readonly begun: string;
+  readonly idAt: number;
+}
+
+/** `begun`, from `beginRequestHead`, with a request's id. */
+export function stampHead(begun: string, requestId: string): StampedHead {
+  const bytes = Buffer.from(endRequestHead(begun, requestId), 'latin1');
+  return { bytes, held: false, begun, idAt: bytes.length - requestId.length - 4 };
+}
+
+/** The same head with another request's id; the same object unless a socket still holds it. */
+export function stampAgain(head: StampedHead, requestId: string): StampedHead {
+  if (head.held || head.idAt + requestId.length + 4 !== head.bytes.length) return stampHead(head.begun, requestId);
+  head.bytes.write(requestId, head.idAt, 'latin1');
+  return head;
+}
+
+function endRequestHead(begun: string, requestId: string): string {
   return `${begun}x-request-id: ${requestId}\r\n\r\n`;
 }
 

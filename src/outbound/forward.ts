@@ -82,7 +82,7 @@ function decide(head: RequestHead, options: ForwardOptions): Answer | Forward {
   else if (head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH') text += 'content-length: 0\r\n';
   return {
     kind: 'forward',
-    head: `${text}x-certgate-client-proto: http\r\n\r\n`,
+    head: { bytes: Buffer.from(`${text}x-certgate-client-proto: http\r\n\r\n`, 'latin1'), held: false },
     answerExtra: '',
     recorded: null,
     rewriteTunnel: null,

@@ -1,7 +1,7 @@
 // The outbound sidecar: a plain HTTP listener on loopback or a unix socket, for a Prefect client that knows no client
 // certificates, and kept mutual-TLS connections to the gate. It verifies the gate against its trust bundle and name.
 
-import { createServer, isIP } from 'node:net';
+import { createServer, isIP, type OnReadOpts } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls';
 import { limitLog } from '../observe/limited-log.ts';
 import type { Log } from '../observe/log.ts';
@@ -45,8 +45,8 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
   const name = options.serverName ?? host;
   const credentials = watchCredentials(options.files, options.log, () => pool.refresh());
   const pool = openUpstreamPool({
-    connect: () => {
-      const tls: ConnectionOptions & { readonly allowHalfOpen: boolean } = {
+    connect: (onread) => {
+      const tls: ConnectionOptions & { readonly allowHalfOpen: boolean; readonly onread: OnReadOpts } = {
         host,
         port,
         secureContext: credentials.current.context,
@@ -56,10 +56,10 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
         ALPNProtocols: ['http/1.1'],
         // Not in the types of tls.connect, but documented there: a tunnel's half-close is passed on.
         allowHalfOpen: true,
+        onread,
       };
       return connectTls(tls);
     },
-    sharedBuffer: false,
     readyEvent: 'secureConnect',
     idle: options.limits.upstreamIdle,
     connectTimeout: options.limits.upstreamConnect,

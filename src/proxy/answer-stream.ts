@@ -7,9 +7,9 @@ import { type Body, followBody, openBody } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request.ts';
 import { type ResponseHead, type ResponseMemory, readResponseHead } from '../http1/response.ts';
 import { UNTIL_CLOSE } from '../http1/syntax.ts';
-import { beginResponseHead, endResponseHead, writeResponseHead } from '../http1/write.ts';
+import { beginResponseHead, endResponseHead } from '../http1/write.ts';
 import type { AnswerRewriter, Limits } from './contract.ts';
-import { chunkOf, headAndBody, joined, LAST_CHUNK, writeTransient } from './framing.ts';
+import { chunkOf, headAndBody, LAST_CHUNK, writeTransient } from './framing.ts';
 
 /** Interim answers (1xx) that upstream may send before its answer. */
 const MOST_INTERIM = 16;
@@ -142,9 +142,8 @@ export class AnswerStream {
     const body = this.rewriter?.(original, head) ?? original;
     const sized: ResponseHead = { ...head, bodyLength: body.length, announcedLength: body.length };
     this.bytes += body.length;
-    this.socket.write(
-      joined(writeResponseHead(sized, this.request.method, this.close, this.extra), body, 0, body.length),
-    );
+    const begun = begunOf(sized, this.request.method, null);
+    this.socket.write(headAndBody(begun, endResponseHead(this.close, this.extra), body, 0, body.length));
     return this.whole(clean);
   }
 

@@ -7,6 +7,7 @@ import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/r
 import type { Malformed } from '../http1/syntax.ts';
 import { writeAnswer } from '../http1/write.ts';
 import type { Answer, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
+import { startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { acceptAndClose, SERVICE_RESTART, websocketProblem } from './websocket.ts';
@@ -55,14 +56,6 @@ export class ClientConnection implements ExchangeOwner {
     // A client that has just connected owes us a head, and has not earned the time of a kept connection.
     this.deadline = set.now + limits.head;
     set.members.add(this);
-    socket.on('data', (bytes: Buffer) => {
-      try {
-        this.onData(bytes);
-      } catch (error) {
-        handler.fault(error);
-        this.cut('a fault of this proxy');
-      }
-    });
     socket.on('drain', () => {
       if (this.exchange === null) this.proceed();
       else this.exchange.clientDrain();
@@ -74,6 +67,14 @@ export class ClientConnection implements ExchangeOwner {
       this.exchange?.abandon('client-gone', null);
       this.exchange = null;
       this.pending = null;
+    });
+    startReading(socket, (bytes) => {
+      try {
+        this.onData(bytes);
+      } catch (error) {
+        handler.fault(error);
+        this.cut('a fault of this proxy');
+      }
     });
   }
 
@@ -151,8 +152,10 @@ export class ClientConnection implements ExchangeOwner {
   }
 
   private expect(what: 'idle' | 'head' | 'stall' | 'linger'): void {
+    const { idle, head, stall } = this.limits;
     this.deadlineIs = what;
-    this.deadline = this.set.now + (what === 'linger' ? LINGER : this.limits[what]);
+    this.deadline =
+      this.set.now + (what === 'stall' ? stall : what === 'idle' ? idle : what === 'head' ? head : LINGER);
   }
 
   private onData(bytes: Buffer): void {
@@ -164,6 +167,8 @@ export class ClientConnection implements ExchangeOwner {
     }
     this.pending = this.pending === null ? bytes : Buffer.concat([this.pending, bytes]);
     this.pump();
+    // The next read overwrites what is still to be worked through.
+    if (this.pending?.buffer === bytes.buffer) this.pending = Buffer.from(this.pending);
   }
 
   /** Works through what the client has sent: bodies into the present exchange, heads into new ones. */
@@ -211,7 +216,7 @@ export class ClientConnection implements ExchangeOwner {
     const startedAt = performance.now();
     const verdict = this.handler.decide(head);
     if (verdict.kind === 'forward') {
-      const exchange = new Exchange(this, head, verdict, this.handler, this.pool, this.limits);
+      const exchange = new Exchange(this, head, verdict, this.handler, this.pool, this.limits, startedAt);
       this.exchange = exchange;
       return exchange.start(bytes, head.size);
     }

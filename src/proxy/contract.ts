@@ -18,11 +18,18 @@ export interface Answer {
   readonly recorded: Promise<void> | null;
 }
 
+/** A head as bytes, its empty line included. Whoever wrote it changes it for its next request, unless it is `held`. */
+export interface HeadBytes {
+  readonly bytes: Buffer;
+  /** A socket still has to send it: set by the proxy, which is the last to touch it then. */
+  held: boolean;
+}
+
 /** Send the request on. */
 export interface Forward {
   readonly kind: 'forward';
-  /** The request head, written anew and whole, its empty line included. */
-  readonly head: string;
+  /** The request head, written anew and whole. */
+  readonly head: HeadBytes;
   /** Lines, each with its CRLF, that are added to upstream's answer. */
   readonly answerExtra: string;
   /** Resolves once what must be on record is; the answer waits for it. Null when nothing must. */

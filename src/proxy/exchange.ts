@@ -9,7 +9,8 @@ import type { ResponseHead } from '../http1/response.ts';
 import { writeResponseHead } from '../http1/write.ts';
 import { AnswerStream, type Progress } from './answer-stream.ts';
 import type { Answer, Ending, ExchangeOwner, Forward, Handler, Limits, Verdict } from './contract.ts';
-import { joined } from './framing.ts';
+import { writeAtOnce } from './direct-io.ts';
+import { headAndBody, writeTransient } from './framing.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamPool, UpstreamUser } from './upstream-pool.ts';
 import { acceptAndClose, closeFrame, POLICY_VIOLATION, SERVICE_RESTART } from './websocket.ts';
@@ -18,7 +19,7 @@ const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export class Exchange implements UpstreamUser {
   readonly head: RequestHead;
-  private readonly startedAt = performance.now();
+  private readonly startedAt: number;
   private readonly owner: ExchangeOwner;
   private readonly verdict: Forward;
   private readonly handler: Handler<Verdict>;
@@ -42,7 +43,9 @@ export class Exchange implements UpstreamUser {
     handler: Handler<Verdict>,
     pool: UpstreamPool,
     limits: Limits,
+    startedAt: number,
   ) {
+    this.startedAt = startedAt;
     this.owner = owner;
     this.head = head;
     this.verdict = verdict;
@@ -69,16 +72,21 @@ export class Exchange implements UpstreamUser {
 
   /** Sends the head and the part of the body that `bytes[from…]` holds; answers the index one past it. */
   start(bytes: Buffer, from: number): number {
-    this.upstream = this.pool.acquire(this, false);
+    this.upstream = this.pool.acquire(this, false, this.startedAt);
     if (this.requestBody.done) {
-      this.upstream.socket.write(this.verdict.head, 'latin1');
+      this.sendHead(this.upstream);
       return from;
     }
     const to = followBody(this.requestBody, bytes, from);
     if (this.requestBody.bad) return this.badRequestBody(bytes);
     this.requestBytes += to - from;
-    if (!this.upstream.socket.write(joined(this.verdict.head, bytes, from, to))) this.owner.socket.pause();
+    // What is held of it is no more than one read: the client is not paused for that.
+    writeAtOnce(this.upstream.socket, headAndBody(this.verdict.head.bytes, '', bytes, from, to));
     return to;
+  }
+
+  private sendHead(upstream: UpstreamConnection): void {
+    if (!writeAtOnce(upstream.socket, this.verdict.head.bytes)) this.verdict.head.held = true;
   }
 
   /** More of the request's body, or the tunnel's bytes; answers the index one past what was taken. */
@@ -91,7 +99,8 @@ export class Exchange implements UpstreamUser {
     if (this.requestBody.bad) return this.badRequestBody(bytes);
     if (to > 0 && this.upstream !== null) {
       this.requestBytes += to;
-      if (!this.upstream.socket.write(to === bytes.length ? bytes : bytes.subarray(0, to))) this.owner.socket.pause();
+      const part = to === bytes.length ? bytes : bytes.subarray(0, to);
+      if (!writeTransient(this.upstream.socket, part)) this.owner.socket.pause();
     }
     return to;
   }
@@ -175,8 +184,8 @@ export class Exchange implements UpstreamUser {
     if (this.unrecorded !== null && this.unrecorded.length > 0) return;
     if (connection !== null && this.mayRetry(connection)) {
       this.retried = true;
-      this.upstream = this.pool.acquire(this, true);
-      this.upstream.socket.write(this.verdict.head, 'latin1');
+      this.upstream = this.pool.acquire(this, true, performance.now());
+      this.sendHead(this.upstream);
       return;
     }
     this.failed(problem ?? 'upstream closed the connection before its answer was whole', connection?.connected ?? true);
@@ -245,11 +254,12 @@ export class Exchange implements UpstreamUser {
 
   private complete(reusable: boolean, close: boolean): void {
     const upstream = this.upstream;
+    const now = performance.now();
     if (reusable && upstream !== null && this.requestBody.done) {
       this.upstream = null;
-      this.pool.release(upstream);
+      this.pool.release(upstream, now);
     } else this.dropUpstream();
-    this.finish('complete', null);
+    this.finish('complete', null, undefined, now);
     this.owner.exchangeDone(!close && !this.owner.closing);
   }
 
@@ -292,14 +302,19 @@ export class Exchange implements UpstreamUser {
     upstream.socket.destroy();
   }
 
-  private finish(ending: Ending, problem: string | null, status = this.answer.head?.status ?? 0): void {
+  private finish(
+    ending: Ending,
+    problem: string | null,
+    status = this.answer.head?.status ?? 0,
+    now = performance.now(),
+  ): void {
     if (this.over) return;
     this.over = true;
     this.handler.finished(this.head, this.verdict, {
       status,
       requestBytes: this.tunnel?.sent.toUpstream ?? this.requestBytes,
       answerBytes: this.tunnel?.sent.toClient ?? this.answer.bytes,
-      milliseconds: performance.now() - this.startedAt,
+      milliseconds: now - this.startedAt,
       ending,
       upgraded: this.tunnel !== null,
       problem,

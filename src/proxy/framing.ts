@@ -1,20 +1,15 @@
-// Bytes for one write each: every write is a system call, and over TLS a record of its own. Bytes from upstream may lie in
-// a buffer that the next read overwrites: whoever keeps them copies them.
+// Bytes for one write each: every write is a system call, and over TLS a record of its own. Bytes that a read brought lie
+// in a buffer that the next read overwrites (direct-io.ts): whoever keeps them copies them.
 
 import type { Socket } from 'node:net';
 
 /** The last chunk of a chunked body without trailers (RFC 9112 §7.1). */
 export const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
 
-/** A head (latin1: one byte for each character) and the part of a body behind it, in one buffer. */
-export function joined(head: string, bytes: Buffer, from: number, to: number): Buffer {
-  const out = Buffer.allocUnsafe(head.length + to - from);
-  out.write(head, 0, 'latin1');
-  bytes.copy(out, head.length, from, to);
-  return out;
-}
-
-/** The same of a head in two parts, the first of which is kept as bytes. */
+/**
+ * A head and the part of a body behind it, in one buffer. The head comes in two parts, the first of which is kept as
+ * bytes; the second is latin1: one byte for each character.
+ */
 export function headAndBody(begun: Buffer, rest: string, bytes: Buffer, from: number, to: number): Buffer {
   const size = begun.length + rest.length;
   const out = Buffer.allocUnsafe(size + to - from);
@@ -36,8 +31,9 @@ export function chunkOf(bytes: Buffer): Buffer {
 
 /**
  * Writes bytes of a buffer that will be used again. Over TLS a write is encrypted before it returns, unless an earlier
- * one is still waiting: then the stream would keep a reference, so it gets a copy.
+ * one is still waiting. Otherwise the stream may keep a reference, so it gets a copy.
  */
 export function writeTransient(socket: Socket, bytes: Buffer): boolean {
-  return socket.write(socket.writableLength === 0 ? bytes : Buffer.from(bytes));
+  const atOnce = Reflect.get(socket, 'encrypted') === true && socket.writableLength === 0;
+  return socket.write(atOnce ? bytes : Buffer.from(bytes));
 }

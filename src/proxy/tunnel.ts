@@ -27,13 +27,14 @@ export function openTunnel(
   let rewrite = rewriter;
   const forward = (bytes: Buffer): void => {
     sent.toUpstream += bytes.length;
-    if (!upstream.write(bytes)) client.pause();
+    if (!writeTransient(upstream, bytes)) client.pause();
   };
   return {
     sent,
     fromClient(bytes) {
       if (rewrite === null) return forward(bytes);
-      const result = rewrite(bytes);
+      // It may keep them.
+      const result = rewrite(Buffer.from(bytes));
       if (result.refuse !== undefined) return refuse(result.refuse);
       if (result.finished) rewrite = null;
       if (result.send !== null && result.send.length > 0) forward(result.send);

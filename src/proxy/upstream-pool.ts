@@ -4,6 +4,7 @@
 
 import type { OnReadOpts, Socket } from 'node:net';
 import { openResponseMemory } from '../http1/response.ts';
+import { onRead } from './direct-io.ts';
 
 /** The exchange that a connection works for. */
 export interface UpstreamUser {
@@ -18,13 +19,8 @@ export interface UpstreamUser {
 }
 
 export interface UpstreamOptions {
-  /** Opens a connection, with `onread` where it is given; the pool adds the listeners. */
-  readonly connect: (onread: OnReadOpts | undefined) => Socket;
-  /**
-   * Reads into one buffer that all connections share, in place of a fresh one for every read. Only where the clients'
-   * connections are TLS: a plain socket may keep a reference to bytes that it could not write at once.
-   */
-  readonly sharedBuffer: boolean;
+  /** Opens a connection that reads by `onread`; the pool adds the listeners. */
+  readonly connect: (onread: OnReadOpts) => Socket;
   /** The event that says the connection is ready: `connect`, or `secureConnect` over TLS. */
   readonly readyEvent: 'connect' | 'secureConnect';
   /** How long a connection may wait unused, ms. */
@@ -32,9 +28,6 @@ export interface UpstreamOptions {
   /** How long opening one may take, ms. */
   readonly connectTimeout: number;
 }
-
-/** Connections are read one after another, and what a read brought is used up before the next. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
 
 export class UpstreamConnection {
   readonly socket: Socket;
@@ -48,18 +41,12 @@ export class UpstreamConnection {
   private problem: string | null = null;
 
   constructor(user: UpstreamUser, options: UpstreamOptions, gone: (c: UpstreamConnection) => void) {
-    const received = (bytes: Buffer): void => {
-      if (this.user === null) this.socket.destroy();
-      else this.user.upstreamData(bytes);
-    };
-    const onread: OnReadOpts = {
-      buffer: READ_BUFFER,
-      callback: (size) => {
-        received(READ_BUFFER.subarray(0, size));
-        return true;
-      },
-    };
-    const socket = options.connect(options.sharedBuffer ? onread : undefined);
+    const socket = options.connect(
+      onRead((bytes) => {
+        if (this.user === null) this.socket.destroy();
+        else this.user.upstreamData(bytes);
+      }),
+    );
     this.socket = socket;
     this.user = user;
     socket.setNoDelay(true);
@@ -72,7 +59,6 @@ export class UpstreamConnection {
       this.connected = true;
       this.user?.upstreamConnected();
     });
-    if (!options.sharedBuffer) socket.on('data', received);
     socket.on('drain', () => this.user?.upstreamDrain());
     socket.on('end', () => {
       if (this.user === null) socket.destroy();
@@ -92,10 +78,13 @@ export class UpstreamConnection {
 }
 
 export interface UpstreamPool {
-  /** A connection for `user`: a kept one unless `fresh`, else one being opened (what is written to it waits). */
-  acquire(user: UpstreamUser, fresh: boolean): UpstreamConnection;
+  /**
+   * A connection for `user`: a kept one unless `fresh`, else one being opened (what is written to it waits). `now` is
+   * performance.now().
+   */
+  acquire(user: UpstreamUser, fresh: boolean, now: number): UpstreamConnection;
   /** Gives a connection back whose answer was read to its end. */
-  release(connection: UpstreamConnection): void;
+  release(connection: UpstreamConnection, now: number): void;
   /** Drops kept connections so that the next request opens a new one (new credentials, a new upstream). */
   refresh(): void;
   /** Ends every connection, busy ones too. */
@@ -125,8 +114,8 @@ export function openUpstreamPool(options: UpstreamOptions): UpstreamPool {
   sweep.unref();
 
   return {
-    acquire(user, fresh) {
-      const limit = performance.now() - options.idle;
+    acquire(user, fresh, now) {
+      const limit = now - options.idle;
       while (!fresh && idle.length > 0) {
         const kept = idle.pop();
         if (kept === undefined || kept.socket.destroyed || kept.socket.readableEnded) continue;
@@ -142,7 +131,7 @@ export function openUpstreamPool(options: UpstreamOptions): UpstreamPool {
       all.add(connection);
       return connection;
     },
-    release(connection) {
+    release(connection, now) {
       connection.user = null;
       connection.served++;
       if (born.get(connection) !== generation || connection.socket.destroyed) {
@@ -150,7 +139,7 @@ export function openUpstreamPool(options: UpstreamOptions): UpstreamPool {
         return;
       }
       connection.socket.resume();
-      connection.idleSince = performance.now();
+      connection.idleSince = now;
       idle.push(connection);
     },
     refresh() {

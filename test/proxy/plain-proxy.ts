@@ -44,9 +44,8 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
         host: '127.0.0.1',
         port: upstreamPort,
         allowHalfOpen: true,
-        ...(onread === undefined ? {} : { onread }),
+        onread,
       }),
-    sharedBuffer: options.tls !== undefined,
     readyEvent: 'connect',
     idle: options.upstreamIdle ?? 4_000,
     connectTimeout: 5_000,
@@ -91,7 +90,7 @@ export function forward(head: RequestHead, recorded: Promise<void> | null): Forw
   if (head.upgrade === 'websocket') text += 'upgrade: websocket\r\nconnection: Upgrade\r\n';
   return {
     kind: 'forward',
-    head: `${text}${framingLine(head.bodyLength)}\r\n`,
+    head: { bytes: Buffer.from(`${text}${framingLine(head.bodyLength)}\r\n`, 'latin1'), held: false },
     answerExtra: '',
     recorded,
     rewriteTunnel: null,

@@ -1,0 +1,134 @@
+// Two shortcuts past Node's stream machinery, for the reads and writes that every small request makes; docs/performance.md
+// has what each gives. Reading: `onread` is a documented option of net.Socket and tls.connect, but a server gives no way
+// to pass it, so it is put into an accepted socket afterwards. Writing: bytes go to the socket's handle, which says at once
+// whether the operating system took them all. Both look first whether this Node has what they need, and where it has not
+// the documented way is taken. They must never change what is read or written, nor the order.
+
+import { type OnReadOpts, Socket } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+
+/** The places in a socket where net.Socket keeps its option `onread`. */
+interface OnReadPlaces {
+  readonly buffer: symbol;
+  readonly callback: symbol;
+}
+
+/** Node's own request objects for writes, and where it notes how the last write went. */
+interface Writes {
+  readonly WriteWrap: new () => WriteRequest;
+  readonly state: ArrayLike<number>;
+  readonly lastWasAsync: number;
+}
+
+interface WriteRequest {
+  oncomplete: (status: number) => void;
+  /** Keeps the bytes alive while the operating system reads them. */
+  buffer: Buffer | null;
+}
+
+interface Handle {
+  useUserBuffer(buffer: Buffer): void;
+  writeBuffer(request: WriteRequest, bytes: Buffer): number;
+}
+
+/** What reads fill: one read comes after another, and what it brought is used up, or copied, before the next. */
+export const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
+
+const PLACES = findPlaces();
+const WRITES = findWrites();
+/** A request object that was not needed: what is written at once leaves it unused. */
+let spare: WriteRequest | null = null;
+
+/** Whether this Node has what the shortcuts need. */
+export const shortcuts: { readonly read: boolean; readonly write: boolean } = {
+  read: PLACES !== null,
+  write: WRITES !== null,
+};
+
+/** The option for sockets that are opened here: reads into READ_BUFFER; `received` gets what a read brought, good until it returns. */
+export function onRead(received: (bytes: Buffer) => void): OnReadOpts {
+  let view = READ_BUFFER;
+  return {
+    buffer: READ_BUFFER,
+    callback: (size) => {
+      if (view.length !== size) view = READ_BUFFER.subarray(0, size);
+      received(view);
+      return true;
+    },
+  };
+}
+
+/** The same for an accepted socket to whose data nobody has listened; what it has read already comes first. */
+export function startReading(socket: Socket, received: (bytes: Buffer) => void): void {
+  const handle = handleOf(socket);
+  if (PLACES === null || !(PLACES.buffer in socket) || typeof handle?.useUserBuffer !== 'function') {
+    socket.on('data', received);
+    return;
+  }
+  const early: unknown = socket.read();
+  const { buffer, callback } = onRead(received);
+  Reflect.set(socket, PLACES.buffer, buffer);
+  Reflect.set(socket, PLACES.callback, callback);
+  handle.useUserBuffer(READ_BUFFER);
+  socket.resume();
+  if (early instanceof Buffer) received(early);
+}
+
+/**
+ * Writes `bytes`. True when the operating system has taken all of them, so that they may be changed; false when the socket
+ * still holds them: no `drain` follows then. Errors reach the socket's `error` and `close` as ever. The shortcut is for
+ * plain sockets alone: a TLS handle takes one write at a time and ends the process on a second.
+ */
+export function writeAtOnce(socket: Socket, bytes: Buffer): boolean {
+  const handle = handleOf(socket);
+  const plain = WRITES !== null && handle !== null && Reflect.get(socket, 'encrypted') !== true;
+  if (!plain || socket.connecting || socket.writableLength !== 0 || !socket.writable) {
+    socket.write(bytes);
+    return socket.writableLength === 0;
+  }
+  const request = spare ?? new WRITES.WriteWrap();
+  spare = null;
+  const error = handle.writeBuffer(request, bytes);
+  if (error !== 0) {
+    socket.destroy(writeError(error));
+    return true;
+  }
+  if (WRITES.state[WRITES.lastWasAsync] === 0) {
+    spare = request;
+    return true;
+  }
+  request.buffer = bytes;
+  request.oncomplete = (status) => {
+    if (status < 0) socket.destroy(writeError(status));
+  };
+  return false;
+}
+
+/** libuv's error number as Node would have it. */
+function writeError(number: number): Error {
+  const code = getSystemErrorName(number);
+  return Object.assign(new Error(`write ${code}`), { code });
+}
+
+function handleOf(socket: Socket): Handle | null {
+  return (Reflect.get(socket, '_handle') ?? null) as Handle | null;
+}
+
+function findPlaces(): OnReadPlaces | null {
+  const symbols = Object.getOwnPropertySymbols(new Socket());
+  const named = (name: string): symbol | undefined => symbols.find((symbol) => symbol.description === name);
+  const [buffer, callback] = [named('kBuffer'), named('kBufferCb')];
+  return buffer === undefined || callback === undefined ? null : { buffer, callback };
+}
+
+function findWrites(): Writes | null {
+  try {
+    const binding: unknown = Reflect.apply(Reflect.get(process, 'binding') as () => unknown, process, ['stream_wrap']);
+    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = binding as Record<string, unknown>;
+    if (typeof WriteWrap !== 'function' || typeof kLastWriteWasAsync !== 'number') return null;
+    if (!(streamBaseState instanceof Int32Array) || kLastWriteWasAsync >= streamBaseState.length) return null;
+    return { WriteWrap: WriteWrap as Writes['WriteWrap'], state: streamBaseState, lastWasAsync: kLastWriteWasAsync };
+  } catch {
+    return null;
+  }
+}
