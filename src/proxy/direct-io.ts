@@ -47,14 +47,15 @@ export const shortcuts: { readonly read: boolean; readonly write: boolean } = {
 
 /** The option for sockets that are opened here: reads into READ_BUFFER; `received` gets what a read brought, good until it returns. */
 export function onRead(received: (bytes: Buffer) => void): OnReadOpts {
+  return { buffer: READ_BUFFER, callback: filled(received) };
+}
+
+function filled(received: (bytes: Buffer) => void): (size: number) => boolean {
   let view = READ_BUFFER;
-  return {
-    buffer: READ_BUFFER,
-    callback: (size) => {
-      if (view.length !== size) view = READ_BUFFER.subarray(0, size);
-      received(view);
-      return true;
-    },
+  return (size) => {
+    if (view.length !== size) view = READ_BUFFER.subarray(0, size);
+    received(view);
+    return true;
   };
 }
 
@@ -66,9 +67,8 @@ export function startReading(socket: Socket, received: (bytes: Buffer) => void):
     return;
   }
   const early: unknown = socket.read();
-  const { buffer, callback } = onRead(received);
-  Reflect.set(socket, PLACES.buffer, buffer);
-  Reflect.set(socket, PLACES.callback, callback);
+  Reflect.set(socket, PLACES.buffer, READ_BUFFER);
+  Reflect.set(socket, PLACES.callback, filled(received));
   handle.useUserBuffer(READ_BUFFER);
   socket.resume();
   if (early instanceof Buffer) received(early);
