@@ -5,9 +5,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { isCertgateError, reasonOf } from '../errors.ts';
-import { type CompiledRules, identify } from '../identity/identify.ts';
-import { factsOf } from '../pki/facts.ts';
 import type { Store } from '../store/store.ts';
+import type { ReadClient } from './client-reader.ts';
 
 /** A client that may be served. */
 export interface Admitted {
@@ -19,7 +18,8 @@ export interface Admitted {
   readonly issuer: string;
   /** ms since the epoch */
   readonly notAfter: number;
-  readonly certificate: X509Certificate;
+  /** Header lines that say upstream whose certificate it is. */
+  readonly lines: string;
 }
 
 /** A client that may not. `detail` is for the client, `reason` for the log. */
@@ -37,8 +37,7 @@ export interface Refused {
 
 export interface AdmissionRules {
   readonly store: Store;
-  readonly rules: CompiledRules;
-  readonly trustDomain: string;
+  readonly read: (certificate: X509Certificate) => ReadClient;
   /** Admits certificates of this CA that are not on record: made by another tool with the issuer's key. */
   readonly unsafeUnrecorded: boolean;
 }
@@ -57,17 +56,16 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
     return refuseChain(typeof verification === 'string' ? verification : 'unknown', certificate);
   }
   try {
-    const facts = factsOf(certificate);
-    const who = identify(facts, admission.rules, admission.trustDomain);
+    const { who, serial, issuer, notAfter, lines } = admission.read(certificate);
     if (!who.ok) {
       return refused(who.code, who.reason, {
         detail: `certgate: the client certificate yields no identity: ${who.reason}`,
-        serial: facts.serial,
+        serial,
         ours: true,
       });
     }
-    const standing = await admission.store.standing(facts.issuer, facts.serial);
-    const known = { identity: who.identity, serial: facts.serial, ours: true };
+    const standing = await admission.store.standing(issuer, serial);
+    const known = { identity: who.identity, serial, ours: true };
     if (standing === null && !admission.unsafeUnrecorded) {
       return refused('CG_CLIENT_UNRECORDED', 'the certificate is from this CA but not in its records', {
         detail: 'certgate: the client certificate is not in the records of this CA',
@@ -80,15 +78,7 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
         ...known,
       });
     }
-    return {
-      ok: true,
-      identity: who.identity,
-      rule: who.rule,
-      serial: facts.serial,
-      issuer: facts.issuer,
-      notAfter: certificate.validToDate.getTime(),
-      certificate,
-    };
+    return { ok: true, identity: who.identity, rule: who.rule, serial, issuer, notAfter, lines };
   } catch (error) {
     if (isCertgateError(error, 'CG_CERT_UNREADABLE')) {
       return refused(error.code, error.message, { detail: 'certgate: the client certificate cannot be read' });

@@ -17,14 +17,7 @@ import type { Answer, AnswerRewriter, Forward, Handler, Outcome } from '../proxy
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
-import {
-  beginRequestHead,
-  type ClientLines,
-  clientProto,
-  type StampedHead,
-  stampAgain,
-  stampHead,
-} from './request-head.ts';
+import { beginRequestHead, clientProto, type StampedHead, stampAgain, stampHead } from './request-head.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
@@ -79,7 +72,7 @@ export function newRequestId(): string {
 }
 
 /** The decisions for one admitted client's connection. `address` is its IP address. */
-export function decideFor(gate: GateState, client: Admitted, lines: ClientLines, address: string): Handler<Decided> {
+export function decideFor(gate: GateState, client: Admitted, address: string): Handler<Decided> {
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
@@ -187,7 +180,8 @@ export function decideFor(gate: GateState, client: Admitted, lines: ClientLines,
     }
     if (reading.stamped === null) {
       const begun = beginRequestHead(head, {
-        client: lines,
+        client: client.lines,
+        address,
         target: target.target,
         proto: clientProto(head),
         plainAnswer: reading.rewriteAnswer !== null,

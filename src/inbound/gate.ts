@@ -13,10 +13,10 @@ import { bind, drainConnections, sweepConnections } from '../proxy/connection-se
 import type { Limits } from '../proxy/contract.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { Store } from '../store/store.ts';
+import { createClientReader } from './client-reader.ts';
 import { decideFor } from './decide.ts';
 import { createListener, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';
-import { clientLines } from './request-head.ts';
 import { watchRevocations } from './revocation-watch.ts';
 import { issueServerCertificate, keepRenewed } from './server-certificate.ts';
 
@@ -111,8 +111,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     handshakeTimeout: options.limits.handshake,
     admission: {
       store,
-      rules: options.rules,
-      trustDomain: options.trustDomain,
+      read: createClientReader(options.rules, options.trustDomain),
       unsafeUnrecorded: options.unsafeUnrecorded,
     },
     live,
@@ -122,8 +121,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     metrics,
     isDraining: () => set.draining,
     serve(socket, client, entry) {
-      const lines = clientLines(client.identity, client.certificate, entry.address);
-      const handler = decideFor(state, client, lines, entry.address);
+      const handler = decideFor(state, client, entry.address);
       entry.proxied = serveClient(socket, handler, pool, options.limits, set);
     },
   });

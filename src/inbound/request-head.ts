@@ -28,29 +28,25 @@ export function isOwnHeader(name: string): boolean {
   return own;
 }
 
-export interface ClientLines {
-  /** Header lines that are the same for every request of a connection. */
-  readonly lines: string;
-}
-
-/** The header lines that speak for a connection's client, made once. `address` is its IP address. */
-export function clientLines(identity: string, certificate: X509Certificate, address: string): ClientLines {
+/** The header lines that are the same for every request with one certificate. */
+export function certificateLines(identity: string, certificate: X509Certificate): string {
   const hash = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
   const uri = /(?:^|, )URI:([^,"]+)/.exec(certificate.subjectAltName ?? '')?.[1];
   const subject = certificate.subject.split('\n').toReversed().join(',');
   // Envoy quotes the subject; one that could break out of the quotes is left out.
   const quotable = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(subject) ? `;Subject="${subject}"` : '';
-  return {
-    lines:
-      `x-forwarded-for: ${address}\r\n` +
-      `x-forwarded-client-cert: Hash=${hash}${quotable}${uri === undefined ? '' : `;URI=${uri}`}\r\n` +
-      `client-cert: :${certificate.raw.toString('base64')}:\r\n` +
-      `x-certgate-identity: ${identity}\r\n`,
-  };
+  return (
+    `x-forwarded-client-cert: Hash=${hash}${quotable}${uri === undefined ? '' : `;URI=${uri}`}\r\n` +
+    `client-cert: :${certificate.raw.toString('base64')}:\r\n` +
+    `x-certgate-identity: ${identity}\r\n`
+  );
 }
 
 export interface Stamp {
-  readonly client: ClientLines;
+  /** From `certificateLines`. */
+  readonly client: string;
+  /** The client's IP address. */
+  readonly address: string;
   readonly requestId: string;
   /** The target as policy decided on it. */
   readonly target: string;
@@ -118,5 +114,8 @@ export function beginRequestHead(head: RequestHead, stamp: Omit<Stamp, 'requestI
   if (websocket) text += 'upgrade: websocket\r\nconnection: Upgrade\r\n';
   if (head.bodyLength !== 0) text += framingLine(head.bodyLength);
   else if (head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH') text += 'content-length: 0\r\n';
-  return `${text}${stamp.client.lines}x-forwarded-proto: ${stamp.proto}\r\nx-forwarded-host: ${head.host}\r\n`;
+  return (
+    `${text}x-forwarded-for: ${stamp.address}\r\n${stamp.client}` +
+    `x-forwarded-proto: ${stamp.proto}\r\nx-forwarded-host: ${head.host}\r\n`
+  );
 }

@@ -116,9 +116,9 @@ export class AnswerStream {
     const end = endResponseHead(this.close, this.extra);
     let room: boolean;
     if (from < to && head.bodyLength === UNTIL_CLOSE) {
-      this.socket.write(headAndBody(begun, end, bytes, from, from));
+      writeTransient(this.socket, headAndBody(begun, end, bytes, from, from));
       room = this.socket.write(chunkOf(bytes.subarray(from, to)));
-    } else room = this.socket.write(headAndBody(begun, end, bytes, from, to));
+    } else room = writeTransient(this.socket, headAndBody(begun, end, bytes, from, to));
     return body.done ? this.whole(to === bytes.length) : room ? MORE : NO_ROOM;
   }
 
@@ -143,7 +143,7 @@ export class AnswerStream {
     const sized: ResponseHead = { ...head, bodyLength: body.length, announcedLength: body.length };
     this.bytes += body.length;
     const begun = begunOf(sized, this.request.method, null);
-    this.socket.write(headAndBody(begun, endResponseHead(this.close, this.extra), body, 0, body.length));
+    writeTransient(this.socket, headAndBody(begun, endResponseHead(this.close, this.extra), body, 0, body.length));
     return this.whole(clean);
   }
 

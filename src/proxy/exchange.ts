@@ -10,12 +10,14 @@ import { writeResponseHead } from '../http1/write.ts';
 import { AnswerStream, type Progress } from './answer-stream.ts';
 import type { Answer, Ending, ExchangeOwner, Forward, Handler, Limits, Verdict } from './contract.ts';
 import { writeAtOnce } from './direct-io.ts';
-import { headAndBody, writeTransient } from './framing.ts';
+import { headAndBody, leaveWritten, writeTransient } from './framing.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamPool, UpstreamUser } from './upstream-pool.ts';
 import { acceptAndClose, closeFrame, POLICY_VIOLATION, SERVICE_RESTART } from './websocket.ts';
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Bytes of an answer that may wait for its record before upstream has to wait too. */
+const MOST_UNRECORDED = 65_536;
 
 export class Exchange implements UpstreamUser {
   readonly head: RequestHead;
@@ -30,6 +32,7 @@ export class Exchange implements UpstreamUser {
   private upstream: UpstreamConnection | null = null;
   /** What upstream has sent while the record is not yet durable; the answer waits for it. */
   private unrecorded: Buffer[] | null;
+  private unrecordedBytes = 0;
   private tunnel: Tunnel | null = null;
   private retried = false;
   private over = false;
@@ -81,7 +84,8 @@ export class Exchange implements UpstreamUser {
     if (this.requestBody.bad) return this.badRequestBody(bytes);
     this.requestBytes += to - from;
     // What is held of it is no more than one read: the client is not paused for that.
-    writeAtOnce(this.upstream.socket, headAndBody(this.verdict.head.bytes, '', bytes, from, to));
+    const whole = headAndBody(this.verdict.head.bytes, '', bytes, from, to);
+    if (!writeAtOnce(this.upstream.socket, whole)) leaveWritten();
     return to;
   }
 
@@ -153,7 +157,8 @@ export class Exchange implements UpstreamUser {
     if (this.tunnel !== null) this.tunnel.fromUpstream(bytes);
     else if (this.unrecorded !== null) {
       this.unrecorded.push(Buffer.from(bytes));
-      this.upstream?.socket.pause();
+      this.unrecordedBytes += bytes.length;
+      if (this.unrecordedBytes > MOST_UNRECORDED) this.upstream?.socket.pause();
     } else this.take(bytes);
   }
 

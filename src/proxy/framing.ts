@@ -2,21 +2,34 @@
 // in a buffer that the next read overwrites (direct-io.ts): whoever keeps them copies them.
 
 import type { Socket } from 'node:net';
+import { READ_BUFFER } from './direct-io.ts';
 
 /** The last chunk of a chunked body without trailers (RFC 9112 §7.1). */
 export const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
 
+/** Fits a whole read and a head. One write comes after another, so that all can be put together in one place. */
+const WRITE_SIZE = READ_BUFFER.length + 4_096;
+let writeBuffer = Buffer.allocUnsafeSlow(WRITE_SIZE);
+let written = writeBuffer;
+
 /**
- * A head and the part of a body behind it, in one buffer. The head comes in two parts, the first of which is kept as
- * bytes; the second is latin1: one byte for each character.
+ * A head and the part of a body behind it in one buffer, good until the next call. The head comes in two parts, the first
+ * of which is kept as bytes; the second is latin1: one byte for each character.
  */
 export function headAndBody(begun: Buffer, rest: string, bytes: Buffer, from: number, to: number): Buffer {
   const size = begun.length + rest.length;
-  const out = Buffer.allocUnsafe(size + to - from);
-  out.set(begun, 0);
-  out.write(rest, begun.length, 'latin1');
-  if (from < to) bytes.copy(out, size, from, to);
-  return out;
+  const whole = size + to - from;
+  if (whole > WRITE_SIZE) written = Buffer.allocUnsafeSlow(whole);
+  else if (written.length !== whole || written.buffer !== writeBuffer.buffer) written = writeBuffer.subarray(0, whole);
+  written.set(begun, 0);
+  written.write(rest, begun.length, 'latin1');
+  if (from < to) bytes.copy(written, size, from, to);
+  return written;
+}
+
+/** Leaves what `headAndBody` made last to a socket that still holds it. */
+export function leaveWritten(): void {
+  writeBuffer = Buffer.allocUnsafeSlow(WRITE_SIZE);
 }
 
 /** One chunk that carries `bytes`, which must not be empty. */

@@ -64,12 +64,13 @@ function framing(head: RequestHead): Array<readonly [string, string]> {
   return head.bodyLength > 0 ? [['content-length', String(head.bodyLength)]] : [];
 }
 
-const CLIENT = { lines: 'x-forwarded-for: 127.0.0.1\r\nx-certgate-identity: worker/etl-1\r\n' };
+const CLIENT = 'x-certgate-identity: worker/etl-1\r\n';
 
 /** The head as the gate itself writes it for Prefect. */
 function writtenByGate(head: RequestHead): string {
   return writeRequestHead(head, {
     client: CLIENT,
+    address: '127.0.0.1',
     requestId: 'r',
     target: head.target,
     proto: 'https',

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { clientProto, isOwnHeader, writeRequestHead } from '../../src/inbound/request-head.ts';
 import { headOf } from './heads.ts';
 
-const CLIENT = { lines: 'x-certgate-identity: worker/etl-1\r\n' };
 const STAMP = {
-  client: CLIENT,
+  client: 'x-certgate-identity: worker/etl-1\r\n',
+  address: '127.0.0.1',
   requestId: 'r1',
   target: '/api/flows/',
   proto: 'https',
