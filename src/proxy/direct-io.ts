@@ -76,16 +76,30 @@ export function startReading(socket: Socket, received: (bytes: Buffer) => void):
 
 /**
  * Writes `bytes`. True when the operating system has taken all of them, so that they may be changed; false when the socket
- * still holds them: no `drain` follows then. Errors reach the socket's `error` and `close` as ever. The shortcut is for
- * plain sockets alone: a TLS handle takes one write at a time and ends the process on a second.
+ * still holds them. Errors reach the socket's `error` and `close` as ever.
  */
 export function writeAtOnce(socket: Socket, bytes: Buffer): boolean {
+  const sent = writePast(socket, bytes);
+  if (sent !== null) return sent;
+  socket.write(bytes);
+  return socket.writableLength === 0;
+}
+
+/** `socket.write(bytes)`, sooner: true when there is room for more, else `drain` follows. `bytes` must not change any more. */
+export function writeSteadily(socket: Socket, bytes: Buffer): boolean {
+  return writePast(socket, bytes) ?? socket.write(bytes);
+}
+
+/**
+ * Writes past the stream: true when all was sent, false when the operating system has yet to take some (`drain` follows),
+ * null when it must be written in the documented way. Only for plain sockets: a TLS handle takes one write at a time and
+ * ends the process on a second.
+ */
+function writePast(socket: Socket, bytes: Buffer): boolean | null {
   const handle = handleOf(socket);
-  const plain = WRITES !== null && handle !== null && Reflect.get(socket, 'encrypted') !== true;
-  if (!plain || socket.connecting || socket.writableLength !== 0 || !socket.writable) {
-    socket.write(bytes);
-    return socket.writableLength === 0;
-  }
+  if (WRITES === null || handle === null || Reflect.get(socket, 'encrypted') === true) return null;
+  // What the stream still holds goes first.
+  if (socket.connecting || socket.writableLength !== 0 || !socket.writable) return null;
   const request = spare ?? new WRITES.WriteWrap();
   spare = null;
   const error = handle.writeBuffer(request, bytes);
@@ -100,6 +114,7 @@ export function writeAtOnce(socket: Socket, bytes: Buffer): boolean {
   request.buffer = bytes;
   request.oncomplete = (status) => {
     if (status < 0) socket.destroy(writeError(status));
+    else socket.emit('drain');
   };
   return false;
 }

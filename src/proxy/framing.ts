@@ -2,7 +2,7 @@
 // in a buffer that the next read overwrites (direct-io.ts): whoever keeps them copies them.
 
 import type { Socket } from 'node:net';
-import { READ_BUFFER } from './direct-io.ts';
+import { READ_BUFFER, writeSteadily } from './direct-io.ts';
 
 /** The last chunk of a chunked body without trailers (RFC 9112 §7.1). */
 export const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
@@ -43,10 +43,10 @@ export function chunkOf(bytes: Buffer): Buffer {
 }
 
 /**
- * Writes bytes of a buffer that will be used again. Over TLS a write is encrypted before it returns, unless an earlier
- * one is still waiting. Otherwise the stream may keep a reference, so it gets a copy.
+ * Writes bytes of a buffer that will be used again; false when the caller should wait for `drain`. Over TLS a write is
+ * encrypted before it returns, unless an earlier one is still waiting. Otherwise the bytes may be held, so they are copied.
  */
 export function writeTransient(socket: Socket, bytes: Buffer): boolean {
-  const atOnce = Reflect.get(socket, 'encrypted') === true && socket.writableLength === 0;
-  return socket.write(atOnce ? bytes : Buffer.from(bytes));
+  if (Reflect.get(socket, 'encrypted') !== true) return writeSteadily(socket, Buffer.from(bytes));
+  return socket.write(socket.writableLength === 0 ? bytes : Buffer.from(bytes));
 }

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { shortcuts, startReading, writeAtOnce } from '../../src/proxy/direct-io.ts';
+import { shortcuts, startReading, writeAtOnce, writeSteadily } from '../../src/proxy/direct-io.ts';
 import { portOf } from './plain-proxy.ts';
 
 let server: Server;
@@ -51,6 +51,28 @@ test('bytes that were written at once may be changed, and held ones arrive as th
       at++;
     }
   }
+  expect(at).toBe(SIZE * WRITES);
+});
+
+test('whoever waits for room hears of it, and all arrives in order, mixed with the stream’s own writes', async () => {
+  const SIZE = 100_000;
+  const WRITES = 300;
+  const writing = (async () => {
+    for (let i = 0; i < WRITES; i++) {
+      const bytes = Buffer.alloc(SIZE, i & 0xff);
+      const room = i % 7 === 3 ? client.write(bytes) : writeSteadily(client, bytes);
+      if (!room) await once(client, 'drain');
+    }
+    client.end();
+  })();
+  let at = 0;
+  for await (const chunk of accepted as AsyncIterable<Buffer>) {
+    for (const byte of chunk) {
+      if (byte !== (Math.floor(at / SIZE) & 0xff)) throw new Error(`byte ${at} is ${byte}`);
+      at++;
+    }
+  }
+  await writing;
   expect(at).toBe(SIZE * WRITES);
 });
 
