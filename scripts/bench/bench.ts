@@ -1,136 +1,101 @@
-// The bench: starts every contestant, checks that it answers rightly, then lets them take turns at each work, round by
-// round, on one core, with the load generator on another. Words to stderr, the table to stdout.
-// A contestant that is not here is skipped with the reason; one that answers wrongly is excluded, and the exit code is 1.
+// The bench: the works under load, in a table with access logs on and one with them off, then the special works. Words to
+// stderr, the tables to stdout. A contestant that is not here is skipped with the reason; one that answers wrongly is
+// excluded, and the exit code is 1.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { buildDist, removeDist } from './build.ts';
 import { makeCertificates } from './certificates.ts';
-import { contestants, enter, type Ground, type Running } from './field.ts';
-import { InstrumentFault, type Instruments, startInstruments } from './instruments.ts';
-import type { LoadResult } from './load.ts';
+import { commitNow } from './commit.ts';
+import { contestantsWith, type Ground, presentOf } from './field.ts';
+import { changesSince, entryOf, readHistory, record } from './history.ts';
+import { type Instruments, startInstruments } from './instruments.ts';
+import { measureTable } from './load-table.ts';
 import { type Options, readOptions, UsageError, usage } from './options.ts';
-import { type Cores, chooseCores, pinSelf, stopAll } from './processes.ts';
-import type { Measured, Report } from './report.ts';
-import { tableOf } from './table.ts';
-import type { Work } from './works.ts';
+import { type Cores, chooseCores, pinSelf, reasonOf, say, stopAll } from './processes.ts';
+import type { Out, Report, SpecialResult, Table } from './report.ts';
+import { specials } from './special/specials.ts';
+import type { Stage } from './special/stage.ts';
+import { changeBlock, tableOf } from './table.ts';
 
 const EXIT = { measured: 0, wrong: 1, usage: 2 } as const;
 
-interface Out {
-  readonly name: string;
-  readonly reason: string;
-}
-
-const say = (text: string): void => {
-  process.stderr.write(`${text}\n`);
-};
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** Starts those that are here, one after another; the others go into `skipped` and `excluded`. */
-async function gather(options: Options, ground: Ground, skipped: Out[], excluded: Out[]): Promise<Running[]> {
-  const field: Running[] = [];
-  for (const contestant of contestants.filter((one) => options.only.includes(one.name))) {
-    const absent = contestant.absent();
-    if (absent !== null) {
-      skipped.push({ name: contestant.name, reason: absent });
-      say(`skipped ${contestant.name}: ${absent}`);
-      continue;
-    }
+/** The special works that were asked for. One that fails is told among the excluded; the others are still done. */
+async function runSpecials(stage: Stage, excluded: Out[]): Promise<SpecialResult[]> {
+  const results: SpecialResult[] = [];
+  for (const work of specials.filter(({ name }) => stage.options.specials.includes(name))) {
+    const { name, title } = work;
     try {
-      field.push(await enter(contestant, ground));
-      say(`${contestant.name} answers rightly`);
+      const { rows, notes = [], skipped = null } = await work.run(stage);
+      if (skipped !== null) say(`skipped ${name}: ${skipped}`);
+      results.push({ name, title, rows, notes, skipped });
     } catch (error) {
-      excluded.push({ name: contestant.name, reason: reasonOf(error) });
-      say(`EXCLUDED ${contestant.name}: ${reasonOf(error)}`);
+      excluded.push({ name, reason: reasonOf(error) });
+      say(`EXCLUDED ${name}: ${reasonOf(error)}`);
     }
   }
-  return field;
+  return results;
 }
 
-/** All rounds of one work. A contestant that fails under load leaves the field, with what it measured so far dropped. */
-async function compete(
-  work: Work,
-  field: Running[],
-  instruments: Instruments,
-  options: Options,
-  excluded: Out[],
-): Promise<Measured[]> {
-  const rounds = new Map<Running, LoadResult[]>(field.map((one) => [one, []]));
-  const turn = async (one: Running, warmSeconds: number, seconds: number): Promise<LoadResult | null> => {
-    try {
-      return await instruments.measure({
-        work: work.name,
-        port: one.port,
-        contestantPid: one.pid,
-        warmSeconds,
-        seconds,
-      });
-    } catch (error) {
-      if (error instanceof InstrumentFault) throw error;
-      excluded.push({ name: one.facts.name, reason: `${work.name}: ${reasonOf(error)}\n${one.lastWords()}` });
-      say(`EXCLUDED ${one.facts.name} at ${work.name}: ${reasonOf(error)}`);
-      rounds.delete(one);
-      field.splice(field.indexOf(one), 1);
-      return null;
-    } finally {
-      one.emptyLogs();
-    }
-  };
-  // once for the just-in-time compilers, not counted
-  for (const one of field.slice()) await turn(one, Math.min(2, options.seconds), 0.05);
-  for (let round = 1; round <= options.rounds; round++) {
-    for (const one of field.slice()) {
-      const result = await turn(one, Math.min(0.3, options.seconds), options.seconds);
-      if (result === null) continue;
-      rounds.get(one)?.push(result);
-      say(
-        `${work.name} ${round}/${options.rounds} ${one.facts.name}: ${result.cpuMicros.toFixed(1)} µs CPU, p50 ${result.p50Micros} µs, ${result.requestsPerSecond.toFixed(0)}/s`,
-      );
-    }
-  }
-  return [...rounds].map(([one, results]) => ({ work: work.name, contestant: one.facts.name, rounds: results }));
-}
-
-async function run(options: Options, dir: string, cores: Cores): Promise<Report> {
-  const certificates = await makeCertificates(join(dir, 'authority'));
-  const instruments = await startInstruments(dir, cores, certificates);
-  const { accessLog } = options;
-  const profileDir = options.profileDir === null ? null : resolve(options.profileDir);
-  const ground: Ground = {
-    dir,
-    core: cores.contestant,
-    upstreamPort: instruments.upstreamPort,
-    certificates,
-    accessLog,
-    profileDir,
-  };
+async function measure(options: Options, ground: Ground, cores: Cores, instruments: Instruments): Promise<Report> {
   const skipped: Out[] = [];
   const excluded: Out[] = [];
-  const field = await gather(options, ground, skipped, excluded);
-  const facts = field.map((one) => one.facts);
-  const measured: Measured[] = [];
-  for (const work of options.works) measured.push(...(await compete(work, field, instruments, options, excluded)));
-  await Promise.all(field.map((one) => one.stop()));
-  await instruments.stop();
+  const all = contestantsWith(options.form);
+  const contestants = await presentOf(
+    all.filter(({ name }) => options.only.includes(name)),
+    skipped,
+  );
+  const tables: Table[] = [];
+  for (const accessLog of options.works.length === 0 ? [] : options.tables) {
+    tables.push(await measureTable(contestants, { ...ground, accessLog }, instruments, options, excluded));
+  }
+  const results = await runSpecials({ options, cores, ground, instruments, contestants }, excluded);
+  const { rounds, seconds, form, profileDir } = options;
   return {
     date: new Date().toISOString(),
+    commit: commitNow(),
     node: process.versions.node,
     cpuModel: cpus()[0]?.model.trim() ?? 'unknown processor',
     coreCount: cpus().length,
-    options: { rounds: options.rounds, seconds: options.seconds, accessLog, profiled: profileDir !== null, cores },
-    contestants: facts,
-    measured,
+    options: { rounds, seconds, form, profiled: profileDir !== null, cores },
+    versions: Object.fromEntries(contestants.map((one) => [one.name, one.version()])),
+    tables,
+    specials: results,
     skipped,
     excluded,
   };
 }
 
+async function run(options: Options, dir: string, cores: Cores): Promise<Report> {
+  if (options.form === 'dist' || options.specials.includes('start')) await buildDist();
+  const certificates = await makeCertificates(join(dir, 'authority'));
+  const instruments = await startInstruments(dir, cores, certificates);
+  const { upstreamPort } = instruments;
+  const { profileDir } = options;
+  const ground: Ground = { dir, core: cores.contestant, upstreamPort, certificates, accessLog: true, profileDir };
+  const report = await measure(options, ground, cores, instruments);
+  await instruments.stop();
+  return report;
+}
+
+/** Prints what was found, and what has changed; writes what is to be kept. */
+function deliver(report: Report, options: Options): void {
+  process.stdout.write(tableOf(report));
+  const entry = entryOf(report);
+  if (options.compare)
+    process.stdout.write(`\n${changeBlock(changesSince(readHistory(options.historyFile), entry))}\n`);
+  if (options.record && report.options.profiled) throw new Error('a profiled run is not recorded');
+  if (options.record) record(options.historyFile, entry);
+  if (options.jsonFile !== null) writeFileSync(options.jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+}
+
 async function main(argv: readonly string[]): Promise<number> {
-  const names = contestants.map((one) => one.name);
-  const options = readOptions(argv, names);
+  const names = contestantsWith('dist').map((one) => one.name);
+  const specialNames = specials.map((one) => one.name);
+  const options = readOptions(argv, names, specialNames);
   if (options === null) {
-    process.stdout.write(`${usage(names)}\n`);
+    process.stdout.write(`${usage(names, specialNames)}\n`);
     return EXIT.measured;
   }
   if (process.platform !== 'linux') throw new UsageError('the bench reads CPU time from /proc: it runs on Linux only');
@@ -140,6 +105,7 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       void stopAll().then(() => {
+        removeDist();
         rmSync(dir, { recursive: true, force: true });
         process.exit(signal === 'SIGINT' ? 130 : 143);
       });
@@ -147,11 +113,11 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   try {
     const report = await run(options, dir, cores);
-    process.stdout.write(tableOf(report, options.works));
-    if (options.jsonFile !== null) writeFileSync(options.jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+    deliver(report, options);
     return report.excluded.length === 0 ? EXIT.measured : EXIT.wrong;
   } finally {
     await stopAll();
+    removeDist();
     rmSync(dir, { recursive: true, force: true });
   }
 }

@@ -11,6 +11,8 @@ import { loadAuthority } from '../../src/authority/load.ts';
 import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 
+export const TRUST_DOMAIN = 'bench.test';
+
 /** Whose certificate the load generator presents. */
 export const IDENTITY = 'worker/bench';
 
@@ -25,7 +27,6 @@ export interface Certificates {
 }
 
 const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
-const TRUST_DOMAIN = 'bench.test';
 const DAY_MS = 86_400_000;
 
 async function run(cwd: string, args: readonly string[]): Promise<void> {

@@ -4,23 +4,32 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Form } from './build.ts';
 import type { Certificates } from './certificates.ts';
 import { checkContestant, notYetAnswering } from './check.ts';
-import { certgate } from './contestants/certgate.ts';
+import { certgateFrom } from './contestants/certgate.ts';
 import { type Contestant, OUTPUT_FILE, type Place } from './contestants/contestant.ts';
+import { ghostunnel } from './contestants/ghostunnel.ts';
 import { haproxy } from './contestants/haproxy.ts';
-import { httpProxy } from './contestants/http-proxy.ts';
 import { nginx } from './contestants/nginx.ts';
+import { nodeContestant } from './contestants/node-contestant.ts';
 import { processTree, residentBytes } from './cpu.ts';
-import { freePort, startProcess, stopProcess, tailOf } from './processes.ts';
-import type { ContestantFacts } from './report.ts';
+import { freePort, reasonOf, say, startProcess, stopProcess, tailOf } from './processes.ts';
+import type { ContestantFacts, Out } from './report.ts';
 
 /** All that there are, in the order of their turns. */
-export const contestants: readonly Contestant[] = [certgate, nginx, haproxy, httpProxy];
+export const contestantsWith = (form: Form): readonly Contestant[] => [
+  certgateFrom(form),
+  nginx,
+  haproxy,
+  ghostunnel,
+  nodeContestant('httpxy'),
+  nodeContestant('http-proxy'),
+];
 
 const START_LIMIT_MS = 20_000;
 
-/** A contestant that runs and answers rightly. */
+/** A contestant that runs and answers. */
 export interface Running {
   readonly facts: ContestantFacts;
   readonly pid: number;
@@ -35,11 +44,27 @@ export interface Running {
 export interface Ground {
   /** A folder for the run; each contestant gets one of its own inside. */
   readonly dir: string;
+  /** As taskset takes it: `0`, or `0,1`. */
   readonly core: string | null;
   readonly upstreamPort: number;
   readonly certificates: Certificates;
   readonly accessLog: boolean;
   readonly profileDir: string | null;
+}
+
+/** Those that can take part on this machine; why the others can't goes into `skipped`. */
+export async function presentOf(all: readonly Contestant[], skipped: Out[]): Promise<Contestant[]> {
+  const present: Contestant[] = [];
+  for (const contestant of all) {
+    const reason = await contestant.absent();
+    if (reason === null) {
+      present.push(contestant);
+      continue;
+    }
+    skipped.push({ name: contestant.name, reason });
+    say(`skipped ${contestant.name}: ${reason}`);
+  }
+  return present;
 }
 
 /** Waits for the first answer. @returns ms since `beganAt` */
@@ -55,10 +80,10 @@ async function firstAnswer(child: ChildProcess, place: Place, beganAt: number): 
 }
 
 /**
- * Starts a contestant and checks that it answers rightly.
- * @throws with what it did wrong and the end of its output; it no longer runs then
+ * Starts a contestant and waits for its first answer.
+ * @throws with why it gave none and the end of its output; it no longer runs then
  */
-export async function enter(contestant: Contestant, ground: Ground): Promise<Running> {
+export async function launch(contestant: Contestant, ground: Ground): Promise<Running> {
   const dir = join(ground.dir, contestant.name);
   mkdirSync(dir, { recursive: true });
   const outputFile = join(dir, OUTPUT_FILE);
@@ -76,7 +101,6 @@ export async function enter(contestant: Contestant, ground: Ground): Promise<Run
   const child = contestant.start(place);
   try {
     const startMs = await firstAnswer(child, place, beganAt);
-    await checkContestant(contestant, place.port, ground.certificates);
     const pid = child.pid ?? 0;
     const idleResidentBytes = residentBytes(processTree(pid));
     return {
@@ -93,7 +117,18 @@ export async function enter(contestant: Contestant, ground: Ground): Promise<Run
     };
   } catch (error) {
     await stopProcess(child);
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${reason}\n${tailOf(outputFile)}`, { cause: error });
+    throw new Error(`${reasonOf(error)}\n${tailOf(outputFile)}`, { cause: error });
+  }
+}
+
+/** Starts a contestant and checks that it answers rightly. @throws with what it did wrong; it no longer runs then */
+export async function enter(contestant: Contestant, ground: Ground): Promise<Running> {
+  const running = await launch(contestant, ground);
+  try {
+    await checkContestant(contestant, running.port, ground.certificates);
+    return running;
+  } catch (error) {
+    await running.stop();
+    throw new Error(`${reasonOf(error)}\n${running.lastWords()}`, { cause: error });
   }
 }

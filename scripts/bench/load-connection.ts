@@ -4,12 +4,22 @@
 
 import type { SocketConstructorOpts } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
+import type { Request } from './works.ts';
+
+export interface Ask extends Request {
+  /** The request as it goes over the wire. */
+  readonly bytes: Buffer;
+  readonly answerLength: number;
+}
 
 export interface Asking {
   readonly port: number;
   readonly secureContext: SecureContext;
-  readonly request: Buffer;
-  readonly bodyLength: number;
+  /** Whether the server's chain is verified; it was once, before anything was measured. */
+  readonly verifies: boolean;
+  /** Asked in turn, from the one at `first` on. */
+  readonly asks: readonly Ask[];
+  readonly first: number;
   /** A whole answer has come, `micros` µs after its request (or its connection attempt) began. */
   readonly onAnswer: (micros: number) => void;
   readonly onFailure: (reason: string) => void;
@@ -34,8 +44,9 @@ function headLengthOf(bytes: Buffer, bodyLength: number): number | string {
  * Frames a stream of answers to one request each.
  * @returns a function to give the bytes read to; it calls `onWhole` after the last byte of each answer
  */
-function answerReader(bodyLength: number, onWhole: () => void, onWrong: (reason: string) => void) {
+function answerReader(lengthNow: () => number, onWhole: () => void, onWrong: (reason: string) => void) {
   let usualHead = 0; // the last answer's head length: the next one's too, as a rule
+  let usualBody = -1; // and that it was for such a body
   let missing = 0; // bytes of the current answer's body still to come
   let held: Buffer | null = null; // a head in pieces
 
@@ -52,7 +63,9 @@ function answerReader(bodyLength: number, onWhole: () => void, onWrong: (reason:
   return (chunk: Buffer): void => {
     if (missing === 0) {
       const bytes = held === null ? chunk : Buffer.concat([held, chunk]);
-      const head = held === null && looksAsUsual(bytes) ? usualHead : headLengthOf(bytes, bodyLength);
+      const bodyLength = lengthNow();
+      const isUsual = held === null && bodyLength === usualBody && looksAsUsual(bytes);
+      const head = isUsual ? usualHead : headLengthOf(bytes, bodyLength);
       if (typeof head === 'string') {
         onWrong(head);
         return;
@@ -63,6 +76,7 @@ function answerReader(bodyLength: number, onWhole: () => void, onWrong: (reason:
       }
       held = null;
       usualHead = head;
+      usualBody = bodyLength;
       missing = bodyLength - (bytes.length - head);
     } else {
       missing -= chunk.length;
@@ -72,12 +86,14 @@ function answerReader(bodyLength: number, onWhole: () => void, onWrong: (reason:
   };
 }
 
-function open(asking: Asking, onConnected: (socket: TLSSocket) => void, onBytes: (bytes: Buffer) => void): TLSSocket {
+/** A new connection; what it reads is only valid until `onBytes` returns. */
+export function openConnection(asking: Asking, onConnected: () => void, onBytes: (bytes: Buffer) => void): TLSSocket {
   const options: ConnectionOptions & Pick<SocketConstructorOpts, 'onread'> = {
     host: '127.0.0.1',
     port: asking.port,
     servername: 'localhost',
     secureContext: asking.secureContext,
+    rejectUnauthorized: asking.verifies,
     onread: {
       buffer: shared,
       callback: (length) => {
@@ -86,7 +102,7 @@ function open(asking: Asking, onConnected: (socket: TLSSocket) => void, onBytes:
       },
     },
   };
-  const socket = connect(options, () => onConnected(socket));
+  const socket = connect(options, onConnected);
   socket.setNoDelay(true);
   socket.on('error', (error) => asking.onFailure(`connection failed: ${error.message}`));
   return socket;
@@ -96,19 +112,24 @@ function open(asking: Asking, onConnected: (socket: TLSSocket) => void, onBytes:
 export function askOverOneConnection(asking: Asking): () => void {
   let askedAt = 0;
   let ended = false;
+  let turn = asking.first;
+  let missing = 0;
   const ask = (): void => {
+    const now = asking.asks[turn++ % asking.asks.length];
+    if (now === undefined) return;
+    missing = now.answerLength;
     askedAt = performance.now();
-    socket.write(asking.request);
+    socket.write(now.bytes);
   };
   const read = answerReader(
-    asking.bodyLength,
+    () => missing,
     () => {
       asking.onAnswer((performance.now() - askedAt) * 1000);
       if (!ended) ask();
     },
     asking.onFailure,
   );
-  const socket = open(asking, ask, read);
+  const socket = openConnection(asking, ask, read);
   socket.on('close', () => {
     if (!ended) asking.onFailure('closed a connection with a request in flight');
   });
@@ -120,13 +141,15 @@ export function askOverOneConnection(asking: Asking): () => void {
 
 /** Asks once over each of a row of new connections, without session resumption. @returns a function that ends it */
 export function askOverNewConnections(asking: Asking): () => void {
+  const [request] = asking.asks;
+  if (request === undefined) throw new Error('nothing to ask');
   let ended = false;
   let current: TLSSocket | null = null;
   const next = (): void => {
     const beganAt = performance.now();
     let answered = false;
     const read = answerReader(
-      asking.bodyLength,
+      () => request.answerLength,
       () => {
         answered = true;
         asking.onAnswer((performance.now() - beganAt) * 1000);
@@ -135,7 +158,7 @@ export function askOverNewConnections(asking: Asking): () => void {
       },
       asking.onFailure,
     );
-    const socket = open(asking, () => socket.write(asking.request), read);
+    const socket = openConnection(asking, () => socket.write(request.bytes), read);
     socket.on('close', () => {
       if (!answered && !ended) asking.onFailure('closed a new connection before it answered');
     });

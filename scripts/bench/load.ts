@@ -6,8 +6,9 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { cpuMicroseconds, processTree, residentBytes } from './cpu.ts';
-import { type Asking, askOverNewConnections, askOverOneConnection } from './load-connection.ts';
-import { answers, requestBytes, type WorkName, works } from './works.ts';
+import { type Ask, type Asking, askOverNewConnections, askOverOneConnection } from './load-connection.ts';
+import { echoOverOneTunnel } from './load-websocket.ts';
+import { answers, requestBytes, type Work, type WorkName, works } from './works.ts';
 
 export interface LoadOrder {
   readonly work: WorkName;
@@ -52,14 +53,23 @@ function quantile(part: number, total: number): number {
 }
 
 const [chain = '', key = '', bundle = ''] = process.argv.slice(2);
-const secureContext = createSecureContext({
-  cert: readFileSync(chain),
-  key: readFileSync(key),
-  ca: readFileSync(bundle),
-  minVersion: 'TLSv1.3',
+const identity = { cert: readFileSync(chain), key: readFileSync(key) };
+const common = {
+  ...identity,
+  minVersion: 'TLSv1.3' as const,
   // Newer OpenSSLs would agree on X25519MLKEM768 and do more work than the others: all are to do the same.
   ecdhCurve: 'X25519',
-});
+};
+const verifying = createSecureContext({ ...common, ca: readFileSync(bundle) });
+// For the handshakes that are measured: without a CA the chain is not verified, so the generator has more left for them.
+// The server proves all the same that it has its key, and its chain was verified by the checks and the other works.
+const trusting = createSecureContext(common);
+
+/** Starts a connection's work. @returns a function that ends it */
+function begin(work: Work, asking: Asking): () => void {
+  if (work.over === 'websocket') return echoOverOneTunnel(asking, work.inFlight);
+  return work.over === 'new' ? askOverNewConnections(asking) : askOverOneConnection(asking);
+}
 
 interface Clocks {
   readonly at: number;
@@ -76,11 +86,14 @@ async function carryOut(order: LoadOrder): Promise<LoadResult> {
   const failed = new Promise<never>((_, reject) => {
     fail = reject;
   });
-  const asking: Asking = {
+  const asks = work.requests.map((request): Ask => {
+    return { ...request, bytes: requestBytes(request), answerLength: answers.get(request.target)?.length ?? 0 };
+  });
+  const asking: Omit<Asking, 'first'> = {
     port: order.port,
-    secureContext,
-    request: requestBytes(work),
-    bodyLength: answers.get(work.target)?.length ?? 0,
+    secureContext: work.over === 'new' ? trusting : verifying,
+    verifies: work.over !== 'new',
+    asks,
     onAnswer: (micros) => {
       requests++;
       const place = Math.min(Math.round(micros), histogram.length - 1);
@@ -88,8 +101,7 @@ async function carryOut(order: LoadOrder): Promise<LoadResult> {
     },
     onFailure: (reason) => fail(new Error(reason)),
   };
-  const ask = work.handshake ? askOverNewConnections : askOverOneConnection;
-  const ends = Array.from({ length: work.connections }, () => ask(asking));
+  const ends = Array.from({ length: work.connections }, (_, first) => begin(work, { ...asking, first }));
   const pause = (seconds: number): Promise<unknown> =>
     Promise.race([failed, new Promise((resolve) => setTimeout(resolve, seconds * 1000))]);
   try {

@@ -12,7 +12,15 @@ export interface Cores {
   readonly contestant: string | null;
   readonly load: string | null;
   readonly upstream: string | null;
+  /** A second one for the contestants, where there are four. */
+  readonly second: string | null;
 }
+
+/** Words for the person at the terminal. */
+export const say = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const living = new Set<ChildProcess>();
 
@@ -39,11 +47,18 @@ export function versionText(program: string, flag: string): string {
 
 /** Contestants on the first core, load and upstream on the second; the upstream on a third where there is one. */
 export function chooseCores(asked: readonly string[] | null): Cores {
-  if (findProgram('taskset') === null) return { contestant: null, load: null, upstream: null };
+  if (findProgram('taskset') === null) return { contestant: null, load: null, upstream: null, second: null };
   const cores = asked ?? Array.from({ length: availableParallelism() }, (_, core) => String(core));
   const contestant = cores[0] ?? '0';
   const load = cores[1] ?? contestant;
-  return { contestant, load, upstream: cores[2] ?? load };
+  return { contestant, load, upstream: cores[2] ?? load, second: cores[3] ?? null };
+}
+
+/** How many descriptors a process may have open here. */
+export function descriptorLimit(): number {
+  const limits = readFileSync('/proc/self/limits', 'latin1');
+  const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1];
+  return hard === 'unlimited' || hard === undefined ? Number.MAX_SAFE_INTEGER : Number(hard);
 }
 
 /** Moves this process off the contestants' core. */
@@ -71,6 +86,11 @@ export function startProcess(command: string, args: readonly string[], options: 
     stdio: ['ignore', output, output, options.ipc === true ? 'ipc' : 'ignore'],
   });
   closeSync(output);
+  return keep(child);
+}
+
+/** Has a process ended with the bench, whatever happens. */
+export function keep<T extends ChildProcess>(child: T): T {
   living.add(child);
   child.once('exit', () => living.delete(child));
   child.once('error', () => living.delete(child));

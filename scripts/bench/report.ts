@@ -1,12 +1,9 @@
-// What one run of the bench found, as plain data: the JSON file's content, what the table is printed from, and what
-// an entry of bench/history.jsonl will be made of.
+// What one run of the bench found, as plain data: the JSON file's content and what everything printed is made from.
 
+import type { Form } from './build.ts';
 import type { LoadResult } from './load.ts';
-import { ratioOf, type Spread, spreadOf } from './statistics.ts';
-import type { Work, WorkName } from './works.ts';
-
-/** The contestants that the others are compared with. */
-export const YARDSTICKS = ['nginx', 'http-proxy'] as const;
+import type { Row } from './rows.ts';
+import type { WorkName } from './works.ts';
 
 export interface ContestantFacts {
   readonly name: string;
@@ -23,15 +20,40 @@ export interface Measured {
   readonly rounds: readonly LoadResult[];
 }
 
+/** One run of the works under load: the contestants were started for it, with their access logs on or off. */
+export interface Table {
+  readonly accessLog: boolean;
+  readonly contestants: readonly ContestantFacts[];
+  readonly measured: readonly Measured[];
+}
+
+/** What a special work (special/) found. */
+export interface SpecialResult {
+  readonly name: string;
+  readonly title: string;
+  readonly rows: readonly Row[];
+  /** Lines to be read with the figures: how many took part, what was not as it should be. */
+  readonly notes: readonly string[];
+  /** Why it was not done, or null. */
+  readonly skipped: string | null;
+}
+
+export interface Out {
+  readonly name: string;
+  readonly reason: string;
+}
+
 export interface Report {
   readonly date: string;
+  /** The checkout's commit, with `+` behind it when something was changed since; null without git. */
+  readonly commit: string | null;
   readonly node: string;
   readonly cpuModel: string;
   readonly coreCount: number;
   readonly options: {
     readonly rounds: number;
     readonly seconds: number;
-    readonly accessLog: boolean;
+    readonly form: Form;
     readonly profiled: boolean;
     readonly cores: {
       readonly contestant: string | null;
@@ -39,42 +61,12 @@ export interface Report {
       readonly upstream: string | null;
     };
   };
-  readonly contestants: readonly ContestantFacts[];
-  readonly measured: readonly Measured[];
+  /** Name and version of all that were started. */
+  readonly versions: Readonly<Record<string, string>>;
+  readonly tables: readonly Table[];
+  readonly specials: readonly SpecialResult[];
   /** Not on this machine. */
-  readonly skipped: readonly { readonly name: string; readonly reason: string }[];
+  readonly skipped: readonly Out[];
   /** Answered wrongly, or failed under load. */
-  readonly excluded: readonly { readonly name: string; readonly reason: string }[];
-}
-
-export interface Comparison {
-  readonly work: WorkName;
-  readonly contestant: string;
-  readonly figure: Work['figure'];
-  readonly value: Spread;
-  /** By yardstick; absent for the yardstick itself and where it was not measured. */
-  readonly against: Readonly<Partial<Record<(typeof YARDSTICKS)[number], Spread>>>;
-}
-
-const figuresOf = (work: Work, measured: Measured | undefined): number[] =>
-  (measured?.rounds ?? []).map((round) => (work.figure === 'cpu' ? round.cpuMicros : round.p50Micros));
-
-/** Each contestant's figure of a work with its ratios to the yardsticks, in the order of their turns. */
-export function compare(work: Work, measured: readonly Measured[]): Comparison[] {
-  const ofWork = measured.filter((one) => one.work === work.name);
-  return ofWork.flatMap((one): Comparison[] => {
-    const ours = figuresOf(work, one);
-    const value = spreadOf(ours);
-    if (value === null) return [];
-    const against: Partial<Record<(typeof YARDSTICKS)[number], Spread>> = {};
-    for (const yardstick of YARDSTICKS) {
-      const theirs = figuresOf(
-        work,
-        ofWork.find((other) => other.contestant === yardstick),
-      );
-      const ratio = yardstick === one.contestant ? null : ratioOf(ours, theirs);
-      if (ratio !== null) against[yardstick] = ratio;
-    }
-    return [{ work: work.name, contestant: one.contestant, figure: work.figure, value, against }];
-  });
+  readonly excluded: readonly Out[];
 }

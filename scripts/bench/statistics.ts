@@ -22,3 +22,9 @@ export function spreadOf(values: readonly number[]): Spread | null {
 export function ratioOf(ours: readonly number[], theirs: readonly number[]): Spread | null {
   return spreadOf(ours.slice(0, theirs.length).map((value, round) => value / (theirs[round] ?? Number.NaN)));
 }
+
+/** The value that `part` (0-1) of the values do not exceed; NaN for none. */
+export function quantileOf(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)] ?? Number.NaN;
+}

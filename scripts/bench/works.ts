@@ -1,22 +1,42 @@
-// What the bench asks of each contestant, as data: the request, the answer and how many connections ask.
+// What the bench asks of each contestant under load, as data: the requests and how many connections ask them.
 // The targets are real Prefect routes, so that certgate's policy runs as in service: GET and /filter are reads,
-// POST /logs/ is a write, which certgate also records in its audit log (nobody else does).
+// POST /logs/ and set_state are writes, which certgate also records in its audit log (nobody else does).
 // The upstream serves `answers`, the load generator and the checks compare with them: one source for all three.
 
-export type WorkName = 'small' | 'post' | 'write' | 'answer-16k' | 'answer-1m' | 'handshake' | 'latency';
+export type WorkName =
+  | 'small'
+  | 'post'
+  | 'write'
+  | 'answer-16k'
+  | 'answer-1m'
+  | 'handshake'
+  | 'latency'
+  | 'defaults'
+  | 'websocket'
+  | 'websocket-flood';
+
+export interface Request {
+  readonly method: 'GET' | 'POST' | 'PATCH';
+  readonly target: string;
+  readonly body: Buffer | null;
+}
 
 export interface Work {
   readonly name: WorkName;
   readonly title: string;
-  readonly method: 'GET' | 'POST';
-  readonly target: string;
-  readonly body: Buffer | null;
-  /** Connections that each keep exactly one request in flight. */
+  /** Asked in turn by each connection. */
+  readonly requests: readonly Request[];
   readonly connections: number;
-  /** A new connection, so a full handshake, for each request. */
-  readonly handshake: boolean;
+  /**
+   * `kept`: each connection keeps one request in flight. `new`: each request has a new connection, so a full handshake.
+   * `websocket`: each connection is a tunnel with `inFlight` frames on their way.
+   */
+  readonly over: 'kept' | 'new' | 'websocket';
+  readonly inFlight: number;
   /** The figure that is compared: CPU per request, or the median latency (both µs, lower is better). */
   readonly figure: 'cpu' | 'p50';
+  /** Only in the table with access logs on. */
+  readonly onlyLogged: boolean;
 }
 
 /** This query asks the upstream to answer with what it received (EchoedRequest as JSON) instead of the target's answer. */
@@ -36,6 +56,11 @@ const filter = '/api/flow_runs/filter';
 const logs = '/api/logs/';
 const answer16k = `/api/deployments/${runId}`;
 const answer1m = `/api/artifacts/${runId}`;
+const deployment = '/api/deployments/0198c0de-0000-7000-8000-00000000cafe';
+const flow = `/api/flows/${runId}`;
+const version = '/api/admin/version';
+const setState = `/api/flow_runs/${runId}/set_state`;
+export const TUNNEL_TARGET = '/api/events/in';
 
 /** A JSON text of exactly `length` bytes. */
 function jsonOf(length: number): Buffer {
@@ -45,6 +70,9 @@ function jsonOf(length: number): Buffer {
   return Buffer.from(`${head}${filler}"}`);
 }
 
+/** What a tunnel's frames carry. */
+export const framePayload = jsonOf(1024);
+
 /** The upstream's answer by target. */
 export const answers: ReadonlyMap<string, Buffer> = new Map([
   [small, jsonOf(300)],
@@ -52,40 +80,97 @@ export const answers: ReadonlyMap<string, Buffer> = new Map([
   [logs, jsonOf(200)],
   [answer16k, jsonOf(16 * 1024)],
   [answer1m, jsonOf(1024 * 1024)],
+  [deployment, jsonOf(2048)],
+  [flow, jsonOf(250)],
+  [version, Buffer.from('"3.8.8"')],
+  [setState, jsonOf(400)],
 ]);
 
-const get = { method: 'GET', body: null, handshake: false, figure: 'cpu' } as const;
-const post = { method: 'POST', body: jsonOf(1024), handshake: false, figure: 'cpu' } as const;
+const get = (target: string): Request => ({ method: 'GET', target, body: null });
+const post = (target: string, method: 'POST' | 'PATCH' = 'POST'): Request => ({ method, target, body: jsonOf(1024) });
+
+/** What one flow run of three tasks was seen to send, in these proportions: 9 of 25 are writes. */
+const flowRun: readonly Request[] = [
+  get(version),
+  get(small),
+  post(setState),
+  get(flow),
+  get(small),
+  get(version),
+  post(logs),
+  get(deployment),
+  get(small),
+  post(setState),
+  post(small, 'PATCH'),
+  get(flow),
+  get(version),
+  get(small),
+  post(logs),
+  get(deployment),
+  post(setState),
+  get(deployment),
+  post(small, 'PATCH'),
+  get(version),
+  get(small),
+  post(setState),
+  get(flow),
+  get(deployment),
+  post(logs),
+];
+
+const kept = { over: 'kept', inFlight: 1, figure: 'cpu', connections: 32, onlyLogged: false } as const;
+const tunnel = { ...kept, over: 'websocket', requests: [get(TUNNEL_TARGET)] } as const;
 
 export const works: readonly Work[] = [
-  { ...get, name: 'small', title: 'small JSON answer, 32 connections', target: small, connections: 32 },
-  { ...post, name: 'post', title: 'POST 1 KiB (a read), 32 connections', target: filter, connections: 32 },
-  { ...post, name: 'write', title: 'POST 1 KiB (a write), 32 connections', target: logs, connections: 32 },
-  { ...get, name: 'answer-16k', title: '16 KiB answer, 32 connections', target: answer16k, connections: 32 },
-  { ...get, name: 'answer-1m', title: '1 MiB answer, 8 connections', target: answer1m, connections: 8 },
+  { ...kept, name: 'small', title: 'small JSON answer, 32 connections', requests: [get(small)] },
+  { ...kept, name: 'post', title: 'POST 1 KiB (a read), 32 connections', requests: [post(filter)] },
+  { ...kept, name: 'write', title: 'POST 1 KiB (a write), 32 connections', requests: [post(logs)] },
+  { ...kept, name: 'answer-16k', title: '16 KiB answer, 32 connections', requests: [get(answer16k)] },
+  { ...kept, name: 'answer-1m', title: '1 MiB answer, 8 connections', requests: [get(answer1m)], connections: 8 },
   {
-    ...get,
+    ...kept,
     name: 'handshake',
     title: 'full handshake and one request, 16 at a time',
-    target: small,
+    requests: [get(small)],
     connections: 16,
-    handshake: true,
+    over: 'new',
   },
-  { ...get, name: 'latency', title: 'small JSON answer, one connection', target: small, connections: 1, figure: 'p50' },
+  {
+    ...kept,
+    name: 'latency',
+    title: 'small JSON answer, one connection',
+    requests: [get(small)],
+    connections: 1,
+    figure: 'p50',
+  },
+  {
+    ...kept,
+    name: 'defaults',
+    title: 'shipping defaults: the requests of a flow run (9 of 25 are writes, which certgate audits), 32 connections',
+    requests: flowRun,
+    onlyLogged: true,
+  },
+  { ...tunnel, name: 'websocket', title: 'WebSocket, 1 KiB text frames echoed, 32 tunnels, one frame in flight each' },
+  {
+    ...tunnel,
+    name: 'websocket-flood',
+    title: 'WebSocket, 1 KiB text frames echoed, 4 tunnels, 64 frames in flight each',
+    connections: 4,
+    inFlight: 64,
+  },
 ];
 
 /** The whole request as it goes over the wire, with the headers that Prefect's client sends. */
-export function requestBytes(work: Pick<Work, 'method' | 'target' | 'body'>, extra: readonly string[] = []): Buffer {
+export function requestBytes(request: Request, extra: readonly string[] = []): Buffer {
   const lines = [
-    `${work.method} ${work.target} HTTP/1.1`,
+    `${request.method} ${request.target} HTTP/1.1`,
     'host: localhost',
-    'accept: */*',
-    'accept-encoding: gzip, deflate',
+    ...(request.target.startsWith(TUNNEL_TARGET) ? [] : ['accept: */*', 'accept-encoding: gzip, deflate']),
     'user-agent: prefect/3.8.8 (API 0.8.4)',
     'prefect-client-version: 3.8.8',
     ...extra,
   ];
-  if (work.body !== null) lines.push('content-type: application/json', `content-length: ${work.body.length}`);
+  if (request.body !== null) lines.push('content-type: application/json', `content-length: ${request.body.length}`);
   const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
-  return work.body === null ? head : Buffer.concat([head, work.body]);
+  return request.body === null ? head : Buffer.concat([head, request.body]);
 }

@@ -1,104 +1,144 @@
 // The bench itself: a run of a moment, whose figures mean nothing, measures every work and prints ratios.
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Entry } from '../../scripts/bench/history.ts';
 import { readOptions, UsageError } from '../../scripts/bench/options.ts';
-import { compare, type Measured, type Report } from '../../scripts/bench/report.ts';
-import { ratioOf, spreadOf } from '../../scripts/bench/statistics.ts';
-import { align } from '../../scripts/bench/table.ts';
-import { type Work, works } from '../../scripts/bench/works.ts';
+import type { Report } from '../../scripts/bench/report.ts';
+import { works } from '../../scripts/bench/works.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'cg-bench-test-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const bench = join(import.meta.dirname, '..', '..', 'scripts', 'bench', 'bench.ts');
+const root = resolve(import.meta.dirname, '../..');
 const run = (...args: string[]): Promise<{ stdout: string; stderr: string }> =>
-  promisify(execFile)(process.execPath, [bench, ...args], { timeout: 170_000, maxBuffer: 1 << 24 });
+  promisify(execFile)(process.execPath, [join(root, 'scripts/bench/bench.ts'), ...args], {
+    timeout: 220_000,
+    maxBuffer: 1 << 24,
+  });
+const reportIn = (file: string): Report => JSON.parse(readFileSync(file, 'utf8')) as Report;
+const pair = ['--only', 'certgate,http-proxy', '--rounds', '1'];
 
 describe.skipIf(process.platform !== 'linux')('scripts/bench', () => {
-  it('checks certgate and http-proxy, measures both at every work and prints their ratio', {
-    timeout: 120_000,
+  it('checks the contestants, measures them at every work under load, prints ratios, records and compares them', {
+    timeout: 240_000,
   }, async () => {
     const json = join(dir, 'report.json');
-    const { stdout } = await run('--rounds', '1', '--seconds', '0.3', '--only', 'certgate,http-proxy', '--json', json);
+    const history = join(dir, 'history.jsonl');
+    const { stdout } = await run(
+      ...pair,
+      '--seconds',
+      '0.05',
+      '--json',
+      json,
+      '--history',
+      history,
+      '--record',
+      '--compare',
+    );
     for (const work of works) {
       expect(stdout).toContain(work.title);
-      expect(stdout).toMatch(new RegExp(`ratio ${work.name}: certgate's (CPU|p50) is \\d+\\.\\d\\d × http-proxy`));
+      const line = `^ratio ${work.name}: certgate's (CPU|p50) \\S+ is \\d+\\.\\d\\d × http-proxy`;
+      expect(stdout).toMatch(new RegExp(line, 'm'));
     }
-    const report = JSON.parse(readFileSync(json, 'utf8')) as Report;
+    expect(stdout).toContain('nothing of this run is in the history yet');
+    const report = reportIn(json);
     expect(report.excluded).toEqual([]);
-    expect(report.contestants.map((one) => one.name)).toEqual(['certgate', 'http-proxy']);
-    expect(report.measured).toHaveLength(2 * works.length);
-    for (const { rounds } of report.measured) {
-      expect(rounds).toHaveLength(1);
-      expect(rounds[0]?.requests).toBeGreaterThan(0);
-    }
+    expect(Object.keys(report.versions)).toEqual(['certgate', 'http-proxy']);
+    expect(report.tables).toHaveLength(1);
+    expect(report.tables[0]?.measured).toHaveLength(2 * works.length);
+    for (const { rounds } of report.tables[0]?.measured ?? []) expect(rounds[0]?.requests).toBeGreaterThan(0);
+    const entry = JSON.parse(readFileSync(history, 'utf8')) as Entry;
+    expect(Object.keys(entry.rows)).toEqual(works.map((work) => work.name));
+    expect(entry.rows['small']?.ratios['http-proxy']?.median).toBeGreaterThan(0);
   });
 
+  it('gives a table with access logs on and one with them off, of the sources where that is asked', {
+    timeout: 240_000,
+  }, async () => {
+    const json = join(dir, 'tables.json');
+    const asked = ['--works', 'small,defaults', '--tables', 'on,off', '--seconds', '0.05', '--rounds', '1'];
+    const { stdout } = await run('--only', 'certgate,httpxy', ...asked, '--from-src', '--json', json);
+    expect(stdout).toMatch(/^ratio small: /m);
+    expect(stdout).toMatch(/^ratio small, logs off: /m);
+    expect(stdout).not.toContain('defaults, logs off');
+    expect(reportIn(json).tables.map((table) => table.accessLog)).toEqual([true, false]);
+    expect(reportIn(json).versions['certgate']).toContain('src/');
+  });
+
+  it('measures start, memory per connection, two workers and a revocation', { timeout: 240_000 }, async () => {
+    const json = join(dir, 'special.json');
+    const asked = ['--works', 'start,memory,workers,revoke', '--connections', '20', '--seconds', '0.2'];
+    await run(...pair, ...asked, '--json', json);
+    const report = reportIn(json);
+    expect(report.excluded).toEqual([]);
+    const rows = report.specials.flatMap((special) => special.rows);
+    const namesOf = (row: string): string[] | undefined =>
+      rows.find(({ name }) => name === row)?.figures.map((figure) => figure.contestant);
+    expect(namesOf('start')).toEqual(['certgate', 'http-proxy', 'certgate from src/']);
+    expect(namesOf('memory per connection')).toEqual(['certgate', 'http-proxy']);
+    expect(namesOf('revoke p99')).toEqual(['certgate']);
+    const workers = report.specials.find(({ name }) => name === 'workers');
+    expect(workers?.skipped === null ? workers.rows.length : workers?.skipped).toSatisfy(
+      (found) => found === 3 || String(found).includes('workers'),
+    );
+    for (const { figures } of rows) for (const { values } of figures) expect(values.every(Number.isFinite)).toBe(true);
+  });
+
+  // Half a minute, most of it Prefect's start: for CI, which has installed it.
+  it.skipIf(process.env['CI'] !== 'true' || !existsSync(join(root, '.cache/prefect/bin/prefect')))(
+    'compares a flow run through both sidecars with a direct one',
+    { timeout: 240_000 },
+    async () => {
+      const json = join(dir, 'flow.json');
+      await run(...pair, '--works', 'flow', '--tasks', '2', '--json', json);
+      const report = reportIn(json);
+      expect(report.excluded).toEqual([]);
+      expect(report.specials[0]?.rows[0]).toMatchObject({ name: 'flow', unit: '× wall time of direct' });
+      expect(report.specials[0]?.rows[0]?.figures[0]?.values[0]).toBeGreaterThan(0);
+    },
+  );
+
   it('refuses an unknown contestant with the names of those there are', async () => {
+    const names = 'certgate, nginx, haproxy, ghostunnel, httpxy, http-proxy';
     await expect(run('--only', 'envoy')).rejects.toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('--only envoy: not one of certgate, nginx, haproxy, http-proxy') as unknown,
+      stderr: expect.stringContaining(`--only envoy: not one of ${names}`) as unknown,
     });
   });
 });
 
 describe('the bench command line', () => {
-  it('takes every contestant and work, 3 rounds of 3 seconds and access logs on, when nothing is said', () => {
-    const options = readOptions([], ['a', 'b']);
-    expect(options).toMatchObject({ only: ['a', 'b'], rounds: 3, seconds: 3, accessLog: true, jsonFile: null });
+  it('takes every contestant and every work under load, 3 rounds of 3 seconds and access logs on, when nothing is said', () => {
+    const options = readOptions([], ['a', 'b'], ['memory']);
+    expect(options).toMatchObject({ only: ['a', 'b'], rounds: 3, seconds: 3, tables: [true], form: 'dist' });
+    expect(options).toMatchObject({ specials: [], jsonFile: null, record: false, compare: false });
     expect(options?.works).toEqual(works);
   });
 
-  it.each([['--rounds', 'many'], ['--seconds', '0'], ['--cores', 'all'], ['--colour']])('refuses %s %s', (...argv) => {
-    expect(() => readOptions(argv, ['a'])).toThrow(UsageError);
-  });
-});
-
-describe('the bench statistics', () => {
-  it('gives minimum, median and maximum, and nothing of nothing', () => {
-    expect(spreadOf([3, 1, 2])).toEqual({ min: 1, median: 2, max: 3 });
-    expect(spreadOf([4, 1, 2, 3])).toEqual({ min: 1, median: 2.5, max: 4 });
-    expect(spreadOf([])).toBeNull();
+  it('takes every special work and both tables with --all', () => {
+    const options = readOptions(['--all'], ['a'], ['memory', 'start']);
+    expect(options).toMatchObject({ specials: ['memory', 'start'], tables: [true, false], works });
   });
 
-  it('takes ratios round by round, over the rounds that both have', () => {
-    expect(ratioOf([10, 40], [10, 20, 30])).toEqual({ min: 1, median: 1.5, max: 2 });
-    expect(ratioOf([10], [])).toBeNull();
+  it('takes only what --works names, whether it is under load or special', () => {
+    const options = readOptions(['--works', 'memory,small', '--no-logs'], ['a'], ['memory', 'start']);
+    expect(options).toMatchObject({ specials: ['memory'], tables: [false] });
+    expect(options?.works.map((work) => work.name)).toEqual(['small']);
   });
 
-  it('compares a contestant with the yardsticks that were measured, and none with itself', () => {
-    const work = works.find((one): one is Work => one.name === 'small');
-    const round = (cpuMicros: number): Measured['rounds'][number] => ({
-      requests: 1,
-      requestsPerSecond: 1,
-      cpuMicros,
-      p50Micros: 1,
-      p99Micros: 1,
-      contestantShare: 1,
-      loadShare: 1,
-      upstreamShare: 1,
-      residentBytes: 1,
-    });
-    const measured: Measured[] = [
-      { work: 'small', contestant: 'certgate', rounds: [round(30), round(20)] },
-      { work: 'small', contestant: 'http-proxy', rounds: [round(120), round(100)] },
-    ];
-    const [gate, yardstick] = work === undefined ? [] : compare(work, measured);
-    expect(gate?.against).toEqual({ 'http-proxy': { min: 0.2, median: 0.225, max: 0.25 } });
-    expect(yardstick?.against).toEqual({});
-  });
-
-  it('aligns columns, the first to the left and the others to the right', () => {
-    expect(
-      align([
-        ['name', 'µs'],
-        ['a', '1000'],
-      ]),
-    ).toBe('  name     µs\n  a      1000');
+  it.each([
+    ['--rounds', 'many'],
+    ['--seconds', '0'],
+    ['--cores', 'all'],
+    ['--tables', 'both'],
+    ['--works', 'big'],
+    ['--colour'],
+  ])('refuses %s %s', (...argv) => {
+    expect(() => readOptions(argv, ['a'], ['memory'])).toThrow(UsageError);
   });
 });

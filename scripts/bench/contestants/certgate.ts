@@ -1,27 +1,35 @@
 // certgate itself, as its user starts it: `certgate serve` with the configuration that `certgate init` wrote, its access
 // log in the usual place (stderr) and its audit log on, which can't be turned off.
 
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { type Contestant, OUTPUT_FILE, profileFlags } from './contestant.ts';
+import { type Form, mainOf } from '../build.ts';
+import { type Contestant, OUTPUT_FILE, type Place, profileFlags } from './contestant.ts';
 
-const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
+/** The command line of `certgate serve` at a place, for Node. */
+export function serveArguments(form: Form, place: Place, more: readonly string[] = []): string[] {
+  const listen = ['--listen', `127.0.0.1:${place.port}`, '--drain', '1s'];
+  const upstream = ['--upstream', `http://127.0.0.1:${place.upstreamPort}`];
+  return [...profileFlags(place), mainOf(form), 'serve', ...listen, ...upstream, ...more];
+}
 
-export const certgate: Contestant = {
-  name: 'certgate',
-  absent: () => (existsSync(join(dirname(main), 'cli', 'serve.ts')) ? null : 'certgate serve is not built yet'),
-  version: () => packageJson.version,
-  identityHeader: 'x-certgate-identity',
-  identityValue: (identity) => identity,
-  start(place) {
-    const listen = ['--listen', `127.0.0.1:${place.port}`];
-    const upstream = ['--upstream', `http://127.0.0.1:${place.upstreamPort}`];
-    const env = {
-      CERTGATE_CONFIG: join(place.certificates.authorityDir, 'certgate.yaml'),
-      CERTGATE_LOG_ACCESS: String(place.accessLog),
-    };
-    return place.start(process.execPath, [...profileFlags(place), main, 'serve', ...listen, ...upstream], { env });
-  },
-  growingFiles: [OUTPUT_FILE],
-};
+/** Its environment: where its configuration is, and whether it writes an access log. */
+export function serveEnvironment(place: Place): Record<string, string> {
+  return {
+    CERTGATE_CONFIG: join(place.certificates.authorityDir, 'certgate.yaml'),
+    CERTGATE_LOG_ACCESS: String(place.accessLog),
+  };
+}
+
+export function certgateFrom(form: Form): Contestant {
+  return {
+    name: 'certgate',
+    absent: () => null,
+    version: () => `${packageJson.version} (${form}/)`,
+    identityHeader: 'x-certgate-identity',
+    identityValue: (identity) => identity,
+    start: (place) => place.start(process.execPath, serveArguments(form, place), { env: serveEnvironment(place) }),
+    descriptorsPerClient: 1,
+    growingFiles: [OUTPUT_FILE],
+  };
+}

@@ -21,12 +21,14 @@ export interface Place {
 export interface Contestant {
   readonly name: string;
   /** Why it can't take part on this machine, with the remedy; null when it can. */
-  absent(): string | null;
+  absent(): string | null | Promise<string | null>;
   version(): string;
-  /** The header that carries the identity upstream (lower case), and a part of its value. */
-  readonly identityHeader: string;
+  /** The header that carries the identity upstream (lower case), and a part of its value; null: it reads no HTTP. */
+  readonly identityHeader: string | null;
   readonly identityValue: (identity: string) => string;
   start(place: Place): ChildProcess;
+  /** What an idle client holds of the process's file descriptors: 2 where the upstream is connected to at once. */
+  readonly descriptorsPerClient: 1 | 2;
   /** Files of its folder that grow with each request, emptied between measurements. */
   readonly growingFiles: readonly string[];
 }

@@ -10,7 +10,8 @@ function configuration(place: Place, pemFile: string): string {
   return `
 global
   nbthread 1
-  maxconn 8192
+  maxconn 10100
+  no strict-limits
   ${place.accessLog ? 'log stdout format raw daemon' : ''}
 defaults
   mode http
@@ -19,6 +20,7 @@ defaults
   timeout client 75s
   timeout server 75s
   timeout http-keep-alive 75s
+  timeout tunnel 1h
 frontend inbound
   bind 127.0.0.1:${place.port} ssl crt ${pemFile} ca-file ${place.certificates.bundle} verify required ssl-min-ver TLSv1.3 no-tls-tickets
   http-request set-header X-Client %[ssl_c_s_dn]
@@ -43,5 +45,6 @@ export const haproxy: Contestant = {
     writeFileSync(file, configuration(place, pemFile));
     return place.start(findProgram('haproxy') ?? 'haproxy', ['-db', '-f', file]);
   },
+  descriptorsPerClient: 1,
   growingFiles: [OUTPUT_FILE],
 };

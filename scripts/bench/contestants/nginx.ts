@@ -19,6 +19,7 @@ http {
   access_log ${place.accessLog ? `${place.dir}/access.log combined` : 'off'};
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((k) => `${k}_temp_path ${place.dir}/${k};`).join('\n  ')}
   keepalive_requests 100000000;
+  map $http_upgrade $connection_header { default upgrade; '' ''; }
   upstream bench { server 127.0.0.1:${place.upstreamPort}; keepalive 64; keepalive_requests 100000000; }
   server {
     listen 127.0.0.1:${place.port} ssl backlog=1024;
@@ -34,7 +35,8 @@ http {
     location / {
       proxy_pass http://bench;
       proxy_http_version 1.1;
-      proxy_set_header Connection "";
+      proxy_set_header Connection $connection_header;
+      proxy_set_header Upgrade $http_upgrade;
       proxy_set_header X-Client $ssl_client_s_dn;
     }
   }
@@ -53,5 +55,6 @@ export const nginx: Contestant = {
     writeFileSync(file, configuration(place));
     return place.start(findProgram('nginx') ?? 'nginx', ['-e', 'stderr', '-c', file]);
   },
+  descriptorsPerClient: 1,
   growingFiles: ['access.log'],
 };

@@ -1,0 +1,10 @@
+// The special works by name, in the order in which they are done.
+
+import { flow } from './flow.ts';
+import { memory } from './memory.ts';
+import { revocation } from './revoke.ts';
+import type { SpecialWork } from './stage.ts';
+import { start } from './start.ts';
+import { workers } from './workers.ts';
+
+export const specials: readonly SpecialWork[] = [start, memory, workers, revocation, flow];
