@@ -54,7 +54,7 @@ async function compete(
     }
   };
   // once for the just-in-time compilers, not counted
-  for (const one of field.slice()) await turn(one, Math.min(2, options.seconds), 0.05);
+  for (const one of field.slice()) await turn(one, Math.min(2, 3 * options.seconds), 0.05);
   for (let round = 1; round <= options.rounds; round++) {
     for (const one of field.slice()) {
       const result = await turn(one, Math.min(0.3, options.seconds), options.seconds);
