@@ -138,6 +138,9 @@ describe('the history', () => {
     const before = past([30, 40], [20, 20]);
     const cheaper = changesSince([before], past([20, 22], [20, 20]));
     expect(cheaper.find((one) => one.what === '× nginx')?.change).toBeCloseTo(1.05 / 1.75 - 1);
+    const dearer = changesSince([before], past([80, 60], [20, 20]));
+    expect(dearer.find((one) => one.what === '× nginx')?.change).toBeCloseTo(3.5 / 1.75 - 1);
+    expect(changeBlock(dearer)).toMatch(/small +× nginx .* \+100 %/);
     const alike = changesSince([before], past([20, 31], [20, 20]));
     expect(alike.find((one) => one.what === '× nginx')?.change).toBeNull();
     expect(changeBlock(alike)).toContain('no change (ranges overlap)');
