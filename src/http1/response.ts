@@ -116,6 +116,8 @@ function readAnew(bytes: Buffer, from: number, toHead: boolean, limits: HeadLimi
   const http10 = line[1] === '0';
   // RFC 9112 §6.1: a transfer coding in HTTP/1.0 is faulty framing.
   if (http10 && chunked) return malformed(400, 'there is a Transfer-Encoding in HTTP/1.0');
+  // RFC 9110 §15.2: HTTP/1.0 has no interim answers, and so can't switch protocols.
+  if (http10 && status < 200) return malformed(400, 'there is an interim answer in HTTP/1.0');
   const options = connection === null ? [] : listMembers(connection);
   const bodiless = toHead || status < 200 || status === 204 || status === 304;
   const nominated = options.filter((o) => o !== 'close' && o !== 'keep-alive' && o !== 'upgrade');

@@ -148,7 +148,9 @@ export class AnswerStream {
   }
 
   private whole(clean: boolean): Progress {
-    return { kind: 'whole', reusable: clean && this.head?.close === false, close: this.close };
+    // Whether upstream, against the rules, sends a body to HEAD can't be known before the next answer would be due.
+    const reusable = clean && this.head?.close === false && this.request.method !== 'HEAD';
+    return { kind: 'whole', reusable, close: this.close };
   }
 }
 

@@ -13,7 +13,7 @@ import { writeAtOnce } from './direct-io.ts';
 import { headAndBody, leaveWritten, writeTransient } from './framing.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamPool, UpstreamUser } from './upstream-pool.ts';
-import { acceptAndClose, closeFrame, POLICY_VIOLATION, SERVICE_RESTART } from './websocket.ts';
+import { acceptAndClose, acceptProblem, closeFrame, POLICY_VIOLATION, SERVICE_RESTART } from './websocket.ts';
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Bytes of an answer that may wait for its record before upstream has to wait too. */
@@ -240,6 +240,11 @@ export class Exchange implements UpstreamUser {
     const upstream = this.upstream;
     if (this.head.upgrade !== 'websocket' || upstream === null) {
       this.failed('upstream switched protocols unasked', true);
+      return;
+    }
+    const problem = acceptProblem(this.head, head, this.verdict.head);
+    if (problem !== null) {
+      this.failed(`upstream's 101 opens no WebSocket: ${problem}`, true);
       return;
     }
     this.answer.head = head;

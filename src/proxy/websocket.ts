@@ -4,6 +4,8 @@
 
 import { createHash } from 'node:crypto';
 import type { RequestHead } from '../http1/request.ts';
+import type { ResponseHead } from '../http1/response.ts';
+import { listMembers } from '../http1/syntax.ts';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
@@ -34,10 +36,36 @@ export function websocketProblem(head: RequestHead): string | null {
   return null;
 }
 
+/**
+ * Null when `answer`, a 101, proves that upstream speaks WebSocket from now on (RFC 6455 §4.1), else what is wrong with
+ * it. Whatever follows a 101 is read by nobody here: an upstream that can be talked into that status alone must not turn
+ * the client's next bytes into requests that were never decided about. `offered` is the head as upstream got it.
+ */
+export function acceptProblem(request: RequestHead, answer: ResponseHead, offered: string): string | null {
+  if (only(answer, 'upgrade')?.toLowerCase() !== 'websocket') return 'its Upgrade is not "websocket"';
+  if (!listMembers(valuesOf(answer, 'connection').join()).includes('upgrade')) return 'its Connection has no "upgrade"';
+  const accept = acceptKey(headerValue(request, 'sec-websocket-key') ?? '');
+  if (only(answer, 'sec-websocket-accept') !== accept) return 'its Sec-WebSocket-Accept does not fit the key';
+  for (const name of ['sec-websocket-protocol', 'sec-websocket-extensions']) {
+    if (answer.names.includes(name) && !offered.includes(`\r\n${name}:`)) return 'it chose what was not offered';
+  }
+  return null;
+}
+
 /** The value of one header; null when it is absent. */
-function headerValue(head: RequestHead, name: string): string | null {
+function headerValue(head: RequestHead | ResponseHead, name: string): string | null {
   const i = head.names.indexOf(name);
   return i < 0 ? null : (head.values[i] ?? null);
+}
+
+/** The value of a header that may stand there once; null when it does not. */
+function only(head: ResponseHead, name: string): string | null {
+  const values = valuesOf(head, name);
+  return values.length === 1 ? (values[0] ?? null) : null;
+}
+
+function valuesOf(head: ResponseHead, name: string): string[] {
+  return head.values.filter((_, i) => head.names[i] === name);
 }
 
 /** Sec-WebSocket-Accept for a client's key (RFC 6455 §4.2.2 step 5.4). */

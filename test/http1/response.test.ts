@@ -82,6 +82,11 @@ describe('whether upstream closes', () => {
   });
 });
 
+test('HTTP/1.0 has no interim answers, and can switch to no protocol (RFC 9110 §15.2)', () => {
+  refused('HTTP/1.0 100 Continue\r\n\r\n');
+  refused('HTTP/1.0 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n');
+});
+
 describe('an answer is refused', () => {
   test.each([
     ['of another protocol', 'ICY 200 OK'],

@@ -14,6 +14,10 @@ afterEach(async () => {
 });
 
 const GET = 'GET /x HTTP/1.1\r\nHost: h\r\n\r\n';
+/** RFC 6455 §1.3: the answer to the key of its example. */
+const ACCEPTED =
+  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+  'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n';
 const ok = (body: string, more = ''): string =>
   `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n${more}\r\n${body}`;
 
@@ -60,12 +64,8 @@ describe('one exchange after another', () => {
 
   it('takes no body for HEAD, 204 and 304, whatever length they announce', async () => {
     const client = await connectRaw(proxy.port);
-    client.send('HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n');
-    const up = await upstream.accept();
-    await up.until('\r\n\r\n');
-    up.send('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n');
-    await client.until('content-length: 5');
     client.send(GET);
+    const up = await upstream.accept();
     await up.until('GET');
     up.send('HTTP/1.1 204 No Content\r\n\r\n');
     await client.until('204');
@@ -73,7 +73,23 @@ describe('one exchange after another', () => {
     await up.until('/y');
     up.send('HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n');
     await client.until('304');
+    client.send('HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n');
+    await up.until('HEAD');
+    up.send('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n');
+    await client.until('content-length: 5');
     expect(upstream.accepted).toBe(1);
+  });
+
+  it('asks nothing more by a connection that answered HEAD, because upstream may send a body nevertheless', async () => {
+    const client = await connectRaw(proxy.port);
+    client.send('HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n');
+    const up = await upstream.accept();
+    await up.until('HEAD');
+    up.send('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n');
+    await client.until('content-length: 5');
+    client.send(GET);
+    await (await upstream.accept()).until('GET');
+    expect(up.received()).not.toContain('GET');
   });
 
   it('passes 100 Continue on only to a client that waits for it', async () => {
@@ -282,7 +298,7 @@ describe('deadlines', () => {
     );
     const up = await upstream.accept();
     await up.until('\r\n\r\n');
-    up.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+    up.send(ACCEPTED);
     await client.until('101');
     for (const member of proxy.set.members) member.sweep(performance.now() + 86_400_000);
     up.send('still here');
@@ -352,7 +368,7 @@ describe('upgrades', () => {
     client.send(`${UPGRADE}early`);
     const up = await upstream.accept();
     expect(await up.until('\r\n\r\n')).not.toContain('early');
-    up.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello');
+    up.send(`${ACCEPTED}hello`);
     await client.until('hello');
     await up.until('early');
     client.send('more');

@@ -58,7 +58,10 @@ beforeAll(async () => {
         socket.write('HTTP/1.1 200 OK\r\n\r\n');
         socket.end(body);
       } else {
-        socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n');
+        socket.write(
+          'HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n' +
+            'sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n',
+        );
         socket.end(body);
       }
     });
