@@ -64,7 +64,9 @@ const METHOD = /^[A-Z][A-Z-]{0,31}$/;
 // What Prefect and its parsers know. Any other has a meaning for somebody that was never decided on here.
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const TARGET = /^\/[\x21\x22\x24-\x7e]*$/;
-const HOST = /^(?:[A-Za-z0-9._~%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/;
+// RFC 9110 §7.2, without percent triplets and zones, which nobody sends and readers decode differently.
+const HOST = /^(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?$/;
+const MOST_PORT = 65_535;
 
 // A Connection header may not take away what frames, routes or authorises the message ("Connection: close, host").
 const NOT_HOP_BY_HOP = new Set([
@@ -191,7 +193,7 @@ function readMeaning(
     switch (name) {
       case 'host':
         if (host !== null) return malformed(400, 'there is more than one Host');
-        if (!HOST.test(value)) return malformed(400, 'the Host is not a name or address with an optional port');
+        if (!isHost(value)) return malformed(400, 'the Host is not a name or address with an optional port');
         host = value;
         break;
       case 'content-length':
@@ -216,7 +218,8 @@ function readMeaning(
         upgrade = value.toLowerCase();
         break;
       case 'expect':
-        if (value.toLowerCase() !== '100-continue') return malformed(417, 'Expect can only be "100-continue"');
+        if (expectsContinue || value.toLowerCase() !== '100-continue')
+          return malformed(417, 'Expect can only be "100-continue"');
         expectsContinue = true;
         break;
     }
@@ -244,6 +247,11 @@ function readMeaning(
     connectionNames: namesDropped.length > 0 ? namesDropped : null,
     size,
   };
+}
+
+function isHost(value: string): boolean {
+  const match = HOST.exec(value);
+  return match !== null && (match[1] === undefined || Number(match[1]) <= MOST_PORT);
 }
 
 const NO_OPTIONS: string[] = [];

@@ -25,6 +25,10 @@ describe('the Host is refused', () => {
     'a:',
     'a:port',
     'a:123456',
+    'a:65536',
+    'a:99999',
+    'gate%2etest',
+    '[fe80::1%25eth0]',
     'a:1:2',
     '[::1',
     '::1',
@@ -108,6 +112,10 @@ describe('Upgrade and Expect', () => {
 
   test('two Upgrade headers are refused', () => {
     refused(requestWith('Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n', 'GET'));
+  });
+
+  test('two expectations are refused with 417', () => {
+    refused(requestWith('Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 1\r\n'), 417);
   });
 
   test('100-continue is the one expectation; any other is refused with 417', () => {

@@ -7,6 +7,10 @@ describe('a request that may change something', () => {
     ['a program, which sends neither header', []],
     ['the gate’s own page', ['Origin: https://gate.test', 'Sec-Fetch-Site: same-origin']],
     ['the address bar', ['Sec-Fetch-Site: none']],
+    [
+      'the page that its sidecar serves over plain http',
+      ['Origin: http://gate.test', 'X-Certgate-Client-Proto: http', 'Sec-Fetch-Site: same-origin'],
+    ],
   ])('passes from %s', (_who, lines) => {
     expect(crossSite(headOf(lines), true)).toBeNull();
   });
@@ -16,6 +20,10 @@ describe('a request that may change something', () => {
     ['a sibling of the gate’s site', ['Origin: https://wiki.test', 'Sec-Fetch-Site: same-site']],
     ['an old browser’s page that sends only Origin', ['Origin: https://evil.test']],
     ['a page without an origin', ['Origin: null']],
+    ['a page of the gate’s name that came over plain http', ['Origin: http://gate.test']],
+    ['another site’s page beside the gate’s own', ['Origin: https://evil.test', 'Origin: https://gate.test']],
+    ['another site’s page behind the gate’s own', ['Origin: https://gate.test', 'Origin: https://evil.test']],
+    ['two sites at once', ['Sec-Fetch-Site: cross-site', 'Sec-Fetch-Site: same-origin']],
     ['another port of the gate’s host', ['Origin: https://gate.test:444']],
     ['a name that ends like the gate’s', ['Origin: https://evilgate.test']],
   ])('is refused from %s', (_who, lines) => {
