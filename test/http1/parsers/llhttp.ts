@@ -1,8 +1,8 @@
 // Reads bytes as node:http does, with llhttp: a real server, a connection in memory.
 
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, request as openRequest, type Server } from 'node:http';
 import { type Duplex, duplexPair } from 'node:stream';
-import type { Parser, Seen, SeenRequest } from './seen.ts';
+import type { AnswerParser, Parser, Seen, SeenAnswer, SeenRequest } from './seen.ts';
 
 function headersOf(request: IncomingMessage): Array<readonly [string, string]> {
   const headers: Array<readonly [string, string]> = [];
@@ -69,5 +69,48 @@ export function llhttpParser(): Parser {
     await closed;
     const seen: Seen = { requests, refused, rest };
     return seen;
+  };
+}
+
+/** llhttp as node:http's client sets it up. It reads one answer, and an interim one or what follows it not at all. */
+export function llhttpAnswerParser(): AnswerParser {
+  return async ([method = 'GET'], pieces) => {
+    const [near, far] = duplexPair();
+    far.on('error', () => {}).resume();
+    near.on('error', () => {});
+    const answers: SeenAnswer[] = [];
+    let refused: string | null = null;
+    await new Promise<void>((resolve) => {
+      const request = openRequest({ method, createConnection: () => near, maxHeaderSize: 65_536 });
+      request.on('error', (error: Error & { code?: string }) => {
+        refused ??= `${error.code}: ${error.message}`;
+        resolve();
+      });
+      request.on('close', resolve);
+      request.on('response', (response) => {
+        let body = '';
+        response.setEncoding('latin1').on('data', (text: string) => {
+          body += text;
+        });
+        response.on('error', () => {});
+        response.on('end', () => {
+          if (response.complete) answers.push({ status: response.statusCode ?? 0, headers: headersOf(response), body });
+          resolve();
+        });
+      });
+      request.end();
+      const feed = async (): Promise<void> => {
+        for (const piece of pieces) {
+          if (far.destroyed || near.destroyed) break;
+          far.write(piece);
+          await new Promise((done) => setImmediate(done));
+        }
+        far.end();
+      };
+      void feed();
+    });
+    near.destroy();
+    far.destroy();
+    return { answers, refused };
   };
 }

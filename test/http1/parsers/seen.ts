@@ -18,3 +18,18 @@ export interface Seen {
 
 /** Reads the pieces of one connection's bytes. No piece is empty. */
 export type Parser = (pieces: readonly Buffer[]) => Promise<Seen>;
+
+export interface SeenAnswer {
+  readonly status: number;
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>;
+  readonly body: string;
+}
+
+export interface SeenAnswers {
+  /** The answers that were read whole, in order. */
+  readonly answers: readonly SeenAnswer[];
+  readonly refused: string | null;
+}
+
+/** Reads one connection's bytes as the answers to requests of `methods`; null when it can't be told about one of them. */
+export type AnswerParser = (methods: readonly string[], pieces: readonly Buffer[]) => Promise<SeenAnswers | null>;

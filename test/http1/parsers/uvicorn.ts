@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { Parser, Seen } from './seen.ts';
+import type { AnswerParser, Parser, Seen, SeenAnswers } from './seen.ts';
 
 const REPOSITORY = new URL('../../../', import.meta.url).pathname;
 const SCRIPT = new URL('./uvicorn_parsers.py', import.meta.url).pathname;
@@ -31,6 +31,8 @@ export const uvicornPython: string | null = pythons[0] ?? null;
 export interface UvicornParsers {
   /** By name: `h11`, `httptools`. */
   readonly parsers: ReadonlyMap<string, Parser>;
+  /** The same as clients, reading answers. */
+  readonly answerParsers: ReadonlyMap<string, AnswerParser>;
   /** Why a parser is not among them. */
   readonly missing: Readonly<Record<string, string>>;
   stop(): Promise<void>;
@@ -56,27 +58,36 @@ export async function startUvicornParsers(python: string): Promise<UvicornParser
     if (next.done === true) throw new Error(`uvicorn_parsers.py ended: ${words}`);
     return JSON.parse(next.value);
   };
-  let kept: { readonly question: string; readonly answer: Promise<Record<string, Line>> } | null = null;
-  const ask = (pieces: readonly Buffer[]): Promise<Record<string, Line>> => {
-    const question = JSON.stringify(pieces.map((piece) => piece.toString('base64')));
+  let kept: { readonly question: string; readonly answer: Promise<unknown> } | null = null;
+  const ask = (asked: unknown): Promise<unknown> => {
+    const question = JSON.stringify(asked);
     if (kept?.question === question) return kept.answer;
     child.stdin.write(`${question}\n`);
-    const answer = nextLine() as Promise<Record<string, Line>>;
+    const answer = nextLine();
     kept = { question, answer };
     return answer;
   };
+  const base64 = (pieces: readonly Buffer[]): string[] => pieces.map((piece) => piece.toString('base64'));
 
   const { found, missing } = (await nextLine()) as { found: string[]; missing: Record<string, string> };
   const parsers = new Map<string, Parser>();
   for (const name of found) {
     parsers.set(name, async (pieces) => {
-      const line = (await ask(pieces))[name];
+      const line = ((await ask(base64(pieces))) as Record<string, Line>)[name];
       if (line === undefined) throw new Error(`no answer from ${name}`);
       return { ...line, rest: line.rest === null ? null : Buffer.from(line.rest, 'base64').toString('latin1') };
     });
   }
+  const answerParsers = new Map<string, AnswerParser>();
+  for (const name of found) {
+    answerParsers.set(name, async (methods, pieces) => {
+      const answer = (await ask({ to: methods, pieces: base64(pieces) })) as Record<string, SeenAnswers | null>;
+      return answer[name] ?? null;
+    });
+  }
   return {
     parsers,
+    answerParsers,
     missing,
     async stop() {
       child.stdin.end();

@@ -2,7 +2,9 @@
 
 First prints one JSON line, {"found": [parser], "missing": {parser: why}}. Then for every line of standard input, a list
 of pieces in base64, prints {parser: {"requests": […], "refused": why or null, "rest": base64 or null}}. `rest` is what
-follows an upgrade to a WebSocket. Folders in argv are searched for parsers that are not installed.
+follows an upgrade to a WebSocket. A line {"to": [methods], "pieces": […]} asks for the answers to requests of these methods
+as clients read them, {parser: {"answers": […], "refused": why or null}}: h11 is the parser of Prefect's client (httpx).
+Folders in argv are searched for parsers that are not installed.
 """
 
 import base64
@@ -39,6 +41,16 @@ def answer(requests, refused=None, rest=None):
         "rest": None if rest is None else base64.b64encode(rest).decode(),
     }
 
+
+def answered(status, headers, body):
+    return {
+        "status": status,
+        "headers": [[name.decode("latin-1").lower(), value.decode("latin-1")] for name, value in headers],
+        "body": body.decode("latin-1"),
+    }
+
+
+clients = {}
 
 try:
     import h11
@@ -78,7 +90,44 @@ try:
         except h11.RemoteProtocolError as error:
             return answer(requests, str(error))
 
+    def answers_by_h11(methods, pieces):
+        # As httpcore sets it up for httpx.
+        connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=100 * 1024)
+        answers = []
+        pieces = [*pieces, b""]
+        try:
+            for method in methods:
+                connection.send(h11.Request(method=method, target="/", headers=[("host", "a")]))
+                connection.send(h11.EndOfMessage())
+                response, body = None, b""
+                while True:
+                    event = connection.next_event()
+                    if event is h11.NEED_DATA:
+                        if not pieces:
+                            return {"answers": answers, "refused": None}
+                        connection.receive_data(pieces.pop(0))
+                    elif isinstance(event, h11.Response):
+                        response = event
+                    elif isinstance(event, h11.InformationalResponse):
+                        answers.append(answered(event.status_code, event.headers, b""))
+                    elif isinstance(event, h11.Data):
+                        body += bytes(event.data)
+                    elif isinstance(event, h11.EndOfMessage):
+                        if list(event.headers):
+                            return {"answers": answers, "refused": "trailers"}
+                        answers.append(answered(response.status_code, response.headers, body))
+                        break
+                    else:
+                        return {"answers": answers, "refused": None}
+                if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+                    return {"answers": answers, "refused": None}
+                connection.start_next_cycle()
+        except h11.RemoteProtocolError as error:
+            return {"answers": answers, "refused": str(error)}
+        return {"answers": answers, "refused": None}
+
     found["h11"] = by_h11
+    clients["h11"] = answers_by_h11
 except ImportError as error:
     missing["h11"] = str(error)
 
@@ -122,11 +171,45 @@ try:
                 return answer(messages.requests, f"{type(error).__name__}: {error}")
         return answer(messages.requests)
 
+    class Answers:
+        def __init__(self):
+            self.answers = []
+
+        def on_message_begin(self):
+            self.headers, self.body = [], b""
+
+        def on_header(self, name, value):
+            self.headers.append((name, value))
+
+        def on_body(self, body):
+            self.body += body
+
+        def on_message_complete(self):
+            self.answers.append(answered(self.parser.get_status_code(), self.headers, self.body))
+
+    def answers_by_httptools(methods, pieces):
+        if "HEAD" in methods:
+            return None
+        messages = Answers()
+        messages.parser = httptools.HttpResponseParser(messages)
+        for piece in pieces:
+            try:
+                messages.parser.feed_data(piece)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+                return {"answers": messages.answers, "refused": f"{type(error).__name__}: {error}"}
+        return {"answers": messages.answers, "refused": None}
+
     found["httptools"] = by_httptools
+    clients["httptools"] = answers_by_httptools
 except ImportError as error:
     missing["httptools"] = str(error)
 
 print(json.dumps({"found": list(found), "missing": missing}), flush=True)
 for line in sys.stdin:
-    some = [base64.b64decode(piece) for piece in json.loads(line)]
+    asked = json.loads(line)
+    if isinstance(asked, dict):
+        some = [base64.b64decode(piece) for piece in asked["pieces"]]
+        print(json.dumps({name: read(asked["to"], some) for name, read in clients.items()}), flush=True)
+        continue
+    some = [base64.b64decode(piece) for piece in asked]
     print(json.dumps({name: read(some) for name, read in found.items()}), flush=True)
