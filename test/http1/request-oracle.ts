@@ -121,6 +121,8 @@ async function forwardedProblem(parsers: AllParsers, { head, wire }: Read): Prom
 
 /** The same request as the client sent it: the same to a parser, or nothing. */
 async function sentProblem(parsers: AllParsers, { head, raw, wire }: Read): Promise<string | null> {
+  // An upgrade to what we do not speak is left out of what goes on: httptools takes it for the end of all HTTP.
+  if (head.upgrade !== null && head.upgrade !== 'websocket') return null;
   const headers = head.names.map((name, i) => [name, head.values[i] ?? ''] as const);
   const expected = { method: head.method, target: head.target, headers, body: contentOf(head.bodyLength, wire) };
   for (const [parser, read] of parsers.requests) {
