@@ -103,7 +103,8 @@ async function problemOf(
       ? await requestProblem(parsers, pieces)
       : await answerProblem(parsers, exchanges, method, pieces);
   } catch (error) {
-    return `thrown: ${error instanceof Error ? `${error.message} ${String(error.cause ?? '')}` : String(error)}`;
+    const cause = error instanceof Error && error.cause instanceof Error ? ` ${error.cause.stack}` : '';
+    return `thrown: ${error instanceof Error ? error.message : String(error)}${cause}`;
   }
 }
 
