@@ -245,7 +245,10 @@ export class ClientConnection implements ExchangeOwner {
         give();
         this.proceed();
       };
-      verdict.recorded.then(go, go);
+      verdict.recorded.then(go, go).catch((error: unknown) => {
+        this.handler.fault(error);
+        this.cut('a fault of this proxy');
+      });
     }
     return close ? bytes.length : head.size;
   }

@@ -57,12 +57,15 @@ export class Exchange implements UpstreamUser {
     this.requestBody = openBody(head.bodyLength);
     this.answer = new AnswerStream(owner.socket, head, limits, verdict.answerExtra, verdict.rewriteAnswer);
     this.unrecorded = verdict.recorded === null ? null : [];
-    verdict.recorded?.then(
-      () => this.recorded(),
-      (error: unknown) => {
-        if (!this.over) this.answerInstead(this.handler.recordFailed(error), 'the request could not be recorded');
-      },
-    );
+    verdict.recorded
+      ?.then(
+        () => this.recorded(),
+        (error: unknown) => {
+          if (!this.over) this.answerInstead(this.handler.recordFailed(error), 'the request could not be recorded');
+        },
+      )
+      // Nobody else would catch it, and then it would end the process.
+      .catch((error: unknown) => this.fault(error));
   }
 
   get upgraded(): boolean {
@@ -148,9 +151,13 @@ export class Exchange implements UpstreamUser {
     try {
       this.receive(bytes);
     } catch (error) {
-      this.handler.fault(error);
-      this.abandon('cut', 'a fault of this proxy');
+      this.fault(error);
     }
+  }
+
+  private fault(error: unknown): void {
+    this.handler.fault(error);
+    this.abandon('cut', 'a fault of this proxy');
   }
 
   private receive(bytes: Buffer): void {
@@ -242,7 +249,7 @@ export class Exchange implements UpstreamUser {
       this.failed('upstream switched protocols unasked', true);
       return;
     }
-    const problem = acceptProblem(this.head, head, this.verdict.head);
+    const problem = acceptProblem(this.head, head, this.verdict.head.bytes);
     if (problem !== null) {
       this.failed(`upstream's 101 opens no WebSocket: ${problem}`, true);
       return;

@@ -41,7 +41,7 @@ export function websocketProblem(head: RequestHead): string | null {
  * it. Whatever follows a 101 is read by nobody here: an upstream that can be talked into that status alone must not turn
  * the client's next bytes into requests that were never decided about. `offered` is the head as upstream got it.
  */
-export function acceptProblem(request: RequestHead, answer: ResponseHead, offered: string): string | null {
+export function acceptProblem(request: RequestHead, answer: ResponseHead, offered: Buffer): string | null {
   if (only(answer, 'upgrade')?.toLowerCase() !== 'websocket') return 'its Upgrade is not "websocket"';
   if (!listMembers(valuesOf(answer, 'connection').join()).includes('upgrade')) return 'its Connection has no "upgrade"';
   const accept = acceptKey(headerValue(request, 'sec-websocket-key') ?? '');

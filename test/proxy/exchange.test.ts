@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connectRaw, type PlainProxy, type RawUpstream, startPlainProxy, startRawUpstream } from './plain-proxy.ts';
+import {
+  answer,
+  connectRaw,
+  type PlainProxy,
+  type RawUpstream,
+  startPlainProxy,
+  startRawUpstream,
+} from './plain-proxy.ts';
 
 let upstream: RawUpstream;
 let proxy: PlainProxy;
@@ -326,6 +333,42 @@ describe('a fault of our own', () => {
     up.send(ok('fine'));
     await other.until('fine');
   });
+});
+
+describe('a fault of our own after a record', () => {
+  it.each(['an answer of upstream', 'an answer of our own'])(
+    'ends the connection of %s, and not the process',
+    async (whose) => {
+      await proxy.close();
+      let durable: () => void = () => {};
+      const recorded = (): Promise<void> =>
+        new Promise((resolve) => {
+          durable = resolve;
+        });
+      proxy = await startPlainProxy(
+        upstream.port,
+        whose === 'an answer of upstream'
+          ? { recorded }
+          : { decide: () => ({ ...answer(403, 'no'), recorded: recorded() }) },
+      );
+      const client = await connectRaw(proxy.port);
+      client.send(GET);
+      if (whose === 'an answer of upstream') {
+        const up = await upstream.accept();
+        await up.until('\r\n\r\n');
+        up.send(ok('done'));
+        up.socket.end();
+      } else while (proxy.outcomes.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      for (const { socket } of proxy.set.members) {
+        socket.write = () => {
+          throw new Error('a bug');
+        };
+      }
+      durable();
+      expect((await client.ended()).text).toBe('');
+      expect(proxy.faults).toEqual([new Error('a bug')]);
+    },
+  );
 });
 
 describe('records before answers', () => {
