@@ -8,36 +8,29 @@ import { followBody, openBody } from '../../src/http1/body.ts';
 import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
 import { writeRequestHead } from '../../src/inbound/request-head.ts';
-import { type Message, oddMessage, request } from './messages.ts';
-import { llhttpParser } from './parsers/llhttp.ts';
+import { answerProblem, type Exchanges, openExchanges } from './answer-oracle.ts';
+import { answer, type Message, oddHeadText, oddMessage, request } from './messages.ts';
+import { type AllParsers, startAllParsers } from './parsers/all.ts';
 import type { Parser, Seen, SeenRequest } from './parsers/seen.ts';
-import { startUvicornParsers, type UvicornParsers, uvicornPython } from './parsers/uvicorn.ts';
+import { uvicornPython } from './parsers/uvicorn.ts';
 import { accepted, cutAt, LIMITS, latin1, requestWith } from './read.ts';
+import { contentOf, linesOf } from './request-oracle.ts';
 
 const NEXT = 'GET /next HTTP/1.1\r\nhost: next.test\r\n\r\n';
 const NEXT_SEEN: SeenRequest = { method: 'GET', target: '/next', headers: [['host', 'next.test']], body: '' };
 const places = fc.array(fc.nat({ max: 2_000 }), { maxLength: 6 });
 
-let uvicorn: UvicornParsers | null = null;
-const parsers = new Map<string, Parser>([['llhttp', llhttpParser()]]);
-
-if (uvicornPython === null) {
-  process.stderr.write(
-    'skipped: http1 against h11 and httptools: no Python with Prefect at .cache/prefect/bin/python; set CERTGATE_TEST_PREFECT_PYTHON\n',
-  );
-}
-
+let all: AllParsers;
+let exchanges: Exchanges;
+let parsers: ReadonlyMap<string, Parser>;
 beforeAll(async () => {
-  if (uvicornPython === null) return;
-  uvicorn = await startUvicornParsers(uvicornPython);
-  for (const [name, parser] of uvicorn.parsers) parsers.set(name, parser);
-  for (const [name, why] of Object.entries(uvicorn.missing)) {
-    process.stderr.write(`skipped: http1 against ${name}: it is not installed (${why})\n`);
-  }
+  all = await startAllParsers();
+  exchanges = await openExchanges();
+  parsers = all.requests;
 });
-
 afterAll(async () => {
-  await uvicorn?.stop();
+  await exchanges.close();
+  await all.stop();
 });
 
 /** Asks every parser; the bytes come in `pieces`. */
@@ -77,15 +70,6 @@ function writtenByGate(head: RequestHead): string {
     plainAnswer: false,
     authorization: null,
   });
-}
-
-/** The header lines of a head that we wrote, which are as plain as can be. */
-function linesOf(text: string): Array<readonly [string, string]> {
-  return text
-    .slice(0, -4)
-    .split('\r\n')
-    .slice(1)
-    .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)] as const);
 }
 
 describe('what is forwarded is one request to every parser behind the gate', () => {
@@ -194,7 +178,7 @@ describe('what the gate accepts means the same, or nothing, to a parser that get
         if (seen.refused !== null) continue;
         compared++;
         const headers = head.names.map((name, i) => [name, head.values[i] ?? '']);
-        const content = contentOf(head, text.slice(head.size, end));
+        const content = contentOf(head.bodyLength, text.slice(head.size, end));
         // httptools keeps the blanks behind a value that RFC 9112 §5 says to drop; what we forward has none.
         const requests = seen.requests.map((one) => ({
           ...one,
@@ -211,16 +195,20 @@ describe('what the gate accepts means the same, or nothing, to a parser that get
   });
 });
 
-/** What a body says, by a reading of its own. */
-function contentOf(head: RequestHead, wire: string): string {
-  if (head.bodyLength >= 0) return wire;
-  let content = '';
-  let at = 0;
-  for (;;) {
-    const lineEnd = wire.indexOf('\r\n', at);
-    const size = Number.parseInt(wire.slice(at, lineEnd), 16);
-    if (!(size > 0)) return content;
-    content += wire.slice(lineEnd + 2, lineEnd + 2 + size);
-    at = lineEnd + 2 + size + 2;
-  }
-}
+describe('what the client gets is one answer to every parser, or no whole one', () => {
+  const method = fc.constantFrom('GET', 'GET', 'GET', 'HEAD');
+
+  test('for answers that are passed on, wherever upstream cuts them', async () => {
+    const property = fc.asyncProperty(answer, method, places, async (text, asked, cuts) => {
+      expect(await answerProblem(all, exchanges, asked, cutAt(latin1(text), cuts))).toBeNull();
+    });
+    await fc.assert(property, { numRuns: 400 });
+  });
+
+  test('for mixtures of good and odd lines and line ends', async () => {
+    const property = fc.asyncProperty(oddHeadText, answer, method, async (text, behind, asked) => {
+      expect(await answerProblem(all, exchanges, asked, [latin1(text + behind)])).toBeNull();
+    });
+    await fc.assert(property, { numRuns: 200 });
+  });
+});

@@ -201,3 +201,22 @@ export const oddHeadText: fc.Arbitrary<string> = fc
 export const oddMessage: fc.Arbitrary<string> = fc
   .tuple(oddHeadText, fc.constantFrom(...TAILS))
   .map(([head, tail]) => head + tail);
+
+/** An answer that should be passed on, however odd it looks, and perhaps something behind it. */
+export const answer: fc.Arbitrary<string> = fc
+  .record({
+    line: fc.constantFrom(
+      ...['HTTP/1.1 200 OK', 'HTTP/1.1 201', 'HTTP/1.1 404 Not \xe9', 'HTTP/1.1 503 Not  Now', 'HTTP/1.0 200 OK'],
+      ...['HTTP/1.1 204 No Content', 'HTTP/1.1 304 Not Modified', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK'],
+    ),
+    before: fc.array(plainLine, { maxLength: 4 }),
+    meaning: fc.option(fc.constantFrom('Connection: close', 'Connection: keep-alive, x-hop', 'X-Hop: 1'), {
+      nil: null,
+    }),
+    body: fc.oneof(fc.constant({ framing: '', wire: 'until the end' }), lengthBody, chunkedBody),
+    behind: fc.constantFrom('', '', '', 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil'),
+  })
+  .map(({ line, before, meaning, body, behind }) => {
+    const lines = [...before, ...(meaning === null ? [] : [meaning])].map((one) => `${one}\r\n`).join('');
+    return `${line}\r\n${lines}${body.framing}\r\n${body.wire}${behind}`;
+  });
