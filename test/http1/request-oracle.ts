@@ -14,7 +14,7 @@ import { LIMITS, latin1 } from './read.ts';
 
 const NEXT = 'GET /next HTTP/1.1\r\nhost: next.test\r\n\r\n';
 const NEXT_SEEN: SeenRequest = { method: 'GET', target: '/next', headers: [['host', 'next.test']], body: '' };
-const CLIENT = { lines: 'x-forwarded-for: 127.0.0.1\r\nx-certgate-identity: worker/etl-1\r\n' };
+const CLIENT = 'x-certgate-identity: worker/etl-1\r\n';
 const MOST_REQUESTS = 8;
 
 /** What becomes of the first request of a connection: its refusal's status, or how it goes on. */
@@ -91,6 +91,7 @@ async function forwardedProblem(parsers: AllParsers, { head, wire }: Read): Prom
   if (!target.ok) return null;
   const text = writeRequestHead(head, {
     client: CLIENT,
+    address: '127.0.0.1',
     requestId: 'r',
     target: target.target,
     proto: 'https',
