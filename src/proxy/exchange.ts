@@ -158,6 +158,8 @@ export class Exchange implements UpstreamUser {
   private fault(error: unknown): void {
     this.handler.fault(error);
     this.abandon('cut', 'a fault of this proxy');
+    // Also where the fault came after the outcome had been told.
+    this.owner.socket.destroy();
   }
 
   private receive(bytes: Buffer): void {
