@@ -547,6 +547,42 @@ export const catalogue = {
     message: (f) => `cross-site request: ${f.detail}`,
     hint: () => "open the page at the gate's own address",
   }),
+  CG_LIMIT_CONNECTIONS: entry<{ detail: string }>({
+    about: 'The gate has as many connections as it may have: a new one is reset before its handshake.',
+    exit: EXIT.refused,
+    status: 503,
+    message: (f) => `too many connections: ${f.detail}`,
+    hint: () =>
+      'raise serve.limits.connections, and the descriptors that the process may have (`ulimit -n`, LimitNOFILE)',
+  }),
+  CG_LIMIT_ADDRESS: entry<{ detail: string }>({
+    about: 'An address has as many connections as it may have: a new one is reset before its handshake.',
+    exit: EXIT.refused,
+    status: 503,
+    message: (f) => `too many connections of one address: ${f.detail}`,
+    hint: () => 'raise serve.limits.connectionsPerAddress if many clients share the address',
+  }),
+  CG_LIMIT_HANDSHAKES: entry<{ detail: string }>({
+    about: 'An address opens connections faster than it may: a new one is reset before its handshake.',
+    exit: EXIT.refused,
+    status: 503,
+    message: (f) => `too many handshakes of one address: ${f.detail}`,
+    hint: () => 'raise serve.limits.handshakesPerAddress if many clients share the address',
+  }),
+  CG_LIMIT_IDENTITY: entry<{ detail: string }>({
+    about: 'An identity has as many connections as it may have.',
+    exit: EXIT.refused,
+    status: 429,
+    message: (f) => `too many connections of one identity: ${f.detail}`,
+    hint: () => 'give each worker an identity of its own, or raise serve.limits.connectionsPerIdentity',
+  }),
+  CG_LIMIT_REQUESTS: entry<{ detail: string }>({
+    about: 'An identity has as many requests in flight as it may have.',
+    exit: EXIT.refused,
+    status: 429,
+    message: (f) => `too many requests of one identity: ${f.detail}`,
+    hint: () => 'give each worker an identity of its own, or raise serve.limits.requestsPerIdentity',
+  }),
   CG_STORE_UNAVAILABLE: entry<{ detail: string }>({
     about: "The gate cannot read its store, so it can't know who is revoked: it refuses everyone.",
     exit: EXIT.storage,

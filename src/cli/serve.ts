@@ -11,6 +11,7 @@ import { parseHostPort, parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { compileRules } from '../identity/identify.ts';
+import { mostConnections } from '../inbound/descriptors.ts';
 import { startGate } from '../inbound/gate.ts';
 import { openAuditLog } from '../observe/audit-log.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
@@ -82,7 +83,7 @@ async function serve(config: Config): Promise<void> {
     log,
     accessLog: config.log.access,
     authString: authStringOf(config),
-    limits: config.serve.limits,
+    limits: { ...config.serve.limits, connections: config.serve.limits.connections ?? mostConnections() },
   });
   try {
     const control = await serveControl(join(config.stateDir, 'control.sock'), {

@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
-import { aFile, count, duration, optionalText, type Setting, settings, text } from './setting.ts';
+import { aFile, ceiling, count, duration, optionalText, type Setting, settings, text } from './setting.ts';
 
 const isTrustDomain = (value: string) => {
   try {
@@ -30,32 +30,69 @@ const listenAt = (fallback: string, flag: NonNullable<Setting['flag']>, about: s
     },
   );
 
-function limits() {
-  return z
+function times() {
+  return {
+    headBytes: count(32_768, { about: 'Longest request or answer head, in bytes.' }, { min: 1024, max: 1_048_576 }),
+    headerLines: count(100, { about: 'Most header lines in a head.' }, { min: 10, max: 1000 }),
+    handshake: duration('10s', { about: 'Time for a TLS handshake.' }, { min: '100ms', max: '5m' }),
+    head: duration('15s', { about: 'Time from the first byte of a head to its last.' }, { min: '100ms', max: '5m' }),
+    idle: duration(
+      '75s',
+      { about: "Time a connection may be idle between requests; Prefect's client keeps its own for 25s." },
+      { min: '1s', max: '1h' },
+    ),
+    stall: duration(
+      '5m',
+      { about: 'Time without a byte in either direction while a request is under way.' },
+      { min: '1s', max: '24h' },
+    ),
+    upstreamIdle: duration(
+      '4s',
+      { about: 'Time an idle upstream connection is kept; uvicorn closes its own after 5s.' },
+      { min: '0s', max: '1h' },
+    ),
+    upstreamConnect: duration('5s', { about: 'Time to connect to the upstream.' }, { min: '100ms', max: '5m' }),
+  };
+}
+
+/** Limits of the outbound sidecar, whose clients are all of this machine. */
+const sidecarLimits = () => z.strictObject(times()).prefault({});
+
+/** Limits of the gate, whose clients may be anyone. */
+const gateLimits = () =>
+  z
     .strictObject({
-      headBytes: count(32_768, { about: 'Longest request or answer head, in bytes.' }, { min: 1024, max: 1_048_576 }),
-      headerLines: count(100, { about: 'Most header lines in a head.' }, { min: 10, max: 1000 }),
-      handshake: duration('10s', { about: 'Time for a TLS handshake.' }, { min: '100ms', max: '5m' }),
-      head: duration('15s', { about: 'Time from the first byte of a head to its last.' }, { min: '100ms', max: '5m' }),
-      idle: duration(
-        '75s',
-        { about: "Time a connection may be idle between requests; Prefect's client keeps its own for 25s." },
-        { min: '1s', max: '1h' },
+      ...times(),
+      connections: ceiling(
+        'auto',
+        {
+          about:
+            'Connections of all clients together; auto is half of the descriptors that the process may have, so that the other half is there for the upstream.',
+        },
+        true,
       ),
-      stall: duration(
-        '5m',
-        { about: 'Time without a byte in either direction while a request is under way.' },
-        { min: '1s', max: '24h' },
+      connectionsPerAddress: ceiling(
+        10_000,
+        { about: 'Connections from one IP address, or one IPv6 /64; many workers may share one behind NAT.' },
+        false,
       ),
-      upstreamIdle: duration(
-        '4s',
-        { about: 'Time an idle upstream connection is kept; uvicorn closes its own after 5s.' },
-        { min: '0s', max: '1h' },
+      handshakesPerAddress: ceiling(
+        500,
+        { about: "New connections a second from one IP address or IPv6 /64; ten seconds' worth may come at once." },
+        false,
       ),
-      upstreamConnect: duration('5s', { about: 'Time to connect to the upstream.' }, { min: '100ms', max: '5m' }),
+      connectionsPerIdentity: ceiling(
+        2_000,
+        { about: 'Connections of one identity; a process worker and all of its flow runs are one.' },
+        false,
+      ),
+      requestsPerIdentity: ceiling(
+        1_000,
+        { about: 'Requests in flight of one identity. WebSockets count as connections only.' },
+        false,
+      ),
     })
     .prefault({});
-}
 
 const RULE_SOURCES = ['CN', 'OU', 'O', 'DNS', 'URI', 'email'] as const;
 
@@ -122,7 +159,7 @@ const serve = z.strictObject({
     },
     { min: '0s', max: '24h' },
   ),
-  limits: limits(),
+  limits: gateLimits(),
 });
 
 const connect = z.strictObject({
@@ -188,7 +225,7 @@ const connect = z.strictObject({
     },
     { min: '0s', max: '24h' },
   ),
-  limits: limits(),
+  limits: sidecarLimits(),
 });
 
 /** The whole configuration. Its input is what certgate.yaml may hold; its output has durations in milliseconds. */
@@ -276,7 +313,7 @@ export type ConfigInput = z.input<typeof configSchema>;
 export type ConfiguredRule = z.output<typeof identityRule>;
 
 /** Limits of a listener and of its upstream: bytes, lines, and milliseconds. */
-export type Limits = z.output<ReturnType<typeof limits>>;
+export type Limits = z.output<ReturnType<typeof sidecarLimits>>;
 
 /** The configuration as the rest of certgate gets it: complete, checked, paths absolute, durations in milliseconds. */
 export type Config = z.output<typeof configSchema> & {

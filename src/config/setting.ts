@@ -33,6 +33,7 @@ interface TextRule {
   readonly accepts: (written: string) => boolean;
 }
 
+const MOST = 1_000_000;
 const DURATION_EXAMPLE = 'a duration such as 500ms, 30s, 5m, 24h or 7d';
 
 /** A length of time: text in, milliseconds out. */
@@ -55,6 +56,19 @@ export function duration(fallback: string, words: Words, bounds: { min: string; 
 export function count(fallback: number, words: Words, bounds: { min: number; max: number }) {
   const wants = `a whole number from ${bounds.min} to ${bounds.max}`;
   const schema = z.int().min(bounds.min).max(bounds.max).default(fallback);
+  return schema.register(settings, { ...words, kind: 'count', wants, example: `${fallback}`, fallback: `${fallback}` });
+}
+
+/** How many at most; 0 and `off` are no limit (Infinity). With `auto`, null: found out by whoever uses it. */
+export function ceiling<A extends boolean>(fallback: number | 'auto', words: Words, auto: A) {
+  const wants = `a whole number from 1 to ${MOST}${auto ? ', auto' : ''}, or off`;
+  const schema = z
+    .union([z.int().min(0).max(MOST), z.literal(auto ? ['auto', 'off'] : ['off'])])
+    .transform((written): number | (A extends true ? null : never) => {
+      if (written === 'auto') return null as A extends true ? null : never;
+      return written === 'off' || written === 0 ? Number.POSITIVE_INFINITY : written;
+    })
+    .prefault(fallback);
   return schema.register(settings, { ...words, kind: 'count', wants, example: `${fallback}`, fallback: `${fallback}` });
 }
 

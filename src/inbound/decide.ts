@@ -17,11 +17,15 @@ import type { Answer, AnswerRewriter, Forward, Handler, Outcome } from '../proxy
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
+import type { RequestSlot } from './identity-counts.ts';
 import { beginRequestHead, clientProto, type StampedHead, stampAgain, stampHead } from './request-head.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
-/** Waiting helps: Prefect's client tries again after the seconds named, without counting it as a failure. */
+/**
+ * Waiting helps: Prefect's client tries again after the seconds named, without counting it as a failure. That goes for
+ * 429 as for 503; without the second line a 429 would in the end reach a worker's loop, which a 4xx ends.
+ */
 const MAINTENANCE = 'retry-after: 2\r\nprefect-maintenance: true\r\n';
 
 /** What every request of a gate shares. */
@@ -71,8 +75,8 @@ export function newRequestId(): string {
   return RUN + String(++requests).padStart(10, '0');
 }
 
-/** The decisions for one admitted client's connection. `address` is its IP address. */
-export function decideFor(gate: GateState, client: Admitted, address: string): Handler<Decided> {
+/** The decisions for one admitted client's connection. `address` is its IP address, `slot` what its requests count in. */
+export function decideFor(gate: GateState, client: Admitted, address: string, slot: RequestSlot): Handler<Decided> {
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
@@ -168,6 +172,13 @@ export function decideFor(gate: GateState, client: Admitted, address: string): H
     if (reading.foreign !== null) {
       return refuse(reading, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: reading.foreign });
     }
+    if (head.upgrade !== 'websocket' && !slot.take()) {
+      gate.metrics.limitedRequests++;
+      const fields = { identity: client.identity, address, code: 'CG_LIMIT_REQUESTS' };
+      gate.limitedLog.say('warn', 'CG_LIMIT_REQUESTS', fields, 'request refused');
+      const detail = `${client.identity} has as many requests in flight as it may have`;
+      return refuse(reading, { status: 429, code: 'CG_LIMIT_REQUESTS', detail, wait: true });
+    }
     const requestId = newRequestId();
     let recorded: Promise<void> | null = null;
     if (reading.changes) {
@@ -227,6 +238,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string): H
       gate.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
     },
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
+      slot.free();
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
         const fields = { requestId: verdict.requestId, reason: outcome.problem };
         gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');

@@ -15,6 +15,9 @@ import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { Store } from '../store/store.ts';
 import { createClientReader } from './client-reader.ts';
 import { decideFor } from './decide.ts';
+import { createDoor } from './door.ts';
+import { DoorCounts, type DoorLimits } from './door-counts.ts';
+import { countIdentities, requestSlot } from './identity-counts.ts';
 import { createListener, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';
 import { watchRevocations } from './revocation-watch.ts';
@@ -40,11 +43,14 @@ export interface GateOptions {
   readonly log: Log;
   readonly accessLog: boolean;
   readonly authString: string | null;
-  readonly limits: Limits & {
-    readonly handshake: number;
-    readonly upstreamIdle: number;
-    readonly upstreamConnect: number;
-  };
+  readonly limits: Limits &
+    DoorLimits & {
+      readonly connectionsPerIdentity: number;
+      readonly requestsPerIdentity: number;
+      readonly handshake: number;
+      readonly upstreamIdle: number;
+      readonly upstreamConnect: number;
+    };
 }
 
 export interface GateHealth {
@@ -114,21 +120,35 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       read: createClientReader(options.rules, options.trustDomain),
       unsafeUnrecorded: options.unsafeUnrecorded,
     },
+    identities: countIdentities(options.limits.connectionsPerIdentity),
     live,
     watch,
     audit,
     log: limitedLog,
     metrics,
     isDraining: () => set.draining,
-    serve(socket, client, entry) {
-      const handler = decideFor(state, client, entry.address);
+    serve(socket, client, entry, tally) {
+      const slot = requestSlot(tally, options.limits.requestsPerIdentity);
+      // Given back in any case, a fault included.
+      socket.once('close', () => slot.free());
+      const handler = decideFor(state, client, entry.address, slot);
       entry.proxied = serveClient(socket, handler, pool, options.limits, set);
     },
   });
   const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+  const counts = new DoorCounts(options.limits);
+  const door = createDoor({
+    counts,
+    log: limitedLog,
+    metrics,
+    letIn(socket, address) {
+      sockets.add(socket);
+      socket.once('close', () => {
+        sockets.delete(socket);
+        counts.leave(address);
+      });
+      server.emit('connection', socket);
+    },
   });
   const stopRenewal = keepRenewed(
     credentials,
@@ -147,12 +167,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     await watch.stop();
   };
   try {
-    await bind(server, { host: options.host, port: options.port });
+    await bind(door, { host: options.host, port: options.port });
   } catch (error) {
     await stop();
     throw error;
   }
-  const bound = server.address();
+  const bound = door.address();
 
   return {
     host: options.host,
@@ -167,17 +187,27 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
         audit: audit.healthy(),
         upstream,
         connections: live.size,
-        metrics,
+        metrics: { ...metrics, ...openWork(set) },
       };
     },
     async drain(ms, hurry) {
-      server.close();
+      door.close();
       await drainConnections(set, ms, hurry);
       // Handshakes that never came to their end, refused peers that still read.
       for (const socket of sockets) socket.destroy();
       await stop();
     },
   };
+}
+
+/** The gauges that are cheaper to count when asked for. */
+function openWork(set: ConnectionSet): Pick<Metrics, 'requestsOpen' | 'tunnels'> {
+  const open = { requestsOpen: 0, tunnels: 0 };
+  for (const { work } of set.members) {
+    open.requestsOpen += work.requests;
+    open.tunnels += work.tunnels;
+  }
+  return open;
 }
 
 function reachable(open: () => Socket, timeout: number): Promise<boolean> {

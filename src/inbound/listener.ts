@@ -12,6 +12,7 @@ import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { type AdmissionRules, type Admitted, admit, type Refused } from './admission.ts';
 import { newRequestId } from './decide.ts';
+import type { IdentityCounts, Tally } from './identity-counts.ts';
 import type { LiveConnection, LiveIndex } from './live-index.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import type { ServerCredentials } from './server-certificate.ts';
@@ -37,6 +38,7 @@ export interface ListenerOptions {
   /** For a handshake, ms. */
   readonly handshakeTimeout: number;
   readonly admission: AdmissionRules;
+  readonly identities: IdentityCounts;
   readonly live: LiveIndex;
   readonly watch: RevocationWatch;
   readonly audit: AuditLog;
@@ -45,7 +47,7 @@ export interface ListenerOptions {
   /** The gate is stopping: whoever comes to the end of a handshake now is too late. */
   readonly isDraining: () => boolean;
   /** Takes over an admitted connection. */
-  readonly serve: (socket: TLSSocket, client: Admitted, live: LiveConnection) => void;
+  readonly serve: (socket: TLSSocket, client: Admitted, live: LiveConnection, tally: Tally) => void;
 }
 
 /** The TLS settings for `credentials`; also what a renewal installs. */
@@ -115,6 +117,16 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     return;
   }
   if (socket.destroyed) return;
+  const tally = await options.identities.enter(client.identity);
+  if (tally === null) {
+    options.metrics.limitedConnections++;
+    refuse(socket, address, tooMany(client), options);
+    return;
+  }
+  if (socket.destroyed) {
+    options.identities.leave(tally);
+    return;
+  }
   const live: LiveConnection = {
     socket,
     proxied: null,
@@ -129,6 +141,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
   options.metrics.connections = index.size;
   socket.once('close', () => {
     index.leave(live);
+    options.identities.leave(tally);
     options.metrics.connections = index.size;
   });
   // A revocation that was committed between the look-up and the entry found nothing to cut: look again.
@@ -141,7 +154,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     }
   }
   if (options.isDraining()) socket.destroy();
-  if (!socket.destroyed) options.serve(socket, client, live);
+  if (!socket.destroyed) options.serve(socket, client, live, tally);
 }
 
 function storeGone(): Refused {
@@ -154,6 +167,19 @@ function storeGone(): Refused {
     identity: null,
     serial: null,
     ours: false,
+  };
+}
+
+function tooMany(client: Admitted): Refused {
+  return {
+    ok: false,
+    code: 'CG_LIMIT_IDENTITY',
+    status: 429,
+    reason: 'the identity has as many connections as it may have',
+    detail: `certgate: ${client.identity} has as many connections as it may have`,
+    identity: client.identity,
+    serial: client.serial,
+    ours: true,
   };
 }
 
@@ -181,7 +207,8 @@ function refuse(socket: TLSSocket, address: string, why: Refused, options: Liste
       })
       .catch(() => {});
   }
-  const waits = why.status === 503 ? 'retry-after: 2\r\nprefect-maintenance: true\r\n' : '';
+  // Waiting helps, and Prefect's client does wait for as long as it is told so (decide.ts, MAINTENANCE).
+  const waits = why.status === 503 || why.status === 429 ? 'retry-after: 2\r\nprefect-maintenance: true\r\n' : '';
   let told = false;
   const tell = (): void => {
     if (told) return;

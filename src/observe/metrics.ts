@@ -18,6 +18,12 @@ export interface Metrics {
   cut: number;
   auditRecords: number;
   auditFailures: number;
+  /** refused at a limit on connections, before the handshake or after it */
+  limitedConnections: number;
+  /** refused at the limit on handshakes a second */
+  limitedHandshakes: number;
+  /** refused at the limit on requests in flight */
+  limitedRequests: number;
 }
 
 /** All zero. */
@@ -35,5 +41,8 @@ export function createMetrics(): Metrics {
     cut: 0,
     auditRecords: 0,
     auditFailures: 0,
+    limitedConnections: 0,
+    limitedHandshakes: 0,
+    limitedRequests: 0,
   };
 }

@@ -61,6 +61,11 @@ describe('the layers', () => {
       stall: 300_000,
       upstreamIdle: 4000,
       upstreamConnect: 5000,
+      connections: null,
+      connectionsPerAddress: 10_000,
+      handshakesPerAddress: 500,
+      connectionsPerIdentity: 2_000,
+      requestsPerIdentity: 1_000,
     });
     expect(config.connect).toMatchObject({ gate: null, listen: '127.0.0.1:4210', drain: 30_000 });
     expect(config.identity.rules).toEqual([{ from: 'spiffe' }]);
@@ -82,6 +87,24 @@ describe('the layers', () => {
     expect(config.log.access).toBe(false);
     expect(config.serve.limits.headerLines).toBe(50);
     expect(config.identity.rules).toHaveLength(2);
+  });
+
+  test.each([
+    ['0', Number.POSITIVE_INFINITY],
+    ['off', Number.POSITIVE_INFINITY],
+    ['7', 7],
+  ])('read a limit of %s from a variable and from the file: none, or a number', (text, limit) => {
+    const env = { CERTGATE_SERVE_LIMITS_REQUESTS_PER_IDENTITY: text };
+    expect(loadConfig({ env, cwd }).serve.limits.requestsPerIdentity).toBe(limit);
+    const dir = folderWith('serve:', '  limits:', `    requestsPerIdentity: ${text}`);
+    expect(loadConfig({ env: {}, cwd: dir }).serve.limits.requestsPerIdentity).toBe(limit);
+  });
+
+  test('take auto only where something is found out', () => {
+    const odd = { CERTGATE_SERVE_LIMITS_REQUESTS_PER_IDENTITY: 'auto' };
+    expect(problemsOf(() => loadConfig({ env: odd, cwd }))).toHaveLength(1);
+    const env = { CERTGATE_SERVE_LIMITS_CONNECTIONS: 'auto' };
+    expect(loadConfig({ env, cwd }).serve.limits.connections).toBeNull();
   });
 
   test("put relative paths of the file at the file's folder, those of variables and flags at the working directory", () => {

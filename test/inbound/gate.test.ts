@@ -55,7 +55,19 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function start(rules: readonly IdentityRule[], unsafeUnrecorded = false): Promise<void> {
+const NO_LIMIT = {
+  connections: Number.POSITIVE_INFINITY,
+  connectionsPerAddress: Number.POSITIVE_INFINITY,
+  handshakesPerAddress: Number.POSITIVE_INFINITY,
+  connectionsPerIdentity: Number.POSITIVE_INFINITY,
+  requestsPerIdentity: Number.POSITIVE_INFINITY,
+};
+
+async function start(
+  rules: readonly IdentityRule[],
+  unsafeUnrecorded = false,
+  limits: Partial<typeof NO_LIMIT> = {},
+): Promise<void> {
   audit = await openAuditLog(join(folder, 'state', 'audit.jsonl'));
   gate = await startGate({
     host: '127.0.0.1',
@@ -73,7 +85,7 @@ async function start(rules: readonly IdentityRule[], unsafeUnrecorded = false): 
     log: pino({ level: 'silent' }),
     accessLog: false,
     authString: null,
-    limits: { ...LIMITS, handshake: 10_000, upstreamIdle: 4_000, upstreamConnect: 5_000 },
+    limits: { ...LIMITS, ...NO_LIMIT, handshake: 10_000, upstreamIdle: 4_000, upstreamConnect: 5_000, ...limits },
   });
 }
 
@@ -243,5 +255,90 @@ describe('no peer holds up', () => {
     expect(health.metrics.requests).toBeLessThan(100_000);
     expect(await answerTo(await worker())).toBe('200 worker/etl-1');
     peer.socket.destroy();
+  });
+});
+
+describe('over a limit', () => {
+  const metrics = async () => (await gate.health()).metrics;
+  const connected = async () => {
+    const socket = connect({ host: '127.0.0.1', port: gate.port });
+    socket.on('error', () => {});
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    // One that is reset at once may never seem to be connected.
+    await Promise.race([closed, new Promise((resolve) => socket.once('connect', resolve))]);
+    socket.resume();
+    return { socket, closed };
+  };
+
+  it.each([
+    ['of all clients', { connections: 2 }],
+    ['of one address', { connectionsPerAddress: 2 }],
+  ])('%s, a connection is reset before its handshake, until another has ended', async (_whose, limits) => {
+    await start([{ from: 'spiffe' }], false, limits);
+    const peer = await worker();
+    const second = await connected();
+    const third = await connected();
+    await third.closed;
+    expect(await metrics()).toMatchObject({ limitedConnections: 1, handshakes: 1, handshakeFailures: 0 });
+    const health = await gate.health();
+    expect(health.connections).toBe(1);
+    second.socket.resetAndDestroy();
+    // The gate has noticed the end of the second when it takes another; until then it resets.
+    let fourth = '';
+    while (fourth === '') fourth = await worker().then(answerTo, () => '');
+    expect(fourth).toBe('200 worker/etl-1');
+    expect(await answerTo(peer)).toBe('200 worker/etl-1');
+  });
+
+  it('of handshakes a second from one address, a connection is reset before its handshake', async () => {
+    await start([{ from: 'spiffe' }], false, { handshakesPerAddress: 1 });
+    const sockets = await Promise.all(Array.from({ length: 30 }, connected));
+    while ((await metrics()).limitedHandshakes < 15) await new Promise((resolve) => setImmediate(resolve));
+    for (const { socket } of sockets) socket.destroy();
+  });
+
+  it('of connections of one identity, the client is told to wait, and the refusal is on record', async () => {
+    await start([{ from: 'spiffe' }], false, { connectionsPerIdentity: 1 });
+    const first = await worker();
+    const second = await worker();
+    second.send(GET);
+    const refusal = await second.until(/\r\n\r\n[\s\S]+/u);
+    expect(refusal).toMatch(/^HTTP\/1\.1 429 /);
+    expect(refusal).toContain('retry-after: 2\r\nprefect-maintenance: true\r\n');
+    expect(refusal).toContain('worker/etl-1 has as many connections as it may have');
+    expect(await metrics()).toMatchObject({ limitedConnections: 1, refused: 1 });
+    await second.ended();
+    expect(await answerTo(first)).toBe('200 worker/etl-1');
+    let again = '';
+    while (!again.startsWith('200')) again = await answerTo(await worker());
+    await audit.close();
+    const [line] = readFileSync(join(folder, 'state', 'audit.jsonl'), 'utf8').match(/.*CG_LIMIT_IDENTITY.*/) ?? [];
+    expect(JSON.parse(line ?? '')).toMatchObject({ identity: 'worker/etl-1', decision: 'refuse', status: 429 });
+  });
+
+  it('of requests in flight of one identity, a request is told to wait, WebSockets are not counted, and each end gives back', async () => {
+    await start([{ from: 'spiffe' }], false, { requestsPerIdentity: 1 });
+    const [busy, other, socket] = [await worker(), await worker(), await worker()];
+    // Its body is never whole: it stays in flight.
+    busy.send('POST /api/logs/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf');
+    while ((await metrics()).requestsOpen < 1) await new Promise((resolve) => setImmediate(resolve));
+    other.send(GET);
+    const refusal = await other.until(/\r\n\r\n[\s\S]+as it may have"\}/u);
+    expect(refusal).toMatch(/^HTTP\/1\.1 429 /);
+    expect(refusal).toContain('retry-after: 2\r\nprefect-maintenance: true\r\n');
+    socket.send(
+      'GET /api/events/in HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    );
+    expect(await socket.until('HTTP/1.1 200')).not.toContain('429');
+    expect(await metrics()).toMatchObject({ limitedRequests: 1 });
+    busy.socket.destroy();
+    while ((await metrics()).requestsOpen > 0) await new Promise((resolve) => setImmediate(resolve));
+    const kept = await worker();
+    for (const answers of [1, 2, 3]) {
+      kept.send(GET);
+      await kept.until(new RegExp(`(?:HTTP/1.1 200[^]*?worker/etl-1){${answers}}`, 'u'));
+    }
+    for (const peer of [other, socket, kept]) peer.socket.destroy();
   });
 });

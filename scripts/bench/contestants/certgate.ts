@@ -18,6 +18,12 @@ export function serveEnvironment(place: Place): Record<string, string> {
   return {
     CERTGATE_CONFIG: join(place.certificates.authorityDir, 'certgate.yaml'),
     CERTGATE_LOG_ACCESS: String(place.accessLog),
+    // All load comes from one address and one identity; no other contestant has such limits.
+    CERTGATE_SERVE_LIMITS_CONNECTIONS: 'off',
+    CERTGATE_SERVE_LIMITS_CONNECTIONS_PER_ADDRESS: 'off',
+    CERTGATE_SERVE_LIMITS_HANDSHAKES_PER_ADDRESS: 'off',
+    CERTGATE_SERVE_LIMITS_CONNECTIONS_PER_IDENTITY: 'off',
+    CERTGATE_SERVE_LIMITS_REQUESTS_PER_IDENTITY: 'off',
   };
 }
 
