@@ -1,0 +1,194 @@
+// The way of every connection that is let in: TLS, who is it, what may it, and on to Prefect; with the records watched, so
+// that a revocation is cut here. One in each process that serves: a gate by itself, or each worker of one. It listens
+// nowhere and issues nothing: sockets and the server certificate are given to it.
+
+import { connect, type OnReadOpts, type Socket } from 'node:net';
+import type { CompiledRules } from '../identity/identify.ts';
+import type { AuditLog } from '../observe/audit-log.ts';
+import type { LimitedLog } from '../observe/limited-log.ts';
+import { accessLogOf, type Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { type ConnectionSet, type ConnectionWork, serveClient } from '../proxy/client-connection.ts';
+import { drainConnections, sweepConnections } from '../proxy/connection-set.ts';
+import type { Limits } from '../proxy/contract.ts';
+import { openUpstreamPool } from '../proxy/upstream-pool.ts';
+import type { Store } from '../store/store.ts';
+import { createClientReader } from './client-reader.ts';
+import { decideFor } from './decide.ts';
+import { type IdentityCounts, requestSlot } from './identity-counts.ts';
+import { createListener, secureContext } from './listener.ts';
+import { createLiveIndex } from './live-index.ts';
+import { watchRevocations } from './revocation-watch.ts';
+import type { ServerCredentials } from './server-certificate.ts';
+
+export interface DataPathOptions {
+  readonly upstream: { readonly host: string; readonly port: number } | { readonly path: string };
+  readonly minTls: '1.2' | '1.3';
+  readonly trustDomain: string;
+  readonly rules: CompiledRules;
+  /** See AdmissionRules. */
+  readonly unsafeUnrecorded: boolean;
+  readonly store: Store;
+  readonly audit: AuditLog;
+  readonly log: Log;
+  readonly accessLog: boolean;
+  readonly authString: string | null;
+  readonly limits: Limits & {
+    readonly requestsPerIdentity: number;
+    readonly handshake: number;
+    readonly upstreamIdle: number;
+    readonly upstreamConnect: number;
+  };
+}
+
+/** What belongs to the process rather than to the configuration. */
+export interface DataPathPlace {
+  readonly credentials: ServerCredentials;
+  /** PEM of every certificate a client may chain to. */
+  readonly bundlePem: string;
+  readonly identities: IdentityCounts;
+  readonly limitedLog: LimitedLog;
+  readonly metrics: Metrics;
+}
+
+export interface DataPathHealth {
+  readonly store: boolean;
+  readonly upstream: boolean;
+  readonly connections: number;
+  readonly metrics: Metrics;
+}
+
+export interface DataPath {
+  /** Serves an accepted socket; `closed` is called when it has ended. */
+  letIn(socket: Socket, closed: () => void): void;
+  /** From the next handshake on. */
+  install(credentials: ServerCredentials): void;
+  applyRevocations(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  health(): Promise<DataPathHealth>;
+  /** Lets what is under way finish for at most `ms`, then cuts it, and stops. */
+  drain(ms: number, hurry?: AbortSignal): Promise<void>;
+  /** Stops what it started by itself; connections are not its concern. */
+  stop(): Promise<void>;
+}
+
+/** CG_STORE_* when the records can't be read. */
+export async function openDataPath(options: DataPathOptions & DataPathPlace): Promise<DataPath> {
+  const { log, audit, store, metrics, limitedLog } = options;
+  const live = createLiveIndex();
+  const watch = await watchRevocations(store, live, log, (work) => {
+    metrics.revocationsApplied++;
+    metrics.cut += work.connections;
+  });
+  const openUpstream = (onread?: OnReadOpts): Socket =>
+    connect({
+      ...options.upstream,
+      ...(onread && { onread }),
+      allowHalfOpen: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+    });
+  const pool = openUpstreamPool({
+    connect: openUpstream,
+    readyEvent: 'connect',
+    idle: options.limits.upstreamIdle,
+    connectTimeout: options.limits.upstreamConnect,
+  });
+  const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
+  const state = {
+    log,
+    access: options.accessLog ? accessLogOf(log) : null,
+    audit,
+    metrics,
+    watch,
+    limitedLog,
+    authString: options.authString,
+  };
+
+  const server = createListener({
+    credentials: options.credentials,
+    bundlePem: options.bundlePem,
+    minTls: options.minTls,
+    handshakeTimeout: options.limits.handshake,
+    admission: {
+      store,
+      read: createClientReader(options.rules, options.trustDomain),
+      unsafeUnrecorded: options.unsafeUnrecorded,
+    },
+    identities: options.identities,
+    live,
+    watch,
+    audit,
+    log: limitedLog,
+    metrics,
+    isDraining: () => set.draining,
+    serve(socket, client, entry, tally) {
+      const slot = requestSlot(tally, options.limits.requestsPerIdentity);
+      // Given back in any case, a fault included.
+      socket.once('close', () => slot.free());
+      const handler = decideFor(state, client, entry.address, slot);
+      entry.proxied = serveClient(socket, handler, pool, options.limits, set);
+    },
+  });
+  const sockets = new Set<Socket>();
+  const stopSweep = sweepConnections(set, () => {
+    metrics.cut += live.cutExpired(Date.now()).connections;
+  });
+  const stop = async (): Promise<void> => {
+    stopSweep();
+    pool.close();
+    await watch.stop();
+  };
+
+  return {
+    letIn(socket, closed) {
+      sockets.add(socket);
+      socket.once('close', () => {
+        sockets.delete(socket);
+        closed();
+      });
+      server.emit('connection', socket);
+    },
+    install: (credentials) =>
+      void server.setSecureContext(secureContext(credentials, options.bundlePem, options.minTls)),
+    applyRevocations: (serials) => watch.apply(serials),
+    async health() {
+      const upstream = await reachable(openUpstream, options.limits.upstreamConnect);
+      return {
+        store: watch.healthy,
+        upstream,
+        connections: live.size,
+        metrics: { ...metrics, ...openWork(set) },
+      };
+    },
+    async drain(ms, hurry) {
+      await drainConnections(set, ms, hurry);
+      // Handshakes that never came to their end, refused peers that still read.
+      for (const socket of sockets) socket.destroy();
+      await stop();
+    },
+    stop,
+  };
+}
+
+/** The gauges that are cheaper to count when asked for. */
+function openWork(set: ConnectionSet): Pick<Metrics, 'requestsOpen' | 'tunnels'> {
+  const open = { requestsOpen: 0, tunnels: 0 };
+  for (const { work } of set.members) {
+    open.requestsOpen += work.requests;
+    open.tunnels += work.tunnels;
+  }
+  return open;
+}
+
+function reachable(open: () => Socket, timeout: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = open();
+    const answer = (yes: boolean): void => {
+      resolve(yes);
+      socket.destroy();
+    };
+    socket.setTimeout(timeout, () => answer(false));
+    socket.once('connect', () => answer(true));
+    socket.once('error', () => answer(false));
+  });
+}
