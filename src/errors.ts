@@ -127,6 +127,13 @@ export const catalogue = {
     message: (f) => `the gate at ${f.socket} did not answer: ${f.reason}`,
     hint: () => 'look at the log of that gate, then try again: certgate health',
   }),
+  CG_WORKER: entry<{ reason: string }>({
+    about: 'A worker process of the gate cannot start, or ended before it could serve.',
+    exit: EXIT.failure,
+    status: 500,
+    message: (f) => `a worker of the gate did not start: ${f.reason}`,
+    hint: () => 'look at the log above; `certgate serve --workers 1` runs the gate in one process',
+  }),
   CG_CREDENTIALS: entry<{ file: string; reason: string }>({
     about: 'The certificate, key or trust bundle of the outbound sidecar cannot be used.',
     exit: EXIT.configuration,

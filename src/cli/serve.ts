@@ -1,27 +1,28 @@
 // `certgate serve`: the inbound sidecar as a process. It loads everything first and listens last, so that a gate which
 // answers is a gate that can decide; it drains on SIGTERM and SIGINT, and a second signal cuts what is left.
 
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { serialsIn, serveControl } from '../admin/control.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
-import { parseHostPort, parseSocketPath } from '../config/address.ts';
+import { parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { CertgateError, reasonOf } from '../errors.ts';
-import { compileRules } from '../identity/identify.ts';
 import { mostConnections } from '../inbound/descriptors.ts';
-import { startGate } from '../inbound/gate.ts';
+import { type GateOptions, startGate } from '../inbound/gate.ts';
 import { openAuditLog } from '../observe/audit-log.ts';
-import { flushLog, type Log, openLog } from '../observe/log.ts';
+import { flushLog, openLog } from '../observe/log.ts';
 import { openReopeningStore } from '../store/reopening.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { warnOfNode } from './doctor/machine.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { auditFile, authStringOf, dataPathOptions, surviveFaults } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
 import { untilStopped } from './signals.ts';
+
+/** What the primary of several workers starts them with; no use to people. */
+const WORKER_FLAG = '--as-worker';
 
 const SETTINGS = [
   'serve.listen',
@@ -30,6 +31,7 @@ const SETTINGS = [
   'serve.minTls',
   'serve.authStringFile',
   'serve.drain',
+  'serve.workers',
   'log.level',
 ];
 
@@ -51,40 +53,46 @@ export function serveCommand(io: CommandIo): Command {
       'SIGTERM or SIGINT ends it after the requests in flight; a second one ends it at once.',
     ],
   });
-  return withSettings(command, SETTINGS).action(async () => {
-    await serve(configOf(command, io));
+  withSettings(command, SETTINGS).addOption(new Option(WORKER_FLAG).hideHelp());
+  return command.action(async (options: { asWorker?: true }) => {
+    if (options.asWorker === true) await (await import('./serve-worker.ts')).serveWorker();
+    else await serve(configOf(command, io));
   });
 }
 
 async function serve(config: Config): Promise<void> {
-  const log = openLog({ level: config.log.level });
+  const several = config.serve.workers > 1;
+  const log = openLog({ level: config.log.level, severalWriters: several });
   const storePath = storeFile(config.stateDir);
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
   const authority = await loadAuthority({ certsDir: config.certsDir, store, trustDomain: config.trustDomain });
-  const audit = await openAuditLog(join(config.stateDir, 'audit.jsonl'));
+  const audit = await openAuditLog(auditFile(config));
   const listen = parseHostPort(config.serve.listen);
-  const upstream = upstreamOf(config.serve.upstream);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
 
   surviveFaults(log);
   warnOfNode(log);
-  const gate = await startGate({
+  const { workers, names, serverTtl, limits } = config.serve;
+  const own = mostConnections();
+  const options: GateOptions = {
+    ...dataPathOptions(config, authStringOf(config), store),
     ...listen,
-    upstream,
-    names: config.serve.names,
-    serverTtl: config.serve.serverTtl,
-    minTls: config.serve.minTls,
-    trustDomain: config.trustDomain,
-    rules: compileRules(config.identity.rules),
-    unsafeUnrecorded: config.identity.unsafeUnrecorded,
+    names,
+    serverTtl,
     authority,
-    store,
     audit,
     log,
-    accessLog: config.log.access,
-    authString: authStringOf(config),
-    limits: { ...config.serve.limits, connections: config.serve.limits.connections ?? mostConnections() },
-  });
+    limits: { ...limits, connections: limits.connections ?? own * workers },
+  };
+  const gate = several
+    ? await (await import('../inbound/workers/primary.ts')).startWorkers({
+        ...options,
+        config,
+        workers,
+        program: { exec: process.argv[1] ?? '', args: ['serve', WORKER_FLAG] },
+        connectionsPerWorker: limits.connections === null ? own : Number.POSITIVE_INFINITY,
+      })
+    : await startGate(options);
   try {
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
@@ -110,32 +118,4 @@ async function serve(config: Config): Promise<void> {
   } finally {
     await flushLog(log);
   }
-}
-
-function upstreamOf(text: string): { host: string; port: number } | { path: string } {
-  const socket = parseSocketPath(text);
-  if (socket !== null) return { path: socket };
-  const url = new URL(text);
-  return { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? 80 : Number(url.port) };
-}
-
-/** The password that Prefect wants: from the environment, else from the file, without its last line end. */
-function authStringOf(config: Config): string | null {
-  if (config.serve.authString !== null) return config.serve.authString;
-  const file = config.serve.authStringFile;
-  if (file === null) return null;
-  try {
-    const text = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
-    if (text !== '') return text;
-  } catch (error) {
-    const reason = `cannot be read: ${reasonOf(error)}`;
-    throw new CertgateError('CG_AUTH_STRING_FILE', { file, problem: reason }, { cause: error });
-  }
-  throw new CertgateError('CG_AUTH_STRING_FILE', { file, problem: 'is empty' });
-}
-
-/** The last net: a fault that would end the process is logged with its stack, and everyone else is served on. */
-function surviveFaults(log: Log): void {
-  process.on('uncaughtException', (error) => log.error({ stack: error.stack }, 'fault: please report this'));
-  process.on('unhandledRejection', (reason) => log.error({ reason: reasonOf(reason) }, 'fault: please report this'));
 }

@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
-import { aFile, ceiling, count, duration, optionalText, type Setting, settings, text } from './setting.ts';
+import { aFile, ceiling, count, duration, optionalText, processes, type Setting, settings, text } from './setting.ts';
 
 const isTrustDomain = (value: string) => {
   try {
@@ -159,6 +159,11 @@ const serve = z.strictObject({
     },
     { min: '0s', max: '24h' },
   ),
+  workers: processes(1, {
+    about:
+      'Processes that serve; with more than one, a further process accepts connections and writes the record. auto is one for each core.',
+    flag: '--workers',
+  }),
   limits: gateLimits(),
 });
 

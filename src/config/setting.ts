@@ -1,5 +1,6 @@
 // One setting of the configuration: its zod schema together with what people need to know about it, registered as one.
 // The functions make the kinds of settings there are, so that schema.ts can read like a table.
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 
@@ -57,6 +58,16 @@ export function count(fallback: number, words: Words, bounds: { min: number; max
   const wants = `a whole number from ${bounds.min} to ${bounds.max}`;
   const schema = z.int().min(bounds.min).max(bounds.max).default(fallback);
   return schema.register(settings, { ...words, kind: 'count', wants, example: `${fallback}`, fallback: `${fallback}` });
+}
+
+/** How many processes; `auto` is one for each core. */
+export function processes(fallback: number, words: Words) {
+  const wants = 'a whole number from 1 to 64, or auto';
+  const schema = z
+    .union([z.int().min(1).max(64), z.literal('auto')])
+    .transform((written) => (written === 'auto' ? Math.min(64, availableParallelism()) : written))
+    .prefault(fallback);
+  return schema.register(settings, { ...words, kind: 'count', wants, example: '2', fallback: `${fallback}` });
 }
 
 /** How many at most; 0 and `off` are no limit (Infinity). With `auto`, null: found out by whoever uses it. */

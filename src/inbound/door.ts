@@ -39,7 +39,13 @@ export function createDoor(options: DoorOptions): Server {
   return door;
 }
 
-function turnAway(socket: Socket, address: string, code: DoorRefusal, { log, metrics }: DoorOptions): void {
+/** Resets a connection, counts that and says so. */
+export function turnAway(
+  socket: Socket,
+  address: string,
+  code: DoorRefusal,
+  { log, metrics }: Pick<DoorOptions, 'log' | 'metrics'>,
+): void {
   if (code === 'CG_LIMIT_HANDSHAKES') metrics.limitedHandshakes++;
   else metrics.limitedConnections++;
   socket.on('error', () => {});

@@ -3,6 +3,7 @@
 // that a peer's text can't forge one. It must never carry a password, a token, a cookie or a private key: values under
 // such names are replaced wherever they stand, and so is what looks like one inside of any text.
 
+import { fstatSync, statSync } from 'node:fs';
 import {
   type DestinationStream,
   type Logger,
@@ -20,6 +21,11 @@ export interface LogOptions {
   readonly level: LogLevel;
   /** A file descriptor (default 2, stderr), a file's path, or anything with `write`. */
   readonly destination?: number | string | { write(line: string): void };
+  /**
+   * Other processes write there too: each write holds whole lines and is short enough that the system puts no other
+   * process's bytes into it (PIPE_BUF, POSIX write()); a line that is too long is cut.
+   */
+  readonly severalWriters?: boolean;
 }
 
 /** Whose request it was, and for what. `path` is decoded and without the query string, which may hold secrets. */
@@ -64,6 +70,8 @@ const DEPTH = 4;
 const BACKLOG = 4 * 1024 * 1024;
 /** Access lines are collected up to this many bytes or ms. */
 const CHUNK = 65_536;
+/** What the system writes to a pipe in one piece (PIPE_BUF), bytes: 4096 on Linux; where it is less, long lines may mix. */
+const ATOMIC = 4096;
 const DELAY = 100;
 /** How long an ending process waits for its last lines, ms. */
 const FLUSH_TIME = 1_000;
@@ -71,7 +79,10 @@ const FLUSH_TIME = 1_000;
 /** Opens the log. A destination that fails or stalls loses lines and says later how many; it never throws. */
 export function openLog(options: LogOptions): Log {
   const { destination = 2 } = options;
-  const sink = typeof destination === 'object' ? plainSink(destination) : bufferedSink(destination, () => log);
+  const sink =
+    typeof destination === 'object'
+      ? plainSink(destination)
+      : bufferedSink(destination, options.severalWriters === true && mixes(destination), () => log);
   const log: Log = pino(
     {
       level: options.level,
@@ -156,7 +167,11 @@ function plainSink(target: { write(line: string): void }): Sink {
   };
 }
 
-function bufferedSink(target: number | string, log: () => Log): Sink & { flush(done: () => void): void } {
+function bufferedSink(
+  target: number | string,
+  several: boolean,
+  log: () => Log,
+): Sink & { flush(done: () => void): void } {
   const stream = openDestination({
     dest: target,
     sync: false,
@@ -164,9 +179,11 @@ function bufferedSink(target: number | string, log: () => Log): Sink & { flush(d
     maxLength: BACKLOG,
     mode: 0o600,
     contentMode: 'buffer',
+    ...(several ? { maxWrite: ATOMIC } : {}),
   });
+  const size = several ? ATOMIC : CHUNK;
   // Lines are ASCII, so they are bytes from the start: what would be text is turned into bytes three times on its way.
-  let chunk = Buffer.allocUnsafe(CHUNK);
+  let chunk = Buffer.allocUnsafe(size);
   let filled = 0;
   let timer: NodeJS.Timeout | null = null;
   let dropped = 0;
@@ -189,13 +206,13 @@ function bufferedSink(target: number | string, log: () => Log): Sink & { flush(d
     timer = null;
     if (filled === 0) return;
     const lines = chunk.subarray(0, filled);
-    chunk = Buffer.allocUnsafe(CHUNK);
+    chunk = Buffer.allocUnsafe(size);
     filled = 0;
     give(lines);
   };
   const add = (line: string): void => {
-    if (line.length > CHUNK - filled) send();
-    if (line.length > CHUNK) give(Buffer.from(line, 'latin1'));
+    if (line.length > size - filled) send();
+    if (line.length > size) give(Buffer.from(several ? cutLine(line) : line, 'latin1'));
     else filled += chunk.write(line, filled, 'latin1');
   };
   process.once('exit', () => {
@@ -220,6 +237,22 @@ function bufferedSink(target: number | string, log: () => Log): Sink & { flush(d
       stream.flush(() => done());
     },
   };
+}
+
+/** Whether the system may mix what several processes write there; to a file it writes in one piece, of any size. */
+function mixes(target: number | string): boolean {
+  try {
+    return !(typeof target === 'number' ? fstatSync(target) : statSync(target)).isFile();
+  } catch {
+    return true;
+  }
+}
+
+/** A line that is too long for one write, with what it is about and its beginning. */
+function cutLine(line: string): string {
+  const { level, time, msg } = JSON.parse(line) as Record<string, unknown>;
+  const about = String(msg).slice(0, 200);
+  return `${asciiJson({ level, time, msg: about, characters: line.length, cut: line.slice(0, ATOMIC / 4) })}\n`;
 }
 
 let isoMillisecond = 0;

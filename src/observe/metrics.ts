@@ -24,6 +24,8 @@ export interface Metrics {
   limitedHandshakes: number;
   /** refused at the limit on requests in flight */
   limitedRequests: number;
+  /** worker processes that ended unasked */
+  workersLost: number;
 }
 
 /** All zero. */
@@ -44,5 +46,20 @@ export function createMetrics(): Metrics {
     limitedConnections: 0,
     limitedHandshakes: 0,
     limitedRequests: 0,
+    workersLost: 0,
   };
 }
+
+/** The sum, number by number; of `a` alone when there is no `b`. */
+export function addMetrics(a: Metrics, b: Metrics | null): Metrics {
+  const sum = { ...a };
+  if (b !== null) for (const name of NAMES) sum[name] += b[name];
+  return sum;
+}
+
+/** Without gauges, which end with their process. */
+export function onlyCounters(metrics: Metrics): Metrics {
+  return { ...metrics, connections: 0, requestsOpen: 0, tunnels: 0 };
+}
+
+const NAMES = Object.keys(createMetrics()) as ReadonlyArray<keyof Metrics>;

@@ -205,3 +205,24 @@ describe('the destination', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 });
+
+describe('of several processes that write to one pipe', () => {
+  test('no line is mixed with another, and one that is too long for that is cut, with what it is about', async () => {
+    const writer = (size: number) => `"${process.execPath}" "${WRITER}" 1000 ${size} several`;
+    const child = spawn('sh', ['-c', `${writer(700)} & ${writer(3000)} & ${writer(5000)} & wait`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const seen = { whole: 0, cut: 0, mixed: [] as string[] };
+    for await (const line of createInterface({ input: child.stderr })) {
+      try {
+        const { msg, path, cut, characters } = JSON.parse(line) as Record<string, unknown>;
+        if (msg === 'request' && typeof path === 'string') seen.whole++;
+        else if (msg === 'request' && typeof cut === 'string' && Number(characters) > 5000) seen.cut++;
+        else seen.mixed.push(line);
+      } catch {
+        seen.mixed.push(line);
+      }
+    }
+    expect({ ...seen, mixed: seen.mixed.slice(0, 1) }).toEqual({ whole: 2000, cut: 1000, mixed: [] });
+  });
+});

@@ -1,0 +1,178 @@
+// The workers as processes (node:cluster): forks them, hands them sockets, asks them, and replaces one that dies, with
+// back-off, so that one that can't live does not eat the machine. A dead worker takes only what it was serving: sockets that
+// still wait for it go to another. Workers end with this process: node:cluster ends a worker whose channel has closed.
+//
+// Sockets are accepted in the primary and sent to the worker with the fewest open ones (in turn among equals), rather than
+// by either of node:cluster's own ways. SCHED_NONE lets the kernel wake whichever worker it likes: with few long-lived
+// connections, which is what Prefect's clients make, one worker may serve most of them. SCHED_RR deals connections out in
+// turn, so that the shares drift apart as some end and others stay, and a worker that was replaced never catches up. Both
+// accept where no limit can be held over all workers without asking another process before each handshake. Passing a
+// socket costs the same here as under SCHED_RR, which does it in the same way; docs/performance.md has figures.
+
+import cluster, { type Worker } from 'node:cluster';
+import type { Socket } from 'node:net';
+import type { Log } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import type { ToPrimary, ToWorker, WorkerQuestion } from './messages.ts';
+import { openQuestions, type Questions } from './questions.ts';
+
+/** Shortest and longest wait before a worker is replaced, ms; it doubles with each that does not live for STEADY. */
+const BACK_OFF = { least: 100, most: 30_000 };
+const STEADY = 10_000;
+
+export interface Member {
+  readonly id: number;
+  readonly pid: number;
+  ready: boolean;
+  /** Connections that were sent to it and have not ended, with their addresses. */
+  readonly open: Map<number, string>;
+  /** The last metrics it told of; null before the first. */
+  metrics: Metrics | null;
+  send(message: ToWorker): void;
+  ask(question: WorkerQuestion): Promise<unknown>;
+  readonly gone: Promise<void>;
+  kill(): void;
+}
+
+export interface CrewOptions {
+  readonly size: number;
+  readonly program: { readonly exec: string; readonly args: readonly string[] };
+  readonly log: Log;
+  /** Everything but answers, which come back from `ask`. */
+  readonly heard: (member: Member, message: ToPrimary) => void;
+  /** A worker is gone, with all that it held. `how` is its exit code or signal. */
+  readonly lost: (member: Member, how: string) => void;
+}
+
+export interface Crew {
+  readonly members: ReadonlySet<Member>;
+  /** Those that serve. */
+  ready(): readonly Member[];
+  /** The one that the next connection should go to; null when none serves. */
+  next(): Member | null;
+  /** Gives a counted connection to `member`; it is in `member.open` until it has ended. */
+  hand(member: Member, socket: Socket, address: string): void;
+  /** Replaces nobody any more. */
+  dismiss(): void;
+}
+
+interface Waiting {
+  readonly socket: Socket;
+  readonly connection: number;
+  readonly address: string;
+}
+
+export function assembleCrew(options: CrewOptions): Crew {
+  const { log, size } = options;
+  cluster.setupPrimary({ exec: options.program.exec, args: [...options.program.args], serialization: 'advanced' });
+  const members = new Set<Member>();
+  const queues = new Map<Member, { waiting: Waiting[]; sending: boolean }>();
+  const workers = new Map<Member, Worker>();
+  let connections = 0;
+  let turn = 0;
+  let failures = 0;
+  let dismissed = false;
+
+  const ready = (): readonly Member[] => [...members].filter((member) => member.ready);
+
+  const next = (): Member | null => {
+    const all = ready();
+    let best: Member | null = null;
+    for (let i = 0; i < all.length; i++) {
+      const member = all[(turn + i) % all.length];
+      if (member !== undefined && (best === null || member.open.size < best.open.size)) best = member;
+    }
+    turn++;
+    return best;
+  };
+
+  // One at a time, as Node itself would; but here what waits is not lost with the worker.
+  const pass = (member: Member): void => {
+    const queue = queues.get(member);
+    const worker = workers.get(member);
+    if (queue === undefined || worker === undefined || queue.sending) return;
+    const first = queue.waiting.shift();
+    if (first === undefined) return;
+    const { socket, connection, address } = first;
+    queue.sending = true;
+    const message: ToWorker = { kind: 'connection', connection, address };
+    worker.send(message, socket, undefined, () => {
+      queue.sending = false;
+      pass(member);
+    });
+  };
+
+  const hand: Crew['hand'] = (member, socket, address) => {
+    const connection = ++connections;
+    member.open.set(connection, address);
+    socket.on('error', () => {});
+    queues.get(member)?.waiting.push({ socket, connection, address });
+    pass(member);
+  };
+
+  const bury = (member: Member, how: string, since: number): void => {
+    const rest = queues.get(member)?.waiting ?? [];
+    members.delete(member);
+    queues.delete(member);
+    workers.delete(member);
+    for (const { connection } of rest) member.open.delete(connection);
+    options.lost(member, how);
+    for (const { socket, address } of rest) {
+      const other = next();
+      if (other === null) socket.resetAndDestroy();
+      else hand(other, socket, address);
+    }
+    if (dismissed) return;
+    failures = performance.now() - since < STEADY ? failures + 1 : 0;
+    const delayMs = Math.min(BACK_OFF.most, BACK_OFF.least * 2 ** failures);
+    log.error({ worker: member.id, pid: member.pid, how, delayMs }, 'worker lost, starting another');
+    setTimeout(() => {
+      if (!dismissed) fork();
+    }, delayMs).unref();
+  };
+
+  const fork = (): void => {
+    const worker = cluster.fork();
+    const since = performance.now();
+    let questions: Questions<WorkerQuestion> | null = null;
+    const send = (message: ToWorker): void => {
+      if (worker.isConnected()) worker.send(message, undefined, undefined, () => {});
+    };
+    const asked = openQuestions<WorkerQuestion>((id, question) => send({ kind: 'ask', id, question }));
+    questions = asked;
+    const member: Member = {
+      id: worker.id,
+      pid: worker.process.pid ?? 0,
+      ready: false,
+      open: new Map(),
+      metrics: null,
+      send,
+      ask: (question) => asked.ask(question),
+      gone: new Promise((resolve) => worker.once('exit', () => resolve())),
+      kill: () => void worker.process.kill('SIGKILL'),
+    };
+    members.add(member);
+    workers.set(member, worker);
+    queues.set(member, { waiting: [], sending: false });
+    worker.on('error', () => {});
+    worker.on('message', (message: ToPrimary) => {
+      if (message.kind === 'answer') questions?.answered(message.id, message.answer);
+      else options.heard(member, message);
+    });
+    worker.once('exit', (code, signal) => {
+      asked.end();
+      bury(member, signal ?? `exit code ${code}`, since);
+    });
+  };
+
+  for (let i = 0; i < size; i++) fork();
+  return {
+    members,
+    ready,
+    next,
+    hand,
+    dismiss() {
+      dismissed = true;
+    },
+  };
+}

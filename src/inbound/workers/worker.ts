@@ -1,0 +1,167 @@
+// A worker of the gate: the data path for the sockets that the primary hands it. It listens nowhere, reads no configuration
+// and no key, writes no file, and asks the primary for what must be right over all workers. It ends when it is told to, or
+// with the primary: node:cluster ends a process whose channel has closed.
+
+import { Socket } from 'node:net';
+import { limitLog } from '../../observe/limited-log.ts';
+import type { Log } from '../../observe/log.ts';
+import { createMetrics } from '../../observe/metrics.ts';
+import { type DataPath, type DataPathOptions, openDataPath } from '../data-path.ts';
+import { factsOfError } from './failures.ts';
+import { relayIdentities } from './identities.ts';
+import type { AuditAnswer, PrimaryQuestion, ToPrimary, ToWorker, WorkerQuestion, WorkerStart } from './messages.ts';
+import { answerTo, openQuestions } from './questions.ts';
+import { relayAudit } from './relayed-audit.ts';
+
+/** How often requests in flight are told, ms. */
+const IN_FLIGHT_REPORT = 100;
+/** How often metrics are told, for when this process is killed, ms. */
+const METRICS_REPORT = 1_000;
+
+/** The channel to the primary. */
+export interface Channel {
+  send(message: ToPrimary): void;
+  /** All messages from now on, with the socket that came with one. */
+  listen(heard: (message: ToWorker, socket: unknown) => void): void;
+}
+
+export interface WorkerParts {
+  readonly log: Log;
+  readonly auditPath: string;
+  /** From the store on: what `start` has to be made into. */
+  readonly options: Omit<DataPathOptions, 'audit' | 'log'>;
+  readonly connectionsPerIdentity: number;
+}
+
+/** Serves until it is told to drain, and resolves when it has. `prepare` makes of the start message what can't be sent. */
+export async function runWorker(channel: Channel, prepare: (start: WorkerStart) => WorkerParts): Promise<void> {
+  const questions = openQuestions<PrimaryQuestion>((id, question) => channel.send({ kind: 'ask', id, question }));
+  const begun = Promise.withResolvers<WorkerStart>();
+  const drained = Promise.withResolvers<void>();
+  const hurry = new AbortController();
+  let serving: Serving | null = null;
+  let auditHealthy = true;
+
+  channel.listen((message, socket) => {
+    switch (message.kind) {
+      case 'start':
+        begun.resolve(message.start);
+        break;
+      case 'answer':
+        questions.answered(message.id, message.answer);
+        break;
+      case 'audit-health':
+        auditHealthy = message.healthy;
+        serving?.audit.setHealthy(auditHealthy);
+        break;
+      case 'drain':
+        if (serving === null) drained.resolve();
+        else serving.path.drain(message.ms, hurry.signal).then(drained.resolve, drained.reject);
+        break;
+      case 'hurry':
+        hurry.abort();
+        break;
+      case 'connection':
+        serving?.letIn(message.connection, socket);
+        break;
+      case 'credentials':
+        serving?.path.install(message.credentials);
+        break;
+      case 'elsewhere':
+        for (const [identity, requests] of message.inFlight) serving?.identities.setElsewhere(identity, requests);
+        break;
+      case 'ask': {
+        const { id, question } = message;
+        const work = serving === null ? Promise.reject(new Error('not ready')) : serving.answer(question);
+        void answerTo(work).then((answer) => channel.send({ kind: 'answer', id, answer }));
+        break;
+      }
+    }
+  });
+  channel.send({ kind: 'hello' });
+  const start = await begun.promise;
+  try {
+    const commit = async (records: Extract<PrimaryQuestion, { about: 'audit' }>['records']): Promise<AuditAnswer> =>
+      (await questions.ask({ about: 'audit', records })) as AuditAnswer;
+    const askIdentity = async (identity: string): Promise<boolean> =>
+      (await questions.ask({ about: 'identity', identity }).catch(() => false)) === true;
+    serving = await openServing(channel, start, prepare(start), commit, askIdentity);
+  } catch (error) {
+    channel.send({ kind: 'failed', ...factsOfError(error) });
+    return;
+  }
+  serving.audit.setHealthy(auditHealthy);
+  channel.send({ kind: 'ready' });
+  await drained.promise;
+  await serving.stop();
+}
+
+interface Serving {
+  readonly path: DataPath;
+  readonly audit: ReturnType<typeof relayAudit>;
+  readonly identities: ReturnType<typeof relayIdentities>;
+  letIn(connection: number, socket: unknown): void;
+  answer(question: WorkerQuestion): Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+async function openServing(
+  channel: Channel,
+  start: WorkerStart,
+  { log, auditPath, options, connectionsPerIdentity }: WorkerParts,
+  commit: Parameters<typeof relayAudit>[1],
+  askIdentity: (identity: string) => Promise<boolean>,
+): Promise<Serving> {
+  const metrics = createMetrics();
+  const limitedLog = limitLog(log);
+  const audit = relayAudit(auditPath, commit);
+  const identities = relayIdentities({
+    mostConnections: connectionsPerIdentity,
+    mostRequests: options.limits.requestsPerIdentity,
+    workers: start.workers,
+    ask: askIdentity,
+    left: (identity) => channel.send({ kind: 'left', identity }),
+  });
+  const { credentials, bundlePem } = start;
+  const path = await openDataPath({ ...options, log, audit, credentials, bundlePem, identities, limitedLog, metrics });
+
+  let closed: number[] = [];
+  const tellClosed = (): void => {
+    const connections = closed;
+    closed = [];
+    channel.send({ kind: 'closed', connections });
+  };
+  const ended = (connection: number): void => {
+    if (closed.push(connection) === 1) setImmediate(tellClosed);
+  };
+  const timers = [
+    setInterval(() => {
+      const inFlight = identities.report();
+      if (inFlight !== null) channel.send({ kind: 'in-flight', inFlight });
+    }, IN_FLIGHT_REPORT),
+    setInterval(() => channel.send({ kind: 'metrics', metrics }), METRICS_REPORT),
+  ];
+  for (const timer of timers) timer.unref();
+
+  return {
+    path,
+    audit,
+    identities,
+    letIn(connection, socket) {
+      // It may have gone on the way here.
+      if (!(socket instanceof Socket) || socket.destroyed) {
+        ended(connection);
+        return;
+      }
+      socket.allowHalfOpen = true;
+      path.letIn(socket, () => ended(connection));
+    },
+    answer: async (question) => (question.about === 'health' ? path.health() : path.applyRevocations(question.serials)),
+    async stop() {
+      for (const timer of timers) clearInterval(timer);
+      await audit.close();
+      channel.send({ kind: 'metrics', metrics });
+      limitedLog.close();
+    },
+  };
+}
