@@ -148,8 +148,9 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
       });
       server.emit('connection', socket);
     },
-    install: (credentials) =>
-      void server.setSecureContext(secureContext(credentials, options.bundlePem, options.minTls)),
+    install(credentials) {
+      server.setSecureContext(secureContext(credentials, options.bundlePem, options.minTls));
+    },
     applyRevocations: (serials) => watch.apply(serials),
     async health() {
       const upstream = await reachable(openUpstream, options.limits.upstreamConnect);

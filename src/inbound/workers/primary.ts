@@ -18,7 +18,7 @@ import type { GateHealth, GateOptions, RunningGate } from '../gate.ts';
 import { addWork, NO_WORK } from '../live-index.ts';
 import { issueServerCertificate, keepRenewed } from '../server-certificate.ts';
 import { assembleCrew, type Crew, type Member } from './crew.ts';
-import { type CertgateErrorFacts, rebuilt } from './failures.ts';
+import { rebuilt } from './failures.ts';
 import { GateCounts } from './gate-counts.ts';
 import type { AppliedHere, PrimaryQuestion, ToPrimary, WorkerHealth } from './messages.ts';
 import { answerTo } from './questions.ts';
@@ -85,7 +85,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         booting?.ready();
         break;
       case 'failed': {
-        const error = rebuilt(message as CertgateErrorFacts);
+        const error = rebuilt(message);
         if (booting !== null) booting.failed(error);
         else log.error({ worker: member.id, code: error.code, reason: error.message }, 'worker cannot start');
         break;

@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import type { AuditAnswer } from '../../../src/inbound/workers/messages.ts';
+import { commitRelayed, relayAudit } from '../../../src/inbound/workers/relayed-audit.ts';
+import type { AuditLog, AuditRecord } from '../../../src/observe/audit-log.ts';
+
+const record = (requestId: string): AuditRecord => ({
+  time: 0,
+  requestId,
+  identity: 'worker/a',
+  serial: 'aa',
+  address: '192.0.2.1',
+  method: 'POST',
+  path: '/',
+  operation: null,
+  object: null,
+  decision: 'permit',
+  code: null,
+  status: null,
+  reason: null,
+});
+
+describe('a record of a worker', () => {
+  test('travels with all others of its turn, and resolves when the primary says that it is durable', async () => {
+    const sent: string[][] = [];
+    const answers: Array<(answer: AuditAnswer) => void> = [];
+    const audit = relayAudit('/record', (records) => {
+      sent.push(records.map(({ requestId }) => requestId));
+      return new Promise((resolve) => answers.push(resolve));
+    });
+    const done: string[] = [];
+    const all = ['a', 'b'].map(async (id) => {
+      await audit.append(record(id));
+      done.push(id);
+    });
+    await new Promise(setImmediate);
+    expect([sent, done]).toEqual([[['a', 'b']], []]);
+    answers[0]?.({ failed: [] });
+    await Promise.all(all);
+    expect(done).toEqual(['a', 'b']);
+  });
+
+  test('is refused when the primary says why, and the others of its turn are not', async () => {
+    const audit = relayAudit('/record', async () => ({ failed: [[1, 'no space']] }));
+    const [one, two] = [audit.append(record('a')), audit.append(record('b'))];
+    await one;
+    await expect(two).rejects.toMatchObject({ code: 'CG_AUDIT_UNWRITABLE' });
+  });
+
+  test('is refused when the primary is gone', async () => {
+    const audit = relayAudit('/record', () => Promise.reject(new Error('gone')));
+    await expect(audit.append(record('a'))).rejects.toMatchObject({ code: 'CG_AUDIT_UNWRITABLE' });
+  });
+
+  test('is waited for by the end of the log, after which none is taken', async () => {
+    let give: (answer: AuditAnswer) => void = () => {};
+    const audit = relayAudit('/record', () => new Promise((resolve) => (give = resolve)));
+    const one = audit.append(record('a'));
+    const closed = audit.close();
+    await new Promise(setImmediate);
+    give({ failed: [] });
+    await Promise.all([one, closed]);
+    await expect(audit.append(record('b'))).rejects.toMatchObject({ code: 'CG_AUDIT_UNWRITABLE' });
+  });
+
+  test('is as healthy as the primary says', () => {
+    const audit = relayAudit('/record', async () => ({ failed: [] }));
+    expect(audit.healthy()).toBe(true);
+    audit.setHealthy(false);
+    expect(audit.healthy()).toBe(false);
+  });
+});
+
+test('the primary says which of a worker’s records are not durable, and why', async () => {
+  const audit: AuditLog = {
+    append: ({ requestId }) => (requestId === 'b' ? Promise.reject(new Error('full')) : Promise.resolve()),
+    healthy: () => true,
+    close: async () => {},
+  };
+  expect(await commitRelayed(audit, [record('a'), record('b'), record('c')])).toEqual({ failed: [[1, 'full']] });
+});
