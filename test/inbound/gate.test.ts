@@ -19,7 +19,8 @@ import { type AuditLog, openAuditLog } from '../../src/observe/audit-log.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
-import { LIMITS, peerOf, portOf, type RawPeer } from '../proxy/plain-proxy.ts';
+import { peerOf, portOf, type RawPeer } from '../proxy/plain-proxy.ts';
+import { GATE_LIMITS } from './gate-limits.ts';
 
 let folder: string;
 let store: Store;
@@ -55,18 +56,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const NO_LIMIT = {
-  connections: Number.POSITIVE_INFINITY,
-  connectionsPerAddress: Number.POSITIVE_INFINITY,
-  handshakesPerAddress: Number.POSITIVE_INFINITY,
-  connectionsPerIdentity: Number.POSITIVE_INFINITY,
-  requestsPerIdentity: Number.POSITIVE_INFINITY,
-};
-
 async function start(
   rules: readonly IdentityRule[],
   unsafeUnrecorded = false,
-  limits: Partial<typeof NO_LIMIT> = {},
+  limits: Partial<typeof GATE_LIMITS> = {},
 ): Promise<void> {
   audit = await openAuditLog(join(folder, 'state', 'audit.jsonl'));
   gate = await startGate({
@@ -85,7 +78,7 @@ async function start(
     log: pino({ level: 'silent' }),
     accessLog: false,
     authString: null,
-    limits: { ...LIMITS, ...NO_LIMIT, handshake: 10_000, upstreamIdle: 4_000, upstreamConnect: 5_000, ...limits },
+    limits: { ...GATE_LIMITS, ...limits },
   });
 }
 

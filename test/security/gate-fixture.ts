@@ -15,7 +15,8 @@ import { compileRules } from '../../src/identity/identify.ts';
 import { startGate } from '../../src/inbound/gate.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { LIMITS, peerOf, type RawPeer } from '../proxy/plain-proxy.ts';
+import { GATE_LIMITS } from '../inbound/gate-limits.ts';
+import { peerOf, type RawPeer } from '../proxy/plain-proxy.ts';
 
 export interface GateFixture {
   readonly port: number;
@@ -64,7 +65,7 @@ export async function openGateHouse(): Promise<GateHouse> {
       log: pino({ level: 'silent' }),
       accessLog: false,
       authString: null,
-      limits: { ...LIMITS, handshake: 10_000, upstreamIdle: 4_000, upstreamConnect: 5_000 },
+      limits: GATE_LIMITS,
     });
     return {
       port: gate.port,
