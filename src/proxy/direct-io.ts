@@ -26,6 +26,12 @@ interface WriteRequest {
   buffer: Buffer | null;
 }
 
+/** What a socket has beyond its types: net.Socket its handle, tls.TLSSocket the mark that it is one. */
+interface Within {
+  readonly _handle?: Handle | null;
+  readonly encrypted?: true;
+}
+
 interface Handle {
   useUserBuffer(buffer: Buffer): void;
   writeBuffer(request: WriteRequest, bytes: Buffer): number;
@@ -97,7 +103,7 @@ export function writeSteadily(socket: Socket, bytes: Buffer): boolean {
  */
 function writePast(socket: Socket, bytes: Buffer): boolean | null {
   const handle = handleOf(socket);
-  if (WRITES === null || handle === null || Reflect.get(socket, 'encrypted') === true) return null;
+  if (WRITES === null || handle === null || encrypts(socket)) return null;
   // What the stream still holds goes first.
   if (socket.connecting || socket.writableLength !== 0 || !socket.writable) return null;
   const request = spare ?? new WRITES.WriteWrap();
@@ -125,8 +131,14 @@ function writeError(number: number): Error {
   return Object.assign(new Error(`write ${code}`), { code });
 }
 
-function handleOf(socket: Socket): Handle | null {
-  return (Reflect.get(socket, '_handle') ?? null) as Handle | null;
+function handleOf(socket: Socket & Within): Handle | null {
+  // oxlint-disable-next-line no-underscore-dangle -- Node's own name for it
+  return socket._handle ?? null;
+}
+
+/** Whether it is a TLS socket: what is written to one has been encrypted, or copied, when its write returns. */
+export function encrypts(socket: Socket & Within): boolean {
+  return socket.encrypted === true;
 }
 
 function findPlaces(): OnReadPlaces | null {
