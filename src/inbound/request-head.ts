@@ -31,7 +31,8 @@ export function isOwnHeader(name: string): boolean {
 /** The header lines that are the same for every request with one certificate. */
 export function certificateLines(identity: string, certificate: X509Certificate): string {
   const hash = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
-  const uri = /(?:^|, )URI:([^,"]+)/.exec(certificate.subjectAltName ?? '')?.[1];
+  // One that could add a field of its own (`;`) is left out.
+  const uri = /(?:^|, )URI:([^,";=\s]+)(?=, |$)/.exec(certificate.subjectAltName ?? '')?.[1];
   const subject = certificate.subject.split('\n').toReversed().join(',');
   // Envoy quotes the subject; one that could break out of the quotes is left out.
   const quotable = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(subject) ? `;Subject="${subject}"` : '';

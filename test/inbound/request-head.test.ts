@@ -1,6 +1,7 @@
+import type { X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { clientProto, isOwnHeader, writeRequestHead } from '../../src/inbound/request-head.ts';
+import { certificateLines, clientProto, isOwnHeader, writeRequestHead } from '../../src/inbound/request-head.ts';
 import { headOf } from './heads.ts';
 
 const STAMP = {
@@ -100,5 +101,30 @@ describe('the head that upstream gets', () => {
     expect(clientProto(headOf(['X-Certgate-Client-Proto: http']))).toBe('http');
     expect(clientProto(headOf(['X-Certgate-Client-Proto: javascript']))).toBe('https');
     expect(clientProto(headOf(['X-Forwarded-Proto: http']))).toBe('https');
+  });
+});
+
+describe('the lines that speak for a certificate', () => {
+  const linesOf = (subjectAltName: string, subject: string): string =>
+    certificateLines('worker/etl-1', {
+      fingerprint256: 'AB:CD',
+      subjectAltName,
+      subject,
+      raw: Buffer.from('der'),
+    } as Partial<X509Certificate> as X509Certificate);
+
+  it('have its hash, subject and URI in Envoy’s form, itself in RFC 9440’s, and the identity', () => {
+    expect(linesOf('DNS:x, URI:spiffe://prefect.internal/worker/etl-1', 'O=Acme\nCN=etl-1')).toBe(
+      'x-forwarded-client-cert: Hash=abcd;Subject="CN=etl-1,O=Acme";URI=spiffe://prefect.internal/worker/etl-1\r\n' +
+        'client-cert: :ZGVy:\r\nx-certgate-identity: worker/etl-1\r\n',
+    );
+  });
+
+  it.each([
+    ['URI:https://x/;URI=spiffe://prefect.internal/user/root', 'CN=x'],
+    ['URI:https://x/?a=b', 'CN=x";URI="spiffe://prefect.internal/user/root'],
+  ])('leave out what could add a field of its own: %s, %s', (san, subject) => {
+    const [line = ''] = linesOf(san, subject).split('\r\n');
+    expect(line).not.toMatch(/root|URI/);
   });
 });
