@@ -25,7 +25,10 @@ export interface RequestHead {
   /** Origin form as sent: path and query, printable ASCII without `#`. */
   readonly target: string;
   readonly host: string;
-  /** Header names in lower case, in the order sent; `values[i]` belongs to `names[i]`. */
+  /**
+   * Header names in lower case, in the order sent; `values[i]` belongs to `names[i]`. Heads of one connection that differ
+   * in nothing but request line and Content-Length may share one array.
+   */
   readonly names: readonly string[];
   readonly values: readonly string[];
   /** Bytes of body to come: 0 and more, or CHUNKED. */
@@ -44,9 +47,13 @@ export interface RequestHead {
 
 /** What one connection remembers of the last head that was accepted on it. */
 export interface RequestMemory {
-  /** The whole head as it came, and the part of it from the request line's CRLF on. */
+  /** The whole head as it came. */
   text: string;
-  block: string;
+  /** From the request line's CRLF to its end, without the digits of a Content-Length. */
+  before: string;
+  after: string;
+  /** Where the Content-Length stands among the names; -1 when there is none, and `after` is empty. */
+  lengthAt: number;
   /** Null until there is one. */
   head: RequestHead | null;
 }
@@ -57,7 +64,7 @@ const LONGEST_LINE = 512;
 
 /** A memory for `readRequestHead`, to be used with one `limits` only. */
 export function openRequestMemory(): RequestMemory {
-  return { text: '', block: '', head: null };
+  return { text: '', before: '', after: '', lengthAt: -1, head: null };
 }
 
 const METHOD = /^[A-Z][A-Z-]{0,31}$/;
@@ -117,16 +124,24 @@ export function readRequestHead(
   const head = readMeaning(line, names, values, end - from);
   if (memory !== null && head.ok && text.length - lineEnd + 4 <= LONGEST_BLOCK) {
     memory.text = bytes.toString('latin1', from, end);
-    memory.block = memory.text.slice(lineEnd);
     memory.head = head;
+    memory.lengthAt = names.indexOf('content-length');
+    const block = memory.text.slice(lineEnd);
+    const found = memory.lengthAt < 0 ? null : LENGTH_LINE.exec(block);
+    const digitsAt = found === null ? block.length : found[0].length + found.index;
+    const digits = found === null ? '' : (values[memory.lengthAt] ?? '');
+    memory.before = block.slice(0, digitsAt);
+    memory.after = block.slice(digitsAt + digits.length);
   }
   return head;
 }
 
+const LENGTH_LINE = /\r\ncontent-length:[ \t]*/i;
+
 /**
- * The head at `from` when its header lines are those of `last`; null when they are not, or when anything is wrong with
- * its request line: the way above then finds out what. The block has no empty line but its last, so where it matches,
- * the head ends.
+ * The head at `from` when its header lines are those of `last` but for the number in Content-Length; null when they are
+ * not, or when anything is wrong with it: the way above then finds out what. The lines have no empty one but the last, so
+ * where they match, the head ends.
  */
 function readAgain(
   bytes: Buffer,
@@ -136,17 +151,31 @@ function readAgain(
   last: RequestHead,
 ): RequestHead | null {
   if (bytes.toString('latin1', from, from + memory.text.length) === memory.text) return last;
-  const text = bytes.toString('latin1', from, from + memory.block.length + LONGEST_LINE);
+  const { before, after, lengthAt } = memory;
+  const text = bytes.toString('latin1', from, from + before.length + after.length + LONGEST_LINE);
   const lineEnd = text.indexOf('\r\n');
   if (lineEnd < 0) return null;
-  const size = lineEnd + memory.block.length;
-  if (size > limits.headBytes || text.slice(lineEnd, size) !== memory.block) return null;
+  const digitsAt = lineEnd + before.length;
+  if (text.slice(lineEnd, digitsAt) !== before) return null;
+  let { values, bodyLength } = last;
+  let size = digitsAt;
+  if (lengthAt >= 0) {
+    while (size < text.length && isDigit(text.charCodeAt(size))) size++;
+    const digits = text.slice(digitsAt, size);
+    bodyLength = readContentLength(digits);
+    if (bodyLength < 0 || text.slice(size, size + after.length) !== after) return null;
+    if (bodyLength !== last.bodyLength) values = values.with(lengthAt, digits);
+    size += after.length;
+  }
   const line = readRequestLine(text, lineEnd);
-  if (!line.ok) return null;
+  if (!line.ok || size > limits.headBytes) return null;
   memory.text = bytes.toString('latin1', from, from + size);
-  memory.block = memory.text.slice(lineEnd);
-  memory.head = { ...last, method: line.method, target: line.target, size };
+  memory.head = { ...last, method: line.method, target: line.target, values, bodyLength, size };
   return memory.head;
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
 }
 
 interface RequestLine {

@@ -9,16 +9,16 @@ import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
-import { type AccessLog, accessSubject, type Log } from '../observe/log.ts';
+import { type AccessLog, accessClient, accessSubject, type Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { findOperation, type Operation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
 import { type CanonicalPath, canonicalPath } from '../policy/paths.ts';
-import type { Answer, AnswerRewriter, Forward, Handler, Outcome } from '../proxy/contract.ts';
+import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import type { RequestSlot } from './identity-counts.ts';
-import { beginRequestHead, clientProto, type StampedHead, stampAgain, stampHead } from './request-head.ts';
+import { clientProto, type HeadPlace, keptLines, openHeadPlace, startOfHead, writeHeadInto } from './request-head.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
@@ -54,9 +54,18 @@ interface Reading {
   readonly foreign: string | null;
   /** For its access lines. */
   readonly subject: string;
-  /** The head for upstream; null until one is sent on. */
-  stamped: StampedHead | null;
+  /** How the head for upstream begins. */
+  readonly start: string;
   readonly rewriteAnswer: AnswerRewriter | null;
+}
+
+/** What the header lines of a head mean: the same for every head that shares its `names`. */
+interface Lines {
+  readonly names: readonly string[];
+  /** Where heads with these lines are written for upstream. */
+  place: HeadPlace;
+  /** Why it may come from another site's page, where that matters. */
+  readonly foreign: string | null;
 }
 
 interface Decision {
@@ -77,6 +86,7 @@ export function newRequestId(): string {
 
 /** The decisions for one admitted client's connection. `address` is its IP address, `slot` what its requests count in. */
 export function decideFor(gate: GateState, client: Admitted, address: string, slot: RequestSlot): Handler<Decided> {
+  const whose = accessClient(client.identity, client.serial, address);
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
@@ -131,19 +141,40 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       path,
       operation,
       changes,
-      foreign: crossSite(head, changes || upgrade),
-      subject: accessSubject({
-        identity: client.identity,
-        serial: client.serial,
-        address,
-        method: head.method,
-        path,
-        operation: name,
-      }),
-      stamped: null,
+      foreign: changes || upgrade ? linesOf(head).foreign : null,
+      subject: accessSubject(whose, head.method, path, name),
+      start: target.ok ? startOfHead(head, target.target) : '',
       rewriteAnswer:
         name === 'ui_settings' ? rewriteUiSettings(clientProto(head), head.host, authorization !== null) : null,
     };
+  };
+
+  const stampOf = (head: RequestHead, plainAnswer: boolean) => ({
+    client: client.lines,
+    address,
+    proto: clientProto(head),
+    plainAnswer,
+    authorization,
+  });
+
+  let lastLines: Lines | null = null;
+
+  const linesOf = (head: RequestHead): Lines => {
+    if (lastLines === null || lastLines.names !== head.names) {
+      const place = openHeadPlace(keptLines(head, stampOf(head, false)), newRequestId());
+      lastLines = { names: head.names, place, foreign: crossSite(head, true) };
+    }
+    return lastLines;
+  };
+
+  const headFor = (reading: Reading, requestId: string): HeadBytes => {
+    const { head, start } = reading;
+    if (reading.rewriteAnswer !== null) {
+      return writeHeadInto(openHeadPlace(keptLines(head, stampOf(head, true)), requestId), start, requestId);
+    }
+    const lines = linesOf(head);
+    lines.place = writeHeadInto(lines.place, start, requestId);
+    return lines.place;
   };
 
   let last: Reading | null = null;
@@ -189,20 +220,9 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       gate.metrics.auditRecords++;
       recorded = gate.audit.append(record({ reading, requestId, code: null }, null, null));
     }
-    if (reading.stamped === null) {
-      const begun = beginRequestHead(head, {
-        client: client.lines,
-        address,
-        target: target.target,
-        proto: clientProto(head),
-        plainAnswer: reading.rewriteAnswer !== null,
-        authorization,
-      });
-      reading.stamped = stampHead(begun, requestId);
-    } else reading.stamped = stampAgain(reading.stamped, requestId);
     return {
       kind: 'forward',
-      head: reading.stamped,
+      head: headFor(reading, requestId),
       answerExtra: `x-request-id: ${requestId}\r\n`,
       recorded,
       rewriteAnswer: reading.rewriteAnswer,

@@ -67,35 +67,60 @@ export function clientProto(head: RequestHead): 'http' | 'https' {
 
 /** The whole request head for upstream, its empty line included. */
 export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
-  return endRequestHead(beginRequestHead(head, stamp), stamp.requestId);
+  return `${startOfHead(head, stamp.target)}${keptLines(head, stamp)}${ID_NAME}${stamp.requestId}\r\n\r\n`;
 }
 
-/** A whole head in which the next request's id takes the place of the last. */
-export interface StampedHead extends HeadBytes {
-  readonly begun: string;
+const ID_NAME = 'x-request-id: ';
+/** For a request line and the line that frames the body. Bytes. */
+const ROOM = 512;
+
+/**
+ * Where the heads of one connection are written one after another: what they have in common stays where it is, and what
+ * each has of its own is put in before it and behind it.
+ */
+export interface HeadPlace extends HeadBytes {
+  bytes: Buffer;
+  /** From `keptLines`. */
+  readonly kept: string;
+  readonly whole: Buffer;
   readonly idAt: number;
+  start: string;
 }
 
-/** `begun`, from `beginRequestHead`, with a request's id. */
-export function stampHead(begun: string, requestId: string): StampedHead {
-  const bytes = Buffer.from(endRequestHead(begun, requestId), 'latin1');
-  return { bytes, held: false, begun, idAt: bytes.length - requestId.length - 4 };
+/** A place for heads with `kept` in the middle. */
+export function openHeadPlace(kept: string, requestId: string, room = ROOM): HeadPlace {
+  const whole = Buffer.from(`${' '.repeat(room)}${kept}${ID_NAME}${requestId}\r\n\r\n`, 'latin1');
+  return { bytes: whole, held: false, kept, whole, idAt: whole.length - requestId.length - 4, start: '' };
 }
 
-/** The same head with another request's id; the same object unless a socket still holds it. */
-export function stampAgain(head: StampedHead, requestId: string): StampedHead {
-  if (head.held || head.idAt + requestId.length + 4 !== head.bytes.length) return stampHead(head.begun, requestId);
-  head.bytes.write(requestId, head.idAt, 'latin1');
-  return head;
+/** Writes a head that begins with `start` into `place`, or into a new one when that is held or has no room. */
+export function writeHeadInto(place: HeadPlace, start: string, requestId: string): HeadPlace {
+  const room = place.idAt - ID_NAME.length - place.kept.length;
+  if (place.held || start.length > room || place.idAt + requestId.length + 4 !== place.whole.length) {
+    return writeHeadInto(openHeadPlace(place.kept, requestId, Math.max(ROOM, start.length)), start, requestId);
+  }
+  if (start !== place.start) {
+    const from = room - start.length;
+    place.whole.write(start, from, 'latin1');
+    if (start.length !== place.start.length) place.bytes = place.whole.subarray(from);
+    place.start = start;
+  }
+  place.whole.write(requestId, place.idAt, 'latin1');
+  return place;
 }
 
-function endRequestHead(begun: string, requestId: string): string {
-  return `${begun}x-request-id: ${requestId}\r\n\r\n`;
+/** What each head has of its own: the request line, and the line that frames the body. */
+export function startOfHead(head: RequestHead, target: string): string {
+  const line = `${head.method} ${target} HTTP/1.1\r\n`;
+  if (head.bodyLength !== 0) return line + framingLine(head.bodyLength);
+  return head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH'
+    ? `${line}content-length: 0\r\n`
+    : line;
 }
 
-/** The part of `writeRequestHead` that is the same for every request with this head on this connection. */
-export function beginRequestHead(head: RequestHead, stamp: Omit<Stamp, 'requestId'>): string {
-  let text = `${head.method} ${stamp.target} HTTP/1.1\r\n`;
+/** The lines after that: the same for all heads of a connection that share their `names`. */
+export function keptLines(head: RequestHead, stamp: Omit<Stamp, 'requestId' | 'target'>): string {
+  let text = '';
   const dropped = head.connectionNames;
   const websocket = head.upgrade === 'websocket';
   for (let i = 0; i < head.names.length; i++) {
@@ -113,8 +138,6 @@ export function beginRequestHead(head: RequestHead, stamp: Omit<Stamp, 'requestI
   }
   if (stamp.authorization !== null) text += `authorization: ${stamp.authorization}\r\n`;
   if (websocket) text += 'upgrade: websocket\r\nconnection: Upgrade\r\n';
-  if (head.bodyLength !== 0) text += framingLine(head.bodyLength);
-  else if (head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH') text += 'content-length: 0\r\n';
   return (
     `${text}x-forwarded-for: ${stamp.address}\r\n${stamp.client}` +
     `x-forwarded-proto: ${stamp.proto}\r\nx-forwarded-host: ${head.host}\r\n`

@@ -28,16 +28,6 @@ export interface LogOptions {
   readonly severalWriters?: boolean;
 }
 
-/** Whose request it was, and for what. `path` is decoded and without the query string, which may hold secrets. */
-export interface AccessSubject {
-  readonly identity: string | null;
-  readonly serial: string | null;
-  readonly address: string;
-  readonly method: string;
-  readonly path: string;
-  readonly operation: string | null;
-}
-
 /** One exchange. Its line has `level`, `time` (ISO 8601), all of these, and `msg: "request"`. Times are ms, sizes bytes. */
 export interface AccessLine {
   /** From `accessSubject`. */
@@ -119,12 +109,17 @@ export function flushLog(log: Log): Promise<void> {
   });
 }
 
-/** The part of an access line that its subject makes, to be used for every request about it. */
-export function accessSubject(subject: AccessSubject): string {
-  return (
-    `"identity":${quoted(subject.identity)},"serial":${quoted(subject.serial)},"address":${quoted(subject.address)},` +
-    `"method":${quoted(subject.method)},"path":${quoted(subject.path)},"operation":${quoted(subject.operation)}`
-  );
+/** The part of an access line that says whose request it was, for all lines of a connection. */
+export function accessClient(identity: string | null, serial: string | null, address: string): string {
+  return `"identity":${quoted(identity)},"serial":${quoted(serial)},"address":${quoted(address)}`;
+}
+
+/**
+ * The part of an access line that says whose request it was (from `accessClient`) and for what. `path` is decoded and
+ * without the query string, which may hold secrets; `method` and `operation` are words of ours.
+ */
+export function accessSubject(client: string, method: string, path: string, operation: string | null): string {
+  return `${client},"method":"${method}","path":${quoted(path)},"operation":${operation === null ? 'null' : `"${operation}"`}`;
 }
 
 /** Access lines to `log`; null below level info. Past pino, for speed, and nothing in them needs redacting. */

@@ -85,6 +85,12 @@ export async function requestProblem(parsers: AllParsers, pieces: readonly Buffe
   return null;
 }
 
+/** The lines of a head that the gate wrote, without the one that frames the body: it comes first. */
+export function withoutFraming<Line extends readonly [string, string]>(lines: readonly Line[]): readonly Line[] {
+  const [first] = lines;
+  return first !== undefined && /^(?:content-length|transfer-encoding)$/.test(first[0]) ? lines.slice(1) : lines;
+}
+
 /** One request as the gate sends it on, with another behind it. */
 async function forwardedProblem(parsers: AllParsers, { head, wire }: Read): Promise<string | null> {
   const target = canonicalPath(head.target);
@@ -100,7 +106,7 @@ async function forwardedProblem(parsers: AllParsers, { head, wire }: Read): Prom
   });
   const written = linesOf(text);
   const kept = keptOf(head);
-  if (JSON.stringify(written.slice(0, kept.length)) !== JSON.stringify(kept)) {
+  if (JSON.stringify(withoutFraming(written).slice(0, kept.length)) !== JSON.stringify(kept)) {
     return `written ${JSON.stringify(written)}, decided ${JSON.stringify(kept)}`;
   }
   const first = {

@@ -3,14 +3,14 @@
 // processes that write there, when all is written.
 
 import { writeSync } from 'node:fs';
-import { accessLogOf, accessSubject, flushLog, openLog } from '../../src/observe/log.ts';
+import { accessClient, accessLogOf, accessSubject, flushLog, openLog } from '../../src/observe/log.ts';
 
 const [, , lines = '1', size = '10', stay] = process.argv;
 const log = openLog({ level: 'info', severalWriters: stay === 'several' });
 const access = accessLogOf(log);
 for (let i = 0; i < Number(lines); i++) {
   const path = `/${i}/${'x'.repeat(Number(size))}`;
-  const subject = accessSubject({ identity: null, serial: null, address: '', method: 'GET', path, operation: null });
+  const subject = accessSubject(accessClient(null, null, ''), 'GET', path, null);
   access?.({ subject, requestId: '', decision: 'permit', code: null, status: 200, ms: 1, bytesIn: 0, bytesOut: 0 });
 }
 await new Promise(setImmediate);

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   type AccessLine,
+  accessClient,
   accessLogOf,
   accessSubject,
   flushLog,
@@ -34,7 +35,12 @@ const SUBJECT = {
   operation: 'create_flow_run',
 } as const;
 const ACCESS: AccessLine = {
-  subject: accessSubject(SUBJECT),
+  subject: accessSubject(
+    accessClient(SUBJECT.identity, SUBJECT.serial, SUBJECT.address),
+    SUBJECT.method,
+    SUBJECT.path,
+    SUBJECT.operation,
+  ),
   requestId: 'r-1',
   decision: 'permit',
   code: null,
