@@ -4,15 +4,9 @@
 // such names are replaced wherever they stand, and so is what looks like one inside of any text.
 
 import { fstatSync, statSync } from 'node:fs';
-import {
-  type DestinationStream,
-  type Logger,
-  destination as openDestination,
-  pino,
-  stdTimeFunctions,
-  symbols,
-} from 'pino';
+import { type DestinationStream, type Logger, pino, stdTimeFunctions, symbols } from 'pino';
 import { asciiJson, asciiOnly } from './ascii-json.ts';
+import { openLineWriter } from './line-writer.ts';
 
 export type Log = Logger;
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -167,41 +161,28 @@ function bufferedSink(
   several: boolean,
   log: () => Log,
 ): Sink & { flush(done: () => void): void } {
-  const stream = openDestination({
-    dest: target,
-    sync: false,
-    minLength: 1,
-    maxLength: BACKLOG,
-    mode: 0o600,
-    contentMode: 'buffer',
-    ...(several ? { maxWrite: ATOMIC } : {}),
-  });
   const size = several ? ATOMIC : CHUNK;
   // Lines are ASCII, so they are bytes from the start: what would be text is turned into bytes three times on its way.
   let chunk = Buffer.allocUnsafe(size);
   let filled = 0;
   let timer: NodeJS.Timeout | null = null;
   let dropped = 0;
-  // A log that can't be written must not end the process that it tells about.
-  stream.on('error', () => {});
-  stream.on('drop', () => {
-    dropped++;
-  });
-  stream.on('drain', () => {
+  const writer = openLineWriter(target, { backlog: BACKLOG, most: size }, () => {
     if (dropped === 0) return;
     const chunks = dropped;
     dropped = 0;
     log().warn({ chunks }, 'log lines were dropped: nobody read them in time');
   });
-  // In this mode it takes buffers; its types know only strings.
-  const taker: { write(bytes: Buffer): unknown } = stream as object as { write(bytes: Buffer): unknown };
-  const give = (bytes: Buffer): void => void taker.write(bytes);
+  const give = (bytes: Buffer): void => {
+    if (!writer.write(bytes)) dropped++;
+  };
   const send = (): void => {
     if (timer !== null) clearTimeout(timer);
     timer = null;
     if (filled === 0) return;
-    const lines = chunk.subarray(0, filled);
-    chunk = Buffer.allocUnsafe(size);
+    // What waits for a slow reader is counted by its length: a line must not hold a whole chunk.
+    const lines = filled < size / 2 ? Buffer.from(chunk.subarray(0, filled)) : chunk.subarray(0, filled);
+    if (filled >= size / 2) chunk = Buffer.allocUnsafe(size);
     filled = 0;
     give(lines);
   };
@@ -211,12 +192,8 @@ function bufferedSink(
     else filled += chunk.write(line, filled, 'latin1');
   };
   process.once('exit', () => {
-    try {
-      send();
-      stream.flushSync();
-    } catch {
-      // There is nobody left to tell.
-    }
+    send();
+    writer.writeLast();
   });
   return {
     write(line) {
@@ -229,7 +206,7 @@ function bufferedSink(
     },
     flush(done) {
       send();
-      stream.flush(() => done());
+      writer.flush(done);
     },
   };
 }

@@ -65,3 +65,14 @@ test('a reader that goes away ends the program quietly', async () => {
   await once(child, 'close');
   expect({ code: child.exitCode, signal: child.signalCode, words }).toEqual({ code: 0, signal: null, words: '' });
 });
+
+test('results that cannot be written are an error, and none where nobody wants them', () => {
+  const shell = openShell();
+  const full = shell.run('certgate --help >/dev/full');
+  expect(full.status).toBe(1);
+  expect(full.stderr).toMatch(/^error: stdout cannot be written: ENOSPC.*\n$/);
+  expect(shell.run('certgate --help >/dev/full 2>/dev/full').status).toBe(1);
+  expect(shell.run('certgate --help >&-').status).toBe(0);
+  expect(shell.run('certgate nonsense 2>/dev/full').status).toBe(2);
+  expect(shell.run('certgate nonsense 2>&-').status).toBe(2);
+});
