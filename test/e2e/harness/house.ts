@@ -31,6 +31,8 @@ export interface GateOptions {
   readonly port?: number;
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** How many file descriptors it may have. */
+  readonly descriptors?: number;
 }
 
 export interface House {
@@ -46,6 +48,7 @@ export interface House {
     gate: Pick<Serving, 'port'>,
     identity: string,
     flags?: readonly string[],
+    extraEnv?: NodeJS.ProcessEnv,
   ): Promise<Serving & { readonly url: string }>;
   /** The command line of `certgate run` in front of `command`, for `start` and `finish`. */
   run(
@@ -60,19 +63,20 @@ export function certgateCommand(args: readonly string[]): readonly [program: str
   return [process.execPath, [MAIN, ...args]];
 }
 
-/** `certgate init` in `dir`. */
-export async function makeHouse(dir: string): Promise<House> {
+/** `certgate init` in `dir`, with `initEnv` besides. */
+export async function makeHouse(dir: string, initEnv: NodeJS.ProcessEnv = {}): Promise<House> {
   await mkdir(dir, { recursive: true });
   const config = join(dir, 'certgate.yaml');
   const env = cleanEnvironment({ NO_COLOR: '1' });
-  const certgate: House['certgate'] = async (args, code = 0) => {
-    const ran = await finish(...certgateCommand(args), { env, cwd: dir });
+  const run = async (args: readonly string[], code: number, extra: NodeJS.ProcessEnv = {}) => {
+    const ran = await finish(...certgateCommand(args), { env: { ...env, ...extra }, cwd: dir });
     if (ran.code === code) return ran;
     throw new Error(
       `certgate ${args.join(' ')} ended with ${ran.code ?? ran.signal}, not ${code}\n${ran.stdout}\n${ran.stderr}`,
     );
   };
-  await certgate(['init', '--dir', dir]);
+  const certgate: House['certgate'] = async (args, code = 0) => await run(args, code);
+  await run(['init', '--dir', dir], 0, initEnv);
   return {
     dir,
     config,
@@ -82,15 +86,16 @@ export async function makeHouse(dir: string): Promise<House> {
       await certgate(['issue', name, '--config', config, '--out', out, ...flags]);
       return out;
     },
-    serve: async ({ upstream, port = 0, flags = [], env: extra = {} }) =>
+    serve: async ({ upstream, port = 0, flags = [], env: extra = {}, descriptors }) =>
       await serving(
         ['serve', '--config', config, '--listen', `127.0.0.1:${port}`, '--upstream', upstream, ...AT_ONCE, ...flags],
         {
           env: { ...env, ...extra },
           cwd: dir,
         },
+        descriptors,
       ),
-    connect: async (gate, identity, flags = []) => {
+    connect: async (gate, identity, flags = [], extra = {}) => {
       const args = [
         'connect',
         '--gate',
@@ -102,7 +107,7 @@ export async function makeHouse(dir: string): Promise<House> {
         ...AT_ONCE,
         ...flags,
       ];
-      const sidecar = await serving(args, { env, cwd: dir });
+      const sidecar = await serving(args, { env: { ...env, ...extra }, cwd: dir });
       return { ...sidecar, url: `http://127.0.0.1:${sidecar.port}` };
     },
     run: (gate, identity, command) =>
@@ -134,8 +139,15 @@ export function logOf(text: string): readonly LogLine[] {
     .filter((line) => line !== null);
 }
 
-async function serving(args: readonly string[], options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Serving> {
-  const running = start(...certgateCommand(args), options);
+async function serving(
+  args: readonly string[],
+  options: { env: NodeJS.ProcessEnv; cwd: string },
+  descriptors?: number,
+): Promise<Serving> {
+  const [program, words] = certgateCommand(args);
+  // Node raises its soft limit to the hard one: only a low hard limit holds.
+  const limited = ['-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', program, ...words];
+  const running = descriptors === undefined ? start(program, words, options) : start('sh', limited, options);
   const find = async (wanted: (line: LogLine) => boolean): Promise<LogLine> => {
     const line = asLogLine(
       await running.line((text) => {
