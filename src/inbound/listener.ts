@@ -73,7 +73,6 @@ export function createListener(options: ListenerOptions): Server {
     requestCert: true,
     // OpenSSL still verifies; its verdict is read in admission.ts, which lets nobody pass whose verdict is not "ok".
     rejectUnauthorized: false,
-    allowHalfOpen: true,
     handshakeTimeout: options.handshakeTimeout,
     ALPNProtocols: ['http/1.1'],
     noDelay: true,
@@ -82,6 +81,8 @@ export function createListener(options: ListenerOptions): Server {
   });
   server.on('secureConnection', (socket: TLSSocket) => {
     options.metrics.handshakes++;
+    // A request's answer outlives its client's end; a handshake does not: who leaves in its midst is gone at once.
+    socket.allowHalfOpen = true;
     // From here on nothing this socket does may end the process.
     socket.on('error', () => {});
     welcome(socket, options).catch((error: unknown) => {
