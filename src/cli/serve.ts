@@ -8,7 +8,7 @@ import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { mostConnections } from '../inbound/descriptors.ts';
+import { mostConnections } from '../proxy/descriptors.ts';
 import { type GateOptions, startGate } from '../inbound/gate.ts';
 import { openAuditLog } from '../observe/audit-log.ts';
 import { flushLog, openLog } from '../observe/log.ts';

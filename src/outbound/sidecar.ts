@@ -8,6 +8,7 @@ import type { Log } from '../observe/log.ts';
 import { type ConnectionSet, serveClient } from '../proxy/client-connection.ts';
 import { bind, drainConnections, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
+import { limitToDescriptors } from '../proxy/descriptors.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
 import { forwardTo } from './forward.ts';
@@ -75,6 +76,9 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     serveClient(socket, handler, pool, options.limits, set);
+  });
+  limitToDescriptors(server, (most) => {
+    limitedLog.say('error', 'descriptors', { most }, 'connections refused: no more file descriptors for them');
   });
   const stopSweep = sweepConnections(set, () => {});
   const stop = (): void => {

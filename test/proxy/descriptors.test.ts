@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { connectionsFor, mostConnections, openFilesIn } from '../../src/inbound/descriptors.ts';
+import { connectionsFor, mostConnections, openFilesIn } from '../../src/proxy/descriptors.ts';
 
 test.each([
   ['Max open files            1024                 524288               files     \n', 1024],

@@ -1,7 +1,9 @@
-// How many descriptors this process may have open, and how many of them clients may take: half, less what the gate itself
-// needs, because each request and each WebSocket may need a connection to the upstream as well.
+// How many descriptors this process may have open, and how many of them clients may take: half, less what the process itself
+// needs, because each request and each WebSocket may need a connection to the upstream as well. Where they run out, Node
+// accepts and closes further clients without a word, and those inside find none left for upstream or for the records.
 
 import { readFileSync } from 'node:fs';
+import type { Server } from 'node:net';
 
 /** For the store, the record, the log, the listener, and Node's own. */
 const OWN = 128;
@@ -28,4 +30,11 @@ export function mostConnections(): number {
   } catch {
     return connectionsFor(UNKNOWN);
   }
+}
+
+/** Lets `server` have no more connections than that; `refused` is called for each that is turned away, with the number. */
+export function limitToDescriptors(server: Server, refused: (most: number) => void): void {
+  const most = mostConnections();
+  server.maxConnections = most;
+  server.on('drop', () => refused(most));
 }
