@@ -54,17 +54,19 @@ export function get(target: string, ...lines: string[]): string {
   return [`GET ${target} HTTP/1.1`, 'Host: localhost', ...lines, '', ''].join('\r\n');
 }
 
-/** Opens a TLS connection to 127.0.0.1:`port`; resolves once the handshake is done on this side. */
+/** Opens a TLS connection to 127.0.0.1:`port` (`halfOpen`: its own direction outlives the other); resolves once the handshake is done on this side. */
 export async function openTls(
   port: number,
   credentials: Credentials,
-  options: { session?: Buffer; tls12?: boolean } = {},
+  options: { session?: Buffer; tls12?: boolean; halfOpen?: boolean } = {},
 ): Promise<Wire<TLSSocket>> {
-  const carrier = connectTcp({ host: '127.0.0.1', port });
+  const halfOpen = options.halfOpen === true;
+  const carrier = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: halfOpen });
   carrier.on('error', () => {});
   const socket = connectTls({
     socket: carrier,
     host: '127.0.0.1',
+    ...({ allowHalfOpen: halfOpen } as object),
     ...credentials,
     ...(options.session === undefined ? {} : { session: options.session }),
     ...(options.tls12 === true ? { maxVersion: 'TLSv1.2' as const } : {}),
@@ -87,8 +89,8 @@ export class Refused extends Error {
 }
 
 /** Opens a plain TCP connection to 127.0.0.1:`port`. */
-export async function openTcp(port: number): Promise<Wire> {
-  const socket = connectTcp({ host: '127.0.0.1', port });
+export async function openTcp(port: number, options: { halfOpen?: boolean } = {}): Promise<Wire> {
+  const socket = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: options.halfOpen === true });
   const wire = watch(socket, () => socket.resetAndDestroy());
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
