@@ -5,6 +5,11 @@ import { connect, type Server } from 'node:net';
 import { CertgateError } from '../errors.ts';
 import type { ConnectionSet } from './client-connection.ts';
 
+/**
+ * Connections that may wait to be accepted, as far as the system lets (net.core.somaxconn). Past it the system drops what
+ * it has already told the client is open, and each of the two finds out seconds or minutes later.
+ */
+const BACKLOG = 4096;
 /** Deadlines are held to within this, ms. */
 const SWEEP_INTERVAL = 250;
 
@@ -51,7 +56,7 @@ export async function bind(
     server.once('error', failed);
     // The file of a unix socket is made within listen(): nobody else's from its first moment.
     const before = 'path' in where ? process.umask(0o177) : null;
-    server.listen(where, () => {
+    server.listen({ ...where, backlog: BACKLOG }, () => {
       server.off('error', failed);
       // An accept that fails (no file descriptors left) is not the end of the listener.
       server.on('error', () => {});
