@@ -17,6 +17,8 @@ const PATIENT = {
   CERTGATE_SERVE_LIMITS_HANDSHAKE: '2m',
   CERTGATE_SERVE_LIMITS_HEAD: '2m',
   CERTGATE_SERVE_LIMITS_UPSTREAM_CONNECT: '1m',
+  // All of them come from one address.
+  CERTGATE_SERVE_LIMITS_HANDSHAKES_PER_ADDRESS: 'off',
 };
 
 let home: House;

@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { acceptKey } from '../../../src/proxy/websocket.ts';
 import { atEnd } from './scenario.ts';
 
 export interface Hostile {
@@ -41,6 +42,7 @@ export async function hostile(
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, open };
 }
 
-/** Answers the opening of a WebSocket, whatever its key: a tunnel is a tunnel. */
+/** Answers the opening of a WebSocket with the key of 16 zero bytes, which all these tests use. */
 export const SWITCHED =
-  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n';
+  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+  `Sec-WebSocket-Accept: ${acceptKey('AAAAAAAAAAAAAAAAAAAAAA==')}\r\n\r\n`;
