@@ -19,7 +19,6 @@ export interface DoorOptions {
 /** A listener that is not bound yet. */
 export function createDoor(options: DoorOptions): Server {
   const door = createServer({
-    allowHalfOpen: true,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: 30_000,

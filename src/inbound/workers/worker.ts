@@ -153,7 +153,6 @@ async function openServing(
         ended(connection);
         return;
       }
-      socket.allowHalfOpen = true;
       path.letIn(socket, () => ended(connection));
     },
     answer: async (question) => (question.about === 'health' ? path.health() : path.applyRevocations(question.serials)),
