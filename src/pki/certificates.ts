@@ -3,7 +3,6 @@
 // whole from its arguments: no clock, no file, no default that a caller could miss. It records nothing, so a leaf made
 // here is not yet issued: src/authority commits its record first and hands it out after.
 import { type KeyObject, randomBytes, type X509Certificate } from 'node:crypto';
-import type { Extension } from '@peculiar/x509';
 import { CertgateError, shown } from '../errors.ts';
 import {
   checkAddress,
@@ -14,12 +13,20 @@ import {
   checkUri,
   checkValidity,
 } from './content.ts';
-import { context, contextConstructed, encodeTlv, encodingOf, TAG } from './der.ts';
+import { contextConstructed, encodeTime, encodeTlv, encodeUnsigned, encodingOf, TAG } from './der.ts';
+import {
+  basicConstraints,
+  extendedKeyUsage,
+  keyIdentifiers,
+  keyUsage,
+  onlyTrustDomain,
+  subjectAltName,
+} from './extensions.ts';
 import { frameOf, readCertificate, subjectKeyIdOf } from './facts.ts';
 import { type KeyPair, keyId } from './keys.ts';
 import { commonNameOf } from './names.ts';
 import { acceptKey, spkiOf } from './public-keys.ts';
-import { loadX509, signingKeyOf } from './signing.ts';
+import { signingAlgorithmOf, withSignature } from './signing.ts';
 
 export {
   type CertificateFacts,
@@ -67,13 +74,8 @@ export interface LeafRequest {
   readonly issuer: Issuer;
 }
 
-type X509 = Awaited<ReturnType<typeof loadX509>>;
-
-const PURPOSE = { client: '1.3.6.1.5.5.7.3.2', server: '1.3.6.1.5.5.7.3.1' } as const;
-const KEY_USAGE = '2.5.29.15';
-const NAME_CONSTRAINTS = '2.5.29.30';
-/** keyCertSign and cRLSign, bits 5 and 6 of a BIT STRING of seven (RFC 5280 §4.2.1.3), DER. */
-const CERT_AND_CRL_SIGN = Uint8Array.of(TAG.bitString, 2, 1, 0b0000_0110);
+/** Version 3, [0] EXPLICIT. */
+const VERSION = encodeTlv(contextConstructed(0), encodeUnsigned(Uint8Array.of(2)));
 const MOST_COMMON_NAME = 64; // ub-common-name, RFC 5280 appendix A
 
 /** 128 random bits as 32 lower-case hex digits; the first octet is never 0, so that every reader prints all 32. */
@@ -84,25 +86,23 @@ export function newSerial(): string {
 
 /** A self-signed root, DER. CG_CERT_CONTENT for a common name or dates that RFC 5280 does not allow; CG_CSR_KEY. */
 export async function createRoot(request: RootRequest): Promise<Uint8Array> {
-  const x509 = await loadX509();
   const id = keyId(request.key.publicKey);
   const subject = commonNameOf(checkCommonName(request.commonName));
-  return sign(x509, {
+  return write({
     ...request,
     subject,
     issuerName: subject,
     publicKey: request.key.publicKey,
     signer: request.key.privateKey,
     serial: newSerial(),
-    extensions: [...authorityExtensions(x509), ...keyIdentifiers(x509, id, id)],
+    extensions: [basicConstraints(true, null), keyUsage('certificatesAndCrls'), ...keyIdentifiers(id, id)],
   });
 }
 
 /** An issuer under `root`, DER: path length 0, bound to one trust domain. CG_CERT_CONTENT, CG_CSR_KEY. */
 export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> {
-  const x509 = await loadX509();
   const { root } = request;
-  return sign(x509, {
+  return write({
     ...request,
     subject: commonNameOf(checkCommonName(request.commonName)),
     issuerName: subjectOf(root),
@@ -110,31 +110,36 @@ export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> 
     signer: root.privateKey,
     serial: newSerial(),
     extensions: [
-      ...authorityExtensions(x509, 0),
-      onlyTrustDomain(x509, request.trustDomain),
-      ...keyIdentifiers(x509, keyId(request.key.publicKey), root.keyId),
+      basicConstraints(true, 0),
+      keyUsage('certificatesAndCrls'),
+      onlyTrustDomain(checkTrustDomain(request.trustDomain)),
+      ...keyIdentifiers(keyId(request.key.publicKey), root.keyId),
     ],
   });
 }
 
 /** A leaf, DER. CG_CERT_CONTENT for a name, serial or dates that RFC 5280 does not allow; CG_CSR_KEY for a weak key. */
 export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
-  const x509 = await loadX509();
-  const { issuer, publicKey, subjectCommonName: commonName } = request;
+  const { issuer, publicKey, subjectCommonName: commonName, spiffeUri, dns = [], ip = [] } = request;
   // A name cut to fit could be somebody else's: too long means left out
   const named = commonName !== '' && Array.from(commonName).length <= MOST_COMMON_NAME;
-  return sign(x509, {
+  const names = {
+    uri: checkUri(spiffeUri),
+    dns: [...new Set(dns)].map(checkDnsName),
+    ip: [...new Set(ip.map(checkAddress))],
+  };
+  return write({
     ...request,
     subject: named ? commonNameOf(checkCommonName(commonName)) : encodeTlv(TAG.sequence),
     issuerName: subjectOf(issuer),
     signer: issuer.privateKey,
     serial: checkSerial(request.serial),
     extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([PURPOSE[request.profile]], false),
-      new x509.SubjectAlternativeNameExtension(alternativeNames(request), !named),
-      ...keyIdentifiers(x509, keyId(publicKey), issuer.keyId),
+      basicConstraints(false, null),
+      keyUsage('digitalSignature'),
+      extendedKeyUsage(request.profile),
+      subjectAltName(names, !named),
+      ...keyIdentifiers(keyId(publicKey), issuer.keyId),
     ],
   });
 }
@@ -155,7 +160,7 @@ export function issuerOf(certificate: string | Uint8Array, privateKey: KeyObject
   return { certificate: read, privateKey, keyId: subjectKeyIdOf(read) ?? keyId(read.publicKey) };
 }
 
-interface Signable {
+interface Content {
   readonly subject: Uint8Array;
   readonly issuerName: Uint8Array;
   readonly publicKey: KeyObject;
@@ -163,55 +168,24 @@ interface Signable {
   readonly serial: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
-  readonly extensions: Extension[];
+  readonly extensions: readonly Uint8Array[];
 }
 
-async function sign(x509: X509, content: Signable): Promise<Uint8Array> {
-  const { key, algorithm } = signingKeyOf(content.signer);
-  const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: content.serial,
-    subject: new x509.Name(content.subject),
-    issuer: new x509.Name(content.issuerName),
-    ...checkValidity(content.notBefore, content.notAfter),
-    publicKey: spkiOf(acceptKey(content.publicKey)),
-    signingKey: key,
-    signingAlgorithm: algorithm,
-    extensions: content.extensions,
-  });
-  return new Uint8Array(certificate.rawData);
-}
-
-function authorityExtensions(x509: X509, pathlen?: number): Extension[] {
-  return [
-    new x509.BasicConstraintsExtension(true, pathlen, true),
-    new x509.Extension(KEY_USAGE, true, CERT_AND_CRL_SIGN),
-  ];
-}
-
-/** On every certificate, the root too; never critical (RFC 5280 §4.2.1.1, §4.2.1.2). */
-function keyIdentifiers(x509: X509, subject: string, authority: string): Extension[] {
-  return [new x509.SubjectKeyIdentifierExtension(subject), new x509.AuthorityKeyIdentifierExtension(authority)];
-}
-
-/**
- * Permits URIs of the trust domain only; DNS names and addresses stay free, for the gates' own certificates. Not critical,
- * though RFC 5280 §4.2.1.10 wants that: Chromium 156 knows no URI constraints and refuses the gate's certificate
- * (ERR_CERT_INVALID) if they are critical. Measured not critical: OpenSSL 3.0 -x509_strict, Python's ssl with
- * VERIFY_X509_STRICT, Go 1.26 and Java 17 enforce it; Chromium, NSS and GnuTLS pass over it. Only pyca/cryptography's own
- * x509.verification, which no TLS stack uses, refuses URI constraints of either kind ("unsupported name constraint").
- */
-function onlyTrustDomain(x509: X509, trustDomain: string): Extension {
-  const host = encodeTlv(context(6), Buffer.from(checkTrustDomain(trustDomain), 'ascii'));
-  const permitted = encodeTlv(contextConstructed(0), encodeTlv(TAG.sequence, host));
-  return new x509.Extension(NAME_CONSTRAINTS, false, encodeTlv(TAG.sequence, permitted));
-}
-
-function alternativeNames({ spiffeUri, dns = [], ip = [] }: LeafRequest) {
-  return [
-    { type: 'url' as const, value: checkUri(spiffeUri) },
-    ...[...new Set(dns)].map((value) => ({ type: 'dns' as const, value: checkDnsName(value) })),
-    ...[...new Set(ip.map(checkAddress))].map((value) => ({ type: 'ip' as const, value })),
-  ];
+/** The TBSCertificate of RFC 5280 §4.1 in its order, signed. */
+function write(content: Content): Promise<Uint8Array> {
+  const { notBefore, notAfter } = checkValidity(content.notBefore, content.notAfter);
+  const tbs = encodeTlv(
+    TAG.sequence,
+    VERSION,
+    encodeUnsigned(Buffer.from(content.serial, 'hex')),
+    signingAlgorithmOf(content.signer).identifier,
+    content.issuerName,
+    encodeTlv(TAG.sequence, encodeTime(notBefore), encodeTime(notAfter)),
+    content.subject,
+    spkiOf(acceptKey(content.publicKey)),
+    encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, ...content.extensions)),
+  );
+  return withSignature(tbs, content.signer);
 }
 
 /** The issuer's subject octet by octet: verifiers compare names as bytes. */

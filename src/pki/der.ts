@@ -1,4 +1,4 @@
-// Reads DER (X.690 §10, §11) and nothing looser: definite and shortest lengths, one-octet tags, nothing after the end.
+// Reads and writes DER (X.690 §10, §11), nothing looser: definite and shortest lengths, one-octet tags, nothing after the end.
 // A certificate that two readers could take for two different things is refused here, before anybody asks who it is:
 // that is why names are read by this file and not from Node's printed strings. It copies nothing, recurses nowhere and
 // knows no X.509. What it refuses it throws as DerFault; the callers turn that into an error of the catalogue.
@@ -176,7 +176,41 @@ export function readTime(bytes: Uint8Array, tlv: Tlv | undefined, what: string):
 export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   const content = Buffer.concat(parts);
   const size = content.length;
-  const head =
-    size < 0x80 ? [tag, size] : size < 0x100 ? [tag, 0x81, size] : [tag, 0x82, Math.floor(size / 256), size % 256];
-  return Buffer.concat([Uint8Array.from(head), content]);
+  if (size < 0x80) return Buffer.concat([Uint8Array.of(tag, size), content]);
+  const octets: number[] = [];
+  for (let left = size; left > 0; left = Math.floor(left / 256)) octets.unshift(left % 256);
+  return Buffer.concat([Uint8Array.of(tag, 0x80 | octets.length, ...octets), content]);
+}
+
+/** OBJECT IDENTIFIER from its dotted form: two arcs or more, each below 2^53. */
+export function encodeOid(dotted: string): Uint8Array {
+  const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number);
+  const octets: number[] = [];
+  for (const arc of [first * 40 + second, ...rest]) {
+    const groups = [arc % 128];
+    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128)) groups.unshift(0x80 | (left % 128));
+    octets.push(...groups);
+  }
+  return encodeTlv(TAG.oid, Uint8Array.from(octets));
+}
+
+/** INTEGER of a non-negative number in whole octets, the first not 0 unless it is the only one. */
+export function encodeUnsigned(octets: Uint8Array): Uint8Array {
+  return encodeTlv(TAG.integer, ...((octets[0] ?? 0) >= 0x80 ? [Uint8Array.of(0)] : []), octets);
+}
+
+/** BIT STRING whose last octet has `unused` bits that do not count. */
+export function encodeBits(octets: Uint8Array, unused = 0): Uint8Array {
+  return encodeTlv(TAG.bitString, Uint8Array.of(unused), octets);
+}
+
+/** A moment, cut to seconds, as RFC 5280 §4.1.2.5 wants it: UTCTime to 2049, GeneralizedTime from 2050. */
+export function encodeTime(moment: Date): Uint8Array {
+  const digits = moment
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z')
+    .replaceAll(/[-:T]/g, '');
+  const year = moment.getUTCFullYear();
+  const isShort = year >= 1950 && year < 2050;
+  return encodeTlv(isShort ? TAG.utcTime : TAG.generalizedTime, Buffer.from(isShort ? digits.slice(2) : digits));
 }

@@ -9,6 +9,8 @@ import {
   childrenOf,
   contextConstructed,
   DerFault,
+  encodeTlv,
+  encodeUnsigned,
   encodingOf,
   ofTag,
   readBits,
@@ -20,8 +22,8 @@ import {
 import { readSubjectAltNames, type SubjectAltName, type SubjectAttribute } from './facts.ts';
 import { commonNameOf, readName } from './names.ts';
 import { derOf, derToPem } from './pem.ts';
-import { acceptKey, readPublicKey } from './public-keys.ts';
-import { loadX509, signingKeyOf } from './signing.ts';
+import { acceptKey, readPublicKey, spkiOf } from './public-keys.ts';
+import { withSignature } from './signing.ts';
 import { readAlgorithm, readExtensions, readSigned } from './structure.ts';
 
 export interface CertificateRequest {
@@ -51,15 +53,15 @@ const algorithms = new Map<string, { hash: string | null; key: string }>([
 
 /** A request for `commonName`, signed by its own key, PEM. CG_CERT_CONTENT, CG_CSR_KEY. */
 export async function createRequest(privateKey: KeyObject, names: { readonly commonName: string }): Promise<string> {
-  const x509 = await loadX509();
-  const { key, algorithm } = signingKeyOf(privateKey);
-  const publicKey = acceptKey(createPublicKey(privateKey)).toCryptoKey({ ...key.algorithm }, true, ['verify']);
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: new x509.Name(commonNameOf(checkCommonName(names.commonName))),
-    keys: { privateKey: key, publicKey },
-    signingAlgorithm: algorithm,
-  });
-  return derToPem(new Uint8Array(request.rawData), 'CERTIFICATE REQUEST');
+  const content = encodeTlv(
+    TAG.sequence,
+    encodeUnsigned(Uint8Array.of(0)),
+    commonNameOf(checkCommonName(names.commonName)),
+    spkiOf(acceptKey(createPublicKey(privateKey))),
+    // No attributes; the empty list has to be there (RFC 2986 §4.1).
+    encodeTlv(contextConstructed(0)),
+  );
+  return derToPem(await withSignature(content, privateKey), 'CERTIFICATE REQUEST');
 }
 
 /**

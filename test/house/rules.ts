@@ -21,16 +21,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   pki: {
     rooms: [],
     pure: true,
-    packages: [
-      'node:crypto',
-      'node:buffer',
-      'node:util',
-      '@peculiar/x509',
-      'reflect-metadata',
-      'pkijs',
-      'asn1js',
-      'node-forge',
-    ],
+    packages: ['node:crypto', 'node:buffer', 'node:util', 'pkijs', 'asn1js', 'node-forge'],
   },
   identity: { rooms: [], pure: true },
   policy: { rooms: [], pure: true },
