@@ -16,8 +16,9 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
+COPY scripts/build.ts ./scripts/build.ts
 COPY src ./src
-RUN npm run build && npm ci --ignore-scripts --omit=dev
+RUN npm run build
 
 FROM ${BASE}
 # The base image's own user has other ids.
@@ -25,8 +26,8 @@ RUN groupadd --gid 1001 certgate \
     && useradd --uid 1001 --gid 1001 --home-dir /var/lib/certgate --no-create-home --shell /usr/sbin/nologin certgate \
     && install --directory --owner=1001 --group=1001 --mode=0700 /var/lib/certgate
 WORKDIR /opt/certgate
+# The built program holds the packages that it needs, and their licences; package.json says that it is made of modules.
 COPY --from=build /build/package.json ./
-COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/dist ./dist
 COPY LICENSE ./
 RUN ln -s /opt/certgate/dist/main.js /usr/local/bin/certgate && chmod 0755 dist/main.js

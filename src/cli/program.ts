@@ -1,7 +1,7 @@
 // The command line as a whole: which commands there are, how their help looks, and how every ending becomes an exit
 // code. It prints through the Io that it is given and ends nothing itself.
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import manifest from '../../package.json' with { type: 'json' };
 import { CertgateError } from '../errors.ts';
 import { describe, formatHelp } from './help.ts';
 import type { CommandIo, Io } from './io.ts';
@@ -47,7 +47,7 @@ export async function buildProgram(io: CommandIo, only?: string): Promise<Comman
     },
   )
     .usage('COMMAND [options]')
-    .version(version(), '--version', 'print the version')
+    .version(manifest.version, '--version', 'print the version')
     .option('--config <FILE>', 'the configuration file (default: ./certgate.yaml if there is one)')
     .enablePositionalOptions();
   for (const [name, load] of Object.entries(commands)) {
@@ -90,11 +90,4 @@ function settle(command: Command, io: Io): void {
     })
     .helpOption('-h, --help', 'print this help')
     .allowExcessArguments(false);
-}
-
-/** certgate's own version: src/cli and dist/cli are equally far from package.json. */
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const { version: found } = JSON.parse(text) as { version: string };
-  return found;
 }
