@@ -24,7 +24,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   health: async () => (await import('./health.ts')).healthCommand,
 };
 
-/** The commander program, not yet run: with the command called `only`, or with all. docs/cli.md is made from it. */
+/** The commander program, not yet run: with the command called `only`, with none when that is empty, or with all. docs/cli.md is made from it. */
 export async function buildProgram(io: CommandIo, only?: string): Promise<Command> {
   const program = describe(
     new Command('certgate'),
@@ -69,7 +69,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     if (argv.length === 0)
       throw new CertgateError('CG_USAGE', { problem: 'no command', remedy: 'see certgate --help' });
     const commandIo = { ...io, setExitCode: (code: number) => (exitCode = code) };
-    const program = await buildProgram(commandIo, argv[0] === name ? name : undefined);
+    // The version is asked for often, by scripts that wait for it, and needs no command at all.
+    const only = argv[0] === '--version' ? '' : argv[0] === name ? name : undefined;
+    const program = await buildProgram(commandIo, only);
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
