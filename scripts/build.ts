@@ -30,6 +30,8 @@ const bundle = await rolldown({
   input: { main: 'src/main.ts' },
   platform: 'node',
   external: /^node:/,
+  // Its form for Node is CommonJS, which goes in whole.
+  resolve: { alias: { yaml: join(root, 'node_modules/yaml/browser/dist/index.js') } },
   onLog(_level, { message }) {
     throw new Error(message);
   },

@@ -1,6 +1,6 @@
 // The schema as a flat table: one row for each setting, with its dotted path, its environment variable and its own zod
 // schema. The loader, the template, the flags and the reference are made from these rows. Pure.
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { configSchema } from './schema.ts';
 import { type Setting, settings } from './setting.ts';
 
@@ -8,7 +8,7 @@ import { type Setting, settings } from './setting.ts';
 export interface Leaf {
   readonly path: string;
   readonly variable: string;
-  readonly schema: z.ZodType;
+  readonly schema: z.ZodMiniType;
   readonly setting: Setting;
 }
 
@@ -49,12 +49,12 @@ function* walk(schema: unknown, path: readonly string[]): Generator<Leaf> {
     return;
   }
   const dotted = path.join('.');
-  const setting = schema instanceof z.ZodType ? settings.get(schema) : undefined;
-  if (!(schema instanceof z.ZodType) || setting === undefined) throw new TypeError(`${dotted} has no description`);
+  const setting = schema instanceof z.ZodMiniType ? settings.get(schema) : undefined;
+  if (!(schema instanceof z.ZodMiniType) || setting === undefined) throw new TypeError(`${dotted} has no description`);
   yield { path: dotted, variable: variableFor(dotted), schema, setting };
 }
 
-function sectionOf(schema: unknown): z.ZodObject | null {
-  if (schema instanceof z.ZodObject) return schema;
-  return schema instanceof z.ZodPrefault ? sectionOf(schema.unwrap()) : null;
+function sectionOf(schema: unknown): z.ZodMiniObject | null {
+  if (schema instanceof z.ZodMiniObject) return schema;
+  return schema instanceof z.ZodMiniPrefault ? sectionOf(schema.def.innerType) : null;
 }

@@ -5,10 +5,21 @@
 
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
-import { aFile, ceiling, count, duration, optionalText, processes, type Setting, settings, text } from './setting.ts';
+import {
+  aFile,
+  ceiling,
+  count,
+  duration,
+  optionalText,
+  processes,
+  type Setting,
+  settings,
+  text,
+  withDefault,
+} from './setting.ts';
 
 const isTrustDomain = (value: string) => {
   try {
@@ -56,12 +67,12 @@ function times() {
 }
 
 /** Limits of the outbound sidecar, whose clients are all of this machine. */
-const sidecarLimits = () => z.strictObject(times()).prefault({});
+const sidecarLimits = () => z.prefault(z.strictObject(times()), {});
 
 /** Limits of the gate, whose clients may be anyone. */
 const gateLimits = () =>
-  z
-    .strictObject({
+  z.prefault(
+    z.strictObject({
       ...times(),
       connections: ceiling(
         'auto',
@@ -91,14 +102,19 @@ const gateLimits = () =>
         { about: 'Requests in flight of one identity. WebSockets count as connections only.' },
         false,
       ),
-    })
-    .prefault({});
+    }),
+    {},
+  );
 
 const RULE_SOURCES = ['CN', 'OU', 'O', 'DNS', 'URI', 'email'] as const;
 
 const identityRule = z.union([
   z.strictObject({ from: z.literal('spiffe') }),
-  z.strictObject({ from: z.enum(RULE_SOURCES), match: z.string().min(1), as: z.string().min(1) }),
+  z.strictObject({
+    from: z.enum(RULE_SOURCES),
+    match: z.string().check(z.minLength(1)),
+    as: z.string().check(z.minLength(1)),
+  }),
 ]);
 
 const serve = z.strictObject({
@@ -113,20 +129,20 @@ const serve = z.strictObject({
       accepts: (value) => parseOrigin(value, 'http') !== null || parseSocketPath(value) !== null,
     },
   ),
-  names: z
-    .array(z.string().refine((name) => isDnsName(name) || isIP(name) !== 0))
-    .min(1)
-    .max(100)
-    .default(() => [hostname().toLowerCase(), 'localhost', '127.0.0.1', '::1'])
-    .register(settings, {
-      kind: 'list',
-      about: "DNS names and IP addresses of the gate's own server certificate: what clients connect to.",
-      wants: 'a list of DNS names and IP addresses',
-      example: '[gate.example, 192.0.2.7]',
-      fallback: "[this machine's name, localhost, 127.0.0.1, '::1']",
-      flag: '--name',
-    }),
-  minTls: z.enum(['1.3', '1.2']).default('1.3').register(settings, {
+  names: withDefault(
+    z
+      .array(z.string().check(z.refine((name) => isDnsName(name) || isIP(name) !== 0)))
+      .check(z.minLength(1), z.maxLength(100)),
+    () => [hostname().toLowerCase(), 'localhost', '127.0.0.1', '::1'],
+  ).register(settings, {
+    kind: 'list',
+    about: "DNS names and IP addresses of the gate's own server certificate: what clients connect to.",
+    wants: 'a list of DNS names and IP addresses',
+    example: '[gate.example, 192.0.2.7]',
+    fallback: "[this machine's name, localhost, 127.0.0.1, '::1']",
+    flag: '--name',
+  }),
+  minTls: withDefault(z.enum(['1.3', '1.2']), '1.3').register(settings, {
     kind: 'text',
     about: 'The oldest TLS version that the gate speaks.',
     wants: '1.3 or 1.2',
@@ -253,33 +269,32 @@ export const configSchema = z.strictObject({
     { about: 'Folder of the root, the issuer, their keys and the trust bundle.' },
     aFile('certs'),
   ),
-  serve: serve.prefault({}),
-  identity: z
-    .strictObject({
-      rules: z
-        .array(identityRule)
-        .min(1)
-        .max(100)
-        .default([{ from: 'spiffe' }])
-        .register(settings, {
+  serve: z.prefault(serve, {}),
+  identity: z.prefault(
+    z.strictObject({
+      rules: withDefault(z.array(identityRule).check(z.minLength(1), z.maxLength(100)), [{ from: 'spiffe' }]).register(
+        settings,
+        {
           kind: 'rules',
           about: 'How a certificate becomes an identity: the first rule that yields one wins.',
           wants: `a list of {from: spiffe} or {from: CN|OU|O|DNS|URI|email, match: 'pattern', as: 'worker/$1'}`,
           example: '[{from: spiffe}]',
           fallback: '[{from: spiffe}]',
-        }),
-      unsafeUnrecorded: z.boolean().default(false).register(settings, {
+        },
+      ),
+      unsafeUnrecorded: withDefault(z.boolean(), false).register(settings, {
         kind: 'switch',
         about: "Whether certificates of this CA that certgate did not issue may enter; they can't be revoked.",
         wants: 'true or false',
         example: 'false',
         fallback: 'false',
       }),
-    })
-    .prefault({}),
-  connect: connect.prefault({}),
-  issue: z
-    .strictObject({
+    }),
+    {},
+  ),
+  connect: z.prefault(connect, {}),
+  issue: z.prefault(
+    z.strictObject({
       ttl: duration(
         '24h',
         {
@@ -288,11 +303,12 @@ export const configSchema = z.strictObject({
         },
         { min: '5m', max: '3650d' },
       ),
-    })
-    .prefault({}),
-  log: z
-    .strictObject({
-      level: z.enum(['error', 'warn', 'info', 'debug']).default('info').register(settings, {
+    }),
+    {},
+  ),
+  log: z.prefault(
+    z.strictObject({
+      level: withDefault(z.enum(['error', 'warn', 'info', 'debug']), 'info').register(settings, {
         kind: 'text',
         about: 'The least important lines that are logged.',
         wants: 'error, warn, info or debug',
@@ -300,15 +316,16 @@ export const configSchema = z.strictObject({
         fallback: 'info',
         flag: '--log-level',
       }),
-      access: z.boolean().default(true).register(settings, {
+      access: withDefault(z.boolean(), true).register(settings, {
         kind: 'switch',
         about: 'Whether every request is logged in one line.',
         wants: 'true or false',
         example: 'true',
         fallback: 'true',
       }),
-    })
-    .prefault({}),
+    }),
+    {},
+  ),
 });
 
 /** What certgate.yaml may hold, before defaults. */

@@ -1,7 +1,9 @@
 // One setting of the configuration: its zod schema together with what people need to know about it, registered as one.
-// The functions make the kinds of settings there are, so that schema.ts can read like a table.
+// The functions make the kinds of settings there are, so that schema.ts can read like a table. zod/mini because its
+// functions are built in only where they are called: all of zod takes five times the code for the same checks.
 import { availableParallelism } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod/mini';
+import { _default as withDefault } from 'zod/mini';
 import { parseDuration } from './duration.ts';
 
 /** What the loader, the docs and the flags need to know about one setting beside its zod schema. */
@@ -22,6 +24,8 @@ export interface Setting {
   readonly environmentOnly?: true;
 }
 
+export { withDefault };
+
 /** Every leaf of `configSchema` is registered here. */
 export const settings = z.registry<Setting>();
 
@@ -41,67 +45,63 @@ const DURATION_EXAMPLE = 'a duration such as 500ms, 30s, 5m, 24h or 7d';
 export function duration(fallback: string, words: Words, bounds: { min: string; max: string }) {
   const [min, max] = [parseDuration(bounds.min) ?? 0, parseDuration(bounds.max) ?? 0];
   const wants = `${DURATION_EXAMPLE}, from ${bounds.min} to ${bounds.max}`;
-  const schema = z
-    .string()
-    .transform((written, context) => {
-      const milliseconds = parseDuration(written);
-      if (milliseconds !== null && milliseconds >= min && milliseconds <= max) return milliseconds;
-      context.addIssue({ code: 'custom', message: wants });
+  const milliseconds = z.pipe(
+    z.string(),
+    z.transform((written, context) => {
+      const read = parseDuration(written);
+      if (read !== null && read >= min && read <= max) return read;
+      context.issues.push({ code: 'custom', message: wants, input: written });
       return z.NEVER;
-    })
-    .prefault(fallback);
+    }),
+  );
+  const schema = z.prefault(milliseconds, fallback);
   return schema.register(settings, { ...words, kind: 'duration', wants, example: fallback, fallback });
 }
 
 /** A whole number. */
 export function count(fallback: number, words: Words, bounds: { min: number; max: number }) {
   const wants = `a whole number from ${bounds.min} to ${bounds.max}`;
-  const schema = z.int().min(bounds.min).max(bounds.max).default(fallback);
+  const schema = withDefault(z.int().check(z.minimum(bounds.min), z.maximum(bounds.max)), fallback);
   return schema.register(settings, { ...words, kind: 'count', wants, example: `${fallback}`, fallback: `${fallback}` });
 }
 
 /** How many processes; `auto` is one for each core. */
 export function processes(fallback: number, words: Words) {
   const wants = 'a whole number from 1 to 64, or auto';
-  const schema = z
-    .union([z.int().min(1).max(64), z.literal('auto')])
-    .transform((written) => (written === 'auto' ? Math.min(64, availableParallelism()) : written))
-    .prefault(fallback);
+  const processCount = z.pipe(
+    z.union([z.int().check(z.minimum(1), z.maximum(64)), z.literal('auto')]),
+    z.transform((written) => (written === 'auto' ? Math.min(64, availableParallelism()) : written)),
+  );
+  const schema = z.prefault(processCount, fallback);
   return schema.register(settings, { ...words, kind: 'count', wants, example: '2', fallback: `${fallback}` });
 }
 
 /** How many at most; 0 and `off` are no limit (Infinity). With `auto`, null: found out by whoever uses it. */
 export function ceiling<A extends boolean>(fallback: number | 'auto', words: Words, auto: A) {
   const wants = `a whole number from 1 to ${MOST}${auto ? ', auto' : ''}, or off`;
-  const schema = z
-    .union([z.int().min(0).max(MOST), z.literal(auto ? ['auto', 'off'] : ['off'])])
-    .transform((written): number | (A extends true ? null : never) => {
+  const most = z.pipe(
+    z.union([z.int().check(z.minimum(0), z.maximum(MOST)), z.literal(auto ? ['auto', 'off'] : ['off'])]),
+    z.transform((written): number | (A extends true ? null : never) => {
       if (written === 'auto') return null as A extends true ? null : never;
       return written === 'off' || written === 0 ? Number.POSITIVE_INFINITY : written;
-    })
-    .prefault(fallback);
+    }),
+  );
+  const schema = z.prefault(most, fallback);
   return schema.register(settings, { ...words, kind: 'count', wants, example: `${fallback}`, fallback: `${fallback}` });
 }
 
 /** Text with a default. */
 export function text(fallback: string, words: Words, rule: TextRule) {
   const { kind = 'text', wants, example, accepts } = rule;
-  return z
-    .string()
-    .refine(accepts)
-    .default(fallback)
-    .register(settings, { ...words, kind, wants, example, fallback });
+  const schema = withDefault(z.string().check(z.refine(accepts)), fallback);
+  return schema.register(settings, { ...words, kind, wants, example, fallback });
 }
 
 /** Text that may be left out; null then. */
 export function optionalText(words: Words & { readonly environmentOnly?: true }, rule: TextRule) {
   const { kind = 'text', wants, example, accepts } = rule;
-  return z
-    .string()
-    .refine(accepts)
-    .nullable()
-    .default(null)
-    .register(settings, { ...words, kind, wants, example, fallback: null });
+  const schema = withDefault(z.nullable(z.string().check(z.refine(accepts))), null);
+  return schema.register(settings, { ...words, kind, wants, example, fallback: null });
 }
 
 const isPath = (value: string) => value !== '' && !value.includes('\0');
