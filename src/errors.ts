@@ -121,11 +121,12 @@ export const catalogue = {
     hint: () => 'end that gate first, or give this one a state folder of its own (stateDir)',
   }),
   CG_GATE_ANSWER: entry<{ socket: string; reason: string }>({
-    about: 'A gate is there, but its control socket did not answer as expected.',
+    about: 'No gate runs on this state folder, or its control socket did not answer as expected.',
     exit: EXIT.network,
     status: 502,
     message: (f) => `the gate at ${f.socket} did not answer: ${f.reason}`,
-    hint: () => 'look at the log of that gate, then try again: certgate health',
+    hint: () =>
+      'where none runs, start it (certgate serve), or name its configuration with --config FILE; else look at its log',
   }),
   CG_WORKER: entry<{ reason: string }>({
     about: 'A worker process of the gate cannot start, or ended before it could serve.',

@@ -78,7 +78,7 @@ export function processes(fallback: number, words: Words) {
 
 /** How many at most; 0 and `off` are no limit (Infinity). With `auto`, null: found out by whoever uses it. */
 export function ceiling<A extends boolean>(fallback: number | 'auto', words: Words, auto: A) {
-  const wants = `a whole number from 1 to ${MOST}${auto ? ', auto' : ''}, or off`;
+  const wants = `a whole number from 1 to ${MOST}${auto ? ', auto' : ''}, or off (or 0), which is no limit`;
   const most = z.pipe(
     z.union([z.int().check(z.minimum(0), z.maximum(MOST)), z.literal(auto ? ['auto', 'off'] : ['off'])]),
     z.transform((written): number | (A extends true ? null : never) => {

@@ -51,13 +51,7 @@ export async function checkGate(config: Config): Promise<Finding[]> {
       socket.on('error', reject);
     });
   } catch (error) {
-    return [
-      failure(
-        'gate',
-        `${gate}: ${reasonOf(error)}`,
-        'is the gate running, and is this its address? certgate inspect HOST:PORT',
-      ),
-    ];
+    return [failure('gate', `${gate}: ${reasonOf(error)}`, gateRemedy(error, url.host))];
   }
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0);
   const detail = /"detail":"([^"]*)"/.exec(answer)?.[1] ?? `HTTP ${status}`;
@@ -68,6 +62,14 @@ export async function checkGate(config: Config): Promise<Finding[]> {
   const date = Date.parse(/\r\ndate: ([^\r]+)/i.exec(answer)?.[1] ?? '');
   if (!Number.isNaN(date)) findings.push(checkClock(date, Date.now()));
   return findings;
+}
+
+/** What to do when the gate at `address` (host:port) cannot be talked to. */
+function gateRemedy(error: unknown, address: string): string {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  return code === 'ERR_TLS_CERT_ALTNAME_INVALID'
+    ? `use a name of its certificate in --gate, or --server-name NAME; certgate inspect ${address} shows its names`
+    : `is the gate running, and is this its address? certgate inspect ${address}`;
 }
 
 /** Holds this machine's clock against one at the gate; both in ms since the epoch. */
