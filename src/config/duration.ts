@@ -19,11 +19,6 @@ export function parseDuration(text: string): number | null {
   return UNITS.reduce((sum, [, milliseconds], i) => sum + Number(match[i + 1] ?? 0) * milliseconds, 0);
 }
 
-/** `milliseconds` (≥ 0) as a duration that `parseDuration` reads back to the same number. */
-export function formatDuration(milliseconds: number): string {
-  return parts(milliseconds).join('') || '0s';
-}
-
 /** `milliseconds` (≥ 0) in its two largest units, rounded down, for people: `23h59m`, `6d4h`, `12s`, `40ms`. */
 export function roughDuration(milliseconds: number): string {
   const whole = milliseconds < 1000 ? milliseconds : Math.floor(milliseconds / 1000) * 1000;

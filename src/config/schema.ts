@@ -328,12 +328,6 @@ export const configSchema = z.strictObject({
   ),
 });
 
-/** What certgate.yaml may hold, before defaults. */
-export type ConfigInput = z.input<typeof configSchema>;
-
-/** A rule of `identity.rules`, as the file holds it. */
-export type ConfiguredRule = z.output<typeof identityRule>;
-
 /** Limits of a listener and of its upstream: bytes, lines, and milliseconds. */
 export type Limits = z.output<ReturnType<typeof sidecarLimits>>;
 

@@ -3,9 +3,6 @@
 // it against the one that is installed). A path keeps Starlette's converters: `{id:uuid}` matches only a UUID, `{name}`
 // any one segment. No two rows of one method match the same path, so the order does not matter; a test proves it.
 
-/** The Prefect versions whose routers this table equals. */
-export const PREFECT_VERSIONS: readonly string[] = ['3.8.3', '3.8.8'];
-
 /**
  * What an operation is, for whoever decides about it. `poll` and `ws-poll` hand out work and have side effects,
  * `telemetry` is what a running flow reports, `session` is the CSRF token, `probe` tells only that the server lives;
