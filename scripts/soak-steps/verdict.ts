@@ -1,5 +1,7 @@
 // What a soak's figures mean, as pure functions: is memory flat, have all descriptors come back, was every answer right.
 
+import { spreadOf } from '../bench/statistics.ts';
+
 /** One look at a process. */
 export interface Sample {
   /** Since the load began. */
@@ -27,12 +29,7 @@ export interface Trend {
   readonly flat: boolean;
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
-}
+const median = (values: readonly number[]): number => spreadOf(values)?.median ?? Number.NaN;
 
 /** How `what` went over the whole run: the last quarter against the second, since the first is warming up. */
 export function trendOf(samples: readonly Sample[], what: 'rss' | 'heap'): Trend {

@@ -11,6 +11,7 @@ import { type Sample, trendOf, trendWords } from '../../scripts/soak-steps/verdi
 
 const main = join(import.meta.dirname, '../../scripts/soak-steps/main.ts');
 
+if (process.platform !== 'linux') process.stderr.write('skipped: scripts/soak reads /proc, which only Linux has\n');
 describe.skipIf(process.platform !== 'linux')('scripts/soak', () => {
   it('runs for as long as it was told, finds every answer right and every descriptor back, and ends what it started', {
     timeout: 170_000,
