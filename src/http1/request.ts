@@ -122,7 +122,7 @@ export function readRequestHead(
   const problem = readFields(text, lineEnd + 2, names, values, limits.headerLines);
   if (problem !== null) return problem;
   const head = readMeaning(line, names, values, end - from);
-  if (memory !== null && head.ok && text.length - lineEnd + 4 <= LONGEST_BLOCK) {
+  if (memory !== null && head.ok && lineEnd <= LONGEST_LINE && text.length - lineEnd + 4 <= LONGEST_BLOCK) {
     memory.text = bytes.toString('latin1', from, end);
     memory.head = head;
     memory.lengthAt = names.indexOf('content-length');

@@ -18,7 +18,15 @@ import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import type { RequestSlot } from './identity-counts.ts';
-import { clientProto, type HeadPlace, keptLines, openHeadPlace, startOfHead, writeHeadInto } from './request-head.ts';
+import {
+  clientProto,
+  type HeadPlace,
+  keptLines,
+  openHeadPlace,
+  ROOM,
+  startOfHead,
+  writeHeadInto,
+} from './request-head.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
@@ -75,6 +83,9 @@ interface Decision {
 }
 
 type Decided = (Answer | Forward) & Decision;
+
+/** A longer head is read anew each time: a connection that waits must not hold much. Bytes. */
+const LONGEST_KEPT = 4_096;
 
 const RUN = `${randomBytes(6).toString('hex')}-`;
 let requests = 0;
@@ -173,8 +184,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       return writeHeadInto(openHeadPlace(keptLines(head, stampOf(head, true)), requestId), start, requestId);
     }
     const lines = linesOf(head);
-    lines.place = writeHeadInto(lines.place, start, requestId);
-    return lines.place;
+    const place = writeHeadInto(lines.place, start, requestId);
+    // A connection that waits must not hold much.
+    if (start.length <= ROOM) lines.place = place;
+    return place;
   };
 
   let last: Reading | null = null;
@@ -182,7 +195,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const decide = (head: RequestHead): Decided => {
     gate.metrics.requests++;
     const reading = last !== null && last.head === head ? last : read(head);
-    last = reading;
+    last = head.size <= LONGEST_KEPT ? reading : null;
     if (!gate.watch.healthy) {
       const detail = "the gate can't read its records and lets nobody pass until it can";
       return refuse(reading, { status: 503, code: 'CG_STORE_UNAVAILABLE', detail, wait: true });

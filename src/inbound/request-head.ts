@@ -73,7 +73,7 @@ export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
 
 const ID_NAME = 'x-request-id: ';
 /** For a request line and the line that frames the body. Bytes. */
-const ROOM = 512;
+export const ROOM = 512;
 
 /**
  * Where the heads of one connection are written one after another: what they have in common stays where it is, and what

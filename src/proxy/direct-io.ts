@@ -35,6 +35,8 @@ interface Within {
 interface Handle {
   useUserBuffer(buffer: Buffer): void;
   writeBuffer(request: WriteRequest, bytes: Buffer): number;
+  /** Bytes that wait for the operating system. */
+  readonly writeQueueSize: number;
 }
 
 /** What reads fill: one read comes after another, and what it brought is used up, or copied, before the next. */
@@ -106,6 +108,8 @@ function writePast(socket: Socket, bytes: Buffer): boolean | null {
   if (WRITES === null || handle === null || encrypts(socket)) return null;
   // What the stream still holds goes first.
   if (socket.connecting || socket.writableLength !== 0 || !socket.writable) return null;
+  // And what an earlier direct write left to it: the stream counts what is written from now on.
+  if (handle.writeQueueSize !== 0) return null;
   const request = spare ?? new WRITES.WriteWrap();
   spare = null;
   const error = handle.writeBuffer(request, bytes);

@@ -67,7 +67,7 @@ export function assembleCrew(options: CrewOptions): Crew {
   const { log, size } = options;
   cluster.setupPrimary({ exec: options.program.exec, args: [...options.program.args], serialization: 'advanced' });
   const members = new Set<Member>();
-  const queues = new Map<Member, { waiting: Waiting[]; sending: boolean }>();
+  const queues = new Map<Member, { waiting: Waiting[]; sending: Waiting | null }>();
   const workers = new Map<Member, Worker>();
   let connections = 0;
   let turn = 0;
@@ -91,14 +91,17 @@ export function assembleCrew(options: CrewOptions): Crew {
   const pass = (member: Member): void => {
     const queue = queues.get(member);
     const worker = workers.get(member);
-    if (queue === undefined || worker === undefined || queue.sending) return;
+    if (queue === undefined || worker === undefined || queue.sending !== null) return;
     const first = queue.waiting.shift();
     if (first === undefined) return;
     const { socket, connection, address } = first;
-    queue.sending = true;
+    queue.sending = first;
     const message: ToWorker = { kind: 'connection', connection, address };
-    worker.send(message, socket, undefined, () => {
-      queue.sending = false;
+    worker.send(message, socket, { keepOpen: true }, (error) => {
+      // Unsent it waits for bury(); sent, the worker's copy is its own, and ours is closed.
+      if (error !== null) return;
+      queue.sending = null;
+      socket.destroy();
       pass(member);
     });
   };
@@ -112,7 +115,8 @@ export function assembleCrew(options: CrewOptions): Crew {
   };
 
   const bury = (member: Member, how: string, since: number): void => {
-    const rest = queues.get(member)?.waiting ?? [];
+    const queue = queues.get(member);
+    const rest = [...(queue?.sending ? [queue.sending] : []), ...(queue?.waiting ?? [])];
     members.delete(member);
     queues.delete(member);
     workers.delete(member);
@@ -154,9 +158,11 @@ export function assembleCrew(options: CrewOptions): Crew {
     };
     members.add(member);
     workers.set(member, worker);
-    queues.set(member, { waiting: [], sending: false });
+    queues.set(member, { waiting: [], sending: null });
     worker.on('error', () => {});
     worker.on('message', (message: ToPrimary) => {
+      // What it still says after its end is about connections that have been counted out.
+      if (!members.has(member)) return;
       if (message.kind === 'answer') questions?.answered(message.id, message.answer);
       else options.heard(member, message);
     });
