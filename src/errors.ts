@@ -36,6 +36,13 @@ export const catalogue = {
     message: (f) => f.problem,
     hint: (f) => f.remedy,
   }),
+  CG_NODE: entry<{ version: string; oldest: string }>({
+    about: 'The Node that runs certgate is too old for it.',
+    exit: EXIT.usage,
+    status: 500,
+    message: (f) => `Node ${f.version} is too old: certgate needs ${f.oldest} or newer`,
+    hint: () => 'install a newer Node, or put it first on PATH: node --version',
+  }),
   CG_CONFIG: entry<{ problems: ReadonlyArray<{ place: string; problem: string; remedy: string }> }>({
     about: 'The configuration has problems; every one is named with its place and its remedy.',
     exit: EXIT.configuration,

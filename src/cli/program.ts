@@ -5,6 +5,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { CertgateError } from '../errors.ts';
 import { describe, formatHelp } from './help.ts';
 import type { CommandIo, Io } from './io.ts';
+import { requireNode } from './node-version.ts';
 import { report } from './report.ts';
 
 type MakeCommand = (io: CommandIo) => Command;
@@ -71,6 +72,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const commandIo = { ...io, setExitCode: (code: number) => (exitCode = code) };
     // The version is asked for often, by scripts that wait for it, and needs no command at all.
     const only = argv[0] === '--version' ? '' : argv[0] === name ? name : undefined;
+    if (only !== '') requireNode(process.versions.node);
     const program = await buildProgram(commandIo, only);
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
+import { isTooOld } from '../node-version.ts';
 import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 
@@ -21,7 +22,7 @@ const FIXED: ReadonlyArray<readonly [major: number, minor: number, patch: number
 export function checkNode(version: string): Finding {
   const [major = 0, minor = 0, patch = 0] = version.replace(/^v/, '').split('.').map(Number);
   const shown = version.replace(/^v/, '');
-  if (major < 24 || (major === 24 && minor < 15)) {
+  if (isTooOld(shown)) {
     return failure('node', `Node ${shown} is too old`, 'install Node 24.15 or newer');
   }
   const line = FIXED.find(([fixed]) => fixed === major);
