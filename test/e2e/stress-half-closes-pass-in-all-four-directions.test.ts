@@ -5,7 +5,7 @@ import { within } from './harness/eventually.ts';
 import { hostile, SWITCHED } from './harness/hostile.ts';
 import { credentialsIn, type Serving } from './harness/house.ts';
 import { house } from './harness/scenario.ts';
-import { type Credentials, get, openTcp, openTls, type Wire } from './harness/wire.ts';
+import { type Credentials, get, openTcp, openTls, WEBSOCKET_OPENING, type Wire } from './harness/wire.ts';
 
 let gate: Serving;
 let sidecar: Serving;
@@ -25,14 +25,6 @@ beforeAll(async () => {
 afterEach(() => {
   for (const wire of wires.splice(0)) wire.socket.destroy();
 });
-
-const UPGRADE = get(
-  '/api/events/in',
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-);
 
 describe.each(['the gate', 'both sidecars'])('through %s', (way) => {
   async function client(request: string): Promise<{ wire: Wire; upstream: Socket }> {
@@ -84,7 +76,7 @@ describe.each(['the gate', 'both sidecars'])('through %s', (way) => {
 
   test('in a WebSocket each side’s end is passed on, and the other side may go on', async () => {
     for (const first of ['client', 'upstream'] as const) {
-      const { wire, upstream } = await client(UPGRADE);
+      const { wire, upstream } = await client(WEBSOCKET_OPENING);
       upstream.write(SWITCHED);
       expect((await wire.answer()).status).toBe(101);
       let atUpstream = '';

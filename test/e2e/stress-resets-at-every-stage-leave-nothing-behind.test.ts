@@ -7,19 +7,11 @@ import { type Hostile, hostile, SWITCHED } from './harness/hostile.ts';
 import { credentialsIn, type Serving } from './harness/house.ts';
 import { descriptorsOf } from './harness/proc.ts';
 import { house } from './harness/scenario.ts';
-import { ask, type Credentials, get, openTcp, openTls, type Wire } from './harness/wire.ts';
+import { ask, type Credentials, get, openTcp, openTls, WEBSOCKET_OPENING, type Wire } from './harness/wire.ts';
 
 const EACH = 50;
 /** Descriptors that Node may open for itself after the start. */
 const NODES_OWN = 4;
-const UPGRADE = get(
-  '/api/events/in',
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-);
-
 let gate: Serving;
 let sidecar: Serving;
 let upstream: Hostile;
@@ -61,7 +53,7 @@ const STAGES: ReadonlyArray<readonly [stage: string, sent: string, awaited: stri
   ['in a chunk', 'POST /api/never HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab', null],
   ['while it waits for an answer', get('/api/never'), null],
   ['while the answer comes', get('/api/endless'), 'xxxx'],
-  ['in a WebSocket', UPGRADE, 'hello'],
+  ['in a WebSocket', WEBSOCKET_OPENING, 'hello'],
 ];
 
 test.each(STAGES)('clients that reset %s', async (_, sent, awaited) => {

@@ -54,6 +54,15 @@ export function get(target: string, ...lines: string[]): string {
   return [`GET ${target} HTTP/1.1`, 'Host: localhost', ...lines, '', ''].join('\r\n');
 }
 
+/** The opening of one of Prefect's WebSockets, with the key of 16 zero bytes. */
+export const WEBSOCKET_OPENING = get(
+  '/api/events/in',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+);
+
 /** Opens a TLS connection to 127.0.0.1:`port` (`halfOpen`: its own direction outlives the other); resolves once the handshake is done on this side. */
 export async function openTls(
   port: number,
