@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { within } from './harness/eventually.ts';
 import { credentialsIn, type House, type Serving } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
-import { ask, type Credentials, get, openTcp, openTls, type Wire } from './harness/wire.ts';
+import { ask, type Credentials, get, openTcp, openTls, WEBSOCKET_OPENING, type Wire } from './harness/wire.ts';
 
 let home: House;
 let gate: Serving;
@@ -63,13 +63,7 @@ test('a reset at every stage: before and in the handshake, in a head, in a body,
     'POST /api/logs/ HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf',
     'POST /api/logs/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab',
     get('/api/hello'),
-    get(
-      '/api/events/in',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-    ),
+    WEBSOCKET_OPENING,
   ]) {
     const wire = await openTls(gate.port, credentials);
     if (bytes !== null) {

@@ -5,7 +5,7 @@ import { within } from './harness/eventually.ts';
 import { hostile, SWITCHED } from './harness/hostile.ts';
 import { credentialsIn, type House, type Serving } from './harness/house.ts';
 import { house } from './harness/scenario.ts';
-import { ask, type Credentials, get, openTls, type Wire } from './harness/wire.ts';
+import { ask, type Credentials, get, openTls, WEBSOCKET_OPENING, type Wire } from './harness/wire.ts';
 
 let home: House;
 let gate: Serving;
@@ -103,15 +103,7 @@ describe.each(Object.entries(ENDINGS))('an upstream that %s', (name, ending) => 
   test('in a WebSocket ends the client’s', async () => {
     behave = (socket) => socket.write(`${SWITCHED}hello`, () => ending(socket));
     const wire = await openTls(gate.port, credentials);
-    wire.send(
-      get(
-        '/api/events/in',
-        'Connection: Upgrade',
-        'Upgrade: websocket',
-        'Sec-WebSocket-Version: 13',
-        'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-      ),
-    );
+    wire.send(WEBSOCKET_OPENING);
     expect((await wire.answer()).status).toBe(101);
     await within('the client’s connection ends', wire.ended);
     wire.socket.destroy();

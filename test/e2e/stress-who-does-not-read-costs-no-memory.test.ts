@@ -5,7 +5,7 @@ import { hostile, SWITCHED } from './harness/hostile.ts';
 import type { Serving } from './harness/house.ts';
 import { rssOf } from './harness/proc.ts';
 import { house } from './harness/scenario.ts';
-import { get, openTcp, type Wire } from './harness/wire.ts';
+import { get, openTcp, WEBSOCKET_OPENING, type Wire } from './harness/wire.ts';
 
 const MIB = 1024 * 1024;
 /** What is offered to whoever does not read: it would show. */
@@ -90,15 +90,7 @@ test.each([
 });
 
 test.each(['client', 'server'] as const)('a WebSocket whose %s does not read holds the other side up', async (idle) => {
-  const { wire, upstream } = await client(
-    get(
-      '/api/events/in',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-    ),
-  );
+  const { wire, upstream } = await client(WEBSOCKET_OPENING);
   upstream.write(SWITCHED);
   expect((await wire.answer()).status).toBe(101);
   const [reader, sender] = idle === 'client' ? [wire.socket, upstream] : [upstream, wire.socket];
