@@ -453,6 +453,13 @@ export const catalogue = {
     message: (f) => f.problem,
     hint: (f) => f.remedy,
   }),
+  CG_CA_CHANGED: entry<{ problem: string }>({
+    about: 'Somebody else changed the CA while this was being done; nothing was changed by this.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `the CA was changed meanwhile: ${f.problem}`,
+    hint: () => 'look at it with `certgate ca status`, then decide again',
+  }),
   CG_CA_EXPIRED: entry<{ file: string; problem: string }>({
     about: "The CA's certificate is outside its validity, so it cannot issue.",
     exit: EXIT.configuration,

@@ -6,7 +6,7 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { spiffeUri } from '../../src/identity/name.ts';
-import { createLeaf, derToPem, issuerOf, newSerial } from '../../src/pki/certificates.ts';
+import { createLeaf, derToPem, issuerOf, newSerial, signerOf } from '../../src/pki/certificates.ts';
 import { generateKey, privateKeyFromPem, privateKeyToPem } from '../../src/pki/keys.ts';
 
 /** What a TLS client shows and trusts, PEM. */
@@ -40,7 +40,7 @@ export async function expiredCredentials(dir: string, identity: string): Promise
     notBefore: new Date(Date.now() - 6 * A_MINUTE_MS),
     notAfter: new Date(Date.now() - A_MINUTE_MS),
     serial: newSerial(),
-    issuer: issuerOf(read('issuer.crt'), privateKeyFromPem(read('issuer.key'))),
+    issuer: issuerOf(read('issuer.crt'), signerOf(privateKeyFromPem(read('issuer.key')))),
   });
   const cert = `${derToPem(der, 'CERTIFICATE')}${read('issuer.crt')}`;
   return { cert, key: privateKeyToPem(key.privateKey), ca: read('ca.crt') };

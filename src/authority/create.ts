@@ -6,8 +6,8 @@ import { link, lstat, mkdir, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
-import { createIssuer, createRoot, derToPem, type Issuer, issuerOf } from '../pki/certificates.ts';
-import { generateKey, privateKeyToPem } from '../pki/keys.ts';
+import { createIssuer, createRoot, derToPem, type Issuer, issuerOf, signerOf } from '../pki/certificates.ts';
+import { generateKey, type KeyPair, privateKeyToPem } from '../pki/keys.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { BACKDATED } from './authority.ts';
 import {
@@ -102,7 +102,9 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
 
 interface MadeCa {
   readonly root: Issuer;
+  readonly rootKey: KeyPair;
   readonly issuer: Issuer;
+  readonly issuerKey: KeyPair;
   /** ms since the epoch */
   readonly madeAt: number;
 }
@@ -116,7 +118,7 @@ async function makeCa(trustDomain: string, now: number): Promise<MadeCa> {
     notAfter: yearsAfter(notBefore, ROOT_YEARS),
     key: rootKey,
   });
-  const root = issuerOf(rootDer, rootKey.privateKey);
+  const root = issuerOf(rootDer, signerOf(rootKey.privateKey));
   const issuerDer = await createIssuer({
     commonName: commonName('issuer', trustDomain),
     notBefore,
@@ -125,18 +127,18 @@ async function makeCa(trustDomain: string, now: number): Promise<MadeCa> {
     root,
     trustDomain,
   });
-  return { root, issuer: issuerOf(issuerDer, issuerKey.privateKey), madeAt: now };
+  return { root, rootKey, issuerKey, issuer: issuerOf(issuerDer, signerOf(issuerKey.privateKey)), madeAt: now };
 }
 
-function contentsOf(files: CaFiles, { root, issuer }: MadeCa): Readonly<Record<string, string>> {
+function contentsOf(files: CaFiles, { root, rootKey, issuer, issuerKey }: MadeCa): Readonly<Record<string, string>> {
   const [rootPem, issuerPem] = [root, issuer].map((ca) => derToPem(ca.certificate.raw, 'CERTIFICATE')) as [
     string,
     string,
   ];
   return {
-    [files.rootKey]: privateKeyToPem(root.privateKey),
+    [files.rootKey]: privateKeyToPem(rootKey.privateKey),
     [files.rootCertificate]: rootPem,
-    [files.issuerKey]: privateKeyToPem(issuer.privateKey),
+    [files.issuerKey]: privateKeyToPem(issuerKey.privateKey),
     [files.issuerCertificate]: issuerPem,
     [files.bundle]: rootPem + issuerPem,
   };

@@ -6,7 +6,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
-import { derToPem, issuerOf, readCertificate } from '../pki/certificates.ts';
+import { derToPem, issuerOf, readCertificate, signerOf } from '../pki/certificates.ts';
 import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
 import type { Store } from '../store/store.ts';
 import { type Authority, openAuthority } from './authority.ts';
@@ -43,7 +43,7 @@ export async function loadAuthority({ certsDir, store, trustDomain, clock }: Aut
   await requireStoreOf(store, root, trustDomain, files.rootCertificate);
   return openAuthority({
     store,
-    issuer: issuerOf(certificate.raw, privateKey),
+    issuer: issuerOf(certificate.raw, signerOf(privateKey)),
     rootPem: derToPem(root.raw, 'CERTIFICATE'),
     trustDomain,
     ...(clock === undefined ? {} : { clock }),

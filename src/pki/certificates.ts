@@ -26,7 +26,7 @@ import { frameOf, readCertificate, subjectKeyIdOf } from './facts.ts';
 import { type KeyPair, keyId } from './keys.ts';
 import { commonNameOf } from './names.ts';
 import { acceptKey, spkiOf } from './public-keys.ts';
-import { signingAlgorithmOf, withSignature } from './signing.ts';
+import { type Signer, signerOf, signingAlgorithmOf, withSignature } from './signing.ts';
 
 export {
   type CertificateFacts,
@@ -37,23 +37,28 @@ export {
 } from './facts.ts';
 export { printName } from './names.ts';
 export { derToPem, type PemLabel, pemBlocks, pemToDer } from './pem.ts';
+export { type Signer, signerOf } from './signing.ts';
 
-/** A CA certificate with its key: what signs. `keyId` is its subject key identifier, hex. */
+/** A CA certificate with what signs in its name. `keyId` is its subject key identifier, hex. */
 export interface Issuer {
   readonly certificate: X509Certificate;
-  readonly privateKey: KeyObject;
+  readonly signer: Signer;
   readonly keyId: string;
 }
 
-export interface RootRequest {
+interface CaRequest {
   readonly commonName: string;
   /** Whole seconds count; what is below is cut off. */
   readonly notBefore: Date;
   readonly notAfter: Date;
+}
+
+export interface RootRequest extends CaRequest {
   readonly key: KeyPair;
 }
 
-export interface IssuerRequest extends RootRequest {
+export interface IssuerRequest extends CaRequest {
+  readonly key: { readonly publicKey: KeyObject };
   readonly root: Issuer;
   /** The only trust domain whose SPIFFE IDs the issuer may certify. */
   readonly trustDomain: string;
@@ -93,7 +98,7 @@ export async function createRoot(request: RootRequest): Promise<Uint8Array> {
     subject,
     issuerName: subject,
     publicKey: request.key.publicKey,
-    signer: request.key.privateKey,
+    signer: signerOf(request.key.privateKey),
     serial: newSerial(),
     extensions: [basicConstraints(true, null), keyUsage('certificatesAndCrls'), ...keyIdentifiers(id, id)],
   });
@@ -107,7 +112,7 @@ export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> 
     subject: commonNameOf(checkCommonName(request.commonName)),
     issuerName: subjectOf(root),
     publicKey: request.key.publicKey,
-    signer: root.privateKey,
+    signer: root.signer,
     serial: newSerial(),
     extensions: [
       basicConstraints(true, 0),
@@ -132,7 +137,7 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
     ...request,
     subject: named ? commonNameOf(checkCommonName(commonName)) : encodeTlv(TAG.sequence),
     issuerName: subjectOf(issuer),
-    signer: issuer.privateKey,
+    signer: issuer.signer,
     serial: checkSerial(request.serial),
     extensions: [
       basicConstraints(false, null),
@@ -145,10 +150,10 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
 }
 
 /**
- * Certificate and key as one that can sign.
+ * Certificate and signer as one.
  * @throws CG_CERT_UNREADABLE or CG_PEM; CG_CERT_CONTENT when it is no CA certificate; CG_KEY_MISMATCH
  */
-export function issuerOf(certificate: string | Uint8Array, privateKey: KeyObject): Issuer {
+export function issuerOf(certificate: string | Uint8Array, signer: Signer): Issuer {
   const read = readCertificate(certificate);
   if (!read.ca) {
     throw new CertgateError('CG_CERT_CONTENT', {
@@ -156,15 +161,15 @@ export function issuerOf(certificate: string | Uint8Array, privateKey: KeyObject
       remedy: 'give the issuer certificate that `certgate init` wrote, certs/issuer.crt',
     });
   }
-  if (!read.checkPrivateKey(privateKey)) throw new CertgateError('CG_KEY_MISMATCH', { subject: read.subject });
-  return { certificate: read, privateKey, keyId: subjectKeyIdOf(read) ?? keyId(read.publicKey) };
+  if (!read.publicKey.equals(signer.publicKey)) throw new CertgateError('CG_KEY_MISMATCH', { subject: read.subject });
+  return { certificate: read, signer, keyId: subjectKeyIdOf(read) ?? keyId(read.publicKey) };
 }
 
 interface Content {
   readonly subject: Uint8Array;
   readonly issuerName: Uint8Array;
   readonly publicKey: KeyObject;
-  readonly signer: KeyObject;
+  readonly signer: Signer;
   readonly serial: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
@@ -178,7 +183,7 @@ function write(content: Content): Promise<Uint8Array> {
     TAG.sequence,
     VERSION,
     encodeUnsigned(Buffer.from(content.serial, 'hex')),
-    signingAlgorithmOf(content.signer).identifier,
+    signingAlgorithmOf(content.signer.publicKey).identifier,
     content.issuerName,
     encodeTlv(TAG.sequence, encodeTime(notBefore), encodeTime(notAfter)),
     content.subject,

@@ -2,7 +2,7 @@
 // only when its signature proves that whoever made it holds the key (RFC 2986 §3), with SHA-256 or better, and when the
 // key is of a kind that certgate certifies (public-keys.ts). What it asks to be called is told, never believed: the
 // identity is decided by whoever authorizes the request.
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { type KeyObject, verify } from 'node:crypto';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { checkCommonName } from './content.ts';
 import {
@@ -23,7 +23,7 @@ import { readSubjectAltNames, type SubjectAltName, type SubjectAttribute } from 
 import { commonNameOf, readName } from './names.ts';
 import { derOf, derToPem } from './pem.ts';
 import { acceptKey, readPublicKey, spkiOf } from './public-keys.ts';
-import { withSignature } from './signing.ts';
+import { type Signer, withSignature } from './signing.ts';
 import { readAlgorithm, readExtensions, readSigned } from './structure.ts';
 
 export interface CertificateRequest {
@@ -52,16 +52,16 @@ const algorithms = new Map<string, { hash: string | null; key: string }>([
 ]);
 
 /** A request for `commonName`, signed by its own key, PEM. CG_CERT_CONTENT, CG_CSR_KEY. */
-export async function createRequest(privateKey: KeyObject, names: { readonly commonName: string }): Promise<string> {
+export async function createRequest(signer: Signer, names: { readonly commonName: string }): Promise<string> {
   const content = encodeTlv(
     TAG.sequence,
     encodeUnsigned(Uint8Array.of(0)),
     commonNameOf(checkCommonName(names.commonName)),
-    spkiOf(acceptKey(createPublicKey(privateKey))),
+    spkiOf(acceptKey(signer.publicKey)),
     // No attributes; the empty list has to be there (RFC 2986 §4.1).
     encodeTlv(contextConstructed(0)),
   );
-  return derToPem(await withSignature(content, privateKey), 'CERTIFICATE REQUEST');
+  return derToPem(await withSignature(content, signer), 'CERTIFICATE REQUEST');
 }
 
 /**

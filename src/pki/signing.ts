@@ -1,8 +1,9 @@
 // Writes what certgate signs: certificates (RFC 5280 §4.1) and requests (RFC 2986 §4) share their outer shape, and this
 // file signs both. The hash goes with the key: P-384 signs with SHA-384, P-256 and RSA with SHA-256, Ed25519 with its own.
-// The signature is OpenSSL's, made off the main thread; the octets around it are der.ts's. No library stands between,
-// because the one there was took 165 ms and 9 MB at the start of a gate (measured, Node 26), and 2 ms a certificate.
-import { type KeyObject, sign } from 'node:crypto';
+// Who signs is behind `Signer`: a key in this process (then OpenSSL signs, off the main thread), or one that never
+// enters it (src/authority). The octets around the signature are der.ts's. No library stands between, because the one
+// there was took 165 ms and 9 MB at the start of a gate (measured, Node 26), and 2 ms a certificate.
+import { createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { promisify } from 'node:util';
 import { CertgateError } from '../errors.ts';
 import { encodeBits, encodeOid, encodeTlv, TAG } from './der.ts';
@@ -30,10 +31,27 @@ const algorithms: ReadonlyMap<string, SigningAlgorithm> = new Map([
   ['rsa', algorithmOf('sha256', '1.2.840.113549.1.1.11', encodeTlv(TAG.null))],
 ]);
 
-/** How `privateKey` signs. CG_KEY_UNREADABLE for a kind certgate never signs with. */
-export function signingAlgorithmOf(privateKey: KeyObject): SigningAlgorithm {
-  const kind = keyName(privateKey);
-  const algorithm = algorithms.get(privateKey.asymmetricKeyType === 'rsa' ? 'rsa' : kind);
+/** A private key that signs, wherever it is. */
+export interface Signer {
+  readonly publicKey: KeyObject;
+  /**
+   * The signature over `content`, with the hash that `signingAlgorithmOf(publicKey)` names: for ECDSA the DER of
+   * ECDSA-Sig-Value (RFC 3279 §2.2.3), for RSA PKCS #1 v1.5, for Ed25519 its 64 octets.
+   */
+  sign(content: Uint8Array): Promise<Uint8Array>;
+}
+
+/** A signer with the key in this process. CG_KEY_UNREADABLE for a kind certgate never signs with. */
+export function signerOf(privateKey: KeyObject): Signer {
+  const publicKey = createPublicKey(privateKey);
+  const { hash } = signingAlgorithmOf(publicKey);
+  return { publicKey, sign: (content) => signOffThread(hash, content, privateKey) };
+}
+
+/** How a key signs, by either half of it. CG_KEY_UNREADABLE for a kind certgate never signs with. */
+export function signingAlgorithmOf(key: KeyObject): SigningAlgorithm {
+  const kind = keyName(key);
+  const algorithm = algorithms.get(key.asymmetricKeyType === 'rsa' ? 'rsa' : kind);
   if (algorithm !== undefined) return algorithm;
   throw new CertgateError('CG_KEY_UNREADABLE', {
     problem: `certgate does not sign with a key of kind ${kind}`,
@@ -42,9 +60,8 @@ export function signingAlgorithmOf(privateKey: KeyObject): SigningAlgorithm {
   });
 }
 
-/** `content` with its signature: SEQUENCE { content, algorithm, signature }, DER. CG_KEY_UNREADABLE as above. */
-export async function withSignature(content: Uint8Array, privateKey: KeyObject): Promise<Uint8Array> {
-  const { hash, identifier } = signingAlgorithmOf(privateKey);
-  const signature = await signOffThread(hash, content, privateKey);
-  return encodeTlv(TAG.sequence, content, identifier, encodeBits(signature));
+/** `content` with its signature: SEQUENCE { content, algorithm, signature }, DER. What the signer throws. */
+export async function withSignature(content: Uint8Array, signer: Signer): Promise<Uint8Array> {
+  const { identifier } = signingAlgorithmOf(signer.publicKey);
+  return encodeTlv(TAG.sequence, content, identifier, encodeBits(await signer.sign(content)));
 }

@@ -35,6 +35,16 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     addAudit: (entry) => use((store) => store.addAudit(entry)),
     listAudit: (filter) => use((store) => store.listAudit(filter)),
     revocationsSince: (revision) => use((store) => store.revocationsSince(revision)),
+    listCa: () => use((store) => store.listCa()),
+    changeCa: (change, audit) => use((store) => store.changeCa(change, audit)),
+    lock: (lock, audit) => use((store) => store.lock(lock, audit)),
+    unlock: (scope, subject, at, audit) => use((store) => store.unlock(scope, subject, at, audit)),
+    locks: (now) => use((store) => store.locks(now)),
+    crlNumber: (issuer) => use((store) => store.crlNumber(issuer)),
+    nextCrlNumber: (issuer, above) => use((store) => store.nextCrlNumber(issuer, above)),
+    noteBundle: (taken) => use((store) => store.noteBundle(taken)),
+    bundlesTaken: (now) => use((store) => store.bundlesTaken(now)),
+    liveIdentities: (issuer, now) => use((store) => store.liveIdentities(issuer, now)),
     async revision() {
       try {
         return await use((store) => store.revision());

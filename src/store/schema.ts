@@ -54,8 +54,50 @@ CREATE TABLE audit (
 ) STRICT;
 `;
 
+const second = `
+-- the CA certificates of this CA: what it trusts, and which issuer it issues with
+CREATE TABLE authorities (
+  key_id     TEXT PRIMARY KEY CHECK (key_id <> '' AND key_id NOT GLOB '*[^0-9a-f]*'),
+  role       TEXT NOT NULL CHECK (role IN ('root', 'issuer')),
+  generation INTEGER NOT NULL CHECK (generation > 0),
+  parent     TEXT NOT NULL CHECK (parent <> ''),
+  state      TEXT NOT NULL CHECK (state IN ('prepared', 'active', 'retiring', 'retired')),
+  der        BLOB NOT NULL CHECK (length(der) > 0),
+  added_at   INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  UNIQUE (role, generation)
+) STRICT;
+CREATE UNIQUE INDEX authorities_active ON authorities (role) WHERE state = 'active';
+
+CREATE TABLE locks (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  scope       TEXT NOT NULL CHECK (scope IN ('identity', 'serial', 'all')),
+  subject     TEXT NOT NULL CHECK ((subject = '') = (scope = 'all')),
+  reason      TEXT NOT NULL,
+  actor       TEXT NOT NULL CHECK (actor <> ''),
+  locked_at   INTEGER NOT NULL,
+  until       INTEGER CHECK (until > locked_at),
+  unlocked_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX locks_standing ON locks (scope, subject) WHERE unlocked_at IS NULL;
+
+-- the number of the newest CRL of each issuer; it never goes back
+CREATE TABLE crls (
+  issuer TEXT PRIMARY KEY CHECK (issuer <> ''),
+  number INTEGER NOT NULL CHECK (number > 0)
+) STRICT, WITHOUT ROWID;
+
+-- which trust bundle the holder of a certificate was last seen to have
+CREATE TABLE bundles_taken (
+  serial   TEXT PRIMARY KEY CHECK (serial <> ''),
+  identity TEXT NOT NULL CHECK (identity <> ''),
+  bundle   TEXT NOT NULL CHECK (length(bundle) = 64),
+  taken_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first];
+export const migrations: readonly string[] = [first, second];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

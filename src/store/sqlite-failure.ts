@@ -11,6 +11,7 @@ const IOERR = 10;
 const CORRUPT = 11;
 const FULL = 13;
 const CANTOPEN = 14;
+const CONSTRAINT_PRIMARY_KEY = 1555;
 const CONSTRAINT_UNIQUE = 2067;
 const NOTADB = 26;
 
@@ -28,7 +29,8 @@ export function isBusy(error: unknown): boolean {
 
 /** True when a row was refused because its unique value exists. */
 export function isTaken(error: unknown): boolean {
-  return resultCode(error) === CONSTRAINT_UNIQUE;
+  const code = resultCode(error);
+  return code === CONSTRAINT_UNIQUE || code === CONSTRAINT_PRIMARY_KEY;
 }
 
 /** The catalogue's error for whatever was thrown while the store at `location` was used; `waited` in ms. */

@@ -2,8 +2,13 @@
 // means that somebody else wrote the schema: an error, never a guess.
 import type { SQLOutputValue } from 'node:sqlite';
 import type {
+  BundleTaken,
+  CaRecord,
+  CaState,
   CertificateRecord,
   CertificateStanding,
+  LockRecord,
+  LockScope,
   Revocation,
   RevocationReason,
   StoredAuditEntry,
@@ -48,7 +53,41 @@ export function revocationOf(row: Row): Revocation {
     identity: textOf(row, 'identity'),
     revokedAt: numberOf(row, 'revoked_at'),
     reason: reasonOf(row),
+    notAfter: numberOf(row, 'not_after'),
     revision: numberOf(row, 'revoked_revision'),
+  };
+}
+
+export function caOf(row: Row): CaRecord {
+  return {
+    keyId: textOf(row, 'key_id'),
+    role: textOf(row, 'role') === 'root' ? 'root' : 'issuer',
+    generation: numberOf(row, 'generation'),
+    parent: textOf(row, 'parent'),
+    state: textOf(row, 'state') as CaState, // the schema's CHECK lets no other in
+    der: bytesOf(row, 'der'),
+    addedAt: numberOf(row, 'added_at'),
+    changedAt: numberOf(row, 'changed_at'),
+  };
+}
+
+export function lockOf(row: Row): LockRecord {
+  return {
+    scope: textOf(row, 'scope') as LockScope, // as above
+    subject: textOf(row, 'subject'),
+    reason: textOf(row, 'reason'),
+    actor: textOf(row, 'actor'),
+    lockedAt: numberOf(row, 'locked_at'),
+    until: row['until'] === null ? null : numberOf(row, 'until'),
+  };
+}
+
+export function bundleOf(row: Row): BundleTaken {
+  return {
+    serial: textOf(row, 'serial'),
+    identity: textOf(row, 'identity'),
+    bundle: textOf(row, 'bundle'),
+    takenAt: numberOf(row, 'taken_at'),
   };
 }
 

@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CertgateError } from '../errors.ts';
+import { sqliteCa } from './sqlite-ca.ts';
 import { isBusy, isTaken, storeFailure } from './sqlite-failure.ts';
 import { createStoreFile, openStoreFile } from './sqlite-file.ts';
 import { pageOf, pageSize, SPARSE } from './sqlite-listing.ts';
@@ -70,7 +71,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
   const selectRevocations = sql(
-    `SELECT serial, issuer, identity, revoked_at, reason, revoked_revision FROM certificates
+    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision FROM certificates
        WHERE revoked_revision > ? ORDER BY revoked_revision, id`,
   );
   const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
@@ -190,6 +191,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     listAudit: ({ afterId = 0, limit }) => read(() => selectAudit.all(afterId, pageSize(limit)).map(auditEntryOf)),
     revision: () => read(() => numberOf(thisRevision.get(), 'number')),
     revocationsSince: (revision) => read(() => selectRevocations.all(revision).map(revocationOf)),
+    ...sqliteCa({ sql, read, write, nextRevision, record }),
     close: async () => {
       if (db.isOpen) db.close();
     },

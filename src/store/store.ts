@@ -85,8 +85,66 @@ export interface Revocation {
   readonly identity: string;
   readonly revokedAt: number;
   readonly reason: RevocationReason;
+  /** Of the certificate, ms since the epoch: how long a CRL must name it (RFC 5280 §3.3). */
+  readonly notAfter: number;
   /** The store's revision that carried it. */
   readonly revision: number;
+}
+
+/**
+ * `prepared`: trusted, not issued with; `active`: issued with, one of each role; `retiring`: trusted until what it issued
+ * has ended; `retired`: trusted no more.
+ */
+export type CaState = 'prepared' | 'active' | 'retiring' | 'retired';
+
+/** One certificate of the CA itself. Key identifiers are lower-case hex, times ms since the epoch. */
+export interface CaRecord {
+  /** Subject key identifier. */
+  readonly keyId: string;
+  readonly role: 'root' | 'issuer';
+  /** Counts from 1 within its role; its files carry the number. */
+  readonly generation: number;
+  /** Key identifier of the root that signed it; its own for a root. */
+  readonly parent: string;
+  readonly state: CaState;
+  readonly der: Uint8Array;
+  readonly addedAt: number;
+  /** When it came into `state`. */
+  readonly changedAt: number;
+}
+
+/** What changes among the CA's certificates, all of it or nothing, in this order: `states`, then `add`. */
+export interface CaChange {
+  readonly add?: readonly CaRecord[];
+  readonly states?: ReadonlyArray<{ readonly keyId: string; readonly from: CaState; readonly to: CaState }>;
+  /** ms since the epoch */
+  readonly at: number;
+}
+
+export type LockScope = 'identity' | 'serial' | 'all';
+
+/** Refused and cut for now, not revoked. `subject` is an identity or a serial, empty for `all`. */
+export interface LockRecord {
+  readonly scope: LockScope;
+  readonly subject: string;
+  readonly reason: string;
+  /** Who locked it, as in AuditEntry. */
+  readonly actor: string;
+  /** ms since the epoch */
+  readonly lockedAt: number;
+  /** When it ends by itself, ms since the epoch; null for not before `unlock`. */
+  readonly until: number | null;
+}
+
+/** That the holder of a certificate has a trust bundle. */
+export interface BundleTaken {
+  /** Of the certificate. */
+  readonly serial: string;
+  readonly identity: string;
+  /** SHA-256 of the bundle's PEM text, hex. */
+  readonly bundle: string;
+  /** ms since the epoch */
+  readonly takenAt: number;
 }
 
 /** What a store says about itself: set once by `init`, read by everything that must know whose store it is. */
@@ -125,6 +183,29 @@ export interface Store {
   revision(): Promise<number>;
   /** Revocations committed after `revision`, oldest first. */
   revocationsSince(revision: number): Promise<readonly Revocation[]>;
+  /** All certificates the CA has had, roots first, each role by generation. */
+  listCa(): Promise<readonly CaRecord[]>;
+  /**
+   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` is not in `from`,
+   * or a new one's key or generation exists: somebody else was faster.
+   */
+  changeCa(change: CaChange, audit: AuditEntry): Promise<void>;
+  /** Locks, in place of a standing lock of the same scope and subject. */
+  lock(lock: LockRecord, audit: AuditEntry): Promise<void>;
+  /** Ends a standing lock; false, and no audit entry, when there is none at `at`, ms since the epoch. */
+  unlock(scope: LockScope, subject: string, at: number, audit: AuditEntry): Promise<boolean>;
+  /** The locks that stand at `now`, ms since the epoch, oldest first. */
+  locks(now: number): Promise<readonly LockRecord[]>;
+  /** The number of `issuer`'s newest CRL; 0 when it has had none. */
+  crlNumber(issuer: string): Promise<number>;
+  /** Takes the next number for a CRL of `issuer`, larger than all before and than `above`. */
+  nextCrlNumber(issuer: string, above?: number): Promise<number>;
+  /** Notes it in place of what was known of that serial. No audit entry, no new revision: nothing is decided by it alone. */
+  noteBundle(taken: BundleTaken): Promise<void>;
+  /** Who has which bundle, of certificates that are not revoked and expire after `now`, ms since the epoch. */
+  bundlesTaken(now: number): Promise<readonly BundleTaken[]>;
+  /** The identities with a certificate of `issuer` of either profile that is not revoked and expires after `now`; sorted, at most 1000. */
+  liveIdentities(issuer: string, now: number): Promise<readonly string[]>;
   /** May be called twice; everything else fails afterwards with CG_STORE_CLOSED. */
   close(): Promise<void>;
 }

@@ -18,6 +18,7 @@ import { type DirectoryRequest, issueToDirectory } from '../../src/authority/iss
 import { loadAuthority } from '../../src/authority/load.ts';
 import { generateKey } from '../../src/pki/keys.ts';
 import { createRequest } from '../../src/pki/requests.ts';
+import { signerOf } from '../../src/pki/signing.ts';
 import { fill, ownFileSystem } from '../store/file-system.ts';
 import { failureOf, HOUR, newFolder, newStore } from '../store/fixture.ts';
 import { newCa, openCa, TRUST_DOMAIN } from './fixture.ts';
@@ -31,7 +32,8 @@ const asked = (out: string, values: Partial<DirectoryRequest> = {}): DirectoryRe
   ...values,
 });
 
-const newRequest = async () => createRequest((await generateKey('P-256')).privateKey, { commonName: 'whoever' });
+const newRequest = async () =>
+  createRequest(signerOf((await generateKey('P-256')).privateKey), { commonName: 'whoever' });
 const serialIn = (dir: string) => new X509Certificate(readFileSync(join(dir, 'tls.crt'))).serialNumber.toLowerCase();
 const fits = (dir: string) =>
   new X509Certificate(readFileSync(join(dir, 'tls.crt'))).checkPrivateKey(
@@ -69,7 +71,7 @@ describe('issuing into a folder', () => {
     const { authority, dir } = await openCa();
     const out = join(dir, 'out');
     const pair = await generateKey('P-256');
-    const csr = await createRequest(pair.privateKey, { commonName: 'user/alice' });
+    const csr = await createRequest(signerOf(pair.privateKey), { commonName: 'user/alice' });
     const { record, files } = await issueToDirectory(authority, asked(out, { csr }));
     expect(files.map((file) => file.slice(out.length + 1))).toEqual(['tls.crt', 'ca.crt']);
     expect(readdirSync(out).toSorted()).toEqual(['ca.crt', 'tls.crt']);

@@ -1,6 +1,6 @@
 // What OpenSSL, which decides about chains in production, says of our certificates in its strictest mode.
 import { describe, expect, test } from 'vitest';
-import { createIssuer, derToPem, issuerOf, readCertificate } from '../../src/pki/certificates.ts';
+import { createIssuer, derToPem, issuerOf, readCertificate, signerOf } from '../../src/pki/certificates.ts';
 import { generateKey, keyId } from '../../src/pki/keys.ts';
 import { at, leafOf, NOW, TRUST_DOMAIN, testAuthority } from './fixture.ts';
 import { type Answer, folderWith, openssl } from './openssl.ts';
@@ -73,7 +73,7 @@ describe('openssl verify -x509_strict', () => {
     const { issuer } = await testAuthority();
     const key = await generateKey();
     const request = { commonName: 'rogue', trustDomain: TRUST_DOMAIN, notBefore: at(-1), notAfter: at(1), key };
-    const rogue = issuerOf(await createIssuer({ ...request, root: issuer }), key.privateKey);
+    const rogue = issuerOf(await createIssuer({ ...request, root: issuer }), signerOf(key.privateKey));
     const leaf = await leafOf('worker/etl-1', { issuer: rogue });
     const chain = pem(rogue.certificate.raw) + pem(issuer.certificate.raw);
     expect((await verify(leaf, 'sslclient', 0, chain)).text).toContain('path length constraint exceeded');
@@ -83,7 +83,7 @@ describe('openssl verify -x509_strict', () => {
     const { issuer, leafKey } = await testAuthority();
     const { privateKey, publicKey } = leafKey;
     const signer = await leafOf('worker/etl-1');
-    const posing = { certificate: readCertificate(signer), privateKey, keyId: keyId(publicKey) };
+    const posing = { certificate: readCertificate(signer), signer: signerOf(privateKey), keyId: keyId(publicKey) };
     const leaf = await leafOf('user/root', { issuer: posing });
     const answer = await verify(leaf, 'sslclient', 0, pem(signer) + pem(issuer.certificate.raw));
     expect(answer.text).toContain('invalid CA certificate');
@@ -95,7 +95,7 @@ describe('openssl verify -x509_strict', () => {
       const { root } = await testAuthority();
       const key = await generateKey();
       const request = { commonName: 'issuer', trustDomain, notBefore: at(-1), notAfter: at(1), key };
-      const issuer = issuerOf(await createIssuer({ ...request, root }), key.privateKey);
+      const issuer = issuerOf(await createIssuer({ ...request, root }), signerOf(key.privateKey));
       const leaf = await leafOf('worker/x', { issuer, spiffeUri: `spiffe://${trustDomain}/worker/x` });
       expect(await verify(leaf, 'sslclient', 0, pem(issuer.certificate.raw))).toMatchObject({ ok: true });
     },

@@ -8,6 +8,7 @@ import {
   issuerOf,
   newSerial,
   readCertificate,
+  signerOf,
 } from '../../src/pki/certificates.ts';
 import { describeCertificate } from '../../src/pki/describe.ts';
 import { generateKey, type KeyKind, keyId } from '../../src/pki/keys.ts';
@@ -72,7 +73,7 @@ describe('the issuer', () => {
       pathlen: 0,
       keyUsage: ['keyCertSign', 'cRLSign'],
       permittedUris: [TRUST_DOMAIN],
-      subjectKeyId: keyId(issuer.privateKey),
+      subjectKeyId: keyId(issuer.certificate.publicKey),
       authorityKeyId: root.keyId,
     });
   });
@@ -241,7 +242,7 @@ describe('a CA', () => {
   ])('with a key of kind %s signs with %s, and its signature holds', async (kind, signatureAlgorithm) => {
     const key = await generateKey(kind);
     const validity = { notBefore: at(-1), notAfter: at(1) };
-    const root = issuerOf(await createRoot({ commonName: 'r', ...validity, key }), key.privateKey);
+    const root = issuerOf(await createRoot({ commonName: 'r', ...validity, key }), signerOf(key.privateKey));
     const leaf = await leafOf('worker/x', { issuer: root });
     expect(describeCertificate(leaf).signatureAlgorithm).toBe(signatureAlgorithm);
     expect(readCertificate(leaf).verify(key.publicKey)).toBe(true);
@@ -250,7 +251,10 @@ describe('a CA', () => {
   test('signs certificates whose issuer name is, octet by octet, its own subject', async () => {
     const key = await generateKey();
     const validity = { notBefore: at(-1), notAfter: at(1) };
-    const root = issuerOf(await createRoot({ commonName: 'Wurzel, „A" + #1', ...validity, key }), key.privateKey);
+    const root = issuerOf(
+      await createRoot({ commonName: 'Wurzel, „A" + #1', ...validity, key }),
+      signerOf(key.privateKey),
+    );
     const leaf = readCertificate(await leafOf('worker/x', { issuer: root }));
     expect(leaf.checkIssued(root.certificate)).toBe(true);
   });
@@ -258,9 +262,11 @@ describe('a CA', () => {
   test('is put together only of a CA certificate and its own key, PEM or DER', async () => {
     const { root, issuer, leafKey } = await testAuthority();
     const pem = derToPem(issuer.certificate.raw, 'CERTIFICATE');
-    expect(issuerOf(pem, issuer.privateKey).keyId).toBe(issuer.keyId);
-    expect(await codeOf(() => issuerOf(pem, root.privateKey))).toBe('CG_KEY_MISMATCH');
-    expect(await codeOf(async () => issuerOf(await leafOf('worker/x'), leafKey.privateKey))).toBe('CG_CERT_CONTENT');
-    expect(await codeOf(() => issuerOf('no certificate', root.privateKey))).toBe('CG_PEM');
+    expect(issuerOf(pem, issuer.signer).keyId).toBe(issuer.keyId);
+    expect(await codeOf(() => issuerOf(pem, root.signer))).toBe('CG_KEY_MISMATCH');
+    expect(await codeOf(async () => issuerOf(await leafOf('worker/x'), signerOf(leafKey.privateKey)))).toBe(
+      'CG_CERT_CONTENT',
+    );
+    expect(await codeOf(() => issuerOf('no certificate', root.signer))).toBe('CG_PEM');
   });
 });

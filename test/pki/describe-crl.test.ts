@@ -9,14 +9,14 @@ import { folderWith, openssl } from './openssl.ts';
 
 /** A CRL by OpenSSL with these lines of its database. */
 async function crl(...revoked: readonly string[]): Promise<string> {
-  const { issuer } = await testAuthority();
+  const { issuer, issuerKey } = await testAuthority();
   const folder = folderWith({
     'ca.cnf':
       '[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=number\ndefault_md=sha256\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n',
     'index.txt': revoked.map((line) => `${line}\n`).join(''),
     number: '0A1B\n',
     'issuer.crt': derToPem(issuer.certificate.raw, 'CERTIFICATE'),
-    'issuer.key': privateKeyToPem(issuer.privateKey),
+    'issuer.key': privateKeyToPem(issuerKey.privateKey),
   });
   const window = ['-crl_lastupdate', '20261124120000Z', '-crl_nextupdate', '20261125120000Z'];
   const made = await openssl(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { derToPem, readCertificate } from '../../src/pki/certificates.ts';
+import { derToPem, readCertificate, signerOf } from '../../src/pki/certificates.ts';
 import { encodeTlv, TAG } from '../../src/pki/der.ts';
 import { describeCertificate, describeRequest } from '../../src/pki/describe.ts';
 import { generateKey, keyId } from '../../src/pki/keys.ts';
@@ -110,7 +110,7 @@ describe('the description of a certificate', () => {
 describe('the description of a request', () => {
   test('says what it asks for and for which key', async () => {
     const { privateKey, publicKey } = await generateKey('Ed25519');
-    const description = describeRequest(await createRequest(privateKey, { commonName: 'worker/etl-1' }));
+    const description = describeRequest(await createRequest(signerOf(privateKey), { commonName: 'worker/etl-1' }));
     expect(description).toMatchObject({
       kind: 'request',
       subject: 'CN=worker/etl-1',

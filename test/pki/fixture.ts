@@ -1,8 +1,16 @@
 // A small CA for the tests of src/pki, and a way to write certificates that createLeaf would never write: any subject,
 // any extensions, raw. Dates are fixed: verifiers are told the time, so that no verdict depends on the day.
-import { createHash, sign } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { isCertgateError } from '../../src/errors.ts';
-import { createIssuer, createLeaf, createRoot, type Issuer, issuerOf, newSerial } from '../../src/pki/certificates.ts';
+import {
+  createIssuer,
+  createLeaf,
+  createRoot,
+  type Issuer,
+  issuerOf,
+  newSerial,
+  signerOf,
+} from '../../src/pki/certificates.ts';
 import { context, contextConstructed, encodeTlv, TAG } from '../../src/pki/der.ts';
 import { generateKey, type KeyPair } from '../../src/pki/keys.ts';
 
@@ -14,6 +22,7 @@ export const at = (days: number): Date => new Date(NOW * 1000 + days * 86_400_00
 export interface TestAuthority {
   readonly root: Issuer;
   readonly issuer: Issuer;
+  readonly issuerKey: KeyPair;
   readonly leafKey: KeyPair;
 }
 
@@ -29,10 +38,10 @@ async function make(): Promise<TestAuthority> {
   const [rootKey, issuerKey, leafKey] = await Promise.all([generateKey(), generateKey(), generateKey()]);
   const validity = { notBefore: at(-1), notAfter: at(365) };
   const rootDer = await createRoot({ commonName: 'test root', ...validity, key: rootKey });
-  const root = issuerOf(rootDer, rootKey.privateKey);
+  const root = issuerOf(rootDer, signerOf(rootKey.privateKey));
   const names = { commonName: 'test issuer', trustDomain: TRUST_DOMAIN };
   const issuerDer = await createIssuer({ ...names, ...validity, key: issuerKey, root });
-  return { root, issuer: issuerOf(issuerDer, issuerKey.privateKey), leafKey };
+  return { root, issuer: issuerOf(issuerDer, signerOf(issuerKey.privateKey)), issuerKey, leafKey };
 }
 
 /** A client leaf of `name` with whatever is to be different about it. */
@@ -141,7 +150,7 @@ export async function craft({ subject, san, extensions, serial, issuer: other, t
     spki,
     ...(tail ?? [encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, ...list))]),
   );
-  return certificateOf(tbs, sign('sha256', tbs, issuer.privateKey));
+  return certificateOf(tbs, await issuer.signer.sign(tbs));
 }
 
 /** A certificate of these signed octets and this signature. */

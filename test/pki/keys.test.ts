@@ -99,10 +99,10 @@ describe('a private key in PEM', () => {
 
 describe('a certificate and a key', () => {
   test('fit when the certificate is for the key, in PEM or as read', async () => {
-    const { leafKey, issuer } = await testAuthority();
+    const { leafKey, issuerKey } = await testAuthority();
     const der = await leafOf('worker/etl-1');
     expect(publicKeyFits(derToPem(der, 'CERTIFICATE'), leafKey.privateKey)).toBe(true);
     expect(publicKeyFits(readCertificate(der), leafKey.privateKey)).toBe(true);
-    expect(publicKeyFits(readCertificate(der), issuer.privateKey)).toBe(false);
+    expect(publicKeyFits(readCertificate(der), issuerKey.privateKey)).toBe(false);
   });
 });

@@ -6,7 +6,14 @@ import { type KeyObject, randomBytes } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createIssuer, createLeaf, createRoot, issuerOf, readCertificate } from '../../src/pki/certificates.ts';
+import {
+  createIssuer,
+  createLeaf,
+  createRoot,
+  issuerOf,
+  readCertificate,
+  signerOf,
+} from '../../src/pki/certificates.ts';
 import { encodeOid, encodeTime, encodeTlv, readOid, readOnly, readTime, TAG } from '../../src/pki/der.ts';
 import { generateKey, keyId } from '../../src/pki/keys.ts';
 import { pemToDer } from '../../src/pki/pem.ts';
@@ -81,7 +88,7 @@ describe('octet for octet what @peculiar/x509 writes', () => {
         KINDS.map(async (kind) => {
           const dates = { notBefore: new Date('2026-01-01'), notAfter: new Date('2027-01-01') };
           const der = await createRoot({ commonName: `issuer ${kind}`, ...dates, key: keys[kind] });
-          return [kind, issuerOf(der, keys[kind].privateKey)] as const;
+          return [kind, issuerOf(der, signerOf(keys[kind].privateKey))] as const;
         }),
       ),
     ) as Record<Kind, ReturnType<typeof issuerOf>>;
@@ -105,7 +112,7 @@ describe('octet for octet what @peculiar/x509 writes', () => {
             issuer: theirName(`issuer ${signer}`),
             ...dates,
             publicKey: spki(publicKey),
-            signingKey: cryptoKey(issuer.privateKey, signer),
+            signingKey: cryptoKey(keys[signer].privateKey, signer),
             signingAlgorithm: algorithms[signer],
             extensions: [
               new x509.BasicConstraintsExtension(false, undefined, true),
@@ -135,7 +142,7 @@ describe('octet for octet what @peculiar/x509 writes', () => {
     await fc.assert(
       fc.asyncProperty(kinds, kinds, commonName, validity, async (signer, kind, name, dates) => {
         const root = await createRoot({ commonName: name, ...dates, key: keys[signer] });
-        const own = issuerOf(root, keys[signer].privateKey);
+        const own = issuerOf(root, signerOf(keys[signer].privateKey));
         const request = { commonName: 'issuer', ...dates, key: keys[kind], root: own, trustDomain: 'prefect.example' };
         const issuer = await createIssuer(request);
         const pairs = [
@@ -173,7 +180,7 @@ describe('octet for octet what @peculiar/x509 writes', () => {
     await fc.assert(
       fc.asyncProperty(kinds, commonName, async (kind, name) => {
         const { privateKey, publicKey } = keys[kind];
-        const ours = pemToDer(await createRequest(privateKey, { commonName: name }), 'CERTIFICATE REQUEST');
+        const ours = pemToDer(await createRequest(signerOf(privateKey), { commonName: name }), 'CERTIFICATE REQUEST');
         const theirs = await x509.Pkcs10CertificateRequestGenerator.create({
           name: theirName(name),
           keys: { privateKey: cryptoKey(privateKey, kind), publicKey: cryptoKey(publicKey, kind) },

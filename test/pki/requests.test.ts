@@ -5,6 +5,7 @@ import { contextConstructed, encodeTlv, TAG } from '../../src/pki/der.ts';
 import { generateKey, keyName } from '../../src/pki/keys.ts';
 import { derToPem, pemToDer } from '../../src/pki/pem.ts';
 import { createRequest, readRequest } from '../../src/pki/requests.ts';
+import { signerOf } from '../../src/pki/signing.ts';
 import { CN, codeOf, codeOfSync, extension, generalNames, oid, rdn, SAN } from './fixture.ts';
 import { folderWith, openssl } from './openssl.ts';
 
@@ -68,7 +69,7 @@ describe('a request', () => {
     'for a key of kind %s is made, and read as made',
     async (kind) => {
       const { privateKey, publicKey } = await generateKey(kind);
-      const pem = await createRequest(privateKey, { commonName: 'worker/etl-1' });
+      const pem = await createRequest(signerOf(privateKey), { commonName: 'worker/etl-1' });
       const read = readRequest(pem);
       expect(read.publicKey.equals(publicKey)).toBe(true);
       expect(read.subject).toEqual([['CN', 'worker/etl-1']]);
@@ -105,8 +106,8 @@ describe('a request', () => {
 
   test('is not made with a common name that no certificate could have', async () => {
     const { privateKey } = await generateKey();
-    expect(await codeOf(() => createRequest(privateKey, { commonName: 'a\0b' }))).toBe('CG_CERT_CONTENT');
-    expect(await codeOf(() => createRequest(privateKey, { commonName: '' }))).toBe('CG_CERT_CONTENT');
+    expect(await codeOf(() => createRequest(signerOf(privateKey), { commonName: 'a\0b' }))).toBe('CG_CERT_CONTENT');
+    expect(await codeOf(() => createRequest(signerOf(privateKey), { commonName: '' }))).toBe('CG_CERT_CONTENT');
   });
 });
 
@@ -267,7 +268,7 @@ describe('a request is unreadable', () => {
 
   test('with anything after it, as a certificate, or as nothing', async () => {
     const der = pemToDer(
-      await createRequest((await generateKey()).privateKey, { commonName: 'x' }),
+      await createRequest(signerOf((await generateKey()).privateKey), { commonName: 'x' }),
       'CERTIFICATE REQUEST',
     );
     for (const given of [

@@ -125,6 +125,7 @@ describe('a revocation', () => {
       identity: two.identity,
       revokedAt: NOW,
       reason: 'superseded',
+      notAfter: two.notAfter,
       revision: middle,
     });
   });

@@ -4,7 +4,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createLeaf, derToPem, factsOf, type Issuer, newSerial } from '../../../src/pki/certificates.ts';
+import { createLeaf, derToPem, factsOf, type Issuer, newSerial, signerOf } from '../../../src/pki/certificates.ts';
 import { generateKey, keyId, privateKeyFromPem, privateKeyToPem } from '../../../src/pki/keys.ts';
 import { openSqliteStore } from '../../../src/store/sqlite.ts';
 import type { CertificateRecord } from '../../../src/store/store.ts';
@@ -76,5 +76,8 @@ async function issuerOf(home: House): Promise<{ readonly issuer: Issuer; readonl
   const read = async (name: string): Promise<string> => await readFile(join(home.dir, 'certs', name), 'utf8');
   const certificate = new X509Certificate(await read('issuer.crt'));
   const privateKey = privateKeyFromPem(await read('issuer.key'));
-  return { issuer: { certificate, privateKey, keyId: keyId(certificate.publicKey) }, rootPem: await read('root.crt') };
+  return {
+    issuer: { certificate, signer: signerOf(privateKey), keyId: keyId(certificate.publicKey) },
+    rootPem: await read('root.crt'),
+  };
 }

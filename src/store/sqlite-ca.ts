@@ -1,0 +1,126 @@
+// The CA's own part of the SQLite store: its certificates and their states, locks, CRL numbers, and who has which trust
+// bundle. Every change runs in the transaction that `write` opens, with its audit entry; nothing here begins or commits.
+import type { StatementSync } from 'node:sqlite';
+import { CertgateError } from '../errors.ts';
+import { isTaken } from './sqlite-failure.ts';
+import { bundleOf, caOf, lockOf, numberOf, textOf } from './sqlite-rows.ts';
+import type { AuditEntry, Store } from './store.ts';
+
+export interface SqliteTools {
+  /** Prepared once. */
+  readonly sql: (text: string) => StatementSync;
+  readonly read: <T>(deed: () => T) => Promise<T>;
+  /** In one transaction; what `deed` throws undoes it. */
+  readonly write: <T>(deed: () => T) => Promise<T>;
+  /** Once in each transaction that decides anything. */
+  readonly nextRevision: () => number;
+  readonly record: (entry: AuditEntry) => void;
+}
+
+type CaStore = Pick<
+  Store,
+  | 'listCa'
+  | 'changeCa'
+  | 'lock'
+  | 'unlock'
+  | 'locks'
+  | 'crlNumber'
+  | 'nextCrlNumber'
+  | 'noteBundle'
+  | 'bundlesTaken'
+  | 'liveIdentities'
+>;
+
+/** The CA's part of a store over `tools`. */
+export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools): CaStore {
+  const selectCa = sql(
+    `SELECT key_id, role, generation, parent, state, der, added_at, changed_at FROM authorities
+       ORDER BY role DESC, generation`,
+  );
+  const insertCa = sql(
+    `INSERT INTO authorities (key_id, role, generation, parent, state, der, added_at, changed_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const moveCa = sql('UPDATE authorities SET state = ?, changed_at = ? WHERE key_id = ? AND state = ?');
+  const insertLock = sql(
+    'INSERT INTO locks (scope, subject, reason, actor, locked_at, until) VALUES (?, ?, ?, ?, ?, ?)',
+  );
+  const endLock = sql(
+    `UPDATE locks SET unlocked_at = :at WHERE scope = :scope AND subject = :subject AND unlocked_at IS NULL
+       RETURNING until IS NULL OR until > :at AS stood`,
+  );
+  const selectLocks = sql(
+    `SELECT scope, subject, reason, actor, locked_at, until FROM locks
+       WHERE unlocked_at IS NULL AND (until IS NULL OR until > ?) ORDER BY id`,
+  );
+  const selectCrl = sql('SELECT number FROM crls WHERE issuer = ?');
+  const countCrl = sql(
+    `INSERT INTO crls VALUES (:issuer, :above + 1)
+       ON CONFLICT (issuer) DO UPDATE SET number = max(number, :above) + 1 RETURNING number`,
+  );
+  const upsertBundle = sql(
+    `INSERT INTO bundles_taken VALUES (?, ?, ?, ?) ON CONFLICT (serial)
+       DO UPDATE SET identity = excluded.identity, bundle = excluded.bundle, taken_at = excluded.taken_at`,
+  );
+  const selectBundles = sql(
+    `SELECT b.serial, b.identity, b.bundle, b.taken_at FROM bundles_taken b JOIN certificates c ON c.serial = b.serial
+       WHERE c.revoked = 0 AND c.not_after > ? ORDER BY b.identity, b.serial`,
+  );
+  const selectIdentities = sql(
+    `SELECT DISTINCT identity FROM certificates WHERE issuer = ? AND revoked = 0 AND not_after > ?
+       ORDER BY identity LIMIT 1000`,
+  );
+
+  return {
+    listCa: () => read(() => selectCa.all().map(caOf)),
+    changeCa: ({ add = [], states = [], at }, audit) =>
+      write(() => {
+        nextRevision();
+        try {
+          for (const { keyId, from, to } of states) {
+            if (moveCa.run(to, at, keyId, from).changes !== 1) throw changed(`${keyId} is no longer ${from}`);
+          }
+          for (const r of add) {
+            insertCa.run(r.keyId, r.role, r.generation, r.parent, r.state, r.der, r.addedAt, r.changedAt);
+          }
+        } catch (error) {
+          if (isTaken(error)) throw changed('it has another certificate of that generation by now', error);
+          throw error;
+        }
+        record(audit);
+      }),
+    lock: (lock, audit) =>
+      write(() => {
+        nextRevision();
+        endLock.all({ at: lock.lockedAt, scope: lock.scope, subject: lock.subject });
+        insertLock.run(lock.scope, lock.subject, lock.reason, lock.actor, lock.lockedAt, lock.until);
+        record(audit);
+      }),
+    unlock: (scope, subject, at, audit) =>
+      write(() => {
+        const ended = endLock.all({ at, scope, subject });
+        if (!ended.some((row) => numberOf(row, 'stood') === 1)) return false;
+        nextRevision();
+        record(audit);
+        return true;
+      }),
+    locks: (now) => read(() => selectLocks.all(now).map(lockOf)),
+    crlNumber: (issuer) =>
+      read(() => {
+        const row = selectCrl.get(issuer);
+        return row === undefined ? 0 : numberOf(row, 'number');
+      }),
+    nextCrlNumber: (issuer, above = 0) => write(() => numberOf(countCrl.get({ issuer, above }), 'number')),
+    noteBundle: ({ serial, identity, bundle, takenAt }) =>
+      write(() => {
+        upsertBundle.run(serial, identity, bundle, takenAt);
+      }),
+    bundlesTaken: (now) => read(() => selectBundles.all(now).map(bundleOf)),
+    liveIdentities: (issuer, now) =>
+      read(() => selectIdentities.all(issuer, now).map((row) => textOf(row, 'identity'))),
+  };
+}
+
+function changed(problem: string, cause?: unknown): CertgateError {
+  return new CertgateError('CG_CA_CHANGED', { problem }, { cause });
+}

@@ -1,0 +1,147 @@
+import { describe, expect, test } from 'vitest';
+import type { CaRecord, LockRecord } from '../../src/store/store.ts';
+import { codeOf } from '../pki/fixture.ts';
+import { addAll, HOUR, ISSUER, NOW, newAudit, newRecord, newStore } from './fixture.ts';
+
+const root = (values: Partial<CaRecord> = {}): CaRecord => ({
+  keyId: 'cc01',
+  role: 'root',
+  generation: 1,
+  parent: 'cc01',
+  state: 'active',
+  der: Uint8Array.of(0x30, 0),
+  addedAt: NOW,
+  changedAt: NOW,
+  ...values,
+});
+const change = newAudit({ action: 'ca.rotate', object: 'prefect.example' });
+const lock = (values: Partial<LockRecord> = {}): LockRecord => ({
+  scope: 'identity',
+  subject: 'worker/etl-1',
+  reason: 'odd traffic',
+  actor: 'cli:root@host',
+  lockedAt: NOW,
+  until: null,
+  ...values,
+});
+
+describe("the CA's own certificates", () => {
+  test('are listed roots first, each role by generation', async () => {
+    const store = newStore();
+    const issuers = [2, 1].map((generation) =>
+      root({
+        ...{ keyId: `dd0${generation}`, role: 'issuer', generation },
+        ...{ parent: 'cc01', state: generation === 2 ? 'active' : 'retiring' },
+      }),
+    );
+    await store.changeCa({ add: [...issuers, root()], at: NOW }, change);
+    expect((await store.listCa()).map(({ role, generation, state }) => [role, generation, state])).toEqual([
+      ['root', 1, 'active'],
+      ['issuer', 1, 'retiring'],
+      ['issuer', 2, 'active'],
+    ]);
+    expect((await store.listCa())[0]).toEqual(root());
+  });
+
+  test('change their states together, with one audit entry and a new revision', async () => {
+    const store = newStore();
+    await store.changeCa({ add: [root(), root({ keyId: 'cc02', generation: 2, state: 'prepared' })], at: NOW }, change);
+    const before = await store.revision();
+    const states = [
+      { keyId: 'cc01', from: 'active', to: 'retiring' },
+      { keyId: 'cc02', from: 'prepared', to: 'active' },
+    ] as const;
+    await store.changeCa({ states, at: NOW + 1 }, change);
+    const now = await store.listCa();
+    expect(now.map(({ state, changedAt }) => [state, changedAt])).toEqual([
+      ['retiring', NOW + 1],
+      ['active', NOW + 1],
+    ]);
+    expect(await store.revision()).toBe(before + 1);
+    expect(await store.listAudit({})).toHaveLength(2);
+  });
+
+  test('do not change at all when one of them is no longer in the state it was thought to be in', async () => {
+    const store = newStore();
+    await store.changeCa({ add: [root()], at: NOW }, change);
+    const states = [
+      { keyId: 'cc01', from: 'active', to: 'retiring' },
+      { keyId: 'cc01', from: 'active', to: 'retired' },
+    ] as const;
+    expect(await codeOf(() => store.changeCa({ states, at: NOW }, change))).toBe('CG_CA_CHANGED');
+    expect(await store.listCa()).toEqual([root()]);
+    expect(await store.listAudit({})).toHaveLength(1);
+  });
+
+  test.each([
+    ['key', root({ generation: 2, state: 'prepared' })],
+    ['generation', root({ keyId: 'cc02', state: 'prepared' })],
+    ['active state', root({ keyId: 'cc02', generation: 2 })],
+  ])('are never two with the same %s', async (_what, second) => {
+    const store = newStore();
+    await store.changeCa({ add: [root()], at: NOW }, change);
+    expect(await codeOf(() => store.changeCa({ add: [second], at: NOW }, change))).toBe('CG_CA_CHANGED');
+  });
+});
+
+describe('a lock', () => {
+  test('stands until it is ended, once', async () => {
+    const store = newStore();
+    await store.lock(lock(), newAudit({ action: 'lock' }));
+    expect(await store.locks(NOW + HOUR)).toEqual([lock()]);
+    expect(await store.unlock('identity', 'worker/etl-1', NOW, newAudit({ action: 'unlock' }))).toBe(true);
+    expect(await store.unlock('identity', 'worker/etl-1', NOW, newAudit({ action: 'unlock' }))).toBe(false);
+    expect(await store.locks(NOW)).toEqual([]);
+    expect((await store.listAudit({})).map(({ action }) => action)).toEqual(['lock', 'unlock']);
+  });
+
+  test('ends by itself', async () => {
+    const store = newStore();
+    await store.lock(lock({ until: NOW + HOUR }), newAudit());
+    expect(await store.locks(NOW + HOUR - 1)).toHaveLength(1);
+    expect(await store.locks(NOW + HOUR)).toEqual([]);
+    expect(await store.unlock('identity', 'worker/etl-1', NOW + HOUR, newAudit())).toBe(false);
+  });
+
+  test('takes the place of one on the same subject, and of no other', async () => {
+    const store = newStore();
+    const all = lock({ scope: 'all', subject: '' });
+    const again = lock({ reason: 'still', until: NOW + 2 * HOUR });
+    for (const one of [lock(), lock({ scope: 'serial', subject: '4f' }), all, again]) await store.lock(one, newAudit());
+    expect(await store.locks(NOW)).toEqual([lock({ scope: 'serial', subject: '4f' }), all, again]);
+  });
+});
+
+test('CRL numbers grow for each issuer by itself, and past any number that is named', async () => {
+  const store = newStore();
+  expect(await store.crlNumber('aa')).toBe(0);
+  expect(await store.nextCrlNumber('aa')).toBe(1);
+  expect(await store.nextCrlNumber('aa')).toBe(2);
+  expect(await store.nextCrlNumber('bb', 40)).toBe(41);
+  expect(await store.nextCrlNumber('bb', 3)).toBe(42);
+  expect(await store.crlNumber('aa')).toBe(2);
+});
+
+test('who has which trust bundle is known of certificates that can still be used', async () => {
+  const store = newStore();
+  const [kept, revoked, expired] = [newRecord(), newRecord(), newRecord({ issuedAt: NOW - 48 * HOUR })] as const;
+  await addAll(store, [kept, revoked, expired]);
+  await store.revoke([revoked.serial], 'superseded', NOW, () => newAudit());
+  const taken = { identity: kept.identity, bundle: 'ab'.repeat(32), takenAt: NOW };
+  for (const { serial } of [kept, revoked, expired]) await store.noteBundle({ ...taken, serial });
+  await store.noteBundle({ ...taken, serial: kept.serial, bundle: 'cd'.repeat(32), takenAt: NOW + 1 });
+  const now = { ...taken, serial: kept.serial, bundle: 'cd'.repeat(32), takenAt: NOW + 1 };
+  expect(await store.bundlesTaken(NOW)).toEqual([now]);
+});
+
+test('the identities that live by an issuer are named once each', async () => {
+  const store = newStore();
+  const gone = newRecord({ identity: 'worker/gone' });
+  await addAll(store, [
+    ...[newRecord(), newRecord(), newRecord({ identity: 'user/alice' }), gone],
+    ...[newRecord({ identity: 'worker/other', issuer: 'bb22' })],
+    newRecord({ identity: 'worker/expired', issuedAt: NOW - 48 * HOUR }),
+  ]);
+  await store.revoke([gone.serial], 'superseded', NOW, () => newAudit());
+  expect(await store.liveIdentities(ISSUER, NOW)).toEqual(['user/alice', 'worker/etl-1']);
+});
