@@ -15,6 +15,12 @@ export const EXIT = {
   network: 7,
 } as const;
 
+/** The first of `names`, and how many more. */
+function someOf(names: readonly string[]): string {
+  const first = names.slice(0, 20).map(shown).join(', ');
+  return names.length > 20 ? `${first} and ${names.length - 20} more` : first;
+}
+
 interface Entry<P> {
   /** What it means, one sentence, for docs/errors.md. */
   readonly about: string;
@@ -459,6 +465,51 @@ export const catalogue = {
     status: 409,
     message: (f) => `the CA was changed meanwhile: ${f.problem}`,
     hint: () => 'look at it with `certgate ca status`, then decide again',
+  }),
+  CG_CA_STEP: entry<{ problem: string; remedy: string }>({
+    about: 'A step of a rotation that is not the next one; nothing was changed.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `that step cannot be taken now: ${f.problem}`,
+    hint: (f) => `\`${f.remedy}\``,
+  }),
+  CG_CA_KEY: entry<{ file: string; role: string; problem: string }>({
+    about: "A key of the CA that is needed to sign is not where it should be, or is another's.",
+    exit: EXIT.configuration,
+    status: 503,
+    message: (f) => `the ${f.role}'s key is needed, and ${f.file} ${f.problem}`,
+    hint: () => 'bring it here for the moment it is needed, and name it: --root-key FILE',
+  }),
+  CG_CA_BUNDLE: entry<{ identities: readonly string[] }>({
+    about: 'The new root cannot issue yet: somebody has not taken the trust bundle that holds it.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `not everybody has taken the bundle with the new root yet: ${someOf(f.identities)}`,
+    hint: () =>
+      'connected sidecars take it by themselves within a minute: see `certgate ca status`; give others the new ca.crt, then use --without-waiting',
+  }),
+  CG_CA_IN_USE: entry<{ root: number; identities: readonly string[] }>({
+    about: 'A root cannot be retired: certificates that can still be used chain to it.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `root ${f.root} is still in use by ${someOf(f.identities)}`,
+    hint: (f) =>
+      `issue them new certificates, then wait until the old ones expire or take them back: \`certgate list ${f.identities[0] ?? ''}\`, \`certgate revoke --serial HEX --reason superseded\``,
+  }),
+  CG_CA_GIVEN: entry<{ file: string; problem: string }>({
+    about: "A company's CA certificate, key or signed issuer cannot be used for certgate's CA; nothing was changed.",
+    exit: EXIT.configuration,
+    status: 400,
+    message: (f) => `${f.file} ${f.problem}`,
+    hint: (f) =>
+      `give PEM with the certificate that signs the issuer and all above it up to the root; look into it with \`certgate inspect ${f.file}\``,
+  }),
+  CG_CA_UNFINISHED: entry<{ problem: string }>({
+    about: "The CA cannot issue: its issuer's certificate is still to be signed elsewhere.",
+    exit: EXIT.configuration,
+    status: 503,
+    message: (f) => `this CA cannot issue yet: ${f.problem}`,
+    hint: () => 'have certs/issuer.csr signed as a CA (pathlen 0), then `certgate ca import SIGNED.pem`',
   }),
   CG_CA_EXPIRED: entry<{ file: string; problem: string }>({
     about: "The CA's certificate is outside its validity, so it cannot issue.",

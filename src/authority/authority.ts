@@ -8,6 +8,7 @@ import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
 import type { CertificateRecord, RevocationReason, Store } from '../store/store.ts';
 import { type RevocationSelector, revokeCertificates } from './revocation.ts';
+import { chainOf, pemOf, type Trust } from './trust.ts';
 
 /** The shortest certificate, ms: less and a slow clock or a slow restart ends it before its first use. */
 export const SHORTEST_TTL = 300_000;
@@ -30,15 +31,29 @@ export interface IssueRequest {
 export interface Issued {
   readonly record: CertificateRecord;
   readonly certificatePem: string;
-  /** Leaf, then issuer: what a TLS peer is to be shown. */
+  /** Leaf, then issuer, then intermediates if there are any: what a TLS peer is to be shown. */
   readonly chainPem: string;
+}
+
+/** The CA's certificates and the keys that are here, as they were read together. */
+export interface CaInUse {
+  readonly trust: Trust;
+  /** What issues. */
+  readonly issuer: Issuer;
+  /** Every trusted issuer whose key is here, the one that issues first: who can still sign a CRL. */
+  readonly issuers: readonly Issuer[];
 }
 
 export interface Authority {
   readonly trustDomain: string;
+  /** As of the last `reload`; every rotation changes it. */
+  readonly ca: CaInUse;
+  /** `ca.issuer`. */
   readonly issuer: Issuer;
-  /** Root, then issuer, PEM: what certificates of this CA are verified with. */
+  /** `ca.trust.bundlePem`: what certificates of this CA are verified with. */
   readonly bundlePem: string;
+  /** Reads the CA again and answers whether it changed. What it throws is `loadAuthority`'s; then the present one stays. */
+  reload(): Promise<boolean>;
   /**
    * A new certificate, recorded.
    * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_STORE_*
@@ -50,21 +65,35 @@ export interface Authority {
 
 export interface AuthorityParts {
   readonly store: Store;
-  readonly issuer: Issuer;
-  readonly rootPem: string;
+  readonly ca: CaInUse;
+  /** Reads the CA anew; null when it is the same as `known`. */
+  readonly reread: (known: CaInUse) => Promise<CaInUse | null>;
   readonly trustDomain: string;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
 
 /** The authority over parts that are known to fit each other: see `loadAuthority` for files that must be checked. */
-export function openAuthority({ store, issuer, rootPem, trustDomain, clock = Date.now }: AuthorityParts): Authority {
-  const issuerPem = derToPem(issuer.certificate.raw, 'CERTIFICATE');
+export function openAuthority({ store, reread, trustDomain, clock = Date.now, ...parts }: AuthorityParts): Authority {
+  let { ca } = parts;
   return {
     trustDomain,
-    issuer,
-    bundlePem: rootPem.trimEnd().concat('\n', issuerPem),
+    get ca() {
+      return ca;
+    },
+    get issuer() {
+      return ca.issuer;
+    },
+    get bundlePem() {
+      return ca.trust.bundlePem;
+    },
+    async reload() {
+      const fresh = await reread(ca);
+      if (fresh !== null) ca = fresh;
+      return fresh !== null;
+    },
     async issue(request) {
+      const { issuer, trust } = ca;
       const identity = parseIdentityName(request.identity);
       requireProfile(identity, request.profile);
       const now = clock();
@@ -113,10 +142,15 @@ export function openAuthority({ store, issuer, rootPem, trustDomain, clock = Dat
         },
       });
       const certificatePem = derToPem(der, 'CERTIFICATE');
-      return { record, certificatePem, chainPem: certificatePem + issuerPem };
+      return { record, certificatePem, chainPem: certificatePem + shownWith(trust) };
     },
     revoke: (selector, reason, actor) => revokeCertificates(store, selector, reason, actor, clock()),
   };
+}
+
+/** The issuer that issues, and whatever is between it and its root, PEM. */
+function shownWith({ records, activeIssuer }: Trust): string {
+  return activeIssuer === null ? '' : chainOf(records, activeIssuer).map(pemOf).join('');
 }
 
 // A client's certificate must never pass for the gate's, nor the gate's for a client's.

@@ -2,14 +2,16 @@
 // is made under other names first and then linked into place, in an order that ends with issuer.crt: a CA is there when
 // that is. Links refuse to replace anything. A failure takes back what it placed; a kill in between leaves files of a CA
 // from which nothing was issued, and the next attempt says which they are (CG_CA_EXISTS).
+import { createHash, type KeyObject } from 'node:crypto';
 import { link, lstat, mkdir, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
-import { createIssuer, createRoot, derToPem, type Issuer, issuerOf, signerOf } from '../pki/certificates.ts';
-import { generateKey, type KeyPair, privateKeyToPem } from '../pki/keys.ts';
+import { type Signer, signerOf } from '../pki/certificates.ts';
+import { generateKey, privateKeyToPem } from '../pki/keys.ts';
+import { createRequest } from '../pki/requests.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import { BACKDATED } from './authority.ts';
+import type { CaRecord } from '../store/store.ts';
 import {
   draftName,
   makeDraftFolder,
@@ -21,10 +23,25 @@ import {
   systemCode,
   writeNewFile,
 } from './files.ts';
-import { type CaFiles, caFiles, storeFile } from './layout.ts';
+import { commonName, newIssuer, newRoot } from './generations.ts';
+import { givenIssuer, givenRecords, readGivenChain } from './given-root.ts';
+import { type CaFiles, caFiles, generationFiles, requestFile, storeFile } from './layout.ts';
+import { pemOf, trustIn } from './trust.ts';
 
-const ROOT_YEARS = 10;
-const ISSUER_YEARS = 1;
+/** Where the root comes from, and where its key goes. */
+export type RootSource =
+  /** A new one; its key into the folder `keyDir`, or into `certsDir`. */
+  | { readonly kind: 'new'; readonly keyDir?: string }
+  /** A company's: PEM of the chain from whoever signs the issuer up to the root, and the key that signs. */
+  | {
+      readonly kind: 'given';
+      readonly file: string;
+      readonly chainPem: string;
+      readonly keyFile: string;
+      readonly signer: Signer;
+    }
+  /** A company's whose key is out of reach: a request is made, and `importIssuer` finishes the CA. */
+  | { readonly kind: 'elsewhere'; readonly file: string; readonly chainPem: string };
 
 export interface NewAuthority {
   /** Folder for certificates and keys; made when missing, other files in it stay. */
@@ -32,6 +49,8 @@ export interface NewAuthority {
   /** Folder for the store; made when missing. */
   readonly stateDir: string;
   readonly trustDomain: string;
+  /** `{ kind: 'new' }` when left out. */
+  readonly root?: RootSource;
   /** Who makes it, for the audit record. */
   readonly actor: string;
   /** ms since the epoch; Date.now when left out. */
@@ -39,52 +58,56 @@ export interface NewAuthority {
 }
 
 export interface CreatedAuthority {
-  readonly files: CaFiles;
+  /** What was made, by what it is; absolute or as `certsDir` was given. */
+  readonly files: CaFiles & { readonly issuerRequest?: string };
   readonly store: string;
   /** SHA-256 of the DER, lower-case hex. */
   readonly rootFingerprint: string;
-  readonly issuerFingerprint: string;
-  /** ms since the epoch */
-  readonly rootNotAfter: number;
-  readonly issuerNotAfter: number;
+  /** Of every file that was made. */
+  readonly paths: readonly string[];
+  /** The issuer's certificate is still to be had: `issuerRequest` asks for it. */
+  readonly unfinished: boolean;
 }
 
 /**
  * Makes a CA and its store.
- * @throws CG_CA_EXISTS when any of its files is there, CG_TRUST_DOMAIN, CG_CA_FILE, CG_STORE_*
+ * @throws CG_CA_EXISTS when any of its files is there, CG_TRUST_DOMAIN, CG_CA_GIVEN, CG_CA_FILE, CG_STORE_*
  */
 export async function createAuthority(request: NewAuthority): Promise<CreatedAuthority> {
   const trustDomain = parseTrustDomain(request.trustDomain);
-  const files = caFiles(request.certsDir);
+  const source = request.root ?? { kind: 'new' };
+  const files = caFiles(request.certsDir, source.kind === 'new' ? source.keyDir : undefined);
   const store = storeFile(request.stateDir);
   const drafts = join(request.certsDir, draftName('certgate', 'creating'));
+  const rootKeyDraft = join(dirname(files.rootKey), draftName('root.key', 'creating'));
   const storeDraft = join(dirname(store), draftName(basename(store), 'creating'));
   try {
     await requireNothing([...Object.values<string>({ ...files }), store]);
-    for (const folder of [request.certsDir, request.stateDir]) {
+    const made = await makeCa(trustDomain, source, (request.clock ?? Date.now)());
+    const keyDirs = source.kind === 'new' && source.keyDir !== undefined ? [source.keyDir] : [];
+    for (const folder of [request.certsDir, request.stateDir, ...keyDirs]) {
       await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
     }
-    const ca = await makeCa(trustDomain, (request.clock ?? Date.now)());
     await makeDraftFolder(drafts);
-    for (const [path, content] of Object.entries(contentsOf(files, ca))) {
-      await writeNewFile(join(drafts, basename(path)), content, path.endsWith('.key') ? PRIVATE_FILE : PUBLIC_FILE);
+    const contents = contentsOf(request.certsDir, files, made);
+    // A link can't leave a file system, and the root's key may go to another: its draft is beside it.
+    const draftOf = (path: string): string =>
+      dirname(path) === request.certsDir ? join(drafts, basename(path)) : rootKeyDraft;
+    for (const { path, content } of contents) {
+      await writeNewFile(draftOf(path), content, path.endsWith('.key') ? PRIVATE_FILE : PUBLIC_FILE);
     }
-    await makeStore(storeDraft, trustDomain, ca, request.actor);
-    const { rootKey, issuerKey, rootCertificate, bundle, issuerCertificate } = files;
-    await place([
-      ...[rootKey, issuerKey, rootCertificate, bundle].map((path) => [join(drafts, basename(path)), path] as const),
-      [storeDraft, store],
-      [join(drafts, basename(issuerCertificate)), issuerCertificate],
-    ]);
+    await makeStore(storeDraft, trustDomain, made, request.actor);
+    const [last, ...others] = contents.map(({ path }) => [draftOf(path), path] as const).toReversed();
+    await place([...others.toReversed(), [storeDraft, store], ...(last === undefined ? [] : [last])]);
     await removeLeftovers(join(request.certsDir, 'certgate'), ['creating']);
     await removeLeftovers(store, ['creating']);
+    const unfinished = made.request !== null;
     return {
-      files,
+      files: unfinished ? { ...files, issuerRequest: requestFile(request.certsDir, 1) } : files,
+      paths: contents.map(({ path }) => path),
       store,
-      rootFingerprint: fingerprintOf(ca.root),
-      issuerFingerprint: fingerprintOf(ca.issuer),
-      rootNotAfter: ca.root.certificate.validToDate.getTime(),
-      issuerNotAfter: ca.issuer.certificate.validToDate.getTime(),
+      rootFingerprint: rootFingerprintOf(made),
+      unfinished,
     };
   } catch (error) {
     if (isCertgateError(error)) throw error;
@@ -96,75 +119,95 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     );
   } finally {
     await rm(drafts, { recursive: true, force: true }).catch(() => {});
-    await rm(storeDraft, { force: true }).catch(() => {});
+    for (const draft of [storeDraft, rootKeyDraft]) await rm(draft, { force: true }).catch(() => {});
   }
 }
 
 interface MadeCa {
-  readonly root: Issuer;
-  readonly rootKey: KeyPair;
-  readonly issuer: Issuer;
-  readonly issuerKey: KeyPair;
+  /** In the order of `Store.listCa`; without the issuer when `request` asks for it. */
+  readonly records: readonly CaRecord[];
+  /** Of the new keys, by what they are for. */
+  readonly keys: { readonly root: KeyObject | null; readonly issuer: KeyObject };
+  /** A request for the issuer's certificate, PEM. */
+  readonly request: string | null;
   /** ms since the epoch */
   readonly madeAt: number;
 }
 
-async function makeCa(trustDomain: string, now: number): Promise<MadeCa> {
-  const notBefore = new Date(Math.floor((now - BACKDATED) / 1000) * 1000);
-  const [rootKey, issuerKey] = [await generateKey('P-256'), await generateKey('P-256')];
-  const rootDer = await createRoot({
-    commonName: commonName('root', trustDomain),
-    notBefore,
-    notAfter: yearsAfter(notBefore, ROOT_YEARS),
-    key: rootKey,
-  });
-  const root = issuerOf(rootDer, signerOf(rootKey.privateKey));
-  const issuerDer = await createIssuer({
-    commonName: commonName('issuer', trustDomain),
-    notBefore,
-    notAfter: yearsAfter(notBefore, ISSUER_YEARS),
-    key: issuerKey,
-    root,
-    trustDomain,
-  });
-  return { root, rootKey, issuerKey, issuer: issuerOf(issuerDer, signerOf(issuerKey.privateKey)), madeAt: now };
+async function makeCa(trustDomain: string, source: RootSource, now: number): Promise<MadeCa> {
+  const first = { trustDomain, generation: 1, state: 'active', now } as const;
+  if (source.kind === 'new') {
+    const root = await newRoot(first);
+    const issuer = await newIssuer(first, root.issuer);
+    const keys = { root: root.privateKey, issuer: issuer.privateKey };
+    return { records: [root.record, issuer.record], keys, request: null, madeAt: now };
+  }
+  const chain = readGivenChain(source.chainPem, source.file, now);
+  const above = givenRecords(chain, { root: 1, intermediate: 1, now });
+  if (source.kind === 'given') {
+    const issuer = await newIssuer(first, givenIssuer(chain, source.signer, source.keyFile));
+    const keys = { root: null, issuer: issuer.privateKey };
+    return { records: [...above, issuer.record], keys, request: null, madeAt: now };
+  }
+  const { privateKey } = await generateKey('P-256');
+  const request = await createRequest(signerOf(privateKey), { commonName: commonName('issuer', 1, trustDomain) });
+  return { records: above, keys: { root: null, issuer: privateKey }, request, madeAt: now };
 }
 
-function contentsOf(files: CaFiles, { root, rootKey, issuer, issuerKey }: MadeCa): Readonly<Record<string, string>> {
-  const [rootPem, issuerPem] = [root, issuer].map((ca) => derToPem(ca.certificate.raw, 'CERTIFICATE')) as [
-    string,
-    string,
+// Keys first, and last what says that the CA is whole.
+function contentsOf(
+  certsDir: string,
+  files: CaFiles,
+  { records, keys, request }: MadeCa,
+): ReadonlyArray<{ readonly path: string; readonly content: string }> {
+  const above = records.filter(({ role }) => role !== 'issuer');
+  const issuer = records.find(({ role }) => role === 'issuer');
+  return [
+    ...(keys.root === null ? [] : [{ path: files.rootKey, content: privateKeyToPem(keys.root) }]),
+    { path: files.issuerKey, content: privateKeyToPem(keys.issuer) },
+    ...above.map((record) => ({ path: generationFiles(certsDir, record).certificate, content: pemOf(record) })),
+    { path: files.bundle, content: trustIn(records).bundlePem },
+    issuer === undefined
+      ? { path: requestFile(certsDir, 1), content: request ?? '' }
+      : { path: files.issuerCertificate, content: pemOf(issuer) },
   ];
-  return {
-    [files.rootKey]: privateKeyToPem(rootKey.privateKey),
-    [files.rootCertificate]: rootPem,
-    [files.issuerKey]: privateKeyToPem(issuerKey.privateKey),
-    [files.issuerCertificate]: issuerPem,
-    [files.bundle]: rootPem + issuerPem,
-  };
 }
 
-async function makeStore(
-  path: string,
-  trustDomain: string,
-  { root, issuer, madeAt }: MadeCa,
-  actor: string,
-): Promise<void> {
+async function makeStore(path: string, trustDomain: string, made: MadeCa, actor: string): Promise<void> {
+  const { records, madeAt } = made;
   const store = openSqliteStore(path, { create: true });
   try {
+    const issuer = records.find(({ role }) => role === 'issuer');
+    const audit = { time: madeAt, actor, object: trustDomain };
+    const rootFingerprint = rootFingerprintOf(made);
     await store.setMeta(
-      { trustDomain, rootFingerprint: fingerprintOf(root) },
+      { trustDomain, rootFingerprint },
       {
-        time: madeAt,
-        actor,
+        ...audit,
         action: 'ca.init',
-        object: trustDomain,
-        detail: { root: fingerprintOf(root), issuer: fingerprintOf(issuer), issuerKeyId: issuer.keyId },
+        detail: {
+          root: rootFingerprint,
+          issuer: issuer === undefined ? null : sha256Of(issuer.der),
+          issuerKeyId: issuer?.keyId ?? null,
+        },
       },
+    );
+    const certificates = records.map(({ role, keyId }) => `${role} ${keyId}`).join(', ');
+    await store.changeCa(
+      { add: records, at: madeAt },
+      { ...audit, action: 'ca.certificates', detail: { certificates } },
     );
   } finally {
     await store.close();
   }
+}
+
+function rootFingerprintOf({ records }: MadeCa): string {
+  return sha256Of(records.find(({ role }) => role === 'root')?.der ?? new Uint8Array());
+}
+
+function sha256Of(der: Uint8Array): string {
+  return createHash('sha256').update(der).digest('hex');
 }
 
 // Links each draft to its place, in order; takes the placed ones back when one can't be.
@@ -188,19 +231,4 @@ async function requireNothing(paths: readonly string[]): Promise<void> {
     if ((await lstat(path).catch(() => null)) !== null) there.push(path);
   }
   if (there.length > 0) throw new CertgateError('CG_CA_EXISTS', { files: there });
-}
-
-// A name longer than RFC 5280 allows (64) is cut: key identifiers tell two CAs apart, the name is for people.
-function commonName(what: 'root' | 'issuer', trustDomain: string): string {
-  return `certgate ${what} ${trustDomain}`.slice(0, 64);
-}
-
-function yearsAfter(start: Date, years: number): Date {
-  const end = new Date(start);
-  end.setUTCFullYear(end.getUTCFullYear() + years);
-  return end;
-}
-
-function fingerprintOf({ certificate }: Issuer): string {
-  return certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 }

@@ -1,17 +1,19 @@
-// The authority from its files, when they fit: the issuer's key is the issuer certificate's, the root issued it, both are
-// CA certificates within their validity, the key is its owner's only, and the store was made for this CA and this trust
-// domain. Anything else is an error that names the file; the authority is opened whole or not at all. The root's key
-// is never read: it may be elsewhere.
-
+// The authority out of its place: the store says which certificates the CA has and which issues, the files hold them and
+// their keys. Everything is checked against everything else, so that a mixed-up backup, a replaced file or a typing
+// error in the configuration stops the start, never an issuance half-way: the key is the issuer's, each certificate was
+// signed by the one above it, the files are those that the store knows, the store is this trust domain's, and both root
+// and issuer are in their time.
 import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
-import { derToPem, issuerOf, readCertificate, signerOf } from '../pki/certificates.ts';
-import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
-import type { Store } from '../store/store.ts';
-import { type Authority, openAuthority } from './authority.ts';
+import { type Issuer, issuerOf, readCertificate, signerOf } from '../pki/certificates.ts';
+import { subjectKeyIdOf } from '../pki/facts.ts';
+import { keyId, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
+import type { CaRecord, Store } from '../store/store.ts';
+import { type Authority, type CaInUse, openAuthority } from './authority.ts';
 import { readKeyFile, systemCode } from './files.ts';
-import { caFiles } from './layout.ts';
+import { generationFiles } from './layout.ts';
+import { trustIn } from './trust.ts';
 
 export interface AuthorityPlace {
   readonly certsDir: string;
@@ -23,31 +25,98 @@ export interface AuthorityPlace {
 
 /**
  * The authority whose files are in `certsDir` and whose records are in `store`.
- * @throws CG_CA_FILE, CG_CA_MISMATCH, CG_CA_EXPIRED, CG_KEY_MODE, CG_TRUST_DOMAIN_MISMATCH, CG_STORE_*
+ * @throws CG_CA_FILE, CG_CA_MISMATCH, CG_CA_EXPIRED, CG_CA_UNFINISHED, CG_KEY_MODE, CG_TRUST_DOMAIN_MISMATCH, CG_STORE_*
  */
-export async function loadAuthority({ certsDir, store, trustDomain, clock }: AuthorityPlace): Promise<Authority> {
-  const files = caFiles(certsDir);
-  const root = await readFrom(files.rootCertificate, readText, readCertificate);
-  const certificate = await readFrom(files.issuerCertificate, readText, readCertificate);
-  const privateKey = await readFrom(files.issuerKey, readKeyFile, privateKeyFromPem);
-  if (!publicKeyFits(certificate, privateKey)) {
-    throw new CertgateError('CG_CA_MISMATCH', {
-      problem: `${files.issuerKey} is not the key of ${files.issuerCertificate}`,
-      remedy: 'restore the two from the same backup',
-    });
-  }
-  requireChain(root, certificate, files.rootCertificate, files.issuerCertificate);
-  const now = (clock ?? Date.now)();
-  requireValid(root, files.rootCertificate, now);
-  requireValid(certificate, files.issuerCertificate, now);
-  await requireStoreOf(store, root, trustDomain, files.rootCertificate);
+export async function loadAuthority(place: AuthorityPlace): Promise<Authority> {
+  const { store, trustDomain, clock } = place;
   return openAuthority({
     store,
-    issuer: issuerOf(certificate.raw, signerOf(privateKey)),
-    rootPem: derToPem(root.raw, 'CERTIFICATE'),
+    ca: await readCa(place),
+    reread: async (known) => (sameRecords(await store.listCa(), known.trust.records) ? null : readCa(place)),
     trustDomain,
     ...(clock === undefined ? {} : { clock }),
   });
+}
+
+/** A certificate of the CA with the file that it is in. */
+interface Filed {
+  readonly record: CaRecord;
+  readonly file: string;
+  readonly certificate: X509Certificate;
+}
+
+/** The CA as store and files have it now. Throws as `loadAuthority`. */
+export async function readCa({ certsDir, store, trustDomain, clock = Date.now }: AuthorityPlace): Promise<CaInUse> {
+  const known = await store.listCa();
+  const records = known.length > 0 ? known : await recordsOfFiles(certsDir);
+  const filed: Filed[] = [];
+  for (const record of records) {
+    if (record.state === 'retired') continue;
+    const file = generationFiles(certsDir, record).certificate;
+    filed.push({ record, file, certificate: await readFrom(file, readText, readCertificate) });
+  }
+  const active = filed.find(({ record }) => record.role === 'issuer' && record.state === 'active');
+  if (active === undefined) {
+    throw new CertgateError('CG_CA_UNFINISHED', { problem: "the issuer's certificate was not imported yet" });
+  }
+  const issuer = await withKey(active, generationFiles(certsDir, active.record).key);
+  requireChains(filed);
+  for (const { record, certificate, file } of filed) {
+    if (record.role !== 'intermediate' && record.state === 'active') requireValid(certificate, file, clock());
+  }
+  await requireStoreOf(store, filed, trustDomain);
+  if (known.length === 0) await adopt(store, records, trustDomain, clock());
+  return { trust: trustIn(records), issuer, issuers: [issuer, ...(await othersWithKeys(filed, active, certsDir))] };
+}
+
+// A CA that was made before the store kept its certificates: the files are all there is to go by.
+async function recordsOfFiles(certsDir: string): Promise<readonly CaRecord[]> {
+  const read = async (role: 'root' | 'issuer'): Promise<X509Certificate> =>
+    readFrom(generationFiles(certsDir, { role, generation: 1 }).certificate, readText, readCertificate);
+  const [root, issuer] = [await read('root'), await read('issuer')];
+  const [rootId, issuerId] = [root, issuer].map(keyIdOf) as [string, string];
+  const first = { generation: 1, parent: rootId, state: 'active' } as const;
+  return [
+    { ...first, keyId: rootId, role: 'root', der: root.raw, ...timesOf(root) },
+    { ...first, keyId: issuerId, role: 'issuer', der: issuer.raw, ...timesOf(issuer) },
+  ];
+}
+
+function timesOf({ validFromDate }: X509Certificate): { addedAt: number; changedAt: number } {
+  return { addedAt: validFromDate.getTime(), changedAt: validFromDate.getTime() };
+}
+
+async function adopt(store: Store, add: readonly CaRecord[], trustDomain: string, at: number): Promise<void> {
+  const audit = { time: at, actor: 'certgate', action: 'ca.adopt', object: trustDomain, detail: {} };
+  await store.changeCa({ add, at }, audit).catch((error: unknown) => {
+    // Another process was faster; a store that can't be written to still tells who is revoked.
+    if (!isCertgateError(error, 'CG_CA_CHANGED') && !isCertgateError(error, 'CG_STORE_READONLY')) throw error;
+  });
+}
+
+async function withKey({ certificate, file }: Filed, keyFile: string): Promise<Issuer> {
+  const privateKey = await readFrom(keyFile, readKeyFile, privateKeyFromPem);
+  if (!publicKeyFits(certificate, privateKey)) {
+    throw new CertgateError('CG_CA_MISMATCH', {
+      problem: `${keyFile} is not the key of ${file}`,
+      remedy: 'restore the two from the same backup',
+    });
+  }
+  return issuerOf(certificate.raw, signerOf(privateKey));
+}
+
+// Without its key an issuer can't sign a CRL any more; all else goes on.
+async function othersWithKeys(filed: readonly Filed[], active: Filed, certsDir: string): Promise<readonly Issuer[]> {
+  const others: Issuer[] = [];
+  for (const one of filed) {
+    if (one === active || one.record.role !== 'issuer') continue;
+    const other = await withKey(one, generationFiles(certsDir, one.record).key).catch((error: unknown) => {
+      if (isCertgateError(error, 'CG_CA_FILE')) return null;
+      throw error;
+    });
+    if (other !== null) others.push(other);
+  }
+  return others;
 }
 
 const readText = (path: string): Promise<string> => readFile(path, 'utf8');
@@ -66,19 +135,18 @@ async function readFrom<T>(
   }
 }
 
-function requireChain(root: X509Certificate, issuer: X509Certificate, rootFile: string, issuerFile: string): void {
-  for (const [certificate, file] of [
-    [root, rootFile],
-    [issuer, issuerFile],
-  ] as const) {
+function requireChains(filed: readonly Filed[]): void {
+  for (const { record, certificate, file } of filed) {
     if (!certificate.ca) throw new CertgateError('CG_CA_FILE', { file, problem: 'is not the certificate of a CA' });
-    if (!certificate.checkIssued(root) || !certificate.verify(root.publicKey)) {
-      const problem =
-        certificate === root
-          ? `${file} is not a root: it did not sign itself`
-          : `${file} was not issued by ${rootFile}`;
-      throw new CertgateError('CG_CA_MISMATCH', { problem, remedy: 'restore the two from the same backup' });
+    const signer = filed.find((other) => other.record.keyId === record.parent);
+    if (signer !== undefined && certificate.checkIssued(signer.certificate)) {
+      if (certificate.verify(signer.certificate.publicKey)) continue;
     }
+    const problem =
+      record.role === 'root'
+        ? `${file} is not a root: it did not sign itself`
+        : `${file} was not issued by ${signer?.file ?? `the CA certificate ${record.parent}, which is not trusted`}`;
+    throw new CertgateError('CG_CA_MISMATCH', { problem, remedy: 'restore the two from the same backup' });
   }
 }
 
@@ -91,12 +159,7 @@ function requireValid({ validFromDate, validToDate }: X509Certificate, file: str
   }
 }
 
-async function requireStoreOf(
-  store: Store,
-  root: X509Certificate,
-  trustDomain: string,
-  rootFile: string,
-): Promise<void> {
+async function requireStoreOf(store: Store, filed: readonly Filed[], trustDomain: string): Promise<void> {
   const { location } = store;
   const recorded = await store.meta('trustDomain');
   if (recorded === null) {
@@ -108,11 +171,31 @@ async function requireStoreOf(
   if (recorded !== trustDomain) {
     throw new CertgateError('CG_TRUST_DOMAIN_MISMATCH', { configured: trustDomain, recorded, location });
   }
-  const known = await store.meta('rootFingerprint');
-  if (known !== null && known !== root.fingerprint256.replaceAll(':', '').toLowerCase()) {
+  const first = await store.meta('rootFingerprint');
+  for (const { record, certificate, file } of filed) {
+    const isFirstRoot = record.role === 'root' && record.generation === 1 && first !== null;
+    const same = certificate.raw.equals(record.der) && (!isFirstRoot || first === fingerprintOf(certificate));
+    if (same) continue;
     throw new CertgateError('CG_CA_MISMATCH', {
-      problem: `${location} was made for another root than ${rootFile}`,
+      problem: `${file} is not the ${record.role} certificate that ${location} knows`,
       remedy: 'restore certs and state from the same backup, or name the right ones with certsDir and stateDir',
     });
   }
+}
+
+function sameRecords(a: readonly CaRecord[], b: readonly CaRecord[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((one, i) => one.keyId === b[i]?.keyId && one.state === b[i]?.state && one.changedAt === b[i]?.changedAt)
+  );
+}
+
+/** SHA-256 of the DER, lower-case hex. */
+export function fingerprintOf(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+}
+
+/** The key identifier by which the store knows a CA certificate, hex. */
+export function keyIdOf(certificate: X509Certificate): string {
+  return subjectKeyIdOf(certificate) ?? keyId(certificate.publicKey);
 }

@@ -43,7 +43,7 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     crlNumber: (issuer) => use((store) => store.crlNumber(issuer)),
     nextCrlNumber: (issuer, above) => use((store) => store.nextCrlNumber(issuer, above)),
     noteBundle: (taken) => use((store) => store.noteBundle(taken)),
-    bundlesTaken: (now) => use((store) => store.bundlesTaken(now)),
+    identitiesWithout: (bundle, now) => use((store) => store.identitiesWithout(bundle, now)),
     liveIdentities: (issuer, now) => use((store) => store.liveIdentities(issuer, now)),
     async revision() {
       try {

@@ -58,7 +58,7 @@ const second = `
 -- the CA certificates of this CA: what it trusts, and which issuer it issues with
 CREATE TABLE authorities (
   key_id     TEXT PRIMARY KEY CHECK (key_id <> '' AND key_id NOT GLOB '*[^0-9a-f]*'),
-  role       TEXT NOT NULL CHECK (role IN ('root', 'issuer')),
+  role       TEXT NOT NULL CHECK (role IN ('root', 'intermediate', 'issuer')),
   generation INTEGER NOT NULL CHECK (generation > 0),
   parent     TEXT NOT NULL CHECK (parent <> ''),
   state      TEXT NOT NULL CHECK (state IN ('prepared', 'active', 'retiring', 'retired')),
@@ -67,7 +67,7 @@ CREATE TABLE authorities (
   changed_at INTEGER NOT NULL,
   UNIQUE (role, generation)
 ) STRICT;
-CREATE UNIQUE INDEX authorities_active ON authorities (role) WHERE state = 'active';
+CREATE UNIQUE INDEX authorities_active ON authorities (role) WHERE state = 'active' AND role <> 'intermediate';
 
 CREATE TABLE locks (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -3,7 +3,7 @@
 import type { StatementSync } from 'node:sqlite';
 import { CertgateError } from '../errors.ts';
 import { isTaken } from './sqlite-failure.ts';
-import { bundleOf, caOf, lockOf, numberOf, textOf } from './sqlite-rows.ts';
+import { caOf, lockOf, numberOf, textOf } from './sqlite-rows.ts';
 import type { AuditEntry, Store } from './store.ts';
 
 export interface SqliteTools {
@@ -27,7 +27,7 @@ type CaStore = Pick<
   | 'crlNumber'
   | 'nextCrlNumber'
   | 'noteBundle'
-  | 'bundlesTaken'
+  | 'identitiesWithout'
   | 'liveIdentities'
 >;
 
@@ -35,7 +35,7 @@ type CaStore = Pick<
 export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools): CaStore {
   const selectCa = sql(
     `SELECT key_id, role, generation, parent, state, der, added_at, changed_at FROM authorities
-       ORDER BY role DESC, generation`,
+       ORDER BY CASE role WHEN 'root' THEN 0 WHEN 'intermediate' THEN 1 ELSE 2 END, generation`,
   );
   const insertCa = sql(
     `INSERT INTO authorities (key_id, role, generation, parent, state, der, added_at, changed_at)
@@ -62,12 +62,13 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
     `INSERT INTO bundles_taken VALUES (?, ?, ?, ?) ON CONFLICT (serial)
        DO UPDATE SET identity = excluded.identity, bundle = excluded.bundle, taken_at = excluded.taken_at`,
   );
-  const selectBundles = sql(
-    `SELECT b.serial, b.identity, b.bundle, b.taken_at FROM bundles_taken b JOIN certificates c ON c.serial = b.serial
-       WHERE c.revoked = 0 AND c.not_after > ? ORDER BY b.identity, b.serial`,
+  const selectWithout = sql(
+    `SELECT DISTINCT c.identity FROM certificates c LEFT JOIN bundles_taken b ON b.serial = c.serial AND b.bundle = ?
+       WHERE c.revoked = 0 AND c.not_after > ? AND c.profile = 'client' AND b.serial IS NULL
+       ORDER BY c.identity LIMIT 1000`,
   );
   const selectIdentities = sql(
-    `SELECT DISTINCT identity FROM certificates WHERE issuer = ? AND revoked = 0 AND not_after > ?
+    `SELECT DISTINCT identity FROM certificates WHERE issuer = ? AND revoked = 0 AND not_after > ? AND profile = 'client'
        ORDER BY identity LIMIT 1000`,
   );
 
@@ -115,7 +116,8 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
       write(() => {
         upsertBundle.run(serial, identity, bundle, takenAt);
       }),
-    bundlesTaken: (now) => read(() => selectBundles.all(now).map(bundleOf)),
+    identitiesWithout: (bundle, now) =>
+      read(() => selectWithout.all(bundle, now).map((row) => textOf(row, 'identity'))),
     liveIdentities: (issuer, now) =>
       read(() => selectIdentities.all(issuer, now).map((row) => textOf(row, 'identity'))),
   };

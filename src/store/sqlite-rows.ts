@@ -2,8 +2,8 @@
 // means that somebody else wrote the schema: an error, never a guess.
 import type { SQLOutputValue } from 'node:sqlite';
 import type {
-  BundleTaken,
   CaRecord,
+  CaRole,
   CaState,
   CertificateRecord,
   CertificateStanding,
@@ -61,10 +61,10 @@ export function revocationOf(row: Row): Revocation {
 export function caOf(row: Row): CaRecord {
   return {
     keyId: textOf(row, 'key_id'),
-    role: textOf(row, 'role') === 'root' ? 'root' : 'issuer',
+    role: textOf(row, 'role') as CaRole, // the schema's CHECKs let no other in
     generation: numberOf(row, 'generation'),
     parent: textOf(row, 'parent'),
-    state: textOf(row, 'state') as CaState, // the schema's CHECK lets no other in
+    state: textOf(row, 'state') as CaState,
     der: bytesOf(row, 'der'),
     addedAt: numberOf(row, 'added_at'),
     changedAt: numberOf(row, 'changed_at'),
@@ -79,15 +79,6 @@ export function lockOf(row: Row): LockRecord {
     actor: textOf(row, 'actor'),
     lockedAt: numberOf(row, 'locked_at'),
     until: row['until'] === null ? null : numberOf(row, 'until'),
-  };
-}
-
-export function bundleOf(row: Row): BundleTaken {
-  return {
-    serial: textOf(row, 'serial'),
-    identity: textOf(row, 'identity'),
-    bundle: textOf(row, 'bundle'),
-    takenAt: numberOf(row, 'taken_at'),
   };
 }
 

@@ -92,19 +92,22 @@ export interface Revocation {
 }
 
 /**
- * `prepared`: trusted, not issued with; `active`: issued with, one of each role; `retiring`: trusted until what it issued
+ * `prepared`: trusted, not issued with; `active`: issued with, one root and one issuer; `retiring`: trusted until what it issued
  * has ended; `retired`: trusted no more.
  */
 export type CaState = 'prepared' | 'active' | 'retiring' | 'retired';
+
+/** `root`: where trust ends; `intermediate`: between a company's root and the issuer, if any; `issuer`: signs leaves. */
+export type CaRole = 'root' | 'intermediate' | 'issuer';
 
 /** One certificate of the CA itself. Key identifiers are lower-case hex, times ms since the epoch. */
 export interface CaRecord {
   /** Subject key identifier. */
   readonly keyId: string;
-  readonly role: 'root' | 'issuer';
+  readonly role: CaRole;
   /** Counts from 1 within its role; its files carry the number. */
   readonly generation: number;
-  /** Key identifier of the root that signed it; its own for a root. */
+  /** Key identifier of who signed it; its own for a root. */
   readonly parent: string;
   readonly state: CaState;
   readonly der: Uint8Array;
@@ -183,7 +186,7 @@ export interface Store {
   revision(): Promise<number>;
   /** Revocations committed after `revision`, oldest first. */
   revocationsSince(revision: number): Promise<readonly Revocation[]>;
-  /** All certificates the CA has had, roots first, each role by generation. */
+  /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
    * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` is not in `from`,
@@ -202,9 +205,12 @@ export interface Store {
   nextCrlNumber(issuer: string, above?: number): Promise<number>;
   /** Notes it in place of what was known of that serial. No audit entry, no new revision: nothing is decided by it alone. */
   noteBundle(taken: BundleTaken): Promise<void>;
-  /** Who has which bundle, of certificates that are not revoked and expire after `now`, ms since the epoch. */
-  bundlesTaken(now: number): Promise<readonly BundleTaken[]>;
-  /** The identities with a certificate of `issuer` of either profile that is not revoked and expires after `now`; sorted, at most 1000. */
+  /**
+   * The identities with a client certificate that is not revoked, expires after `now` (ms since the epoch) and whose
+   * holder was not last seen to have `bundle`; sorted, at most 1000.
+   */
+  identitiesWithout(bundle: string, now: number): Promise<readonly string[]>;
+  /** The identities with a client certificate of `issuer` that is not revoked and expires after `now`; sorted, at most 1000. */
   liveIdentities(issuer: string, now: number): Promise<readonly string[]>;
   /** May be called twice; everything else fails afterwards with CG_STORE_CLOSED. */
   close(): Promise<void>;

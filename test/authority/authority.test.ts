@@ -55,7 +55,7 @@ describe('issuing', () => {
   });
 
   it('commits the record before it answers', async () => {
-    const { authority, store, certsDir } = await openCa();
+    const { authority, store } = await openCa();
     const order: string[] = [];
     const { openAuthority } = await import('../../src/authority/authority.ts');
     const watched: Store = {
@@ -65,8 +65,8 @@ describe('issuing', () => {
         order.push('recorded');
       },
     };
-    const rootPem = readFileSync(join(certsDir, 'root.crt'), 'utf8');
-    const other = openAuthority({ store: watched, issuer: authority.issuer, rootPem, trustDomain: TRUST_DOMAIN });
+    const { ca } = authority;
+    const other = openAuthority({ store: watched, ca, reread: async () => null, trustDomain: TRUST_DOMAIN });
     await other.issue(request()).then(() => order.push('answered'));
     expect(order).toEqual(['recorded', 'answered']);
   });

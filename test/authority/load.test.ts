@@ -1,5 +1,6 @@
 import { chmodSync, copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -123,5 +124,20 @@ describe('loading the CA from its files', () => {
     const certsDir = join(copy, 'certs');
     const authority = await load({ dir: copy, certsDir, storePath: join(copy, 'state', 'certgate.db') });
     expect(authority.bundlePem).toBe(readFileSync(join(ca.certsDir, 'ca.crt'), 'utf8'));
+  });
+});
+
+describe('a CA from before the store kept its certificates', () => {
+  it('is taken over from its files, once', async () => {
+    const ca = await newCa();
+    const known = closing(openSqliteStore(ca.storePath));
+    const before = (await known.listCa()).map(({ keyId, role, parent, state }) => ({ keyId, role, parent, state }));
+    const db = new DatabaseSync(ca.storePath);
+    db.exec('DELETE FROM authorities');
+    db.close();
+    for (let i = 0; i < 2; i++) await (await load(ca)).issue(request());
+    const after = (await known.listCa()).map(({ keyId, role, parent, state }) => ({ keyId, role, parent, state }));
+    expect(after).toEqual(before);
+    expect((await known.listAudit({})).filter(({ action }) => action === 'ca.adopt')).toHaveLength(1);
   });
 });

@@ -122,16 +122,23 @@ test('CRL numbers grow for each issuer by itself, and past any number that is na
   expect(await store.crlNumber('aa')).toBe(2);
 });
 
-test('who has which trust bundle is known of certificates that can still be used', async () => {
+test('who lacks a trust bundle is known of every client certificate that can still be used', async () => {
   const store = newStore();
   const [kept, revoked, expired] = [newRecord(), newRecord(), newRecord({ issuedAt: NOW - 48 * HOUR })] as const;
-  await addAll(store, [kept, revoked, expired]);
+  const [second, other] = [newRecord(), newRecord({ identity: 'user/alice' })] as const;
+  const gate = newRecord({ identity: 'gate/inbound', profile: 'server' });
+  await addAll(store, [kept, revoked, expired, second, other, gate]);
   await store.revoke([revoked.serial], 'superseded', NOW, () => newAudit());
-  const taken = { identity: kept.identity, bundle: 'ab'.repeat(32), takenAt: NOW };
-  for (const { serial } of [kept, revoked, expired]) await store.noteBundle({ ...taken, serial });
-  await store.noteBundle({ ...taken, serial: kept.serial, bundle: 'cd'.repeat(32), takenAt: NOW + 1 });
-  const now = { ...taken, serial: kept.serial, bundle: 'cd'.repeat(32), takenAt: NOW + 1 };
-  expect(await store.bundlesTaken(NOW)).toEqual([now]);
+  const [old, fresh] = ['ab'.repeat(32), 'cd'.repeat(32)] as const;
+  const note = async ({ serial, identity }: { serial: string; identity: string }, bundle: string) =>
+    store.noteBundle({ serial, identity, bundle, takenAt: NOW });
+  expect(await store.identitiesWithout(fresh, NOW)).toEqual(['user/alice', 'worker/etl-1']);
+  await note(kept, old);
+  await note(kept, fresh);
+  await note(other, fresh);
+  expect(await store.identitiesWithout(fresh, NOW)).toEqual(['worker/etl-1']);
+  await note(second, fresh);
+  expect(await store.identitiesWithout(fresh, NOW)).toEqual([]);
 });
 
 test('the identities that live by an issuer are named once each', async () => {

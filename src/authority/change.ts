@@ -1,0 +1,165 @@
+// How the CA's own certificates change: new files first, under names that did not exist, then one transaction that makes
+// them count, then the bundle's file. A kill before the transaction leaves files that nothing refers to; after it, at
+// most an old ca.crt, which the next change or start writes anew. Two at once: the store lets one through
+// (CG_CA_CHANGED), and the other takes its files back.
+import { lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { type Issuer, issuerOf, readCertificate, type Signer, signerOf } from '../pki/certificates.ts';
+import { privateKeyFromPem, privateKeyToPem } from '../pki/keys.ts';
+import type { CaChange, CaRecord, Store } from '../store/store.ts';
+import {
+  draftName,
+  PRIVATE_FILE,
+  PRIVATE_FOLDER,
+  PUBLIC_FILE,
+  readKeyFile,
+  syncFolder,
+  systemCode,
+  writeNewFile,
+} from './files.ts';
+import type { Generation } from './generations.ts';
+import { caFiles, generationFiles } from './layout.ts';
+import { nextGeneration, pemOf, type Trust, trustIn } from './trust.ts';
+
+/** What every change of the CA is made with. */
+export interface CaPlace {
+  readonly certsDir: string;
+  readonly store: Store;
+  readonly trustDomain: string;
+  /** For the audit record. */
+  readonly actor: string;
+  /** ms since the epoch; Date.now when left out. */
+  readonly clock?: () => number;
+}
+
+/** The CA's certificates as they are on record. CG_CA_MISMATCH for a store that knows none. */
+export async function recordsOf({ store }: Pick<CaPlace, 'store'>): Promise<readonly CaRecord[]> {
+  const records = await store.listCa();
+  if (records.length > 0) return records;
+  throw new CertgateError('CG_CA_MISMATCH', {
+    problem: `${store.location} does not know this CA's certificates yet`,
+    remedy: 'start the gate once, or run `certgate ca status`, which takes them over',
+  });
+}
+
+/** What a change did. */
+export interface CaChanged {
+  readonly trust: Trust;
+  /** Files that were made. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Writes `made` (with keys into `keyDirs` by role where it names one), commits `change` with all of them added, and
+ * writes the bundle anew.
+ * @throws CG_CA_CHANGED, CG_CA_FILE, CG_STORE_*; then nothing has changed
+ */
+export async function applyChange(
+  place: CaPlace,
+  change: Omit<CaChange, 'at' | 'add'> & {
+    readonly action: string;
+    readonly made?: readonly Generation[];
+    readonly also?: readonly CaRecord[];
+    readonly rootKeyDir?: string;
+  },
+): Promise<CaChanged> {
+  const { certsDir, store, trustDomain, actor, clock = Date.now } = place;
+  const { made = [], also = [], states = [], action, rootKeyDir } = change;
+  const written: string[] = [];
+  const write = async (path: string, content: string, mode: number): Promise<void> => {
+    await writeNewFile(path, content, mode);
+    written.push(path);
+  };
+  const at = clock();
+  try {
+    for (const { record, privateKey } of made) {
+      const { key } = generationFiles(record.role === 'root' ? (rootKeyDir ?? certsDir) : certsDir, record);
+      await mkdir(dirname(key), { recursive: true, mode: PRIVATE_FOLDER });
+      await write(key, privateKeyToPem(privateKey), PRIVATE_FILE);
+    }
+    const add = [...also, ...made.map(({ record }) => record)];
+    for (const record of add) await write(generationFiles(certsDir, record).certificate, pemOf(record), PUBLIC_FILE);
+    for (const folder of new Set(written.map((path) => dirname(path)))) await syncFolder(folder);
+    const moved = states.map(({ keyId, from, to }) => `${keyId} ${from} → ${to}`);
+    const added = add.map(({ keyId, role, state }) => `${role} ${keyId} ${state}`);
+    await store.changeCa(
+      { states, add, at },
+      { time: at, actor, action, object: trustDomain, detail: { changes: [...moved, ...added].join(', ') } },
+    );
+  } catch (error) {
+    for (const path of written) await rm(path, { force: true }).catch(() => {});
+    if (isCertgateError(error)) throw error;
+    throw unwritable(certsDir, error);
+  }
+  const trust = trustIn(await store.listCa());
+  await writeBundle(certsDir, trust);
+  return { trust, files: written };
+}
+
+/** Brings `ca.crt` up to date, whole or not at all. CG_CA_FILE. */
+export async function writeBundle(certsDir: string, { bundlePem }: Trust): Promise<void> {
+  const { bundle } = caFiles(certsDir);
+  if ((await readFile(bundle, 'utf8').catch(() => '')) === bundlePem) return;
+  const draft = join(certsDir, draftName('ca.crt', 'writing'));
+  try {
+    await writeNewFile(draft, bundlePem, PUBLIC_FILE);
+    await rename(draft, bundle);
+    await syncFolder(certsDir);
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => {});
+    throw unwritable(bundle, error);
+  }
+}
+
+/**
+ * The next generation of a role whose files are free: a killed change may have left some that nothing refers to.
+ * `keyDir` is where the role's key would go.
+ */
+export async function freeGeneration(
+  records: readonly CaRecord[],
+  role: 'root' | 'issuer',
+  certsDir: string,
+  keyDir = certsDir,
+): Promise<number> {
+  for (let generation = nextGeneration(records, role); ; generation++) {
+    const { certificate } = generationFiles(certsDir, { role, generation });
+    const { key } = generationFiles(keyDir, { role, generation });
+    if (!(await exists(certificate)) && !(await exists(key))) return generation;
+  }
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => null)) !== null;
+}
+
+/**
+ * What signs for `record`: its key in `keyFile`, or where the layout puts it.
+ * @throws CG_CA_KEY when it is not there or another's, CG_KEY_MODE
+ */
+export async function issuerFor(record: CaRecord, certsDir: string, keyFile: string | null): Promise<Issuer> {
+  const file = keyFile ?? generationFiles(certsDir, record).key;
+  const signer = await readSigner(file, record.role);
+  try {
+    return issuerOf(record.der, signer);
+  } catch (error) {
+    if (!isCertgateError(error, 'CG_KEY_MISMATCH')) throw error;
+    const { subject } = readCertificate(record.der);
+    throw new CertgateError('CG_CA_KEY', { file, role: record.role, problem: `is not the key of ${subject}` });
+  }
+}
+
+/** The key in `file` as what signs. CG_CA_KEY, CG_KEY_MODE. */
+export async function readSigner(file: string, role: string): Promise<Signer> {
+  try {
+    return signerOf(privateKeyFromPem(await readKeyFile(file)));
+  } catch (error) {
+    if (isCertgateError(error, 'CG_KEY_MODE')) throw error;
+    const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
+    throw new CertgateError('CG_CA_KEY', { file, role, problem }, { cause: error });
+  }
+}
+
+function unwritable(file: string, error: unknown): CertgateError {
+  return new CertgateError('CG_CA_FILE', { file, problem: `cannot be written: ${reasonOf(error)}` }, { cause: error });
+}

@@ -1,0 +1,113 @@
+// A company's own CA above certgate's issuer: reads the chain that a person names, from the certificate that signs the
+// issuer up to its root, and checks that it can carry one: each signed by the next, all CAs in their time, path lengths
+// that leave room (RFC 5280 §4.2.1.9), a key usage that signs certificates. Nobody's root is trusted by mistake.
+import type { X509Certificate } from 'node:crypto';
+import { CertgateError, isCertgateError } from '../errors.ts';
+import { type Issuer, issuerOf, readCertificate, type Signer } from '../pki/certificates.ts';
+import { describeCertificate } from '../pki/describe.ts';
+import { pemBlocks } from '../pki/pem.ts';
+import type { CaRecord } from '../store/store.ts';
+import { keyIdOf } from './load.ts';
+
+export interface GivenChain {
+  /** From whoever signs the issuer up to the root, which is the last. */
+  readonly certificates: readonly X509Certificate[];
+  /** Key identifier of the first. */
+  readonly signer: string;
+}
+
+/**
+ * Reads and checks `chainPem` (PEM, in any order) at `now`, ms since the epoch. `file` is for messages.
+ * @throws CG_CA_GIVEN
+ */
+export function readGivenChain(chainPem: string, file: string, now: number): GivenChain {
+  const certificates = certificatesIn(chainPem, file);
+  const signs = (below: X509Certificate, above: X509Certificate): boolean =>
+    below.checkIssued(above) && below.verify(above.publicKey);
+  const isRoot = (one: X509Certificate): boolean => signs(one, one);
+  const lowest = certificates.filter((one) => !certificates.some((other) => other !== one && signs(other, one)));
+  if (lowest.length !== 1) {
+    throw given(file, `holds ${certificates.length} certificates that are not one chain`);
+  }
+  const chain = [...lowest];
+  for (let top = chain.at(-1); top !== undefined && !isRoot(top); top = chain.at(-1)) {
+    const below = top;
+    const above = certificates.find((one) => one !== below && signs(below, one));
+    if (above === undefined) {
+      throw given(file, `holds no root: who signed ${below.subject.replaceAll('\n', ', ')} is not in it`);
+    }
+    chain.push(above);
+  }
+  if (chain.length !== certificates.length) throw given(file, 'holds certificates that are not of the chain');
+  for (const [depth, certificate] of chain.entries()) requireRoomBelow(certificate, depth, file, now);
+  return { certificates: chain, signer: keyIdOf(chain[0] ?? raise(file)) };
+}
+
+/** The chain's first certificate with what signs for it. CG_CA_GIVEN when `signer` is another key's. */
+export function givenIssuer({ certificates }: GivenChain, signer: Signer, keyFile: string): Issuer {
+  const [first = raise(keyFile)] = certificates;
+  try {
+    return issuerOf(first.raw, signer);
+  } catch (error) {
+    if (!isCertgateError(error, 'CG_KEY_MISMATCH')) throw error;
+    throw given(keyFile, `is not the key of ${first.subject.replaceAll('\n', ', ')}`);
+  }
+}
+
+/** The chain as active records of generations from `generation` on: its root, and what is between. */
+export function givenRecords(
+  { certificates }: GivenChain,
+  at: { readonly root: number; readonly intermediate: number; readonly now: number },
+): readonly CaRecord[] {
+  return certificates
+    .map((certificate, i): CaRecord => {
+      const above = certificates[i + 1];
+      const isRoot = above === undefined;
+      return {
+        keyId: keyIdOf(certificate),
+        role: isRoot ? 'root' : 'intermediate',
+        generation: isRoot ? at.root : at.intermediate + certificates.length - 2 - i,
+        parent: keyIdOf(above ?? certificate),
+        state: 'active',
+        der: certificate.raw,
+        addedAt: at.now,
+        changedAt: at.now,
+      };
+    })
+    .toReversed();
+}
+
+function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
+  try {
+    const certificates = pemBlocks(pem, 'CERTIFICATE').map((der) => readCertificate(der));
+    if (certificates.length > 0 && certificates.length <= 10) return certificates;
+  } catch (error) {
+    if (!isCertgateError(error)) throw error;
+    throw given(file, `cannot be read: ${error.message}`);
+  }
+  throw given(file, 'holds no certificates, or more than ten');
+}
+
+/** `depth` counts the CAs below it in the file; certgate's issuer comes below those. */
+function requireRoomBelow(certificate: X509Certificate, depth: number, file: string, now: number): void {
+  const name = certificate.subject.replaceAll('\n', ', ');
+  const { keyUsage, pathlen } = describeCertificate(certificate);
+  if (!certificate.ca) throw given(file, `holds ${name}, which is not a CA's certificate`);
+  if (keyUsage !== null && keyUsage.length > 0 && !keyUsage.includes('keyCertSign')) {
+    throw given(file, `holds ${name}, whose key usage lets it sign no certificates`);
+  }
+  if (pathlen !== null && pathlen < depth + 1) {
+    throw given(file, `holds ${name}, whose path length ${pathlen} has no room for certgate's issuer`);
+  }
+  if (now < certificate.validFromDate.getTime() || now >= certificate.validToDate.getTime()) {
+    throw given(file, `holds ${name}, valid from ${certificate.validFrom} to ${certificate.validTo} only`);
+  }
+}
+
+function given(file: string, problem: string): CertgateError {
+  return new CertgateError('CG_CA_GIVEN', { file, problem });
+}
+
+function raise(file: string): never {
+  throw given(file, 'holds no certificate');
+}

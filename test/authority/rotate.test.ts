@@ -1,0 +1,217 @@
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { CaPlace } from '../../src/authority/change.ts';
+import { loadAuthority } from '../../src/authority/load.ts';
+import {
+  activateRoot,
+  prepareRoot,
+  retireIssuers,
+  retireRoot,
+  rollbackActivate,
+  rollbackIssuer,
+  rollbackPrepare,
+  rollbackRetire,
+  rotateIssuer,
+  rotationTime,
+} from '../../src/authority/rotate.ts';
+import { factsOf } from '../../src/pki/facts.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { closing, failureOf, HOUR, newFolder } from '../store/fixture.ts';
+import { type OpenCa, openCa, request, TRUST_DOMAIN } from './fixture.ts';
+
+const placeOf = ({ certsDir, store }: OpenCa): CaPlace => ({
+  ...{ certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'test' },
+});
+const states = async ({ store }: OpenCa): Promise<string> =>
+  (await store.listCa()).map(({ role, generation, state }) => `${role} ${generation} ${state}`).join(', ');
+const bundleOf = ({ certsDir }: OpenCa): string => readFileSync(join(certsDir, 'ca.crt'), 'utf8');
+const issuerOfLeaf = (pem: string): string => factsOf(new X509Certificate(pem)).issuer;
+
+describe('rotating the issuer', () => {
+  test('has a new one issue under the same root, and trusts both', async () => {
+    const ca = await openCa();
+    const old = await ca.authority.issue(request());
+    const { files } = await rotateIssuer(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 active');
+    expect(files.map((file) => [file.slice(ca.certsDir.length + 1), statSync(file).mode & 0o777])).toEqual([
+      ['issuer-2.key', 0o600],
+      ['issuer-2.crt', 0o644],
+    ]);
+    expect(await ca.authority.reload()).toBe(true);
+    expect(await ca.authority.reload()).toBe(false);
+    const fresh = await ca.authority.issue(request());
+    expect(fresh.record.issuer).not.toBe(old.record.issuer);
+    const issuer = new X509Certificate(readFileSync(join(ca.certsDir, 'issuer-2.crt')));
+    const root = new X509Certificate(readFileSync(join(ca.certsDir, 'root.crt')));
+    expect(new X509Certificate(fresh.certificatePem).verify(issuer.publicKey)).toBe(true);
+    expect(issuer.verify(root.publicKey)).toBe(true);
+    expect(ca.authority.bundlePem).toBe(bundleOf(ca));
+    expect(ca.authority.ca.trust.issuers).toEqual(new Set([old.record.issuer, fresh.record.issuer]));
+    expect(ca.authority.ca.issuers.map(({ keyId }) => keyId)).toEqual([fresh.record.issuer, old.record.issuer]);
+    expect((await ca.store.listAudit({})).at(-2)).toMatchObject({ action: 'ca.rotate-issuer', actor: 'test' });
+  });
+
+  test('is taken back, and again', async () => {
+    const ca = await openCa();
+    await failureOf('CG_CA_STEP', () => rollbackIssuer(placeOf(ca)));
+    await rotateIssuer(placeOf(ca));
+    await rollbackIssuer(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, issuer 1 active, issuer 2 retiring');
+    await rollbackIssuer(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 active');
+  });
+
+  test('wants the root’s key, says where it looked, and takes it from where it is named', async () => {
+    const ca = await openCa();
+    const away = join(newFolder(), 'root.key');
+    renameSync(join(ca.certsDir, 'root.key'), away);
+    const error = await failureOf('CG_CA_KEY', () => rotateIssuer(placeOf(ca)));
+    expect(error.message).toBe(`the root's key is needed, and ${join(ca.certsDir, 'root.key')} does not exist`);
+    const wrong = await failureOf('CG_CA_KEY', () => rotateIssuer(placeOf(ca), join(ca.certsDir, 'issuer.key')));
+    expect(wrong.message).toContain('is not the key of CN=certgate root');
+    expect(await states(ca)).toBe('root 1 active, issuer 1 active');
+    await rotateIssuer(placeOf(ca), away);
+    expect(await states(ca)).toContain('issuer 2 active');
+  });
+
+  test('by two at once is done once, and leaves no file of the other', async () => {
+    const ca = await openCa();
+    const ended = await Promise.allSettled([rotateIssuer(placeOf(ca)), rotateIssuer(placeOf(ca))]);
+    expect(ended.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect(readdirSync(ca.certsDir).filter((name) => name.startsWith('issuer-'))).toHaveLength(2);
+    await ca.authority.reload();
+    await ca.authority.issue(request());
+  });
+
+  test('passes over files that a killed attempt left', async () => {
+    const ca = await openCa();
+    await rotateIssuer(placeOf(ca));
+    const [from, to] = ['2', '3'].map((n) => join(ca.certsDir, `issuer-${n}.key`)) as [string, string];
+    const key = readFileSync(from, 'utf8');
+    renameSync(from, to);
+    await rotateIssuer(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 retiring, issuer 4 active');
+    expect(readFileSync(to, 'utf8')).toBe(key);
+  });
+
+  test('retires the old one by itself, once its leaves have ended and a week has passed', async () => {
+    const ca = await openCa();
+    await ca.authority.issue(request());
+    const week = 7 * 24 * HOUR;
+    const long = { ...placeOf(ca), clock: () => Date.now() + week };
+    await rotateIssuer({ ...placeOf(ca), clock: () => Date.now() - week });
+    expect(await retireIssuers(placeOf(ca))).toBeNull(); // its leaf still lives
+    await retireIssuers(long);
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retired, issuer 2 active');
+    expect(bundleOf(ca).match(/BEGIN/g)).toHaveLength(2);
+  });
+
+  test('is due at two thirds of its life', async () => {
+    const ca = await openCa();
+    const [, issuer] = await ca.store.listCa();
+    const { validFromDate, validToDate } = ca.authority.issuer.certificate;
+    const life = validToDate.getTime() - validFromDate.getTime();
+    expect(issuer && rotationTime(issuer)).toBe(Math.floor(validFromDate.getTime() + (life * 2) / 3));
+  });
+});
+
+describe('rotating the root', () => {
+  test('goes by prepare, activate and retire', async () => {
+    const ca = await openCa();
+    const old = await ca.authority.issue(request());
+    await prepareRoot(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, root 2 prepared, issuer 1 active, issuer 2 prepared');
+    await ca.authority.reload();
+    expect(issuerOfLeaf((await ca.authority.issue(request())).certificatePem)).toBe(old.record.issuer);
+
+    await activateRoot(placeOf(ca), true);
+    expect(await states(ca)).toBe('root 1 retiring, root 2 active, issuer 1 retiring, issuer 2 active');
+    await ca.authority.reload();
+    const fresh = await ca.authority.issue(request());
+    expect(fresh.record.issuer).not.toBe(old.record.issuer);
+    const blocks = fresh.chainPem.match(/-----BEGIN[^]+?END CERTIFICATE-----\n/g) ?? [];
+    const root = new X509Certificate(readFileSync(join(ca.certsDir, 'root-2.crt')));
+    expect(new X509Certificate(blocks[1] ?? '').verify(root.publicKey)).toBe(true);
+
+    const error = await failureOf('CG_CA_IN_USE', () => retireRoot(placeOf(ca)));
+    expect(error.message).toBe('root 1 is still in use by "worker/etl-1"');
+    await ca.authority.revoke({ serial: old.record.serial }, 'superseded', 'test');
+    const others = await ca.store.liveIdentities(old.record.issuer, Date.now());
+    expect(others).toEqual(['worker/etl-1']); // issued while prepared
+    await ca.authority.revoke({ identity: 'worker/etl-1' }, 'superseded', 'test');
+    await retireRoot(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 retired, root 2 active, issuer 1 retired, issuer 2 active');
+    await ca.authority.reload();
+    expect(ca.authority.bundlePem.match(/BEGIN/g)).toHaveLength(2);
+    expect(ca.authority.ca.trust.issuers.size).toBe(1);
+  });
+
+  test('takes every step back', async () => {
+    const ca = await openCa();
+    const start = bundleOf(ca);
+    await prepareRoot(placeOf(ca));
+    const both = bundleOf(ca);
+    await rollbackPrepare(placeOf(ca));
+    expect(bundleOf(ca)).toBe(start);
+    await failureOf('CG_CA_STEP', () => rollbackPrepare(placeOf(ca)));
+    await prepareRoot(placeOf(ca));
+    expect(bundleOf(ca)).not.toBe(both);
+
+    await activateRoot(placeOf(ca), true);
+    await rollbackActivate(placeOf(ca));
+    const prepared =
+      'root 1 active, root 2 retired, root 3 prepared, issuer 1 active, issuer 2 retired, issuer 3 prepared';
+    expect(await states(ca)).toBe(prepared);
+    await activateRoot(placeOf(ca), true);
+    await retireRoot(placeOf(ca));
+    await failureOf('CG_CA_STEP', () => retireRoot(placeOf(ca)));
+    await rollbackRetire(placeOf(ca));
+    expect(await states(ca)).toContain('root 1 retiring, root 2 retired, root 3 active, issuer 1 retiring');
+    await rollbackActivate(placeOf(ca));
+    expect(await states(ca)).toBe(prepared);
+    await ca.authority.reload();
+    await ca.authority.issue(request());
+  });
+
+  test('waits until everybody has taken the bundle with both, and names who has not', async () => {
+    const ca = await openCa();
+    const { record } = await ca.authority.issue(request());
+    await prepareRoot(placeOf(ca));
+    const error = await failureOf('CG_CA_BUNDLE', () => activateRoot(placeOf(ca), false));
+    expect(error.facts.identities).toEqual(['worker/etl-1']);
+    await ca.authority.reload();
+    const { bundleId } = ca.authority.ca.trust;
+    const { serial, identity } = record;
+    await ca.store.noteBundle({ serial, identity, bundle: bundleId, takenAt: Date.now() });
+    await activateRoot(placeOf(ca), false);
+    expect(await states(ca)).toContain('root 2 active');
+  });
+
+  test('puts the new root’s key where it is told, and never needs it to issue', async () => {
+    const ca = await openCa();
+    const offline = join(newFolder(), 'vault');
+    await prepareRoot(placeOf(ca), { keyDir: offline });
+    expect(statSync(offline).mode & 0o777).toBe(0o700);
+    expect(readdirSync(offline)).toEqual(['root-2.key']);
+    expect(existsSync(join(ca.certsDir, 'root-2.key'))).toBe(false);
+    rmSync(offline, { recursive: true });
+    await activateRoot(placeOf(ca), true);
+    await ca.authority.reload();
+    await ca.authority.issue(request());
+    await failureOf('CG_CA_STEP', () => prepareRoot(placeOf(ca)).then(() => prepareRoot(placeOf(ca))));
+  });
+
+  test('holds after a restart, from files and store alone', async () => {
+    const ca = await openCa();
+    await prepareRoot(placeOf(ca));
+    await activateRoot(placeOf(ca), true);
+    const store = closing(openSqliteStore(ca.storePath));
+    const again = await loadAuthority({ certsDir: ca.certsDir, store, trustDomain: TRUST_DOMAIN });
+    expect(again.bundlePem).toBe(bundleOf(ca));
+    await again.issue(request());
+    rmSync(join(ca.certsDir, 'root-2.crt'));
+    await failureOf('CG_CA_FILE', () => loadAuthority({ certsDir: ca.certsDir, store, trustDomain: TRUST_DOMAIN }));
+  });
+});
