@@ -5,37 +5,34 @@
 
 import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
-import { derToPem, issuerOf, readCertificate, signerOf } from '../pki/certificates.ts';
-import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
+import { CertgateError, reasonOf } from '../errors.ts';
+import { derToPem, issuerOf, readCertificate } from '../pki/certificates.ts';
 import type { Store } from '../store/store.ts';
 import { type Authority, openAuthority } from './authority.ts';
-import { readKeyFile, systemCode } from './files.ts';
+import { systemCode } from './files.ts';
+import { type KeyStore, openKeyStore } from './key-store.ts';
 import { caFiles } from './layout.ts';
 
 export interface AuthorityPlace {
   readonly certsDir: string;
   readonly store: Store;
   readonly trustDomain: string;
+  /** Where the issuer's key is; plain files when left out. */
+  readonly keys?: KeyStore;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
 
 /**
  * The authority whose files are in `certsDir` and whose records are in `store`.
- * @throws CG_CA_FILE, CG_CA_MISMATCH, CG_CA_EXPIRED, CG_KEY_MODE, CG_TRUST_DOMAIN_MISMATCH, CG_STORE_*
+ * @throws CG_CA_FILE, CG_CA_MISMATCH, CG_CA_EXPIRED, CG_KEY_MODE, CG_PASSPHRASE, CG_TRUST_DOMAIN_MISMATCH, CG_STORE_*
  */
-export async function loadAuthority({ certsDir, store, trustDomain, clock }: AuthorityPlace): Promise<Authority> {
+export async function loadAuthority(place: AuthorityPlace): Promise<Authority> {
+  const { certsDir, store, trustDomain, clock, keys = openKeyStore({ passphrase: null }) } = place;
   const files = caFiles(certsDir);
   const root = await readFrom(files.rootCertificate, readText, readCertificate);
   const certificate = await readFrom(files.issuerCertificate, readText, readCertificate);
-  const privateKey = await readFrom(files.issuerKey, readKeyFile, privateKeyFromPem);
-  if (!publicKeyFits(certificate, privateKey)) {
-    throw new CertgateError('CG_CA_MISMATCH', {
-      problem: `${files.issuerKey} is not the key of ${files.issuerCertificate}`,
-      remedy: 'restore the two from the same backup',
-    });
-  }
+  const signer = await keys.signerFor(certificate, files.issuerKey, files.issuerCertificate);
   requireChain(root, certificate, files.rootCertificate, files.issuerCertificate);
   const now = (clock ?? Date.now)();
   requireValid(root, files.rootCertificate, now);
@@ -43,7 +40,7 @@ export async function loadAuthority({ certsDir, store, trustDomain, clock }: Aut
   await requireStoreOf(store, root, trustDomain, files.rootCertificate);
   return openAuthority({
     store,
-    issuer: issuerOf(certificate.raw, signerOf(privateKey)),
+    issuer: issuerOf(certificate.raw, signer),
     rootPem: derToPem(root.raw, 'CERTIFICATE'),
     trustDomain,
     ...(clock === undefined ? {} : { clock }),
@@ -60,7 +57,6 @@ async function readFrom<T>(
   try {
     return parse(await read(file));
   } catch (error) {
-    if (isCertgateError(error, 'CG_KEY_MODE')) throw error;
     const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
     throw new CertgateError('CG_CA_FILE', { file, problem }, { cause: error });
   }
