@@ -257,6 +257,13 @@ export const catalogue = {
     message: (f) => `private key unreadable: ${f.problem}`,
     hint: (f) => f.remedy,
   }),
+  CG_PASSPHRASE: entry<{ problem: string; remedy: string }>({
+    about: 'A private key is encrypted and its passphrase is missing, unusable or another one.',
+    exit: EXIT.configuration,
+    status: 503,
+    message: (f) => f.problem,
+    hint: (f) => f.remedy,
+  }),
   CG_KEY_MISMATCH: entry<{ subject: string }>({
     about: 'The private key does not belong to the certificate.',
     exit: EXIT.failure,

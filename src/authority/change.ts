@@ -5,20 +5,11 @@
 import { lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
-import { type Issuer, issuerOf, readCertificate, type Signer, signerOf } from '../pki/certificates.ts';
-import { privateKeyFromPem, privateKeyToPem } from '../pki/keys.ts';
+import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import type { CaChange, CaRecord, Store } from '../store/store.ts';
-import {
-  draftName,
-  PRIVATE_FILE,
-  PRIVATE_FOLDER,
-  PUBLIC_FILE,
-  readKeyFile,
-  syncFolder,
-  systemCode,
-  writeNewFile,
-} from './files.ts';
+import { draftName, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
 import type { Generation } from './generations.ts';
+import { type KeyStore, openKeyStore } from './key-store.ts';
 import { caFiles, generationFiles } from './layout.ts';
 import { nextGeneration, pemOf, type Trust, trustIn } from './trust.ts';
 
@@ -27,6 +18,8 @@ export interface CaPlace {
   readonly certsDir: string;
   readonly store: Store;
   readonly trustDomain: string;
+  /** How keys are read and written; plain files when left out. */
+  readonly keys?: KeyStore;
   /** For the audit record. */
   readonly actor: string;
   /** ms since the epoch; Date.now when left out. */
@@ -42,6 +35,8 @@ export async function recordsOf({ store }: Pick<CaPlace, 'store'>): Promise<read
     remedy: 'start the gate once, or run `certgate ca status`, which takes them over',
   });
 }
+
+const plainKeys = openKeyStore({ passphrase: null });
 
 /** What a change did. */
 export interface CaChanged {
@@ -64,22 +59,23 @@ export async function applyChange(
     readonly rootKeyDir?: string;
   },
 ): Promise<CaChanged> {
-  const { certsDir, store, trustDomain, actor, clock = Date.now } = place;
+  const { certsDir, store, trustDomain, keys = plainKeys, actor, clock = Date.now } = place;
   const { made = [], also = [], states = [], action, rootKeyDir } = change;
   const written: string[] = [];
-  const write = async (path: string, content: string, mode: number): Promise<void> => {
-    await writeNewFile(path, content, mode);
-    written.push(path);
-  };
   const at = clock();
   try {
     for (const { record, privateKey } of made) {
       const { key } = generationFiles(record.role === 'root' ? (rootKeyDir ?? certsDir) : certsDir, record);
       await mkdir(dirname(key), { recursive: true, mode: PRIVATE_FOLDER });
-      await write(key, privateKeyToPem(privateKey), PRIVATE_FILE);
+      await keys.write(key, privateKey);
+      written.push(key);
     }
     const add = [...also, ...made.map(({ record }) => record)];
-    for (const record of add) await write(generationFiles(certsDir, record).certificate, pemOf(record), PUBLIC_FILE);
+    for (const record of add) {
+      const { certificate } = generationFiles(certsDir, record);
+      await writeNewFile(certificate, pemOf(record), PUBLIC_FILE);
+      written.push(certificate);
+    }
     for (const folder of new Set(written.map((path) => dirname(path)))) await syncFolder(folder);
     const moved = states.map(({ keyId, from, to }) => `${keyId} ${from} → ${to}`);
     const added = add.map(({ keyId, role, state }) => `${role} ${keyId} ${state}`);
@@ -135,28 +131,22 @@ export async function exists(path: string): Promise<boolean> {
 
 /**
  * What signs for `record`: its key in `keyFile`, or where the layout puts it.
- * @throws CG_CA_KEY when it is not there or another's, CG_KEY_MODE
+ * @throws CG_CA_KEY when it is not there or another's, CG_KEY_MODE, CG_PASSPHRASE
  */
-export async function issuerFor(record: CaRecord, certsDir: string, keyFile: string | null): Promise<Issuer> {
+export async function issuerFor(place: CaPlace, record: CaRecord, keyFile: string | null): Promise<Issuer> {
+  const { certsDir, keys = plainKeys } = place;
   const file = keyFile ?? generationFiles(certsDir, record).key;
-  const signer = await readSigner(file, record.role);
+  const certificate = readCertificate(record.der);
+  const name = certificate.subject.replaceAll('\n', ', ');
   try {
-    return issuerOf(record.der, signer);
+    return issuerOf(record.der, await keys.signerFor(certificate, file, name));
   } catch (error) {
-    if (!isCertgateError(error, 'CG_KEY_MISMATCH')) throw error;
-    const { subject } = readCertificate(record.der);
-    throw new CertgateError('CG_CA_KEY', { file, role: record.role, problem: `is not the key of ${subject}` });
-  }
-}
-
-/** The key in `file` as what signs. CG_CA_KEY, CG_KEY_MODE. */
-export async function readSigner(file: string, role: string): Promise<Signer> {
-  try {
-    return signerOf(privateKeyFromPem(await readKeyFile(file)));
-  } catch (error) {
-    if (isCertgateError(error, 'CG_KEY_MODE')) throw error;
-    const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
-    throw new CertgateError('CG_CA_KEY', { file, role, problem }, { cause: error });
+    if (isCertgateError(error, 'CG_CA_FILE')) {
+      const { problem } = error.facts;
+      throw new CertgateError('CG_CA_KEY', { file, role: record.role, problem }, { cause: error });
+    }
+    if (!isCertgateError(error, 'CG_CA_MISMATCH')) throw error;
+    throw new CertgateError('CG_CA_KEY', { file, role: record.role, problem: `is not the key of ${name}` });
   }
 }
 

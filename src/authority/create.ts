@@ -8,14 +8,13 @@ import { basename, dirname, join } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
 import { type Signer, signerOf } from '../pki/certificates.ts';
-import { generateKey, privateKeyToPem } from '../pki/keys.ts';
+import { generateKey } from '../pki/keys.ts';
 import { createRequest } from '../pki/requests.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { CaRecord } from '../store/store.ts';
 import {
   draftName,
   makeDraftFolder,
-  PRIVATE_FILE,
   PRIVATE_FOLDER,
   PUBLIC_FILE,
   removeLeftovers,
@@ -25,6 +24,7 @@ import {
 } from './files.ts';
 import { commonName, newIssuer, newRoot } from './generations.ts';
 import { givenIssuer, givenRecords, readGivenChain } from './given-root.ts';
+import { type KeyStore, openKeyStore } from './key-store.ts';
 import { type CaFiles, caFiles, generationFiles, requestFile, storeFile } from './layout.ts';
 import { pemOf, trustIn } from './trust.ts';
 
@@ -49,6 +49,8 @@ export interface NewAuthority {
   /** Folder for the store; made when missing. */
   readonly stateDir: string;
   readonly trustDomain: string;
+  /** How the keys are written; plain files when left out. */
+  readonly keys?: KeyStore;
   /** `{ kind: 'new' }` when left out. */
   readonly root?: RootSource;
   /** Who makes it, for the audit record. */
@@ -71,7 +73,8 @@ export interface CreatedAuthority {
 
 /**
  * Makes a CA and its store.
- * @throws CG_CA_EXISTS when any of its files is there, CG_TRUST_DOMAIN, CG_CA_GIVEN, CG_CA_FILE, CG_STORE_*
+ * @throws CG_CA_EXISTS when any of its files is there, CG_TRUST_DOMAIN, CG_CA_GIVEN, CG_CA_FILE, CG_PASSPHRASE,
+ *   CG_STORE_*
  */
 export async function createAuthority(request: NewAuthority): Promise<CreatedAuthority> {
   const trustDomain = parseTrustDomain(request.trustDomain);
@@ -93,8 +96,10 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     // A link can't leave a file system, and the root's key may go to another: its draft is beside it.
     const draftOf = (path: string): string =>
       dirname(path) === request.certsDir ? join(drafts, basename(path)) : rootKeyDraft;
+    const { keys = openKeyStore({ passphrase: null }) } = request;
     for (const { path, content } of contents) {
-      await writeNewFile(draftOf(path), content, path.endsWith('.key') ? PRIVATE_FILE : PUBLIC_FILE);
+      if (typeof content === 'string') await writeNewFile(draftOf(path), content, PUBLIC_FILE);
+      else await keys.write(draftOf(path), content);
     }
     await makeStore(storeDraft, trustDomain, made, request.actor);
     const [last, ...others] = contents.map(({ path }) => [draftOf(path), path] as const).toReversed();
@@ -159,12 +164,12 @@ function contentsOf(
   certsDir: string,
   files: CaFiles,
   { records, keys, request }: MadeCa,
-): ReadonlyArray<{ readonly path: string; readonly content: string }> {
+): ReadonlyArray<{ readonly path: string; readonly content: string | KeyObject }> {
   const above = records.filter(({ role }) => role !== 'issuer');
   const issuer = records.find(({ role }) => role === 'issuer');
   return [
-    ...(keys.root === null ? [] : [{ path: files.rootKey, content: privateKeyToPem(keys.root) }]),
-    { path: files.issuerKey, content: privateKeyToPem(keys.issuer) },
+    ...(keys.root === null ? [] : [{ path: files.rootKey, content: keys.root }]),
+    { path: files.issuerKey, content: keys.issuer },
     ...above.map((record) => ({ path: generationFiles(certsDir, record).certificate, content: pemOf(record) })),
     { path: files.bundle, content: trustIn(records).bundlePem },
     issuer === undefined

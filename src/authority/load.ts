@@ -6,12 +6,13 @@
 import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
-import { type Issuer, issuerOf, readCertificate, signerOf } from '../pki/certificates.ts';
+import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { subjectKeyIdOf } from '../pki/facts.ts';
-import { keyId, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
+import { keyId } from '../pki/keys.ts';
 import type { CaRecord, Store } from '../store/store.ts';
 import { type Authority, type CaInUse, openAuthority } from './authority.ts';
-import { readKeyFile, systemCode } from './files.ts';
+import { systemCode } from './files.ts';
+import { type KeyStore, openKeyStore } from './key-store.ts';
 import { generationFiles } from './layout.ts';
 import { trustIn } from './trust.ts';
 
@@ -19,13 +20,15 @@ export interface AuthorityPlace {
   readonly certsDir: string;
   readonly store: Store;
   readonly trustDomain: string;
+  /** How the issuer's key is had; plain files when left out. */
+  readonly keys?: KeyStore;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
 
 /**
  * The authority whose files are in `certsDir` and whose records are in `store`.
- * @throws CG_CA_FILE, CG_CA_MISMATCH, CG_CA_EXPIRED, CG_CA_UNFINISHED, CG_KEY_MODE, CG_TRUST_DOMAIN_MISMATCH, CG_STORE_*
+ * @throws CG_CA_FILE, CG_CA_MISMATCH, CG_CA_EXPIRED, CG_CA_UNFINISHED, CG_KEY_MODE, CG_PASSPHRASE, CG_TRUST_DOMAIN_MISMATCH, CG_STORE_*
  */
 export async function loadAuthority(place: AuthorityPlace): Promise<Authority> {
   const { store, trustDomain, clock } = place;
@@ -38,6 +41,8 @@ export async function loadAuthority(place: AuthorityPlace): Promise<Authority> {
   });
 }
 
+const plainKeys = openKeyStore({ passphrase: null });
+
 /** A certificate of the CA with the file that it is in. */
 interface Filed {
   readonly record: CaRecord;
@@ -46,7 +51,8 @@ interface Filed {
 }
 
 /** The CA as store and files have it now. Throws as `loadAuthority`. */
-export async function readCa({ certsDir, store, trustDomain, clock = Date.now }: AuthorityPlace): Promise<CaInUse> {
+export async function readCa(place: AuthorityPlace): Promise<CaInUse> {
+  const { certsDir, store, trustDomain, keys = plainKeys, clock = Date.now } = place;
   const known = await store.listCa();
   const records = known.length > 0 ? known : await recordsOfFiles(certsDir);
   const filed: Filed[] = [];
@@ -59,14 +65,18 @@ export async function readCa({ certsDir, store, trustDomain, clock = Date.now }:
   if (active === undefined) {
     throw new CertgateError('CG_CA_UNFINISHED', { problem: "the issuer's certificate was not imported yet" });
   }
-  const issuer = await withKey(active, generationFiles(certsDir, active.record).key);
+  const issuer = await withKey(active, certsDir, keys);
   requireChains(filed);
   for (const { record, certificate, file } of filed) {
     if (record.role !== 'intermediate' && record.state === 'active') requireValid(certificate, file, clock());
   }
   await requireStoreOf(store, filed, trustDomain);
   if (known.length === 0) await adopt(store, records, trustDomain, clock());
-  return { trust: trustIn(records), issuer, issuers: [issuer, ...(await othersWithKeys(filed, active, certsDir))] };
+  return {
+    trust: trustIn(records),
+    issuer,
+    issuers: [issuer, ...(await othersWithKeys(filed, active, certsDir, keys))],
+  };
 }
 
 // A CA that was made before the store kept its certificates: the files are all there is to go by.
@@ -94,23 +104,21 @@ async function adopt(store: Store, add: readonly CaRecord[], trustDomain: string
   });
 }
 
-async function withKey({ certificate, file }: Filed, keyFile: string): Promise<Issuer> {
-  const privateKey = await readFrom(keyFile, readKeyFile, privateKeyFromPem);
-  if (!publicKeyFits(certificate, privateKey)) {
-    throw new CertgateError('CG_CA_MISMATCH', {
-      problem: `${keyFile} is not the key of ${file}`,
-      remedy: 'restore the two from the same backup',
-    });
-  }
-  return issuerOf(certificate.raw, signerOf(privateKey));
+async function withKey({ record, certificate, file }: Filed, certsDir: string, keys: KeyStore): Promise<Issuer> {
+  return issuerOf(certificate.raw, await keys.signerFor(certificate, generationFiles(certsDir, record).key, file));
 }
 
 // Without its key an issuer can't sign a CRL any more; all else goes on.
-async function othersWithKeys(filed: readonly Filed[], active: Filed, certsDir: string): Promise<readonly Issuer[]> {
+async function othersWithKeys(
+  filed: readonly Filed[],
+  active: Filed,
+  certsDir: string,
+  keys: KeyStore,
+): Promise<readonly Issuer[]> {
   const others: Issuer[] = [];
   for (const one of filed) {
     if (one === active || one.record.role !== 'issuer') continue;
-    const other = await withKey(one, generationFiles(certsDir, one.record).key).catch((error: unknown) => {
+    const other = await withKey(one, certsDir, keys).catch((error: unknown) => {
       if (isCertgateError(error, 'CG_CA_FILE')) return null;
       throw error;
     });
@@ -129,7 +137,6 @@ async function readFrom<T>(
   try {
     return parse(await read(file));
   } catch (error) {
-    if (isCertgateError(error, 'CG_KEY_MODE')) throw error;
     const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
     throw new CertgateError('CG_CA_FILE', { file, problem }, { cause: error });
   }

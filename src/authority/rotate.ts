@@ -30,7 +30,7 @@ export async function rotateIssuer(place: CaPlace, signerKey: string | null = nu
   const records = await recordsOf(place);
   const old = requireActive(records, 'issuer');
   const above = records.find(({ keyId }) => keyId === old.parent) ?? requireActive(records, 'root');
-  const signer = await issuerFor(above, certsDir, signerKey);
+  const signer = await issuerFor(place, above, signerKey);
   const generation = await freeGeneration(records, 'issuer', certsDir);
   const made = await newIssuer({ trustDomain, generation, state: 'active', now: clock() }, signer);
   return applyChange(place, { action: 'ca.rotate-issuer', states: [move(old, 'retiring')], made: [made] });
@@ -42,7 +42,7 @@ export async function rollbackIssuer(place: CaPlace): Promise<CaChanged> {
   const active = requireActive(records, 'issuer');
   const before = latest(records, 'issuer', 'retiring', (one) => one.parent === active.parent);
   if (before === null) throw step('there is no earlier issuer under the same root', 'certgate ca status');
-  await issuerFor(before, place.certsDir, null);
+  await issuerFor(place, before, null);
   return applyChange(place, {
     action: 'ca.rotate-issuer.rollback',
     states: [move(active, 'retiring'), move(before, 'active')],
@@ -96,12 +96,12 @@ export async function rollbackPrepare(place: CaPlace): Promise<CaChanged> {
  * @throws CG_CA_STEP, CG_CA_BUNDLE when somebody has not taken the bundle with both, unless `withoutWaiting`
  */
 export async function activateRoot(place: CaPlace, withoutWaiting: boolean): Promise<CaChanged> {
-  const { store, clock = Date.now, certsDir } = place;
+  const { store, clock = Date.now } = place;
   const records = await recordsOf(place);
   const root = requirePrepared(records);
   const issuer = latest(records, 'issuer', 'prepared', (one) => rootOf(records, one) === root);
   if (issuer === null) throw step(`root ${root.generation} has no issuer`, 'certgate ca status');
-  await issuerFor(issuer, certsDir, null);
+  await issuerFor(place, issuer, null);
   if (!withoutWaiting) {
     const missing = await store.identitiesWithout(trustIn(records).bundleId, clock());
     if (missing.length > 0) throw new CertgateError('CG_CA_BUNDLE', { identities: missing });
@@ -122,7 +122,7 @@ export async function rollbackActivate(place: CaPlace): Promise<CaChanged> {
   if (old === null) throw step('no earlier root is trusted any more', 'certgate ca rotate root retire --rollback');
   const before = latest(records, 'issuer', 'retiring', (one) => rootOf(records, one) === old);
   if (before === null) throw step(`root ${old.generation} has no issuer`, 'certgate ca status');
-  await issuerFor(before, place.certsDir, null);
+  await issuerFor(place, before, null);
   const between = below(records, old).filter(({ role, state }) => role === 'intermediate' && state === 'retiring');
   return applyChange(place, {
     action: 'ca.rotate-root.activate.rollback',

@@ -1,6 +1,6 @@
 // Key pairs: making, writing and reading them (PKCS#8, RFC 5958, in PEM), and what ties a key to a certificate. The
 // randomness and the arithmetic are OpenSSL's, through node:crypto. No message ever carries a key, not even a part of
-// one; an encrypted key is refused with the command that opens it, never asked a passphrase for.
+// one; an encrypted key is refused here, and opened by encrypted-keys.ts.
 import { createHash, createPrivateKey, generateKeyPair, type KeyObject, type X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import { CertgateError, reasonOf } from '../errors.ts';
@@ -41,17 +41,10 @@ export function privateKeyToPem(key: KeyObject): string {
  * @throws CG_KEY_UNREADABLE when there is none, or two, or it is encrypted or damaged
  */
 export function privateKeyFromPem(pem: string): KeyObject {
-  const labels = pem.match(/^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/gm) ?? [];
-  if (labels.length !== 1) {
+  requireOneKey(pem);
+  if (isEncryptedPem(pem)) {
     throw new CertgateError('CG_KEY_UNREADABLE', {
-      problem:
-        labels.length === 0 ? 'no PEM block of a private key' : `${labels.length} private keys where one was expected`,
-      remedy: 'the file must hold one block -----BEGIN PRIVATE KEY-----, as `openssl genpkey` writes it',
-    });
-  }
-  if (labels[0]?.includes('ENCRYPTED') || /^Proc-Type: *4, *ENCRYPTED/m.test(pem)) {
-    throw new CertgateError('CG_KEY_UNREADABLE', {
-      problem: 'it is encrypted, and certgate does not take a passphrase yet',
+      problem: 'it is encrypted, and this command takes no passphrase',
       remedy: 'decrypt it into a file of your own: `(umask 077; openssl pkey -in ENCRYPTED.key -out tls.key)`',
     });
   }
@@ -68,6 +61,21 @@ export function privateKeyFromPem(pem: string): KeyObject {
       { cause },
     );
   }
+}
+
+/** Whether a PEM text holds a private key in encrypted form, PKCS#8 or OpenSSL's older one. */
+export function isEncryptedPem(pem: string): boolean {
+  return /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m.test(pem);
+}
+
+/** Nothing, when the PEM text holds one private key, encrypted or not. CG_KEY_UNREADABLE. */
+export function requireOneKey(pem: string): void {
+  const { length } = pem.match(/^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/gm) ?? [];
+  if (length === 1) return;
+  throw new CertgateError('CG_KEY_UNREADABLE', {
+    problem: length === 0 ? 'no PEM block of a private key' : `${length} private keys where one was expected`,
+    remedy: 'the file must hold one block -----BEGIN PRIVATE KEY-----, as `openssl genpkey` writes it',
+  });
 }
 
 /** Whether the private key belongs to the certificate's public key. CG_CERT_UNREADABLE, CG_PEM for a text that is none. */

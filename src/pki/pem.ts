@@ -1,10 +1,10 @@
 // The textual form of RFC 7468, read strictly: base64 of whole lines and nothing else between BEGIN and END. Text
 // outside the blocks (as `openssl x509 -text` writes it) is let pass; a block that is cut short is not. Never used for
-// private keys: those Node reads itself (keys.ts).
+// private keys in the clear: those Node reads itself (keys.ts).
 import { CertgateError } from '../errors.ts';
 
 /** The labels certgate writes and reads. */
-export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL' | 'PUBLIC KEY';
+export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL' | 'PUBLIC KEY' | 'ENCRYPTED PRIVATE KEY';
 
 /** Larger text is not looked at: a CRL of 200,000 entries is below it. */
 const MOST_CHARACTERS = 16 * 1024 * 1024;

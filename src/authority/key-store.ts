@@ -1,0 +1,94 @@
+// The CA's private keys as files, under a passphrase or not. What is read becomes a Signer and nothing else leaves; what
+// is written is a new file with mode 0600 from its first byte, encrypted whenever a passphrase is configured. A key that
+// others than its owner could read is not used. Whoever else holds the issuer's key (a signer in another process) is
+// behind the same interface: see remote-signer.ts. No message carries a key or a passphrase.
+import type { KeyObject, X509Certificate } from 'node:crypto';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { encryptedKeyToPem, type OpenedKey, openPrivateKey } from '../pki/encrypted-keys.ts';
+import { isEncryptedPem, privateKeyToPem } from '../pki/keys.ts';
+import { type Signer, signerOf } from '../pki/signing.ts';
+import { PRIVATE_FILE, readKeyFile, systemCode, writeNewFile } from './files.ts';
+
+/** Where the passphrase comes from. It is asked only when a key needs it. */
+export interface PassphraseSource {
+  /** For messages: `the file /etc/certgate/passphrase`, `CERTGATE_PASSPHRASE`, … */
+  readonly name: string;
+  /** Its octets. CG_PASSPHRASE, CG_KEY_MODE. */
+  read(): Promise<Uint8Array>;
+}
+
+export interface KeyStoreOptions {
+  /** Null: keys are written plain, and encrypted ones can't be read. */
+  readonly passphrase: PassphraseSource | null;
+  /** Told of a key whose encryption is weaker than OWASP asks for: a sentence without secrets. */
+  readonly warn?: (sentence: string) => void;
+}
+
+export interface KeyStore {
+  /** Whether keys are written encrypted. */
+  readonly encrypts: boolean;
+  /**
+   * The key in the file at `path`: PKCS#8, encrypted or not.
+   * @throws CG_CA_FILE, CG_KEY_MODE, CG_PASSPHRASE
+   */
+  read(path: string): Promise<Signer>;
+  /** As `read`; and CG_CA_MISMATCH when the key is not that of the CA's certificate, which is called `name` in words. */
+  signerFor(certificate: X509Certificate, path: string, name: string): Promise<Signer>;
+  /**
+   * Writes a new file, 0600, and waits until it is on the disk. It never replaces one: Node's EEXIST.
+   * @throws CG_PASSPHRASE, CG_KEY_MODE (of the passphrase's file); Node's errors
+   */
+  write(path: string, key: KeyObject): Promise<void>;
+}
+
+/** The keys that are files of this machine. */
+export function openKeyStore({ passphrase, warn = () => {} }: KeyStoreOptions): KeyStore {
+  const read = async (path: string): Promise<Signer> => {
+    const { key, weakness } = await readKey(path, passphrase);
+    if (weakness !== null) warn(`${path} is weakly encrypted: ${weakness}`);
+    return signerOf(key);
+  };
+  return {
+    encrypts: passphrase !== null,
+    read,
+    async signerFor(certificate, path, name) {
+      const signer = await read(path);
+      if (signer.publicKey.equals(certificate.publicKey)) return signer;
+      const problem = `${path} is not the key of ${name}`;
+      throw new CertgateError('CG_CA_MISMATCH', { problem, remedy: 'restore the two from the same backup' });
+    },
+    write: async (path, key) => writeNewFile(path, await keyText(key, passphrase), PRIVATE_FILE),
+  };
+}
+
+/** What the file of a key holds: PKCS#8 PEM, encrypted when there is a source of a passphrase. CG_PASSPHRASE. */
+export async function keyText(key: KeyObject, passphrase: PassphraseSource | null): Promise<string> {
+  return passphrase === null ? privateKeyToPem(key) : encryptedKeyToPem(key, await passphrase.read());
+}
+
+/** The key in the file at `path`. CG_CA_FILE, CG_KEY_MODE, CG_PASSPHRASE. */
+export async function readKey(path: string, passphrase: PassphraseSource | null): Promise<OpenedKey> {
+  let pem = '';
+  try {
+    pem = await readKeyFile(path);
+    return await openPrivateKey(pem, async () => (passphrase === null ? null : passphrase.read()));
+  } catch (error) {
+    throw fileError(path, passphrase, error, isEncryptedPem(pem));
+  }
+}
+
+function fileError(path: string, passphrase: PassphraseSource | null, error: unknown, encrypted: boolean): unknown {
+  if (isCertgateError(error, 'CG_KEY_MODE')) return error;
+  if (isCertgateError(error, 'CG_PASSPHRASE')) {
+    const { problem, remedy } = error.facts;
+    const place = passphrase === null ? path : `${path}, ${passphrase.name}`;
+    return new CertgateError('CG_PASSPHRASE', { problem: `${place}: ${problem}`, remedy });
+  }
+  // How it is encrypted is the trouble, and the remedy says how to encrypt it anew.
+  if (encrypted && isCertgateError(error, 'CG_KEY_UNREADABLE')) {
+    const { problem, remedy } = error.facts;
+    return new CertgateError('CG_KEY_UNREADABLE', { problem: `${path}: ${problem}`, remedy }, { cause: error });
+  }
+  const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
+  return new CertgateError('CG_CA_FILE', { file: path, problem }, { cause: error });
+}
