@@ -39,7 +39,7 @@ function cliReference(program: Command): string {
     '# Command line',
     MADE,
     'What `--help` prints, for every command. Results go to stdout, words to stderr; `--json` is on every command that prints data.',
-    ...[program, ...program.commands].flatMap(commandSection),
+    ...commandSections(program),
     '## Exit codes',
     table(
       ['code', 'meaning'],
@@ -49,9 +49,11 @@ function cliReference(program: Command): string {
   ]);
 }
 
-function commandSection(command: Command): string[] {
-  const name = command.parent === null ? 'certgate' : `certgate ${command.name()}`;
-  return [`## ${name}`, `\`\`\`text\n${formatHelp(command, command.createHelp()).trimEnd()}\n\`\`\``];
+function commandSections(command: Command): string[] {
+  const names: string[] = [];
+  for (let one: Command | null = command; one !== null; one = one.parent) names.unshift(one.name());
+  const text = `\`\`\`text\n${formatHelp(command, command.createHelp()).trimEnd()}\n\`\`\``;
+  return [`## ${names.join(' ')}`, text, ...command.commands.flatMap(commandSections)];
 }
 
 function configurationReference(program: Command): string {

@@ -1,10 +1,12 @@
 // certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
 // exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
+import { readFileSync } from 'node:fs';
 import { link, lstat, mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
-import { createAuthority } from '../authority/create.ts';
+import { createAuthority, type RootSource } from '../authority/create.ts';
 import { draftName, PUBLIC_FILE, removeLeftovers, syncFolder, writeNewFile } from '../authority/files.ts';
+import { openKeyStore } from '../authority/key-store.ts';
 import { caFiles, storeFile } from '../authority/layout.ts';
 import { parseHostPort } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
@@ -13,6 +15,7 @@ import { configTemplate } from '../config/template.ts';
 import { CertgateError } from '../errors.ts';
 import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
+import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
@@ -20,6 +23,9 @@ import { flagsOf, withSettingFlags } from './settings.ts';
 interface Flags {
   readonly dir: string;
   readonly name?: readonly string[];
+  readonly offlineRoot?: string;
+  readonly rootCert?: string;
+  readonly rootKey?: string;
   readonly json?: true;
 }
 
@@ -32,38 +38,58 @@ export function initCommand(io: CommandIo): Command {
         'certgate init --dir /etc/certgate --trust-domain prefect.example',
       ],
       ['several names and an address', 'certgate init --name gate.example --name gate --name 192.0.2.7'],
+      [
+        "the root's key on a medium of its own, which the gate runs without",
+        'certgate init --offline-root /media/vault',
+      ],
+      ["under a company's CA", 'certgate init --root-cert corp.crt --root-key corp.key'],
+      [
+        '… whose key is out of reach: a request to have signed, then certgate ca import',
+        'certgate init --root-cert corp.crt',
+      ],
     ],
     notes: [
       'it makes certgate.yaml, certs/ (root and issuer with their keys, ca.crt) and state/ (the store), and overwrites nothing.',
-      'certs/root.key is needed once a year: keep it offline if you can.',
+      'the key of the root is needed once a year: keep it offline if you can.',
     ],
   })
     .option('--dir <DIR>', 'the folder, made if it is not there', '.')
+    .option('--offline-root <DIR>', "where the root's key goes (default: certs/)")
+    .option('--root-cert <FILE>', "a company's CA: PEM of who signs the issuer and all above it, up to the root")
+    .option('--root-key <FILE>', 'its key; read once and not copied')
     .option('--json', 'print JSON');
   return withSettingFlags(command, ['trustDomain', 'serve.names']).action(async (flags: Flags) => {
     const dir = resolve(io.cwd, flags.dir);
     const config = loadConfig({ env: io.env, flags: flagsOf(command), cwd: io.cwd, withoutFileIn: dir });
-    const made = await makeAll(dir, config);
-    if (flags.json === true) return io.out(printableJson(made, 2));
+    const made = await makeAll(dir, config, await rootOf(flags, io));
+    const { paths, ...told } = made;
+    if (flags.json === true) return io.out(printableJson(told, 2));
     io.say(`made a CA for the trust domain ${config.trustDomain}, and its store:`);
-    for (const path of [made.configuration, ...Object.values(made.files), made.store])
-      io.out(printable(here(path, io)));
+    for (const path of [made.configuration, ...made.paths, made.store]) io.out(printable(here(path, io)));
     io.say('');
     io.say('next:');
+    if (made.unfinished) for (const line of unfinishedCommands(dir, made, io)) io.say(printable(line));
     for (const line of nextCommands(dir, config, flags.name?.[0], io)) io.say(printable(line));
   });
 }
 
 interface Made {
   readonly configuration: string;
+  /** What was made, by what it is. */
   readonly files: Readonly<Record<string, string>>;
+  readonly paths: readonly string[];
   readonly store: string;
+  readonly unfinished: boolean;
   readonly trustDomain: string;
   readonly rootFingerprint: string;
 }
 
 /** @throws CG_CA_EXISTS, CG_CA_FILE, CG_STORE_* and the system's errors; then nothing is left behind */
-async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: Config): Promise<Made> {
+async function makeAll(
+  dir: string,
+  { certsDir, stateDir, trustDomain, serve }: Config,
+  root: RootSource,
+): Promise<Made> {
   const configuration = join(dir, 'certgate.yaml');
   await requireNothing([configuration, ...Object.values<string>({ ...caFiles(certsDir) }), storeFile(stateDir)]);
   const folders: string[] = [];
@@ -73,23 +99,49 @@ async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: 
     // Written before anything else is made, so that a full disk is met while there is nothing to take back.
     const text = configTemplate({ trustDomain, names: serve.names, ...elsewhere(dir, certsDir, stateDir) });
     await writeNewFile(draft, text, PUBLIC_FILE);
-    const made = await createAuthority({ certsDir, stateDir, trustDomain, actor: actor() });
+    const made = await createAuthority({ certsDir, stateDir, trustDomain, root, actor: actor() });
     const files: Readonly<Record<string, string>> = { ...made.files };
     try {
       await link(draft, configuration);
       await syncFolder(dir);
     } catch (error) {
-      for (const path of [...Object.values(files), made.store]) await rm(path, { force: true });
+      for (const path of [...made.paths, made.store]) await rm(path, { force: true });
       throw error;
     }
     await rm(draft, { force: true });
     await removeLeftovers(configuration, ['creating']);
-    return { configuration, files, store: made.store, trustDomain, rootFingerprint: made.rootFingerprint };
+    const { paths, store, unfinished, rootFingerprint } = made;
+    return { configuration, files, paths, store, unfinished, trustDomain, rootFingerprint };
   } catch (error) {
     await rm(draft, { force: true }).catch(() => {});
     for (const folder of folders.toSorted((a, b) => b.length - a.length)) await rmdir(folder).catch(() => {});
     throw error;
   }
+}
+
+/** Where the root comes from. CG_USAGE, CG_CA_GIVEN, CG_KEY_*; CG_FILE for what cannot be read. */
+async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, io: CommandIo): Promise<RootSource> {
+  if (rootCert === undefined) {
+    if (rootKey !== undefined)
+      throw usage('--root-key without --root-cert', 'name the certificate too: --root-cert FILE');
+    return offlineRoot === undefined ? { kind: 'new' } : { kind: 'new', keyDir: resolve(io.cwd, offlineRoot) };
+  }
+  if (offlineRoot !== undefined) {
+    throw usage('--offline-root is for a new root, --root-cert names one that exists', 'leave one of the two out');
+  }
+  const chainPem = readFileSync(resolve(io.cwd, rootCert), 'utf8');
+  if (rootKey === undefined) return { kind: 'elsewhere', file: rootCert, chainPem };
+  const signer = await openKeyStore({ passphrase: null }).read(resolve(io.cwd, rootKey));
+  return { kind: 'given', file: rootCert, chainPem, keyFile: rootKey, signer };
+}
+
+/** What comes before all else where the issuer is signed elsewhere. */
+function unfinishedCommands(dir: string, { files }: Made, io: CommandIo): string[] {
+  const config = dir === io.cwd ? '' : ` --config ${shellWord(here(join(dir, 'certgate.yaml'), io))}`;
+  return [
+    `  # have ${here(files['issuerRequest'] ?? '', io)} signed as a CA (pathlen 0), then take what comes back`,
+    `  ${io.program} ca import SIGNED.pem${config}`,
+  ];
 }
 
 /** Folders that the environment put elsewhere are written down, or the next command would not find them. */

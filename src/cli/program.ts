@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   issue: async () => (await import('./issue.ts')).issueCommand,
   revoke: async () => (await import('./revoke.ts')).revokeCommand,
   list: async () => (await import('./list.ts')).listCommand,
+  ca: async () => (await import('./ca.ts')).caCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
@@ -54,7 +55,7 @@ export async function buildProgram(io: CommandIo, only?: string): Promise<Comman
   for (const [name, load] of Object.entries(commands)) {
     if (only === undefined || only === name) program.addCommand((await load())(io));
   }
-  for (const command of [program, ...program.commands]) settle(command, io);
+  settle(program, io);
   return program.helpCommand(false);
 }
 
@@ -94,4 +95,6 @@ function settle(command: Command, io: Io): void {
     })
     .helpOption('-h, --help', 'print this help')
     .allowExcessArguments(false);
+  if (command.parent !== null && command.commands.length > 0) command.helpCommand(false);
+  for (const sub of command.commands) settle(sub, io);
 }

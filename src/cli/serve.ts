@@ -80,6 +80,7 @@ async function serve(config: Config): Promise<void> {
     names,
     serverTtl,
     authority,
+    caPlace: { certsDir: config.certsDir, store, trustDomain: config.trustDomain, actor: 'gate' },
     audit,
     log,
     limits: { ...limits, connections: limits.connections ?? own * workers },

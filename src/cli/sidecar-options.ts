@@ -37,6 +37,8 @@ export function sidecarOptions(
     listen: listenAt(more.listen, more.unsafeListen),
     gate: new URL(config.connect.gate),
     files: filesOf(config),
+    // A bundle that a person named is that person's to change.
+    trust: { interval: config.connect.trustInterval, write: config.connect.ca === null },
     serverName: config.connect.serverName,
     allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
     log,

@@ -227,6 +227,14 @@ const connect = z.strictObject({
     },
     aFile('ca.crt'),
   ),
+  trustInterval: duration(
+    '1m',
+    {
+      about:
+        "How often the gate is asked for the CA's trust bundle, so that a new root reaches this machine by itself; it is written to the folder's ca.crt, never to a `ca` that was named.",
+    },
+    { min: '1s', max: '24h' },
+  ),
   serverName: optionalText(
     {
       about: "Name to look for in the gate's certificate, when it is not the host in `gate`.",

@@ -37,7 +37,8 @@ export interface Refused {
 
 export interface AdmissionRules {
   readonly store: Store;
-  readonly read: (certificate: X509Certificate) => ReadClient;
+  /** Null for a certificate that none of our issuers signed. */
+  readonly read: (certificate: X509Certificate) => ReadClient | null;
   /** Admits certificates of this CA that are not on record: made by another tool with the issuer's key. */
   readonly unsafeUnrecorded: boolean;
 }
@@ -56,7 +57,10 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
     return refuseChain(typeof verification === 'string' ? verification : 'unknown', certificate);
   }
   try {
-    const { who, serial, issuer, notAfter, lines } = admission.read(certificate);
+    const read = admission.read(certificate);
+    // Of the company that our root belongs to, say, but not of this CA.
+    if (read === null) return refuseChain('not by an issuer of this CA', certificate);
+    const { who, serial, issuer, notAfter, lines } = read;
     if (!who.ok) {
       return refused(who.code, who.reason, {
         detail: `certgate: the client certificate yields no identity: ${who.reason}`,

@@ -12,14 +12,14 @@ import { type ConnectionSet, type ConnectionWork, serveClient } from '../proxy/c
 import { drainConnections, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
-import type { Store } from '../store/store.ts';
+import type { BundleTaken, Store } from '../store/store.ts';
 import { createClientReader } from './client-reader.ts';
-import { decideFor } from './decide.ts';
+import { decideFor, type GateState } from './decide.ts';
 import { type IdentityCounts, requestSlot } from './identity-counts.ts';
-import { createListener, secureContext } from './listener.ts';
+import { createListener, installContext, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';
 import { watchRevocations } from './revocation-watch.ts';
-import type { ServerCredentials } from './server-certificate.ts';
+import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
 
 export interface DataPathOptions {
   readonly upstream: { readonly host: string; readonly port: number } | { readonly path: string };
@@ -44,8 +44,9 @@ export interface DataPathOptions {
 /** What belongs to the process rather than to the configuration. */
 export interface DataPathPlace {
   readonly credentials: ServerCredentials;
-  /** PEM of every certificate a client may chain to. */
-  readonly bundlePem: string;
+  readonly trust: ClientTrust;
+  /** Notes that the holder of a client's certificate has a trust bundle. Never fails. */
+  readonly noteBundle: (taken: BundleTaken) => void;
   readonly identities: IdentityCounts;
   readonly limitedLog: LimitedLog;
   readonly metrics: Metrics;
@@ -61,8 +62,8 @@ export interface DataPathHealth {
 export interface DataPath {
   /** Serves an accepted socket; `closed` is called when it has ended. */
   letIn(socket: Socket, closed: () => void): void;
-  /** From the next handshake on. */
-  install(credentials: ServerCredentials): void;
+  /** From the next handshake on; what is connected by an issuer that is trusted no more is cut. */
+  install(credentials: ServerCredentials, trust: ClientTrust): void;
   applyRevocations(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<DataPathHealth>;
   /** Lets what is under way finish for at most `ms`, then cuts it, and stops. */
@@ -94,7 +95,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     connectTimeout: options.limits.upstreamConnect,
   });
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
-  const state = {
+  const state: GateState = {
     log,
     access: options.accessLog ? accessLogOf(log) : null,
     audit,
@@ -102,16 +103,19 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     watch,
     limitedLog,
     authString: options.authString,
+    trust: options.trust,
+    noteBundle: options.noteBundle,
   };
 
+  const read = createClientReader(options.rules, options.trustDomain, options.trust);
   const server = createListener({
     credentials: options.credentials,
-    bundlePem: options.bundlePem,
+    trust: options.trust,
     minTls: options.minTls,
     handshakeTimeout: options.limits.handshake,
     admission: {
       store,
-      read: createClientReader(options.rules, options.trustDomain),
+      read: read.certificate,
       unsafeUnrecorded: options.unsafeUnrecorded,
     },
     identities: options.identities,
@@ -148,8 +152,13 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
       });
       server.emit('connection', socket);
     },
-    install(credentials) {
-      server.setSecureContext(secureContext(credentials, options.bundlePem, options.minTls));
+    install(credentials, trust) {
+      read.trust(trust);
+      installContext(server, secureContext(credentials, trust, options.minTls));
+      state.trust = trust;
+      const cut = live.cutOtherIssuers(new Set(trust.issuers));
+      metrics.cut += cut.connections;
+      if (cut.connections > 0) log.warn({ cut }, 'connections by an issuer that is trusted no more cut');
     },
     applyRevocations: (serials) => watch.apply(serials),
     async health() {

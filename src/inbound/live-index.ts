@@ -25,6 +25,8 @@ export interface LiveIndex {
   cut(issuer: string, serial: string, reason: string): ConnectionWork;
   /** Cuts what outlived its certificate at `now`, ms since the epoch. */
   cutExpired(now: number): ConnectionWork;
+  /** Cuts what came by an issuer whose key identifier is not in `issuers`. */
+  cutOtherIssuers(issuers: ReadonlySet<string>): ConnectionWork;
   all(): Iterable<LiveConnection>;
   readonly size: number;
 }
@@ -78,6 +80,16 @@ export function createLiveIndex(): LiveIndex {
           // All of a set share one certificate.
           if (live.notAfter > now) break;
           work = addWork(work, cutOne(live, 'the client certificate has expired'));
+        }
+      }
+      return work;
+    },
+    cutOtherIssuers(issuers) {
+      let work = NO_WORK;
+      for (const set of bySerial.values()) {
+        for (const live of set) {
+          if (issuers.has(live.issuer)) break;
+          work = addWork(work, cutOne(live, 'the issuer of the client certificate is trusted no more'));
         }
       }
       return work;

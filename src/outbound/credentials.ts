@@ -3,7 +3,18 @@
 // needs to tell nobody. New files that don't fit are refused and the old ones stay.
 
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { CertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
@@ -24,20 +35,32 @@ export interface Credentials {
   readonly context: SecureContext;
   /** The client's own certificate. */
   readonly certificate: X509Certificate;
+  /** What the gate is verified against, PEM. */
+  readonly ca: string;
+  /** For verifying the gate against another bundle with the same certificate. */
+  readonly contextWith: (ca: string) => SecureContext;
   /** ms since the epoch */
   readonly notAfter: number;
 }
 
 export interface WatchedCredentials {
   readonly current: Credentials;
+  /**
+   * Trusts `ca` from now on: in the bundle's file when `write` says that it is certgate's to write, so that a restart
+   * knows it too; else, or where that fails, until this process ends or the file changes.
+   */
+  trust(ca: string, write: boolean): void;
   stop(): void;
 }
 
-/** Reads and checks the three files. CG_CREDENTIALS names the file and what is wrong with it. */
-export function readCredentials(files: CredentialFiles): Credentials {
+/**
+ * Reads and checks the three files; `ownCa` in place of the bundle's. CG_CREDENTIALS names the file and what is wrong
+ * with it.
+ */
+export function readCredentials(files: CredentialFiles, ownCa: string | null = null): Credentials {
   const cert = readPem(files.cert);
   const key = readPem(files.key);
-  const ca = readPem(files.ca);
+  const ca = ownCa ?? readPem(files.ca);
   const certificate = parse(files.cert, () => new X509Certificate(cert));
   const privateKey = parse(files.key, () => privateKeyFromPem(key));
   if (!publicKeyFits(certificate, privateKey)) {
@@ -49,21 +72,26 @@ export function readCredentials(files: CredentialFiles): Credentials {
     const reason = `the certificate expired at ${certificate.validToDate.toISOString()}`;
     throw new CertgateError('CG_CREDENTIALS', { file: files.cert, reason });
   }
-  const context = parse(files.cert, () => createSecureContext({ cert, key, ca, minVersion: 'TLSv1.2' }));
-  return { context, certificate, notAfter };
+  const contextWith = (bundle: string): SecureContext =>
+    createSecureContext({ cert, key, ca: bundle, minVersion: 'TLSv1.2' });
+  const context = parse(files.cert, () => contextWith(ca));
+  return { context, certificate, notAfter, ca, contextWith };
 }
 
 /** Reads the files now (CG_CREDENTIALS) and again whenever they change; `changed` is called after each swap. */
 export function watchCredentials(files: CredentialFiles, log: Log, changed: () => void): WatchedCredentials {
   let current = readCredentials(files);
   let seen = stamp(files);
+  /** A bundle that could not be written, and the stamp of the file that it stands in for. */
+  let unwritten: { readonly ca: string; readonly file: string } | null = null;
   let warned = false;
   const timer = setInterval(() => {
     const now = stamp(files);
     if (now !== seen) {
       seen = now;
       try {
-        current = readCredentials(files);
+        if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
+        current = readCredentials(files, unwritten?.ca);
         warned = false;
         log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
         changed();
@@ -85,8 +113,38 @@ export function watchCredentials(files: CredentialFiles, log: Log, changed: () =
     get current() {
       return current;
     },
+    trust(ca, write) {
+      const fresh = readCredentials(files, ca);
+      if (!write || !replaceFile(files.ca, ca, log)) unwritten = { ca, file: stampOf(files.ca) };
+      current = fresh;
+      seen = stamp(files);
+      log.info({ ca: files.ca, written: unwritten === null }, 'new trust bundle taken');
+      changed();
+    },
     stop: () => clearInterval(timer),
   };
+}
+
+/** Whole or not at all; false, and a line in the log, where it can't be. */
+function replaceFile(path: string, content: string, log: Log): boolean {
+  const draft = join(dirname(path), `.${basename(path)}.writing-${process.pid}`);
+  try {
+    const target = realpathSync(path);
+    if (dirname(target) !== realpathSync(dirname(path))) throw new Error('it is a link to another folder');
+    const file = openSync(draft, 'wx', 0o644);
+    try {
+      writeFileSync(file, content);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(draft, path);
+    return true;
+  } catch (error) {
+    rmSync(draft, { force: true });
+    log.warn({ ca: path, reason: reasonOf(error) }, 'the trust bundle could not be written: it holds until this ends');
+    return false;
+  }
 }
 
 function readPem(file: string): string {
@@ -108,14 +166,14 @@ function parse<T>(file: string, read: () => T): T {
 
 /** Changes whenever one of the files does: inode, size and modification time of what its name leads to. */
 function stamp(files: CredentialFiles): string {
-  return [files.cert, files.key, files.ca]
-    .map((file) => {
-      try {
-        const { ino, size, mtimeMs } = statSync(file);
-        return `${ino}:${size}:${mtimeMs}`;
-      } catch {
-        return 'none';
-      }
-    })
-    .join(' ');
+  return [files.cert, files.key, files.ca].map(stampOf).join(' ');
+}
+
+function stampOf(file: string): string {
+  try {
+    const { ino, size, mtimeMs } = statSync(file);
+    return `${ino}:${size}:${mtimeMs}`;
+  } catch {
+    return 'none';
+  }
 }

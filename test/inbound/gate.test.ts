@@ -73,6 +73,7 @@ async function start(
     rules: compileRules(rules),
     unsafeUnrecorded,
     authority: await authorityOf(),
+    caPlace: { certsDir: join(folder, 'certs'), store, trustDomain: 'test.internal', actor: 'gate' },
     store,
     audit,
     log: pino({ level: 'silent' }),

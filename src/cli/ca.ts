@@ -1,0 +1,20 @@
+// certgate ca …: the CA's own certificates. Each subcommand stands in a file of its own in ca/.
+import { Command } from 'commander';
+import { csrCommand, importCommand } from './ca/import.ts';
+import { rotateCommand } from './ca/rotate.ts';
+import { statusCommand } from './ca/status.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+
+export function caCommand(io: CommandIo): Command {
+  const command = describe(new Command('ca'), "the CA's own certificates: see, rotate, put under a company's CA", {
+    examples: [
+      ['which roots and issuers there are, until when, and who has not taken the trust bundle', 'certgate ca status'],
+      ['a new issuer; everybody who trusts the root trusts it at once', 'certgate ca rotate issuer'],
+      ['a new root, in three steps', 'certgate ca rotate root prepare'],
+    ],
+    notes: ['a running gate takes every change by itself, within a second.'],
+  });
+  for (const sub of [statusCommand(io), rotateCommand(io), csrCommand(io), importCommand(io)]) command.addCommand(sub);
+  return command;
+}
