@@ -2,7 +2,7 @@
 // mode from the first byte, and then takes its name. Without `force` it takes it by a link, which fails when anything is
 // there; with it by a rename, which replaces a file in one step. A kill leaves at most a private `.NAME.exporting-…`
 // that the next one removes. Never writes through a link or into a file that is there.
-import { link, lstat, rename, rm } from 'node:fs/promises';
+import { link, lstat, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CertgateError } from '../errors.ts';
 import { draftName, removeLeftovers, syncFolder, systemCode, writeNewFile } from './files.ts';
@@ -11,6 +11,7 @@ const PURPOSE = 'exporting';
 
 /** Whether something stands in the way at `path`: found before the work is done. @throws CG_FILE_EXISTS; Node's errors */
 export async function requireFreePlace(path: string, force: boolean): Promise<void> {
+  await stat(dirname(path));
   const there = await lstat(path).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return null;
     throw error;
@@ -32,6 +33,9 @@ export async function writeOutputFile(
     await requireFreePlace(path, force);
     if (force) await rename(draft, path);
     else await linkNew(draft, path);
+  } catch (error) {
+    // What it says, it says of the file that was asked for.
+    throw error instanceof Error && 'path' in error && error.path === draft ? Object.assign(error, { path }) : error;
   } finally {
     await rm(draft, { force: true }).catch(() => {});
   }

@@ -64,7 +64,7 @@ export async function readSource(
     throw new CertgateError('CG_EXPORT', {
       what: files.cert,
       problem: `the certificate expired at ${notAfter.toISOString()}`,
-      remedy: `issue it anew: \`certgate issue ${/^[a-z0-9._/-]+$/.test(name) ? name : 'user/alice'} --force\``,
+      remedy: `issue it anew: \`certgate issue ${/^(worker|user|service)\/[a-z0-9._/-]+$/.test(name) ? name : 'user/alice'} --force\``,
     });
   }
   const last = whole.at(-1) ?? leaf;

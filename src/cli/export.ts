@@ -43,7 +43,7 @@ export function exportCommand(io: CommandIo): Command {
           'for a browser or an operating system: user-alice.p12, after asking for a password',
           'certgate export ./user-alice',
         ],
-        ['for macOS Keychain, and for Windows and Java that are old', 'certgate export ./user-alice --legacy'],
+        ['for macOS Keychain, .NET, and Windows and Java that are old', 'certgate export ./user-alice --legacy'],
         ['without a terminal', 'certgate export ./user-alice --password-file /run/secrets/p12'],
         ['key and chain in one file, for a program that wants them so', 'certgate export ./worker-etl-1 --format pem'],
         ['the public half as a JSON Web Key', 'certgate export ./worker-etl-1 --format jwk --public'],
@@ -147,7 +147,8 @@ function tell(
   const below = relative(io.cwd, path);
   io.out(printable(below.startsWith('..') ? path : `./${below}`));
   const count = certificates === 1 ? 'the certificate' : `a chain of ${certificates} certificates`;
-  const parts = [...(withKey ? ['the private key (mode 0600)'] : []), ...(certificates === 0 ? [] : [count])];
+  const key = withKey ? ['the private key (mode 0600)'] : format === 'jwk' ? ['the public key'] : [];
+  const parts = [...key, ...(certificates === 0 ? [] : [count])];
   io.say(printable(`it holds ${parts.join(' and ')} of ${name}`));
   io.say(`valid until ${notAfter.toISOString()}, ${roughDuration(notAfter.getTime() - Date.now())} from now`);
   if (missing !== null && certificates > 0)

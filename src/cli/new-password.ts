@@ -3,7 +3,7 @@
 // certgate itself, once, and only on a terminal. What programs read in different ways is refused: none, control
 // characters, bytes that are no UTF-8.
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CertgateError } from '../errors.ts';
@@ -60,7 +60,8 @@ function generated(io: CommandIo): string {
 }
 
 async function lineOf(file: string, io: CommandIo): Promise<string> {
-  const bytes = file === '-' ? await io.input(LONGEST) : readFileSync(resolve(io.cwd, file));
+  const bytes = file === '-' ? await standardInput(io) : startOf(resolve(io.cwd, file));
+  if (bytes.length > LONGEST) throw tooLong();
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, '');
@@ -75,6 +76,29 @@ async function lineOf(file: string, io: CommandIo): Promise<string> {
   return text;
 }
 
+async function standardInput(io: CommandIo): Promise<Uint8Array> {
+  try {
+    return await io.input(LONGEST);
+  } catch (error) {
+    throw error instanceof RangeError ? tooLong() : error;
+  }
+}
+
+/** As much of a file, or of a pipe, as shows that it is too long. */
+function startOf(path: string): Uint8Array {
+  const fd = openSync(path, 'r');
+  try {
+    const bytes = Buffer.alloc(LONGEST + 1);
+    let filled = 0;
+    for (let read = -1; read !== 0 && filled < bytes.length; filled += read) {
+      read = readSync(fd, bytes, filled, bytes.length - filled, null);
+    }
+    return bytes.subarray(0, filled);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function variable(name: string, { env }: CommandIo): string {
   const value = env[name];
   if (value === undefined) throw refused(`there is no environment variable ${name}`, `export ${name} first`);
@@ -83,7 +107,7 @@ function variable(name: string, { env }: CommandIo): string {
 
 function checked(password: string): string {
   if (password === '') throw refused('the password is empty: it would protect nothing', WAYS);
-  if (password.length > LONGEST) throw refused(`the password is longer than ${LONGEST} characters`, 'choose a shorter');
+  if (Buffer.byteLength(password) > LONGEST) throw tooLong();
   if (/[\p{Cc}\u{feff}]/u.test(password) || !password.isWellFormed()) {
     throw refused(
       'the password has a control character, which programs read in different ways',
@@ -91,6 +115,10 @@ function checked(password: string): string {
     );
   }
   return password;
+}
+
+function tooLong(): CertgateError<'CG_PASSWORD'> {
+  return refused(`the password is longer than ${LONGEST} bytes`, 'choose a shorter one');
 }
 
 function refused(problem: string, remedy: string): CertgateError<'CG_PASSWORD'> {

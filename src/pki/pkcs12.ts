@@ -28,7 +28,8 @@ interface Protection {
 
 const protections: Readonly<Record<Pkcs12Form, Protection>> = {
   modern: { iterations: 600_000, mac: 'sha256', encrypt: encryptPbes2 },
-  // What Java's keytool wrote for years, so everything old has met it.
+  // As many rounds as Java's keytool has long given its MACs, so everything old has met them; and within .NET's limits,
+  // which are 300,000 for each derivation and 1,000,000 for all.
   legacy: { iterations: 100_000, mac: 'sha1', encrypt: encryptTripleDes },
 };
 
