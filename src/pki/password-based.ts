@@ -1,8 +1,9 @@
-// Encryption and MAC under a password, as PKCS#12 files need them: PBES2 (RFC 8018 §6.2) with PBKDF2-HMAC-SHA-256 and
+// Encryption and MAC under a password, as encrypted keys and PKCS#12 files need them: PBES2 (RFC 8018 §6.2) with PBKDF2-HMAC-SHA-256 and
 // AES-256-CBC, and the older PKCS#12 key derivation (RFC 7292 appendix B) with SHA-1 and Triple-DES for programs that
 // read nothing else. The ciphers and hashes are OpenSSL's, through node:crypto; salts and IVs are new each time. Nothing
 // here reads a file that others made, and neither a password nor a key is ever in a message.
-import { createCipheriv, createHmac, hash, pbkdf2Sync, randomBytes } from 'node:crypto';
+import { createCipheriv, createHmac, hash, pbkdf2, randomBytes } from 'node:crypto';
+import { promisify } from 'node:util';
 import { encodeOid, encodeTlv, encodeUnsigned, TAG } from './der.ts';
 
 /** Octets encrypted under a password, and the AlgorithmIdentifier that says how, DER. */
@@ -10,6 +11,8 @@ export interface Encrypted {
   readonly algorithm: Uint8Array;
   readonly octets: Uint8Array;
 }
+
+const stretch = promisify(pbkdf2);
 
 type HashName = 'sha1' | 'sha256';
 
@@ -29,11 +32,17 @@ export function encodeInteger(value: number): Uint8Array {
   return encodeUnsigned(Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex'));
 }
 
-/** PBES2: AES-256-CBC with a key from PBKDF2-HMAC-SHA-256 of the password's UTF-8. Blocks for the whole derivation. */
-export function encryptPbes2(plain: Uint8Array, password: string, iterations: number): Encrypted {
+/** PBES2: AES-256-CBC with a key from PBKDF2-HMAC-SHA-256 of the password's octets (UTF-8), off the main thread. */
+export async function encryptPbes2(
+  plain: Uint8Array,
+  password: string | Uint8Array,
+  iterations: number,
+): Promise<Encrypted> {
   const salt = randomBytes(SALT_OCTETS);
   const iv = randomBytes(16);
-  const cipher = createCipheriv('aes-256-cbc', pbkdf2Sync(password, salt, iterations, 32, 'sha256'), iv);
+  const secret = await stretch(password, salt, iterations, 32, 'sha256');
+  const cipher = createCipheriv('aes-256-cbc', secret, iv);
+  secret.fill(0);
   const derivation = algorithmIdentifier(
     '1.2.840.113549.1.5.12',
     encodeTlv(

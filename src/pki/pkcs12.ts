@@ -23,7 +23,7 @@ export interface Pkcs12Contents {
 interface Protection {
   readonly iterations: number;
   readonly mac: 'sha1' | 'sha256';
-  readonly encrypt: (plain: Uint8Array, password: string, iterations: number) => Encrypted;
+  readonly encrypt: (plain: Uint8Array, password: string, iterations: number) => Encrypted | Promise<Encrypted>;
 }
 
 const protections: Readonly<Record<Pkcs12Form, Protection>> = {
@@ -47,19 +47,22 @@ const sequence = (...parts: readonly Uint8Array[]): Uint8Array => encodeTlv(TAG.
 const octets = (content: Uint8Array): Uint8Array => encodeTlv(TAG.octetString, content);
 const explicit = (content: Uint8Array): Uint8Array => encodeTlv(contextConstructed(0), content);
 
-/** The PFX, DER. Some 1.5 s of computing for `modern`, a third of a second for `legacy`: the price of each guess too. */
-export function writePkcs12(
+/** The PFX, DER. About a second of one core; who guesses the password pays for the MAC alone. */
+export async function writePkcs12(
   { privateKey, chain, friendlyName, password }: Pkcs12Contents,
   form: Pkcs12Form,
-): Uint8Array {
+): Promise<Uint8Array> {
   const { iterations, mac, encrypt } = protections[form];
-  const protect = (plain: Uint8Array): Encrypted => encrypt(plain, password, iterations);
+  const protect = async (plain: Uint8Array): Promise<Encrypted> => await encrypt(plain, password, iterations);
   const [leaf, ...issuers] = chain;
   const attributes = attributesOf(friendlyName, createHash('sha1').update(leaf.raw).digest());
   const certificates = sequence(certificateBag(leaf, attributes), ...issuers.map((one) => certificateBag(one)));
-  const key = protect(privateKey.export({ type: 'pkcs8', format: 'der' }));
+  const [key, bags] = await Promise.all([
+    protect(privateKey.export({ type: 'pkcs8', format: 'der' })),
+    protect(certificates),
+  ]);
   const safes = sequence(
-    encryptedContent(protect(certificates)),
+    encryptedContent(bags),
     dataContent(sequence(bag(OID.shroudedKeyBag, sequence(key.algorithm, octets(key.octets)), attributes))),
   );
   return sequence(encodeInteger(3), dataContent(safes), macData(safes, password, mac, iterations));
