@@ -555,6 +555,30 @@ export const catalogue = {
     hint: (f) => f.remedy,
   }),
 
+  // export
+  CG_EXPORT: entry<{ what: string; problem: string; remedy: string }>({
+    about: 'A certificate cannot be handed over in that form.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `cannot export ${f.what}: ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+  CG_FILE_EXISTS: entry<{ path: string; problem: string; replaceable: boolean }>({
+    about: 'The file to write exists already; nothing was changed in it.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `${f.path} ${f.problem}`,
+    hint: (f) =>
+      f.replaceable ? 'name another with --out FILE, or replace it with --force' : 'name another with --out FILE',
+  }),
+  CG_PASSWORD: entry<{ problem: string; remedy: string }>({
+    about: 'There is no password, or it is not one that every program would read alike.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => f.problem,
+    hint: (f) => f.remedy,
+  }),
+
   // what a gate refuses, as its record and its answers say
   CG_CLIENT_NO_CERTIFICATE: entry<{ detail: string }>({
     about: 'A client came without a certificate.',

@@ -14,6 +14,7 @@ type MakeCommand = (io: CommandIo) => Command;
 const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   init: async () => (await import('./init.ts')).initCommand,
   issue: async () => (await import('./issue.ts')).issueCommand,
+  export: async () => (await import('./export.ts')).exportCommand,
   revoke: async () => (await import('./revoke.ts')).revokeCommand,
   list: async () => (await import('./list.ts')).listCommand,
   ca: async () => (await import('./ca.ts')).caCommand,
