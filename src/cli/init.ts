@@ -65,7 +65,7 @@ export function initCommand(io: CommandIo): Command {
     const { paths, ...told } = made;
     if (flags.json === true) return io.out(printableJson(told, 2));
     io.say(`made a CA for the trust domain ${config.trustDomain}, and its store:`);
-    for (const path of [made.configuration, ...made.paths, made.store]) io.out(printable(here(path, io)));
+    for (const path of [made.configuration, ...paths, made.store]) io.out(printable(here(path, io)));
     io.say('');
     io.say('next:');
     if (made.unfinished) for (const line of unfinishedCommands(dir, made, io)) io.say(printable(line));

@@ -115,7 +115,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     handshakeTimeout: options.limits.handshake,
     admission: {
       store,
-      read: read.certificate,
+      read: (certificate) => read.certificate(certificate),
       unsafeUnrecorded: options.unsafeUnrecorded,
     },
     identities: options.identities,
