@@ -429,6 +429,27 @@ export const catalogue = {
     message: (f) => `no such certificate for ${shown(f.identity)}: ${f.problem}`,
     hint: () => 'gate/… names server certificates; worker/…, user/… and service/… name client certificates',
   }),
+  CG_LOCKED: entry<{ identity: string; lock: string; reason: string; unlock: string }>({
+    about: 'No certificate is issued to an identity while it, or everyone, is locked.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `no certificate for ${shown(f.identity)}: ${f.lock}: ${shown(f.reason)}`,
+    hint: (f) => `\`certgate locks\` shows who locked it; end the lock with \`certgate unlock ${f.unlock}\``,
+  }),
+  CG_LOCK_GATE: entry<{ what: string }>({
+    about: "The gate's own certificate cannot be locked: a gate that could not renew it would end all service.",
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `the gate's own certificate is never locked: ${f.what}`,
+    hint: () => 'to keep everyone out, use `certgate lock all --reason TEXT`; to end the gate, stop it',
+  }),
+  CG_LOCK_TIME: entry<{ time: string }>({
+    about: 'A lock cannot last that long or that short a time.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `no lock lasts ${f.time}: it lasts from 1s to 365d, or until it is unlocked`,
+    hint: () => 'use --for 2h, or leave --for out; to keep somebody out for good, use `certgate revoke`',
+  }),
   CG_SERIAL: entry<{ serial: string }>({
     about: 'The text is not a serial number.',
     exit: EXIT.usage,
