@@ -651,6 +651,13 @@ export const catalogue = {
     message: (f) => `the client certificate was revoked: ${f.detail}`,
     hint: () => '`certgate list --state revoked` and `certgate audit` say why and by whom',
   }),
+  CG_CLIENT_LOCKED: entry<{ detail: string }>({
+    about: 'A client, its certificate or everyone is locked: refused for now, not revoked.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the client is locked: ${f.detail}`,
+    hint: () => '`certgate locks` says by whom, why and until when; `certgate unlock identity worker/etl-1` ends it',
+  }),
   CG_REQUEST_TARGET: entry<{ detail: string }>({
     about: "A request's target could be read in two ways.",
     exit: EXIT.refused,
