@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { serialsIn, serveControl } from '../admin/control.ts';
+import { causesIn, serveControl } from '../admin/control.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { parseHostPort } from '../config/address.ts';
@@ -97,7 +97,7 @@ async function serve(config: Config): Promise<void> {
   try {
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
-      'POST /revocations/apply': (body) => gate.applyRevocations(serialsIn(body)),
+      'POST /records/apply': (body) => gate.applyRecords(causesIn(body)),
     });
     const host = gate.host.includes(':') ? `[${gate.host}]` : gate.host;
     log.info(

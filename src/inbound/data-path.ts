@@ -1,8 +1,9 @@
 // The way of every connection that is let in: TLS, who is it, what may it, and on to Prefect; with the records watched, so
-// that a revocation is cut here. One in each process that serves: a gate by itself, or each worker of one. It listens
+// that whom a revocation or lock concerns is cut here. One in each process that serves: a gate by itself, or each worker of one. It listens
 // nowhere and issues nothing: sockets and the server certificate are given to it.
 
 import { connect, type OnReadOpts, type Socket } from 'node:net';
+import { type LockSummary, lockSummary } from '../authority/lock-table.ts';
 import type { CompiledRules } from '../identity/identify.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
@@ -56,6 +57,7 @@ export interface DataPathHealth {
   readonly store: boolean;
   readonly upstream: boolean;
   readonly connections: number;
+  readonly locks: LockSummary;
   readonly metrics: Metrics;
 }
 
@@ -64,7 +66,8 @@ export interface DataPath {
   letIn(socket: Socket, closed: () => void): void;
   /** From the next handshake on; what is connected by an issuer that is trusted no more is cut. */
   install(credentials: ServerCredentials, trust: ClientTrust): void;
-  applyRevocations(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  /** As `RevocationWatch.apply`. */
+  applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<DataPathHealth>;
   /** Lets what is under way finish for at most `ms`, then cuts it, and stops. */
   drain(ms: number, hurry?: AbortSignal): Promise<void>;
@@ -76,8 +79,9 @@ export interface DataPath {
 export async function openDataPath(options: DataPathOptions & DataPathPlace): Promise<DataPath> {
   const { log, audit, store, metrics, limitedLog } = options;
   const live = createLiveIndex();
-  const watch = await watchRevocations(store, live, log, (work) => {
-    metrics.revocationsApplied++;
+  const watch = await watchRevocations(store, live, log, (work, why) => {
+    if (why === 'locked') metrics.locksApplied++;
+    else metrics.revocationsApplied++;
     metrics.cut += work.connections;
   });
   const openUpstream = (onread?: OnReadOpts): Socket =>
@@ -116,6 +120,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     admission: {
       store,
       read: (certificate) => read.certificate(certificate),
+      locks: () => watch.locks,
       unsafeUnrecorded: options.unsafeUnrecorded,
     },
     identities: options.identities,
@@ -160,13 +165,14 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
       metrics.cut += cut.connections;
       if (cut.connections > 0) log.warn({ cut }, 'connections by an issuer that is trusted no more cut');
     },
-    applyRevocations: (serials) => watch.apply(serials),
+    applyRecords: (causes) => watch.apply(causes),
     async health() {
       const upstream = await reachable(openUpstream, options.limits.upstreamConnect);
       return {
         store: watch.healthy,
         upstream,
         connections: live.size,
+        locks: lockSummary(watch.locks, Date.now()),
         metrics: { ...metrics, ...openWork(set) },
       };
     },

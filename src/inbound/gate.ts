@@ -3,6 +3,7 @@
 
 import type { Authority } from '../authority/authority.ts';
 import type { CaPlace } from '../authority/change.ts';
+import type { LockSummary } from '../authority/lock-table.ts';
 import { limitLog } from '../observe/limited-log.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import type { ConnectionWork } from '../proxy/client-connection.ts';
@@ -35,6 +36,7 @@ export interface GateHealth {
   readonly audit: boolean;
   readonly upstream: boolean;
   readonly connections: number;
+  readonly locks: LockSummary;
   readonly metrics: Metrics;
 }
 
@@ -42,8 +44,8 @@ export interface RunningGate {
   /** As the listener reports it. */
   readonly host: string;
   readonly port: number;
-  /** Applies every revocation committed so far and says what those of `serials` cut. */
-  applyRevocations(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  /** Applies every revocation and lock committed so far and says what was cut on account of `causes`. */
+  applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<GateHealth>;
   /** Takes no more connections, lets what is under way finish for at most `ms`, then cuts it. */
   drain(ms: number, hurry?: AbortSignal): Promise<void>;
@@ -111,7 +113,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   return {
     host: options.host,
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
-    applyRevocations: (serials) => path.applyRevocations(serials),
+    applyRecords: (causes) => path.applyRecords(causes),
     async health() {
       const health = await path.health();
       const ok = health.store && audit.healthy() && health.upstream;

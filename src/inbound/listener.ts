@@ -155,6 +155,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     socket,
     proxied: null,
     identity: client.identity,
+    recorded: client.recorded,
     issuer: client.issuer,
     serial: client.serial,
     notAfter: client.notAfter,
@@ -168,7 +169,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     options.identities.leave(tally);
     options.metrics.connections = index.size;
   });
-  // A revocation that was committed between the look-up and the entry found nothing to cut: look again.
+  // A revocation or lock that was committed between the look-up and the entry found nothing to cut: look again.
   if (watch.epoch !== before) {
     const again = await admit(socket, options.admission);
     if (!again.ok) {

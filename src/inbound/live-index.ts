@@ -11,6 +11,8 @@ export interface LiveConnection {
   /** Null until its first request may be read. */
   proxied: ClientConnection | null;
   readonly identity: string;
+  /** Whom the certificate was issued to; null for one that is not on record. */
+  readonly recorded: string | null;
   readonly issuer: string;
   readonly serial: string;
   readonly notAfter: number;
@@ -27,7 +29,8 @@ export interface LiveIndex {
   cutExpired(now: number): ConnectionWork;
   /** Cuts what came by an issuer whose key identifier is not in `issuers`. */
   cutOtherIssuers(issuers: ReadonlySet<string>): ConnectionWork;
-  all(): Iterable<LiveConnection>;
+  /** One connection of each certificate. */
+  certificates(): readonly LiveConnection[];
   readonly size: number;
 }
 
@@ -94,9 +97,7 @@ export function createLiveIndex(): LiveIndex {
       }
       return work;
     },
-    *all() {
-      for (const set of bySerial.values()) yield* set;
-    },
+    certificates: () => Array.from(bySerial.values()).flatMap(([one]) => one ?? []),
     get size() {
       return size;
     },

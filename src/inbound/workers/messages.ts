@@ -1,6 +1,7 @@
 // What primary and workers say to each other over node:cluster's channel (structured clones). A question carries an id, and
 // its answer the same one. Nothing here is trusted less than the process itself: both ends are the same program.
 
+import type { LockSummary } from '../../authority/lock-table.ts';
 import type { Config } from '../../config/schema.ts';
 import type { AuditRecord } from '../../observe/audit-log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -22,6 +23,7 @@ export interface WorkerHealth {
   readonly store: boolean;
   readonly upstream: boolean;
   readonly connections: number;
+  readonly locks: LockSummary;
   readonly metrics: Metrics;
 }
 
@@ -42,7 +44,7 @@ export type ToWorker =
 
 /** What the primary asks a worker. */
 export type WorkerQuestion =
-  | { readonly about: 'revocations'; readonly serials: readonly string[] }
+  | { readonly about: 'records'; readonly causes: readonly string[] }
   | { readonly about: 'health' };
 
 export interface AppliedHere {

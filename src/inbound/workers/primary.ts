@@ -207,10 +207,10 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   return {
     host: options.host,
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
-    async applyRevocations(serials) {
+    async applyRecords(causes) {
       const asked = crew.ready().map(async (member) => {
         try {
-          return (await member.ask({ about: 'revocations', serials })) as AppliedHere;
+          return (await member.ask({ about: 'records', causes })) as AppliedHere;
         } catch (error) {
           // What a dead worker served has ended with it.
           if (!crew.members.has(member)) return null;
@@ -239,6 +239,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         audit: audit.healthy(),
         upstream,
         connections: said.reduce((total, one) => total + (one?.connections ?? 0), 0),
+        locks: said.find((one) => one !== null)?.locks ?? { standing: 0, everyone: false },
         metrics: addMetrics(sum, retired),
       };
     },

@@ -158,7 +158,7 @@ async function openServing(
       }
       path.letIn(socket, () => ended(connection));
     },
-    answer: async (question) => (question.about === 'health' ? path.health() : path.applyRevocations(question.serials)),
+    answer: async (question) => (question.about === 'health' ? path.health() : path.applyRecords(question.causes)),
     async stop() {
       for (const timer of timers) clearInterval(timer);
       await audit.close();
