@@ -81,7 +81,7 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
       })
       .catch((error: unknown) => {
         // The store's own failures are the revocation watch's to tell.
-        if (!failing && !(isCertgateError(error) && error.code.startsWith('CG_STORE_'))) {
+        if (!failing && !(isCertgateError(error) && /^CG_STORE_/.test(error.code))) {
           log.error({ reason: reasonOf(error) }, 'the CA could not be brought up to date, trying again');
         }
         failing = true;
