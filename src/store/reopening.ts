@@ -27,7 +27,6 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
   return {
     location,
     meta: (key) => use((store) => store.meta(key)),
-    setMeta: (values, audit) => use((store) => store.setMeta(values, audit)),
     addCertificate: (record, audit, approve) => use((store) => store.addCertificate(record, audit, approve)),
     revoke: (serials, reason, at, audit) => use((store) => store.revoke(serials, reason, at, audit)),
     listCertificates: (filter) => use((store) => store.listCertificates(filter)),

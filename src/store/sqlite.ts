@@ -82,7 +82,6 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   );
   const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
   const selectAudit = sql('SELECT id, time, actor, action, object, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?');
-  const upsertMeta = sql('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
   const selectMeta = sql('SELECT value FROM meta WHERE key = ?');
   let lookedAt = Number.NEGATIVE_INFINITY;
 
@@ -137,12 +136,6 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
       read(() => {
         const row = selectMeta.get(key);
         return row === undefined ? null : textOf(row, 'value');
-      }),
-    setMeta: (values, audit) =>
-      write(() => {
-        nextRevision();
-        for (const [key, value] of Object.entries(values)) upsertMeta.run(key, value);
-        record(audit);
       }),
     addCertificate: (r, audit, approve) =>
       write(() => {

@@ -116,10 +116,12 @@ export interface CaRecord {
   readonly changedAt: number;
 }
 
-/** What changes among the CA's certificates, all of it or nothing, in this order: `states`, then `add`. */
+/** What changes of the CA, all of it or nothing, in this order: `states`, then `add`. */
 export interface CaChange {
   readonly add?: readonly CaRecord[];
   readonly states?: ReadonlyArray<{ readonly keyId: string; readonly from: CaState; readonly to: CaState }>;
+  /** What the store says about itself from now on. */
+  readonly meta?: Readonly<Partial<Record<MetaKey, string>>>;
   /** ms since the epoch */
   readonly at: number;
 }
@@ -158,8 +160,6 @@ export interface Store {
   readonly location: string;
   /** Null when it was never set. */
   meta(key: MetaKey): Promise<string | null>;
-  /** Sets what the store says about itself, with its audit entry. */
-  setMeta(values: Readonly<Partial<Record<MetaKey, string>>>, audit: AuditEntry): Promise<void>;
   /**
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.

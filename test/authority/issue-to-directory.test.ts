@@ -226,7 +226,7 @@ describe('issuing into a folder that fails', () => {
     const root = new X509Certificate(readFileSync(join(certsDir, 'root.crt')));
     const rootFingerprint = root.fingerprint256.replaceAll(':', '').toLowerCase();
     const audit = { time: 0, actor: 'test', action: 'ca.init', object: '', detail: {} };
-    await store.setMeta({ trustDomain: TRUST_DOMAIN, rootFingerprint }, audit);
+    await store.changeCa({ meta: { trustDomain: TRUST_DOMAIN, rootFingerprint }, at: 0 }, audit);
     const authority = await loadAuthority({ certsDir, store, trustDomain: TRUST_DOMAIN });
     fill(place);
     const dir = newFolder();

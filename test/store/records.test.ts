@@ -142,7 +142,7 @@ describe('the revision', () => {
     seen.push(await store.revision());
     await store.revoke([record.serial], 'unspecified', NOW, () => newAudit());
     seen.push(await store.revision());
-    await store.setMeta({ trustDomain: 'prefect.example' }, newAudit());
+    await store.changeCa({ meta: { trustDomain: 'prefect.example' }, at: 0 }, newAudit());
     seen.push(await store.revision());
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     expect(new Set(seen).size).toBe(seen.length);
@@ -172,8 +172,11 @@ describe('the store', () => {
     const path = join(newFolder(), 'certgate.db');
     const store = newStore(path);
     expect(await store.meta('trustDomain')).toBeNull();
-    await store.setMeta({ trustDomain: 'a.example', rootFingerprint: 'ab' }, newAudit({ action: 'ca.init' }));
-    await store.setMeta({ trustDomain: 'b.example' }, newAudit());
+    await store.changeCa(
+      { meta: { trustDomain: 'a.example', rootFingerprint: 'ab' }, at: 0 },
+      newAudit({ action: 'ca.init' }),
+    );
+    await store.changeCa({ meta: { trustDomain: 'b.example' }, at: 0 }, newAudit());
     expect(await store.meta('trustDomain')).toBe('b.example');
     expect(await store.meta('rootFingerprint')).toBe('ab');
     expect((await store.listAudit({}))[0]).toMatchObject({ action: 'ca.init' });
