@@ -644,7 +644,7 @@ export const catalogue = {
     hint: () => 'compare the clocks of both machines: `date -u`',
   }),
   CG_CLIENT_PURPOSE: entry<{ detail: string }>({
-    about: "A client's certificate is not for TLS clients (RFC 5280 §4.2.1.12).",
+    about: "A client's certificate is not one for TLS clients (RFC 5280 §4.2.1).",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the client certificate is not for clients: ${f.detail}`,
