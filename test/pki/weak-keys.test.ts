@@ -157,6 +157,29 @@ describe('a request is refused for a key', () => {
   });
 });
 
+describe('the size of an RSA key', () => {
+  /** Of this many bits, from primes of 1024 and one to fit: as good as two for all that is looked at. */
+  function modulusOf(bits: number): bigint {
+    const most = Array.from({ length: Math.floor(bits / 1024) - 1 }, () => prime(1024)).reduce((a, b) => a * b, 1n);
+    for (let last = bits - most.toString(2).length; ; ) {
+      const modulus = most * prime(last);
+      const found = modulus.toString(2).length;
+      if (found === bits) return modulus;
+      last += bits - found;
+    }
+  }
+
+  test.each([
+    [2047, 'key not accepted: RSA-2047, smaller than 2048 bits'],
+    [2048, 'accepted'],
+    [8192, 'accepted'],
+    [8193, 'key not accepted: RSA-8193, larger than 8192 bits'],
+  ])('of %d bits is judged to the bit: %s', (bits, said) => {
+    const key = createPublicKey({ key: { kty: 'RSA', n: base64url(modulusOf(bits)), e: 'AQAB' }, format: 'jwk' });
+    expect(refusalOf(() => acceptKey(key))).toBe(said);
+  });
+});
+
 describe('a key that OpenSSL made', () => {
   test.each([2048, 2049, 4096])('of RSA with %d bits is not taken for weak', (modulusLength) => {
     const { publicKey } = generateKeyPairSync('rsa', { modulusLength });
