@@ -79,7 +79,7 @@ export interface AuthorityParts {
 /** The authority over parts that are known to fit each other: see `loadAuthority` for files that must be checked. */
 export function openAuthority({ store, reread, trustDomain, clock = Date.now, ...parts }: AuthorityParts): Authority {
   let { ca } = parts;
-  const barredKeys = openBarredKeys(store);
+  const barredKeys = openBarredKeys(store, () => ca.trust.records);
   return {
     trustDomain,
     get ca() {

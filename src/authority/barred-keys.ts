@@ -4,17 +4,19 @@
 // store has revoked is read once and from then on only what came since: one look into an index a certificate.
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
-import type { Store } from '../store/store.ts';
+import { spkiOf } from '../pki/public-keys.ts';
+import type { CaRecord, Store } from '../store/store.ts';
 
 export interface BarredKeys {
   /** Returns when `publicKey` may be certified. CG_KEY_BARRED, CG_STORE_*. */
   check(publicKey: KeyObject): Promise<void>;
 }
 
-export function openBarredKeys(store: Store): BarredKeys {
+/** `ca` answers all certificates the CA has had, as far as this process knows. */
+export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): BarredKeys {
   /** By hash, what is wrong with the key. */
   const barred = new Map<string, string>();
-  const ca = new Set<string>();
+  let known: readonly CaRecord[] = [];
   let seen = 0;
   const bar = (der: Uint8Array, problem: string): void => {
     const hash = hashOf(new X509Certificate(der).publicKey);
@@ -22,9 +24,10 @@ export function openBarredKeys(store: Store): BarredKeys {
   };
   return {
     async check(publicKey) {
-      for (const { keyId, role, generation, der } of await store.listCa()) {
-        if (!ca.has(keyId)) bar(der, `it is the key of the ${role} of generation ${generation}`);
-        ca.add(keyId);
+      if (ca() !== known) {
+        known = ca();
+        for (const { role, generation, der } of known)
+          bar(der, `it is the key of the ${role} of generation ${generation}`);
       }
       for (const { serial, identity, der, revision } of await store.compromisedSince(seen)) {
         bar(der, `it was that of certificate ${serial} of ${identity}, which was revoked for keyCompromise`);
@@ -37,7 +40,5 @@ export function openBarredKeys(store: Store): BarredKeys {
 }
 
 function hashOf(publicKey: KeyObject): string {
-  return createHash('sha256')
-    .update(publicKey.export({ type: 'spki', format: 'der' }))
-    .digest('hex');
+  return createHash('sha256').update(spkiOf(publicKey)).digest('hex');
 }

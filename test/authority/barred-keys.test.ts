@@ -31,6 +31,7 @@ describe('a key is not certified', () => {
     const record = { role: 'issuer', generation: 7, parent: 'aa', state: 'retired', addedAt: 1, changedAt: 1 } as const;
     const entry = { time: 1, actor: 'test', action: 'ca.test', object: 'issuer', detail: {} };
     await store.changeCa({ add: [{ ...record, keyId: keyId(publicKey), der }], at: 1 }, entry);
+    await authority.reload();
     const error = await failureOf('CG_KEY_BARRED', () => authority.issue(request({ publicKey })));
     expect(error.message).toContain('the key of the issuer of generation 7');
   });
