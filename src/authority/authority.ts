@@ -7,6 +7,7 @@ import { CertgateError } from '../errors.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
 import type { CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
+import { openBarredKeys } from './barred-keys.ts';
 import { lockOnIssue, targetArguments, targetWords, untilWords } from './lock-table.ts';
 import { type RevocationSelector, revokeCertificates } from './revocation.ts';
 import { chainOf, pemOf, type Trust } from './trust.ts';
@@ -57,7 +58,8 @@ export interface Authority {
   reload(): Promise<boolean>;
   /**
    * A new certificate, recorded. None is for an identity that is locked by the time the record is committed.
-   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_LOCKED, CG_STORE_*
+   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
+   *   CG_LOCKED, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
   /** As `revokeCertificates`, with this authority's store and clock. */
@@ -77,6 +79,7 @@ export interface AuthorityParts {
 /** The authority over parts that are known to fit each other: see `loadAuthority` for files that must be checked. */
 export function openAuthority({ store, reread, trustDomain, clock = Date.now, ...parts }: AuthorityParts): Authority {
   let { ca } = parts;
+  const barredKeys = openBarredKeys(store, () => ca.trust.records);
   return {
     trustDomain,
     get ca() {
@@ -99,6 +102,7 @@ export function openAuthority({ store, reread, trustDomain, clock = Date.now, ..
       requireProfile(identity, request.profile);
       const now = clock();
       const notAfter = requireLifetime(now, request.ttlMs, issuer);
+      await barredKeys.check(request.publicKey);
       const der = await createLeaf({
         profile: request.profile,
         subjectCommonName: identity, // left out when too long: the SPIFFE URI says it in full

@@ -57,7 +57,7 @@ export function issueCommand(io: CommandIo): Command {
       ['… and gets tls.crt and ca.crt for it', 'certgate issue worker/etl-1 --csr tls.csr'],
     ],
     notes: [
-      'names in a signing request are not taken over: NAME, --dns and --ip say what the certificate says.',
+      'NAME, --dns and --ip say what the certificate says; a signing request that asks for anything else is refused.',
       'certgate export turns the folder into what a browser, a keychain or Java imports.',
     ],
   })

@@ -34,6 +34,7 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     addAudit: (entry) => use((store) => store.addAudit(entry)),
     listAudit: (filter) => use((store) => store.listAudit(filter)),
     revocationsSince: (revision) => use((store) => store.revocationsSince(revision)),
+    compromisedSince: (revision) => use((store) => store.compromisedSince(revision)),
     listCa: () => use((store) => store.listCa()),
     changeCa: (change, audit) => use((store) => store.changeCa(change, audit)),
     lock: (lock, audit) => use((store) => store.lock(lock, audit)),

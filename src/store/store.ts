@@ -152,6 +152,15 @@ export interface BundleTaken {
   readonly takenAt: number;
 }
 
+/** A certificate whose key somebody else has. */
+export interface CompromisedCertificate {
+  readonly serial: string;
+  readonly identity: string;
+  readonly der: Uint8Array;
+  /** The store's revision that carried the revocation. */
+  readonly revision: number;
+}
+
 /** What a store says about itself: set once by `init`, read by everything that must know whose store it is. */
 export type MetaKey = 'trustDomain' | 'rootFingerprint';
 
@@ -191,6 +200,8 @@ export interface Store {
   revision(): Promise<number>;
   /** Revocations committed after `revision`, oldest first. */
   revocationsSince(revision: number): Promise<readonly Revocation[]>;
+  /** Those of them for keyCompromise, with the certificate. Cheap when there are none: one index look-up. */
+  compromisedSince(revision: number): Promise<readonly CompromisedCertificate[]>;
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**

@@ -131,6 +131,24 @@ describe('a revocation', () => {
   });
 });
 
+describe('a revocation for keyCompromise', () => {
+  it('alone is found with its certificate, by the revision before it, oldest first', async () => {
+    const store = newStore();
+    const [one, two, three] = [newRecord(), newRecord(), newRecord()];
+    for (const record of [one, two, three]) await store.addCertificate(record, newAudit());
+    expect(await store.compromisedSince(0)).toEqual([]);
+    await store.revoke([two.serial], 'superseded', NOW, () => newAudit());
+    await store.revoke([three.serial], 'keyCompromise', NOW, () => newAudit());
+    const middle = await store.revision();
+    await store.revoke([one.serial], 'keyCompromise', NOW, () => newAudit());
+    const end = await store.revision();
+    const known = ({ serial, identity, der }: typeof one, revision: number) => ({ serial, identity, der, revision });
+    expect(await store.compromisedSince(0)).toEqual([known(three, middle), known(one, end)]);
+    expect(await store.compromisedSince(middle)).toEqual([known(one, end)]);
+    expect(await store.compromisedSince(end)).toEqual([]);
+  });
+});
+
 describe('the revision', () => {
   it('grows with every committed change, of whatever kind', async () => {
     const store = newStore();
