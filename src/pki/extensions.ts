@@ -1,5 +1,6 @@
-// Writes the extensions of certgate's own certificates and revocation lists (RFC 5280 §4.2, §5.2, §5.3), DER: only these,
-// and each in only the forms that certgate issues. Content is checked by whoever calls (content.ts); nothing here can fail for what a person wrote.
+// Writes the extensions of certgate's own certificates, revocation lists and OCSP answers (RFC 5280 §4.2, §5.2, §5.3),
+// DER: only these, and each in only the forms that certgate issues. Content is checked by whoever calls (content.ts);
+// nothing here can fail for what a person wrote.
 import { context, contextConstructed, encodeBits, encodeOid, encodeTlv, encodeUnsigned, TAG } from './der.ts';
 
 const TRUE = Uint8Array.of(TAG.boolean, 1, 0xff);
@@ -88,6 +89,11 @@ export function issuingDistributionPoint(url: string): Uint8Array {
 /** Why an entry is on a list, by number (RFC 5280 §5.3.1). */
 export function reasonCode(code: number): Uint8Array {
   return extension('2.5.29.21', false, encodeTlv(TAG.enumerated, Uint8Array.of(code)));
+}
+
+/** The nonce of an OCSP answer (RFC 9654 §2.1): an OCTET STRING inside the extension's own. */
+export function ocspNonce(nonce: Uint8Array): Uint8Array {
+  return extension('1.3.6.1.5.5.7.48.1.2', false, encodeTlv(TAG.octetString, nonce));
 }
 
 /** DistributionPointName: its field is EXPLICIT, as that of every CHOICE, and fullName is [0] in it. */
