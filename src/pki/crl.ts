@@ -138,7 +138,7 @@ export function dropExpired(target: CrlEntries, listed: number, thisUpdate: numb
   return count - kept;
 }
 
-/** The list of all `entries`, DER, signed by the issuer. CG_KEY_UNREADABLE for a key that certgate does not sign with. */
+/** The list of all `entries`, DER, signed by the issuer. What the signer throws. */
 export async function createCrl(request: CrlRequest): Promise<Crl> {
   const { issuer, number, thisUpdate, nextUpdate, distributionPoint } = request;
   const { octets, ends, count } = request.entries as Entries;
@@ -154,14 +154,14 @@ export async function createCrl(request: CrlRequest): Promise<Crl> {
   const tbs = encodeTlv(
     TAG.sequence,
     VERSION,
-    signingAlgorithmOf(issuer.privateKey).identifier,
+    signingAlgorithmOf(issuer.signer.publicKey).identifier,
     encodingOf(frame.der, frame.subject),
     encodeTime(thisUpdate),
     encodeTime(nextUpdate),
     ...revoked,
     encodeTlv(contextConstructed(0), encodeTlv(TAG.sequence, ...extensions)),
   );
-  return { der: await withSignature(tbs, issuer.privateKey), listed: count };
+  return { der: await withSignature(tbs, issuer.signer), listed: count };
 }
 
 function grown(octets: Buffer): Buffer {

@@ -58,7 +58,7 @@ export function matchIssuer({ certificate }: Issuer): IssuerMatch {
   };
 }
 
-/** A whole answer, DER, signed by its issuer. CG_KEY_UNREADABLE for a key that certgate does not sign with. */
+/** A whole answer, DER, signed by its issuer. What the signer throws. */
 export async function createOcspAnswer(answer: OcspAnswer): Promise<Uint8Array> {
   const { issuer, answers, nonce, producedAt, thisUpdate, nextUpdate } = answer;
   const frame = frameOf(issuer.certificate);
@@ -78,7 +78,7 @@ export async function createOcspAnswer(answer: OcspAnswer): Promise<Uint8Array> 
     encodeTlv(TAG.sequence, ...singles),
     ...extensions,
   );
-  const basic = encodeTlv(TAG.octetString, await withSignature(data, issuer.privateKey));
+  const basic = encodeTlv(TAG.octetString, await withSignature(data, issuer.signer));
   const body = encodeTlv(TAG.sequence, encodeOid('1.3.6.1.5.5.7.48.1.1'), basic);
   return encodeTlv(TAG.sequence, enumerated(0), encodeTlv(contextConstructed(0), body));
 }

@@ -55,8 +55,8 @@ const revocation = fc.record({
 
 describe('a revocation list', () => {
   test('is octet for octet what @peculiar/x509 writes', async () => {
-    const { issuer } = await testAuthority();
-    const key = issuer.privateKey.toCryptoKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign']);
+    const { issuer, issuerKey } = await testAuthority();
+    const key = issuerKey.privateKey.toCryptoKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign']);
     const list = fc.record({
       revoked: fc.uniqueArray(revocation, { selector: (each) => each.serial, maxLength: 60 }),
       number: fc.maxSafeNat().map((n) => n + 1),

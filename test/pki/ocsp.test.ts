@@ -80,13 +80,13 @@ describe('a request', () => {
   });
 
   test('gives its nonce, and a signature and a name of the asker are passed over', async () => {
-    const { issuer } = await testAuthority();
+    const { issuer, issuerKey } = await testAuthority();
     const { folder } = await asked('-cert', 'a.crt');
     const read = requireRequest(readOcspRequest(readFileSync(join(folder, 'request.der'))));
     expect(read.nonce?.length).toBe(16);
     const signer = folderWith({
       'issuer.crt': pem(issuer.certificate.raw),
-      'issuer.key': privateKeyToPem(issuer.privateKey),
+      'issuer.key': privateKeyToPem(issuerKey.privateKey),
       'a.crt': readFileSync(join(folder, 'a.crt')),
     });
     const signing = ['-signer', 'issuer.crt', '-signkey', 'issuer.key', '-reqout', 'signed.der'];
