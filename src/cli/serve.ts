@@ -135,7 +135,7 @@ async function startStatus(config: Config, store: Store, authority: Authority, l
   const where = listen === null ? null : parseHostPort(listen);
   if (where === null) return null;
   const { startStatus: start } = await import('../inbound/status/listener.ts');
-  const status = await start({ ...where, url, store, issuers: () => [authority.issuer], log });
+  const status = await start({ ...where, url, store, issuers: () => authority.ca.issuers, log });
   const host = where.host.includes(':') ? `[${where.host}]` : where.host;
   log.info({ address: `${host}:${status.port}`, url }, 'publishing revocations');
   return status;

@@ -45,7 +45,7 @@ function exchange(...parts: readonly (string | Uint8Array)[]): Promise<Buffer> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
     const chunks: Buffer[] = [];
-    socket.on('data', (bytes) => chunks.push(bytes));
+    socket.on('data', (bytes: Buffer) => chunks.push(bytes));
     socket.on('error', () => {});
     socket.once('close', () => resolve(Buffer.concat(chunks)));
     for (const part of parts) socket.write(typeof part === 'string' ? Buffer.from(part) : part);
