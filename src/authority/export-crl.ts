@@ -3,7 +3,7 @@
 // Needs the issuer's key, and no gate. A root signs a list of its own, about issuers, where its key is here: software
 // that checks whole chains (nginx does) wants one of each.
 import { X509Certificate } from 'node:crypto';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, shown } from '../errors.ts';
 import { type Issuer, issuerOf } from '../pki/certificates.ts';
 import { CRL_LIFETIME, entriesOf, type SignedCrl, signCrl } from './crl.ts';
 import { openKeyStore } from './key-store.ts';
@@ -32,7 +32,7 @@ async function signerFor(place: AuthorityPlace, wanted: string | null): Promise<
   const known = wanted === 'root' ? activeRoot : records.find(({ keyId }) => keyId === wanted);
   if (known === null || known === undefined) {
     const problem = `the CA has no such certificate: ${records.map(({ role, keyId }) => `${role} ${keyId}`).join(', ')}`;
-    throw new CertgateError('CG_NOT_FOUND', { what: `issuer ${wanted ?? ''}`, problem });
+    throw new CertgateError('CG_NOT_FOUND', { what: `issuer ${shown(wanted ?? '')}`, problem });
   }
   const certificate = new X509Certificate(known.der);
   const file = generationFiles(place.certsDir, known);

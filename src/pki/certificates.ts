@@ -121,7 +121,7 @@ export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> 
     serial: newSerial(),
     extensions: [
       basicConstraints(true, 0),
-      keyUsage('certificatesAndCrls'),
+      keyUsage('certificatesCrlsAndOcsp'),
       onlyTrustDomain(checkTrustDomain(request.trustDomain)),
       ...keyIdentifiers(keyId(request.key.publicKey), root.keyId),
     ],

@@ -18,10 +18,16 @@ export function basicConstraints(ca: boolean, pathlen: number | null): Uint8Arra
   return extension('2.5.29.19', true, encodeTlv(TAG.sequence, ...(ca ? [TRUE] : []), ...length));
 }
 
-/** Always critical. A CA signs certificates and CRLs (bits 5 and 6), a leaf handshakes (bit 0). */
-export function keyUsage(use: 'certificatesAndCrls' | 'digitalSignature'): Uint8Array {
-  const bits = use === 'digitalSignature' ? encodeBits(Uint8Array.of(0x80), 7) : encodeBits(Uint8Array.of(0x06), 1);
-  return extension('2.5.29.15', true, bits);
+/** Bits 0, 5 and 6 of RFC 5280 §4.2.1.3. An OCSP answer is neither a certificate nor a CRL, so it takes bit 0. */
+const USAGES = {
+  certificatesAndCrls: encodeBits(Uint8Array.of(0x06), 1),
+  certificatesCrlsAndOcsp: encodeBits(Uint8Array.of(0x86), 1),
+  digitalSignature: encodeBits(Uint8Array.of(0x80), 7),
+} as const;
+
+/** Always critical. A root signs certificates and CRLs, an issuer OCSP answers too, a leaf handshakes. */
+export function keyUsage(use: keyof typeof USAGES): Uint8Array {
+  return extension('2.5.29.15', true, USAGES[use]);
 }
 
 export function extendedKeyUsage(profile: keyof typeof PURPOSE): Uint8Array {
