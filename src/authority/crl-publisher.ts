@@ -6,7 +6,7 @@ import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Issuer } from '../pki/certificates.ts';
 import { type CrlEntries, dropExpired, openCrlEntries } from '../pki/crl.ts';
-import type { Revocation, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { CRL_LIFETIME, type SignedCrl, signCrl, takeUp } from './crl.ts';
 import { statusUrls } from './status-urls.ts';
 
@@ -38,6 +38,8 @@ export interface CrlPublisher {
 
 interface Published {
   readonly entries: CrlEntries;
+  /** Of the store that the entries were read from. */
+  readonly epoch: number;
   /** The revision up to which revocations are among the entries. */
   revision: number;
   isBehind: boolean;
@@ -49,36 +51,44 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
   const { store, issuers, statusUrl, log, clock = Date.now } = options;
   const published = new Map<string, Published>();
   let revision = 0;
+  /** Grows when the store was away or went back: what was read from it before may be another's. */
+  let epoch = 0;
   let problem: string | null = null;
   let isStopped = false;
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
 
   const look = async (): Promise<void> => {
-    const seen = await store.revision();
-    // A store that was away, or has gone back, may lack what we have and have what we missed.
-    const anew = problem !== null || seen < revision;
-    for (const issuer of issuers()) {
-      const before = published.get(issuer.keyId);
-      const state: Published =
-        before === undefined || anew
-          ? { entries: openCrlEntries(), revision: 0, isBehind: true, crl: before?.crl ?? null }
-          : before;
-      if (state.revision < seen || state.isBehind) await follow(state, issuer, seen);
-      published.set(issuer.keyId, state);
-    }
+    const seen = await store.revision().catch((error: unknown) => {
+      epoch++;
+      throw error;
+    });
+    if (seen < revision) epoch++;
     revision = seen;
-    if (problem !== null) log.info({ store: store.location }, 'revocation lists are in step with the records again');
-    problem = null;
+    const failures: unknown[] = [];
+    for (const issuer of issuers()) {
+      // One whose signer fails does not hold up the others.
+      await follow(issuer, seen).catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw failures[0];
   };
 
-  const follow = async (state: Published, issuer: Issuer, seen: number): Promise<void> => {
+  const follow = async (issuer: Issuer, seen: number): Promise<void> => {
+    const { keyId } = issuer;
+    const before = published.get(keyId);
+    const state: Published =
+      before?.epoch === epoch
+        ? before
+        : { entries: openCrlEntries(), epoch, revision: 0, isBehind: true, crl: before?.crl ?? null };
     const now = clock();
-    const news: readonly Revocation[] = await store.revocationsSince(state.revision);
-    if (takeUp(state.entries, news, issuer.keyId, now) > 0) state.isBehind = true;
-    // It may have been committed after `seen` was read: it must not come twice.
-    state.revision = Math.max(seen, news.at(-1)?.revision ?? 0);
-    if (state.isBehind) await renew(state, issuer);
+    if (state.revision < seen) {
+      const news = await store.revocationsSince(state.revision);
+      if (takeUp(state.entries, news, keyId, now) > 0) state.isBehind = true;
+      // The last may have been committed after `seen` was read: it must not come twice.
+      state.revision = Math.max(seen, news.at(-1)?.revision ?? 0);
+    }
+    published.set(keyId, state);
+    if (state.isBehind || !isInItsTime(state.crl, now)) await renew(state, issuer);
   };
 
   const renew = async (state: Published, issuer: Issuer): Promise<void> => {
@@ -91,17 +101,12 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
     log.info({ issuer: keyId, number: crl.number, revoked: crl.listed }, 'revocation list signed');
   };
 
-  const round = async (): Promise<void> => {
-    await look();
-    for (const issuer of issuers()) {
-      const state = published.get(issuer.keyId);
-      const due = (state?.crl?.nextUpdate ?? 0) - CRL_LIFETIME / 2;
-      if (state !== undefined && clock() >= due) await renew(state, issuer);
-    }
-  };
-
   const run = (): Promise<void> => {
-    running ??= round()
+    running ??= look()
+      .then(() => {
+        if (problem !== null) log.info({ store: store.location }, 'revocation lists are up to date again');
+        problem = null;
+      })
       .catch((error: unknown) => {
         const reason = reasonOf(error);
         if (problem !== reason) log.error({ reason }, 'revocation lists cannot be brought up to date: the last stay');
@@ -145,4 +150,9 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
       await running?.catch(() => {});
     },
   };
+}
+
+/** In the first half of its life; and not made by a clock that was ahead, which nobody would believe. */
+function isInItsTime(crl: SignedCrl | null, now: number): boolean {
+  return crl !== null && now >= crl.thisUpdate && now < crl.nextUpdate - CRL_LIFETIME / 2;
 }

@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { CRL_LIFETIME } from '../../src/authority/crl.ts';
 import { type CrlPublisher, publishCrls } from '../../src/authority/crl-publisher.ts';
 import { CertgateError } from '../../src/errors.ts';
+import type { Issuer } from '../../src/pki/certificates.ts';
 import { describeCrl } from '../../src/pki/describe-crl.ts';
 import type { CertificateRecord, Store } from '../../src/store/store.ts';
 import { HOUR } from '../store/fixture.ts';
@@ -111,6 +112,15 @@ describe('the published list', () => {
     expect(list().number).toBe(2);
   });
 
+  test('is made anew when the clock that made it was ahead', async () => {
+    const { publisher, pass, list } = await publishing();
+    pass(-CRL_LIFETIME);
+    await publisher.look();
+    expect(list()).toMatchObject({ number: 2, nextUpdate: new Date(START).toISOString() });
+    await publisher.look();
+    expect(list().number).toBe(2);
+  });
+
   test('stays while the store fails, until it is no longer valid, and misses nothing when the store is back', async () => {
     let isGone = false;
     const failing = (store: Store): Store => ({
@@ -148,6 +158,34 @@ describe('the published list', () => {
     isFull = false;
     await publisher.look();
     expect(list().serials).toEqual([serial]);
+  });
+
+  test('is not signed again and again for an issuer whose own signer fails, nor held up by it', async () => {
+    const { authority, store } = await openCa();
+    const [issuer, other] = [authority.issuer, (await openCa()).authority.issuer];
+    let fails = false;
+    const failing: Issuer = {
+      ...other,
+      signer: {
+        ...other.signer,
+        sign: (content) => (fails ? Promise.reject(new Error('the signer is away')) : other.signer.sign(content)),
+      },
+    };
+    const publisher = await publishCrls({ store, issuers: () => [failing, issuer], statusUrl: null, log });
+    onTestFinished(() => publisher.stop());
+    fails = true;
+    const foreign = { ...(await authority.issue(request())).record, serial: 'ff02', issuer: other.keyId };
+    const audit = { time: START, actor: 'test', action: 'certificate.revoke', object: 'x', detail: {} };
+    await store.addCertificate(foreign, audit);
+    const own = (await authority.issue(request())).record.serial;
+    await store.revoke(['ff02', own], 'superseded', Date.now(), () => audit);
+    for (let i = 0; i < 3; i++) await expect(publisher.look()).rejects.toThrow('the signer is away');
+    expect(listOf(publisher, issuer.keyId)).toMatchObject({ number: 2, serials: [own] });
+    expect(listOf(publisher, other.keyId)).toMatchObject({ number: 1, serials: [] });
+    fails = false;
+    await publisher.look();
+    expect(listOf(publisher, other.keyId).serials).toEqual(['ff02']);
+    expect(listOf(publisher, issuer.keyId).number).toBe(2);
   });
 
   test('is of its own issuer only, and there is none of another', async () => {
