@@ -4,7 +4,7 @@
 import { createServer, type Socket } from 'node:net';
 import { publishCrls } from '../../authority/crl-publisher.ts';
 import { openOcspResponder } from '../../authority/ocsp-responder.ts';
-import { reasonOf } from '../../errors.ts';
+import { CertgateError, isCertgateError, reasonOf } from '../../errors.ts';
 import type { RequestHead } from '../../http1/request.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
@@ -37,8 +37,8 @@ export interface StatusListener {
 
 /** A reverse proxy in front of it is one address. */
 const LIMITS = {
-  connections: 512,
-  connectionsPerAddress: 256,
+  connections: 256,
+  connectionsPerAddress: 128,
   handshakesPerAddress: Number.POSITIVE_INFINITY,
 } as const;
 const CERTIFICATE_KEPT = 86_400_000;
@@ -107,7 +107,8 @@ export async function startStatus(options: StatusOptions): Promise<StatusListene
   } catch (error) {
     await lists.stop();
     said.close();
-    throw error;
+    if (!isCertgateError(error, 'CG_LISTEN')) throw error;
+    throw new CertgateError('CG_LISTEN', { ...error.facts, flag: '--status-listen' }, { cause: error });
   }
   const bound = server.address();
   return {
