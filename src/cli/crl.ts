@@ -25,7 +25,13 @@ interface Flags {
 }
 
 export function crlCommand(io: CommandIo): Command {
-  const command = describe(new Command('crl'), 'sign a certificate revocation list and write it', {
+  return describe(new Command('crl'), 'revocation lists as files, for other software', {
+    examples: [['sign one and write it', 'certgate crl export --out issuer.crl']],
+  }).addCommand(exportCommand(io));
+}
+
+function exportCommand(io: CommandIo): Command {
+  const command = describe(new Command('export'), 'sign a certificate revocation list and write it', {
     examples: [
       ['for software that reads it from a file', 'certgate crl export --out issuer.crl'],
       ['in DER', 'certgate crl export --format der --out issuer.crl'],
@@ -38,13 +44,11 @@ export function crlCommand(io: CommandIo): Command {
       'a gate with serve.status.listen publishes its list by itself, renewed within a second of a revocation.',
     ],
   })
-    .argument('<ACTION>', 'export')
     .option('--issuer <KEYID>', 'of this issuer, by its key identifier, or root (default: the one that issues)')
     .option('--out <FILE>', 'write it there (default: standard output, in PEM)')
     .option('--format <FORMAT>', 'pem or der', 'pem')
     .option('--json', 'print JSON about what was written; needs --out');
-  return withSettings(command).action(async (action: string, flags: Flags) => {
-    if (action !== 'export') throw usage(`certgate crl cannot ${action}`, 'use certgate crl export');
+  return withSettings(command).action(async (flags: Flags) => {
     const format = choiceFlag('--format', flags.format, ['pem', 'der'] as const);
     if (flags.out === undefined && (format === 'der' || flags.json === true)) {
       const problem = format === 'der' ? 'DER is not for a terminal' : 'standard output is for the list or for JSON';

@@ -174,12 +174,9 @@ describe('octet for octet what @peculiar/x509 writes', () => {
             signingAlgorithm: algorithms[signer],
             extensions: [
               new x509.BasicConstraintsExtension(true, pathlen, true),
-              new x509.KeyUsagesExtension(
-                x509.KeyUsageFlags.keyCertSign |
-                  x509.KeyUsageFlags.cRLSign |
-                  (pathlen === 0 ? x509.KeyUsageFlags.digitalSignature : 0),
-                true,
-              ),
+              pathlen === 0
+                ? new x509.Extension('2.5.29.15', true, Buffer.from('03020186', 'hex')) // bits 0, 5 and 6
+                : new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
               ...(pathlen === 0 ? [new x509.Extension('2.5.29.30', false, permitted)] : []),
               new x509.SubjectKeyIdentifierExtension(keyId(publicKey)),
               new x509.AuthorityKeyIdentifierExtension(own.keyId),
