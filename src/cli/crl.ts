@@ -26,7 +26,7 @@ interface Flags {
 
 export function crlCommand(io: CommandIo): Command {
   return describe(new Command('crl'), 'revocation lists as files, for other software', {
-    examples: [['sign one and write it', 'certgate crl export --out issuer.crl']],
+    examples: [['sign one and write it', 'certgate crl export > issuer.crl']],
   }).addCommand(exportCommand(io));
 }
 
