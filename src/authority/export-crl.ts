@@ -15,16 +15,25 @@ const ROOT_CRL_LIFETIME = 365 * CRL_LIFETIME;
 
 /**
  * Signs a list of `issuer`: a key identifier, `root` for the root of the issuer that issues now, or null for that issuer.
+ * `keyFile` is where the key of a root is; null for its place among the others.
  * @throws CG_NOT_FOUND; CG_CA_FILE where its key is not here; what `loadAuthority` throws
  */
-export async function exportCrl(place: AuthorityPlace, issuer: string | null): Promise<SignedCrl> {
+export async function exportCrl(
+  place: AuthorityPlace,
+  issuer: string | null,
+  keyFile: string | null = null,
+): Promise<SignedCrl> {
   const { store, clock = Date.now } = place;
-  const { signer, lifetime } = await signerFor(place, issuer?.toLowerCase() ?? null);
+  const { signer, lifetime } = await signerFor(place, issuer?.toLowerCase() ?? null, keyFile);
   const entries = await entriesOf(store, signer.keyId, clock());
   return signCrl({ store, issuer: signer, entries, distributionPoint: null, now: clock(), lifetime });
 }
 
-async function signerFor(place: AuthorityPlace, wanted: string | null): Promise<{ signer: Issuer; lifetime: number }> {
+async function signerFor(
+  place: AuthorityPlace,
+  wanted: string | null,
+  keyFile: string | null,
+): Promise<{ signer: Issuer; lifetime: number }> {
   const { ca } = await loadAuthority(place);
   const own = wanted === null ? ca.issuer : ca.issuers.find(({ keyId }) => keyId === wanted);
   if (own !== undefined) return { signer: own, lifetime: CRL_LIFETIME };
@@ -37,6 +46,6 @@ async function signerFor(place: AuthorityPlace, wanted: string | null): Promise<
   const certificate = new X509Certificate(known.der);
   const file = generationFiles(place.certsDir, known);
   const keys = place.keys ?? openKeyStore({ passphrase: null });
-  const signer = issuerOf(known.der, await keys.signerFor(certificate, file.key, file.certificate));
+  const signer = issuerOf(known.der, await keys.signerFor(certificate, keyFile ?? file.key, file.certificate));
   return { signer, lifetime: known.role === 'root' ? ROOT_CRL_LIFETIME : CRL_LIFETIME };
 }

@@ -19,6 +19,7 @@ import { configOf, withSettings } from './settings.ts';
 
 interface Flags {
   readonly issuer?: string;
+  readonly rootKey?: string;
   readonly out?: string;
   readonly format: string;
   readonly json?: true;
@@ -35,7 +36,10 @@ function exportCommand(io: CommandIo): Command {
     examples: [
       ['for software that reads it from a file', 'certgate crl export --out issuer.crl'],
       ['in DER', 'certgate crl export --format der --out issuer.crl'],
-      ['of the root, which nginx wants besides; needs root.key', 'certgate crl export --issuer root --out root.crl'],
+      [
+        'of the root, which nginx wants besides; its key must be here, or be named with --root-key',
+        'certgate crl export --issuer root --out root.crl',
+      ],
       ['… and both in one, for its ssl_crl', 'cat issuer.crl root.crl > /etc/nginx/certgate.crl'],
       ['what is in it', 'certgate inspect issuer.crl'],
     ],
@@ -45,6 +49,7 @@ function exportCommand(io: CommandIo): Command {
     ],
   })
     .option('--issuer <KEYID>', 'of this issuer, by its key identifier, or root (default: the one that issues)')
+    .option('--root-key <FILE>', 'the root key, where it is kept elsewhere; with --issuer root')
     .option('--out <FILE>', 'write it there (default: standard output, in PEM)')
     .option('--format <FORMAT>', 'pem or der', 'pem')
     .option('--json', 'print JSON about what was written; needs --out');
@@ -59,7 +64,8 @@ function exportCommand(io: CommandIo): Command {
     let crl: SignedCrl;
     try {
       const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain };
-      crl = await exportCrl(place, flags.issuer ?? null);
+      const keyFile = flags.rootKey === undefined ? null : resolve(io.cwd, flags.rootKey);
+      crl = await exportCrl(place, flags.issuer ?? null, keyFile);
     } finally {
       await store.close();
     }
