@@ -112,12 +112,12 @@ export const catalogue = {
   }),
 
   // proxy, inbound, outbound
-  CG_LISTEN: entry<{ address: string; reason: string }>({
+  CG_LISTEN: entry<{ address: string; reason: string; flag?: string }>({
     about: 'The address to listen on cannot be bound.',
     exit: EXIT.network,
     status: 500,
     message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
-    hint: () => 'choose another with --listen HOST:PORT, or end what listens there: ss -ltnp',
+    hint: (f) => `choose another with ${f.flag ?? '--listen'} HOST:PORT, or end what listens there: ss -ltnp`,
   }),
   CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({
     about: "The file with the Prefect server's password cannot be used.",

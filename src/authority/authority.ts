@@ -10,6 +10,7 @@ import type { CertificateRecord, LockRecord, RevocationReason, Store } from '../
 import { openBarredKeys } from './barred-keys.ts';
 import { lockOnIssue, targetArguments, targetWords, untilWords } from './lock-table.ts';
 import { type RevocationSelector, revokeCertificates } from './revocation.ts';
+import { statusUrls } from './status-urls.ts';
 import { chainOf, pemOf, type Trust } from './trust.ts';
 
 /** The shortest certificate, ms: less and a slow clock or a slow restart ends it before its first use. */
@@ -72,12 +73,15 @@ export interface AuthorityParts {
   /** Reads the CA anew; null when it is the same as `known`. */
   readonly reread: (known: CaInUse) => Promise<CaInUse | null>;
   readonly trustDomain: string;
+  /** Under which URL revocations are published, which leaves then say; null, or left out, for nowhere. */
+  readonly statusUrl?: string | null;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
 
 /** The authority over parts that are known to fit each other: see `loadAuthority` for files that must be checked. */
-export function openAuthority({ store, reread, trustDomain, clock = Date.now, ...parts }: AuthorityParts): Authority {
+export function openAuthority(parts: AuthorityParts): Authority {
+  const { store, reread, trustDomain, statusUrl = null, clock = Date.now } = parts;
   let { ca } = parts;
   const barredKeys = openBarredKeys(store, () => ca.trust.records);
   return {
@@ -114,6 +118,7 @@ export function openAuthority({ store, reread, trustDomain, clock = Date.now, ..
         notAfter: new Date(notAfter),
         serial: newSerial(),
         issuer,
+        ...(statusUrl === null ? {} : { status: statusUrls(statusUrl, issuer.keyId) }),
       });
       const certificate = readCertificate(der);
       // Serial and issuer as a gate will read them out of the certificate: they are what it looks up.

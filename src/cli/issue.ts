@@ -77,7 +77,9 @@ export function issueCommand(io: CommandIo): Command {
     const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
     const store = openSqliteStore(storeFile(config.stateDir));
     try {
-      const authority = await loadAuthority({ certsDir: config.certsDir, store, trustDomain: config.trustDomain });
+      const statusUrl = config.serve.status.url;
+      const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, statusUrl };
+      const authority = await loadAuthority(place);
       const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
       const force = flags.force === true;
       const issued = await issueToDirectory(authority, {
