@@ -39,7 +39,7 @@ function cliReference(program: Command): string {
     '# Command line',
     MADE,
     'What `--help` prints, for every command. Results go to stdout, words to stderr; `--json` is on every command that prints data.',
-    ...[program, ...program.commands].flatMap(commandSection),
+    ...allOf(program).flatMap(commandSection),
     '## Exit codes',
     table(
       ['code', 'meaning'],
@@ -49,8 +49,17 @@ function cliReference(program: Command): string {
   ]);
 }
 
+/** A command and all below it, in the order of help. */
+function allOf(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allOf)];
+}
+
+function nameOf(command: Command): string {
+  return command.parent === null ? 'certgate' : `${nameOf(command.parent)} ${command.name()}`;
+}
+
 function commandSection(command: Command): string[] {
-  const name = command.parent === null ? 'certgate' : `certgate ${command.name()}`;
+  const name = nameOf(command);
   return [`## ${name}`, `\`\`\`text\n${formatHelp(command, command.createHelp()).trimEnd()}\n\`\`\``];
 }
 
@@ -86,7 +95,9 @@ function sections(): Array<[name: string, members: Leaf[]]> {
 
 function settingRow({ path, variable, setting }: Leaf, program: Command): string[] {
   const { flag, fallback, about, wants, environmentOnly } = setting;
-  const commands = program.commands.filter((command) => settingsOf(command).includes(path)).map((one) => one.name());
+  const commands = allOf(program)
+    .filter((command) => settingsOf(command).includes(path))
+    .map((one) => nameOf(one).replace('certgate ', ''));
   const flags = flag === undefined || commands.length === 0 ? '' : `\`${flag}\` (${commands.join(', ')})`;
   const where = environmentOnly === true ? `${path} (variable only)` : `\`${path}\``;
   return [where, `\`${variable}\``, flags, fallback === null ? '' : `\`${fallback}\``, `${about} Must be ${wants}.`];

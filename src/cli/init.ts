@@ -5,6 +5,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createAuthority } from '../authority/create.ts';
 import { draftName, PUBLIC_FILE, removeLeftovers, syncFolder, writeNewFile } from '../authority/files.ts';
+import { openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
 import { caFiles, storeFile } from '../authority/layout.ts';
 import { parseHostPort } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
@@ -15,11 +16,13 @@ import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
+import { configuredPassphrase, newPassphrase } from './passphrase.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
 
 interface Flags {
   readonly dir: string;
   readonly name?: readonly string[];
+  readonly encrypt?: true;
   readonly json?: true;
 }
 
@@ -31,21 +34,29 @@ export function initCommand(io: CommandIo): Command {
         'elsewhere, with a trust domain of your own',
         'certgate init --dir /etc/certgate --trust-domain prefect.example',
       ],
+      [
+        'with its keys encrypted under a passphrase, which it asks for twice',
+        'certgate init --name gate.example --encrypt',
+      ],
       ['several names and an address', 'certgate init --name gate.example --name gate --name 192.0.2.7'],
     ],
     notes: [
       'it makes certgate.yaml, certs/ (root and issuer with their keys, ca.crt) and state/ (the store), and overwrites nothing.',
       'certs/root.key is needed once a year: keep it offline if you can.',
+      'the keys are encrypted with --encrypt, or when a passphrase is configured (ca.passphraseFile, CERTGATE_PASSPHRASE, or the systemd credential certgate-passphrase).',
     ],
   })
     .option('--dir <DIR>', 'the folder, made if it is not there', '.')
+    .option('--encrypt', 'encrypt the keys; asks for a passphrase where none is configured')
     .option('--json', 'print JSON');
-  return withSettingFlags(command, ['trustDomain', 'serve.names']).action(async (flags: Flags) => {
+  return withSettingFlags(command, ['trustDomain', 'serve.names', 'ca.passphraseFile']).action(async (flags: Flags) => {
     const dir = resolve(io.cwd, flags.dir);
     const config = loadConfig({ env: io.env, flags: flagsOf(command), cwd: io.cwd, withoutFileIn: dir });
-    const made = await makeAll(dir, config);
+    const made = await makeAll(dir, config, passphraseFor(config, flags.encrypt === true, io));
     if (flags.json === true) return io.out(printableJson(made, 2));
-    io.say(`made a CA for the trust domain ${config.trustDomain}, and its store:`);
+    io.say(
+      `made a CA for the trust domain ${config.trustDomain}${made.encrypted ? ', its keys encrypted' : ''}, and its store:`,
+    );
     for (const path of [made.configuration, ...Object.values(made.files), made.store])
       io.out(printable(here(path, io)));
     io.say('');
@@ -60,10 +71,12 @@ interface Made {
   readonly store: string;
   readonly trustDomain: string;
   readonly rootFingerprint: string;
+  readonly encrypted: boolean;
 }
 
 /** @throws CG_CA_EXISTS, CG_CA_FILE, CG_STORE_* and the system's errors; then nothing is left behind */
-async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: Config): Promise<Made> {
+async function makeAll(dir: string, config: Config, passphrase: PassphraseSource | null): Promise<Made> {
+  const { certsDir, stateDir, trustDomain, serve, ca } = config;
   const configuration = join(dir, 'certgate.yaml');
   await requireNothing([configuration, ...Object.values<string>({ ...caFiles(certsDir) }), storeFile(stateDir)]);
   const folders: string[] = [];
@@ -71,9 +84,20 @@ async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: 
   try {
     for (const folder of [dir, certsDir, stateDir]) folders.push(...(await makeFolder(folder)));
     // Written before anything else is made, so that a full disk is met while there is nothing to take back.
-    const text = configTemplate({ trustDomain, names: serve.names, ...elsewhere(dir, certsDir, stateDir) });
+    const text = configTemplate({
+      trustDomain,
+      names: serve.names,
+      ...elsewhere(dir, certsDir, stateDir),
+      passphraseFile: ca.passphraseFile,
+    });
     await writeNewFile(draft, text, PUBLIC_FILE);
-    const made = await createAuthority({ certsDir, stateDir, trustDomain, actor: actor() });
+    const made = await createAuthority({
+      certsDir,
+      stateDir,
+      trustDomain,
+      actor: actor(),
+      keys: openKeyStore({ passphrase }),
+    });
     const files: Readonly<Record<string, string>> = { ...made.files };
     try {
       await link(draft, configuration);
@@ -84,12 +108,30 @@ async function makeAll(dir: string, { certsDir, stateDir, trustDomain, serve }: 
     }
     await rm(draft, { force: true });
     await removeLeftovers(configuration, ['creating']);
-    return { configuration, files, store: made.store, trustDomain, rootFingerprint: made.rootFingerprint };
+    return {
+      configuration,
+      files,
+      store: made.store,
+      trustDomain,
+      rootFingerprint: made.rootFingerprint,
+      encrypted: passphrase !== null,
+    };
   } catch (error) {
     await rm(draft, { force: true }).catch(() => {});
     for (const folder of folders.toSorted((a, b) => b.length - a.length)) await rmdir(folder).catch(() => {});
     throw error;
   }
+}
+
+/** What the keys are encrypted with; null for nothing. CG_PASSPHRASE when they must be and there is nothing. */
+function passphraseFor(config: Config, must: boolean, io: CommandIo): PassphraseSource | null {
+  const source = configuredPassphrase(config, config.ca.passphraseFile, io) ?? (must ? newPassphrase(io) : null);
+  if (source !== null || !must) return source;
+  throw new CertgateError('CG_PASSPHRASE', {
+    problem: 'there is no passphrase to encrypt the keys with, and no terminal to ask at',
+    remedy:
+      'make one and name it: `(umask 077; openssl rand -base64 24 > passphrase)`, then --passphrase-file passphrase',
+  });
 }
 
 /** Folders that the environment put elsewhere are written down, or the next command would not find them. */

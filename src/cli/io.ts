@@ -4,6 +4,8 @@
 import { Buffer } from 'node:buffer';
 import { basename, delimiter, dirname } from 'node:path';
 
+import { askUnseen } from './ask.ts';
+
 export interface Io {
   /** A line of the result, to stdout. */
   out(text: string): void;
@@ -11,6 +13,8 @@ export interface Io {
   say(text: string): void;
   /** All of stdin, at most `limit` bytes; more is an error. */
   input(limit: number): Promise<Uint8Array>;
+  /** A line typed at the terminal, not shown; only there when somebody sits at one. CG_PASSPHRASE when it is left. */
+  readonly ask?: (question: string) => Promise<string>;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   /** Whether stderr is a terminal: progress is shown only there. */
@@ -31,6 +35,7 @@ export function processIo(): Io {
     out: (text) => void process.stdout.write(`${text}\n`),
     say: (text) => void process.stderr.write(`${text}\n`),
     input: readAll,
+    ...(process.stdin.isTTY && process.stderr.isTTY ? { ask: askUnseen } : {}),
     env: process.env,
     cwd: process.cwd(),
     isTerminal: process.stderr.isTTY,

@@ -19,6 +19,7 @@ import { collect, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { asJson } from './list.ts';
+import { keyStoreOf } from './passphrase.ts';
 import { configOf, withSettings } from './settings.ts';
 
 const LARGEST_REQUEST = 1_048_576;
@@ -53,33 +54,40 @@ export function issueCommand(io: CommandIo): Command {
     .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /)')
     .option('--force', 'replace the certificate in an existing folder')
     .option('--json', 'print JSON');
-  return withSettings(command, ['issue.ttl']).action(async (name: string, flags: Flags) => {
-    const identity = parseIdentityName(name);
-    const names = namesOf(flags);
-    const config = configOf(command, io);
-    const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
-    const store = openSqliteStore(storeFile(config.stateDir));
-    try {
-      const authority = await loadAuthority({ certsDir: config.certsDir, store, trustDomain: config.trustDomain });
-      const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
-      const force = flags.force === true;
-      const issued = await issueToDirectory(authority, {
-        identity,
-        profile: 'client',
-        ttlMs: config.issue.ttl,
-        ...names,
-        ...csr,
-        out,
-        actor: actor(),
-        force,
-      });
-      const { record, path, files } = issued;
-      if (flags.json === true) io.out(printableJson({ ...asJson(record, Date.now()), path, files }, 2));
-      else tell(issued, io);
-    } finally {
-      await store.close();
-    }
-  });
+  return withSettings(command, ['issue.ttl', 'ca.passphraseFile', 'ca.signer']).action(
+    async (name: string, flags: Flags) => {
+      const identity = parseIdentityName(name);
+      const names = namesOf(flags);
+      const config = configOf(command, io);
+      const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
+      const store = openSqliteStore(storeFile(config.stateDir));
+      try {
+        const authority = await loadAuthority({
+          certsDir: config.certsDir,
+          store,
+          trustDomain: config.trustDomain,
+          keys: await keyStoreOf(config, io, (sentence) => io.say(`warning: ${printable(sentence)}`)),
+        });
+        const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
+        const force = flags.force === true;
+        const issued = await issueToDirectory(authority, {
+          identity,
+          profile: 'client',
+          ttlMs: config.issue.ttl,
+          ...names,
+          ...csr,
+          out,
+          actor: actor(),
+          force,
+        });
+        const { record, path, files } = issued;
+        if (flags.json === true) io.out(printableJson({ ...asJson(record, Date.now()), path, files }, 2));
+        else tell(issued, io);
+      } finally {
+        await store.close();
+      }
+    },
+  );
 }
 
 /** DER as it is, anything else as text: what is neither, src/pki refuses. */

@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   list: async () => (await import('./list.ts')).listCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
+  ca: async () => (await import('./ca.ts')).caCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,
   run: async () => (await import('./run.ts')).runCommand,
@@ -54,7 +55,7 @@ export async function buildProgram(io: CommandIo, only?: string): Promise<Comman
   for (const [name, load] of Object.entries(commands)) {
     if (only === undefined || only === name) program.addCommand((await load())(io));
   }
-  for (const command of [program, ...program.commands]) settle(command, io);
+  settle(program, io);
   return program.helpCommand(false);
 }
 
@@ -94,4 +95,5 @@ function settle(command: Command, io: Io): void {
     })
     .helpOption('-h, --help', 'print this help')
     .allowExcessArguments(false);
+  for (const sub of command.commands) settle(sub, io);
 }

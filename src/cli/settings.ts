@@ -49,9 +49,11 @@ export function withSettingFlags(command: Command, paths: readonly string[]): Co
  * @throws CG_CONFIG, CG_CONFIG_FILE
  */
 export function configOf(command: Command, io: Io): Config {
-  const own: unknown = command.opts()['config'];
-  const above: unknown = command.parent?.opts()['config'];
-  const file = [own, above].find((one) => typeof one === 'string');
+  let file: string | undefined;
+  for (let one: Command | null = command; one !== null && file === undefined; one = one.parent) {
+    const named: unknown = one.opts()['config'];
+    if (typeof named === 'string') file = named;
+  }
   return loadConfig({ file, env: io.env, flags: flagsOf(command), cwd: io.cwd });
 }
 

@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
+import { ca, keyPassphraseFile, passphrase } from './schema-keys.ts';
 import {
   aFile,
   ceiling,
@@ -238,6 +239,7 @@ const connect = z.strictObject({
       accepts: (value) => isDnsName(value) || isIP(value) !== 0,
     },
   ),
+  passphraseFile: keyPassphraseFile(),
   drain: duration(
     '30s',
     {
@@ -269,6 +271,8 @@ export const configSchema = z.strictObject({
     { about: 'Folder of the root, the issuer, their keys and the trust bundle.' },
     aFile('certs'),
   ),
+  passphrase: passphrase(),
+  ca: z.prefault(ca(), {}),
   serve: z.prefault(serve, {}),
   identity: z.prefault(
     z.strictObject({

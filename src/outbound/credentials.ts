@@ -1,13 +1,15 @@
 // The certificate, key and trust bundle that the outbound sidecar shows the gate: read from files, checked that they
 // belong together, and read again when the files change, so that whoever renews them (certgate, cert-manager, a person)
-// needs to tell nobody. New files that don't fit are refused and the old ones stay.
+// needs to tell nobody. New files that don't fit are refused and the old ones stay. An encrypted key is opened with the
+// passphrase that the caller has; it is in the clear only in this process's memory.
 
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
-import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
+import { type OpenedKey, openPrivateKey } from '../pki/encrypted-keys.ts';
+import { privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
 
 /** How often the files are looked at, ms. */
 const LOOK_INTERVAL = 2_000;
@@ -18,6 +20,8 @@ export interface CredentialFiles {
   readonly cert: string;
   readonly key: string;
   readonly ca: string;
+  /** Octets that open the key when it is encrypted, or null; asked only then. */
+  readonly passphrase?: () => Promise<Uint8Array | null>;
 }
 
 export interface Credentials {
@@ -33,13 +37,13 @@ export interface WatchedCredentials {
   stop(): void;
 }
 
-/** Reads and checks the three files. CG_CREDENTIALS names the file and what is wrong with it. */
-export function readCredentials(files: CredentialFiles): Credentials {
+/** Reads and checks the three files. CG_CREDENTIALS names the file and what is wrong with it; CG_PASSPHRASE. */
+export async function readCredentials(files: CredentialFiles): Promise<Credentials> {
   const cert = readPem(files.cert);
   const key = readPem(files.key);
   const ca = readPem(files.ca);
   const certificate = parse(files.cert, () => new X509Certificate(cert));
-  const privateKey = parse(files.key, () => privateKeyFromPem(key));
+  const { key: privateKey } = await openKey(files, key);
   if (!publicKeyFits(certificate, privateKey)) {
     throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: `is not the key of ${files.cert}` });
   }
@@ -49,27 +53,40 @@ export function readCredentials(files: CredentialFiles): Credentials {
     const reason = `the certificate expired at ${certificate.validToDate.toISOString()}`;
     throw new CertgateError('CG_CREDENTIALS', { file: files.cert, reason });
   }
-  const context = parse(files.cert, () => createSecureContext({ cert, key, ca, minVersion: 'TLSv1.2' }));
+  const context = parse(files.cert, () =>
+    createSecureContext({ cert, key: privateKeyToPem(privateKey), ca, minVersion: 'TLSv1.2' }),
+  );
   return { context, certificate, notAfter };
 }
 
-/** Reads the files now (CG_CREDENTIALS) and again whenever they change; `changed` is called after each swap. */
-export function watchCredentials(files: CredentialFiles, log: Log, changed: () => void): WatchedCredentials {
-  let current = readCredentials(files);
+/** Reads the files now (as readCredentials) and again whenever they change; `changed` is called after each swap. */
+export async function watchCredentials(
+  files: CredentialFiles,
+  log: Log,
+  changed: () => void,
+): Promise<WatchedCredentials> {
   let seen = stamp(files);
+  let current = await readCredentials(files);
   let warned = false;
+  let reading = false;
+  const read = async (): Promise<void> => {
+    reading = true;
+    try {
+      current = await readCredentials(files);
+      warned = false;
+      log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
+      changed();
+    } catch (error) {
+      log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
+    } finally {
+      reading = false;
+    }
+  };
   const timer = setInterval(() => {
     const now = stamp(files);
-    if (now !== seen) {
+    if (now !== seen && !reading) {
       seen = now;
-      try {
-        current = readCredentials(files);
-        warned = false;
-        log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
-        changed();
-      } catch (error) {
-        log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
-      }
+      void read();
     }
     const lifetime = current.notAfter - current.certificate.validFromDate.getTime();
     if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
@@ -87,6 +104,19 @@ export function watchCredentials(files: CredentialFiles, log: Log, changed: () =
     },
     stop: () => clearInterval(timer),
   };
+}
+
+async function openKey({ key: file, passphrase }: CredentialFiles, pem: string): Promise<OpenedKey> {
+  try {
+    return await openPrivateKey(pem, passphrase ?? (async () => null));
+  } catch (error) {
+    if (!isCertgateError(error, 'CG_PASSPHRASE')) {
+      if (isCertgateError(error, 'CG_KEY_MODE')) throw error;
+      throw new CertgateError('CG_CREDENTIALS', { file, reason: reasonOf(error) }, { cause: error });
+    }
+    const { problem, remedy } = error.facts;
+    throw new CertgateError('CG_PASSPHRASE', { problem: `${file}: ${problem}`, remedy });
+  }
 }
 
 function readPem(file: string): string {
