@@ -5,6 +5,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type KeyStore, openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
 import { passphraseFile, passphraseValue, strongEnough } from '../authority/passphrase.ts';
+import { parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { CertgateError } from '../errors.ts';
 import type { Io } from './io.ts';
@@ -67,7 +68,9 @@ export async function keyStoreOf(config: Config, io: Asking, warn: (sentence: st
     prompt: promptedPassphrase("passphrase of the CA's key: ", io),
     warn,
   });
-  return files;
+  const socket = config.ca.signer === null ? null : parseSocketPath(config.ca.signer);
+  // Loaded only where it is used: a gate with its key in a file has no need of it.
+  return socket === null ? files : (await import('../authority/remote-signer.ts')).signedElsewhere(socket, files);
 }
 
 /** What opens the key of an outbound sidecar: octets, or null when there is nothing to open it with. */

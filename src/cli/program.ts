@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   audit: async () => (await import('./audit.ts')).auditCommand,
   ca: async () => (await import('./ca.ts')).caCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
+  signer: async () => (await import('./signer.ts')).signerCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,
   run: async () => (await import('./run.ts')).runCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
