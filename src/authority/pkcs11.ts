@@ -39,10 +39,12 @@ export async function openPkcs11Key(token: Pkcs11Key): Promise<Signer> {
     token.publicKey ?? publicKeyIn(await run(['--read-object', '--type', 'pubkey'], new Uint8Array(), null), uri);
   const { hash } = signingAlgorithmOf(publicKey);
   const [mechanism, ...format] = mechanismOf(publicKey);
+  // Read once: a wrong PIN, tried for every signature, would lock the token.
+  const secret = (await pin?.read()) ?? null;
   const sign = async (content: Uint8Array): Promise<Uint8Array> => {
     const args = ['--sign', '--mechanism', mechanism, ...format];
     const login = pin === null ? [] : ['--login', '--pin', `env:${PIN_VARIABLE}`];
-    const signature = await run([...login, ...args], inputFor(publicKey, hash, content), (await pin?.read()) ?? null);
+    const signature = await run([...login, ...args], inputFor(publicKey, hash, content), secret);
     if (verify(hash, content, publicKey, signature)) return signature;
     throw new CertgateError('CG_TOKEN', { uri, problem: 'gave what is no signature by that key' });
   };
