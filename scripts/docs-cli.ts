@@ -39,7 +39,7 @@ function cliReference(program: Command): string {
     '# Command line',
     MADE,
     'What `--help` prints, for every command. Results go to stdout, words to stderr; `--json` is on every command that prints data.',
-    ...allOf(program).flatMap(commandSection),
+    ...commandSections(program),
     '## Exit codes',
     table(
       ['code', 'meaning'],
@@ -55,12 +55,12 @@ function allOf(command: Command): Command[] {
 }
 
 function nameOf(command: Command): string {
-  return command.parent === null ? 'certgate' : `${nameOf(command.parent)} ${command.name()}`;
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
 }
 
-function commandSection(command: Command): string[] {
-  const name = nameOf(command);
-  return [`## ${name}`, `\`\`\`text\n${formatHelp(command, command.createHelp()).trimEnd()}\n\`\`\``];
+function commandSections(command: Command): string[] {
+  const text = `\`\`\`text\n${formatHelp(command, command.createHelp()).trimEnd()}\n\`\`\``;
+  return [`## ${nameOf(command)}`, text, ...command.commands.flatMap(commandSections)];
 }
 
 function configurationReference(program: Command): string {

@@ -457,6 +457,27 @@ export const catalogue = {
     message: (f) => `no such certificate for ${shown(f.identity)}: ${f.problem}`,
     hint: () => 'gate/… names server certificates; worker/…, user/… and service/… name client certificates',
   }),
+  CG_LOCKED: entry<{ identity: string; lock: string; reason: string; unlock: string }>({
+    about: 'No certificate is issued to an identity while it, or everyone, is locked.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `no certificate for ${shown(f.identity)}: ${f.lock}: ${shown(f.reason)}`,
+    hint: (f) => `\`certgate locks\` shows who locked it; end the lock with \`certgate unlock ${f.unlock}\``,
+  }),
+  CG_LOCK_GATE: entry<{ what: string }>({
+    about: "The gate's own certificate cannot be locked: a gate that could not renew it would end all service.",
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `the gate's own certificate is never locked: ${f.what}`,
+    hint: () => 'to keep everyone out, use `certgate lock all --reason TEXT`; to end the gate, stop it',
+  }),
+  CG_LOCK_TIME: entry<{ time: string }>({
+    about: 'A lock cannot last that long or that short a time.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `no lock lasts ${f.time}: it lasts from 1s to 365d, or until it is unlocked`,
+    hint: () => 'use --for 2h, or leave --for out; to keep somebody out for good, use `certgate revoke`',
+  }),
   CG_SERIAL: entry<{ serial: string }>({
     about: 'The text is not a serial number.',
     exit: EXIT.usage,
@@ -583,6 +604,30 @@ export const catalogue = {
     hint: (f) => f.remedy,
   }),
 
+  // export
+  CG_EXPORT: entry<{ what: string; problem: string; remedy: string }>({
+    about: 'A certificate cannot be handed over in that form.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `cannot export ${f.what}: ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+  CG_FILE_EXISTS: entry<{ path: string; problem: string; replaceable: boolean }>({
+    about: 'The file to write exists already; nothing was changed in it.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `${f.path} ${f.problem}`,
+    hint: (f) =>
+      f.replaceable ? 'name another with --out FILE, or replace it with --force' : 'name another with --out FILE',
+  }),
+  CG_PASSWORD: entry<{ problem: string; remedy: string }>({
+    about: 'There is no password, or it is not one that every program would read alike.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => f.problem,
+    hint: (f) => f.remedy,
+  }),
+
   // what a gate refuses, as its record and its answers say
   CG_CLIENT_NO_CERTIFICATE: entry<{ detail: string }>({
     about: 'A client came without a certificate.',
@@ -633,6 +678,13 @@ export const catalogue = {
     status: 403,
     message: (f) => `the client certificate was revoked: ${f.detail}`,
     hint: () => '`certgate list --state revoked` and `certgate audit` say why and by whom',
+  }),
+  CG_CLIENT_LOCKED: entry<{ detail: string }>({
+    about: 'A client, its certificate or everyone is locked: refused for now, not revoked.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the client is locked: ${f.detail}`,
+    hint: () => '`certgate locks` says by whom, why and until when; `certgate unlock identity worker/etl-1` ends it',
   }),
   CG_REQUEST_TARGET: entry<{ detail: string }>({
     about: "A request's target could be read in two ways.",

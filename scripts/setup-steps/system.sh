@@ -57,3 +57,25 @@ setup_openssl() {
     printf ' %s no openssl here, and no right to apt-get it: the tests that compare with it are skipped\n' "$setup_todo" >&2
   fi
 }
+
+# What imports certgate's certificates: NSS's tools, and Chromium itself in CI and where it is asked for by name (it is
+# large). Without them their tests are skipped, so this may fail: not every Debian or Ubuntu has Chromium as a package.
+setup_browser() {
+  local program wanted=()
+  command -v pk12util >/dev/null || wanted+=(libnss3-tools)
+  if [[ -n "${CI:-}" || "${setup_asked:-}" == browser ]]; then
+    command -v chromium >/dev/null || wanted+=(chromium)
+  fi
+  ((${#wanted[@]} > 0)) || return 0
+  if ! setup_may_apt; then
+    printf ' %s no %s here, and no right to apt-get: the tests that import into a browser are skipped\n' "$setup_todo" "${wanted[*]}" >&2
+    return 0
+  fi
+  for program in "${wanted[@]}"; do
+    setup_run browser "$program by apt-get, if there is one" "install the package $program by hand" setup_try_install "$program"
+  done
+}
+
+setup_try_install() {
+  setup_apt_install "$1" || echo "no $1: its tests are skipped"
+}

@@ -8,8 +8,8 @@ const { request } = process.getBuiltinModule('node:http');
 
 const TIMEOUT = 5_000;
 
-/** What a gate cut when it applied the revocations. */
-export interface AppliedRevocations {
+/** What a gate cut when it applied the revocations and locks. */
+export interface AppliedRecords {
   readonly revision: number;
   readonly cut: { readonly connections: number; readonly requests: number; readonly tunnels: number };
   /** From the question to the answer. */
@@ -23,21 +23,19 @@ export interface ReportedHealth {
   readonly audit: boolean;
   readonly upstream: boolean;
   readonly connections: number;
+  readonly locks: { readonly standing: number; readonly everyone: boolean };
   readonly metrics: Readonly<Record<string, number>>;
 }
 
 /**
- * Has the gate at `socketPath` apply all revocations now, and say what those of `serials` cut. Null when none runs
- * there; CG_GATE_ANSWER when it fails.
+ * Has the gate at `socketPath` apply all revocations and locks now, and say what was cut on account of `causes`, as
+ * `revokedCause` and `lockedCause` name them. Null when none runs there; CG_GATE_ANSWER when it fails.
  */
-export async function applyRevocations(
-  socketPath: string,
-  serials: readonly string[],
-): Promise<AppliedRevocations | null> {
+export async function applyRecords(socketPath: string, causes: readonly string[]): Promise<AppliedRecords | null> {
   const start = performance.now();
-  const answer = await ask(socketPath, 'POST', '/revocations/apply', { serials });
+  const answer = await ask(socketPath, 'POST', '/records/apply', { causes });
   if (answer === null) return null;
-  return { ...(answer as Omit<AppliedRevocations, 'milliseconds'>), milliseconds: performance.now() - start };
+  return { ...(answer as Omit<AppliedRecords, 'milliseconds'>), milliseconds: performance.now() - start };
 }
 
 /** The health of the gate at `socketPath`. Null when none runs there; CG_GATE_ANSWER when it does not answer. */

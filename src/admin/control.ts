@@ -17,10 +17,10 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
-/** The `serials` of a question's body; none when it names none. */
-export function serialsIn(body: unknown): readonly string[] {
-  if (typeof body !== 'object' || body === null || !('serials' in body) || !Array.isArray(body.serials)) return [];
-  return body.serials.filter((serial) => typeof serial === 'string');
+/** The `causes` of a question's body (see `applyRecords`); none when it names none. */
+export function causesIn(body: unknown): readonly string[] {
+  if (typeof body !== 'object' || body === null || !('causes' in body) || !Array.isArray(body.causes)) return [];
+  return body.causes.filter((cause) => typeof cause === 'string');
 }
 
 /** The longest body of a question, bytes. */

@@ -6,7 +6,8 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
-import type { CertificateRecord, RevocationReason, Store } from '../store/store.ts';
+import type { CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
+import { lockOnIssue, targetArguments, targetWords, untilWords } from './lock-table.ts';
 import { type RevocationSelector, revokeCertificates } from './revocation.ts';
 import { chainOf, pemOf, type Trust } from './trust.ts';
 
@@ -55,8 +56,8 @@ export interface Authority {
   /** Reads the CA again and answers whether it changed. What it throws is `loadAuthority`'s; then the present one stays. */
   reload(): Promise<boolean>;
   /**
-   * A new certificate, recorded.
-   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_STORE_*
+   * A new certificate, recorded. None is for an identity that is locked by the time the record is committed.
+   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_LOCKED, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
   /** As `revokeCertificates`, with this authority's store and clock. */
@@ -127,7 +128,7 @@ export function openAuthority({ store, reread, trustDomain, clock = Date.now, ..
         revokedAt: null,
         reason: null,
       };
-      await store.addCertificate(record, {
+      const audit = {
         time: now,
         actor: request.actor,
         action: 'certificate.issue',
@@ -140,7 +141,8 @@ export function openAuthority({ store, reread, trustDomain, clock = Date.now, ..
           dns: (request.dns ?? []).join(','),
           ip: (request.ip ?? []).join(','),
         },
-      });
+      };
+      await store.addCertificate(record, audit, (locks) => requireUnlocked(locks, identity, now));
       const certificatePem = derToPem(der, 'CERTIFICATE');
       return { record, certificatePem, chainPem: certificatePem + shownWith(trust) };
     },
@@ -159,6 +161,17 @@ function requireProfile(identity: string, profile: 'client' | 'server'): void {
   if (own === (profile === 'server')) return;
   const problem = own ? 'gate/… is reserved for server certificates' : 'only gate/… can have a server certificate';
   throw new CertgateError('CG_PROFILE', { identity, problem });
+}
+
+function requireUnlocked(locks: readonly LockRecord[], identity: string, now: number): void {
+  const lock = lockOnIssue(locks, identity, now);
+  if (lock === null) return;
+  throw new CertgateError('CG_LOCKED', {
+    identity,
+    lock: `${targetWords(lock)} is locked ${untilWords(lock)}`,
+    reason: lock.reason,
+    unlock: targetArguments(lock),
+  });
 }
 
 // The end of a certificate's validity, ms since the epoch.

@@ -16,7 +16,7 @@ export const PUBLIC_FILE = 0o644;
 const LEFTOVER_AGE = 60_000;
 
 /** Writes a file that must not exist yet, with exactly this mode, and waits until it is on the disk. Node's errors. */
-export async function writeNewFile(path: string, content: string, mode: number): Promise<void> {
+export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode);
   try {
     await file.chmod(mode); // the umask took bits away at most, so until here it was stricter

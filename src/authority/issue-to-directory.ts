@@ -4,7 +4,7 @@
 // in a draft that only its owner can read and that the next issue to this folder removes; after (4) everything. An error
 // after (2) revokes what was recorded but not handed over.
 import { join } from 'node:path';
-import { generateKey, privateKeyToPem } from '../pki/keys.ts';
+import { generateKey, type KeyKind, privateKeyToPem } from '../pki/keys.ts';
 import { readRequest } from '../pki/requests.ts';
 import type { CertificateRecord } from '../store/store.ts';
 import type { Authority } from './authority.ts';
@@ -20,6 +20,8 @@ export interface DirectoryRequest {
   readonly ip?: readonly string[];
   /** A certificate signing request, PEM or DER: then the key stays where it is. Only its key is used, never its names. */
   readonly csr?: string | Uint8Array;
+  /** What key to make; P-256 when left out. Nothing for a request, which has its own. */
+  readonly keyKind?: KeyKind;
   /** The folder to make. */
   readonly out: string;
   readonly actor: string;
@@ -40,14 +42,14 @@ export interface IssuedDirectory {
  * @throws CG_OUT_EXISTS, CG_OUT_UNUSABLE, CG_CSR_UNREADABLE, CG_CSR_SIGNATURE, CG_CSR_KEY and what `Authority.issue` throws
  */
 export async function issueToDirectory(authority: Authority, request: DirectoryRequest): Promise<IssuedDirectory> {
-  const { identity, profile, ttlMs, dns = [], ip = [], csr, actor, force = false } = request;
+  const { identity, profile, ttlMs, dns = [], ip = [], csr, keyKind = 'P-256', actor, force = false } = request;
   const asked = csr === undefined ? null : readRequest(csr);
   const folder = await startOutputFolder(request.out, { force, withKey: asked === null });
   let record: CertificateRecord | undefined;
   try {
     let publicKey = asked?.publicKey;
     if (publicKey === undefined) {
-      const pair = await generateKey('P-256');
+      const pair = await generateKey(keyKind);
       await folder.write('tls.key', privateKeyToPem(pair.privateKey), PRIVATE_FILE);
       publicKey = pair.publicKey;
     }

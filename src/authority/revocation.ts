@@ -88,7 +88,7 @@ async function all(
 }
 
 /** A serial number as the store keeps it, whole octets without leading zero octets. CG_SERIAL. */
-function canonicalSerial(text: string): string {
+export function canonicalSerial(text: string): string {
   const digits = text.replaceAll(':', '').trim().toLowerCase();
   if (!/^[0-9a-f]{1,40}$/.test(digits)) throw new CertgateError('CG_SERIAL', { serial: text });
   const bare = digits.replace(/^0+(?=.)/, '');

@@ -132,7 +132,9 @@ function row(act: Act): string[] {
 }
 
 function detailWords(detail: StoredAuditEntry['detail']): string {
-  return ['serial', 'reason']
-    .flatMap((key) => (detail[key] === undefined || detail[key] === null ? [] : [`${key} ${String(detail[key])}`]))
-    .join(', ');
+  const words = ['serial', 'reason'].flatMap((key) =>
+    detail[key] === undefined || detail[key] === null ? [] : [`${key} ${String(detail[key])}`],
+  );
+  const { until } = detail;
+  return [...words, ...(typeof until === 'number' ? [`until ${new Date(until).toISOString()}`] : [])].join(', ');
 }

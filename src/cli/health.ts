@@ -24,7 +24,13 @@ export function healthCommand(io: CommandIo): Command {
     else {
       const part = (name: string, good: boolean): string => `${name} ${good ? 'ok' : 'FAILED'}`;
       const parts = [part('store', health.store), part('record', health.audit), part('upstream', health.upstream)];
-      io.out(`${health.status}: ${parts.join(', ')}, ${health.connections} connections`);
+      const { standing, everyone } = health.locks;
+      const locks = everyone
+        ? ', everyone is locked'
+        : standing === 0
+          ? ''
+          : `, ${standing} ${standing === 1 ? 'lock' : 'locks'}`;
+      io.out(`${health.status}: ${parts.join(', ')}, ${health.connections} connections${locks}`);
     }
     if (health.status !== 'ok') io.setExitCode(EXIT.failure);
   });

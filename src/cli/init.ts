@@ -1,9 +1,10 @@
 // certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
 // exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
+import { readFileSync } from 'node:fs';
 import { link, lstat, mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
-import { createAuthority } from '../authority/create.ts';
+import { createAuthority, type RootSource } from '../authority/create.ts';
 import { draftName, PUBLIC_FILE, removeLeftovers, syncFolder, writeNewFile } from '../authority/files.ts';
 import { openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
 import { caFiles, storeFile } from '../authority/layout.ts';
@@ -14,14 +15,18 @@ import { configTemplate } from '../config/template.ts';
 import { CertgateError } from '../errors.ts';
 import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
+import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
-import { configuredPassphrase, newPassphrase } from './passphrase.ts';
+import { configuredPassphrase, keyStoreOf, newPassphrase } from './passphrase.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
 
 interface Flags {
   readonly dir: string;
   readonly name?: readonly string[];
+  readonly offlineRoot?: string;
+  readonly rootCert?: string;
+  readonly rootKey?: string;
   readonly encrypt?: true;
   readonly json?: true;
 }
@@ -34,49 +39,74 @@ export function initCommand(io: CommandIo): Command {
         'elsewhere, with a trust domain of your own',
         'certgate init --dir /etc/certgate --trust-domain prefect.example',
       ],
+      ['several names and an address', 'certgate init --name gate.example --name gate --name 192.0.2.7'],
       [
         'with its keys encrypted under a passphrase, which it asks for twice',
         'certgate init --name gate.example --encrypt',
       ],
-      ['several names and an address', 'certgate init --name gate.example --name gate --name 192.0.2.7'],
+      [
+        "the root's key on a medium of its own, which the gate runs without",
+        'certgate init --offline-root /media/vault',
+      ],
+      ["under a company's CA", 'certgate init --root-cert corp.crt --root-key corp.key'],
+      [
+        '… whose key is out of reach: a request to have signed, then certgate ca import',
+        'certgate init --root-cert corp.crt',
+      ],
     ],
     notes: [
       'it makes certgate.yaml, certs/ (root and issuer with their keys, ca.crt) and state/ (the store), and overwrites nothing.',
-      'certs/root.key is needed once a year: keep it offline if you can.',
+      'the key of the root is needed once a year: keep it offline if you can.',
       'the keys are encrypted with --encrypt, or when a passphrase is configured (ca.passphraseFile, CERTGATE_PASSPHRASE, or the systemd credential certgate-passphrase).',
     ],
   })
     .option('--dir <DIR>', 'the folder, made if it is not there', '.')
+    .option('--offline-root <DIR>', "where the root's key goes (default: certs/)")
+    .option('--root-cert <FILE>', "a company's CA: PEM of who signs the issuer and all above it, up to the root")
+    .option('--root-key <FILE>', 'its key; read once and not copied')
     .option('--encrypt', 'encrypt the keys; asks for a passphrase where none is configured')
     .option('--json', 'print JSON');
   return withSettingFlags(command, ['trustDomain', 'serve.names', 'ca.passphraseFile']).action(async (flags: Flags) => {
     const dir = resolve(io.cwd, flags.dir);
     const config = loadConfig({ env: io.env, flags: flagsOf(command), cwd: io.cwd, withoutFileIn: dir });
-    const made = await makeAll(dir, config, passphraseFor(config, flags.encrypt === true, io));
-    if (flags.json === true) return io.out(printableJson(made, 2));
+    const made = await makeAll(
+      dir,
+      config,
+      await rootOf(flags, config, io),
+      passphraseFor(config, flags.encrypt === true, io),
+    );
+    const { paths, ...told } = made;
+    if (flags.json === true) return io.out(printableJson(told, 2));
     io.say(
       `made a CA for the trust domain ${config.trustDomain}${made.encrypted ? ', its keys encrypted' : ''}, and its store:`,
     );
-    for (const path of [made.configuration, ...Object.values(made.files), made.store])
-      io.out(printable(here(path, io)));
+    for (const path of [made.configuration, ...paths, made.store]) io.out(printable(here(path, io)));
     io.say('');
     io.say('next:');
+    if (made.unfinished) for (const line of unfinishedCommands(dir, made, io)) io.say(printable(line));
     for (const line of nextCommands(dir, config, flags.name?.[0], io)) io.say(printable(line));
   });
 }
 
 interface Made {
   readonly configuration: string;
+  /** What was made, by what it is. */
   readonly files: Readonly<Record<string, string>>;
+  readonly paths: readonly string[];
   readonly store: string;
+  readonly unfinished: boolean;
   readonly trustDomain: string;
   readonly rootFingerprint: string;
   readonly encrypted: boolean;
 }
 
 /** @throws CG_CA_EXISTS, CG_CA_FILE, CG_STORE_* and the system's errors; then nothing is left behind */
-async function makeAll(dir: string, config: Config, passphrase: PassphraseSource | null): Promise<Made> {
-  const { certsDir, stateDir, trustDomain, serve, ca } = config;
+async function makeAll(
+  dir: string,
+  { certsDir, stateDir, trustDomain, serve, ca }: Config,
+  root: RootSource,
+  passphrase: PassphraseSource | null,
+): Promise<Made> {
   const configuration = join(dir, 'certgate.yaml');
   await requireNothing([configuration, ...Object.values<string>({ ...caFiles(certsDir) }), storeFile(stateDir)]);
   const folders: string[] = [];
@@ -95,6 +125,7 @@ async function makeAll(dir: string, config: Config, passphrase: PassphraseSource
       certsDir,
       stateDir,
       trustDomain,
+      root,
       actor: actor(),
       keys: openKeyStore({ passphrase }),
     });
@@ -103,19 +134,14 @@ async function makeAll(dir: string, config: Config, passphrase: PassphraseSource
       await link(draft, configuration);
       await syncFolder(dir);
     } catch (error) {
-      for (const path of [...Object.values(files), made.store]) await rm(path, { force: true });
+      for (const path of [...made.paths, made.store]) await rm(path, { force: true });
       throw error;
     }
     await rm(draft, { force: true });
     await removeLeftovers(configuration, ['creating']);
-    return {
-      configuration,
-      files,
-      store: made.store,
-      trustDomain,
-      rootFingerprint: made.rootFingerprint,
-      encrypted: passphrase !== null,
-    };
+    const { paths, store, unfinished, rootFingerprint } = made;
+    const encrypted = passphrase !== null;
+    return { configuration, files, paths, store, unfinished, trustDomain, rootFingerprint, encrypted };
   } catch (error) {
     await rm(draft, { force: true }).catch(() => {});
     for (const folder of folders.toSorted((a, b) => b.length - a.length)) await rmdir(folder).catch(() => {});
@@ -132,6 +158,33 @@ function passphraseFor(config: Config, must: boolean, io: CommandIo): Passphrase
     remedy:
       'make one and name it: `(umask 077; openssl rand -base64 24 > passphrase)`, then --passphrase-file passphrase',
   });
+}
+
+/** Where the root comes from. CG_USAGE, CG_CA_GIVEN, CG_KEY_*; CG_FILE for what cannot be read. */
+async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, config: Config, io: CommandIo): Promise<RootSource> {
+  if (rootCert === undefined) {
+    if (rootKey !== undefined)
+      throw usage('--root-key without --root-cert', 'name the certificate too: --root-cert FILE');
+    return offlineRoot === undefined ? { kind: 'new' } : { kind: 'new', keyDir: resolve(io.cwd, offlineRoot) };
+  }
+  if (offlineRoot !== undefined) {
+    throw usage('--offline-root is for a new root, --root-cert names one that exists', 'leave one of the two out');
+  }
+  const chainPem = readFileSync(resolve(io.cwd, rootCert), 'utf8');
+  if (rootKey === undefined) return { kind: 'elsewhere', file: rootCert, chainPem };
+  const signer = await (await keyStoreOf(config, io, (sentence) => io.say(`warning: ${printable(sentence)}`))).read(
+    resolve(io.cwd, rootKey),
+  );
+  return { kind: 'given', file: rootCert, chainPem, keyFile: rootKey, signer };
+}
+
+/** What comes before all else where the issuer is signed elsewhere. */
+function unfinishedCommands(dir: string, { files }: Made, io: CommandIo): string[] {
+  const config = dir === io.cwd ? '' : ` --config ${shellWord(here(join(dir, 'certgate.yaml'), io))}`;
+  return [
+    `  # have ${here(files['issuerRequest'] ?? '', io)} signed as a CA (pathlen 0), then take what comes back`,
+    `  ${io.program} ca import SIGNED.pem${config}`,
+  ];
 }
 
 /** Folders that the environment put elsewhere are written down, or the next command would not find them. */

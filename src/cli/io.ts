@@ -3,8 +3,7 @@
 // escape what others wrote (escape.ts) before they hand it over. Nothing here ends the process.
 import { Buffer } from 'node:buffer';
 import { basename, delimiter, dirname } from 'node:path';
-
-import { askUnseen } from './ask.ts';
+import { askSecret } from './ask-secret.ts';
 
 export interface Io {
   /** A line of the result, to stdout. */
@@ -13,8 +12,8 @@ export interface Io {
   say(text: string): void;
   /** All of stdin, at most `limit` bytes; more is an error. */
   input(limit: number): Promise<Uint8Array>;
-  /** A line typed at the terminal, not shown; only there when somebody sits at one. CG_PASSPHRASE when it is left. */
-  readonly ask?: (question: string) => Promise<string>;
+  /** Asks for a line on the terminal and shows nothing of it; undefined where there is no terminal to ask on. */
+  readonly askSecret?: ((question: string) => Promise<string>) | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   /** Whether stderr is a terminal: progress is shown only there. */
@@ -35,7 +34,7 @@ export function processIo(): Io {
     out: (text) => void process.stdout.write(`${text}\n`),
     say: (text) => void process.stderr.write(`${text}\n`),
     input: readAll,
-    ...(process.stdin.isTTY && process.stderr.isTTY ? { ask: askUnseen } : {}),
+    askSecret: process.stdin.isTTY && process.stderr.isTTY ? askSecret : undefined,
     env: process.env,
     cwd: process.cwd(),
     isTerminal: process.stderr.isTTY,

@@ -12,10 +12,11 @@ import { isDnsName } from '../config/address.ts';
 import { roughDuration } from '../config/duration.ts';
 import { shown } from '../errors.ts';
 import { parseIdentityName } from '../identity/name.ts';
+import type { KeyKind } from '../pki/keys.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
-import { collect, usage } from './flags.ts';
+import { choiceFlag, collect, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { asJson } from './list.ts';
@@ -24,10 +25,21 @@ import { configOf, withSettings } from './settings.ts';
 
 const LARGEST_REQUEST = 1_048_576;
 
+/** Elliptic curves are smaller and faster; RSA is for programs that know nothing else. */
+const keyTypes: Readonly<Record<string, KeyKind>> = {
+  'p-256': 'P-256',
+  'p-384': 'P-384',
+  ed25519: 'Ed25519',
+  'rsa-2048': 'RSA-2048',
+  'rsa-3072': 'RSA-3072',
+  'rsa-4096': 'RSA-4096',
+};
+
 interface Flags {
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
   readonly csr?: string;
+  readonly keyType?: string;
   readonly out?: string;
   readonly force?: true;
   readonly json?: true;
@@ -45,12 +57,16 @@ export function issueCommand(io: CommandIo): Command {
       ],
       ['… and gets tls.crt and ca.crt for it', 'certgate issue worker/etl-1 --csr tls.csr'],
     ],
-    notes: ['names in a signing request are not taken over: NAME, --dns and --ip say what the certificate says.'],
+    notes: [
+      'names in a signing request are not taken over: NAME, --dns and --ip say what the certificate says.',
+      'certgate export turns the folder into what a browser, a keychain or Java imports.',
+    ],
   })
     .argument('<NAME>', 'worker/…, user/… or service/…, e.g. worker/etl-1')
     .option('--dns <NAME>', 'a DNS name to put into the certificate too; may be repeated', collect)
     .option('--ip <ADDRESS>', 'an IP address to put into the certificate too; may be repeated', collect)
     .option('--csr <FILE>', 'certify the key of this signing request (PEM or DER; - is standard input)')
+    .option('--key-type <TYPE>', `the key to make: ${Object.keys(keyTypes).join(', ')} (default: p-256)`)
     .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /)')
     .option('--force', 'replace the certificate in an existing folder')
     .option('--json', 'print JSON');
@@ -58,6 +74,7 @@ export function issueCommand(io: CommandIo): Command {
     async (name: string, flags: Flags) => {
       const identity = parseIdentityName(name);
       const names = namesOf(flags);
+      const keyKind = keyKindOf(flags);
       const config = configOf(command, io);
       const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
       const store = openSqliteStore(storeFile(config.stateDir));
@@ -76,6 +93,7 @@ export function issueCommand(io: CommandIo): Command {
           ttlMs: config.issue.ttl,
           ...names,
           ...csr,
+          keyKind,
           out,
           actor: actor(),
           force,
@@ -102,6 +120,13 @@ function namesOf({ dns = [], ip = [] }: Flags): { dns: readonly string[]; ip: re
   const none = ip.find((address) => isIP(address) === 0);
   if (none !== undefined) throw usage(`--ip is ${shown(none)}, not an IP address`, 'for example --ip 192.0.2.7');
   return { dns, ip };
+}
+
+function keyKindOf({ keyType, csr }: Flags): KeyKind {
+  if (csr !== undefined && keyType !== undefined) {
+    throw usage('--key-type does nothing with --csr, whose key is made already', 'leave one of them out');
+  }
+  return keyTypes[choiceFlag('--key-type', keyType ?? 'p-256', Object.keys(keyTypes))] ?? 'P-256';
 }
 
 function tell({ record, path, files }: IssuedDirectory, io: CommandIo): void {

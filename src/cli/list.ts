@@ -1,14 +1,16 @@
 // certgate list: the certificates on record, newest first, in pages that continue from a key. Reads the store only.
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
+import { type LockTable, lockOn, lockTable } from '../authority/lock-table.ts';
 import { roughDuration } from '../config/duration.ts';
 import { parseIdentityName } from '../identity/name.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import type { CertificateFilter, CertificateRecord, CertificateState, Store } from '../store/store.ts';
+import type { CertificateFilter, CertificateRecord, CertificateState, LockRecord, Store } from '../store/store.ts';
 import { printableJson } from './escape.ts';
 import { choiceFlag, countFlag, durationFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { lockJson } from './lock-words.ts';
 import { configOf, withSettings } from './settings.ts';
 import { table } from './table.ts';
 
@@ -34,7 +36,10 @@ export function listCommand(io: CommandIo): Command {
         "certgate list worker/etl-1 --json | jq -r '.certificates[].serial'",
       ],
     ],
-    notes: ['--json prints {certificates, next}; when next is not null, `--after NEXT` continues from there.'],
+    notes: [
+      '--json prints {certificates, next}; when next is not null, `--after NEXT` continues from there.',
+      'a certificate that is valid, but refused for now, is marked `locked`: see certgate locks.',
+    ],
   })
     .argument('[IDENTITY]', 'only this identity, or a beginning of names with * at the end')
     .option('--state <STATE>', `only those that are ${STATES.join(', ')}`)
@@ -51,13 +56,14 @@ export function listCommand(io: CommandIo): Command {
     const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
     try {
       const found = await collect(store, filter, wanted, limit + 1);
+      const locks = lockTable(await store.locks(now));
       const certificates = found.slice(0, limit);
       const last = found.length > limit ? certificates.at(-1) : undefined;
       if (flags.json === true) {
         io.out(
           printableJson(
             {
-              certificates: certificates.map((one) => asJson(one, now)),
+              certificates: certificates.map((one) => ({ ...asJson(one, now), locked: lockJsonOf(one, locks, now) })),
               next: last === undefined ? null : cursorOf(last),
             },
             2,
@@ -68,7 +74,7 @@ export function listCommand(io: CommandIo): Command {
       if (certificates.length === 0) return io.say('no certificate on record matches');
       for (const line of table(
         ['identity', 'state', 'ends', 'serial', 'profile'],
-        certificates.map((one) => row(one, now)),
+        certificates.map((one) => row(one, now, lockOf(one, locks, now) !== null)),
       ))
         io.out(line);
       if (last !== undefined) io.say(`there are more: the newest ${limit} are shown, --limit shows more`);
@@ -119,7 +125,17 @@ function stateOf(record: CertificateRecord, now: number): CertificateState {
   return record.notAfter <= now ? 'expired' : 'valid';
 }
 
-function row(record: CertificateRecord, now: number): string[] {
+/** The lock that keeps its holder out; on a name that only identity.rules make, a gate alone can tell. */
+function lockOf({ identity, serial, profile }: CertificateRecord, locks: LockTable, now: number): LockRecord | null {
+  return profile === 'server' ? null : lockOn(locks, { identity, recorded: identity, serial }, now);
+}
+
+function lockJsonOf(record: CertificateRecord, locks: LockTable, now: number): object | null {
+  const lock = lockOf(record, locks, now);
+  return lock === null ? null : lockJson(lock);
+}
+
+function row(record: CertificateRecord, now: number, locked: boolean): string[] {
   const state = stateOf(record, now);
   const ends =
     record.notAfter > now
@@ -127,7 +143,9 @@ function row(record: CertificateRecord, now: number): string[] {
       : `${roughDuration(now - record.notAfter)} ago`;
   return [
     record.identity,
-    state === 'revoked' ? `revoked: ${record.reason ?? 'unspecified'}` : state,
+    state === 'revoked'
+      ? `revoked: ${record.reason ?? 'unspecified'}`
+      : `${state}${locked && state === 'valid' ? ', locked' : ''}`,
     ends,
     record.serial,
     record.profile,

@@ -13,7 +13,7 @@ import type { Io } from './io.ts';
 /** The name of the systemd credential, as in `LoadCredentialEncrypted=certgate-passphrase:…`. */
 const CREDENTIAL = 'certgate-passphrase';
 
-type Asking = Pick<Io, 'env' | 'ask'>;
+type Asking = Pick<Io, 'env' | 'askSecret'>;
 
 /** The passphrase that is configured: by `file`, the environment or systemd; null when by none. */
 export function configuredPassphrase(config: Config, file: string | null, io: Asking): PassphraseSource | null {
@@ -26,7 +26,7 @@ export function configuredPassphrase(config: Config, file: string | null, io: As
 }
 
 /** A question at the terminal, asked once; null where there is no terminal. */
-export function promptedPassphrase(question: string, { ask }: Asking): PassphraseSource | null {
+export function promptedPassphrase(question: string, { askSecret: ask }: Asking): PassphraseSource | null {
   if (ask === undefined) return null;
   let answer: Promise<string> | null = null;
   return {
@@ -39,7 +39,7 @@ export function promptedPassphrase(question: string, { ask }: Asking): Passphras
 }
 
 /** A new passphrase, typed twice; null where there is no terminal. CG_PASSPHRASE when the two differ. */
-export function newPassphrase({ ask }: Asking): PassphraseSource | null {
+export function newPassphrase({ askSecret: ask }: Asking): PassphraseSource | null {
   if (ask === undefined) return null;
   const typed = async (): Promise<string> => {
     const first = await ask("new passphrase for the CA's keys: ");

@@ -14,11 +14,15 @@ type MakeCommand = (io: CommandIo) => Command;
 const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   init: async () => (await import('./init.ts')).initCommand,
   issue: async () => (await import('./issue.ts')).issueCommand,
+  export: async () => (await import('./export.ts')).exportCommand,
   revoke: async () => (await import('./revoke.ts')).revokeCommand,
+  lock: async () => (await import('./lock.ts')).lockCommand,
+  unlock: async () => (await import('./unlock.ts')).unlockCommand,
+  locks: async () => (await import('./locks.ts')).locksCommand,
   list: async () => (await import('./list.ts')).listCommand,
+  ca: async () => (await import('./ca.ts')).caCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
-  ca: async () => (await import('./ca.ts')).caCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
   signer: async () => (await import('./signer.ts')).signerCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,
@@ -96,5 +100,6 @@ function settle(command: Command, io: Io): void {
     })
     .helpOption('-h, --help', 'print this help')
     .allowExcessArguments(false);
+  if (command.parent !== null && command.commands.length > 0) command.helpCommand(false);
   for (const sub of command.commands) settle(sub, io);
 }

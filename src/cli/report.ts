@@ -32,6 +32,9 @@ function asCertgateError(error: unknown, command: string): CertgateError {
 
 /** commander's words in our form: its "Did you mean" is the hint. */
 function usage(error: CommanderError, command: string): CertgateError {
+  if (error.code === 'commander.help') {
+    return new CertgateError('CG_USAGE', { problem: 'no subcommand', remedy: `see ${command} --help` });
+  }
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
   if (error.code === 'commander.help') {
     return new CertgateError('CG_USAGE', { problem: 'no command', remedy: `see ${command} --help` }, { cause: error });

@@ -1,14 +1,12 @@
 // certgate revoke: takes certificates back. The revocation is committed first; then the gate on this machine is asked to
 // look at once, and what it cut is told. A gate elsewhere sees it by itself, within WATCH_INTERVAL.
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { type AppliedRevocations, applyRevocations } from '../admin/control-client.ts';
 import { storeFile } from '../authority/layout.ts';
 import { revokeCertificates } from '../authority/revocation.ts';
-import { isCertgateError } from '../errors.ts';
 import { parseIdentityName } from '../identity/name.ts';
-import { WATCH_INTERVAL } from '../inbound/revocation-watch.ts';
+import { revokedCause } from '../inbound/revocation-watch.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { type CertificateRecord, revocationReasons } from '../store/store.ts';
 import { actor } from './actor.ts';
@@ -18,6 +16,7 @@ import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { asJson } from './list.ts';
 import { configOf, withSettings } from './settings.ts';
+import { gateWords, tellGate } from './tell-gate.ts';
 
 interface Flags {
   readonly serial?: string;
@@ -37,7 +36,7 @@ export function revokeCommand(io: CommandIo): Command {
       ['the certificate in a file', 'certgate revoke --file worker-etl-1/tls.crt --reason superseded'],
     ],
     notes: [
-      'a revocation is final: issue a new certificate instead of taking it back.',
+      'a revocation is final: issue a new certificate instead of taking it back; to keep somebody out for a time, see certgate lock.',
       'the gate on this machine is asked to act at once; one elsewhere on the same store sees it by itself.',
     ],
   })
@@ -61,7 +60,8 @@ export function revokeCommand(io: CommandIo): Command {
     }
     if (flags.json !== true) sayRevoked(revoked, started, io);
     // Committed: from here on nothing can fail but the telling.
-    const gate = await tellGate(join(config.stateDir, 'control.sock'), revoked, io);
+    const causes = revoked.map(({ serial }) => revokedCause(serial));
+    const gate = await tellGate(config.stateDir, causes, 'the revocation', io);
     if (flags.json === true) {
       io.out(printableJson({ revoked: revoked.map((record) => asJson(record, Date.now())), gate }, 2));
     } else {
@@ -92,39 +92,4 @@ function sayRevoked(records: readonly CertificateRecord[], started: number, io: 
     const words = before ? `was revoked already, ${new Date(revokedAt).toISOString()}` : 'revoked';
     io.out(printable(`${identity}  ${serial}  ${words}: ${reason ?? 'unspecified'}`));
   }
-}
-
-async function tellGate(
-  socketPath: string,
-  records: readonly CertificateRecord[],
-  io: CommandIo,
-): Promise<AppliedRevocations | null> {
-  try {
-    return await applyRevocations(
-      socketPath,
-      records.map(({ serial }) => serial),
-    );
-  } catch (error) {
-    if (isCertgateError(error)) io.say('the revocation is recorded, but the gate did not confirm it');
-    throw error;
-  }
-}
-
-function gateWords(gate: AppliedRevocations | null): string {
-  if (gate === null) {
-    return `no gate answers on this machine; a gate elsewhere on this store sees it within ${WATCH_INTERVAL} ms`;
-  }
-  const { connections, requests, tunnels } = gate.cut;
-  const took = `${gate.milliseconds.toFixed(0)} ms`;
-  if (connections === 0) return `the gate on this machine has applied it (${took}): nothing of it is open any more`;
-  const cut = [
-    plural(connections, 'connection'),
-    plural(requests, 'request in flight', 'requests in flight'),
-    plural(tunnels, 'WebSocket'),
-  ];
-  return `the gate on this machine has cut ${cut.join(', ')} (${took})`;
-}
-
-function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
 }

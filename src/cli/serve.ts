@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { serialsIn, serveControl } from '../admin/control.ts';
+import { causesIn, serveControl } from '../admin/control.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { parseHostPort } from '../config/address.ts';
@@ -70,12 +70,9 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   const log = openLog({ level: config.log.level, severalWriters: several });
   const storePath = storeFile(config.stateDir);
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
-  const authority = await loadAuthority({
-    certsDir: config.certsDir,
-    store,
-    trustDomain: config.trustDomain,
-    keys: await keyStoreOf(config, io, (sentence) => log.warn(sentence)),
-  });
+  const keys = await keyStoreOf(config, io, (sentence) => log.warn(sentence));
+  const { certsDir, trustDomain } = config;
+  const authority = await loadAuthority({ certsDir, store, trustDomain, keys });
   const audit = await openAuditLog(auditFile(config));
   const listen = parseHostPort(config.serve.listen);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
@@ -90,6 +87,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     names,
     serverTtl,
     authority,
+    caPlace: { certsDir, store, trustDomain, keys, actor: 'gate' },
     audit,
     log,
     limits: { ...limits, connections: limits.connections ?? own * workers },
@@ -107,13 +105,10 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   try {
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
-      'POST /revocations/apply': (body) => gate.applyRevocations(serialsIn(body)),
+      'POST /records/apply': (body) => gate.applyRecords(causesIn(body)),
     });
     const host = gate.host.includes(':') ? `[${gate.host}]` : gate.host;
-    log.info(
-      { address: `${host}:${gate.port}`, upstream: config.serve.upstream, trustDomain: config.trustDomain },
-      'listening',
-    );
+    log.info({ address: `${host}:${gate.port}`, upstream: config.serve.upstream, trustDomain }, 'listening');
     await untilStopped(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.

@@ -28,7 +28,7 @@ export const CONNECT_SETTINGS = [
 export function sidecarOptions(
   config: Config,
   log: Log,
-  io: Pick<Io, 'env' | 'ask'>,
+  io: Pick<Io, 'env' | 'askSecret'>,
   more: {
     readonly listen: string;
     readonly unsafeListen: boolean;
@@ -41,6 +41,8 @@ export function sidecarOptions(
     listen: listenAt(more.listen, more.unsafeListen),
     gate: new URL(config.connect.gate),
     files: { ...filesOf(config), passphrase: sidecarPassphrase(config, io) },
+    // A bundle that a person named is that person's to change.
+    trust: { interval: config.connect.trustInterval, write: config.connect.ca === null },
     serverName: config.connect.serverName,
     allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
     log,

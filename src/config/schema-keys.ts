@@ -12,15 +12,23 @@ export const passphrase = () =>
     { wants: 'text', example: 'correct-horse-battery-staple', accepts: (value) => value !== '' },
   );
 
-/** Of an outbound sidecar's key. */
-export const keyPassphraseFile = () =>
-  optionalText(
+/** An outbound sidecar's. */
+export const clientKey = () => ({
+  key: optionalText(
+    {
+      about: "The client's private key (PEM), in place of the folder's tls.key.",
+      flag: '--key',
+    },
+    aFile('tls.key'),
+  ),
+  passphraseFile: optionalText(
     {
       about: "File whose first line opens the client's private key, when that is encrypted (mode 0600).",
       flag: '--passphrase-file',
     },
     aFile('/run/secrets/key-passphrase'),
-  );
+  ),
+});
 
 /** The CA's keys. */
 export const ca = () =>

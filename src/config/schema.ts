@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
-import { ca, keyPassphraseFile, passphrase } from './schema-keys.ts';
+import { ca, clientKey, passphrase } from './schema-keys.ts';
 import {
   aFile,
   ceiling,
@@ -214,19 +214,21 @@ const connect = z.strictObject({
     },
     aFile('tls.crt'),
   ),
-  key: optionalText(
-    {
-      about: "The client's private key (PEM), in place of the folder's tls.key.",
-      flag: '--key',
-    },
-    aFile('tls.key'),
-  ),
+  ...clientKey(),
   ca: optionalText(
     {
       about: "The trust bundle that the gate is verified against (PEM), in place of the folder's ca.crt.",
       flag: '--ca',
     },
     aFile('ca.crt'),
+  ),
+  trustInterval: duration(
+    '1m',
+    {
+      about:
+        "How often the gate is asked for the CA's trust bundle, so that a new root reaches this machine by itself; it is written to the folder's ca.crt, never to a `ca` that was named.",
+    },
+    { min: '1s', max: '24h' },
   ),
   serverName: optionalText(
     {
@@ -239,7 +241,6 @@ const connect = z.strictObject({
       accepts: (value) => isDnsName(value) || isIP(value) !== 0,
     },
   ),
-  passphraseFile: keyPassphraseFile(),
   drain: duration(
     '30s',
     {

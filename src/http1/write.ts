@@ -20,8 +20,11 @@ const HOP_BY_HOP = new Set([
 ]);
 
 const PHRASES: Readonly<Record<number, string>> = {
+  200: 'OK',
+  304: 'Not Modified',
   400: 'Bad Request',
   403: 'Forbidden',
+  405: 'Method Not Allowed',
   408: 'Request Timeout',
   413: 'Content Too Large',
   414: 'URI Too Long',
@@ -83,11 +86,22 @@ export function endResponseHead(close: boolean, extra: string): string {
 
 /** A whole answer of our own with a JSON body `{"detail": …}`, as Prefect's client and UI show it. */
 export function writeAnswer(status: number, detail: string, close: boolean, withBody: boolean, extra: string): string {
-  const body = JSON.stringify({ detail }).replace(/[\u007f-\uffff]/g, escapeUnicode);
+  const text = JSON.stringify({ detail }).replace(/[\u007f-\uffff]/g, escapeUnicode);
+  return writeOwnAnswer(status, { type: 'application/json', text }, close, withBody, extra);
+}
+
+/** A whole answer of our own with any body in ASCII. A 304 says the length of what it does not send (RFC 9110 §15.4.5). */
+export function writeOwnAnswer(
+  status: number,
+  { type, text }: { readonly type: string; readonly text: string },
+  close: boolean,
+  withBody: boolean,
+  extra: string,
+): string {
   const head =
-    `HTTP/1.1 ${status} ${PHRASES[status] ?? 'Unknown'}\r\ncontent-type: application/json\r\n` +
-    `content-length: ${body.length}\r\ncache-control: no-store\r\n${extra}${close ? 'connection: close\r\n' : ''}\r\n`;
-  return withBody ? head + body : head;
+    `HTTP/1.1 ${status} ${PHRASES[status] ?? 'Unknown'}\r\ncontent-type: ${type}\r\n` +
+    `content-length: ${text.length}\r\ncache-control: no-store\r\n${extra}${close ? 'connection: close\r\n' : ''}\r\n`;
+  return withBody && status !== 304 ? head + text : head;
 }
 
 function escapeUnicode(character: string): string {

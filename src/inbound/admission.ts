@@ -1,11 +1,13 @@
 // Who may keep a connection: decided once, after the TLS handshake, from the certificate that OpenSSL verified. The
 // certificate must chain to our CA, be in its time, be for clients, yield an identity by the rules, and stand unrevoked
-// in the records: a certificate of our CA that was never recorded is refused too. Nothing is ever admitted by default.
+// in the records: a certificate of our CA that was never recorded is refused too. Last, no lock may stand on it. Nothing
+// is ever admitted by default.
 
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import { type LockTable, lockOn, targetWords, untilWords } from '../authority/lock-table.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
-import type { Store } from '../store/store.ts';
+import type { LockRecord, Store } from '../store/store.ts';
 import type { ReadClient } from './client-reader.ts';
 
 /** A client that may be served. */
@@ -16,6 +18,8 @@ export interface Admitted {
   readonly rule: string;
   readonly serial: string;
   readonly issuer: string;
+  /** Whom the certificate was issued to; null for one that is not on record. */
+  readonly recorded: string | null;
   /** ms since the epoch */
   readonly notAfter: number;
   /** Header lines that say upstream whose certificate it is. */
@@ -37,7 +41,10 @@ export interface Refused {
 
 export interface AdmissionRules {
   readonly store: Store;
-  readonly read: (certificate: X509Certificate) => ReadClient;
+  /** Null for a certificate that none of our issuers signed. */
+  readonly read: (certificate: X509Certificate) => ReadClient | null;
+  /** The locks as they are now known (RevocationWatch): to be asked for after the records. */
+  readonly locks: () => LockTable;
   /** Admits certificates of this CA that are not on record: made by another tool with the issuer's key. */
   readonly unsafeUnrecorded: boolean;
 }
@@ -56,7 +63,10 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
     return refuseChain(typeof verification === 'string' ? verification : 'unknown', certificate);
   }
   try {
-    const { who, serial, issuer, notAfter, lines } = admission.read(certificate);
+    const read = admission.read(certificate);
+    // Of the company that our root belongs to, say, but not of this CA.
+    if (read === null) return refuseChain('not by an issuer of this CA', certificate);
+    const { who, serial, issuer, notAfter, lines } = read;
     if (!who.ok) {
       return refused(who.code, who.reason, {
         detail: `certgate: the client certificate yields no identity: ${who.reason}`,
@@ -78,7 +88,15 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
         ...known,
       });
     }
-    return { ok: true, identity: who.identity, rule: who.rule, serial, issuer, notAfter, lines };
+    const recorded = standing?.identity ?? null;
+    const lock = lockOn(admission.locks(), { identity: who.identity, recorded, serial }, Date.now());
+    if (lock !== null) {
+      return refused('CG_CLIENT_LOCKED', `${targetWords(lock)} is locked ${untilWords(lock)}: ${lock.reason}`, {
+        detail: `certgate: ${lockedWords(lock, who.identity)}, not revoked, ${untilWords(lock)}`,
+        ...known,
+      });
+    }
+    return { ok: true, identity: who.identity, rule: who.rule, serial, issuer, recorded, notAfter, lines };
   } catch (error) {
     if (isCertgateError(error, 'CG_CERT_UNREADABLE')) {
       return refused(error.code, error.message, { detail: 'certgate: the client certificate cannot be read' });
@@ -88,6 +106,12 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
       detail: "certgate: the gate can't read its records",
     });
   }
+}
+
+// Why it was locked is the operator's, and not for the client.
+function lockedWords({ scope }: LockRecord, identity: string): string {
+  if (scope === 'all') return `all clients are locked, ${identity} among them`;
+  return scope === 'serial' ? `the certificate of ${identity} is locked` : `${identity} is locked`;
 }
 
 function refuseChain(verification: string, certificate: X509Certificate): Refused {

@@ -1,8 +1,9 @@
 // The way of every connection that is let in: TLS, who is it, what may it, and on to Prefect; with the records watched, so
-// that a revocation is cut here. One in each process that serves: a gate by itself, or each worker of one. It listens
+// that whom a revocation or lock concerns is cut here. One in each process that serves: a gate by itself, or each worker of one. It listens
 // nowhere and issues nothing: sockets and the server certificate are given to it.
 
 import { connect, type OnReadOpts, type Socket } from 'node:net';
+import { type LockSummary, lockSummary } from '../authority/lock-table.ts';
 import type { CompiledRules } from '../identity/identify.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
@@ -12,14 +13,14 @@ import { type ConnectionSet, type ConnectionWork, serveClient } from '../proxy/c
 import { drainConnections, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
-import type { Store } from '../store/store.ts';
+import type { BundleTaken, Store } from '../store/store.ts';
 import { createClientReader } from './client-reader.ts';
-import { decideFor } from './decide.ts';
+import { decideFor, type GateState } from './decide.ts';
 import { type IdentityCounts, requestSlot } from './identity-counts.ts';
-import { createListener, secureContext } from './listener.ts';
+import { createListener, installContext, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';
 import { watchRevocations } from './revocation-watch.ts';
-import type { ServerCredentials } from './server-certificate.ts';
+import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
 
 export interface DataPathOptions {
   readonly upstream: { readonly host: string; readonly port: number } | { readonly path: string };
@@ -44,8 +45,9 @@ export interface DataPathOptions {
 /** What belongs to the process rather than to the configuration. */
 export interface DataPathPlace {
   readonly credentials: ServerCredentials;
-  /** PEM of every certificate a client may chain to. */
-  readonly bundlePem: string;
+  readonly trust: ClientTrust;
+  /** Notes that the holder of a client's certificate has a trust bundle. Never fails. */
+  readonly noteBundle: (taken: BundleTaken) => void;
   readonly identities: IdentityCounts;
   readonly limitedLog: LimitedLog;
   readonly metrics: Metrics;
@@ -55,15 +57,17 @@ export interface DataPathHealth {
   readonly store: boolean;
   readonly upstream: boolean;
   readonly connections: number;
+  readonly locks: LockSummary;
   readonly metrics: Metrics;
 }
 
 export interface DataPath {
   /** Serves an accepted socket; `closed` is called when it has ended. */
   letIn(socket: Socket, closed: () => void): void;
-  /** From the next handshake on. */
-  install(credentials: ServerCredentials): void;
-  applyRevocations(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  /** From the next handshake on; what is connected by an issuer that is trusted no more is cut. */
+  install(credentials: ServerCredentials, trust: ClientTrust): void;
+  /** As `RevocationWatch.apply`. */
+  applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<DataPathHealth>;
   /** Lets what is under way finish for at most `ms`, then cuts it, and stops. */
   drain(ms: number, hurry?: AbortSignal): Promise<void>;
@@ -75,8 +79,9 @@ export interface DataPath {
 export async function openDataPath(options: DataPathOptions & DataPathPlace): Promise<DataPath> {
   const { log, audit, store, metrics, limitedLog } = options;
   const live = createLiveIndex();
-  const watch = await watchRevocations(store, live, log, (work) => {
-    metrics.revocationsApplied++;
+  const watch = await watchRevocations(store, live, log, (work, why) => {
+    if (why === 'locked') metrics.locksApplied++;
+    else metrics.revocationsApplied++;
     metrics.cut += work.connections;
   });
   const openUpstream = (onread?: OnReadOpts): Socket =>
@@ -94,7 +99,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     connectTimeout: options.limits.upstreamConnect,
   });
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
-  const state = {
+  const state: GateState = {
     log,
     access: options.accessLog ? accessLogOf(log) : null,
     audit,
@@ -102,16 +107,20 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     watch,
     limitedLog,
     authString: options.authString,
+    trust: options.trust,
+    noteBundle: options.noteBundle,
   };
 
+  const read = createClientReader(options.rules, options.trustDomain, options.trust);
   const server = createListener({
     credentials: options.credentials,
-    bundlePem: options.bundlePem,
+    trust: options.trust,
     minTls: options.minTls,
     handshakeTimeout: options.limits.handshake,
     admission: {
       store,
-      read: createClientReader(options.rules, options.trustDomain),
+      read: (certificate) => read.certificate(certificate),
+      locks: () => watch.locks,
       unsafeUnrecorded: options.unsafeUnrecorded,
     },
     identities: options.identities,
@@ -148,16 +157,22 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
       });
       server.emit('connection', socket);
     },
-    install(credentials) {
-      server.setSecureContext(secureContext(credentials, options.bundlePem, options.minTls));
+    install(credentials, trust) {
+      read.trust(trust);
+      installContext(server, secureContext(credentials, trust, options.minTls));
+      state.trust = trust;
+      const cut = live.cutOtherIssuers(new Set(trust.issuers));
+      metrics.cut += cut.connections;
+      if (cut.connections > 0) log.warn({ cut }, 'connections by an issuer that is trusted no more cut');
     },
-    applyRevocations: (serials) => watch.apply(serials),
+    applyRecords: (causes) => watch.apply(causes),
     async health() {
       const upstream = await reachable(openUpstream, options.limits.upstreamConnect);
       return {
         store: watch.healthy,
         upstream,
         connections: live.size,
+        locks: lockSummary(watch.locks, Date.now()),
         metrics: { ...metrics, ...openWork(set) },
       };
     },

@@ -14,9 +14,11 @@ import type { Metrics } from '../observe/metrics.ts';
 import { findOperation, type Operation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
 import { type CanonicalPath, canonicalPath } from '../policy/paths.ts';
 import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome } from '../proxy/contract.ts';
+import type { BundleTaken } from '../store/store.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
+import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import {
   clientProto,
@@ -28,6 +30,7 @@ import {
   writeHeadInto,
 } from './request-head.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
+import type { ClientTrust } from './server-certificate.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
 /**
@@ -46,6 +49,10 @@ export interface GateState {
   readonly audit: AuditLog;
   readonly metrics: Metrics;
   readonly watch: RevocationWatch;
+  /** What is answered to who asks for the trust bundle; changed by a rotation. */
+  trust: ClientTrust;
+  /** Notes that the holder of a certificate has a bundle. Never fails. */
+  readonly noteBundle: (taken: BundleTaken) => void;
   /** The Prefect server's own password; null when it has none, or the clients bring it. */
   readonly authString: string | null;
 }
@@ -190,6 +197,21 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     return place;
   };
 
+  // Asked by every sidecar once a minute, of the gate itself: nothing of it goes on to Prefect.
+  const tellBundle = (reading: Reading): Decided => {
+    const { head } = reading;
+    if (head.method !== 'GET' || head.bodyLength !== 0 || head.upgrade !== null) {
+      const detail = `${BUNDLE_PATH} can only be read`;
+      return refuse(reading, { status: 405, code: 'CG_REQUEST_TARGET', detail, close: head.bodyLength !== 0 });
+    }
+    const held = bundleHeld(head);
+    if (held === gate.trust.bundleId) {
+      const { serial, identity } = client;
+      gate.noteBundle({ serial, identity, bundle: held, takenAt: Date.now() });
+    }
+    return { ...bundleAnswer(gate.trust, held), reading, requestId: newRequestId(), code: null };
+  };
+
   let last: Reading | null = null;
 
   const decide = (head: RequestHead): Decided => {
@@ -209,6 +231,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       const detail = `the request target ${target.reason}`;
       return refuse(reading, { status: 400, code: 'CG_REQUEST_TARGET', detail });
     }
+    if (target.path === BUNDLE_PATH) return tellBundle(reading);
     // Prefect takes such a Host for a request from inside its own process (prefect-facts.md §2.1 (6)).
     if (head.host.toLowerCase().includes('ephemeral-prefect')) {
       return refuse(reading, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });

@@ -2,15 +2,19 @@
 // in order. Everything it needs is given to it; it reads no configuration and prints nothing.
 
 import type { Authority } from '../authority/authority.ts';
+import type { CaPlace } from '../authority/change.ts';
+import type { LockSummary } from '../authority/lock-table.ts';
 import { limitLog } from '../observe/limited-log.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import type { ConnectionWork } from '../proxy/client-connection.ts';
 import { bind } from '../proxy/connection-set.ts';
+import { noteBundlesIn } from './bundle-notes.ts';
+import { watchCa } from './ca-watch.ts';
 import { type DataPathOptions, openDataPath } from './data-path.ts';
 import { createDoor } from './door.ts';
 import { DoorCounts, type DoorLimits } from './door-counts.ts';
 import { countIdentities } from './identity-counts.ts';
-import { issueServerCertificate, keepRenewed } from './server-certificate.ts';
+import { clientTrustOf, issueServerCertificate, keepRenewed } from './server-certificate.ts';
 
 export interface GateOptions extends DataPathOptions {
   readonly host: string;
@@ -21,6 +25,8 @@ export interface GateOptions extends DataPathOptions {
   /** Lifetime of the server certificate, ms. */
   readonly serverTtl: number;
   readonly authority: Authority;
+  /** What the gate keeps its CA up with. */
+  readonly caPlace: CaPlace;
   readonly limits: DataPathOptions['limits'] & DoorLimits & { readonly connectionsPerIdentity: number };
 }
 
@@ -30,6 +36,7 @@ export interface GateHealth {
   readonly audit: boolean;
   readonly upstream: boolean;
   readonly connections: number;
+  readonly locks: LockSummary;
   readonly metrics: Metrics;
 }
 
@@ -37,8 +44,8 @@ export interface RunningGate {
   /** As the listener reports it. */
   readonly host: string;
   readonly port: number;
-  /** Applies every revocation committed so far and says what those of `serials` cut. */
-  applyRevocations(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  /** Applies every revocation and lock committed so far and says what was cut on account of `causes`. */
+  applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<GateHealth>;
   /** Takes no more connections, lets what is under way finish for at most `ms`, then cuts it. */
   drain(ms: number, hurry?: AbortSignal): Promise<void>;
@@ -49,11 +56,20 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { log, audit } = options;
   const metrics = createMetrics();
   const limitedLog = limitLog(log);
-  const issue = () => issueServerCertificate(options.authority, options.names, options.serverTtl);
-  const credentials = await issue();
-  const { bundlePem } = options.authority;
+  const { authority } = options;
+  const issue = () => issueServerCertificate(authority, options.names, options.serverTtl);
+  let [credentials, trust] = [await issue(), await clientTrustOf(authority)];
+  const noteBundle = noteBundlesIn(options.store, limitedLog);
   const identities = countIdentities(options.limits.connectionsPerIdentity);
-  const path = await openDataPath({ ...options, credentials, bundlePem, identities, limitedLog, metrics });
+  const path = await openDataPath({
+    ...options,
+    credentials,
+    trust,
+    noteBundle,
+    identities,
+    limitedLog,
+    metrics,
+  });
   const counts = new DoorCounts(options.limits);
   const door = createDoor({
     counts,
@@ -61,9 +77,28 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     metrics,
     letIn: (socket, address) => path.letIn(socket, () => counts.leave(address)),
   });
-  const stopRenewal = keepRenewed(credentials, issue, (fresh) => path.install(fresh), log);
+  const renewal = keepRenewed(
+    credentials,
+    issue,
+    (fresh) => {
+      credentials = fresh;
+      path.install(fresh, trust);
+    },
+    log,
+  );
+  const caWatch = watchCa({
+    authority,
+    place: options.caPlace,
+    log,
+    async changed(issuerChanged) {
+      trust = await clientTrustOf(authority);
+      path.install(credentials, trust);
+      if (issuerChanged) await renewal.renew();
+    },
+  });
   const stop = (): void => {
-    stopRenewal();
+    renewal.stop();
+    caWatch.stop();
     limitedLog.close();
   };
   try {
@@ -78,7 +113,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   return {
     host: options.host,
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
-    applyRevocations: (serials) => path.applyRevocations(serials),
+    applyRecords: (causes) => path.applyRecords(causes),
     async health() {
       const health = await path.health();
       const ok = health.store && audit.healthy() && health.upstream;

@@ -15,7 +15,7 @@ import { newRequestId } from './decide.ts';
 import type { IdentityCounts, Tally } from './identity-counts.ts';
 import type { LiveConnection, LiveIndex } from './live-index.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
-import type { ServerCredentials } from './server-certificate.ts';
+import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
 
 /** How long a refused peer may take to say something before it is answered, and then to read the answer, ms. */
 const REFUSAL_WAIT = 2_000;
@@ -32,8 +32,7 @@ const CIPHERS = [
 
 export interface ListenerOptions {
   readonly credentials: ServerCredentials;
-  /** PEM of every certificate a client may chain to. */
-  readonly bundlePem: string;
+  readonly trust: ClientTrust;
   readonly minTls: '1.2' | '1.3';
   /** For a handshake, ms. */
   readonly handshakeTimeout: number;
@@ -50,14 +49,17 @@ export interface ListenerOptions {
   readonly serve: (socket: TLSSocket, client: Admitted, live: LiveConnection, tally: Tally) => void;
 }
 
-/** The TLS settings for `credentials`; also what a renewal installs. */
-export function secureContext(credentials: ServerCredentials, bundlePem: string, minTls: '1.2' | '1.3'): TlsOptions {
+/** The TLS settings for `credentials`; also what a renewal or a rotation installs. */
+export function secureContext(
+  credentials: ServerCredentials,
+  { bundlePem }: ClientTrust,
+  minTls: '1.2' | '1.3',
+): TlsOptions {
   return {
     key: credentials.keyPem,
     cert: credentials.chainPem,
+    // Above our issuers may be a company's root, which signs much that has no business here: client-reader.ts looks at that.
     ca: bundlePem,
-    // The issuer is in the bundle: a chain that reaches it needs no further signature checked.
-    allowPartialTrustChain: true,
     minVersion: minTls === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
     maxVersion: 'TLSv1.3',
     ciphers: CIPHERS,
@@ -67,9 +69,29 @@ export function secureContext(credentials: ServerCredentials, bundlePem: string,
   };
 }
 
+/**
+ * Has OpenSSL end a client's chain at our issuer, which it trusts by itself, so that the issuer's own signature is not
+ * verified with every handshake. Node has the option for contexts, but its servers drop it; where a Node has no such
+ * place, the chain goes up to the root, which comes to the same.
+ */
+function endChainsAtIssuers(server: Server): void {
+  const shared: unknown = Reflect.get(server, '_sharedCreds');
+  if (typeof shared !== 'object' || shared === null || !('context' in shared)) return;
+  const { context } = shared;
+  if (typeof context !== 'object' || context === null || !('setAllowPartialTrustChain' in context)) return;
+  const { setAllowPartialTrustChain: allow } = context;
+  if (typeof allow === 'function') Reflect.apply(allow, context, []);
+}
+
+/** From the next handshake on. */
+export function installContext(server: Server, settings: TlsOptions): void {
+  server.setSecureContext(settings);
+  endChainsAtIssuers(server);
+}
+
 export function createListener(options: ListenerOptions): Server {
   const server = createServer({
-    ...secureContext(options.credentials, options.bundlePem, options.minTls),
+    ...secureContext(options.credentials, options.trust, options.minTls),
     requestCert: true,
     // OpenSSL still verifies; its verdict is read in admission.ts, which lets nobody pass whose verdict is not "ok".
     rejectUnauthorized: false,
@@ -79,6 +101,7 @@ export function createListener(options: ListenerOptions): Server {
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
   });
+  endChainsAtIssuers(server);
   server.on('secureConnection', (socket: TLSSocket) => {
     options.metrics.handshakes++;
     // A request's answer outlives its client's end; a handshake does not: who leaves in its midst is gone at once.
@@ -132,6 +155,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     socket,
     proxied: null,
     identity: client.identity,
+    recorded: client.recorded,
     issuer: client.issuer,
     serial: client.serial,
     notAfter: client.notAfter,
@@ -145,7 +169,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     options.identities.leave(tally);
     options.metrics.connections = index.size;
   });
-  // A revocation that was committed between the look-up and the entry found nothing to cut: look again.
+  // A revocation or lock that was committed between the look-up and the entry found nothing to cut: look again.
   if (watch.epoch !== before) {
     const again = await admit(socket, options.admission);
     if (!again.ok) {

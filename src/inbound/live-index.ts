@@ -11,6 +11,8 @@ export interface LiveConnection {
   /** Null until its first request may be read. */
   proxied: ClientConnection | null;
   readonly identity: string;
+  /** Whom the certificate was issued to; null for one that is not on record. */
+  readonly recorded: string | null;
   readonly issuer: string;
   readonly serial: string;
   readonly notAfter: number;
@@ -25,7 +27,10 @@ export interface LiveIndex {
   cut(issuer: string, serial: string, reason: string): ConnectionWork;
   /** Cuts what outlived its certificate at `now`, ms since the epoch. */
   cutExpired(now: number): ConnectionWork;
-  all(): Iterable<LiveConnection>;
+  /** Cuts what came by an issuer whose key identifier is not in `issuers`. */
+  cutOtherIssuers(issuers: ReadonlySet<string>): ConnectionWork;
+  /** One connection of each certificate. */
+  certificates(): readonly LiveConnection[];
   readonly size: number;
 }
 
@@ -82,9 +87,17 @@ export function createLiveIndex(): LiveIndex {
       }
       return work;
     },
-    *all() {
-      for (const set of bySerial.values()) yield* set;
+    cutOtherIssuers(issuers) {
+      let work = NO_WORK;
+      for (const set of bySerial.values()) {
+        for (const live of set) {
+          if (issuers.has(live.issuer)) break;
+          work = addWork(work, cutOne(live, 'the issuer of the client certificate is trusted no more'));
+        }
+      }
+      return work;
     },
+    certificates: () => Array.from(bySerial.values()).flatMap(([one]) => one ?? []),
     get size() {
       return size;
     },

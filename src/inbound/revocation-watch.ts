@@ -1,36 +1,51 @@
 // Keeps what is open in step with the records. It asks the store for its revision many times a second (one cheap look),
-// reads the revocations that came since, and cuts their connections. When the store can't be read it says so once and
-// is unhealthy: the gate then refuses everything, because it can no longer know who is revoked. When the store is back,
-// every open connection is looked up again before the first request passes.
+// reads the revocations that came since and the locks that stand, and cuts whom they concern. When the store can't be read
+// it says so once and is unhealthy: the gate then refuses everything, because it can no longer know who is revoked. When
+// the store is back, every open connection is looked up again before the first request passes. A lock's end is the wall
+// clock's; when that is set back, what had ended may stand again, and everybody is looked at anew.
 
+import { type LockTable, lockOn, lockTable, targetWords } from '../authority/lock-table.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { ConnectionWork } from '../proxy/client-connection.ts';
-import type { Store } from '../store/store.ts';
+import type { LockRecord, Revocation, Store } from '../store/store.ts';
 import { addWork, type LiveIndex, NO_WORK } from './live-index.ts';
 
-/** How often the store is asked, ms: the longest a revocation by another process goes unseen. */
+/** How often the store is asked, ms: the longest a revocation or lock by another process goes unseen. */
 export const WATCH_INTERVAL = 50;
-/** Revoked serials whose cut is remembered, for whoever asks what a revocation did. */
+/** Revocations and locks whose cut is remembered, for whoever asks what one did. */
 const REMEMBERED = 10_000;
 /** While the store can't be read, ms. */
 const RETRY_INTERVAL = 250;
+const NO_LOCKS = lockTable([]);
 
 export interface RevocationWatch {
   /** False while the store can't be read; nobody may pass then. */
   readonly healthy: boolean;
   /** Why it is not healthy; null when it is. */
   readonly problem: string | null;
-  /** The revision up to which revocations have been applied. */
+  /** The revision up to which revocations and locks have been applied. */
   readonly revision: number;
-  /** Grows whenever a revocation may have come since, so that whoever was looked up before must be looked up again. */
+  /** The locks of that revision; one that has ended since may be among them. */
+  readonly locks: LockTable;
+  /** Grows whenever a revocation or lock may have come since, so that whoever was looked up before must be looked up again. */
   readonly epoch: number;
   /**
    * Looks now; resolves when everything committed before the call has been applied, with what was cut on account of
-   * `serials`, whether by this look or by one that came just before.
+   * `causes` (see `revokedCause`, `lockedCause`), whether by this look or by one that came just before.
    */
-  apply(serials: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  apply(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   stop(): Promise<void>;
+}
+
+/** What a cut is on account of: the revocation of a serial … */
+export function revokedCause(serial: string): string {
+  return `revoked ${serial}`;
+}
+
+/** … or this lock, and none before it on the same target. */
+export function lockedCause({ scope, subject, lockedAt }: LockRecord): string {
+  return `locked ${scope} ${subject} ${lockedAt}`;
 }
 
 /** Starts watching. CG_STORE_* when the store can't be read even once. */
@@ -38,9 +53,11 @@ export async function watchRevocations(
   store: Store,
   live: LiveIndex,
   log: Log,
-  onCut: (work: ConnectionWork) => void,
+  onCut: (work: ConnectionWork, why: 'revoked' | 'locked') => void,
 ): Promise<RevocationWatch> {
   let revision = await store.revision();
+  let lookedAt = Date.now();
+  let locks = lockTable(await store.locks(lookedAt));
   let problem: string | null = null;
   let epoch = 0;
   let stopped = false;
@@ -48,42 +65,66 @@ export async function watchRevocations(
   let running: Promise<void> | null = null;
   const done = new Map<string, ConnectionWork>();
 
-  const cutOne = (issuer: string, serial: string, identity: string, reason: string): void => {
-    const work = live.cut(issuer, serial, 'the client certificate was revoked');
-    done.set(serial, addWork(done.get(serial) ?? NO_WORK, work));
+  const note = (cause: string, work: ConnectionWork): void => {
+    done.set(cause, addWork(done.get(cause) ?? NO_WORK, work));
     for (const oldest of done.keys()) {
       if (done.size <= REMEMBERED) break;
       done.delete(oldest);
     }
-    if (work.connections === 0) return;
-    log.warn({ identity, serial, reason, cut: work }, 'revoked: connections cut');
-    onCut(work);
   };
 
+  const cutRevoked = (gone: Pick<Revocation, 'issuer' | 'serial' | 'identity'> & { readonly reason: string }): void => {
+    const { issuer, serial, identity, reason } = gone;
+    const work = live.cut(issuer, serial, 'the client certificate was revoked');
+    note(revokedCause(serial), work);
+    if (work.connections === 0) return;
+    log.warn({ identity, serial, reason, cut: work }, 'revoked: connections cut');
+    onCut(work, 'revoked');
+  };
+
+  // From here on `standing` are the locks. Whom `before` kept out already was cut then, and has not come back.
+  const takeLocks = (standing: LockTable, before: LockTable, now: number): void => {
+    locks = standing;
+    if (standing.size === 0) return;
+    const cut = new Map<LockRecord, ConnectionWork>();
+    for (const one of live.certificates()) {
+      const lock = lockOn(before, one, now) === null ? lockOn(standing, one, now) : null;
+      if (lock === null) continue;
+      const work = live.cut(one.issuer, one.serial, 'the client is locked');
+      cut.set(lock, addWork(cut.get(lock) ?? NO_WORK, work));
+    }
+    for (const [lock, work] of cut) {
+      note(lockedCause(lock), work);
+      const until = lock.until === null ? null : new Date(lock.until).toISOString();
+      log.warn({ locked: targetWords(lock), until, reason: lock.reason, cut: work }, 'locked: connections cut');
+      onCut(work, 'locked');
+    }
+  };
+
+  // Everything is read first. What is done about it, and the new epoch, come in one go after that: nobody can be entered
+  // between the two and be missed by both.
   const look = async (): Promise<void> => {
-    const now = await store.revision();
+    const [now, wall] = [await store.revision(), Date.now()];
     if (problem !== null) {
       epoch++;
       // What was missed while the store was away may lie before any revision we know: ask about everyone.
-      const seen = new Map<string, boolean>();
-      for (const one of [...live.all()]) {
-        const key = `${one.issuer}:${one.serial}`;
-        if (seen.has(key)) continue;
+      for (const one of live.certificates()) {
         const standing = await store.standing(one.issuer, one.serial);
-        seen.set(key, true);
         if (standing === null || standing.revokedAt !== null) {
-          cutOne(one.issuer, one.serial, one.identity, 'found after the store came back');
+          cutRevoked({ ...one, reason: 'found after the store came back' });
         }
       }
+      takeLocks(lockTable(await store.locks(wall)), NO_LOCKS, wall);
       problem = null;
       log.info({ store: store.location, revision: now }, 'the store can be read again');
-    } else if (now !== revision) {
-      for (const gone of await store.revocationsSince(revision)) {
-        cutOne(gone.issuer, gone.serial, gone.identity, gone.reason);
-      }
+    } else if (now !== revision || wall < lookedAt) {
+      const gone = now === revision ? [] : await store.revocationsSince(revision);
+      const standing = lockTable(await store.locks(wall));
+      for (const one of gone) cutRevoked(one);
+      takeLocks(standing, wall < lookedAt ? NO_LOCKS : locks, wall);
+      epoch++;
     }
-    if (now !== revision) epoch++;
-    revision = now;
+    [revision, lookedAt] = [now, wall];
   };
 
   const run = (): Promise<void> => {
@@ -122,14 +163,17 @@ export async function watchRevocations(
     get revision() {
       return revision;
     },
+    get locks() {
+      return locks;
+    },
     get epoch() {
       return epoch;
     },
-    async apply(serials) {
+    async apply(causes) {
       // A look that began before the call may have missed its commit.
       if (running !== null) await running;
       await run();
-      return { revision, cut: serials.reduce((sum, serial) => addWork(sum, done.get(serial) ?? NO_WORK), NO_WORK) };
+      return { revision, cut: causes.reduce((sum, cause) => addWork(sum, done.get(cause) ?? NO_WORK), NO_WORK) };
     },
     async stop() {
       stopped = true;

@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import type { Authority } from '../authority/authority.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
+import { signBundle } from '../pki/bundle-signature.ts';
 import { generateKey, privateKeyToPem } from '../pki/keys.ts';
 
 /** How often the clock is looked at, ms. */
@@ -19,6 +20,26 @@ export interface ServerCredentials {
   /** ms since the epoch */
   readonly notBefore: number;
   readonly notAfter: number;
+}
+
+/** Whose certificates the gate lets in, and what it tells its clients to trust. */
+export interface ClientTrust {
+  /** PEM of the issuers that clients' certificates may be from. */
+  readonly issuersPem: string;
+  /** Their key identifiers. */
+  readonly issuers: readonly string[];
+  /** The trust bundle that everybody should have, PEM, and its SHA-256, hex. */
+  readonly bundlePem: string;
+  readonly bundleId: string;
+  /** By the issuer, base64: see pki/bundle-signature.ts. */
+  readonly bundleSignature: string;
+}
+
+/** The trust of the authority as it is now; plain, to be sent to workers. What the issuer's signer throws. */
+export async function clientTrustOf({ ca: { trust, issuer } }: Authority): Promise<ClientTrust> {
+  const { issuersPem, issuers, bundlePem, bundleId } = trust;
+  const bundleSignature = await signBundle(bundlePem, issuer.signer);
+  return { issuersPem, issuers: [...issuers], bundlePem, bundleId, bundleSignature };
 }
 
 /** Issues a server certificate for `names` (DNS names and IP addresses). CG_* of the authority. */
@@ -52,19 +73,25 @@ export function renewalTime(notBefore: number, notAfter: number, random: number 
   return notBefore + (lifetime * 2) / 3 - (lifetime / 20) * random;
 }
 
-/** Keeps `current` renewed; `install` gets each new one. Answers how to stop. */
+/** What keeps the gate's certificate renewed. */
+export interface Renewal {
+  /** Renews now; as with any other renewal, a failure is logged and tried again. */
+  renew(): Promise<void>;
+  stop(): void;
+}
+
+/** Keeps `current` renewed; `install` gets each new one. */
 export function keepRenewed(
   current: ServerCredentials,
   issue: () => Promise<ServerCredentials>,
   install: (fresh: ServerCredentials) => void,
   log: Log,
-): () => void {
+): Renewal {
   let renewAt = renewalTime(current.notBefore, current.notAfter);
-  let busy = false;
-  const timer = setInterval(() => {
-    if (busy || Date.now() < renewAt) return;
-    busy = true;
-    issue()
+  let busy: Promise<void> | null = null;
+  const renew = (): Promise<void> => {
+    renewAt = Math.min(renewAt, Date.now());
+    busy ??= issue()
       .then((fresh) => {
         install(fresh);
         renewAt = renewalTime(fresh.notBefore, fresh.notAfter);
@@ -75,9 +102,20 @@ export function keepRenewed(
       })
       .catch((error: unknown) => log.error({ reason: reasonOf(error) }, 'server certificate not renewed, trying again'))
       .finally(() => {
-        busy = false;
+        busy = null;
       });
+    return busy;
+  };
+  const timer = setInterval(() => {
+    if (Date.now() >= renewAt) void renew();
   }, LOOK_INTERVAL);
   timer.unref();
-  return () => clearInterval(timer);
+  return {
+    async renew() {
+      // One that is under way may have begun before the reason for this one.
+      await busy;
+      await renew();
+    },
+    stop: () => clearInterval(timer),
+  };
 }

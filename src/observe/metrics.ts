@@ -15,6 +15,8 @@ export interface Metrics {
   refused: number;
   upstreamFailures: number;
   revocationsApplied: number;
+  /** locks that cut something */
+  locksApplied: number;
   cut: number;
   auditRecords: number;
   auditFailures: number;
@@ -40,6 +42,7 @@ export function createMetrics(): Metrics {
     refused: 0,
     upstreamFailures: 0,
     revocationsApplied: 0,
+    locksApplied: 0,
     cut: 0,
     auditRecords: 0,
     auditFailures: 0,

@@ -1,14 +1,25 @@
 // The certificate, key and trust bundle that the outbound sidecar shows the gate: read from files, checked that they
 // belong together, and read again when the files change, so that whoever renews them (certgate, cert-manager, a person)
 // needs to tell nobody. New files that don't fit are refused and the old ones stay. An encrypted key is opened with the
-// passphrase that the caller has; it is in the clear only in this process's memory.
+// passphrase that the caller has, off the main thread and once; in the clear it is only in this process's memory.
 
-import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
-import { type OpenedKey, openPrivateKey } from '../pki/encrypted-keys.ts';
+import { openPrivateKey } from '../pki/encrypted-keys.ts';
 import { privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
 
 /** How often the files are looked at, ms. */
@@ -24,55 +35,101 @@ export interface CredentialFiles {
   readonly passphrase?: () => Promise<Uint8Array | null>;
 }
 
+/** What the key's file held, and the key. */
+export interface OpenedKeyFile {
+  readonly pem: string;
+  readonly key: KeyObject;
+}
+
 export interface Credentials {
   readonly context: SecureContext;
   /** The client's own certificate. */
   readonly certificate: X509Certificate;
+  /** What the gate is verified against, PEM. */
+  readonly ca: string;
+  /** For verifying the gate against another bundle with the same certificate. */
+  readonly contextWith: (ca: string) => SecureContext;
   /** ms since the epoch */
   readonly notAfter: number;
 }
 
 export interface WatchedCredentials {
   readonly current: Credentials;
+  /**
+   * Trusts `ca` from now on: in the bundle's file when `write` says that it is certgate's to write, so that a restart
+   * knows it too; else, or where that fails, until this process ends or the file changes.
+   */
+  trust(ca: string, write: boolean): void;
   stop(): void;
 }
 
-/** Reads and checks the three files. CG_CREDENTIALS names the file and what is wrong with it; CG_PASSPHRASE. */
-export async function readCredentials(files: CredentialFiles): Promise<Credentials> {
+/** Opens the key's file. CG_CREDENTIALS; CG_PASSPHRASE and CG_KEY_MODE for what should open it. */
+export async function openKey({ key: file, passphrase }: CredentialFiles): Promise<OpenedKeyFile> {
+  const pem = readPem(file);
+  try {
+    const { key } = await openPrivateKey(pem, passphrase ?? (async () => null));
+    return { pem, key };
+  } catch (error) {
+    if (isCertgateError(error, 'CG_KEY_MODE')) throw error;
+    if (!isCertgateError(error, 'CG_PASSPHRASE')) {
+      throw new CertgateError('CG_CREDENTIALS', { file, reason: reasonOf(error) }, { cause: error });
+    }
+    const { problem, remedy } = error.facts;
+    throw new CertgateError('CG_PASSPHRASE', { problem: `${file}: ${problem}`, remedy });
+  }
+}
+
+/**
+ * Reads and checks the three files, with the key as it was opened before; `ownCa` in place of the bundle's.
+ * CG_CREDENTIALS names the file and what is wrong with it.
+ */
+export function readCredentials(
+  files: CredentialFiles,
+  opened: OpenedKeyFile,
+  ownCa: string | null = null,
+): Credentials {
   const cert = readPem(files.cert);
-  const key = readPem(files.key);
-  const ca = readPem(files.ca);
+  const ca = ownCa ?? readPem(files.ca);
   const certificate = parse(files.cert, () => new X509Certificate(cert));
-  const { key: privateKey } = await openKey(files, key);
-  if (!publicKeyFits(certificate, privateKey)) {
+  if (readPem(files.key) !== opened.pem) {
+    throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: 'has just changed' });
+  }
+  if (!publicKeyFits(certificate, opened.key)) {
     throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: `is not the key of ${files.cert}` });
   }
+  const key = privateKeyToPem(opened.key);
   parse(files.ca, () => new X509Certificate(ca));
   const notAfter = certificate.validToDate.getTime();
   if (notAfter <= Date.now()) {
     const reason = `the certificate expired at ${certificate.validToDate.toISOString()}`;
     throw new CertgateError('CG_CREDENTIALS', { file: files.cert, reason });
   }
-  const context = parse(files.cert, () =>
-    createSecureContext({ cert, key: privateKeyToPem(privateKey), ca, minVersion: 'TLSv1.2' }),
-  );
-  return { context, certificate, notAfter };
+  const contextWith = (bundle: string): SecureContext =>
+    createSecureContext({ cert, key, ca: bundle, minVersion: 'TLSv1.2' });
+  const context = parse(files.cert, () => contextWith(ca));
+  return { context, certificate, notAfter, ca, contextWith };
 }
 
-/** Reads the files now (as readCredentials) and again whenever they change; `changed` is called after each swap. */
+/** Reads the files now (as openKey and readCredentials) and again whenever they change; `changed` is called after each swap. */
 export async function watchCredentials(
   files: CredentialFiles,
   log: Log,
   changed: () => void,
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
-  let current = await readCredentials(files);
-  let warned = false;
+  let opened = await openKey(files);
+  let current = readCredentials(files, opened);
   let reading = false;
-  const read = async (): Promise<void> => {
+  /** A bundle that could not be written, and the stamp of the file that it stands in for. */
+  let unwritten: { readonly ca: string; readonly file: string } | null = null;
+  let warned = false;
+  const readAnew = async (): Promise<void> => {
     reading = true;
     try {
-      current = await readCredentials(files);
+      const fresh = await openKey(files);
+      if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
+      current = readCredentials(files, fresh, unwritten?.ca);
+      opened = fresh;
       warned = false;
       log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
       changed();
@@ -86,7 +143,7 @@ export async function watchCredentials(
     const now = stamp(files);
     if (now !== seen && !reading) {
       seen = now;
-      void read();
+      void readAnew();
     }
     const lifetime = current.notAfter - current.certificate.validFromDate.getTime();
     if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
@@ -102,20 +159,37 @@ export async function watchCredentials(
     get current() {
       return current;
     },
+    trust(ca, write) {
+      const fresh = readCredentials(files, opened, ca);
+      if (!write || !replaceFile(files.ca, ca, log)) unwritten = { ca, file: stampOf(files.ca) };
+      current = fresh;
+      seen = stamp(files);
+      log.info({ ca: files.ca, written: unwritten === null }, 'new trust bundle taken');
+      changed();
+    },
     stop: () => clearInterval(timer),
   };
 }
 
-async function openKey({ key: file, passphrase }: CredentialFiles, pem: string): Promise<OpenedKey> {
+/** Whole or not at all; false, and a line in the log, where it can't be. */
+function replaceFile(path: string, content: string, log: Log): boolean {
+  const draft = join(dirname(path), `.${basename(path)}.writing-${process.pid}`);
   try {
-    return await openPrivateKey(pem, passphrase ?? (async () => null));
-  } catch (error) {
-    if (!isCertgateError(error, 'CG_PASSPHRASE')) {
-      if (isCertgateError(error, 'CG_KEY_MODE')) throw error;
-      throw new CertgateError('CG_CREDENTIALS', { file, reason: reasonOf(error) }, { cause: error });
+    const target = realpathSync(path);
+    if (dirname(target) !== realpathSync(dirname(path))) throw new Error('it is a link to another folder');
+    const file = openSync(draft, 'wx', 0o644);
+    try {
+      writeFileSync(file, content);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
     }
-    const { problem, remedy } = error.facts;
-    throw new CertgateError('CG_PASSPHRASE', { problem: `${file}: ${problem}`, remedy });
+    renameSync(draft, path);
+    return true;
+  } catch (error) {
+    rmSync(draft, { force: true });
+    log.warn({ ca: path, reason: reasonOf(error) }, 'the trust bundle could not be written: it holds until this ends');
+    return false;
   }
 }
 
@@ -138,14 +212,14 @@ function parse<T>(file: string, read: () => T): T {
 
 /** Changes whenever one of the files does: inode, size and modification time of what its name leads to. */
 function stamp(files: CredentialFiles): string {
-  return [files.cert, files.key, files.ca]
-    .map((file) => {
-      try {
-        const { ino, size, mtimeMs } = statSync(file);
-        return `${ino}:${size}:${mtimeMs}`;
-      } catch {
-        return 'none';
-      }
-    })
-    .join(' ');
+  return [files.cert, files.key, files.ca].map(stampOf).join(' ');
+}
+
+function stampOf(file: string): string {
+  try {
+    const { ino, size, mtimeMs } = statSync(file);
+    return `${ino}:${size}:${mtimeMs}`;
+  } catch {
+    return 'none';
+  }
 }

@@ -2,7 +2,7 @@
 // certificates, and kept mutual-TLS connections to the gate. It verifies the gate against its trust bundle and name.
 
 import { createServer, isIP, type OnReadOpts } from 'node:net';
-import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, checkServerIdentity, connect as connectTls, type SecureContext } from 'node:tls';
 import { limitLog } from '../observe/limited-log.ts';
 import type { Log } from '../observe/log.ts';
 import { type ConnectionSet, serveClient } from '../proxy/client-connection.ts';
@@ -12,6 +12,7 @@ import { limitToDescriptors } from '../proxy/descriptors.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
 import { forwardTo } from './forward.ts';
+import { followTrust } from './trust-bundle.ts';
 
 export interface SidecarOptions {
   /** Where the Prefect client connects. Port 0 for a free one. */
@@ -19,6 +20,12 @@ export interface SidecarOptions {
   /** The gate, e.g. https://gate.example:8443. */
   readonly gate: URL;
   readonly files: CredentialFiles;
+  readonly trust: {
+    /** How often the gate is asked for its trust bundle, ms. */
+    readonly interval: number;
+    /** Whether a new one may be written to `files.ca`. */
+    readonly write: boolean;
+  };
   /** The name to verify the gate's certificate against; null for the URL's host. */
   readonly serverName: string | null;
   readonly allowedHosts: readonly string[];
@@ -45,16 +52,19 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
   const { host, port } = gateAddress(options.gate);
   const name = options.serverName ?? host;
   const credentials = await watchCredentials(options.files, options.log, () => pool.refresh());
+  const toGate = (context: SecureContext): ConnectionOptions => ({
+    host,
+    port,
+    secureContext: context,
+    // An IP address is verified against the certificate's addresses and never sent as SNI (RFC 6066 §3).
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+    ALPNProtocols: ['http/1.1'],
+  });
   const pool = openUpstreamPool({
     connect: (onread) => {
       const tls: ConnectionOptions & { readonly allowHalfOpen: boolean; readonly onread: OnReadOpts } = {
-        host,
-        port,
-        secureContext: credentials.current.context,
-        // An IP address is verified against the certificate's addresses and never sent as SNI (RFC 6066 §3).
-        ...(isIP(name) === 0 ? { servername: name } : {}),
-        checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
-        ALPNProtocols: ['http/1.1'],
+        ...toGate(credentials.current.context),
         // Not in the types of tls.connect, but documented there: a tunnel's half-close is passed on.
         allowHalfOpen: true,
         onread,
@@ -81,8 +91,17 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     limitedLog.say('error', 'descriptors', { most }, 'connections refused: no more file descriptors for them');
   });
   const stopSweep = sweepConnections(set, () => {});
+  const stopTrust = followTrust({
+    host: options.gate.host,
+    interval: options.trust.interval,
+    current: () => credentials.current.ca,
+    connect: (bundle) => connectTls(toGate(credentials.current.contextWith(bundle))),
+    take: (bundle) => credentials.trust(bundle, options.trust.write),
+    log: options.log,
+  });
   const stop = (): void => {
     stopSweep();
+    stopTrust();
     credentials.stop();
     limitedLog.close();
     pool.close();

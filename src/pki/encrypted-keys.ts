@@ -3,24 +3,14 @@
 // arithmetic OpenSSL's. Written is PBKDF2-HMAC-SHA-256 with OWASP's count and not scrypt: OpenSSL opens no scrypt of more
 // than 32 MiB, a quarter of what OWASP asks for. A file never decides for how long or in how much memory it is opened. No
 // message tells a wrong passphrase from a damaged file, or says anything of what is inside.
-import {
-  createCipheriv,
-  createDecipheriv,
-  createPrivateKey,
-  type KeyObject,
-  pbkdf2,
-  randomBytes,
-  scrypt,
-} from 'node:crypto';
+import { createDecipheriv, createPrivateKey, type KeyObject, pbkdf2, scrypt } from 'node:crypto';
 import { promisify } from 'node:util';
 import { CertgateError } from '../errors.ts';
 import {
   childrenOf,
   contentOf,
   DerFault,
-  encodeOid,
   encodeTlv,
-  encodeUnsigned,
   ofTag,
   readOid,
   readOnly,
@@ -29,6 +19,7 @@ import {
   type Tlv,
 } from './der.ts';
 import { isEncryptedPem, privateKeyFromPem, requireOneKey } from './keys.ts';
+import { encryptPbes2 } from './password-based.ts';
 import { derToPem, pemToDer } from './pem.ts';
 
 /** OWASP Password Storage Cheat Sheet, 2023: PBKDF2-HMAC-SHA-256; with SHA-512 210,000; scrypt N=2^17, r=8, p=1. */
@@ -93,26 +84,10 @@ export interface OpenedKey {
 
 /** `key` as PKCS#8 PEM, encrypted under the passphrase (its octets, UTF-8). About a quarter of a second, off the main thread. */
 export async function encryptedKeyToPem(key: KeyObject, passphrase: Uint8Array): Promise<string> {
-  const salt = randomBytes(16);
-  const iv = randomBytes(16);
-  const secret = await stretch(passphrase, salt, ITERATIONS, 32, 'sha256');
   const plain = key.export({ type: 'pkcs8', format: 'der' });
-  const cipher = createCipheriv('aes-256-cbc', secret, iv);
-  const encrypted = Buffer.concat([cipher.update(plain), cipher.final()]);
+  const { algorithm, octets } = await encryptPbes2(plain, passphrase, ITERATIONS);
   plain.fill(0);
-  secret.fill(0);
-  const sequence = (...parts: readonly Uint8Array[]): Uint8Array => encodeTlv(TAG.sequence, ...parts);
-  const derivation = sequence(
-    encodeOid(PBKDF2),
-    sequence(
-      encodeTlv(TAG.octetString, salt),
-      encodeUnsigned(Uint8Array.of(ITERATIONS >> 16, (ITERATIONS >> 8) & 0xff, ITERATIONS & 0xff)),
-      sequence(encodeOid(HMAC_SHA256), encodeTlv(TAG.null)),
-    ),
-  );
-  const scheme = sequence(encodeOid(AES_256_CBC), encodeTlv(TAG.octetString, iv));
-  const algorithm = sequence(encodeOid(PBES2), sequence(derivation, scheme));
-  return derToPem(sequence(algorithm, encodeTlv(TAG.octetString, encrypted)), ENCRYPTED);
+  return derToPem(encodeTlv(TAG.sequence, algorithm, encodeTlv(TAG.octetString, octets)), ENCRYPTED);
 }
 
 /**

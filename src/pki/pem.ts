@@ -4,7 +4,13 @@
 import { CertgateError } from '../errors.ts';
 
 /** The labels certgate writes and reads. */
-export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL' | 'PUBLIC KEY' | 'ENCRYPTED PRIVATE KEY';
+export type PemLabel =
+  | 'CERTIFICATE'
+  | 'CERTIFICATE REQUEST'
+  | 'X509 CRL'
+  | 'PUBLIC KEY'
+  | 'ENCRYPTED PRIVATE KEY'
+  | 'PKCS7';
 
 /** Larger text is not looked at: a CRL of 200,000 entries is below it. */
 const MOST_CHARACTERS = 16 * 1024 * 1024;

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
-import { writeAnswer } from '../http1/write.ts';
+import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import type { Answer, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
 import { startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
@@ -259,7 +259,12 @@ export class ClientConnection implements ExchangeOwner {
 
   private write(answer: Answer, withBody: boolean): void {
     const close = answer.close || this.closing;
-    this.socket.write(writeAnswer(answer.status, answer.detail, close, withBody, answer.extra), 'latin1');
+    const { status, detail, body = null, extra } = answer;
+    const text =
+      body === null
+        ? writeAnswer(status, detail, close, withBody, extra)
+        : writeOwnAnswer(status, body, close, withBody, extra);
+    this.socket.write(text, 'latin1');
     if (close) this.end();
     else this.expect('idle');
   }

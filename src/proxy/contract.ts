@@ -13,6 +13,8 @@ export interface Answer {
   readonly detail: string;
   /** Further header lines, each with its CRLF. */
   readonly extra: string;
+  /** Another body in place of the JSON with `detail`; null for that. */
+  readonly body?: { readonly type: string; readonly text: string } | null;
   readonly close: boolean;
   /** The answer waits for it, and no further request of the connection is read meanwhile. Null when nothing must. */
   readonly recorded: Promise<void> | null;

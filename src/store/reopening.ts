@@ -28,7 +28,7 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     location,
     meta: (key) => use((store) => store.meta(key)),
     setMeta: (values, audit) => use((store) => store.setMeta(values, audit)),
-    addCertificate: (record, audit) => use((store) => store.addCertificate(record, audit)),
+    addCertificate: (record, audit, approve) => use((store) => store.addCertificate(record, audit, approve)),
     revoke: (serials, reason, at, audit) => use((store) => store.revoke(serials, reason, at, audit)),
     listCertificates: (filter) => use((store) => store.listCertificates(filter)),
     standing: (issuer, serial) => use((store) => store.standing(issuer, serial)),

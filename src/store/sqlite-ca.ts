@@ -3,7 +3,7 @@
 import type { StatementSync } from 'node:sqlite';
 import { CertgateError } from '../errors.ts';
 import { isTaken } from './sqlite-failure.ts';
-import { caOf, lockOf, numberOf, textOf } from './sqlite-rows.ts';
+import { caOf, lockColumns, lockOf, numberOf, textOf } from './sqlite-rows.ts';
 import type { AuditEntry, Store } from './store.ts';
 
 export interface SqliteTools {
@@ -50,7 +50,7 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
        RETURNING until IS NULL OR until > :at AS stood`,
   );
   const selectLocks = sql(
-    `SELECT scope, subject, reason, actor, locked_at, until FROM locks
+    `SELECT ${lockColumns} FROM locks
        WHERE unlocked_at IS NULL AND (until IS NULL OR until > ?) ORDER BY id`,
   );
   const selectCrl = sql('SELECT number FROM crls WHERE issuer = ?');

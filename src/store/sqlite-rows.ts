@@ -71,6 +71,8 @@ export function caOf(row: Row): CaRecord {
   };
 }
 
+export const lockColumns = 'scope, subject, reason, actor, locked_at, until';
+
 export function lockOf(row: Row): LockRecord {
   return {
     scope: textOf(row, 'scope') as LockScope, // as above

@@ -14,6 +14,8 @@ import {
   auditEntryOf,
   certificateColumns,
   certificateOf,
+  lockColumns,
+  lockOf,
   numberOf,
   revocationOf,
   standingOf,
@@ -73,6 +75,10 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   const selectRevocations = sql(
     `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision FROM certificates
        WHERE revoked_revision > ? ORDER BY revoked_revision, id`,
+  );
+  const selectLocksOn = sql(
+    `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now)
+       AND ((scope = 'identity' AND subject = :identity) OR (scope = 'all' AND subject = ''))`,
   );
   const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
   const selectAudit = sql('SELECT id, time, actor, action, object, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?');
@@ -138,9 +144,10 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         for (const [key, value] of Object.entries(values)) upsertMeta.run(key, value);
         record(audit);
       }),
-    addCertificate: (r, audit) =>
+    addCertificate: (r, audit, approve) =>
       write(() => {
         nextRevision();
+        approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
         try {
           insertCertificate.run({
             serial: r.serial,

@@ -161,10 +161,15 @@ export interface Store {
   /** Sets what the store says about itself, with its audit entry. */
   setMeta(values: Readonly<Partial<Record<MetaKey, string>>>, audit: AuditEntry): Promise<void>;
   /**
-   * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes.
+   * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
+   * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
    * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it.
    */
-  addCertificate(record: CertificateRecord, audit: AuditEntry): Promise<void>;
+  addCertificate(
+    record: CertificateRecord,
+    audit: AuditEntry,
+    approve?: (locks: readonly LockRecord[]) => void,
+  ): Promise<void>;
   /**
    * Marks what is not yet revoked among `serials`, with one audit entry each; answers the records as they now are, in
    * the order given, without those that don't exist. Idempotent: what was revoked before keeps its moment and reason,

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { serialsIn, serveControl } from '../../src/admin/control.ts';
-import { applyRevocations, askHealth } from '../../src/admin/control-client.ts';
+import { causesIn, serveControl } from '../../src/admin/control.ts';
+import { applyRecords, askHealth } from '../../src/admin/control-client.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -13,7 +13,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const health = { status: 'ok', store: true, audit: true, upstream: true, connections: 3, metrics: {} };
+const health = {
+  status: 'ok',
+  store: true,
+  audit: true,
+  upstream: true,
+  connections: 3,
+  locks: { standing: 0, everyone: false },
+  metrics: {},
+};
 
 describe('the control socket', () => {
   it('answers what it is asked, and is for its owner alone', async () => {
@@ -21,17 +29,17 @@ describe('the control socket', () => {
     const cut = { connections: 1, requests: 0, tunnels: 1 };
     const control = await serveControl(path, {
       'GET /health': async () => health,
-      'POST /revocations/apply': async (body) => ({ revision: 7, cut, asked: serialsIn(body) }),
+      'POST /records/apply': async (body) => ({ revision: 7, cut, asked: causesIn(body) }),
     });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(await askHealth(path)).toEqual(health);
-    expect(await applyRevocations(path, ['ab'])).toMatchObject({ revision: 7, cut, asked: ['ab'] });
+    expect(await applyRecords(path, ['ab'])).toMatchObject({ revision: 7, cut, asked: ['ab'] });
     await control.close();
     expect(await askHealth(path)).toBeNull();
   });
 
   it('is null to ask where no gate runs', async () => {
-    expect(await applyRevocations(join(folder, 'none.sock'), [])).toBeNull();
+    expect(await applyRecords(join(folder, 'none.sock'), [])).toBeNull();
   });
 
   it('replaces what a dead gate left, but never takes a running gate’s place', async () => {
@@ -47,11 +55,11 @@ describe('the control socket', () => {
   it('passes on that the gate could not do it', async () => {
     const path = join(folder, 'control.sock');
     const control = await serveControl(path, {
-      'POST /revocations/apply': async () => {
+      'POST /records/apply': async () => {
         throw new Error('the store is gone');
       },
     });
-    await expect(applyRevocations(path, ['ab'])).rejects.toThrow('the store is gone');
+    await expect(applyRecords(path, ['ab'])).rejects.toThrow('the store is gone');
     await control.close();
   });
 

@@ -131,7 +131,7 @@ describe('rotating the root', () => {
     await ca.authority.reload();
     const fresh = await ca.authority.issue(request());
     expect(fresh.record.issuer).not.toBe(old.record.issuer);
-    const blocks = fresh.chainPem.match(/-----BEGIN[^]+?END CERTIFICATE-----\n/g) ?? [];
+    const blocks = fresh.chainPem.match(/-----BEGIN[\s\S]+?END CERTIFICATE-----\n/g) ?? [];
     const root = new X509Certificate(readFileSync(join(ca.certsDir, 'root-2.crt')));
     expect(new X509Certificate(blocks[1] ?? '').verify(root.publicKey)).toBe(true);
 

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serveControl } from '../../src/admin/control.ts';
 import { checkEnvironment } from '../../src/cli/doctor/environment.ts';
 import { checkNode } from '../../src/cli/doctor/machine.ts';
 import { checkClock } from '../../src/cli/doctor/reach.ts';
@@ -114,6 +115,21 @@ describe('certgate doctor', () => {
     expect(code).toBe(1);
     expect(out).toContain(`fail  gate: https://127.0.0.1:${port}:`);
     expect(out).toContain('ok    identity certificate:');
+  });
+
+  it.each([
+    [{ standing: 0, everyone: false }, null],
+    [{ standing: 2, everyone: false }, 'warn  locks: 2 stand\n      → who, why and until when: certgate locks'],
+    [{ standing: 1, everyone: true }, 'warn  locks: everyone is locked out\n'],
+  ])('says which locks a gate goes by: %j', async (locks, said) => {
+    const health = { status: 'ok', store: true, audit: true, upstream: true, connections: 0, metrics: {}, locks };
+    const path = join(folder, 'state', 'control.sock');
+    const control = await serveControl(path, { 'GET /health': async () => health });
+    const { out } = await ran('doctor');
+    await control.close();
+    expect(out).toContain('ok    own gate: runs');
+    if (said === null) expect(out).not.toContain('locks');
+    else expect(out).toContain(said);
   });
 
   it('prints every finding as JSON', async () => {

@@ -31,7 +31,7 @@ afterEach(() => {
 test('revoke asks the running gate to act and says what was cut', async () => {
   answer = { status: 200, body: '{"revision":7,"cut":{"connections":2,"requests":1,"tunnels":3}}' };
   const { stdout, stderr, status } = await shell.certgate('revoke', 'worker/etl-1');
-  expect(questions).toEqual(['POST /revocations/apply']);
+  expect(questions).toEqual(['POST /records/apply']);
   expect(stdout).toMatch(/^worker\/etl-1 {2}[0-9a-f]+ {2}revoked: unspecified\n$/);
   expect(stderr).toMatch(
     /^the gate on this machine has cut 2 connections, 1 request in flight, 3 WebSockets \(\d+ ms\)\n$/,

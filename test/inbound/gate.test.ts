@@ -2,23 +2,25 @@
 // peer can hold up its memory or its end.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
+import { openKeyStore } from '../../src/authority/key-store.ts';
 import { caFiles, storeFile } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { compileRules, type IdentityRule } from '../../src/identity/identify.ts';
-import { type RunningGate, startGate } from '../../src/inbound/gate.ts';
+import { type GateOptions, type RunningGate, startGate } from '../../src/inbound/gate.ts';
 import { type AuditLog, openAuditLog } from '../../src/observe/audit-log.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
+import { newCompany } from '../authority/company.ts';
 import { peerOf, portOf, type RawPeer } from '../proxy/plain-proxy.ts';
 import { GATE_LIMITS } from './gate-limits.ts';
 
@@ -60,6 +62,7 @@ async function start(
   rules: readonly IdentityRule[],
   unsafeUnrecorded = false,
   limits: Partial<typeof GATE_LIMITS> = {},
+  other: Partial<GateOptions> = {},
 ): Promise<void> {
   audit = await openAuditLog(join(folder, 'state', 'audit.jsonl'));
   gate = await startGate({
@@ -73,12 +76,14 @@ async function start(
     rules: compileRules(rules),
     unsafeUnrecorded,
     authority: await authorityOf(),
+    caPlace: { certsDir: join(folder, 'certs'), store, trustDomain: 'test.internal', actor: 'gate' },
     store,
     audit,
     log: pino({ level: 'silent' }),
     accessLog: false,
     authString: null,
     limits: { ...GATE_LIMITS, ...limits },
+    ...other,
   });
 }
 
@@ -128,13 +133,13 @@ function signed(name: string, subject: string, altName: string): string {
   return out;
 }
 
-async function open(cert: string, key: string): Promise<RawPeer> {
+async function open(cert: string, key: string, certsDir = join(folder, 'certs')): Promise<RawPeer> {
   const options: ConnectionOptions & { readonly allowHalfOpen: boolean } = {
     host: '127.0.0.1',
     port: gate.port,
     cert: readFileSync(cert),
     key: readFileSync(key),
-    ca: readFileSync(caFiles(join(folder, 'certs')).bundle),
+    ca: readFileSync(caFiles(certsDir).bundle),
     allowHalfOpen: true,
   };
   const socket = connectTls(options);
@@ -188,6 +193,36 @@ describe('who enters', () => {
       );
     },
   );
+
+  it('is nobody whom the company’s root above the issuer has signed, by another of its CAs', async () => {
+    const company = newCompany();
+    const { chain, policy } = company;
+    chmodSync(policy.key, 0o600);
+    const signer = await openKeyStore({ passphrase: null }).read(policy.key);
+    const [certsDir, stateDir] = [join(company.dir, 'certs'), join(company.dir, 'state')];
+    await createAuthority({
+      ...{ certsDir, stateDir, trustDomain: 'test.internal', actor: 'test' },
+      root: { kind: 'given', file: 'corp.crt', chainPem: chain, keyFile: policy.key, signer },
+    });
+    const below = openSqliteStore(storeFile(stateDir));
+    onTestFinished(() => below.close());
+    const authority = await loadAuthority({ certsDir, store: below, trustDomain: 'test.internal' });
+    const extensions =
+      'extendedKeyUsage=clientAuth\nkeyUsage=critical,digitalSignature\nbasicConstraints=critical,CA:FALSE\n';
+    const colleague = company.leaf(
+      'colleague',
+      `${extensions}subjectAltName=URI:spiffe://test.internal/worker/etl-1\n`,
+    );
+    const own = join(company.dir, 'own');
+    const asked = { identity: 'worker/etl-1', profile: 'client', ttlMs: 3_600_000, actor: 'test' } as const;
+    await issueToDirectory(authority, { ...asked, out: own });
+    // Where certificates that are on no record may enter, only the signature is left to keep others out.
+    await start([{ from: 'spiffe' }], true, {}, { authority, store: below });
+    expect(await answerTo(await open(join(own, 'tls.crt'), join(own, 'tls.key'), certsDir))).toBe('200 worker/etl-1');
+    expect(await answerTo(await open(colleague.cert, colleague.key, certsDir))).toContain(
+      '403 {"detail":"certgate: the client certificate is not from the CA of this gate"}',
+    );
+  });
 
   it('is nobody when no rule names them', async () => {
     await start([{ from: 'OU', match: '(.+)', as: 'worker/$1' }]);

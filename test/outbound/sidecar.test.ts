@@ -36,6 +36,7 @@ beforeAll(async () => {
     listen: { host: '127.0.0.1', port: 0 },
     gate: new URL('https://127.0.0.1:1'),
     files: filesOf(loadConfig({ file: undefined, env: {}, flags, cwd: folder })),
+    trust: { interval: 60_000, write: true },
     serverName: null,
     allowedHosts: [],
     log: pino({ level: 'silent' }),

@@ -60,6 +60,7 @@ export async function openGateHouse(): Promise<GateHouse> {
       rules: compileRules([{ from: 'spiffe' }]),
       unsafeUnrecorded: false,
       authority,
+      caPlace: { certsDir, store, trustDomain: 'test.internal', actor: 'gate' },
       store,
       audit,
       log: pino({ level: 'silent' }),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { CertgateError } from '../../src/errors.ts';
 import type { CaRecord, LockRecord } from '../../src/store/store.ts';
 import { codeOf } from '../pki/fixture.ts';
 import { addAll, HOUR, ISSUER, NOW, newAudit, newRecord, newStore } from './fixture.ts';
@@ -109,6 +110,33 @@ describe('a lock', () => {
     const again = lock({ reason: 'still', until: NOW + 2 * HOUR });
     for (const one of [lock(), lock({ scope: 'serial', subject: '4f' }), all, again]) await store.lock(one, newAudit());
     expect(await store.locks(NOW)).toEqual([lock({ scope: 'serial', subject: '4f' }), all, again]);
+  });
+});
+
+describe('whoever adds a certificate', () => {
+  test('is shown, in its transaction, the locks on its identity and on all that stand when it is issued', async () => {
+    const store = newStore();
+    const [mine, all] = [lock(), lock({ scope: 'all', subject: '', until: NOW + 1 })];
+    const others = [lock({ subject: 'worker/etl-2' }), lock({ scope: 'serial', subject: '4f' })];
+    for (const one of [mine, all, ...others]) await store.lock(one, newAudit());
+    const seen: unknown[] = [];
+    for (const issuedAt of [NOW, NOW + 1]) {
+      await store.addCertificate(newRecord({ issuedAt }), newAudit(), (locks) => seen.push(new Set(locks)));
+    }
+    expect(seen).toEqual([new Set([mine, all]), new Set([mine])]);
+  });
+
+  test('leaves no certificate, no audit entry and no revision when they say no', async () => {
+    const store = newStore();
+    const [record, before] = [newRecord(), await store.revision()];
+    const refuse = (): never => {
+      throw new CertgateError('CG_LOCK_GATE', { what: 'test' });
+    };
+    expect(await codeOf(() => store.addCertificate(record, newAudit(), refuse))).toBe('CG_LOCK_GATE');
+    expect(await store.standing(record.issuer, record.serial)).toBeNull();
+    expect(await store.listAudit({})).toEqual([]);
+    expect(await store.revision()).toBe(before);
+    await store.addCertificate(record, newAudit());
   });
 });
 

@@ -1,6 +1,7 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
+import { CertgateError } from '../../src/errors.ts';
 import { openReopeningStore } from '../../src/store/reopening.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { closing, failureOf, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
@@ -23,4 +24,14 @@ it('a store that a process holds for long fails while the file is away and works
   renameSync(`${path}.away`, path);
   expect(await store.revision()).toBe(revision);
   expect(await store.standing(record.issuer, record.serial)).toMatchObject({ identity: record.identity });
+});
+
+it('a store that a process holds for long asks for approval before it adds a certificate', async () => {
+  const path = join(newFolder(), 'certgate.db');
+  await newStore(path).close();
+  const store = closing(openReopeningStore(path, async () => openSqliteStore(path)));
+  const refuse = (): never => {
+    throw new CertgateError('CG_LOCK_GATE', { what: 'test' });
+  };
+  await failureOf('CG_LOCK_GATE', () => store.addCertificate(newRecord(), newAudit(), refuse));
 });

@@ -9,7 +9,7 @@ import { askHealth } from '../../admin/control-client.ts';
 import { parseSocketPath } from '../../config/address.ts';
 import type { Config } from '../../config/schema.ts';
 import { reasonOf } from '../../errors.ts';
-import { readCredentials } from '../../outbound/credentials.ts';
+import { openKey, readCredentials } from '../../outbound/credentials.ts';
 import { gateAddress } from '../../outbound/sidecar.ts';
 import type { Io } from '../io.ts';
 import { sidecarPassphrase } from '../passphrase.ts';
@@ -21,7 +21,7 @@ const TIMEOUT = 5_000;
 const CLOCK_TOLERANCE = 30_000;
 
 /** Asks the gate for Prefect's health with this machine's certificate; also compares the clocks. */
-export async function checkGate(config: Config, io: Pick<Io, 'env' | 'ask'>): Promise<Finding[]> {
+export async function checkGate(config: Config, io: Pick<Io, 'env' | 'askSecret'>): Promise<Finding[]> {
   const { gate, identityDir, cert, serverName } = config.connect;
   if (gate === null) return [];
   if (identityDir === null && cert === null) {
@@ -32,7 +32,8 @@ export async function checkGate(config: Config, io: Pick<Io, 'env' | 'ask'>): Pr
   const name = serverName ?? host;
   let answer: string;
   try {
-    const { context } = await readCredentials({ ...filesOf(config), passphrase: sidecarPassphrase(config, io) });
+    const files = { ...filesOf(config), passphrase: sidecarPassphrase(config, io) };
+    const { context } = readCredentials(files, await openKey(files));
     answer = await new Promise<string>((resolve, reject) => {
       const socket = connectTls({
         host,
@@ -97,6 +98,10 @@ export async function checkOwnGate(config: Config, hasAuthority: boolean): Promi
     else {
       const bad = [health.store ? '' : 'store', health.audit ? '' : 'record', health.upstream ? '' : 'upstream'];
       findings.push(failure('own gate', `is degraded: ${bad.filter(Boolean).join(', ')}`, 'look at its log'));
+    }
+    if (health !== null && health.locks.standing > 0) {
+      const found = health.locks.everyone ? 'everyone is locked out' : `${health.locks.standing} stand`;
+      findings.push(warning('locks', found, 'who, why and until when: certgate locks'));
     }
   } catch (error) {
     findings.push(failure('own gate', reasonOf(error), 'look at its log'));

@@ -1,17 +1,19 @@
 // What primary and workers say to each other over node:cluster's channel (structured clones). A question carries an id, and
 // its answer the same one. Nothing here is trusted less than the process itself: both ends are the same program.
 
+import type { LockSummary } from '../../authority/lock-table.ts';
 import type { Config } from '../../config/schema.ts';
 import type { AuditRecord } from '../../observe/audit-log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { ConnectionWork } from '../../proxy/client-connection.ts';
-import type { ServerCredentials } from '../server-certificate.ts';
+import type { BundleTaken } from '../../store/store.ts';
+import type { ClientTrust, ServerCredentials } from '../server-certificate.ts';
 
 /** All that a worker needs; it reads no configuration and no key itself. */
 export interface WorkerStart {
   readonly config: Config;
   readonly authString: string | null;
-  readonly bundlePem: string;
+  readonly trust: ClientTrust;
   readonly credentials: ServerCredentials;
   readonly workers: number;
 }
@@ -21,6 +23,7 @@ export interface WorkerHealth {
   readonly store: boolean;
   readonly upstream: boolean;
   readonly connections: number;
+  readonly locks: LockSummary;
   readonly metrics: Metrics;
 }
 
@@ -31,7 +34,7 @@ export type ToWorker =
   | { readonly kind: 'start'; readonly start: WorkerStart }
   /** Comes with the socket, which may have gone on the way. */
   | { readonly kind: 'connection'; readonly connection: number; readonly address: string }
-  | { readonly kind: 'credentials'; readonly credentials: ServerCredentials }
+  | { readonly kind: 'credentials'; readonly credentials: ServerCredentials; readonly trust: ClientTrust }
   | { readonly kind: 'elsewhere'; readonly inFlight: readonly InFlight[] }
   | { readonly kind: 'audit-health'; readonly healthy: boolean }
   | { readonly kind: 'drain'; readonly ms: number }
@@ -41,7 +44,7 @@ export type ToWorker =
 
 /** What the primary asks a worker. */
 export type WorkerQuestion =
-  | { readonly about: 'revocations'; readonly serials: readonly string[] }
+  | { readonly about: 'records'; readonly causes: readonly string[] }
   | { readonly about: 'health' };
 
 export interface AppliedHere {
@@ -58,6 +61,7 @@ export type ToPrimary =
   | { readonly kind: 'left'; readonly identity: string }
   | { readonly kind: 'in-flight'; readonly inFlight: readonly InFlight[] }
   | { readonly kind: 'metrics'; readonly metrics: Metrics }
+  | { readonly kind: 'bundle'; readonly taken: BundleTaken }
   | { readonly kind: 'ask'; readonly id: number; readonly question: PrimaryQuestion }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown };
 

@@ -12,11 +12,13 @@ import { CertgateError } from '../../errors.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import { addMetrics, createMetrics, type Metrics, onlyCounters } from '../../observe/metrics.ts';
 import { bind } from '../../proxy/connection-set.ts';
+import { noteBundlesIn } from '../bundle-notes.ts';
+import { watchCa } from '../ca-watch.ts';
 import { createDoor, turnAway } from '../door.ts';
 import { DoorCounts } from '../door-counts.ts';
 import type { GateHealth, GateOptions, RunningGate } from '../gate.ts';
 import { addWork, NO_WORK } from '../live-index.ts';
-import { issueServerCertificate, keepRenewed } from '../server-certificate.ts';
+import { clientTrustOf, issueServerCertificate, keepRenewed } from '../server-certificate.ts';
 import { assembleCrew, type Crew, type Member } from './crew.ts';
 import { rebuilt } from './failures.ts';
 import { GateCounts } from './gate-counts.ts';
@@ -50,7 +52,8 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   /** What workers that are gone had counted. */
   let retired: Metrics = createMetrics();
   const issue = () => issueServerCertificate(authority, options.names, options.serverTtl);
-  let credentials = await issue();
+  let [credentials, trust] = [await issue(), await clientTrustOf(authority)];
+  const noteBundle = noteBundlesIn(options.store, limitedLog);
 
   const tellElsewhere = (news: ReadonlySet<string>, except: Member | null): void => {
     if (news.size === 0) return;
@@ -72,7 +75,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
           start: {
             config,
             authString: options.authString,
-            bundlePem: authority.bundlePem,
+            trust,
             credentials,
             workers: size,
           },
@@ -104,6 +107,9 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         break;
       case 'metrics':
         member.metrics = message.metrics;
+        break;
+      case 'bundle':
+        noteBundle(message.taken);
         break;
       case 'ask': {
         const { id } = message;
@@ -168,15 +174,28 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
     throw error;
   }
   const bound = door.address();
-  const stopRenewal = keepRenewed(
+  const tellCredentials = (): void => {
+    for (const member of crew.members) member.send({ kind: 'credentials', credentials, trust });
+  };
+  const renewal = keepRenewed(
     credentials,
     issue,
     (fresh) => {
       credentials = fresh;
-      for (const member of crew.members) member.send({ kind: 'credentials', credentials });
+      tellCredentials();
     },
     log,
   );
+  const caWatch = watchCa({
+    authority,
+    place: options.caPlace,
+    log,
+    async changed(issuerChanged) {
+      trust = await clientTrustOf(authority);
+      tellCredentials();
+      if (issuerChanged) await renewal.renew();
+    },
+  });
   let healthy = audit.healthy();
   const auditLook = setInterval(() => {
     if (audit.healthy() === healthy) return;
@@ -188,10 +207,10 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   return {
     host: options.host,
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
-    async applyRevocations(serials) {
+    async applyRecords(causes) {
       const asked = crew.ready().map(async (member) => {
         try {
-          return (await member.ask({ about: 'revocations', serials })) as AppliedHere;
+          return (await member.ask({ about: 'records', causes })) as AppliedHere;
         } catch (error) {
           // What a dead worker served has ended with it.
           if (!crew.members.has(member)) return null;
@@ -220,6 +239,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         audit: audit.healthy(),
         upstream,
         connections: said.reduce((total, one) => total + (one?.connections ?? 0), 0),
+        locks: said.find((one) => one !== null)?.locks ?? { standing: 0, everyone: false },
         metrics: addMetrics(sum, retired),
       };
     },
@@ -239,7 +259,8 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       await Promise.all(all.map(({ gone }) => gone));
       clearTimeout(guard);
       clearInterval(auditLook);
-      stopRenewal();
+      renewal.stop();
+      caWatch.stop();
       limitedLog.close();
     },
   };

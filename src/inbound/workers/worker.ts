@@ -6,6 +6,7 @@ import { Socket } from 'node:net';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
 import { createMetrics } from '../../observe/metrics.ts';
+import type { BundleTaken } from '../../store/store.ts';
 import { type DataPath, type DataPathOptions, openDataPath } from '../data-path.ts';
 import { factsOfError } from './failures.ts';
 import { relayIdentities } from './identities.ts';
@@ -65,7 +66,7 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
         serving?.letIn(message.connection, socket);
         break;
       case 'credentials':
-        serving?.path.install(message.credentials);
+        serving?.path.install(message.credentials, message.trust);
         break;
       case 'elsewhere':
         for (const [identity, requests] of message.inFlight) serving?.identities.setElsewhere(identity, requests);
@@ -122,8 +123,10 @@ async function openServing(
     ask: askIdentity,
     left: (identity) => channel.send({ kind: 'left', identity }),
   });
-  const { credentials, bundlePem } = start;
-  const path = await openDataPath({ ...options, log, audit, credentials, bundlePem, identities, limitedLog, metrics });
+  const { credentials, trust } = start;
+  const noteBundle = (taken: BundleTaken): void => channel.send({ kind: 'bundle', taken });
+  const place = { credentials, trust, noteBundle, identities, limitedLog, metrics };
+  const path = await openDataPath({ ...options, log, audit, ...place });
 
   let closed: number[] = [];
   const tellClosed = (): void => {
@@ -155,7 +158,7 @@ async function openServing(
       }
       path.letIn(socket, () => ended(connection));
     },
-    answer: async (question) => (question.about === 'health' ? path.health() : path.applyRevocations(question.serials)),
+    answer: async (question) => (question.about === 'health' ? path.health() : path.applyRecords(question.causes)),
     async stop() {
       for (const timer of timers) clearInterval(timer);
       await audit.close();

@@ -2,20 +2,20 @@
 // The keys themselves stay what they are; a gate that runs goes on, and asks for the new passphrase at its next start.
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
-import { caKeyFiles, changePassphrase } from '../authority/change-passphrase.ts';
-import type { PassphraseSource } from '../authority/key-store.ts';
-import { storeFile } from '../authority/layout.ts';
-import { passphraseFile } from '../authority/passphrase.ts';
-import type { Config } from '../config/schema.ts';
-import { CertgateError } from '../errors.ts';
-import { openSqliteStore } from '../store/sqlite.ts';
-import { actor } from './actor.ts';
-import { printable, printableJson } from './escape.ts';
-import { collect, usage } from './flags.ts';
-import { describe } from './help.ts';
-import type { CommandIo } from './io.ts';
-import { configuredPassphrase, newPassphrase, promptedPassphrase } from './passphrase.ts';
-import { configOf, withSettings } from './settings.ts';
+import { caKeyFiles, changePassphrase } from '../../authority/change-passphrase.ts';
+import type { PassphraseSource } from '../../authority/key-store.ts';
+import { storeFile } from '../../authority/layout.ts';
+import { passphraseFile } from '../../authority/passphrase.ts';
+import type { Config } from '../../config/schema.ts';
+import { CertgateError } from '../../errors.ts';
+import { openSqliteStore } from '../../store/sqlite.ts';
+import { actor } from '../actor.ts';
+import { printable, printableJson } from '../escape.ts';
+import { collect, usage } from '../flags.ts';
+import { describe } from '../help.ts';
+import type { CommandIo } from '../io.ts';
+import { configuredPassphrase, newPassphrase, promptedPassphrase } from '../passphrase.ts';
+import { configOf, withSettings } from '../settings.ts';
 
 interface Flags {
   readonly newPassphraseFile?: string;

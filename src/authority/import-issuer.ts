@@ -1,0 +1,163 @@
+// An issuer that is signed elsewhere: `requestIssuer` makes its key here and a request for its certificate, and
+// `importIssuer` takes the certificate once somebody has signed it. The key never leaves; the certificate is taken only
+// when it is for that key, is a CA's that may sign certificates and CRLs, and chains to a root that is trusted already.
+import type { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { readCertificate } from '../pki/certificates.ts';
+import { describeCertificate } from '../pki/describe.ts';
+import { generateKey } from '../pki/keys.ts';
+import { pemBlocks } from '../pki/pem.ts';
+import { createRequest, readRequest } from '../pki/requests.ts';
+import { signerOf } from '../pki/signing.ts';
+import type { CaRecord } from '../store/store.ts';
+import { applyChange, type CaChanged, type CaPlace, exists, freeGeneration, recordsOf } from './change.ts';
+import { PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
+import { commonName, issuerRecord } from './generations.ts';
+import { openKeyStore } from './key-store.ts';
+import { generationFiles, requestFile } from './layout.ts';
+import { keyIdOf } from './load.ts';
+import { nextGeneration } from './trust.ts';
+
+export interface IssuerRequested {
+  /** PEM. */
+  readonly request: string;
+  readonly requestFile: string;
+  readonly keyFile: string;
+  /** It waited for its certificate already. */
+  readonly again: boolean;
+}
+
+/**
+ * A key for the next issuer, and a request for its certificate; the one that waits, when there is one.
+ * @throws CG_CA_FILE, CG_PASSPHRASE, CG_STORE_*
+ */
+export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
+  const { certsDir, trustDomain, keys = openKeyStore({ passphrase: null }) } = place;
+  const records = await recordsOf(place);
+  const waiting = await waitingRequest(certsDir, records);
+  if (waiting !== null) return { ...waiting, again: true };
+  const generation = await freeGeneration(records, 'issuer', certsDir);
+  const { key: keyFile } = generationFiles(certsDir, { role: 'issuer', generation });
+  const { privateKey } = await generateKey('P-256');
+  const request = await createRequest(signerOf(privateKey), {
+    commonName: commonName('issuer', generation, trustDomain),
+  });
+  const file = requestFile(certsDir, generation);
+  try {
+    await keys.write(keyFile, privateKey);
+    await writeNewFile(file, request, PUBLIC_FILE);
+    await syncFolder(certsDir);
+  } catch (error) {
+    if (isCertgateError(error)) throw error;
+    throw new CertgateError('CG_CA_FILE', { file, problem: `cannot be written: ${reasonOf(error)}` }, { cause: error });
+  }
+  return { request, requestFile: file, keyFile, again: false };
+}
+
+/**
+ * Takes the issuer's certificate out of `pem` (with intermediates or not, in any order): it issues from now on, the one
+ * before is `retiring`. `file` is for messages.
+ * @throws CG_CA_GIVEN, CG_CA_STEP when nothing waits for it, CG_CA_CHANGED, CG_STORE_*
+ */
+export async function importIssuer(place: CaPlace, pem: string, file: string): Promise<CaChanged> {
+  const { certsDir, clock = Date.now } = place;
+  const records = await recordsOf(place);
+  const waiting = await waitingRequest(certsDir, records);
+  if (waiting === null) {
+    throw new CertgateError('CG_CA_STEP', { problem: 'no request waits for a certificate', remedy: 'certgate ca csr' });
+  }
+  const { publicKey } = readRequest(waiting.request);
+  const certificates = certificatesIn(pem, file);
+  const issuer = certificates.find((one) => one.publicKey.equals(publicKey));
+  if (issuer === undefined) throw given(file, `holds no certificate for the key of ${waiting.requestFile}`);
+  const now = clock();
+  requireIssuer(issuer, file, now);
+  const trusted = records.filter(({ state }) => state !== 'retired');
+  const chain = chainOf(issuer, certificates, trusted, file);
+  const first = nextGeneration(records, 'intermediate');
+  const also = chain.map(({ certificate, parent }, i): CaRecord => {
+    if (certificate === issuer) {
+      const generation = Number(/issuer-(\d+)\.csr$/.exec(waiting.requestFile)?.[1] ?? 1);
+      return issuerRecord(issuer.raw, { generation, state: 'active', now, parent });
+    }
+    const between = { role: 'intermediate', generation: first + i - 1, state: 'active' } as const;
+    return { ...between, keyId: keyIdOf(certificate), parent, der: certificate.raw, addedAt: now, changedAt: now };
+  });
+  const old = trusted.find(({ role, state }) => role === 'issuer' && state === 'active');
+  const states = old === undefined ? [] : [{ keyId: old.keyId, from: 'active', to: 'retiring' } as const];
+  return applyChange(place, { action: 'ca.import', states, also });
+}
+
+function requireIssuer(issuer: X509Certificate, file: string, now: number): void {
+  const { keyUsage, pathlen } = describeCertificate(issuer);
+  if (!issuer.ca)
+    throw given(file, 'holds a certificate for that key which is no CA certificate: it could sign nothing');
+  if (!keyUsage.includes('keyCertSign') || !keyUsage.includes('cRLSign')) {
+    throw given(file, `lets the issuer do ${keyUsage.join(', ') || 'nothing'}: it needs keyCertSign and cRLSign`);
+  }
+  if (pathlen !== 0) {
+    const problem = pathlen === null ? 'has no path length' : `has path length ${pathlen}`;
+    throw given(file, `holds an issuer that ${problem}: it must be 0, so that it can make no further CA`);
+  }
+  if (now < issuer.validFromDate.getTime() || now >= issuer.validToDate.getTime()) {
+    throw given(file, `holds an issuer that is valid from ${issuer.validFrom} to ${issuer.validTo} only`);
+  }
+}
+
+/** From the issuer up to, but without, the first certificate that is trusted already; each with its signer's key id. */
+function chainOf(
+  issuer: X509Certificate,
+  certificates: readonly X509Certificate[],
+  trusted: readonly CaRecord[],
+  file: string,
+): ReadonlyArray<{ readonly certificate: X509Certificate; readonly parent: string }> {
+  const known = trusted.filter(({ role }) => role !== 'issuer').map(({ der }) => readCertificate(der));
+  const chain: Array<{ certificate: X509Certificate; parent: string }> = [];
+  for (let top = issuer; chain.length <= certificates.length; ) {
+    const signs = (one: X509Certificate): boolean => top.checkIssued(one) && top.verify(one.publicKey);
+    const anchor = known.find(signs);
+    const above = anchor ?? certificates.find((one) => one !== top && one.ca && signs(one));
+    if (above === undefined) break;
+    chain.push({ certificate: top, parent: keyIdOf(above) });
+    if (anchor !== undefined) return chain;
+    top = above;
+  }
+  const { subject } = chain.at(-1)?.certificate ?? issuer;
+  throw given(
+    file,
+    `does not chain to a root that this CA trusts: who signed ${subject.replaceAll('\n', ', ')} is unknown`,
+  );
+}
+
+// The request of the newest generation that is not on record yet.
+async function waitingRequest(
+  certsDir: string,
+  records: readonly CaRecord[],
+): Promise<Omit<IssuerRequested, 'again'> | null> {
+  const from = nextGeneration(records, 'issuer');
+  for (let generation = from; generation < from + 20; generation++) {
+    const file = requestFile(certsDir, generation);
+    const files = generationFiles(certsDir, { role: 'issuer', generation });
+    if (!(await exists(files.key))) continue;
+    const request = await readFile(file, 'utf8').catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') return null;
+      throw new CertgateError('CG_CA_FILE', { file, problem: `cannot be read: ${reasonOf(error)}` }, { cause: error });
+    });
+    if (request !== null) return { request, requestFile: file, keyFile: files.key };
+  }
+  return null;
+}
+
+function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
+  try {
+    return pemBlocks(pem, 'CERTIFICATE').map((der) => readCertificate(der));
+  } catch (error) {
+    if (!isCertgateError(error)) throw error;
+    throw given(file, `cannot be read: ${error.message}`);
+  }
+}
+
+function given(file: string, problem: string): CertgateError {
+  return new CertgateError('CG_CA_GIVEN', { file, problem });
+}

@@ -1,0 +1,60 @@
+// certgate ca csr and certgate ca import: an issuer under a company's CA whose key is out of reach.
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { importIssuer, requestIssuer } from '../../authority/import-issuer.ts';
+import { printable, printableJson } from '../escape.ts';
+import { describe } from '../help.ts';
+import type { CommandIo } from '../io.ts';
+import { withSettings } from '../settings.ts';
+import { withCa } from './place.ts';
+
+export function csrCommand(io: CommandIo): Command {
+  const command = describe(
+    new Command('csr'),
+    'a request for the certificate of the next issuer, to be signed elsewhere',
+    {
+      examples: [
+        ['the request, on stdout', 'certgate ca csr > issuer.csr'],
+        [
+          'what the company does with it, if it used OpenSSL',
+          'openssl x509 -req -in issuer.csr -CA corp.crt -CAkey corp.key -days 365 -copy_extensions none -extfile issuer.ext -out issuer.pem',
+        ],
+        ['take what came back', 'certgate ca import issuer.pem'],
+      ],
+      notes: [
+        'its key stays in certs/; asked again, it prints the request that waits.',
+        'the signed certificate must have: CA:TRUE, pathlen:0, keyCertSign and cRLSign.',
+      ],
+    },
+  ).option('--json', 'print JSON');
+  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(async (flags: { readonly json?: true }) => {
+    const { request, requestFile, keyFile, again } = await withCa(command, io, (place) => requestIssuer(place));
+    if (flags.json === true) io.out(printableJson({ request, requestFile, keyFile, again }, 2));
+    else io.out(request.trimEnd());
+    const words = again ? 'that request waits already' : `made ${keyFile}`;
+    io.say(printable(`${words}; the request is in ${requestFile} too. next: certgate ca import SIGNED.pem`));
+  });
+}
+
+export function importCommand(io: CommandIo): Command {
+  const command = describe(new Command('import'), "take the issuer's certificate that was signed elsewhere", {
+    examples: [
+      ['the signed certificate, alone or with those above it', 'certgate ca import issuer.pem'],
+      ['see what came of it', 'certgate ca status'],
+    ],
+    notes: ['it issues from now on; the issuer before is trusted until its certificates have ended.'],
+  })
+    .argument('<FILE>', 'PEM')
+    .option('--json', 'print JSON');
+  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(
+    async (file: string, flags: { readonly json?: true }) => {
+      const pem = readFileSync(resolve(io.cwd, file), 'utf8');
+      const { trust, files } = await withCa(command, io, (place) => importIssuer(place, pem, file));
+      if (flags.json === true)
+        io.out(printableJson({ files, issuer: trust.activeIssuer?.keyId, bundle: trust.bundleId }, 2));
+      else for (const path of files) io.out(printable(path));
+      io.say('the imported issuer issues now');
+    },
+  );
+}

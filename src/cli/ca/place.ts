@@ -1,0 +1,28 @@
+// What every `certgate ca` command works on: the configured folders, with the store open for as long as it takes.
+import type { Command } from 'commander';
+import type { CaPlace } from '../../authority/change.ts';
+import { storeFile } from '../../authority/layout.ts';
+import type { Config } from '../../config/schema.ts';
+import { openSqliteStore } from '../../store/sqlite.ts';
+import { actor } from '../actor.ts';
+import { printable } from '../escape.ts';
+import type { CommandIo } from '../io.ts';
+import { keyStoreOf } from '../passphrase.ts';
+import { configOf } from '../settings.ts';
+
+/** Runs `deed` on the CA of the command's configuration. CG_CONFIG, CG_STORE_* and what the deed throws. */
+export async function withCa<T>(
+  command: Command,
+  io: CommandIo,
+  deed: (place: CaPlace, config: Config) => Promise<T>,
+): Promise<T> {
+  const config = configOf(command, io);
+  const { certsDir, stateDir, trustDomain } = config;
+  const store = openSqliteStore(storeFile(stateDir));
+  try {
+    const keys = await keyStoreOf(config, io, (sentence) => io.say(`warning: ${printable(sentence)}`));
+    return await deed({ certsDir, store, trustDomain, keys, actor: actor() }, config);
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,156 @@
+// certgate export: a certificate in the form that another program imports. It needs neither the CA nor the store: what it
+// hands over is read from files, checked to belong together, and written to one file, whole or not at all, with mode
+// 0600 when it holds a key. No key and no password is ever an argument, on stdout or in a message.
+import { relative, resolve } from 'node:path';
+import { Command } from 'commander';
+import { PRIVATE_FILE, PUBLIC_FILE } from '../authority/files.ts';
+import { requireFreePlace, writeOutputFile } from '../authority/output-file.ts';
+import { roughDuration } from '../config/duration.ts';
+import { shown } from '../errors.ts';
+import { printable, printableJson } from './escape.ts';
+import {
+  certificatesIn,
+  encodeExport,
+  endings,
+  type Format,
+  formats,
+  holdsKey,
+  type Wanted,
+} from './export-formats.ts';
+import { type ExportSource, readSource, type SourceFlags } from './export-source.ts';
+import { choiceFlag, usage } from './flags.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+import { newPassword, type PasswordFlags, passwordFlagsGiven, withPasswordFlags } from './new-password.ts';
+
+interface Flags extends SourceFlags, PasswordFlags {
+  readonly format: string;
+  readonly legacy?: true;
+  readonly public?: true;
+  readonly name?: string;
+  readonly out?: string;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+export function exportCommand(io: CommandIo): Command {
+  const command = describe(
+    new Command('export'),
+    'write a certificate and its key in the form another program imports',
+    {
+      examples: [
+        [
+          'for a browser or an operating system: user-alice.p12, after asking for a password',
+          'certgate export ./user-alice',
+        ],
+        ['for macOS Keychain, .NET, and Windows and Java that are old', 'certgate export ./user-alice --legacy'],
+        ['without a terminal', 'certgate export ./user-alice --password-file /run/secrets/p12'],
+        ['key and chain in one file, for a program that wants them so', 'certgate export ./worker-etl-1 --format pem'],
+        ['the public half as a JSON Web Key', 'certgate export ./worker-etl-1 --format jwk --public'],
+        ['from files with other names', 'certgate export --cert a.crt --key a.key --ca ca.crt --format p7b'],
+      ],
+      notes: [
+        'p12      PKCS#12: key, certificate, whole chain; AES-256 and SHA-256, 600,000 rounds (--legacy: Triple-DES, SHA-1)',
+        'pem      key, certificate, issuers      p7b      PKCS#7 in PEM: the whole chain, no key (p7b-der: in DER)',
+        'der      the certificate alone          der-key  the key alone, PKCS#8',
+        'jwk      JSON Web Key with x5c and x5t#S256; --public leaves the private half out',
+        'a browser keeps what it imported until that expires: issue with --ttl 30d what should last.',
+      ],
+    },
+  )
+    .argument('[DIR]', 'the folder that certgate issue made: tls.crt, tls.key, ca.crt')
+    .option('--format <FORMAT>', `one of ${formats.join(', ')}`, 'p12')
+    .option('--cert <FILE>', 'the certificate and its issuers (PEM or DER), instead of DIR/tls.crt')
+    .option('--key <FILE>', 'its private key (PEM), instead of DIR/tls.key')
+    .option('--ca <FILE>', 'issuers and root (PEM or DER), instead of DIR/ca.crt')
+    .option('--legacy', 'p12: the older encryption, which everything reads')
+    .option('--name <TEXT>', 'p12: what the importing program shows (default: the identity)')
+    .option('--public', 'jwk: without the private half');
+  return withPasswordFlags(command)
+    .option('--out <FILE>', 'the file to write (default: ./NAME.p12, .pem, …)')
+    .option('--force', 'replace the file')
+    .option('--json', 'print JSON')
+    .action(async (dir: string | undefined, flags: Flags) => {
+      const format = choiceFlag('--format', flags.format, formats);
+      requireFitting(format, flags);
+      const publicOnly = flags.public === true;
+      const withKey = holdsKey({ format, publicOnly });
+      const source = await readSource(dir, flags, { cwd: io.cwd, now: Date.now(), withKey });
+      const path = resolve(io.cwd, flags.out ?? `${source.stem}${endings[format]}`);
+      const force = flags.force === true;
+      await requireFreePlace(path, force);
+      const pkcs12 = format === 'p12' ? await pkcs12Options(source, flags, io) : null;
+      const content = await encodeExport(source, { format, publicOnly, pkcs12 });
+      await writeOutputFile(path, content, { mode: withKey ? PRIVATE_FILE : PUBLIC_FILE, force });
+      tell(source, path, { format, withKey, json: flags.json === true }, io);
+    });
+}
+
+/** A flag that would change nothing is a misunderstanding, so it is said. */
+function requireFitting(format: Format, flags: Flags): void {
+  const only = (flag: string, wanted: Format): void => {
+    if (format !== wanted) throw usage(`${flag} does nothing for --format ${format}`, `use it with --format ${wanted}`);
+  };
+  if (flags.legacy === true) only('--legacy', 'p12');
+  if (flags.name !== undefined) only('--name', 'p12');
+  for (const flag of passwordFlagsGiven(flags)) only(flag, 'p12');
+  if (flags.public === true) only('--public', 'jwk');
+  if (flags.out === '-') throw usage('certgate export writes to a file, not to standard output', 'name it: --out FILE');
+}
+
+async function pkcs12Options(
+  source: ExportSource,
+  flags: Flags,
+  io: CommandIo,
+): Promise<NonNullable<Wanted['pkcs12']>> {
+  const legacy = flags.legacy === true;
+  const friendlyName = friendlyNameOf(flags.name ?? source.name, flags.name !== undefined);
+  const password = await newPassword(flags, io);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters were refused; this asks for ASCII
+  if (!/^[\x00-\x7f]+$/.test(password))
+    io.say('note: Java opens such a file only under a password of ASCII characters');
+  return { legacy, friendlyName, password };
+}
+
+/** BMPString holds the characters up to U+FFFF; what is not to be seen misleads whoever picks a certificate. */
+function friendlyNameOf(name: string, given: boolean): string {
+  const fit = name !== '' && name.length <= 128 && printable(name) === name && !/[\u{10000}-\u{10ffff}]/u.test(name);
+  if (fit) return name;
+  if (!given) return 'certgate';
+  throw usage(
+    `--name is ${shown(name)}`,
+    'use 1 to 128 visible characters, none past U+FFFF (such as emoji), e.g. --name "alice at work"',
+  );
+}
+
+function tell(
+  source: ExportSource,
+  path: string,
+  { format, withKey, json }: { readonly format: Format; readonly withKey: boolean; readonly json: boolean },
+  io: CommandIo,
+): void {
+  const { name, notAfter, missing } = source;
+  const certificates = certificatesIn(source, format).length;
+  if (json) {
+    const facts = {
+      path,
+      format,
+      identity: name,
+      notAfter: notAfter.toISOString(),
+      certificates,
+      key: withKey,
+      missing,
+    };
+    io.out(printableJson(facts, 2));
+    return;
+  }
+  const below = relative(io.cwd, path);
+  io.out(printable(below.startsWith('..') ? path : `./${below}`));
+  const count = certificates === 1 ? 'the certificate' : `a chain of ${certificates} certificates`;
+  const key = withKey ? ['the private key (mode 0600)'] : format === 'jwk' ? ['the public key'] : [];
+  const parts = [...key, ...(certificates === 0 ? [] : [count])];
+  io.say(printable(`it holds ${parts.join(' and ')} of ${name}`));
+  io.say(`valid until ${notAfter.toISOString()}, ${roughDuration(notAfter.getTime() - Date.now())} from now`);
+  if (missing !== null && certificates > 0)
+    io.say(printable(`note: the chain ends below ${missing}, which is not in the files: name it by --ca FILE`));
+}

@@ -1,0 +1,94 @@
+// certgate lock: keeps somebody out for now, without taking a certificate back. The lock is committed first; then the gate
+// on this machine is asked to look at once, and what it cut is told. A gate elsewhere sees it within WATCH_INTERVAL.
+import { Command } from 'commander';
+import { storeFile } from '../authority/layout.ts';
+import { LONGEST_LOCK, type Locked, lockClients, SHORTEST_LOCK } from '../authority/locking.ts';
+import { shown } from '../errors.ts';
+import { lockedCause } from '../inbound/revocation-watch.ts';
+import { openSqliteStore } from '../store/sqlite.ts';
+import { actor } from './actor.ts';
+import { printable, printableJson } from './escape.ts';
+import { durationFlag, usage } from './flags.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+import { endWords, lockJson, reasonFlag, targetOf, whoWords } from './lock-words.ts';
+import { configOf, withSettings } from './settings.ts';
+import { gateWords, tellGate } from './tell-gate.ts';
+
+interface Flags {
+  readonly for?: string;
+  readonly reason: string;
+  readonly json?: true;
+}
+
+export function lockCommand(io: CommandIo): Command {
+  const command = describe(new Command('lock'), 'keep somebody out for now: refused and cut at once, not revoked', {
+    examples: [
+      ['an identity, while its machine is looked at', "certgate lock identity worker/etl-1 --reason 'odd traffic'"],
+      ['for two hours; the lock ends by itself', 'certgate lock identity user/alice --for 2h --reason maintenance'],
+      [
+        'one certificate, by its serial number from `certgate list`',
+        'certgate lock serial 5f3a9c0e1d2b48768897a6b5c4d3e2f1 --reason lost',
+      ],
+      ['everyone', "certgate lock all --for 15m --reason 'the database is being moved'"],
+    ],
+    notes: [
+      'certgate unlock ends a lock, and the same certificates are let in again; certgate locks shows all.',
+      'no certificate is issued or renewed for an identity that is locked, nor for anyone while all are.',
+      "commands on this machine go on working, and the gate's own certificate is renewed.",
+    ],
+  })
+    .argument('<WHAT>', 'identity, serial or all')
+    .argument('[NAME]', 'the identity or the serial number')
+    .option('--for <DURATION>', `for how long, from 1s to 365d, e.g. 2h; without it, until \`certgate unlock\``)
+    .requiredOption('--reason <TEXT>', 'why, for the record')
+    .option('--json', 'print JSON');
+  return withSettings(command).action(async (what: string, name: string | undefined, flags: Flags) => {
+    const target = targetOf('lock', what, name);
+    const reason = reasonFlag(flags.reason);
+    const forMs = flags.for === undefined ? null : timeOf(flags.for);
+    const { stateDir } = configOf(command, io);
+    const now = Date.now();
+    const store = openSqliteStore(storeFile(stateDir));
+    let locked: Locked;
+    try {
+      locked = await lockClients(store, { target, reason, forMs, actor: actor() }, now);
+    } finally {
+      await store.close();
+    }
+    if (flags.json !== true) sayLocked(locked, now, io);
+    // Committed: from here on nothing can fail but the telling.
+    const gate = await tellGate(stateDir, [lockedCause(locked.lock)], 'the lock', io);
+    if (flags.json !== true) return io.say(gateWords(gate));
+    const { lock, replaced, onRecord } = locked;
+    io.out(
+      printableJson(
+        { lock: lockJson(lock), replaced: replaced === null ? null : lockJson(replaced), onRecord, gate },
+        2,
+      ),
+    );
+  });
+}
+
+function timeOf(text: string): number {
+  const time = durationFlag('--for', text);
+  if (time >= SHORTEST_LOCK && time <= LONGEST_LOCK) return time;
+  throw usage(
+    `--for is ${shown(text)}; a lock lasts from 1s to 365d, or without --for until it is unlocked`,
+    'to keep somebody out for good, use certgate revoke',
+  );
+}
+
+function sayLocked({ lock, replaced, onRecord }: Locked, now: number, io: CommandIo): void {
+  io.out(printable(`${whoWords(lock)}  locked ${endWords(lock, now)}: ${lock.reason}`));
+  if (replaced !== null) {
+    io.say(printable(`in place of the lock ${endWords(replaced, now)}: ${replaced.reason}`));
+  }
+  if (!onRecord) {
+    io.say(
+      lock.scope === 'identity'
+        ? `no certificate was ever issued to ${lock.subject}: the lock stands, also for one that identity.rules give that name`
+        : `no certificate with that serial number is on record: the lock stands, for one that certgate did not issue`,
+    );
+  }
+}

@@ -1,0 +1,95 @@
+// Keeps a running gate in step with its CA, whoever changes it: it looks at the store's revision a few times a second,
+// reads the CA anew when that has moved, and has what follows installed. It also does what nobody should have to
+// remember: it rotates the issuer at two thirds of its life when the key above it is at hand, and retires issuers whose
+// leaves have ended. What fails is logged and tried again; the CA that was there stays in use.
+
+import type { Authority } from '../authority/authority.ts';
+import { type CaPlace, writeBundle } from '../authority/change.ts';
+import { retireIssuers, rotateIssuer, rotationTime } from '../authority/rotate.ts';
+import { isCertgateError, reasonOf } from '../errors.ts';
+import type { Log } from '../observe/log.ts';
+
+/** How often the store's revision is looked at, ms. */
+const LOOK_INTERVAL = 250;
+/** How often the issuer's age is looked at, and what failed is tried again, ms. */
+const UPKEEP_INTERVAL = 60_000;
+/** How often it is said that the issuer can't be rotated for want of a key, ms. */
+const REMIND_INTERVAL = 86_400_000;
+
+export interface CaWatchOptions {
+  readonly authority: Authority;
+  readonly place: CaPlace;
+  readonly log: Log;
+  /** Installs what follows from the authority as it is now; `issuerChanged` when something else issues. */
+  readonly changed: (issuerChanged: boolean) => Promise<void>;
+}
+
+export interface CaWatch {
+  stop(): void;
+}
+
+/** Starts watching. */
+export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaWatch {
+  let revision: number | null = null;
+  let busy = false;
+  let upkeepAt = Date.now();
+  let remindAt = 0;
+  let failing = false;
+
+  const look = async (): Promise<void> => {
+    const now = await place.store.revision();
+    if (now !== revision) {
+      const { keyId } = authority.issuer;
+      if (await authority.reload()) {
+        const { trust } = authority.ca;
+        log.info({ bundle: trust.bundleId, issuers: [...trust.issuers] }, 'the CA has changed');
+        await writeBundle(place.certsDir, trust);
+        await changed(authority.issuer.keyId !== keyId);
+      }
+      revision = now;
+    }
+    if (Date.now() < upkeepAt) return;
+    upkeepAt = Date.now() + UPKEEP_INTERVAL;
+    await keepUp();
+  };
+
+  const keepUp = async (): Promise<void> => {
+    await retireIssuers(place);
+    const { activeIssuer } = authority.ca.trust;
+    if (activeIssuer === null || Date.now() < rotationTime(activeIssuer)) return;
+    try {
+      await rotateIssuer(place);
+      log.info('the issuer has reached two thirds of its life: another issues now');
+    } catch (error) {
+      if (!isCertgateError(error, 'CG_CA_KEY')) throw error;
+      if (Date.now() < remindAt) return;
+      remindAt = Date.now() + REMIND_INTERVAL;
+      const notAfter = authority.issuer.certificate.validToDate.toISOString();
+      log.warn(
+        { notAfter, reason: error.message },
+        'the issuer is to be rotated: certgate ca rotate issuer --root-key FILE',
+      );
+    }
+  };
+
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    look()
+      .then(() => {
+        failing = false;
+      })
+      .catch((error: unknown) => {
+        // The store's own failures are the revocation watch's to tell.
+        if (!failing && !(isCertgateError(error) && /^CG_STORE_/.test(error.code))) {
+          log.error({ reason: reasonOf(error) }, 'the CA could not be brought up to date, trying again');
+        }
+        failing = true;
+      })
+      .finally(() => {
+        busy = false;
+      });
+  }, LOOK_INTERVAL);
+  timer.unref();
+  return { stop: () => clearInterval(timer) };
+}

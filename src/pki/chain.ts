@@ -1,0 +1,31 @@
+// Puts certificates into the order in which one signed the next, by names, key identifiers and the signatures themselves.
+// It says what belongs together and not who is trusted: verification of a peer's chain is OpenSSL's (DESIGN.md).
+import type { X509Certificate } from 'node:crypto';
+
+export interface Chain {
+  /** The leaf, its issuer, and so on. */
+  readonly certificates: readonly [X509Certificate, ...X509Certificate[]];
+  /** Whether the last one signed itself. */
+  readonly complete: boolean;
+}
+
+/** The way from `leaf` upwards through `others`, as far as they reach. Each signature on it has been verified. */
+export function chainOf(leaf: X509Certificate, others: readonly X509Certificate[]): Chain {
+  const certificates: [X509Certificate, ...X509Certificate[]] = [leaf];
+  for (let last = leaf; !isSignedBy(last, last); ) {
+    const issuer = others.find((one) => isSignedBy(last, one) && !isAmong(certificates, one));
+    if (issuer === undefined) return { certificates, complete: false };
+    certificates.push(issuer);
+    last = issuer;
+  }
+  return { certificates, complete: true };
+}
+
+/** Whether the same certificate, octet for octet, is among them. */
+export function isAmong(certificates: readonly X509Certificate[], wanted: X509Certificate): boolean {
+  return certificates.some(({ raw }) => raw.equals(wanted.raw));
+}
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}

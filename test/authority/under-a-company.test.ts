@@ -1,0 +1,151 @@
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createAuthority, type RootSource } from '../../src/authority/create.ts';
+import { importIssuer, requestIssuer } from '../../src/authority/import-issuer.ts';
+import { openKeyStore } from '../../src/authority/key-store.ts';
+import { loadAuthority } from '../../src/authority/load.ts';
+import { rotateIssuer } from '../../src/authority/rotate.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { closing, failureOf, newFolder, run } from '../store/fixture.ts';
+import { CA_EXTENSIONS, type Company, newCompany } from './company.ts';
+import { request, TRUST_DOMAIN } from './fixture.ts';
+
+const keys = openKeyStore({ passphrase: null });
+
+async function make(root: RootSource) {
+  const dir = newFolder();
+  const certsDir = join(dir, 'certs');
+  const made = await createAuthority({
+    ...{ certsDir, stateDir: join(dir, 'state'), trustDomain: TRUST_DOMAIN, actor: 'test', root },
+  });
+  const store = closing(openSqliteStore(made.store));
+  const place = { certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'test' };
+  return { ...made, certsDir, store, place };
+}
+
+async function given({ chain, policy }: Company): Promise<RootSource> {
+  chmodSync(policy.key, 0o600);
+  return { kind: 'given', file: 'corp.crt', chainPem: chain, keyFile: policy.key, signer: await keys.read(policy.key) };
+}
+
+describe('a CA under a company’s, whose key is at hand', () => {
+  test('has an issuer that chains to the company’s root, shows peers the chain, and keeps no copy of the key', async () => {
+    const company = newCompany();
+    const { certsDir, store, place } = await make(await given(company));
+    expect(readdirSync(certsDir).toSorted()).toEqual([
+      'ca.crt',
+      'intermediate.crt',
+      'issuer.crt',
+      'issuer.key',
+      'root.crt',
+    ]);
+    const authority = await loadAuthority(place);
+    const { chainPem } = await authority.issue(request());
+    expect(chainPem.match(/BEGIN CERT/g)).toHaveLength(3);
+    const leaf = join(company.dir, 'leaf.pem');
+    writeFileSync(leaf, chainPem);
+    const args = [
+      'verify',
+      '-x509_strict',
+      '-purpose',
+      'sslclient',
+      '-CAfile',
+      company.root.cert,
+      '-untrusted',
+      leaf,
+      leaf,
+    ];
+    expect(await run('openssl', args)).toMatchObject({ code: 0 });
+    expect((await store.listCa()).map(({ role, state }) => `${role} ${state}`)).toEqual([
+      ...['root active', 'intermediate active', 'issuer active'],
+    ]);
+    expect(authority.ca.trust.issuersPem).toBe(readFileSync(join(certsDir, 'issuer.crt'), 'utf8'));
+  });
+
+  test('rotates its issuer with that key', async () => {
+    const company = newCompany();
+    const { place } = await make(await given(company));
+    await failureOf('CG_CA_KEY', () => rotateIssuer(place));
+    await rotateIssuer(place, company.policy.key);
+    const authority = await loadAuthority(place);
+    const { certificatePem } = await authority.issue(request());
+    expect(new X509Certificate(certificatePem).issuer).toContain('issuer 2');
+  });
+
+  test('is refused for a chain that cannot carry an issuer, with what is wrong', async () => {
+    const company = newCompany();
+    const why = async (chainPem: string, key = company.policy.key) => {
+      chmodSync(key, 0o600);
+      const signer = await keys.read(key);
+      const root: RootSource = { kind: 'given', file: 'corp.crt', chainPem, keyFile: key, signer };
+      return (await failureOf('CG_CA_GIVEN', () => make(root))).message;
+    };
+    const read = (path: string) => readFileSync(path, 'utf8');
+    expect(await why('hello')).toContain('corp.crt cannot be read: no usable PEM');
+    expect(await why(read(company.policy.cert))).toContain('holds no root: who signed CN=Acme Policy CA');
+    expect(await why(company.chain, company.root.key)).toContain('is not the key of CN=Acme Policy CA');
+    const other = newCompany();
+    expect(await why(company.chain + read(other.root.cert))).toContain('not one chain');
+    const leaf = company.leaf('web', 'basicConstraints=critical,CA:FALSE\n');
+    expect(await why(read(leaf.cert) + read(company.root.cert), leaf.key)).toContain("which is not a CA's certificate");
+  });
+});
+
+describe('a CA under a company’s, whose key is elsewhere', () => {
+  test('cannot issue before the issuer’s certificate was imported, and can then', async () => {
+    const company = newCompany();
+    const { place, certsDir, unfinished, files } = await make({
+      kind: 'elsewhere',
+      file: 'corp.crt',
+      chainPem: company.chain,
+    });
+    expect(unfinished).toBe(true);
+    expect((await failureOf('CG_CA_UNFINISHED', () => loadAuthority(place))).hint).toContain('certgate ca import');
+    const csr = readFileSync(files.issuerRequest ?? '', 'utf8');
+    expect(await requestIssuer(place)).toMatchObject({ request: csr, again: true });
+    await importIssuer(place, company.sign(csr, CA_EXTENSIONS), 'issuer.pem');
+    const authority = await loadAuthority(place);
+    expect((await authority.issue(request())).chainPem.match(/BEGIN CERT/g)).toHaveLength(3);
+    expect(existsSync(join(certsDir, 'issuer.crt'))).toBe(true);
+    expect((await failureOf('CG_CA_STEP', () => importIssuer(place, csr, 'x'))).hint).toBe('`certgate ca csr`');
+  });
+
+  test('takes the next issuer the same way, and an intermediate that it did not know', async () => {
+    const company = newCompany();
+    const { place } = await make({
+      kind: 'elsewhere',
+      file: 'corp.crt',
+      chainPem: readFileSync(company.root.cert, 'utf8'),
+    });
+    const first = await requestIssuer(place);
+    const alone = company.sign(first.request, CA_EXTENSIONS);
+    expect((await failureOf('CG_CA_GIVEN', () => importIssuer(place, alone, 'issuer.pem'))).message).toContain(
+      'does not chain to a root that this CA trusts',
+    );
+    await importIssuer(place, readFileSync(company.policy.cert, 'utf8') + alone, 'issuer.pem');
+    const second = await requestIssuer(place);
+    expect(second).toMatchObject({ again: false });
+    expect(second.keyFile).toMatch(/issuer-2\.key$/);
+    await importIssuer(place, company.sign(second.request, CA_EXTENSIONS), 'issuer.pem');
+    expect((await place.store.listCa()).map(({ role, generation, state }) => `${role} ${generation} ${state}`)).toEqual(
+      [...['root 1 active', 'intermediate 1 active', 'issuer 1 retiring', 'issuer 2 active']],
+    );
+    await (await loadAuthority(place)).issue(request());
+  });
+
+  test.each([
+    ['for another key', 'other', 'holds no certificate for the key of'],
+    ['that is no CA’s', 'basicConstraints=critical,CA:FALSE\n', 'no CA certificate'],
+    ['that may sign no CRLs', CA_EXTENSIONS.replace(',cRLSign', ''), 'it needs keyCertSign and cRLSign'],
+    ['that may make CAs', CA_EXTENSIONS.replace(',pathlen:0', ''), 'has no path length'],
+  ])('refuses a certificate %s', async (_what, extensions, problem) => {
+    const company = newCompany();
+    const { place } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });
+    const { request: csr } = await requestIssuer(place);
+    const pem = extensions === 'other' ? readFileSync(company.policy.cert, 'utf8') : company.sign(csr, extensions);
+    expect((await failureOf('CG_CA_GIVEN', () => importIssuer(place, pem, 'issuer.pem'))).message).toContain(problem);
+    expect((await place.store.listCa()).some(({ role }) => role === 'issuer')).toBe(false);
+  });
+});

@@ -1,0 +1,171 @@
+// The gate is played by a TLS server of Node, so that it can say what no gate would.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect, createServer } from 'node:tls';
+import pino from 'pino';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { activateRoot, prepareRoot, rotateIssuer } from '../../src/authority/rotate.ts';
+import { followTrust } from '../../src/outbound/trust-bundle.ts';
+import { signBundle } from '../../src/pki/bundle-signature.ts';
+import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
+import { signerOf } from '../../src/pki/signing.ts';
+import { type OpenCa, openCa, TRUST_DOMAIN } from '../authority/fixture.ts';
+
+const placeOf = ({ certsDir, store }: OpenCa) => ({ certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'test' });
+
+interface Told {
+  readonly asked: string[];
+  readonly taken: string[];
+  readonly logged: string[];
+}
+
+/** Follows a gate with a certificate of `ca` that answers `answer`, from the bundle `held` on, until it was asked `times`. */
+async function follow(ca: OpenCa, held: string, answer: string | (() => string), times: number): Promise<Told> {
+  const { privateKey, publicKey } = await generateKey();
+  const issued = await ca.authority.issue({
+    ...{ identity: 'gate/inbound', profile: 'server', ttlMs: 3_600_000, publicKey, dns: ['localhost'], actor: 'test' },
+  });
+  const told: Told = { asked: [], taken: [], logged: [] };
+  const done = Promise.withResolvers<void>();
+  let current = held;
+  const server = createServer({ key: privateKeyToPem(privateKey), cert: issued.chainPem }, (socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (part: Buffer) => {
+      const id = /if-none-match: "([0-9a-f]+)"/.exec(part.toString('latin1'))?.[1] ?? '';
+      told.asked.push(id);
+      socket.end(typeof answer === 'string' ? answer : answer());
+      if (told.asked.length === times) setTimeout(() => done.resolve(), 100);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  onTestFinished(() => void server.close());
+  const bound = server.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+  const log = pino({ level: 'debug' }, { write: (line: string) => void told.logged.push(line) });
+  const stop = followTrust({
+    host: 'localhost',
+    interval: 50,
+    current: () => current,
+    connect: (bundle) => connect({ host: '127.0.0.1', port, ca: bundle, servername: 'localhost' }),
+    take: (bundle) => {
+      told.taken.push(bundle);
+      current = bundle;
+    },
+    log,
+  });
+  onTestFinished(stop);
+  await done.promise;
+  stop();
+  return told;
+}
+
+const idOf = (pem: string): string => createHash('sha256').update(pem).digest('hex');
+const answerOf = (pem: string, signature: string): string =>
+  `HTTP/1.1 200 OK\r\ncontent-length: ${pem.length}\r\nx-certgate-signature: ${signature}\r\n\r\n${pem}`;
+const bundleOf = ({ certsDir }: OpenCa): string => readFileSync(join(certsDir, 'ca.crt'), 'utf8');
+
+describe('a sidecar that follows the trust bundle', () => {
+  test('takes one that an issuer it knows has signed, tries it first, and says that it has it', async () => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    await prepareRoot(placeOf(ca));
+    const fresh = bundleOf(ca);
+    const told = await follow(ca, held, answerOf(fresh, await signBundle(fresh, ca.authority.issuer.signer)), 3);
+    expect(told.taken[0]).toBe(fresh);
+    expect(told.asked.slice(0, 3)).toEqual([idOf(held), idOf(held), idOf(fresh)]);
+  });
+
+  test('takes one that is signed by an issuer which the root it knows has made meanwhile', async () => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    await rotateIssuer(placeOf(ca));
+    await ca.authority.reload();
+    const fresh = bundleOf(ca);
+    const told = await follow(ca, held, answerOf(fresh, await signBundle(fresh, ca.authority.issuer.signer)), 3);
+    expect(told.taken[0]).toBe(fresh);
+  });
+
+  test('refuses one by which it could not reach the gate', async () => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    await prepareRoot(placeOf(ca));
+    // The gate still shows the old issuer's certificate, and the bundle has the new root alone.
+    const only = readFileSync(join(ca.certsDir, 'root-2.crt'), 'utf8');
+    const told = await follow(ca, held, answerOf(only, await signBundle(only, ca.authority.issuer.signer)), 3);
+    expect(told.taken).toEqual([]);
+  });
+
+  test.each<[string, (ca: OpenCa, fresh: string) => Promise<string>, string]>([
+    ['without a signature', async (_ca, fresh) => answerOf(fresh, ''), 'not signed by an issuer known here'],
+    [
+      'signed by a key of the thief’s',
+      async (_ca, fresh) => answerOf(fresh, await signBundle(fresh, signerOf((await generateKey()).privateKey))),
+      'not signed by an issuer known here',
+    ],
+    [
+      'signed for another bundle',
+      async (ca, fresh) => answerOf(fresh, await signBundle(`${fresh}\n`, ca.authority.issuer.signer)),
+      'not signed by an issuer known here',
+    ],
+    [
+      'with a root in it that signed its own issuer, which signed the bundle',
+      async (ca) => {
+        const other = await openCa();
+        const pem = bundleOf(ca) + bundleOf(other);
+        return answerOf(pem, await signBundle(pem, other.authority.issuer.signer));
+      },
+      'not signed by an issuer known here',
+    ],
+    [
+      'with something besides certificates in it',
+      async (ca, fresh) =>
+        answerOf(`# hello\n${fresh}`, await signBundle(`# hello\n${fresh}`, ca.authority.issuer.signer)),
+      'it is not plain PEM',
+    ],
+    [
+      'with a leaf in it',
+      async (ca, fresh) => {
+        const { publicKey } = await generateKey();
+        const asked = { identity: 'worker/x', profile: 'client', ttlMs: 3_600_000, publicKey, actor: 'test' } as const;
+        const pem = fresh + (await ca.authority.issue(asked)).certificatePem;
+        return answerOf(pem, await signBundle(pem, ca.authority.issuer.signer));
+      },
+      'which is no CA',
+    ],
+  ])('refuses a bundle %s, says so, and asks again', async (_what, made, reason) => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    await prepareRoot(placeOf(ca));
+    const told = await follow(ca, held, await made(ca, bundleOf(ca)), 2);
+    expect(told.taken).toEqual([]);
+    expect(told.logged.join('')).toContain(reason);
+  });
+
+  test.each([
+    'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n',
+    'HTTP/1.1 304 Not Modified\r\n\r\n',
+    'HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n',
+    'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc',
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    'HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n',
+    '\x16\x03\x01',
+    '',
+  ])('asks again after %o', async (answer) => {
+    const ca = await openCa();
+    const told = await follow(ca, bundleOf(ca), answer, 3);
+    expect(told.taken).toEqual([]);
+  });
+
+  test('refuses to take back what it was told before by a gate of the old root', async () => {
+    const ca = await openCa();
+    const old = bundleOf(ca);
+    const signature = await signBundle(old, ca.authority.issuer.signer);
+    await prepareRoot(placeOf(ca));
+    await activateRoot(placeOf(ca), true);
+    await ca.authority.reload();
+    // A recording of the old bundle, told by a gate with a certificate of the new root: it could not be reached by it.
+    const told = await follow(ca, bundleOf(ca), answerOf(old, signature), 3);
+    expect(told.taken).toEqual([]);
+  });
+});
