@@ -3,13 +3,14 @@
 // signature before the signature leaves. Clients are taken for hostile: heads, bodies, times, connections and the octets
 // held for all of them are bounded. It never says anything of a key but its public half. The protocol: docs/signer.md.
 
+import { createHash } from 'node:crypto';
 import { chmodSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { signerKeyId } from '../authority/remote-signer.ts';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { keyName, spkiOf } from '../pki/public-keys.ts';
-import { judgeSignable, type SignerRules } from '../pki/signable.ts';
+import { isBundleStatement, judgeSignable, type SignerRules } from '../pki/signable.ts';
 import type { Signer } from '../pki/signing.ts';
 import { removeStale } from '../proxy/connection-set.ts';
 
@@ -27,7 +28,9 @@ const TIMES = { head: 5_000, question: 10_000, idle: 60_000, key: 8_000 };
 /** A key and what it signs. */
 export interface ServedKey {
   readonly signer: Signer;
-  readonly rules: Omit<SignerRules, 'publicKey'>;
+  readonly rules: Omit<SignerRules, 'publicKey' | 'bundles'>;
+  /** The trust bundle to vouch for as it is now, PEM; null for none. */
+  readonly bundle?: () => Promise<string | null>;
 }
 
 export interface SignerOptions {
@@ -111,14 +114,16 @@ async function answer(request: IncomingMessage, serving: Serving): Promise<Reply
 }
 
 async function signWith(
-  { signer, rules }: ServedKey,
+  { signer, rules, bundle }: ServedKey,
   id: string,
   content: Uint8Array,
   serving: Serving,
 ): Promise<Reply> {
   const { log, clock } = serving;
   try {
-    const what = judgeSignable(content, { ...rules, publicKey: signer.publicKey }, clock());
+    const pem = isBundleStatement(content) ? ((await bundle?.()) ?? null) : null;
+    const bundles = pem === null ? [] : [createHash('sha256').update(pem).digest('hex')];
+    const what = judgeSignable(content, { ...rules, publicKey: signer.publicKey, bundles }, clock());
     const signature = await withinTime(signer.sign(content));
     log.info({ ...what, issuerKey: id, octets: content.length }, 'signed');
     return { status: 200, body: signature };

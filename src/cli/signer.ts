@@ -1,7 +1,8 @@
 // `certgate signer`: a process that keeps the issuer's key, in a file or in a PKCS#11 token, and signs for the gate over
 // a unix socket. A gate that is taken over can then have leaves signed while it lasts, and never takes the key away.
 import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { type ServedKey, serveSigner } from '../admin/signer-server.ts';
 import { openKeyStore } from '../authority/key-store.ts';
@@ -26,6 +27,7 @@ interface Flags {
   readonly listen: string;
   readonly key?: readonly string[];
   readonly cert?: readonly string[];
+  readonly bundle?: string;
   readonly pkcs11?: string;
   readonly pkcs11Module?: string;
   readonly pinFile?: string;
@@ -163,5 +165,9 @@ function served(
       'say which one to sign for: --trust-domain NAME',
     );
   }
-  return { signer, rules: { certificate, trustDomains, maxTtl } };
+  const beside = certificateFile === null ? null : join(dirname(resolve(io.cwd, certificateFile)), 'ca.crt');
+  const bundleFile = flags.bundle === undefined ? beside : resolve(io.cwd, flags.bundle);
+  const bundle = async (): Promise<string | null> =>
+    bundleFile === null ? null : readFile(bundleFile, 'utf8').catch(() => null);
+  return { signer, rules: { certificate, trustDomains, maxTtl }, bundle };
 }

@@ -1,10 +1,11 @@
 // What a signer that keeps the issuer's key apart from the gate is willing to sign, so that a gate in wrong hands gets no
 // more out of it than a gate may have: a leaf of the trust domain for a limited time (RFC 5280 §4.1), a CRL (§5.1), an
-// OCSP answer (RFC 6960 §4.2.1), a request for the issuer's own key (RFC 2986 §4.1). All of it must be read to the last
+// OCSP answer (RFC 6960 §4.2.1), a request for the issuer's own key (RFC 2986 §4.1), a trust bundle that it was shown. All of it must be read to the last
 // octet, name this issuer and be of now; what is none of these, or says more, is refused. It can't tell whether a leaf
 // was recorded, or whether somebody is revoked: that stays the gate's word.
 import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
+import { bundleStatement } from './bundle-signature.ts';
 import {
   childrenOf,
   contentOf,
@@ -38,11 +39,13 @@ export interface SignerRules {
   readonly trustDomains: readonly string[];
   /** Longest life of a leaf, ms. */
   readonly maxTtl: number;
+  /** SHA-256 of the trust bundles that may be vouched for, hex. */
+  readonly bundles: readonly string[];
 }
 
 /** What was asked to be signed, for the log. */
 export interface Signable {
-  readonly kind: 'certificate' | 'crl' | 'ocsp' | 'request';
+  readonly kind: 'certificate' | 'crl' | 'ocsp' | 'request' | 'bundle';
   readonly serial?: string;
   /** URIs, DNS names and addresses of a leaf. */
   readonly names?: readonly string[];
@@ -64,6 +67,7 @@ const LEAF_EXTENSIONS: readonly string[] = [
   ...['1.3.6.1.5.5.7.1.1', '1.3.6.1.5.5.7.48.1.5'],
 ];
 /** Server, client, OCSP signing. */
+const BUNDLE = Buffer.from('certgate trust bundle', 'latin1');
 const LEAF_PURPOSES: readonly string[] = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.9'];
 
 /**
@@ -72,6 +76,7 @@ const LEAF_PURPOSES: readonly string[] = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.
  */
 export function judgeSignable(content: Uint8Array, rules: SignerRules, now: number): Signable {
   try {
+    if (isBundleStatement(content)) return judgeBundle(content, rules);
     const parts = childrenOf(content, readOnly(content, TAG.sequence, 'content'));
     const [first, second] = parts;
     if (first?.tag === TAG.integer && readUnsigned(content, first, 1, 'version') === '00') {
@@ -91,6 +96,17 @@ export function judgeSignable(content: Uint8Array, rules: SignerRules, now: numb
     }
     throw error;
   }
+}
+
+/** Whether `content` would vouch for a trust bundle (bundle-signature.ts), whichever. */
+export function isBundleStatement(content: Uint8Array): boolean {
+  return Buffer.from(content).subarray(0, BUNDLE.length).equals(BUNDLE);
+}
+
+/** Only a hash is to be seen: a bundle that this signer was not shown could hold anybody's root. */
+function judgeBundle(content: Uint8Array, { bundles }: SignerRules): Signable {
+  if (bundles.some((id) => Buffer.from(bundleStatement(id)).equals(content))) return { kind: 'bundle' };
+  throw new DerFault("it vouches for a trust bundle that is not the one here: copy the CA's ca.crt to the signer");
 }
 
 /** The trust domains that an issuer's certificate permits; none when it has no constraint. CG_CERT_UNREADABLE. */

@@ -11,7 +11,7 @@ test('a gate whose key is with a signer has no key, serves on when the signer is
   const signerDir = join(home.dir, 'signer');
   await mkdir(signerDir, { mode: 0o700 });
   await rename(join(home.dir, 'certs/issuer.key'), join(signerDir, 'issuer.key'));
-  await copyFile(join(home.dir, 'certs/issuer.crt'), join(signerDir, 'issuer.crt'));
+  for (const name of ['issuer.crt', 'ca.crt']) await copyFile(join(home.dir, 'certs', name), join(signerDir, name));
   const address = `unix:${join(signerDir, 's.sock')}`;
   const startSigner = async (): Promise<Running> => {
     const args = ['signer', '--key', join(signerDir, 'issuer.key'), '--listen', address, '--config', home.config];
@@ -27,7 +27,7 @@ test('a gate whose key is with a signer has no key, serves on when the signer is
   const sidecar = await home.connect(gate, worker);
   const answers = async (): Promise<number> => (await fetch(`${sidecar.url}/api/hello`)).status;
   expect(await answers()).toBe(200);
-  const signed = logOf(signer.stderr()).filter(({ msg }) => msg === 'signed');
+  const signed = logOf(signer.stderr()).filter(({ msg, kind }) => msg === 'signed' && kind === 'certificate');
   expect(signed.map(({ names }) => (names as readonly string[])[0])).toEqual([
     expect.stringContaining('/gate/'),
     'spiffe://certgate.internal/worker/etl-1',

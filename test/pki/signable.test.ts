@@ -2,6 +2,7 @@ import { createHash, type X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { isCertgateError } from '../../src/errors.ts';
+import { bundleStatement } from '../../src/pki/bundle-signature.ts';
 import { createIssuer, createRoot, signerOf } from '../../src/pki/certificates.ts';
 import {
   context,
@@ -23,6 +24,7 @@ import { readFrame, readSigned } from '../../src/pki/structure.ts';
 import { at, craft, extension, generalNames, leafOf, SAN, TRUST_DOMAIN, testAuthority } from './fixture.ts';
 
 const DAY = 86_400_000;
+const BUNDLE_ID = 'a'.repeat(64);
 /** The fixture's leaves begin here. */
 const NOW = at(-1).getTime() + 60_000;
 const sequence = (...parts: readonly Uint8Array[]): Uint8Array => encodeTlv(TAG.sequence, ...parts);
@@ -37,7 +39,13 @@ let authorityKeyId: Uint8Array;
 beforeAll(async () => {
   const { issuer } = await testAuthority();
   ({ certificate, signer } = issuer);
-  rules = { publicKey: signer.publicKey, certificate, trustDomains: [TRUST_DOMAIN], maxTtl: 2 * DAY };
+  rules = {
+    publicKey: signer.publicKey,
+    certificate,
+    trustDomains: [TRUST_DOMAIN],
+    maxTtl: 2 * DAY,
+    bundles: [BUNDLE_ID],
+  };
   const frame = readFrame(certificate.raw);
   name = encodingOf(frame.der, frame.subject);
   algorithm = signingAlgorithmOf(signer.publicKey).identifier;
@@ -108,6 +116,14 @@ describe('a signer signs', () => {
     expect(refusal(ocsp({ status: good, responder: Buffer.alloc(20) }))).toContain('another one answers');
     expect(refusal(ocsp({ status: good, producedAt: NOW + 2 * 3_600_000 }))).toContain('not of now');
   });
+});
+
+test('a signer vouches for the trust bundle that it was shown, and for no other', () => {
+  expect(judge(bundleStatement(BUNDLE_ID))).toEqual({ kind: 'bundle' });
+  expect(refusal(bundleStatement('b'.repeat(64)))).toContain('ca.crt');
+  expect(refusal(bundleStatement(BUNDLE_ID), { bundles: [] })).toContain('ca.crt');
+  const more = Buffer.concat([bundleStatement(BUNDLE_ID), Buffer.from('x')]);
+  expect(refusal(more)).toContain('ca.crt');
 });
 
 describe('a signer refuses', () => {
