@@ -112,12 +112,12 @@ export const catalogue = {
   }),
 
   // proxy, inbound, outbound
-  CG_LISTEN: entry<{ address: string; reason: string }>({
+  CG_LISTEN: entry<{ address: string; reason: string; flag?: string }>({
     about: 'The address to listen on cannot be bound.',
     exit: EXIT.network,
     status: 500,
     message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
-    hint: () => 'choose another with --listen HOST:PORT, or end what listens there: ss -ltnp',
+    hint: (f) => `choose another with ${f.flag ?? '--listen'} HOST:PORT, or end what listens there: ss -ltnp`,
   }),
   CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({
     about: "The file with the Prefect server's password cannot be used.",
@@ -329,12 +329,26 @@ export const catalogue = {
     hint: () => 'check it with `openssl req -in FILE -verify -noout` and make a new one from the key it was made with',
   }),
   CG_CSR_KEY: entry<{ key: string }>({
-    about: 'The key in the certificate signing request is of a kind or size that certgate does not certify.',
+    about: 'The key to certify is of a kind or size that certgate does not certify, or known to be weak.',
     exit: EXIT.refused,
     status: 400,
     message: (f) => `key not accepted: ${f.key}`,
     hint: () =>
       'use P-256, P-384, Ed25519 or RSA of 2048 to 8192 bits, e.g. `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out tls.key`',
+  }),
+  CG_CSR_NAME: entry<{ problem: string; remedy: string }>({
+    about: 'The certificate signing request asks for a name, or a power, that the certificate would not have.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `certificate signing request asks for more than it gets: ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+  CG_KEY_BARRED: entry<{ problem: string }>({
+    about: "The key must not be certified: it was revoked as compromised, or it is the CA's own.",
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `key not certified: ${f.problem}`,
+    hint: () => 'make a new key: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out tls.key`',
   }),
   CG_CRL_UNREADABLE: entry<{ problem: string }>({
     about: 'The certificate revocation list cannot be read.',
@@ -658,7 +672,7 @@ export const catalogue = {
     hint: () => 'compare the clocks of both machines: `date -u`',
   }),
   CG_CLIENT_PURPOSE: entry<{ detail: string }>({
-    about: "A client's certificate is not for TLS clients (RFC 5280 §4.2.1.12).",
+    about: "A client's certificate is not one for TLS clients (RFC 5280 §4.2.1).",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the client certificate is not for clients: ${f.detail}`,

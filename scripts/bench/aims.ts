@@ -36,6 +36,8 @@ export const aims: readonly Aim[] = [
   { row: 'flow', against: null, reach: 1.02 },
   { row: 'revoke p99', against: null, reach: 100 },
   { row: 'revoke p99', against: null, reach: 20 },
+  { row: 'crl rebuilt', against: null, reach: 1000 },
+  { row: 'crl first octet p50', against: null, reach: 1 },
 ];
 
 export interface Verdict extends Aim {

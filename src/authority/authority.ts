@@ -7,8 +7,10 @@ import { CertgateError } from '../errors.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
 import type { CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
+import { openBarredKeys } from './barred-keys.ts';
 import { lockOnIssue, targetArguments, targetWords, untilWords } from './lock-table.ts';
 import { type RevocationSelector, revokeCertificates } from './revocation.ts';
+import { statusUrls } from './status-urls.ts';
 import { chainOf, pemOf, type Trust } from './trust.ts';
 
 /** The shortest certificate, ms: less and a slow clock or a slow restart ends it before its first use. */
@@ -57,7 +59,8 @@ export interface Authority {
   reload(): Promise<boolean>;
   /**
    * A new certificate, recorded. None is for an identity that is locked by the time the record is committed.
-   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_LOCKED, CG_STORE_*
+   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
+   *   CG_LOCKED, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
   /** As `revokeCertificates`, with this authority's store and clock. */
@@ -70,13 +73,17 @@ export interface AuthorityParts {
   /** Reads the CA anew; null when it is the same as `known`. */
   readonly reread: (known: CaInUse) => Promise<CaInUse | null>;
   readonly trustDomain: string;
+  /** Under which URL revocations are published, which leaves then say; null, or left out, for nowhere. */
+  readonly statusUrl?: string | null;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
 
 /** The authority over parts that are known to fit each other: see `loadAuthority` for files that must be checked. */
-export function openAuthority({ store, reread, trustDomain, clock = Date.now, ...parts }: AuthorityParts): Authority {
+export function openAuthority(parts: AuthorityParts): Authority {
+  const { store, reread, trustDomain, statusUrl = null, clock = Date.now } = parts;
   let { ca } = parts;
+  const barredKeys = openBarredKeys(store, () => ca.trust.records);
   return {
     trustDomain,
     get ca() {
@@ -99,6 +106,7 @@ export function openAuthority({ store, reread, trustDomain, clock = Date.now, ..
       requireProfile(identity, request.profile);
       const now = clock();
       const notAfter = requireLifetime(now, request.ttlMs, issuer);
+      await barredKeys.check(request.publicKey);
       const der = await createLeaf({
         profile: request.profile,
         subjectCommonName: identity, // left out when too long: the SPIFFE URI says it in full
@@ -110,6 +118,7 @@ export function openAuthority({ store, reread, trustDomain, clock = Date.now, ..
         notAfter: new Date(notAfter),
         serial: newSerial(),
         issuer,
+        ...(statusUrl === null ? {} : { status: statusUrls(statusUrl, issuer.keyId) }),
       });
       const certificate = readCertificate(der);
       // Serial and issuer as a gate will read them out of the certificate: they are what it looks up.

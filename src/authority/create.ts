@@ -183,24 +183,20 @@ async function makeStore(path: string, trustDomain: string, made: MadeCa, actor:
   const store = openSqliteStore(path, { create: true });
   try {
     const issuer = records.find(({ role }) => role === 'issuer');
-    const audit = { time: madeAt, actor, object: trustDomain };
     const rootFingerprint = rootFingerprintOf(made);
-    await store.setMeta(
-      { trustDomain, rootFingerprint },
+    await store.changeCa(
+      { add: records, meta: { trustDomain, rootFingerprint }, at: madeAt },
       {
-        ...audit,
+        time: madeAt,
+        actor,
         action: 'ca.init',
+        object: trustDomain,
         detail: {
           root: rootFingerprint,
           issuer: issuer === undefined ? null : sha256Of(issuer.der),
           issuerKeyId: issuer?.keyId ?? null,
         },
       },
-    );
-    const certificates = records.map(({ role, keyId }) => `${role} ${keyId}`).join(', ');
-    await store.changeCa(
-      { add: records, at: madeAt },
-      { ...audit, action: 'ca.certificates', detail: { certificates } },
     );
   } finally {
     await store.close();

@@ -4,7 +4,9 @@
 // in a draft that only its owner can read and that the next issue to this folder removes; after (4) everything. An error
 // after (2) revokes what was recorded but not handed over.
 import { join } from 'node:path';
+import { spiffeUri } from '../identity/name.ts';
 import { generateKey, type KeyKind, privateKeyToPem } from '../pki/keys.ts';
+import { requireGranted } from '../pki/requested-names.ts';
 import { readRequest } from '../pki/requests.ts';
 import type { CertificateRecord } from '../store/store.ts';
 import type { Authority } from './authority.ts';
@@ -18,7 +20,7 @@ export interface DirectoryRequest {
   readonly ttlMs: number;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
-  /** A certificate signing request, PEM or DER: then the key stays where it is. Only its key is used, never its names. */
+  /** A certificate signing request, PEM or DER: then the key stays where it is. Names it asks for are never taken over. */
   readonly csr?: string | Uint8Array;
   /** What key to make; P-256 when left out. Nothing for a request, which has its own. */
   readonly keyKind?: KeyKind;
@@ -39,11 +41,15 @@ export interface IssuedDirectory {
 
 /**
  * Issues into the folder `out`: `tls.crt` (leaf, issuer), `tls.key` (PKCS#8, 0600; not for a CSR), `ca.crt` (root, issuer).
- * @throws CG_OUT_EXISTS, CG_OUT_UNUSABLE, CG_CSR_UNREADABLE, CG_CSR_SIGNATURE, CG_CSR_KEY and what `Authority.issue` throws
+ * @throws CG_OUT_EXISTS, CG_OUT_UNUSABLE, CG_CSR_UNREADABLE, CG_CSR_SIGNATURE, CG_CSR_KEY, CG_CSR_NAME and what
+ *   `Authority.issue` throws
  */
 export async function issueToDirectory(authority: Authority, request: DirectoryRequest): Promise<IssuedDirectory> {
   const { identity, profile, ttlMs, dns = [], ip = [], csr, keyKind = 'P-256', actor, force = false } = request;
   const asked = csr === undefined ? null : readRequest(csr);
+  if (asked !== null) {
+    requireGranted(asked, { identity, spiffeUri: spiffeUri(authority.trustDomain, identity), dns, ip, profile });
+  }
   const folder = await startOutputFolder(request.out, { force, withKey: asked === null });
   let record: CertificateRecord | undefined;
   try {

@@ -22,6 +22,8 @@ export interface AuthorityPlace {
   readonly trustDomain: string;
   /** How the issuer's key is had; plain files when left out. */
   readonly keys?: KeyStore;
+  /** As in AuthorityParts. */
+  readonly statusUrl?: string | null;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
@@ -31,12 +33,13 @@ export interface AuthorityPlace {
  * @throws CG_CA_FILE, CG_CA_MISMATCH, CG_CA_EXPIRED, CG_CA_UNFINISHED, CG_KEY_MODE, CG_PASSPHRASE, CG_TRUST_DOMAIN_MISMATCH, CG_STORE_*
  */
 export async function loadAuthority(place: AuthorityPlace): Promise<Authority> {
-  const { store, trustDomain, clock } = place;
+  const { store, trustDomain, statusUrl = null, clock } = place;
   return openAuthority({
     store,
     ca: await readCa(place),
     reread: async (known) => (sameRecords(await store.listCa(), known.trust.records) ? null : readCa(place)),
     trustDomain,
+    statusUrl,
     ...(clock === undefined ? {} : { clock }),
   });
 }

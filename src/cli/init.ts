@@ -18,7 +18,7 @@ import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
-import { configuredPassphrase, keyStoreOf, newPassphrase } from './passphrase.ts';
+import { commandKeys, configuredPassphrase, newPassphrase } from './passphrase.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
 
 interface Flags {
@@ -172,9 +172,8 @@ async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, config: Config,
   }
   const chainPem = readFileSync(resolve(io.cwd, rootCert), 'utf8');
   if (rootKey === undefined) return { kind: 'elsewhere', file: rootCert, chainPem };
-  const signer = await (await keyStoreOf(config, io, (sentence) => io.say(`warning: ${printable(sentence)}`))).read(
-    resolve(io.cwd, rootKey),
-  );
+  const keys = await commandKeys(config, io);
+  const signer = await keys.read(resolve(io.cwd, rootKey));
   return { kind: 'given', file: rootCert, chainPem, keyFile: rootKey, signer };
 }
 

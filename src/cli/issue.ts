@@ -20,9 +20,10 @@ import { choiceFlag, collect, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { asJson } from './list.ts';
-import { keyStoreOf } from './passphrase.ts';
+import { commandKeys } from './passphrase.ts';
 import { configOf, withSettings } from './settings.ts';
 
+const SETTINGS = ['issue.ttl', 'ca.passphraseFile', 'ca.signer'];
 const LARGEST_REQUEST = 1_048_576;
 
 /** Elliptic curves are smaller and faster; RSA is for programs that know nothing else. */
@@ -58,7 +59,7 @@ export function issueCommand(io: CommandIo): Command {
       ['… and gets tls.crt and ca.crt for it', 'certgate issue worker/etl-1 --csr tls.csr'],
     ],
     notes: [
-      'names in a signing request are not taken over: NAME, --dns and --ip say what the certificate says.',
+      'NAME, --dns and --ip say what the certificate says; a signing request that asks for anything else is refused.',
       'certgate export turns the folder into what a browser, a keychain or Java imports.',
     ],
   })
@@ -70,42 +71,38 @@ export function issueCommand(io: CommandIo): Command {
     .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /)')
     .option('--force', 'replace the certificate in an existing folder')
     .option('--json', 'print JSON');
-  return withSettings(command, ['issue.ttl', 'ca.passphraseFile', 'ca.signer']).action(
-    async (name: string, flags: Flags) => {
-      const identity = parseIdentityName(name);
-      const names = namesOf(flags);
-      const keyKind = keyKindOf(flags);
-      const config = configOf(command, io);
-      const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
-      const store = openSqliteStore(storeFile(config.stateDir));
-      try {
-        const authority = await loadAuthority({
-          certsDir: config.certsDir,
-          store,
-          trustDomain: config.trustDomain,
-          keys: await keyStoreOf(config, io, (sentence) => io.say(`warning: ${printable(sentence)}`)),
-        });
-        const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
-        const force = flags.force === true;
-        const issued = await issueToDirectory(authority, {
-          identity,
-          profile: 'client',
-          ttlMs: config.issue.ttl,
-          ...names,
-          ...csr,
-          keyKind,
-          out,
-          actor: actor(),
-          force,
-        });
-        const { record, path, files } = issued;
-        if (flags.json === true) io.out(printableJson({ ...asJson(record, Date.now()), path, files }, 2));
-        else tell(issued, io);
-      } finally {
-        await store.close();
-      }
-    },
-  );
+  return withSettings(command, SETTINGS).action(async (name: string, flags: Flags) => {
+    const identity = parseIdentityName(name);
+    const names = namesOf(flags);
+    const keyKind = keyKindOf(flags);
+    const config = configOf(command, io);
+    const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
+    const store = openSqliteStore(storeFile(config.stateDir));
+    try {
+      const statusUrl = config.serve.status.url;
+      const keys = await commandKeys(config, io);
+      const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, statusUrl, keys };
+      const authority = await loadAuthority(place);
+      const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
+      const force = flags.force === true;
+      const issued = await issueToDirectory(authority, {
+        identity,
+        profile: 'client',
+        ttlMs: config.issue.ttl,
+        ...names,
+        ...csr,
+        keyKind,
+        out,
+        actor: actor(),
+        force,
+      });
+      const { record, path, files } = issued;
+      if (flags.json === true) io.out(printableJson({ ...asJson(record, Date.now()), path, files }, 2));
+      else tell(issued, io);
+    } finally {
+      await store.close();
+    }
+  });
 }
 
 /** DER as it is, anything else as text: what is neither, src/pki refuses. */

@@ -8,6 +8,7 @@ import { passphraseFile, passphraseValue, strongEnough } from '../authority/pass
 import { parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { CertgateError } from '../errors.ts';
+import { printable } from './escape.ts';
 import type { Io } from './io.ts';
 
 /** The name of the systemd credential, as in `LoadCredentialEncrypted=certgate-passphrase:…`. */
@@ -71,6 +72,11 @@ export async function keyStoreOf(config: Config, io: Asking, warn: (sentence: st
   const socket = config.ca.signer === null ? null : parseSocketPath(config.ca.signer);
   // Loaded only where it is used: a gate with its key in a file has no need of it.
   return socket === null ? files : (await import('../authority/remote-signer.ts')).signedElsewhere(socket, files);
+}
+
+/** The same for a command that ends: warnings are words on stderr. */
+export function commandKeys(config: Config, io: Io): Promise<KeyStore> {
+  return keyStoreOf(config, io, (sentence) => io.say(`warning: ${printable(sentence)}`));
 }
 
 /** What opens the key of an outbound sidecar: octets, or null when there is nothing to open it with. */

@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   lock: async () => (await import('./lock.ts')).lockCommand,
   unlock: async () => (await import('./unlock.ts')).unlockCommand,
   locks: async () => (await import('./locks.ts')).locksCommand,
+  crl: async () => (await import('./crl.ts')).crlCommand,
   list: async () => (await import('./list.ts')).listCommand,
   ca: async () => (await import('./ca.ts')).caCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,

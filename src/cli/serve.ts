@@ -4,16 +4,18 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { causesIn, serveControl } from '../admin/control.ts';
+import type { Authority } from '../authority/authority.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { type GateOptions, startGate } from '../inbound/gate.ts';
 import { openAuditLog } from '../observe/audit-log.ts';
-import { flushLog, openLog } from '../observe/log.ts';
+import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { mostConnections } from '../proxy/descriptors.ts';
 import { openReopeningStore } from '../store/reopening.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
+import type { Store } from '../store/store.ts';
 import { warnOfNode } from './doctor/machine.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
@@ -33,6 +35,7 @@ const SETTINGS = [
   'serve.authStringFile',
   'serve.drain',
   'serve.workers',
+  'serve.status.listen',
   'ca.passphraseFile',
   'ca.signer',
   'log.level',
@@ -71,8 +74,8 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   const storePath = storeFile(config.stateDir);
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
   const keys = await keyStoreOf(config, io, (sentence) => log.warn(sentence));
-  const { certsDir, trustDomain } = config;
-  const authority = await loadAuthority({ certsDir, store, trustDomain, keys });
+  const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, keys };
+  const authority = await loadAuthority({ ...place, statusUrl: config.serve.status.url });
   const audit = await openAuditLog(auditFile(config));
   const listen = parseHostPort(config.serve.listen);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
@@ -87,7 +90,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     names,
     serverTtl,
     authority,
-    caPlace: { certsDir, store, trustDomain, keys, actor: 'gate' },
+    caPlace: { ...place, actor: 'gate' },
     audit,
     log,
     limits: { ...limits, connections: limits.connections ?? own * workers },
@@ -102,26 +105,45 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
         connectionsPerWorker: limits.connections === null ? own : Number.POSITIVE_INFINITY,
       })
     : await startGate(options);
+  let status: { stop(): Promise<void> } | null = null;
   try {
+    status = await startStatus(config, store, authority, log);
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
       'POST /records/apply': (body) => gate.applyRecords(causesIn(body)),
     });
     const host = gate.host.includes(':') ? `[${gate.host}]` : gate.host;
-    log.info({ address: `${host}:${gate.port}`, upstream: config.serve.upstream, trustDomain }, 'listening');
+    log.info(
+      { address: `${host}:${gate.port}`, upstream: config.serve.upstream, trustDomain: config.trustDomain },
+      'listening',
+    );
     await untilStopped(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.
       await control.close();
+      await status?.stop();
       await gate.drain(config.serve.drain, hurry);
     });
     await audit.close();
     await store.close();
     log.info('stopped');
   } catch (error) {
+    await status?.stop();
     await gate.drain(0);
     throw error;
   } finally {
     await flushLog(log);
   }
+}
+
+/** The status listener, where one is configured: loaded only then. */
+async function startStatus(config: Config, store: Store, authority: Authority, log: Log) {
+  const { listen, url } = config.serve.status;
+  const where = listen === null ? null : parseHostPort(listen);
+  if (where === null) return null;
+  const { startStatus: start } = await import('../inbound/status/listener.ts');
+  const status = await start({ ...where, url, store, issuers: () => authority.ca.issuers, log });
+  const host = where.host.includes(':') ? `[${where.host}]` : where.host;
+  log.info({ address: `${host}:${status.port}`, url }, 'publishing revocations');
+  return status;
 }

@@ -21,6 +21,7 @@ import {
   text,
   withDefault,
 } from './setting.ts';
+import { statusSettings } from './status.ts';
 
 const isTrustDomain = (value: string) => {
   try {
@@ -181,6 +182,7 @@ const serve = z.strictObject({
       'Processes that serve; with more than one, a further process accepts connections and writes the record. auto is one for each core.',
     flag: '--workers',
   }),
+  status: statusSettings(),
   limits: gateLimits(),
 });
 

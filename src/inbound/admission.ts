@@ -1,7 +1,7 @@
 // Who may keep a connection: decided once, after the TLS handshake, from the certificate that OpenSSL verified. The
-// certificate must chain to our CA, be in its time, be for clients, yield an identity by the rules, and stand unrevoked
-// in the records: a certificate of our CA that was never recorded is refused too. Last, no lock may stand on it. Nothing
-// is ever admitted by default.
+// certificate must chain to our CA, be in its time, be a client's (pki/client-profile.ts), yield an identity by the
+// rules, and stand unrevoked in the records: a certificate of our CA that was never recorded is refused too. Last, no
+// lock may stand on it. Nothing is ever admitted by default.
 
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
@@ -66,7 +66,14 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
     const read = admission.read(certificate);
     // Of the company that our root belongs to, say, but not of this CA.
     if (read === null) return refuseChain('not by an issuer of this CA', certificate);
-    const { who, serial, issuer, notAfter, lines } = read;
+    const { who, unfit, serial, issuer, notAfter, lines } = read;
+    if (unfit !== null) {
+      return refused('CG_CLIENT_PURPOSE', `the certificate ${unfit}`, {
+        detail: `certgate: the certificate ${unfit}, so it is not a client certificate`,
+        serial,
+        ours: true,
+      });
+    }
     if (!who.ok) {
       return refused(who.code, who.reason, {
         detail: `certgate: the client certificate yields no identity: ${who.reason}`,

@@ -6,7 +6,7 @@
 import type { Authority } from '../authority/authority.ts';
 import { type CaPlace, writeBundle } from '../authority/change.ts';
 import { retireIssuers, rotateIssuer, rotationTime } from '../authority/rotate.ts';
-import { isCertgateError, reasonOf } from '../errors.ts';
+import { EXIT, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 
 /** How often the store's revision is looked at, ms. */
@@ -81,7 +81,7 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
       })
       .catch((error: unknown) => {
         // The store's own failures are the revocation watch's to tell.
-        if (!failing && !(isCertgateError(error) && /^CG_STORE_/.test(error.code))) {
+        if (!failing && !(isCertgateError(error) && error.exitCode === EXIT.storage)) {
           log.error({ reason: reasonOf(error) }, 'the CA could not be brought up to date, trying again');
         }
         failing = true;

@@ -5,6 +5,7 @@
 
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { type CompiledRules, type Identified, identify, type Unidentified } from '../identity/identify.ts';
+import { clientProblemOf } from '../pki/client-profile.ts';
 import { factsOf, readCertificate, subjectKeyIdOf } from '../pki/facts.ts';
 import { keyId } from '../pki/keys.ts';
 import { pemBlocks } from '../pki/pem.ts';
@@ -15,6 +16,8 @@ export interface ReadClient {
   readonly serial: string;
   readonly issuer: string;
   readonly who: Identified | Unidentified;
+  /** Why it is no client's certificate, in words that follow "the certificate"; null when it is one. */
+  readonly unfit: string | null;
   /** ms since the epoch */
   readonly notAfter: number;
   /** Header lines for upstream; empty where `who` is nobody. */
@@ -45,7 +48,9 @@ export function createClientReader(rules: CompiledRules, trustDomain: string, fi
       if (signer === undefined || !certificate.verify(signer)) return null;
       const who = identify({ ...facts, serial, issuer }, rules, trustDomain);
       const notAfter = certificate.validToDate.getTime();
-      const read = { serial, issuer, who, notAfter, lines: who.ok ? certificateLines(who.identity, certificate) : '' };
+      const unfit = clientProblemOf(certificate.raw);
+      const lines = who.ok ? certificateLines(who.identity, certificate) : '';
+      const read = { serial, issuer, who, unfit, notAfter, lines };
       if (remembered.size >= MOST_REMEMBERED) remembered.clear();
       remembered.set(octets, read);
       return read;

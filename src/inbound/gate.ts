@@ -92,8 +92,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     log,
     async changed(issuerChanged) {
       trust = await clientTrustOf(authority);
-      path.install(credentials, trust);
+      // First a certificate that everybody can verify, then an end to those by the old issuer.
       if (issuerChanged) await renewal.renew();
+      path.install(credentials, trust);
     },
   });
   const stop = (): void => {

@@ -20,6 +20,8 @@ import {
   keyIdentifiers,
   keyUsage,
   onlyTrustDomain,
+  type StatusUrls,
+  statusPointers,
   subjectAltName,
 } from './extensions.ts';
 import { frameOf, readCertificate, subjectKeyIdOf } from './facts.ts';
@@ -28,6 +30,7 @@ import { commonNameOf } from './names.ts';
 import { acceptKey, spkiOf } from './public-keys.ts';
 import { type Signer, signerOf, signingAlgorithmOf, withSignature } from './signing.ts';
 
+export type { StatusUrls } from './extensions.ts';
 export {
   type CertificateFacts,
   factsOf,
@@ -77,6 +80,8 @@ export interface LeafRequest {
   /** As `newSerial` gives it. */
   readonly serial: string;
   readonly issuer: Issuer;
+  /** Where it says that its revocation and its issuer can be found; it says nothing when left out. */
+  readonly status?: StatusUrls;
 }
 
 /** Version 3, [0] EXPLICIT. */
@@ -116,7 +121,7 @@ export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> 
     serial: newSerial(),
     extensions: [
       basicConstraints(true, 0),
-      keyUsage('certificatesAndCrls'),
+      keyUsage('certificatesCrlsAndOcsp'),
       onlyTrustDomain(checkTrustDomain(request.trustDomain)),
       ...keyIdentifiers(keyId(request.key.publicKey), root.keyId),
     ],
@@ -125,7 +130,7 @@ export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> 
 
 /** A leaf, DER. CG_CERT_CONTENT for a name, serial or dates that RFC 5280 does not allow; CG_CSR_KEY for a weak key. */
 export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
-  const { issuer, publicKey, subjectCommonName: commonName, spiffeUri, dns = [], ip = [] } = request;
+  const { issuer, publicKey, subjectCommonName: commonName, spiffeUri, dns = [], ip = [], status } = request;
   // A name cut to fit could be somebody else's: too long means left out
   const named = commonName !== '' && Array.from(commonName).length <= MOST_COMMON_NAME;
   const names = {
@@ -145,6 +150,7 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
       extendedKeyUsage(request.profile),
       subjectAltName(names, !named),
       ...keyIdentifiers(keyId(publicKey), issuer.keyId),
+      ...(status === undefined ? [] : statusPointers(status)),
     ],
   });
 }

@@ -37,6 +37,11 @@ export function checkDnsName(name: string): string {
   return name;
 }
 
+/** Whether it names one host: no wildcard, no address. */
+export function isHostName(name: string): boolean {
+  return !name.startsWith('*') && name.length <= 253 && DNS_NAME.test(name) && !/(?:^|\.)\d+$/.test(name);
+}
+
 /** An IP address, IPv6 in the form of RFC 5952. */
 export function checkAddress(address: string): string {
   return (

@@ -206,11 +206,20 @@ export function encodeBits(octets: Uint8Array, unused = 0): Uint8Array {
 
 /** A moment, cut to seconds, as RFC 5280 §4.1.2.5 wants it: UTCTime to 2049, GeneralizedTime from 2050. */
 export function encodeTime(moment: Date): Uint8Array {
-  const digits = moment
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z')
-    .replaceAll(/[-:T]/g, '');
+  const digits = digitsOf(moment);
   const year = moment.getUTCFullYear();
   const isShort = year >= 1950 && year < 2050;
   return encodeTlv(isShort ? TAG.utcTime : TAG.generalizedTime, Buffer.from(isShort ? digits.slice(2) : digits));
+}
+
+/** A moment, cut to seconds, always as GeneralizedTime: as OCSP has it (RFC 6960 §4.2.2.1). */
+export function encodeGeneralizedTime(moment: Date): Uint8Array {
+  return encodeTlv(TAG.generalizedTime, Buffer.from(digitsOf(moment)));
+}
+
+function digitsOf(moment: Date): string {
+  return moment
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z')
+    .replaceAll(/[-:T]/g, '');
 }

@@ -93,7 +93,8 @@ export function readSubjectKeyId(extensions: readonly ReadExtension[]): string |
   return value === undefined ? null : toHex(contentOf(value, readOnly(value, TAG.octetString, 'subjectKeyIdentifier')));
 }
 
-function unlessFaulty<T>(read: () => T): T {
+/** What `read` answers; a DerFault in it is CG_CERT_UNREADABLE. */
+export function unlessFaulty<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {

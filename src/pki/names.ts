@@ -2,6 +2,7 @@
 // Every string comes out exactly as it was written, whatever is in it (NUL, newlines, commas, bidi characters are for
 // the reader to judge), or not at all: octets that are no text of their declared type are refused, never replaced,
 // because a replaced character could make one name look like another. Nothing here is printed or escaped.
+import { shown } from '../errors.ts';
 import {
   childrenOf,
   contentOf,
@@ -47,20 +48,29 @@ const attributeNames = new Map([
 const COMMON_NAME = Uint8Array.of(0x55, 0x04, 0x03);
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+const latin1Of = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+
+/** Octets that are no text, for a message: each one that is not ASCII escaped. */
+const shownOctets = (bytes: Uint8Array): string => shown(latin1Of(bytes));
+
 function asciiOf(bytes: Uint8Array, what: string): string {
-  for (const octet of bytes) if (octet > 0x7f) throw new DerFault(`${what} has an octet that is not ASCII`);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  for (const octet of bytes) {
+    if (octet > 0x7f) throw new DerFault(`${what} has an octet that is not ASCII: ${shownOctets(bytes)}`);
+  }
+  return latin1Of(bytes);
 }
 
 function codePointsOf(bytes: Uint8Array, width: 2 | 4, what: string): string {
-  if (bytes.length % width !== 0) throw new DerFault(`${what} is cut in the middle of a character`);
+  if (bytes.length % width !== 0)
+    throw new DerFault(`${what} is cut in the middle of a character: ${shownOctets(bytes)}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let text = '';
   for (let at = 0; at < bytes.length; at += width) {
     const code = width === 2 ? view.getUint16(at) : view.getUint32(at);
     // BMPString is UCS-2: a surrogate is no character in it, even one of a pair
     if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-      throw new DerFault(`${what} has a value that is no character`);
+      throw new DerFault(`${what} has a value that is no character: ${shownOctets(bytes)}`);
     text += String.fromCodePoint(code);
   }
   return text;
@@ -73,7 +83,7 @@ function textOf(bytes: Uint8Array, tlv: Tlv, what: string): string {
       try {
         return utf8.decode(content);
       } catch (cause) {
-        throw new DerFault(`${what} is not UTF-8`, { cause });
+        throw new DerFault(`${what} is not UTF-8: ${shownOctets(content)}`, { cause });
       }
     case TAG.printableString:
     case TAG.ia5String:
@@ -109,6 +119,33 @@ export function showName(bytes: Uint8Array, name: Tlv, what: string): string {
   return readAttributes(bytes, name, what)
     .map(([label, value]) => `${label}=${shownValue(value)}`)
     .join(', ');
+}
+
+const textTypes = new Map<number, string>([
+  [TAG.numericString, 'NumericString'],
+  [TAG.teletexString, 'TeletexString'],
+  [TAG.ia5String, 'IA5String'],
+  [TAG.visibleString, 'VisibleString'],
+  [TAG.universalString, 'UniversalString'],
+  [TAG.bmpString, 'BMPString'],
+]);
+/** Attributes that are IA5String by their definition (RFC 4519 §2.4, RFC 2985 §5.2.1). */
+const IA5_ATTRIBUTES = ['DC', 'emailAddress'];
+
+/**
+ * Returns when each value of a Name has a type that RFC 5280 §4.1.2.4 lets a CA write today, UTF8String or a true
+ * PrintableString: for names that strangers ask for, where another type has only ever been a way to make one name out
+ * of two. DerFault with the value.
+ */
+export function requireTextTypes(bytes: Uint8Array, name: Tlv | undefined, what: string): void {
+  for (const [label, value] of readAttributes(bytes, name, what)) {
+    const octets = contentOf(bytes, value);
+    const type = textTypes.get(value.tag);
+    if (type !== undefined && !(value.tag === TAG.ia5String && IA5_ATTRIBUTES.includes(label)))
+      throw new DerFault(`${what} ${label} is of type ${type} and not UTF8String: ${shownOctets(octets)}`);
+    if (value.tag === TAG.printableString && !/^[A-Za-z0-9 '()+,./:=?-]*$/.test(latin1Of(octets)))
+      throw new DerFault(`${what} ${label} has what no PrintableString may have: ${shownOctets(octets)}`);
+  }
 }
 
 function readAttributes(bytes: Uint8Array, name: Tlv | undefined, what: string): Array<readonly [string, Tlv]> {

@@ -1,7 +1,7 @@
 // Certificate signing requests (PKCS #10, RFC 2986): making one, and reading one from a stranger. A request is taken
 // only when its signature proves that whoever made it holds the key (RFC 2986 §3), with SHA-256 or better, and when the
 // key is of a kind that certgate certifies (public-keys.ts). What it asks to be called is told, never believed: the
-// identity is decided by whoever authorizes the request.
+// identity is decided by whoever authorizes the request, and requested-names.ts tells whether it asks for more.
 import { type KeyObject, verify } from 'node:crypto';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { checkCommonName } from './content.ts';
@@ -20,11 +20,11 @@ import {
   type Tlv,
 } from './der.ts';
 import { readSubjectAltNames, type SubjectAltName, type SubjectAttribute } from './facts.ts';
-import { commonNameOf, readName } from './names.ts';
+import { commonNameOf, readName, requireTextTypes } from './names.ts';
 import { derOf, derToPem } from './pem.ts';
 import { acceptKey, readPublicKey, spkiOf } from './public-keys.ts';
 import { type Signer, withSignature } from './signing.ts';
-import { readAlgorithm, readExtensions, readSigned } from './structure.ts';
+import { type ReadExtension, readAlgorithm, readExtensions, readSigned } from './structure.ts';
 
 export interface CertificateRequest {
   /** Proved to be the requester's. */
@@ -32,11 +32,14 @@ export interface CertificateRequest {
   /** What it asks to be called; nobody has vouched for it. */
   readonly subject: readonly SubjectAttribute[];
   readonly subjectAltNames: readonly SubjectAltName[];
+  /** All that it asks for, the SANs among them. */
+  readonly extensions: readonly ReadExtension[];
   readonly signatureAlgorithm: string;
   readonly der: Uint8Array;
 }
 
-const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
+/** RFC 2985 §5.4.2, and what Windows wrote before it: the same under another number, and OpenSSL too reads both. */
+const EXTENSION_REQUESTS = ['1.2.840.113549.1.9.14', '1.3.6.1.4.1.311.2.1.14'];
 /** No honest request is larger: RSA of 8192 bits and a hundred names are below it. */
 const MOST_OCTETS = 32 * 1024;
 
@@ -98,15 +101,18 @@ function readDer(der: Uint8Array): CertificateRequest {
   const [version, subject, spki, attributes, ...rest] = childrenOf(der, tbs);
   if (readUnsigned(der, version, 1, 'version') !== '00') throw new DerFault('its version is not 1');
   if (rest.length > 0) throw new DerFault('it has parts after its attributes');
-  const names = {
+  requireTextTypes(der, subject, 'subject');
+  const extensions = readRequestedExtensions(der, attributes);
+  const asked = {
     subject: readName(der, subject, 'subject'),
-    subjectAltNames: readRequestedNames(der, attributes),
+    subjectAltNames: readSubjectAltNames(extensions),
+    extensions,
   };
   const publicKey = readPublicKey(encodingOf(der, ofTag(spki, TAG.sequence, 'public key')));
   const signatureAlgorithm = readAlgorithm(der, algorithm, 'signature algorithm');
   const { bits } = readBits(der, signature, 'signature');
   prove(publicKey, signatureAlgorithm, encodingOf(der, tbs), bits);
-  return { publicKey, ...names, signatureAlgorithm, der };
+  return { publicKey, ...asked, signatureAlgorithm, der };
 }
 
 function prove(publicKey: KeyObject, oid: string, signed: Uint8Array, signature: Uint8Array): void {
@@ -125,18 +131,18 @@ function prove(publicKey: KeyObject, oid: string, signed: Uint8Array, signature:
   if (!proved) throw new CertgateError('CG_CSR_SIGNATURE', { problem: 'the signature is not by the key it asks for' });
 }
 
-/** The SANs asked for in the extensionRequest attribute (RFC 2985 §5.4.2), which may occur once. */
-function readRequestedNames(der: Uint8Array, attributes: Tlv | undefined): readonly SubjectAltName[] {
+/** What is asked for in the extensionRequest attribute, which may occur once. */
+function readRequestedExtensions(der: Uint8Array, attributes: Tlv | undefined): readonly ReadExtension[] {
   if (attributes === undefined) return []; // some tools leave out the empty list
-  let names: readonly SubjectAltName[] | null = null;
+  let extensions: readonly ReadExtension[] | null = null;
   for (const attribute of childrenOf(der, ofTag(attributes, contextConstructed(0), 'attributes'))) {
     const [type, values, ...rest] = childrenOf(der, ofTag(attribute, TAG.sequence, 'attribute'));
     const oid = readOid(der, type, 'attribute type');
     const members = childrenOf(der, ofTag(values, TAG.set, `attribute ${oid}`));
     if (rest.length > 0) throw new DerFault(`attribute ${oid} has more than two parts`);
-    if (oid !== EXTENSION_REQUEST) continue;
-    if (members.length !== 1 || names !== null) throw new DerFault('it asks for extensions twice');
-    names = readSubjectAltNames(readExtensions(der, members[0], 'requested extensions'));
+    if (!EXTENSION_REQUESTS.includes(oid)) continue;
+    if (members.length !== 1 || extensions !== null) throw new DerFault('it asks for extensions twice');
+    extensions = readExtensions(der, members[0], 'requested extensions');
   }
-  return names ?? [];
+  return extensions ?? [];
 }

@@ -27,7 +27,6 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
   return {
     location,
     meta: (key) => use((store) => store.meta(key)),
-    setMeta: (values, audit) => use((store) => store.setMeta(values, audit)),
     addCertificate: (record, audit, approve) => use((store) => store.addCertificate(record, audit, approve)),
     revoke: (serials, reason, at, audit) => use((store) => store.revoke(serials, reason, at, audit)),
     listCertificates: (filter) => use((store) => store.listCertificates(filter)),
@@ -35,6 +34,7 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     addAudit: (entry) => use((store) => store.addAudit(entry)),
     listAudit: (filter) => use((store) => store.listAudit(filter)),
     revocationsSince: (revision) => use((store) => store.revocationsSince(revision)),
+    compromisedSince: (revision) => use((store) => store.compromisedSince(revision)),
     listCa: () => use((store) => store.listCa()),
     changeCa: (change, audit) => use((store) => store.changeCa(change, audit)),
     lock: (lock, audit) => use((store) => store.lock(lock, audit)),

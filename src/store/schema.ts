@@ -96,8 +96,13 @@ CREATE TABLE bundles_taken (
 ) STRICT, WITHOUT ROWID;
 `;
 
+/** What must never be certified again is found without going through all that was revoked for other reasons. */
+const third = `
+CREATE INDEX certificates_compromised ON certificates (revoked_revision, id) WHERE reason = 'keyCompromise';
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second];
+export const migrations: readonly string[] = [first, second, third];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

@@ -42,6 +42,7 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const moveCa = sql('UPDATE authorities SET state = ?, changed_at = ? WHERE key_id = ? AND state = ?');
+  const upsertMeta = sql('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
   const insertLock = sql(
     'INSERT INTO locks (scope, subject, reason, actor, locked_at, until) VALUES (?, ?, ?, ?, ?, ?)',
   );
@@ -74,7 +75,7 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
 
   return {
     listCa: () => read(() => selectCa.all().map(caOf)),
-    changeCa: ({ add = [], states = [], at }, audit) =>
+    changeCa: ({ add = [], states = [], meta = {}, at }, audit) =>
       write(() => {
         nextRevision();
         try {
@@ -88,6 +89,7 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
           if (isTaken(error)) throw changed('it has another certificate of that generation by now', error);
           throw error;
         }
+        for (const [key, value] of Object.entries(meta)) upsertMeta.run(key, value);
         record(audit);
       }),
     lock: (lock, audit) =>

@@ -7,6 +7,7 @@ import type {
   CaState,
   CertificateRecord,
   CertificateStanding,
+  CompromisedCertificate,
   LockRecord,
   LockScope,
   Revocation,
@@ -81,6 +82,15 @@ export function lockOf(row: Row): LockRecord {
     actor: textOf(row, 'actor'),
     lockedAt: numberOf(row, 'locked_at'),
     until: row['until'] === null ? null : numberOf(row, 'until'),
+  };
+}
+
+export function compromisedOf(row: Row): CompromisedCertificate {
+  return {
+    serial: textOf(row, 'serial'),
+    identity: textOf(row, 'identity'),
+    der: bytesOf(row, 'der'),
+    revision: numberOf(row, 'revoked_revision'),
   };
 }
 

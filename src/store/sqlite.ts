@@ -14,6 +14,7 @@ import {
   auditEntryOf,
   certificateColumns,
   certificateOf,
+  compromisedOf,
   lockColumns,
   lockOf,
   numberOf,
@@ -80,9 +81,12 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now)
        AND ((scope = 'identity' AND subject = :identity) OR (scope = 'all' AND subject = ''))`,
   );
+  const selectCompromised = sql(
+    `SELECT serial, identity, der, revoked_revision FROM certificates
+       WHERE revoked_revision > ? AND reason = 'keyCompromise' ORDER BY revoked_revision, id`,
+  );
   const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
   const selectAudit = sql('SELECT id, time, actor, action, object, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?');
-  const upsertMeta = sql('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
   const selectMeta = sql('SELECT value FROM meta WHERE key = ?');
   let lookedAt = Number.NEGATIVE_INFINITY;
 
@@ -137,12 +141,6 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
       read(() => {
         const row = selectMeta.get(key);
         return row === undefined ? null : textOf(row, 'value');
-      }),
-    setMeta: (values, audit) =>
-      write(() => {
-        nextRevision();
-        for (const [key, value] of Object.entries(values)) upsertMeta.run(key, value);
-        record(audit);
       }),
     addCertificate: (r, audit, approve) =>
       write(() => {
@@ -199,6 +197,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     revision: () => read(() => numberOf(thisRevision.get(), 'number')),
     revocationsSince: (revision) => read(() => selectRevocations.all(revision).map(revocationOf)),
     ...sqliteCa({ sql, read, write, nextRevision, record }),
+    compromisedSince: (revision) => read(() => selectCompromised.all(revision).map(compromisedOf)),
     close: async () => {
       if (db.isOpen) db.close();
     },

@@ -116,10 +116,12 @@ export interface CaRecord {
   readonly changedAt: number;
 }
 
-/** What changes among the CA's certificates, all of it or nothing, in this order: `states`, then `add`. */
+/** What changes of the CA, all of it or nothing, in this order: `states`, then `add`. */
 export interface CaChange {
   readonly add?: readonly CaRecord[];
   readonly states?: ReadonlyArray<{ readonly keyId: string; readonly from: CaState; readonly to: CaState }>;
+  /** What the store says about itself from now on. */
+  readonly meta?: Readonly<Partial<Record<MetaKey, string>>>;
   /** ms since the epoch */
   readonly at: number;
 }
@@ -150,6 +152,15 @@ export interface BundleTaken {
   readonly takenAt: number;
 }
 
+/** A certificate whose key somebody else has. */
+export interface CompromisedCertificate {
+  readonly serial: string;
+  readonly identity: string;
+  readonly der: Uint8Array;
+  /** The store's revision that carried the revocation. */
+  readonly revision: number;
+}
+
 /** What a store says about itself: set once by `init`, read by everything that must know whose store it is. */
 export type MetaKey = 'trustDomain' | 'rootFingerprint';
 
@@ -158,8 +169,6 @@ export interface Store {
   readonly location: string;
   /** Null when it was never set. */
   meta(key: MetaKey): Promise<string | null>;
-  /** Sets what the store says about itself, with its audit entry. */
-  setMeta(values: Readonly<Partial<Record<MetaKey, string>>>, audit: AuditEntry): Promise<void>;
   /**
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
@@ -191,6 +200,8 @@ export interface Store {
   revision(): Promise<number>;
   /** Revocations committed after `revision`, oldest first. */
   revocationsSince(revision: number): Promise<readonly Revocation[]>;
+  /** Those of them for keyCompromise, with the certificate. Cheap when there are none: one index look-up. */
+  compromisedSince(revision: number): Promise<readonly CompromisedCertificate[]>;
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**

@@ -33,7 +33,7 @@ const asked = (out: string, values: Partial<DirectoryRequest> = {}): DirectoryRe
 });
 
 const newRequest = async () =>
-  createRequest(signerOf((await generateKey('P-256')).privateKey), { commonName: 'whoever' });
+  createRequest(signerOf((await generateKey('P-256')).privateKey), { commonName: 'etl-1' });
 const serialIn = (dir: string) => new X509Certificate(readFileSync(join(dir, 'tls.crt'))).serialNumber.toLowerCase();
 const fits = (dir: string) =>
   new X509Certificate(readFileSync(join(dir, 'tls.crt'))).checkPrivateKey(
@@ -71,14 +71,24 @@ describe('issuing into a folder', () => {
     const { authority, dir } = await openCa();
     const out = join(dir, 'out');
     const pair = await generateKey('P-256');
-    const csr = await createRequest(signerOf(pair.privateKey), { commonName: 'user/alice' });
+    const csr = await createRequest(signerOf(pair.privateKey), { commonName: 'worker/etl-1' });
     const { record, files } = await issueToDirectory(authority, asked(out, { csr }));
     expect(files.map((file) => file.slice(out.length + 1))).toEqual(['tls.crt', 'ca.crt']);
     expect(readdirSync(out).toSorted()).toEqual(['ca.crt', 'tls.crt']);
     const leaf = new X509Certificate(readFileSync(join(out, 'tls.crt')));
     expect(leaf.publicKey.equals(pair.publicKey)).toBe(true);
-    expect(record.identity).toBe('worker/etl-1'); // the names in the request count for nothing
+    expect(record.identity).toBe('worker/etl-1');
     expect(leaf.subject).toBe('CN=worker/etl-1');
+  });
+
+  it('for a signing request that asks to be somebody else makes nothing and records nothing', async () => {
+    const { authority, store, dir } = await openCa();
+    const before = await store.revision();
+    const { privateKey } = await generateKey('P-256');
+    const csr = await createRequest(signerOf(privateKey), { commonName: 'user/alice' });
+    await failureOf('CG_CSR_NAME', () => issueToDirectory(authority, asked(join(dir, 'out'), { csr })));
+    expect(readdirSync(dir).toSorted()).toEqual(['certs', 'state']);
+    expect(await store.revision()).toBe(before);
   });
 
   it('for a broken signing request makes nothing and records nothing', async () => {
@@ -226,7 +236,7 @@ describe('issuing into a folder that fails', () => {
     const root = new X509Certificate(readFileSync(join(certsDir, 'root.crt')));
     const rootFingerprint = root.fingerprint256.replaceAll(':', '').toLowerCase();
     const audit = { time: 0, actor: 'test', action: 'ca.init', object: '', detail: {} };
-    await store.setMeta({ trustDomain: TRUST_DOMAIN, rootFingerprint }, audit);
+    await store.changeCa({ meta: { trustDomain: TRUST_DOMAIN, rootFingerprint }, at: 0 }, audit);
     const authority = await loadAuthority({ certsDir, store, trustDomain: TRUST_DOMAIN });
     fill(place);
     const dir = newFolder();

@@ -71,7 +71,7 @@ describe('the issuer', () => {
       issuer: 'CN=test root',
       ca: true,
       pathlen: 0,
-      keyUsage: ['keyCertSign', 'cRLSign'],
+      keyUsage: ['digitalSignature', 'keyCertSign', 'cRLSign'],
       permittedUris: [TRUST_DOMAIN],
       subjectKeyId: keyId(issuer.certificate.publicKey),
       authorityKeyId: root.keyId,

@@ -11,7 +11,7 @@ import {
   newSerial,
   signerOf,
 } from '../../src/pki/certificates.ts';
-import { context, contextConstructed, encodeTlv, TAG } from '../../src/pki/der.ts';
+import { context, contextConstructed, encodeTime, encodeTlv, TAG } from '../../src/pki/der.ts';
 import { generateKey, type KeyPair } from '../../src/pki/keys.ts';
 
 export const TRUST_DOMAIN = 'prefect.example';
@@ -116,13 +116,24 @@ export interface Crafted {
   readonly extensions?: readonly Uint8Array[];
   /** The content octets of the serial number. */
   readonly serial?: Uint8Array;
+  /** Its name must be `CN=test issuer`. */
   readonly issuer?: Issuer;
+  /** The fixed days around NOW when left out. */
+  readonly validity?: readonly [from: Date, to: Date];
   /** What follows the public key, instead of the list of extensions. */
   readonly tail?: readonly Uint8Array[];
 }
 
 /** A client certificate signed by the test issuer with exactly these parts, each as DER. */
-export async function craft({ subject, san, extensions, serial, issuer: other, tail }: Crafted): Promise<Uint8Array> {
+export async function craft({
+  subject,
+  san,
+  extensions,
+  serial,
+  issuer: other,
+  validity = [at(-1), at(1)],
+  tail,
+}: Crafted): Promise<Uint8Array> {
   const { issuer: own, leafKey } = await testAuthority();
   const issuer = other ?? own;
   const algorithm = encodeTlv(TAG.sequence, oid('1.2.840.10045.4.3.2'));
@@ -141,11 +152,7 @@ export async function craft({ subject, san, extensions, serial, issuer: other, t
     encodeTlv(TAG.integer, serial ?? Buffer.from(`4f${newSerial()}`, 'hex')),
     algorithm,
     encodeTlv(TAG.sequence, rdn(CN, TAG.utf8String, 'test issuer')),
-    encodeTlv(
-      TAG.sequence,
-      encodeTlv(TAG.utcTime, ascii('261123120000Z')),
-      encodeTlv(TAG.utcTime, ascii('261125120000Z')),
-    ),
+    encodeTlv(TAG.sequence, ...validity.map(encodeTime)),
     subject ?? encodeTlv(TAG.sequence, rdn(CN, TAG.utf8String, 'worker/etl-1')),
     spki,
     ...(tail ?? [encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, ...list))]),

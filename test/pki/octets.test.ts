@@ -82,6 +82,7 @@ describe('octet for octet what @peculiar/x509 writes', () => {
       ...{ signer: kinds, kind: kinds, profile: fc.constantFrom('client' as const, 'server' as const) },
       ...{ subjectCommonName: fc.oneof(commonName, fc.constantFrom('', 'x'.repeat(65))), validity, serial },
       ...{ dns: fc.array(dnsName, { maxLength: 40 }), ip: fc.array(address, { maxLength: 5 }) },
+      hasStatus: fc.boolean(),
     });
     const issuers = Object.fromEntries(
       await Promise.all(
@@ -95,11 +96,16 @@ describe('octet for octet what @peculiar/x509 writes', () => {
     await fc.assert(
       fc.asyncProperty(
         leaf,
-        async ({ signer, kind, profile, subjectCommonName, validity: dates, serial: number, dns, ip }) => {
+        async ({ signer, kind, profile, subjectCommonName, validity: dates, serial: number, dns, ip, hasStatus }) => {
           const issuer = issuers[signer];
           const { publicKey } = keys[kind];
           const spiffeUri = 'spiffe://prefect.example/worker/etl-1';
+          const [crl, ocsp, caIssuers] = ['crl/0f.crl', 'ocsp', 'issuer/0f.crt'].map(
+            (path) => `http://a.example/${path}`,
+          );
+          const status = { crl: crl ?? '', ocsp: ocsp ?? '', caIssuers: caIssuers ?? '' };
           const ours = await createLeaf({
+            ...(hasStatus ? { status } : {}),
             ...{ profile, subjectCommonName, spiffeUri, dns, ip, publicKey, ...dates, serial: number, issuer },
           });
           const isNamed = subjectCommonName !== '' && Array.from(subjectCommonName).length <= 64;
@@ -128,6 +134,12 @@ describe('octet for octet what @peculiar/x509 writes', () => {
               ),
               new x509.SubjectKeyIdentifierExtension(keyId(publicKey)),
               new x509.AuthorityKeyIdentifierExtension(issuer.keyId),
+              ...(hasStatus
+                ? [
+                    new x509.CRLDistributionPointsExtension([status.crl]),
+                    new x509.AuthorityInfoAccessExtension({ ocsp: [status.ocsp], caIssuers: [status.caIssuers] }),
+                  ]
+                : []),
             ],
           });
           expect(comparable(ours, signer)).toBe(comparable(new Uint8Array(theirs.rawData), signer));
@@ -162,7 +174,9 @@ describe('octet for octet what @peculiar/x509 writes', () => {
             signingAlgorithm: algorithms[signer],
             extensions: [
               new x509.BasicConstraintsExtension(true, pathlen, true),
-              new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+              pathlen === 0
+                ? new x509.Extension('2.5.29.15', true, Buffer.from('03020186', 'hex')) // bits 0, 5 and 6
+                : new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
               ...(pathlen === 0 ? [new x509.Extension('2.5.29.30', false, permitted)] : []),
               new x509.SubjectKeyIdentifierExtension(keyId(publicKey)),
               new x509.AuthorityKeyIdentifierExtension(own.keyId),

@@ -29,6 +29,8 @@ export interface GateFixture {
 
 /** A CA with its records and a worker's certificate, for one gate after another. */
 export interface GateHouse {
+  /** The folder of `worker/etl-1`: tls.crt, tls.key, ca.crt. */
+  readonly worker: string;
   start(upstreamPort: number): Promise<GateFixture>;
   close(): Promise<void>;
 }
@@ -89,6 +91,7 @@ export async function openGateHouse(): Promise<GateHouse> {
     };
   };
   return {
+    worker: join(folder, 'worker'),
     start,
     async close() {
       await store.close();

@@ -131,6 +131,24 @@ describe('a revocation', () => {
   });
 });
 
+describe('a revocation for keyCompromise', () => {
+  it('alone is found with its certificate, by the revision before it, oldest first', async () => {
+    const store = newStore();
+    const [one, two, three] = [newRecord(), newRecord(), newRecord()];
+    for (const record of [one, two, three]) await store.addCertificate(record, newAudit());
+    expect(await store.compromisedSince(0)).toEqual([]);
+    await store.revoke([two.serial], 'superseded', NOW, () => newAudit());
+    await store.revoke([three.serial], 'keyCompromise', NOW, () => newAudit());
+    const middle = await store.revision();
+    await store.revoke([one.serial], 'keyCompromise', NOW, () => newAudit());
+    const end = await store.revision();
+    const known = ({ serial, identity, der }: typeof one, revision: number) => ({ serial, identity, der, revision });
+    expect(await store.compromisedSince(0)).toEqual([known(three, middle), known(one, end)]);
+    expect(await store.compromisedSince(middle)).toEqual([known(one, end)]);
+    expect(await store.compromisedSince(end)).toEqual([]);
+  });
+});
+
 describe('the revision', () => {
   it('grows with every committed change, of whatever kind', async () => {
     const store = newStore();
@@ -142,7 +160,7 @@ describe('the revision', () => {
     seen.push(await store.revision());
     await store.revoke([record.serial], 'unspecified', NOW, () => newAudit());
     seen.push(await store.revision());
-    await store.setMeta({ trustDomain: 'prefect.example' }, newAudit());
+    await store.changeCa({ meta: { trustDomain: 'prefect.example' }, at: 0 }, newAudit());
     seen.push(await store.revision());
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     expect(new Set(seen).size).toBe(seen.length);
@@ -172,8 +190,11 @@ describe('the store', () => {
     const path = join(newFolder(), 'certgate.db');
     const store = newStore(path);
     expect(await store.meta('trustDomain')).toBeNull();
-    await store.setMeta({ trustDomain: 'a.example', rootFingerprint: 'ab' }, newAudit({ action: 'ca.init' }));
-    await store.setMeta({ trustDomain: 'b.example' }, newAudit());
+    await store.changeCa(
+      { meta: { trustDomain: 'a.example', rootFingerprint: 'ab' }, at: 0 },
+      newAudit({ action: 'ca.init' }),
+    );
+    await store.changeCa({ meta: { trustDomain: 'b.example' }, at: 0 }, newAudit());
     expect(await store.meta('trustDomain')).toBe('b.example');
     expect(await store.meta('rootFingerprint')).toBe('ab');
     expect((await store.listAudit({}))[0]).toMatchObject({ action: 'ca.init' });

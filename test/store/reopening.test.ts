@@ -11,7 +11,7 @@ it('a store that a process holds for long fails while the file is away and works
   const first = newStore(path);
   const record = newRecord();
   await first.addCertificate(record, newAudit());
-  await first.setMeta({ trustDomain: 'prefect.example' }, newAudit());
+  await first.changeCa({ meta: { trustDomain: 'prefect.example' }, at: 0 }, newAudit());
   await first.close();
 
   const store = closing(openReopeningStore(path, async () => openSqliteStore(path)));

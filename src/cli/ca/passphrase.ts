@@ -82,7 +82,7 @@ async function onRecord(
   const store = openSqliteStore(storeFile(stateDir));
   try {
     const detail = { certsDir, encrypted };
-    await store.setMeta({}, { time: Date.now(), actor: actor(), action: 'ca.passphrase', object: trustDomain, detail });
+    await store.addAudit({ time: Date.now(), actor: actor(), action: 'ca.passphrase', object: trustDomain, detail });
     await act();
   } finally {
     await store.close();

@@ -5,9 +5,8 @@ import { storeFile } from '../../authority/layout.ts';
 import type { Config } from '../../config/schema.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import { actor } from '../actor.ts';
-import { printable } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
-import { keyStoreOf } from '../passphrase.ts';
+import { commandKeys } from '../passphrase.ts';
 import { configOf } from '../settings.ts';
 
 /** Runs `deed` on the CA of the command's configuration. CG_CONFIG, CG_STORE_* and what the deed throws. */
@@ -20,7 +19,7 @@ export async function withCa<T>(
   const { certsDir, stateDir, trustDomain } = config;
   const store = openSqliteStore(storeFile(stateDir));
   try {
-    const keys = await keyStoreOf(config, io, (sentence) => io.say(`warning: ${printable(sentence)}`));
+    const keys = await commandKeys(config, io);
     return await deed({ certsDir, store, trustDomain, keys, actor: actor() }, config);
   } finally {
     await store.close();

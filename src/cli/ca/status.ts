@@ -8,7 +8,7 @@ import { readCa } from '../../authority/load.ts';
 import { rotationTime } from '../../authority/rotate.ts';
 import { trustIn } from '../../authority/trust.ts';
 import { roughDuration } from '../../config/duration.ts';
-import { isCertgateError } from '../../errors.ts';
+import { EXIT, isCertgateError } from '../../errors.ts';
 import { readCertificate } from '../../pki/certificates.ts';
 import type { CaRecord } from '../../store/store.ts';
 import { printableJson } from '../escape.ts';
@@ -48,7 +48,7 @@ export function statusCommand(io: CommandIo): Command {
       // Nobody is asked for a passphrase to see this.
       const keys = openKeyStore({ passphrase: null });
       await readCa({ ...place, keys }).catch((error: unknown) => {
-        if (!isCertgateError(error) || /^CG_STORE_/.test(error.code)) throw error;
+        if (!isCertgateError(error) || error.exitCode === EXIT.storage) throw error;
       });
       const records = await place.store.listCa();
       const now = Date.now();

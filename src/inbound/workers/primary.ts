@@ -192,8 +192,9 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
     log,
     async changed(issuerChanged) {
       trust = await clientTrustOf(authority);
-      tellCredentials();
+      // First a certificate that everybody can verify, then an end to those by the old issuer.
       if (issuerChanged) await renewal.renew();
+      tellCredentials();
     },
   });
   let healthy = audit.healthy();

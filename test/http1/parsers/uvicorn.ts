@@ -19,7 +19,8 @@ const pythons = existing(
   `${REPOSITORY}.cache/prefect/bin/python`,
   '/tmp/prefect/bin/python',
 );
-const extras = existing(
+/** Folders of more Python packages, for its path. */
+export const uvicornExtras: readonly string[] = existing(
   process.env['CERTGATE_TEST_PREFECT_EXTRAS'],
   `${REPOSITORY}.cache/prefect-extras`,
   '/tmp/prefect-extras',
@@ -46,7 +47,7 @@ interface Line {
 
 /** Starts the process. One case at a time: all parsers read it together, the answer is kept until the next case. */
 export async function startUvicornParsers(python: string): Promise<UvicornParsers> {
-  const child = spawn(python, [SCRIPT, ...extras], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(python, [SCRIPT, ...uvicornExtras], { stdio: ['pipe', 'pipe', 'pipe'] });
   let words = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-4_000);

@@ -1,0 +1,44 @@
+// Keys that must never be certified: the CA's own of any generation, for whoever is shown such a leaf is shown the CA's
+// key at work elsewhere; and those of certificates revoked for keyCompromise, because whoever has such a key would have
+// the new certificate's as well (RFC 5280 §5.3.1). Keys are told by the SHA-256 of their SubjectPublicKeyInfo. What the
+// store has revoked is read once and from then on only what came since: one look into an index a certificate.
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
+import { CertgateError } from '../errors.ts';
+import { spkiOf } from '../pki/public-keys.ts';
+import type { CaRecord, Store } from '../store/store.ts';
+
+export interface BarredKeys {
+  /** Returns when `publicKey` may be certified. CG_KEY_BARRED, CG_STORE_*. */
+  check(publicKey: KeyObject): Promise<void>;
+}
+
+/** `ca` answers all certificates the CA has had, as far as this process knows. */
+export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): BarredKeys {
+  /** By hash, what is wrong with the key. */
+  const barred = new Map<string, string>();
+  let known: readonly CaRecord[] = [];
+  let seen = 0;
+  const bar = (der: Uint8Array, problem: string): void => {
+    const hash = hashOf(new X509Certificate(der).publicKey);
+    if (!barred.has(hash)) barred.set(hash, problem);
+  };
+  return {
+    async check(publicKey) {
+      if (ca() !== known) {
+        known = ca();
+        for (const { role, generation, der } of known)
+          bar(der, `it is the key of the ${role} of generation ${generation}`);
+      }
+      for (const { serial, identity, der, revision } of await store.compromisedSince(seen)) {
+        bar(der, `it was that of certificate ${serial} of ${identity}, which was revoked for keyCompromise`);
+        seen = Math.max(seen, revision);
+      }
+      const problem = barred.get(hashOf(publicKey));
+      if (problem !== undefined) throw new CertgateError('CG_KEY_BARRED', { problem });
+    },
+  };
+}
+
+function hashOf(publicKey: KeyObject): string {
+  return createHash('sha256').update(spkiOf(publicKey)).digest('hex');
+}

@@ -1,0 +1,111 @@
+// certgate crl export: signs a revocation list and writes it, without a gate. A file is replaced whole, so that whoever
+// reads it in the meantime has the old list or the new one. `certgate inspect` shows what is in one.
+import { open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Command } from 'commander';
+import type { SignedCrl } from '../authority/crl.ts';
+import { exportCrl } from '../authority/export-crl.ts';
+import { draftName, PUBLIC_FILE, syncFolder } from '../authority/files.ts';
+import { storeFile } from '../authority/layout.ts';
+import { CertgateError } from '../errors.ts';
+import { derToPem } from '../pki/certificates.ts';
+import { openSqliteStore } from '../store/sqlite.ts';
+import { printable, printableJson } from './escape.ts';
+import { choiceFlag, usage } from './flags.ts';
+import { describe } from './help.ts';
+import type { CommandIo } from './io.ts';
+import { commandKeys } from './passphrase.ts';
+import { systemFault } from './report.ts';
+import { configOf, withSettings } from './settings.ts';
+
+interface Flags {
+  readonly issuer?: string;
+  readonly rootKey?: string;
+  readonly out?: string;
+  readonly format: string;
+  readonly json?: true;
+}
+
+export function crlCommand(io: CommandIo): Command {
+  return describe(new Command('crl'), 'revocation lists as files, for other software', {
+    examples: [['sign one and write it', 'certgate crl export > issuer.crl']],
+  }).addCommand(exportCommand(io));
+}
+
+function exportCommand(io: CommandIo): Command {
+  const command = describe(new Command('export'), 'sign a certificate revocation list and write it', {
+    examples: [
+      ['for software that reads it from a file', 'certgate crl export --out issuer.crl'],
+      ['in DER', 'certgate crl export --format der --out issuer.crl'],
+      [
+        'of the root, which nginx wants besides; its key must be here, or be named with --root-key',
+        'certgate crl export --issuer root --out root.crl',
+      ],
+      ['… and both in one, for its ssl_crl', 'cat issuer.crl root.crl > /etc/nginx/certgate.crl'],
+      ['what is in it', 'certgate inspect issuer.crl'],
+    ],
+    notes: [
+      "an issuer's list is valid for 24 hours, a root's for 365 days: sign a new one in time, and after each revocation.",
+      'a gate with serve.status.listen publishes its list by itself, renewed within a second of a revocation.',
+    ],
+  })
+    .option('--issuer <KEYID>', 'of this issuer, by its key identifier, or root (default: the one that issues)')
+    .option('--root-key <FILE>', 'the root key, where it is kept elsewhere; with --issuer root')
+    .option('--out <FILE>', 'write it there (default: standard output, in PEM)')
+    .option('--format <FORMAT>', 'pem or der', 'pem')
+    .option('--json', 'print JSON about what was written; needs --out');
+  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(async (flags: Flags) => {
+    const format = choiceFlag('--format', flags.format, ['pem', 'der'] as const);
+    if (flags.out === undefined && (format === 'der' || flags.json === true)) {
+      const problem = format === 'der' ? 'DER is not for a terminal' : 'standard output is for the list or for JSON';
+      throw usage(problem, `name a file: certgate crl export --format ${format} --out issuer.crl`);
+    }
+    const config = configOf(command, io);
+    const store = openSqliteStore(storeFile(config.stateDir));
+    let crl: SignedCrl;
+    try {
+      const keys = await commandKeys(config, io);
+      const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, keys };
+      const keyFile = flags.rootKey === undefined ? null : resolve(io.cwd, flags.rootKey);
+      crl = await exportCrl(place, flags.issuer ?? null, keyFile);
+    } finally {
+      await store.close();
+    }
+    const content = format === 'der' ? crl.der : derToPem(crl.der, 'X509 CRL');
+    if (flags.out === undefined) io.out(String(content).trimEnd());
+    else await replaceFile(resolve(io.cwd, flags.out), content);
+    tell(crl, flags, io);
+  });
+}
+
+function tell(crl: SignedCrl, { out, json }: Flags, io: CommandIo): void {
+  const nextUpdate = new Date(crl.nextUpdate).toISOString();
+  if (json === true) {
+    const { number, listed: revoked } = crl;
+    io.out(
+      printableJson({ file: out, number, revoked, thisUpdate: new Date(crl.thisUpdate).toISOString(), nextUpdate }, 2),
+    );
+    return;
+  }
+  if (out !== undefined) io.out(printable(out));
+  io.say(`revocation list number ${crl.number}, ${crl.listed} revoked, valid until ${nextUpdate}`);
+}
+
+async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+  const draft = join(dirname(path), draftName(basename(path), 'exporting'));
+  try {
+    const file = await open(draft, 'wx', PUBLIC_FILE);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => {});
+    const fault = systemFault(error); // about the draft, whose name is of no use to anybody
+    throw fault === null ? error : new CertgateError('CG_FILE', { ...fault, path }, { cause: error });
+  }
+  await syncFolder(dirname(path));
+}

@@ -1,0 +1,36 @@
+// The settings of the status listener, `serve.status`: where revocations are published, and under which URL. A part of
+// the schema of its own, because whoever issues needs it as well as whoever serves.
+import * as z from 'zod/mini';
+import { parseHostPort, parseOrigin } from './address.ts';
+import { optionalText } from './setting.ts';
+
+export const statusSettings = () =>
+  z.prefault(
+    z.strictObject({
+      listen: optionalText(
+        {
+          about:
+            'Where revocations are published over plain HTTP: the list (CRL), OCSP and the issuer certificate, nothing else. Off when not set.',
+          flag: '--status-listen',
+        },
+        {
+          kind: 'address',
+          wants: 'host:port or [ipv6]:port',
+          example: '0.0.0.0:8081',
+          accepts: (value) => parseHostPort(value) !== null,
+        },
+      ),
+      url: optionalText(
+        {
+          about:
+            'The URL under which others reach that. Certificates issued from then on name it; those issued before do not.',
+        },
+        {
+          wants: 'http://host:port without a path',
+          example: 'http://gate.example:8081',
+          accepts: (value) => parseOrigin(value, 'http') !== null,
+        },
+      ),
+    }),
+    {},
+  );

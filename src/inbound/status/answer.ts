@@ -1,0 +1,83 @@
+// How the status listener answers, as HTTP: a head as text and a body that is never copied. Lists and OCSP answers may be
+// kept by others (RFC 5019 §6.2), but not for as long as they are valid: a cache that held a list for a day would hide
+// for a day what is published within a second. Pure; the clock is given.
+import { createHash } from 'node:crypto';
+
+export interface StatusAnswer {
+  readonly head: string;
+  /** Null for none: it goes out as it is, however large. */
+  readonly body: Uint8Array | null;
+}
+
+/** What can be answered with, and how long it may be kept. Times are ms since the epoch. */
+export interface Content {
+  readonly type: 'application/pkix-crl' | 'application/ocsp-response' | 'application/pkix-cert';
+  readonly octets: Uint8Array;
+  /** Null for what nobody may keep. */
+  readonly fresh: { readonly thisUpdate: number; readonly nextUpdate: number } | null;
+  /** In place of a hash of the octets. */
+  readonly tag?: string;
+}
+
+/** How long others may keep what they were given without asking again, ms. */
+const MOST_KEPT = 300_000;
+
+const PHRASES: Readonly<Record<number, string>> = {
+  200: 'OK',
+  304: 'Not Modified',
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  411: 'Length Required',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  417: 'Expectation Failed',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  503: 'Service Unavailable',
+  505: 'HTTP Version Not Supported',
+};
+
+/** Who asks, as far as the answer depends on it. */
+export interface Asker {
+  readonly isHead: boolean;
+  /** Of its If-None-Match; null for none. */
+  readonly knownTag: string | null;
+  readonly close: boolean;
+}
+
+/** The answer with `content` at `now`, or that what the asker has is still it. */
+export function answerWith(content: Content, asker: Asker, now: number): StatusAnswer {
+  const { octets, fresh } = content;
+  const tag = `"${content.tag ?? createHash('sha256').update(octets).digest('hex').slice(0, 32)}"`;
+  let caching = 'cache-control: no-store\r\n';
+  if (fresh !== null) {
+    const seconds = Math.max(0, Math.floor(Math.min(MOST_KEPT, fresh.nextUpdate - now) / 1000));
+    caching =
+      `cache-control: public, no-transform, must-revalidate, max-age=${seconds}\r\netag: ${tag}\r\n` +
+      `last-modified: ${httpDate(fresh.thisUpdate)}\r\nexpires: ${httpDate(fresh.nextUpdate)}\r\n`;
+    const known = asker.knownTag?.split(',').map((one) => one.trim().replace(/^W\//, ''));
+    if (known?.some((one) => one === tag || one === '*') === true) {
+      return { head: headOf(304, caching, asker.close, now), body: null };
+    }
+  }
+  const about = `content-type: ${content.type}\r\ncontent-length: ${octets.length}\r\n${caching}`;
+  return { head: headOf(200, about, asker.close, now), body: asker.isHead ? null : octets };
+}
+
+/** An answer without anything: the status says it. `extra` is lines with CRLF. */
+export function answerBare(status: number, close: boolean, now: number, extra = ''): StatusAnswer {
+  const lines = `content-length: 0\r\ncache-control: no-store\r\n${extra}`;
+  return { head: headOf(status, lines, close, now), body: null };
+}
+
+function headOf(status: number, lines: string, close: boolean, now: number): string {
+  const end = close ? 'connection: close\r\n\r\n' : '\r\n';
+  return `HTTP/1.1 ${status} ${PHRASES[status] ?? 'Unknown'}\r\ndate: ${httpDate(now)}\r\n${lines}${end}`;
+}
+
+function httpDate(ms: number): string {
+  return new Date(ms).toUTCString();
+}
