@@ -49,11 +49,18 @@ function cliReference(program: Command): string {
   ]);
 }
 
+/** A command and all below it, in the order of help. */
+function allOf(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allOf)];
+}
+
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
+}
+
 function commandSections(command: Command): string[] {
-  const names: string[] = [];
-  for (let one: Command | null = command; one !== null; one = one.parent) names.unshift(one.name());
   const text = `\`\`\`text\n${formatHelp(command, command.createHelp()).trimEnd()}\n\`\`\``;
-  return [`## ${names.join(' ')}`, text, ...command.commands.flatMap(commandSections)];
+  return [`## ${nameOf(command)}`, text, ...command.commands.flatMap(commandSections)];
 }
 
 function configurationReference(program: Command): string {
@@ -88,7 +95,9 @@ function sections(): Array<[name: string, members: Leaf[]]> {
 
 function settingRow({ path, variable, setting }: Leaf, program: Command): string[] {
   const { flag, fallback, about, wants, environmentOnly } = setting;
-  const commands = program.commands.filter((command) => settingsOf(command).includes(path)).map((one) => one.name());
+  const commands = allOf(program)
+    .filter((command) => settingsOf(command).includes(path))
+    .map((one) => nameOf(one).replace('certgate ', ''));
   const flags = flag === undefined || commands.length === 0 ? '' : `\`${flag}\` (${commands.join(', ')})`;
   const where = environmentOnly === true ? `${path} (variable only)` : `\`${path}\``;
   return [where, `\`${variable}\``, flags, fallback === null ? '' : `\`${fallback}\``, `${about} Must be ${wants}.`];

@@ -8,6 +8,7 @@ import { encryptedKeyToPem, type OpenedKey, openPrivateKey } from '../pki/encryp
 import { isEncryptedPem, privateKeyToPem } from '../pki/keys.ts';
 import { type Signer, signerOf } from '../pki/signing.ts';
 import { PRIVATE_FILE, readKeyFile, systemCode, writeNewFile } from './files.ts';
+import { strongEnough } from './passphrase.ts';
 
 /** Where the passphrase comes from. It is asked only when a key needs it. */
 export interface PassphraseSource {
@@ -18,18 +19,18 @@ export interface PassphraseSource {
 }
 
 export interface KeyStoreOptions {
-  /** Null: keys are written plain, and encrypted ones can't be read. */
+  /** Null: none is configured. Otherwise every key that is written is encrypted with it. */
   readonly passphrase: PassphraseSource | null;
+  /** Asked, when none is configured, for a key that turns out to be encrypted; then new keys are encrypted as well. */
+  readonly prompt?: PassphraseSource | null;
   /** Told of a key whose encryption is weaker than OWASP asks for: a sentence without secrets. */
   readonly warn?: (sentence: string) => void;
 }
 
 export interface KeyStore {
-  /** Whether keys are written encrypted. */
-  readonly encrypts: boolean;
   /**
    * The key in the file at `path`: PKCS#8, encrypted or not.
-   * @throws CG_CA_FILE, CG_KEY_MODE, CG_PASSPHRASE
+   * @throws CG_CA_FILE, CG_KEY_MODE, CG_PASSPHRASE; CG_KEY_UNREADABLE for a way of encryption that is not taken
    */
   read(path: string): Promise<Signer>;
   /** As `read`; and CG_CA_MISMATCH when the key is not that of the CA's certificate, which is called `name` in words. */
@@ -42,14 +43,16 @@ export interface KeyStore {
 }
 
 /** The keys that are files of this machine. */
-export function openKeyStore({ passphrase, warn = () => {} }: KeyStoreOptions): KeyStore {
+export function openKeyStore({ passphrase, prompt = null, warn = () => {} }: KeyStoreOptions): KeyStore {
+  // A CA whose keys are encrypted gets no plain ones beside them.
+  let forNewKeys = passphrase;
   const read = async (path: string): Promise<Signer> => {
-    const { key, weakness } = await readKey(path, passphrase);
-    if (weakness !== null) warn(`${path} is weakly encrypted: ${weakness}`);
+    const { key, encrypted, weakness } = await readKey(path, passphrase ?? prompt);
+    if (encrypted) forNewKeys ??= prompt;
+    if (weakness !== null) warn(`${path} is weakly encrypted: ${weakness}; write it anew with certgate ca passphrase`);
     return signerOf(key);
   };
   return {
-    encrypts: passphrase !== null,
     read,
     async signerFor(certificate, path, name) {
       const signer = await read(path);
@@ -57,22 +60,30 @@ export function openKeyStore({ passphrase, warn = () => {} }: KeyStoreOptions): 
       const problem = `${path} is not the key of ${name}`;
       throw new CertgateError('CG_CA_MISMATCH', { problem, remedy: 'restore the two from the same backup' });
     },
-    write: async (path, key) => writeNewFile(path, await keyText(key, passphrase), PRIVATE_FILE),
+    write: async (path, key) => writeNewFile(path, await keyText(key, forNewKeys), PRIVATE_FILE),
   };
 }
 
 /** What the file of a key holds: PKCS#8 PEM, encrypted when there is a source of a passphrase. CG_PASSPHRASE. */
 export async function keyText(key: KeyObject, passphrase: PassphraseSource | null): Promise<string> {
-  return passphrase === null ? privateKeyToPem(key) : encryptedKeyToPem(key, await passphrase.read());
+  return passphrase === null ? privateKeyToPem(key) : encryptedKeyToPem(key, await strongEnough(passphrase).read());
 }
 
-/** The key in the file at `path`. CG_CA_FILE, CG_KEY_MODE, CG_PASSPHRASE. */
+/** The key in the file at `path`. CG_CA_FILE, CG_KEY_MODE, CG_PASSPHRASE, CG_KEY_UNREADABLE. */
 export async function readKey(path: string, passphrase: PassphraseSource | null): Promise<OpenedKey> {
   let pem = '';
+  let ofTheSource: unknown = null;
   try {
     pem = await readKeyFile(path);
-    return await openPrivateKey(pem, async () => (passphrase === null ? null : passphrase.read()));
+    return await openPrivateKey(pem, async () => {
+      if (passphrase === null) return null;
+      return passphrase.read().catch((error: unknown) => {
+        ofTheSource = error;
+        throw error;
+      });
+    });
   } catch (error) {
+    if (error === ofTheSource) throw error;
     throw fileError(path, passphrase, error, isEncryptedPem(pem));
   }
 }
@@ -81,8 +92,8 @@ function fileError(path: string, passphrase: PassphraseSource | null, error: unk
   if (isCertgateError(error, 'CG_KEY_MODE')) return error;
   if (isCertgateError(error, 'CG_PASSPHRASE')) {
     const { problem, remedy } = error.facts;
-    const place = passphrase === null ? path : `${path}, ${passphrase.name}`;
-    return new CertgateError('CG_PASSPHRASE', { problem: `${place}: ${problem}`, remedy });
+    const words = passphrase === null ? problem : `${passphrase.name} does not open it`;
+    return new CertgateError('CG_PASSPHRASE', { problem: `${path}: ${words}`, remedy });
   }
   // How it is encrypted is the trouble, and the remedy says how to encrypt it anew.
   if (encrypted && isCertgateError(error, 'CG_KEY_UNREADABLE')) {

@@ -12,16 +12,21 @@ const LONGEST = 1023;
 const SHORTEST = 8;
 
 /**
- * The first line of the file at `path`, without its line end, read anew each time.
+ * The first line of the file at `path`, without its line end, read anew each time (a pipe once).
  * `private` says whether its mode must keep everybody else out, as a key's must: false only for a folder that the
  * system itself protects (systemd's credentials, whose files carry ACLs that look like a group's right).
  */
 export function passphraseFile(path: string, { private: isPrivate = true } = {}): PassphraseSource {
+  // A pipe can be read once only.
+  let drained: Uint8Array | null = null;
   return {
     name: `the passphrase in ${path}`,
     async read() {
-      const line = await firstLine(path, isPrivate);
-      return usable(line, `the passphrase file ${path}`);
+      if (drained !== null) return drained;
+      const { line, again } = await firstLine(path, isPrivate);
+      const passphrase = usable(line, `the passphrase file ${path}`);
+      if (!again) drained = passphrase;
+      return passphrase;
     },
   };
 }
@@ -46,11 +51,12 @@ export function strongEnough(source: PassphraseSource): PassphraseSource {
   };
 }
 
-async function firstLine(path: string, isPrivate: boolean): Promise<Uint8Array> {
+async function firstLine(path: string, isPrivate: boolean): Promise<{ line: Uint8Array; again: boolean }> {
   try {
     const file = await open(path, 'r');
     try {
-      const { mode } = await file.stat();
+      const stat = await file.stat();
+      const { mode } = stat;
       if (isPrivate && (mode & 0o077) !== 0) {
         throw new CertgateError('CG_KEY_MODE', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') });
       }
@@ -63,7 +69,7 @@ async function firstLine(path: string, isPrivate: boolean): Promise<Uint8Array> 
       const text = head.subarray(0, size);
       const end = text.indexOf(0x0a);
       const line = end === -1 ? text : text.subarray(0, end);
-      return line.at(-1) === 0x0d ? line.subarray(0, -1) : line;
+      return { line: line.at(-1) === 0x0d ? line.subarray(0, -1) : line, again: stat.isFile() };
     } finally {
       await file.close();
     }

@@ -1,6 +1,7 @@
 // certgate ca …: the CA's own certificates. Each subcommand stands in a file of its own in ca/.
 import { Command } from 'commander';
 import { csrCommand, importCommand } from './ca/import.ts';
+import { caPassphraseCommand } from './ca/passphrase.ts';
 import { rotateCommand } from './ca/rotate.ts';
 import { statusCommand } from './ca/status.ts';
 import { describe } from './help.ts';
@@ -12,9 +13,11 @@ export function caCommand(io: CommandIo): Command {
       ['which roots and issuers there are, until when, and who has not taken the trust bundle', 'certgate ca status'],
       ['a new issuer; everybody who trusts the root trusts it at once', 'certgate ca rotate issuer'],
       ['a new root, in three steps', 'certgate ca rotate root prepare'],
+      ['encrypt the private keys under a passphrase', 'certgate ca passphrase'],
     ],
     notes: ['a running gate takes every change by itself, within a second.'],
   });
-  for (const sub of [statusCommand(io), rotateCommand(io), csrCommand(io), importCommand(io)]) command.addCommand(sub);
+  for (const sub of [statusCommand(io), rotateCommand(io), csrCommand(io), importCommand(io), caPassphraseCommand(io)])
+    command.addCommand(sub);
   return command;
 }

@@ -42,7 +42,7 @@ export function connectCommand(io: CommandIo): Command {
     const log = openLog({ level: config.log.level });
     warnOfNode(log);
     const sidecar = await startSidecar(
-      sidecarOptions(config, log, {
+      sidecarOptions(config, log, io, {
         listen: config.connect.listen,
         unsafeListen: options.unsafeListen === true,
         allowHosts: options.allowHost,

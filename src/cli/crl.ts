@@ -14,6 +14,7 @@ import { printable, printableJson } from './escape.ts';
 import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { commandKeys } from './passphrase.ts';
 import { systemFault } from './report.ts';
 import { configOf, withSettings } from './settings.ts';
 
@@ -53,7 +54,7 @@ function exportCommand(io: CommandIo): Command {
     .option('--out <FILE>', 'write it there (default: standard output, in PEM)')
     .option('--format <FORMAT>', 'pem or der', 'pem')
     .option('--json', 'print JSON about what was written; needs --out');
-  return withSettings(command).action(async (flags: Flags) => {
+  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(async (flags: Flags) => {
     const format = choiceFlag('--format', flags.format, ['pem', 'der'] as const);
     if (flags.out === undefined && (format === 'der' || flags.json === true)) {
       const problem = format === 'der' ? 'DER is not for a terminal' : 'standard output is for the list or for JSON';
@@ -63,7 +64,8 @@ function exportCommand(io: CommandIo): Command {
     const store = openSqliteStore(storeFile(config.stateDir));
     let crl: SignedCrl;
     try {
-      const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain };
+      const keys = await commandKeys(config, io);
+      const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, keys };
       const keyFile = flags.rootKey === undefined ? null : resolve(io.cwd, flags.rootKey);
       crl = await exportCrl(place, flags.issuer ?? null, keyFile);
     } finally {

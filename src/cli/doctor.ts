@@ -33,7 +33,7 @@ export function doctorCommand(io: CommandIo): Command {
   });
   withSettings(command, SETTINGS).option('--json', 'print JSON');
   return command.action(async (options: { json?: boolean }) => {
-    const findings = await examine(configOf(command, io), io.env);
+    const findings = await examine(configOf(command, io), io);
     if (options.json === true) io.out(JSON.stringify(findings));
     else {
       for (const { check, level, found, remedy } of findings) {
@@ -45,7 +45,7 @@ export function doctorCommand(io: CommandIo): Command {
   });
 }
 
-async function examine(config: Config, env: NodeJS.ProcessEnv): Promise<Finding[]> {
+async function examine(config: Config, io: CommandIo): Promise<Finding[]> {
   const now = Date.now();
   const hasAuthority = existsSync(join(config.certsDir, 'issuer.crt'));
   return [
@@ -53,7 +53,7 @@ async function examine(config: Config, env: NodeJS.ProcessEnv): Promise<Finding[
     ...checkAuthorityFiles(config, now),
     ...(await checkOwnGate(config, hasAuthority)),
     ...checkIdentityFiles(config, now),
-    ...(await checkGate(config)),
-    ...checkEnvironment(env, config.connect.gate),
+    ...(await checkGate(config, io)),
+    ...checkEnvironment(io.env, config.connect.gate),
   ];
 }

@@ -6,7 +6,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createAuthority, type RootSource } from '../authority/create.ts';
 import { draftName, PUBLIC_FILE, removeLeftovers, syncFolder, writeNewFile } from '../authority/files.ts';
-import { openKeyStore } from '../authority/key-store.ts';
+import { openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
 import { caFiles, storeFile } from '../authority/layout.ts';
 import { parseHostPort } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
@@ -18,6 +18,7 @@ import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
+import { commandKeys, configuredPassphrase, newPassphrase } from './passphrase.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
 
 interface Flags {
@@ -26,6 +27,7 @@ interface Flags {
   readonly offlineRoot?: string;
   readonly rootCert?: string;
   readonly rootKey?: string;
+  readonly encrypt?: true;
   readonly json?: true;
 }
 
@@ -39,6 +41,10 @@ export function initCommand(io: CommandIo): Command {
       ],
       ['several names and an address', 'certgate init --name gate.example --name gate --name 192.0.2.7'],
       [
+        'with its keys encrypted under a passphrase, which it asks for twice',
+        'certgate init --name gate.example --encrypt',
+      ],
+      [
         "the root's key on a medium of its own, which the gate runs without",
         'certgate init --offline-root /media/vault',
       ],
@@ -51,20 +57,29 @@ export function initCommand(io: CommandIo): Command {
     notes: [
       'it makes certgate.yaml, certs/ (root and issuer with their keys, ca.crt) and state/ (the store), and overwrites nothing.',
       'the key of the root is needed once a year: keep it offline if you can.',
+      'the keys are encrypted with --encrypt, or when a passphrase is configured (ca.passphraseFile, CERTGATE_PASSPHRASE, or the systemd credential certgate-passphrase).',
     ],
   })
     .option('--dir <DIR>', 'the folder, made if it is not there', '.')
     .option('--offline-root <DIR>', "where the root's key goes (default: certs/)")
     .option('--root-cert <FILE>', "a company's CA: PEM of who signs the issuer and all above it, up to the root")
     .option('--root-key <FILE>', 'its key; read once and not copied')
+    .option('--encrypt', 'encrypt the keys; asks for a passphrase where none is configured')
     .option('--json', 'print JSON');
-  return withSettingFlags(command, ['trustDomain', 'serve.names']).action(async (flags: Flags) => {
+  return withSettingFlags(command, ['trustDomain', 'serve.names', 'ca.passphraseFile']).action(async (flags: Flags) => {
     const dir = resolve(io.cwd, flags.dir);
     const config = loadConfig({ env: io.env, flags: flagsOf(command), cwd: io.cwd, withoutFileIn: dir });
-    const made = await makeAll(dir, config, await rootOf(flags, io));
+    const made = await makeAll(
+      dir,
+      config,
+      await rootOf(flags, config, io),
+      passphraseFor(config, flags.encrypt === true, io),
+    );
     const { paths, ...told } = made;
     if (flags.json === true) return io.out(printableJson(told, 2));
-    io.say(`made a CA for the trust domain ${config.trustDomain}, and its store:`);
+    io.say(
+      `made a CA for the trust domain ${config.trustDomain}${made.encrypted ? ', its keys encrypted' : ''}, and its store:`,
+    );
     for (const path of [made.configuration, ...paths, made.store]) io.out(printable(here(path, io)));
     io.say('');
     io.say('next:');
@@ -82,13 +97,15 @@ interface Made {
   readonly unfinished: boolean;
   readonly trustDomain: string;
   readonly rootFingerprint: string;
+  readonly encrypted: boolean;
 }
 
 /** @throws CG_CA_EXISTS, CG_CA_FILE, CG_STORE_* and the system's errors; then nothing is left behind */
 async function makeAll(
   dir: string,
-  { certsDir, stateDir, trustDomain, serve }: Config,
+  { certsDir, stateDir, trustDomain, serve, ca }: Config,
   root: RootSource,
+  passphrase: PassphraseSource | null,
 ): Promise<Made> {
   const configuration = join(dir, 'certgate.yaml');
   await requireNothing([configuration, ...Object.values<string>({ ...caFiles(certsDir) }), storeFile(stateDir)]);
@@ -97,9 +114,21 @@ async function makeAll(
   try {
     for (const folder of [dir, certsDir, stateDir]) folders.push(...(await makeFolder(folder)));
     // Written before anything else is made, so that a full disk is met while there is nothing to take back.
-    const text = configTemplate({ trustDomain, names: serve.names, ...elsewhere(dir, certsDir, stateDir) });
+    const text = configTemplate({
+      trustDomain,
+      names: serve.names,
+      ...elsewhere(dir, certsDir, stateDir),
+      passphraseFile: ca.passphraseFile,
+    });
     await writeNewFile(draft, text, PUBLIC_FILE);
-    const made = await createAuthority({ certsDir, stateDir, trustDomain, root, actor: actor() });
+    const made = await createAuthority({
+      certsDir,
+      stateDir,
+      trustDomain,
+      root,
+      actor: actor(),
+      keys: openKeyStore({ passphrase }),
+    });
     const files: Readonly<Record<string, string>> = { ...made.files };
     try {
       await link(draft, configuration);
@@ -111,7 +140,8 @@ async function makeAll(
     await rm(draft, { force: true });
     await removeLeftovers(configuration, ['creating']);
     const { paths, store, unfinished, rootFingerprint } = made;
-    return { configuration, files, paths, store, unfinished, trustDomain, rootFingerprint };
+    const encrypted = passphrase !== null;
+    return { configuration, files, paths, store, unfinished, trustDomain, rootFingerprint, encrypted };
   } catch (error) {
     await rm(draft, { force: true }).catch(() => {});
     for (const folder of folders.toSorted((a, b) => b.length - a.length)) await rmdir(folder).catch(() => {});
@@ -119,8 +149,19 @@ async function makeAll(
   }
 }
 
+/** What the keys are encrypted with; null for nothing. CG_PASSPHRASE when they must be and there is nothing. */
+function passphraseFor(config: Config, must: boolean, io: CommandIo): PassphraseSource | null {
+  const source = configuredPassphrase(config, config.ca.passphraseFile, io) ?? (must ? newPassphrase(io) : null);
+  if (source !== null || !must) return source;
+  throw new CertgateError('CG_PASSPHRASE', {
+    problem: 'there is no passphrase to encrypt the keys with, and no terminal to ask at',
+    remedy:
+      'make one and name it: `(umask 077; openssl rand -base64 24 > passphrase)`, then --passphrase-file passphrase',
+  });
+}
+
 /** Where the root comes from. CG_USAGE, CG_CA_GIVEN, CG_KEY_*; CG_FILE for what cannot be read. */
-async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, io: CommandIo): Promise<RootSource> {
+async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, config: Config, io: CommandIo): Promise<RootSource> {
   if (rootCert === undefined) {
     if (rootKey !== undefined)
       throw usage('--root-key without --root-cert', 'name the certificate too: --root-cert FILE');
@@ -131,7 +172,8 @@ async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, io: CommandIo):
   }
   const chainPem = readFileSync(resolve(io.cwd, rootCert), 'utf8');
   if (rootKey === undefined) return { kind: 'elsewhere', file: rootCert, chainPem };
-  const signer = await openKeyStore({ passphrase: null }).read(resolve(io.cwd, rootKey));
+  const keys = await commandKeys(config, io);
+  const signer = await keys.read(resolve(io.cwd, rootKey));
   return { kind: 'given', file: rootCert, chainPem, keyFile: rootKey, signer };
 }
 

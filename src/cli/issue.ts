@@ -20,8 +20,10 @@ import { choiceFlag, collect, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { asJson } from './list.ts';
+import { commandKeys } from './passphrase.ts';
 import { configOf, withSettings } from './settings.ts';
 
+const SETTINGS = ['issue.ttl', 'ca.passphraseFile', 'ca.signer'];
 const LARGEST_REQUEST = 1_048_576;
 
 /** Elliptic curves are smaller and faster; RSA is for programs that know nothing else. */
@@ -69,7 +71,7 @@ export function issueCommand(io: CommandIo): Command {
     .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /)')
     .option('--force', 'replace the certificate in an existing folder')
     .option('--json', 'print JSON');
-  return withSettings(command, ['issue.ttl']).action(async (name: string, flags: Flags) => {
+  return withSettings(command, SETTINGS).action(async (name: string, flags: Flags) => {
     const identity = parseIdentityName(name);
     const names = namesOf(flags);
     const keyKind = keyKindOf(flags);
@@ -78,7 +80,8 @@ export function issueCommand(io: CommandIo): Command {
     const store = openSqliteStore(storeFile(config.stateDir));
     try {
       const statusUrl = config.serve.status.url;
-      const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, statusUrl };
+      const keys = await commandKeys(config, io);
+      const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, statusUrl, keys };
       const authority = await loadAuthority(place);
       const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
       const force = flags.force === true;

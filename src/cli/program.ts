@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
+  signer: async () => (await import('./signer.ts')).signerCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,
   run: async () => (await import('./run.ts')).runCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,

@@ -36,6 +36,9 @@ function usage(error: CommanderError, command: string): CertgateError {
     return new CertgateError('CG_USAGE', { problem: 'no subcommand', remedy: `see ${command} --help` });
   }
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
+  if (error.code === 'commander.help') {
+    return new CertgateError('CG_USAGE', { problem: 'no command', remedy: `see ${command} --help` }, { cause: error });
+  }
   const suggestion = /\(Did you mean (.*)\?\)/.exec(rest.join(' '))?.[1];
   const help = `see ${command} --help`;
   const remedy = suggestion === undefined ? help : `did you mean ${suggestion}? ${help}`;

@@ -40,7 +40,12 @@ export function runCommand(io: CommandIo): Command {
     const verbose = config.log.level === 'debug';
     const log = openLog({ level: config.log.level === 'info' ? 'warn' : config.log.level });
     const sidecar = await startSidecar(
-      sidecarOptions(config, log, { listen: '127.0.0.1:0', unsafeListen: false, allowHosts: [], accessLog: verbose }),
+      sidecarOptions(config, log, io, {
+        listen: '127.0.0.1:0',
+        unsafeListen: false,
+        allowHosts: [],
+        accessLog: verbose,
+      }),
     );
     try {
       const env = environmentFor(io.env, sidecar.url, new URL(config.connect.gate ?? '').origin);
@@ -55,8 +60,10 @@ export function runCommand(io: CommandIo): Command {
 /** The command's environment: the caller's, with Prefect pointed at the sidecar. */
 export function environmentFor(env: NodeJS.ProcessEnv, url: string, gate: string): NodeJS.ProcessEnv {
   const noProxy = [env['NO_PROXY'] ?? env['no_proxy'], '127.0.0.1', 'localhost'].filter(Boolean).join(',');
+  // What opens the sidecar's key is not the command's to know.
+  const { CERTGATE_PASSPHRASE: _, ...others } = env;
   return {
-    ...env,
+    ...others,
     PREFECT_API_URL: `${url}/api`,
     // Links that Prefect prints are for people: they lead to the gate.
     PREFECT_UI_URL: env['PREFECT_UI_URL'] ?? gate,

@@ -19,6 +19,7 @@ import type { Store } from '../store/store.ts';
 import { warnOfNode } from './doctor/machine.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { keyStoreOf } from './passphrase.ts';
 import { auditFile, authStringOf, dataPathOptions, surviveFaults } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
 import { untilStopped } from './signals.ts';
@@ -35,6 +36,8 @@ const SETTINGS = [
   'serve.drain',
   'serve.workers',
   'serve.status.listen',
+  'ca.passphraseFile',
+  'ca.signer',
   'log.level',
 ];
 
@@ -59,16 +62,19 @@ export function serveCommand(io: CommandIo): Command {
   withSettings(command, SETTINGS).addOption(new Option(WORKER_FLAG).hideHelp());
   return command.action(async (options: { asWorker?: true }) => {
     if (options.asWorker === true) await (await import('./serve-worker.ts')).serveWorker();
-    else await serve(configOf(command, io));
+    else await serve(configOf(command, io), io);
   });
 }
 
-async function serve(config: Config): Promise<void> {
+async function serve(config: Config, io: CommandIo): Promise<void> {
+  // Workers inherit the environment, and need no passphrase.
+  delete io.env['CERTGATE_PASSPHRASE'];
   const several = config.serve.workers > 1;
   const log = openLog({ level: config.log.level, severalWriters: several });
   const storePath = storeFile(config.stateDir);
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
-  const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain };
+  const keys = await keyStoreOf(config, io, (sentence) => log.warn(sentence));
+  const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, keys };
   const authority = await loadAuthority({ ...place, statusUrl: config.serve.status.url });
   const audit = await openAuditLog(auditFile(config));
   const listen = parseHostPort(config.serve.listen);
@@ -84,7 +90,7 @@ async function serve(config: Config): Promise<void> {
     names,
     serverTtl,
     authority,
-    caPlace: { certsDir: config.certsDir, store, trustDomain: config.trustDomain, actor: 'gate' },
+    caPlace: { ...place, actor: 'gate' },
     audit,
     log,
     limits: { ...limits, connections: limits.connections ?? own * workers },
@@ -92,7 +98,8 @@ async function serve(config: Config): Promise<void> {
   const gate = several
     ? await (await import('../inbound/workers/primary.ts')).startWorkers({
         ...options,
-        config,
+        // Workers sign nothing: the passphrase stays here.
+        config: { ...config, passphrase: null },
         workers,
         program: { exec: process.argv[1] ?? '', args: ['serve', WORKER_FLAG] },
         connectionsPerWorker: limits.connections === null ? own : Number.POSITIVE_INFINITY,

@@ -9,6 +9,8 @@ import { CertgateError } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { CredentialFiles } from '../outbound/credentials.ts';
 import type { SidecarOptions } from '../outbound/sidecar.ts';
+import type { Io } from './io.ts';
+import { sidecarPassphrase } from './passphrase.ts';
 
 export const CONNECT_SETTINGS = [
   'connect.gate',
@@ -16,6 +18,7 @@ export const CONNECT_SETTINGS = [
   'connect.cert',
   'connect.key',
   'connect.ca',
+  'connect.passphraseFile',
   'connect.serverName',
   'connect.drain',
   'log.level',
@@ -25,6 +28,7 @@ export const CONNECT_SETTINGS = [
 export function sidecarOptions(
   config: Config,
   log: Log,
+  io: Pick<Io, 'env' | 'askSecret'>,
   more: {
     readonly listen: string;
     readonly unsafeListen: boolean;
@@ -36,7 +40,7 @@ export function sidecarOptions(
   return {
     listen: listenAt(more.listen, more.unsafeListen),
     gate: new URL(config.connect.gate),
-    files: filesOf(config),
+    files: { ...filesOf(config), passphrase: sidecarPassphrase(config, io) },
     // A bundle that a person named is that person's to change.
     trust: { interval: config.connect.trustInterval, write: config.connect.ca === null },
     serverName: config.connect.serverName,

@@ -64,7 +64,8 @@ export function readFileLayer(text: string, file: string): Layer {
         visit(value, here);
       } else if (leafAt(dotted).setting.environmentOnly === true) {
         const { variable } = leafAt(dotted);
-        const remedy = `take it out, and set ${variable} or ${dotted}File`;
+        const asFile = leaves.find((leaf) => leaf.path.endsWith(`${dotted}File`));
+        const remedy = `take it out, and set ${variable}${asFile === undefined ? '' : ` or ${asFile.path}`}`;
         problems.push({ place: keyAt, problem: `${dotted} is a secret and may not stand in the file`, remedy });
       } else {
         const leaf = leafAt(dotted);

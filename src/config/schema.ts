@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
+import { ca, clientKey, passphrase } from './schema-keys.ts';
 import {
   aFile,
   ceiling,
@@ -215,13 +216,7 @@ const connect = z.strictObject({
     },
     aFile('tls.crt'),
   ),
-  key: optionalText(
-    {
-      about: "The client's private key (PEM), in place of the folder's tls.key.",
-      flag: '--key',
-    },
-    aFile('tls.key'),
-  ),
+  ...clientKey(),
   ca: optionalText(
     {
       about: "The trust bundle that the gate is verified against (PEM), in place of the folder's ca.crt.",
@@ -279,6 +274,8 @@ export const configSchema = z.strictObject({
     { about: 'Folder of the root, the issuer, their keys and the trust bundle.' },
     aFile('certs'),
   ),
+  passphrase: passphrase(),
+  ca: z.prefault(ca(), {}),
   serve: z.prefault(serve, {}),
   identity: z.prefault(
     z.strictObject({

@@ -12,14 +12,17 @@ export interface TemplateChoices {
   /** Absolute, when they are not the default ones. */
   readonly stateDir?: string;
   readonly certsDir?: string;
+  /** Absolute; null when none was named. */
+  readonly passphraseFile?: string | null;
 }
 
 /** The file's text. */
-export function configTemplate({ trustDomain, names, ...folders }: TemplateChoices): string {
+export function configTemplate({ trustDomain, names, passphraseFile = null, ...folders }: TemplateChoices): string {
   const choices: Readonly<Record<string, string | readonly string[]>> = {
     trustDomain,
     'serve.names': names,
     ...folders,
+    ...(passphraseFile === null ? {} : { 'ca.passphraseFile': passphraseFile }),
   };
   const lines = [
     '# certgate: configuration of the gate and its CA. Made by `certgate init`; docs/configuration.md explains every key.',

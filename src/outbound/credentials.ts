@@ -1,8 +1,9 @@
 // The certificate, key and trust bundle that the outbound sidecar shows the gate: read from files, checked that they
 // belong together, and read again when the files change, so that whoever renews them (certgate, cert-manager, a person)
-// needs to tell nobody. New files that don't fit are refused and the old ones stay.
+// needs to tell nobody. New files that don't fit are refused and the old ones stay. An encrypted key is opened with the
+// passphrase that the caller has, off the main thread and once; in the clear it is only in this process's memory.
 
-import { X509Certificate } from 'node:crypto';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
@@ -16,9 +17,10 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
-import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
+import { openPrivateKey } from '../pki/encrypted-keys.ts';
+import { privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
 
 /** How often the files are looked at, ms. */
 const LOOK_INTERVAL = 2_000;
@@ -29,6 +31,14 @@ export interface CredentialFiles {
   readonly cert: string;
   readonly key: string;
   readonly ca: string;
+  /** Octets that open the key when it is encrypted, or null; asked only then. */
+  readonly passphrase?: () => Promise<Uint8Array | null>;
+}
+
+/** What the key's file held, and the key. */
+export interface OpenedKeyFile {
+  readonly pem: string;
+  readonly key: KeyObject;
 }
 
 export interface Credentials {
@@ -53,19 +63,41 @@ export interface WatchedCredentials {
   stop(): void;
 }
 
+/** Opens the key's file. CG_CREDENTIALS; CG_PASSPHRASE and CG_KEY_MODE for what should open it. */
+export async function openKey({ key: file, passphrase }: CredentialFiles): Promise<OpenedKeyFile> {
+  const pem = readPem(file);
+  try {
+    const { key } = await openPrivateKey(pem, passphrase ?? (async () => null));
+    return { pem, key };
+  } catch (error) {
+    if (isCertgateError(error, 'CG_KEY_MODE')) throw error;
+    if (!isCertgateError(error, 'CG_PASSPHRASE')) {
+      throw new CertgateError('CG_CREDENTIALS', { file, reason: reasonOf(error) }, { cause: error });
+    }
+    const { problem, remedy } = error.facts;
+    throw new CertgateError('CG_PASSPHRASE', { problem: `${file}: ${problem}`, remedy });
+  }
+}
+
 /**
- * Reads and checks the three files; `ownCa` in place of the bundle's. CG_CREDENTIALS names the file and what is wrong
- * with it.
+ * Reads and checks the three files, with the key as it was opened before; `ownCa` in place of the bundle's.
+ * CG_CREDENTIALS names the file and what is wrong with it.
  */
-export function readCredentials(files: CredentialFiles, ownCa: string | null = null): Credentials {
+export function readCredentials(
+  files: CredentialFiles,
+  opened: OpenedKeyFile,
+  ownCa: string | null = null,
+): Credentials {
   const cert = readPem(files.cert);
-  const key = readPem(files.key);
   const ca = ownCa ?? readPem(files.ca);
   const certificate = parse(files.cert, () => new X509Certificate(cert));
-  const privateKey = parse(files.key, () => privateKeyFromPem(key));
-  if (!publicKeyFits(certificate, privateKey)) {
+  if (readPem(files.key) !== opened.pem) {
+    throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: 'has just changed' });
+  }
+  if (!publicKeyFits(certificate, opened.key)) {
     throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: `is not the key of ${files.cert}` });
   }
+  const key = privateKeyToPem(opened.key);
   parse(files.ca, () => new X509Certificate(ca));
   const notAfter = certificate.validToDate.getTime();
   if (notAfter <= Date.now()) {
@@ -78,26 +110,40 @@ export function readCredentials(files: CredentialFiles, ownCa: string | null = n
   return { context, certificate, notAfter, ca, contextWith };
 }
 
-/** Reads the files now (CG_CREDENTIALS) and again whenever they change; `changed` is called after each swap. */
-export function watchCredentials(files: CredentialFiles, log: Log, changed: () => void): WatchedCredentials {
-  let current = readCredentials(files);
+/** Reads the files now (as openKey and readCredentials) and again whenever they change; `changed` is called after each swap. */
+export async function watchCredentials(
+  files: CredentialFiles,
+  log: Log,
+  changed: () => void,
+): Promise<WatchedCredentials> {
   let seen = stamp(files);
+  let opened = await openKey(files);
+  let current = readCredentials(files, opened);
+  let reading = false;
   /** A bundle that could not be written, and the stamp of the file that it stands in for. */
   let unwritten: { readonly ca: string; readonly file: string } | null = null;
   let warned = false;
+  const readAnew = async (): Promise<void> => {
+    reading = true;
+    try {
+      const fresh = await openKey(files);
+      if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
+      current = readCredentials(files, fresh, unwritten?.ca);
+      opened = fresh;
+      warned = false;
+      log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
+      changed();
+    } catch (error) {
+      log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
+    } finally {
+      reading = false;
+    }
+  };
   const timer = setInterval(() => {
     const now = stamp(files);
-    if (now !== seen) {
+    if (now !== seen && !reading) {
       seen = now;
-      try {
-        if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
-        current = readCredentials(files, unwritten?.ca);
-        warned = false;
-        log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
-        changed();
-      } catch (error) {
-        log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
-      }
+      void readAnew();
     }
     const lifetime = current.notAfter - current.certificate.validFromDate.getTime();
     if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
@@ -114,7 +160,7 @@ export function watchCredentials(files: CredentialFiles, log: Log, changed: () =
       return current;
     },
     trust(ca, write) {
-      const fresh = readCredentials(files, ca);
+      const fresh = readCredentials(files, opened, ca);
       if (!write || !replaceFile(files.ca, ca, log)) unwritten = { ca, file: stampOf(files.ca) };
       current = fresh;
       seen = stamp(files);

@@ -47,11 +47,11 @@ export function gateAddress(gate: URL): { readonly host: string; readonly port: 
   return { host: gate.hostname.replace(/^\[|\]$/g, ''), port: gate.port === '' ? 443 : Number(gate.port) };
 }
 
-/** Starts a sidecar and resolves when it listens. CG_CREDENTIALS, CG_LISTEN. */
+/** Starts a sidecar and resolves when it listens. CG_CREDENTIALS, CG_PASSPHRASE, CG_LISTEN. */
 export async function startSidecar(options: SidecarOptions): Promise<RunningSidecar> {
   const { host, port } = gateAddress(options.gate);
   const name = options.serverName ?? host;
-  const credentials = watchCredentials(options.files, options.log, () => pool.refresh());
+  const credentials = await watchCredentials(options.files, options.log, () => pool.refresh());
   const toGate = (context: SecureContext): ConnectionOptions => ({
     host,
     port,

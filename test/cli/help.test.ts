@@ -46,7 +46,7 @@ describe.each(names)('certgate %s --help', (name) => {
     for (const example of examples) {
       const own = (example.trim().split(' -- ')[0] ?? '').replace(/ \|.*$/, '');
       if (own.split(' ')[1] !== name) continue;
-      for (const flag of own.match(/(?<= )--?[a-z-]+/g) ?? []) expect(known, example).toContain(flag);
+      for (const flag of own.match(/(?<= )--?[a-z0-9-]+/g) ?? []) expect(known, example).toContain(flag);
     }
   });
 });

@@ -28,7 +28,7 @@ test('a setting in it that loses its comment sign has its default', () => {
   expect(load(open)).toEqual(load(null));
 });
 
-test('every setting stands in it once, but the secret', () => {
+test('every setting stands in it once, but the secrets', () => {
   const keys = template.match(/^ *#?[a-zA-Z]+:/gm) ?? [];
   const sections = new Set(
     leaves.flatMap(({ path }) =>
@@ -38,8 +38,9 @@ test('every setting stands in it once, but the secret', () => {
         .map((_, i, all) => all.slice(0, i + 1).join('.')),
     ),
   );
-  expect(keys).toHaveLength(leaves.length - 1 + sections.size);
+  expect(keys).toHaveLength(leaves.length - 2 + sections.size);
   expect(template).not.toContain('authString:');
+  expect(template).not.toContain('passphrase:');
 });
 
 test('what init was told is set in it', () => {

@@ -28,7 +28,7 @@ export function csrCommand(io: CommandIo): Command {
       ],
     },
   ).option('--json', 'print JSON');
-  return withSettings(command).action(async (flags: { readonly json?: true }) => {
+  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(async (flags: { readonly json?: true }) => {
     const { request, requestFile, keyFile, again } = await withCa(command, io, (place) => requestIssuer(place));
     if (flags.json === true) io.out(printableJson({ request, requestFile, keyFile, again }, 2));
     else io.out(request.trimEnd());
@@ -47,12 +47,14 @@ export function importCommand(io: CommandIo): Command {
   })
     .argument('<FILE>', 'PEM')
     .option('--json', 'print JSON');
-  return withSettings(command).action(async (file: string, flags: { readonly json?: true }) => {
-    const pem = readFileSync(resolve(io.cwd, file), 'utf8');
-    const { trust, files } = await withCa(command, io, (place) => importIssuer(place, pem, file));
-    if (flags.json === true)
-      io.out(printableJson({ files, issuer: trust.activeIssuer?.keyId, bundle: trust.bundleId }, 2));
-    else for (const path of files) io.out(printable(path));
-    io.say('the imported issuer issues now');
-  });
+  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(
+    async (file: string, flags: { readonly json?: true }) => {
+      const pem = readFileSync(resolve(io.cwd, file), 'utf8');
+      const { trust, files } = await withCa(command, io, (place) => importIssuer(place, pem, file));
+      if (flags.json === true)
+        io.out(printableJson({ files, issuer: trust.activeIssuer?.keyId, bundle: trust.bundleId }, 2));
+      else for (const path of files) io.out(printable(path));
+      io.say('the imported issuer issues now');
+    },
+  );
 }

@@ -6,6 +6,7 @@ import type { Config } from '../../config/schema.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import { actor } from '../actor.ts';
 import type { CommandIo } from '../io.ts';
+import { commandKeys } from '../passphrase.ts';
 import { configOf } from '../settings.ts';
 
 /** Runs `deed` on the CA of the command's configuration. CG_CONFIG, CG_STORE_* and what the deed throws. */
@@ -18,7 +19,8 @@ export async function withCa<T>(
   const { certsDir, stateDir, trustDomain } = config;
   const store = openSqliteStore(storeFile(stateDir));
   try {
-    return await deed({ certsDir, store, trustDomain, actor: actor() }, config);
+    const keys = await commandKeys(config, io);
+    return await deed({ certsDir, store, trustDomain, keys, actor: actor() }, config);
   } finally {
     await store.close();
   }

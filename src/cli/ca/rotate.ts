@@ -91,22 +91,24 @@ export function rotateCommand(io: CommandIo): Command {
     )
     .option('--rollback', 'take that step back')
     .option('--json', 'print JSON');
-  return withSettings(command).action(async (what: string, name: string | undefined, flags: Flags) => {
-    const step = stepOf(what, name);
-    requireFitting(what, name, flags);
-    const { trust, files } = await withCa(command, io, (place) =>
-      flags.rollback === true ? step.back(place) : step.forward(place, flags, io),
-    );
-    const certificates = trust.records.map(({ role, generation, state, keyId }) => ({
-      role,
-      generation,
-      state,
-      keyId,
-    }));
-    if (flags.json === true) io.out(printableJson({ certificates, bundle: trust.bundleId, files }, 2));
-    else for (const file of files) io.out(printable(file));
-    io.say(flags.rollback === true ? step.undone : step.done);
-  });
+  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(
+    async (what: string, name: string | undefined, flags: Flags) => {
+      const step = stepOf(what, name);
+      requireFitting(what, name, flags);
+      const { trust, files } = await withCa(command, io, (place) =>
+        flags.rollback === true ? step.back(place) : step.forward(place, flags, io),
+      );
+      const certificates = trust.records.map(({ role, generation, state, keyId }) => ({
+        role,
+        generation,
+        state,
+        keyId,
+      }));
+      if (flags.json === true) io.out(printableJson({ certificates, bundle: trust.bundleId, files }, 2));
+      else for (const file of files) io.out(printable(file));
+      io.say(flags.rollback === true ? step.undone : step.done);
+    },
+  );
 }
 
 function stepOf(what: string, name: string | undefined): Step {

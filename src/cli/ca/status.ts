@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { exists } from '../../authority/change.ts';
+import { openKeyStore } from '../../authority/key-store.ts';
 import { generationFiles } from '../../authority/layout.ts';
 import { readCa } from '../../authority/load.ts';
 import { rotationTime } from '../../authority/rotate.ts';
@@ -44,7 +45,9 @@ export function statusCommand(io: CommandIo): Command {
   return withSettings(command).action(async (flags: { readonly json?: true }) => {
     await withCa(command, io, async (place) => {
       // Takes over a CA that the store does not know yet. A CA that can't issue can still be looked at.
-      await readCa(place).catch((error: unknown) => {
+      // Nobody is asked for a passphrase to see this.
+      const keys = openKeyStore({ passphrase: null });
+      await readCa({ ...place, keys }).catch((error: unknown) => {
         if (!isCertgateError(error) || error.exitCode === EXIT.storage) throw error;
       });
       const records = await place.store.listCa();

@@ -9,8 +9,10 @@ import { askHealth } from '../../admin/control-client.ts';
 import { parseSocketPath } from '../../config/address.ts';
 import type { Config } from '../../config/schema.ts';
 import { reasonOf } from '../../errors.ts';
-import { readCredentials } from '../../outbound/credentials.ts';
+import { openKey, readCredentials } from '../../outbound/credentials.ts';
 import { gateAddress } from '../../outbound/sidecar.ts';
+import type { Io } from '../io.ts';
+import { sidecarPassphrase } from '../passphrase.ts';
 import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 
@@ -19,7 +21,7 @@ const TIMEOUT = 5_000;
 const CLOCK_TOLERANCE = 30_000;
 
 /** Asks the gate for Prefect's health with this machine's certificate; also compares the clocks. */
-export async function checkGate(config: Config): Promise<Finding[]> {
+export async function checkGate(config: Config, io: Pick<Io, 'env' | 'askSecret'>): Promise<Finding[]> {
   const { gate, identityDir, cert, serverName } = config.connect;
   if (gate === null) return [];
   if (identityDir === null && cert === null) {
@@ -30,7 +32,8 @@ export async function checkGate(config: Config): Promise<Finding[]> {
   const name = serverName ?? host;
   let answer: string;
   try {
-    const { context } = readCredentials(filesOf(config));
+    const files = { ...filesOf(config), passphrase: sidecarPassphrase(config, io) };
+    const { context } = readCredentials(files, await openKey(files));
     answer = await new Promise<string>((resolve, reject) => {
       const socket = connectTls({
         host,

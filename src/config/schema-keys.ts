@@ -1,0 +1,55 @@
+// The part of the schema about private keys: what opens them, and where the CA's are. The passphrase itself may come from
+// the environment only, never from the file or a flag.
+
+import * as z from 'zod/mini';
+import { parseSocketPath } from './address.ts';
+import { aFile, optionalText } from './setting.ts';
+
+/** What opens encrypted keys where no file is named. */
+export const passphrase = () =>
+  optionalText(
+    { about: 'The passphrase of encrypted private keys, where no file is named for them.', environmentOnly: true },
+    { wants: 'text', example: 'correct-horse-battery-staple', accepts: (value) => value !== '' },
+  );
+
+/** An outbound sidecar's. */
+export const clientKey = () => ({
+  key: optionalText(
+    {
+      about: "The client's private key (PEM), in place of the folder's tls.key.",
+      flag: '--key',
+    },
+    aFile('tls.key'),
+  ),
+  passphraseFile: optionalText(
+    {
+      about: "File whose first line opens the client's private key, when that is encrypted (mode 0600).",
+      flag: '--passphrase-file',
+    },
+    aFile('/run/secrets/key-passphrase'),
+  ),
+});
+
+/** The CA's keys. */
+export const ca = () =>
+  z.strictObject({
+    passphraseFile: optionalText(
+      {
+        about: "File whose first line encrypts and opens the CA's private keys (mode 0600).",
+        flag: '--passphrase-file',
+      },
+      aFile('/run/secrets/ca-passphrase'),
+    ),
+    signer: optionalText(
+      {
+        about: "Socket of a `certgate signer` that holds the issuer's key, in place of the file issuer.key.",
+        flag: '--signer',
+      },
+      {
+        kind: 'address',
+        wants: 'unix:/path',
+        example: 'unix:/run/certgate/signer.sock',
+        accepts: (value) => parseSocketPath(value) !== null,
+      },
+    ),
+  });

@@ -1,0 +1,268 @@
+import { createHash, type X509Certificate } from 'node:crypto';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { isCertgateError } from '../../src/errors.ts';
+import { bundleStatement } from '../../src/pki/bundle-signature.ts';
+import { createIssuer, createRoot, signerOf } from '../../src/pki/certificates.ts';
+import {
+  context,
+  contextConstructed,
+  encodeOid,
+  encodeTime,
+  encodeTlv,
+  encodeUnsigned,
+  encodingOf,
+  TAG,
+} from '../../src/pki/der.ts';
+import { generateKey } from '../../src/pki/keys.ts';
+import { pemToDer } from '../../src/pki/pem.ts';
+import { keyBitsOf, spkiOf } from '../../src/pki/public-keys.ts';
+import { createRequest } from '../../src/pki/requests.ts';
+import { judgeSignable, type SignerRules, trustDomainsOf } from '../../src/pki/signable.ts';
+import { type Signer, signingAlgorithmOf } from '../../src/pki/signing.ts';
+import { readFrame, readSigned } from '../../src/pki/structure.ts';
+import { at, craft, extension, generalNames, leafOf, SAN, TRUST_DOMAIN, testAuthority } from './fixture.ts';
+
+const DAY = 86_400_000;
+const BUNDLE_ID = 'a'.repeat(64);
+/** The fixture's leaves begin here. */
+const NOW = at(-1).getTime() + 60_000;
+const sequence = (...parts: readonly Uint8Array[]): Uint8Array => encodeTlv(TAG.sequence, ...parts);
+
+let certificate: X509Certificate;
+let rules: SignerRules;
+let signer: Signer;
+let name: Uint8Array;
+let algorithm: Uint8Array;
+let authorityKeyId: Uint8Array;
+
+beforeAll(async () => {
+  const { issuer } = await testAuthority();
+  ({ certificate, signer } = issuer);
+  rules = {
+    publicKey: signer.publicKey,
+    certificate,
+    trustDomains: [TRUST_DOMAIN],
+    maxTtl: 2 * DAY,
+    bundles: [BUNDLE_ID],
+  };
+  const frame = readFrame(certificate.raw);
+  name = encodingOf(frame.der, frame.subject);
+  algorithm = signingAlgorithmOf(signer.publicKey).identifier;
+  authorityKeyId = extension('2.5.29.35', sequence(encodeTlv(context(0), Buffer.from(issuer.keyId, 'hex'))));
+});
+
+const signedPart = (der: Uint8Array): Uint8Array => encodingOf(der, readSigned(der, 'thing').tbs);
+const judge = (content: Uint8Array, other: Partial<SignerRules> = {}, now = NOW) =>
+  judgeSignable(content, { ...rules, ...other }, now);
+function refusal(content: Uint8Array, other: Partial<SignerRules> = {}, now = NOW): string {
+  try {
+    judge(content, other, now);
+  } catch (error) {
+    if (isCertgateError(error, 'CG_SIGNER_REFUSED')) return error.message;
+    throw error;
+  }
+  throw new Error('it would be signed');
+}
+
+const usage = (bits: number): Uint8Array => extension('2.5.29.15', Uint8Array.of(TAG.bitString, 2, 0, bits), true);
+const purpose = (oid: string): Uint8Array => extension('2.5.29.37', sequence(encodeOid(oid)));
+type Names = ReadonlyArray<readonly [number, Uint8Array | string]>;
+const CLIENT = '1.3.6.1.5.5.7.3.2';
+const san = (...names: Names): Uint8Array => extension(SAN, generalNames(...names));
+const URI = [6, `spiffe://${TRUST_DOMAIN}/worker/a`] as const;
+/** A TBSCertificate with these extensions besides the key identifier of the issuer. */
+const leafWith = async (...extensions: readonly Uint8Array[]): Promise<Uint8Array> =>
+  signedPart(await craft({ extensions: [authorityKeyId, ...extensions] }));
+
+describe('a signer signs', () => {
+  test('what certgate issues, and says for the log what it is', async () => {
+    const content = signedPart(await leafOf('worker/etl-1', { dns: ['etl.example'], ip: ['192.0.2.7'] }));
+    expect(judge(content)).toMatchObject({
+      kind: 'certificate',
+      serial: expect.stringMatching(/^[0-9a-f]{32}$/) as string,
+      names: [`spiffe://${TRUST_DOMAIN}/worker/etl-1`, 'etl.example', '192.0.2.7'],
+      notAfter: at(1).toISOString(),
+    });
+    expect(judge(signedPart(await leafOf('gate/a', { profile: 'server' }))).kind).toBe('certificate');
+  });
+
+  test('a request for its own key, also while it has no certificate', async () => {
+    const pem = await createRequest(signer, { commonName: 'certgate issuer' });
+    const content = signedPart(pemToDer(pem, 'CERTIFICATE REQUEST'));
+    expect(judge(content, { certificate: null })).toEqual({ kind: 'request' });
+    expect(judge(content)).toEqual({ kind: 'request' });
+    const other = signerOf((await generateKey()).privateKey);
+    const others = signedPart(pemToDer(await createRequest(other, { commonName: 'x' }), 'CERTIFICATE REQUEST'));
+    expect(refusal(others)).toContain('another key');
+  });
+
+  test('a CRL of its own and of now', () => {
+    const entry = sequence(encodeUnsigned(Uint8Array.of(0x12)), encodeTime(new Date(NOW)));
+    expect(judge(crl({ entries: [entry, entry] }))).toEqual({ kind: 'crl', entries: 2 });
+    expect(judge(crl({}))).toEqual({ kind: 'crl', entries: 0 });
+    expect(refusal(crl({ issuer: sequence() }))).toContain('another issuer');
+    expect(refusal(crl({ thisUpdate: NOW - 2 * 3_600_000 }))).toContain('not of now');
+    expect(refusal(crl({ nextUpdate: NOW + 40 * DAY }))).toContain('it is good until');
+    expect(refusal(crl({ version: 0 }))).not.toBe('');
+  });
+
+  test('an OCSP answer about its own certificates, and that it does not know those of others', () => {
+    const good = encodeTlv(context(0));
+    const unknown = encodeTlv(context(2));
+    expect(judge(ocsp({ status: good }))).toEqual({ kind: 'ocsp', entries: 1 });
+    expect(judge(ocsp({ status: unknown, keyHash: Buffer.alloc(20) }))).toEqual({ kind: 'ocsp', entries: 1 });
+    expect(refusal(ocsp({ status: good, keyHash: Buffer.alloc(20) }))).toContain('another issuer');
+    expect(refusal(ocsp({ status: good, responder: Buffer.alloc(20) }))).toContain('another one answers');
+    expect(refusal(ocsp({ status: good, producedAt: NOW + 2 * 3_600_000 }))).toContain('not of now');
+  });
+});
+
+test('a signer vouches for the trust bundle that it was shown, and for no other', () => {
+  expect(judge(bundleStatement(BUNDLE_ID))).toEqual({ kind: 'bundle' });
+  expect(refusal(bundleStatement('b'.repeat(64)))).toContain('ca.crt');
+  expect(refusal(bundleStatement(BUNDLE_ID), { bundles: [] })).toContain('ca.crt');
+  const more = Buffer.concat([bundleStatement(BUNDLE_ID), Buffer.from('x')]);
+  expect(refusal(more)).toContain('ca.crt');
+});
+
+describe('a signer refuses', () => {
+  test('the certificate of a CA: a root, an issuer, and a leaf that says so on the side', async () => {
+    const key = await generateKey();
+    const validity = { notBefore: at(-1), notAfter: at(0) };
+    const root = signedPart(await createRoot({ commonName: 'test issuer', ...validity, key }));
+    expect(refusal(root)).not.toBe('');
+    const { issuer } = await testAuthority();
+    const below = await createIssuer({
+      commonName: 'below',
+      ...validity,
+      key,
+      root: issuer,
+      trustDomain: TRUST_DOMAIN,
+    });
+    expect(refusal(signedPart(below))).toMatch(/2\.5\.29\.30|CA|longer/);
+    const ca = extension('2.5.29.19', sequence(Uint8Array.of(TAG.boolean, 1, 0xff)), true);
+    expect(refusal(await leafWith(usage(0x80), purpose(CLIENT), san(URI), ca))).toContain('of a CA');
+    const pathLength = extension('2.5.29.19', sequence(encodeUnsigned(Uint8Array.of(0))), true);
+    expect(refusal(await leafWith(usage(0x80), purpose(CLIENT), san(URI), pathLength))).toContain('of a CA');
+    for (const bits of [0x04, 0x02, 0x86]) {
+      expect(refusal(await leafWith(usage(bits), purpose(CLIENT), san(URI)))).toContain('may sign');
+    }
+  });
+
+  test('a longer life than --max-ttl, one that begins at another time, and one that ends before it begins', async () => {
+    const life = async (from: number, until: number): Promise<Uint8Array> =>
+      signedPart(await leafOf('worker/a', { notBefore: new Date(from), notAfter: new Date(until) }));
+    expect(judge(await life(NOW - 60_000, NOW + 2 * DAY)).kind).toBe('certificate');
+    expect(refusal(await life(NOW - 60_000, NOW + 2 * DAY + 1000))).toContain('longer than');
+    expect(refusal(await life(NOW + DAY, NOW + 2 * DAY))).toContain('not now');
+    expect(refusal(await life(NOW - DAY, NOW + DAY))).toContain('not now');
+  });
+
+  test('names of other trust domains, other kinds of names, no name and two', async () => {
+    const named = async (...names: Names): Promise<Uint8Array> => leafWith(usage(0x80), purpose(CLIENT), san(...names));
+    expect(judge(await named(URI)).kind).toBe('certificate');
+    expect(refusal(await named([6, 'spiffe://evil.example/worker/a']))).toContain('evil.example');
+    expect(refusal(await named([6, `spiffe://${TRUST_DOMAIN}.evil.example/a`]))).toContain('trust domain');
+    expect(refusal(await named([6, `spiffe://${TRUST_DOMAIN}`]))).toContain('trust domain');
+    expect(refusal(await named(URI, [6, `spiffe://${TRUST_DOMAIN}/worker/b`]))).toContain('2 URIs');
+    expect(refusal(await named(URI, [1, 'a@b.example']))).toContain('email');
+    expect(refusal(await named([2, 'a.example']))).toContain('0 URIs');
+    expect(refusal(await leafWith(usage(0x80), purpose(CLIENT)))).toContain('0 URIs');
+  });
+
+  test('purposes and extensions that leaves have not', async () => {
+    expect(refusal(await leafWith(usage(0x80), purpose('1.3.6.1.5.5.7.3.3'), san(URI)))).toContain('3.3');
+    expect(refusal(await leafWith(usage(0x80), purpose('2.5.29.37.0'), san(URI)))).toContain('2.5.29.37.0');
+    expect(refusal(await leafWith(usage(0x80), san(URI)))).toContain('no extended key usage');
+    expect(refusal(await leafWith(purpose(CLIENT), san(URI)))).toContain('no key usage');
+    const odd = extension('1.2.3.4', sequence());
+    expect(refusal(await leafWith(usage(0x80), purpose(CLIENT), san(URI), odd))).toContain('1.2.3.4');
+  });
+
+  test("another issuer's leaf, by name, by key and by algorithm", async () => {
+    const content = Buffer.from(signedPart(await leafOf('worker/a')));
+    const { root } = await testAuthority();
+    expect(refusal(content, { certificate: root.certificate })).toContain('another issuer');
+    const noKeyId = signedPart(await craft({ extensions: [usage(0x80), purpose(CLIENT), san(URI)] }));
+    expect(refusal(noKeyId)).toContain("another issuer's key");
+    const position = content.indexOf(encodeOid('1.2.840.10045.4.3.2'));
+    content[position + 9] = 3;
+    expect(refusal(content)).toContain('algorithm');
+  });
+
+  test('anything but requests without a certificate', async () => {
+    expect(refusal(signedPart(await leafOf('worker/a')), { certificate: null })).toContain('only requests');
+  });
+
+  test('whatever else there is, always with the one error', async () => {
+    const real = [
+      signedPart(await leafOf('worker/a')),
+      crl({}),
+      ocsp({ status: encodeTlv(context(0)) }),
+      signedPart(pemToDer(await createRequest(signer, { commonName: 'x' }), 'CERTIFICATE REQUEST')),
+    ];
+    expect(refusal(new Uint8Array())).not.toBe('');
+    const judged = (content: Uint8Array): boolean => {
+      try {
+        judge(content);
+        return true;
+      } catch (error) {
+        return isCertgateError(error, 'CG_SIGNER_REFUSED');
+      }
+    };
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), judged));
+    const cut = fc.tuple(fc.constantFrom(...real), fc.nat(), fc.nat(255));
+    fc.assert(
+      fc.property(cut, ([content, place, octet]) => {
+        const changed = Buffer.from(content);
+        changed[place % changed.length] = octet;
+        return judged(changed) && judged(content.subarray(0, place % content.length));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+test('the trust domain is that of the name constraint of the issuer', async () => {
+  expect(trustDomainsOf(certificate)).toEqual([TRUST_DOMAIN]);
+  const { root } = await testAuthority();
+  expect(trustDomainsOf(root.certificate)).toEqual([]);
+});
+
+function crl({
+  version = 1,
+  issuer = name,
+  thisUpdate = NOW,
+  nextUpdate = NOW + DAY,
+  entries = [] as readonly Uint8Array[],
+}): Uint8Array {
+  return sequence(
+    encodeUnsigned(Uint8Array.of(version)),
+    algorithm,
+    issuer,
+    encodeTime(new Date(thisUpdate)),
+    encodeTime(new Date(nextUpdate)),
+    ...(entries.length === 0 ? [] : [sequence(...entries)]),
+    encodeTlv(contextConstructed(0), sequence(authorityKeyId)),
+  );
+}
+
+function ocsp(different: {
+  readonly status: Uint8Array;
+  readonly keyHash?: Uint8Array;
+  readonly responder?: Uint8Array;
+  readonly producedAt?: number;
+}): Uint8Array {
+  const own = createHash('sha1')
+    .update(keyBitsOf(spkiOf(signer.publicKey)))
+    .digest();
+  const { status, keyHash = own, responder = own, producedAt = NOW } = different;
+  const time = (moment: number): Uint8Array =>
+    encodeTlv(TAG.generalizedTime, Buffer.from(new Date(moment).toISOString().replaceAll(/[-:T]|\.\d+/g, '')));
+  const octets = (value: Uint8Array): Uint8Array => encodeTlv(TAG.octetString, value);
+  const sha1 = sequence(encodeOid('1.3.14.3.2.26'), encodeTlv(TAG.null));
+  const id = sequence(sha1, octets(Buffer.alloc(20, 1)), octets(keyHash), encodeUnsigned(Uint8Array.of(0x12)));
+  const answer = sequence(id, status, time(NOW), encodeTlv(contextConstructed(0), time(NOW + DAY)));
+  return sequence(encodeTlv(contextConstructed(2), octets(responder)), time(producedAt), sequence(answer));
+}
