@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { causesIn, serveControl } from '../admin/control.ts';
+import { claimStateFolder } from '../admin/one-gate.ts';
 import type { Authority } from '../authority/authority.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
@@ -70,6 +71,8 @@ async function serve(config: Config): Promise<void> {
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
   const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain };
   const authority = await loadAuthority({ ...place, statusUrl: config.serve.status.url });
+  // Before anything is written or bound: two gates would write one record, and each drop the other's control socket.
+  const claim = claimStateFolder(config.stateDir);
   const audit = await openAuditLog(auditFile(config));
   const listen = parseHostPort(config.serve.listen);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
@@ -114,6 +117,7 @@ async function serve(config: Config): Promise<void> {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.
       await control.close();
+      claim.release();
       await status?.stop();
       await gate.drain(config.serve.drain, hurry);
     });
