@@ -1,7 +1,15 @@
 // Revocation lists for tests: by OpenSSL, and by hand, with whatever is to be odd about them.
 import { expect } from 'vitest';
 import { derToPem, type Issuer } from '../../src/pki/certificates.ts';
-import { contextConstructed, encodeTime, encodeTlv, encodeUnsigned, encodingOf, TAG } from '../../src/pki/der.ts';
+import {
+  context,
+  contextConstructed,
+  encodeTime,
+  encodeTlv,
+  encodeUnsigned,
+  encodingOf,
+  TAG,
+} from '../../src/pki/der.ts';
 import { frameOf } from '../../src/pki/facts.ts';
 import { privateKeyToPem } from '../../src/pki/keys.ts';
 import { signingAlgorithmOf, withSignature } from '../../src/pki/signing.ts';
@@ -13,7 +21,7 @@ export interface ListParts {
   readonly entries?: readonly Uint8Array[];
   /** 1 when left out, none for null. */
   readonly number?: number | null;
-  /** Besides the number. */
+  /** Besides the number and the key identifier. */
   readonly extensions?: readonly Uint8Array[];
   readonly innerAlgorithm?: Uint8Array;
   readonly thisUpdate?: Date;
@@ -37,7 +45,12 @@ export function listBy(issuer: Issuer, parts: ListParts): Promise<Uint8Array> {
   const frame = frameOf(issuer.certificate);
   const hex = (number ?? 0).toString(16);
   const octets = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex');
-  const all = [...(number === null ? [] : [extension('2.5.29.20', encodeUnsigned(octets))]), ...extensions];
+  const signer = encodeTlv(TAG.sequence, encodeTlv(context(0), Buffer.from(issuer.keyId, 'hex')));
+  const all = [
+    extension('2.5.29.35', signer),
+    ...(number === null ? [] : [extension('2.5.29.20', encodeUnsigned(octets))]),
+    ...extensions,
+  ];
   const tbs = encodeTlv(
     TAG.sequence,
     encodeUnsigned(Uint8Array.of(1)),
