@@ -3,7 +3,7 @@
 // one read transaction, so it holds one revision and all of it, whoever writes meanwhile; the online backup API would
 // start anew whenever another process commits, and might never end. Nothing here changes the store that is copied.
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, isCertgateError } from '../errors.ts';
@@ -189,12 +189,23 @@ function openAsIs(path: string): DatabaseSync {
       const problem = file.isFile() ? 'it is empty' : 'it is not a regular file';
       throw new CertgateError('CG_STORE_FOREIGN', { location: path, problem });
     }
-    db = connect(path, true);
+    db = connect(path, true, isFrozen(path));
     requireSchema(db, path, false);
     return db;
   } catch (error) {
     db?.close();
     throw fileFailure(error, path);
+  }
+}
+
+// On a read-only file system SQLite cannot make the shared memory that its log needs; without a log there is no need of it.
+function isFrozen(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    const readOnly = error instanceof Error && 'code' in error && error.code === 'EROFS';
+    return readOnly && statSync(`${realpathSync(path)}-wal`, { throwIfNoEntry: false }) === undefined;
   }
 }
 

@@ -128,10 +128,11 @@ function lookAt(name: string, location: string): BigIntStats | undefined {
   }
 }
 
-/** The database at `path`, which must exist. SQLite's errors. */
-export function connect(path: string, readOnly: boolean): DatabaseSync {
+/** The database at `path`, which must exist; `immutable` when nobody can write it. SQLite's errors. */
+export function connect(path: string, readOnly: boolean, immutable = false): DatabaseSync {
   const url = pathToFileURL(path);
   url.searchParams.set('mode', readOnly ? 'ro' : 'rw'); // never create: a store that vanished is an error, not a new store
+  if (immutable) url.searchParams.set('immutable', '1');
   const db = new DatabaseSync(url, { readOnly, timeout: OPENING_WAIT });
   try {
     db.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON');
