@@ -238,6 +238,6 @@ const OF_THE_DISK: readonly string[] = ['CG_STORE_FULL', 'CG_STORE_IO', 'CG_STOR
 
 /** The file that an error of the store or of the system is about; null when it names none. */
 function placeOf(error: unknown): string | null {
-  if (isCertgateError(error)) return 'location' in error.facts ? String(error.facts.location) : null;
+  if (isCertgateError(error)) return 'location' in error.facts ? error.facts.location : null;
   return error instanceof Error && 'path' in error ? String(error.path) : null;
 }

@@ -1,11 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { makeBackup } from '../../src/authority/backup.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { restoreBackup } from '../../src/authority/restore.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { failureOf, integrityOf, newFolder } from '../store/fixture.ts';
-import { backedUp, given, restoreOf } from './backup-fixture.ts';
+import { backedUp, backupOf, given, restoreOf } from './backup-fixture.ts';
 import { newCa, openCa, request, TRUST_DOMAIN } from './fixture.ts';
 import { type KilledEnd, killedAt as killedAtStep, spread } from './killed-at.ts';
 
@@ -47,6 +48,23 @@ it('a kill before any step of taking a CRL number gives no number twice', async 
   expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
   expect(integrityOf(storePath)).toBe('ok');
 }, 120_000);
+
+it('of processes that act at once on one CA none gets another’s number, and one backup or restore has the place', async () => {
+  const { dir } = await newCa();
+  const numbers = await Promise.all(Array.from({ length: 4 }, async () => Number((await killedAt(0, 'crl', dir)).out)));
+  expect(numbers.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4]);
+  const backup = await backedUp(await openCa());
+  for (const deed of [
+    async (place: string) => makeBackup(backupOf(await newCa(), place)),
+    async (place: string) => restoreBackup(restoreOf(backup, place, { withoutCrl: true })),
+  ]) {
+    const folder = newFolder();
+    const ended = await Promise.allSettled([1, 2, 3].map(() => deed(join(folder, 'place'))));
+    const refused = ended.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+    expect(refused).toEqual([1, 2].map(() => expect.objectContaining({ code: 'CG_FOLDER_TAKEN' }) as unknown));
+    expect(readdirSync(folder)).toEqual(['place']);
+  }
+}, 60_000);
 
 it('a kill before any step of a backup leaves a whole one, or none', async () => {
   const ca = await openCa();
