@@ -25,6 +25,7 @@ import {
   systemCode,
   writeNewFile,
 } from './files.ts';
+import { generationFiles } from './layout.ts';
 import { type GivenCrl, type Judgement, judgeCrls } from './restored-crl.ts';
 
 export interface RestoreRequest {
@@ -167,12 +168,17 @@ async function requireTogether(
   const keys = new Map<string, string>();
   for (const { path } of manifest.files.filter((file) => file.path.startsWith(`${CERTIFICATES}/`))) {
     const text = await readFile(join(draft, path), 'latin1');
-    const [, stem = path] = /^(.*)\.[a-z]+$/.exec(path) ?? [];
+    const stem = stemOf(path);
     if (text.includes('PRIVATE KEY-----')) keys.set(stem, text);
     else if (text.includes('-----BEGIN CERTIFICATE-----')) certificates.set(stem, certificatesIn(text));
   }
-  const every = [...certificates.values(), facts.authorities.map((der) => readCertificate(der))].flat();
+  const every = [...certificates.values(), facts.authorities.map(({ der }) => readCertificate(der))].flat();
   const authorities = [...new Map(every.filter((one) => one.ca).map((one) => [one.fingerprint256, one])).values()];
+  for (const record of facts.authorities) {
+    const file = generationFiles(CERTIFICATES, record).certificate;
+    if (record.state === 'retired' || certificates.get(stemOf(file))?.[0]?.raw.equals(record.der) === true) continue;
+    throw mismatch(`${file} in the backup is not the ${record.role} certificate that the store beside it knows`);
+  }
   requireOneRoot(authorities, facts);
   for (const [stem, text] of keys) {
     const own = certificates.get(stem)?.[0];
@@ -182,8 +188,10 @@ async function requireTogether(
       throw mismatch(`${stem}.key in the backup is not the key of ${stem}.crt`);
     }
   }
-  if (!keys.has(`${CERTIFICATES}/issuer`)) {
-    warnings.push(`the backup has no ${CERTIFICATES}/issuer.key: put it back before you start a gate or issue`);
+  const active = facts.authorities.find(({ role, state }) => role === 'issuer' && state === 'active');
+  const { key } = generationFiles(CERTIFICATES, active ?? { role: 'issuer', generation: 1 });
+  if (!keys.has(stemOf(key))) {
+    warnings.push(`the backup has no ${key}: put it back before you start a gate or issue`);
   }
   return authorities;
 }
@@ -206,6 +214,10 @@ function requireOneRoot(authorities: readonly X509Certificate[], facts: StoreFac
   const stranger = facts.issuers.find((issuer) => !ids.has(issuer));
   if (stranger === undefined) return;
   throw mismatch(`the store in the backup has certificates of the issuer ${stranger}, whose own is not beside it`);
+}
+
+function stemOf(path: string): string {
+  return path.replace(/\.[a-z]+$/, '');
 }
 
 function mismatch(problem: string): CertgateError {

@@ -147,7 +147,7 @@ function* wordsAbout({ dir, manifest, judgement, counts, warnings }: Restored, i
     yield `revoked again: ${counts.revoked} that were valid in the backup, ${counts.unknown} that it does not know`;
   }
   for (const warning of warnings) yield `warning: ${warning}`;
-  yield `warning: locks that were set after ${madeAt} are gone: set them again`;
+  yield `warning: locks are as they were at ${madeAt}: look with certgate locks, set what is missing, end what is over`;
   yield `certificates issued after ${madeAt} are in no record, and refused: issue them again`;
   const file = join(dir, 'certgate.yaml');
   const config = existsSync(file) ? ` --config ${shellWord(short(file, io))}` : '';

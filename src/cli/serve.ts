@@ -69,10 +69,11 @@ async function serve(config: Config): Promise<void> {
   const log = openLog({ level: config.log.level, severalWriters: several });
   const storePath = storeFile(config.stateDir);
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
-  const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain };
-  const authority = await loadAuthority({ ...place, statusUrl: config.serve.status.url });
+  await store.revision();
   // Before anything is written or bound: two gates would write one record, and each drop the other's control socket.
   const claim = claimStateFolder(config.stateDir);
+  const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain };
+  const authority = await loadAuthority({ ...place, statusUrl: config.serve.status.url });
   const audit = await openAuditLog(auditFile(config));
   const listen = parseHostPort(config.serve.listen);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);

@@ -9,8 +9,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { storeFailure } from './sqlite-failure.ts';
 import { connect, fileFailure, openStoreFile, pragma, requireSchema } from './sqlite-file.ts';
-import { bytesOf, numberOf, textOf } from './sqlite-rows.ts';
-import type { AuditEntry, RevocationReason } from './store.ts';
+import { caOf, numberOf, textOf } from './sqlite-rows.ts';
+import type { AuditEntry, CaRecord, RevocationReason } from './store.ts';
 
 /** What a store's file says about itself. Key identifiers and hashes are lower-case hex. */
 export interface StoreFacts {
@@ -25,8 +25,8 @@ export interface StoreFacts {
   readonly crlNumbers: Readonly<Record<string, number>>;
   /** Who issued the certificates in it. */
   readonly issuers: readonly string[];
-  /** The CA's own certificates that it keeps, DER. */
-  readonly authorities: readonly Uint8Array[];
+  /** The CA's own certificates; none in a store of an older certgate. */
+  readonly authorities: readonly CaRecord[];
 }
 
 /** A certificate that a revocation list names. Times are ms since the epoch. */
@@ -106,7 +106,7 @@ function factsOf(path: string, check: 'quick_check' | 'integrity_check'): StoreF
         .map((row) => [textOf(row, 'key'), textOf(row, 'value')]),
     );
     const crls = schema < 2 ? [] : db.prepare('SELECT issuer, number FROM crls ORDER BY issuer').all();
-    const authorities = schema < 2 ? [] : db.prepare('SELECT der FROM authorities ORDER BY key_id').all();
+    const authorities = schema < 2 ? [] : db.prepare('SELECT * FROM authorities ORDER BY role DESC, generation').all();
     return {
       schema,
       revision: numberOf(db.prepare('SELECT number FROM revision').get(), 'number'),
@@ -118,7 +118,7 @@ function factsOf(path: string, check: 'quick_check' | 'integrity_check'): StoreF
         .prepare('SELECT DISTINCT issuer FROM certificates ORDER BY issuer')
         .all()
         .map((row) => textOf(row, 'issuer')),
-      authorities: authorities.map((row) => bytesOf(row, 'der')),
+      authorities: authorities.map(caOf),
     };
   } catch (error) {
     throw storeFailure(error, path);

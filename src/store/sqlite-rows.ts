@@ -117,7 +117,7 @@ export function textOf(row: Row, column: string): string {
   throw new TypeError(`column ${column} holds no text`);
 }
 
-export function bytesOf(row: Row, column: string): Uint8Array {
+function bytesOf(row: Row, column: string): Uint8Array {
   const value = row[column];
   if (value instanceof Uint8Array) return value;
   throw new TypeError(`column ${column} holds no bytes`);
