@@ -10,7 +10,7 @@ import { CertgateError, isCertgateError } from '../errors.ts';
 import { storeFailure } from './sqlite-failure.ts';
 import { connect, fileFailure, openStoreFile, pragma, requireSchema } from './sqlite-file.ts';
 import { caOf, numberOf, textOf } from './sqlite-rows.ts';
-import type { AuditEntry, CaRecord, RevocationReason } from './store.ts';
+import { type AuditEntry, type CaRecord, type RevocationReason, UNKNOWN_IDENTITY } from './store.ts';
 
 /** What a store's file says about itself. Key identifiers and hashes are lower-case hex. */
 export interface StoreFacts {
@@ -58,9 +58,6 @@ export interface AdoptedCounts {
 
 /** What taking over a long list may hold in memory, KiB: serials are random, so that every row is on another page. */
 const CACHE_KIB = 131_072;
-/** In place of the name that nobody knows any more; no identity can be called so. */
-const UNKNOWN = 'unknown';
-
 /**
  * Copies the store at `from` into the empty file `to`, which must exist and keeps its mode, and checks the copy. Blocks.
  * @throws CG_STORE_MISSING, CG_STORE_FOREIGN, CG_STORE_NEWER, CG_STORE_CORRUPT, CG_STORE_BUSY and others of the store, with
@@ -130,7 +127,7 @@ function factsOf(path: string, check: 'quick_check' | 'integrity_check'): StoreF
 /**
  * Takes over, in one transaction, what revocation lists say, into a store that nobody else has open. What is valid there
  * becomes revoked at the list's moment and for its reason. What is not there is recorded as revoked, so that its serial
- * stays taken and the next list names it too: as `unknown`, with the digest of nothing but its serial. What was revoked
+ * stays taken and the next list names it too: as UNKNOWN_IDENTITY, with its serial in place of its DER. What was revoked
  * stays as it is. Brings the store to the newest schema.
  * @throws CG_STORE_*
  */
@@ -156,7 +153,7 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
       const row = known.get(serial);
       // Serials are 128 random bits: one that another issuer has given is somebody else's certificate.
       if (row !== undefined && (row['revoked'] === 1 || row['issuer'] !== issuer)) continue;
-      const identity = row === undefined ? UNKNOWN : textOf(row, 'identity');
+      const identity = row === undefined ? UNKNOWN_IDENTITY : textOf(row, 'identity');
       const notAfter = row === undefined ? Math.max(issuerNotAfter, revokedAt + 1) : numberOf(row, 'not_after');
       if (row === undefined) {
         const octets = Buffer.from(serial, 'hex');

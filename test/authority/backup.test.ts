@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { makeBackup } from '../../src/authority/backup.ts';
 import { parseManifest } from '../../src/authority/backup-manifest.ts';
+import { SCHEMA_VERSION } from '../../src/store/schema.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { readStoreFacts } from '../../src/store/sqlite-copy.ts';
 import { failureOf, integrityOf, newFolder, runScript } from '../store/fixture.ts';
@@ -31,7 +32,7 @@ it('holds the whole CA, private, with a manifest that is true of every file', as
     certgate: '1.2.3',
     madeAt: '2026-11-25T00:00:00.000Z',
     trustDomain: 'prefect.example',
-    store: { schema: 2, revision: await ca.store.revision(), certificates: 1 },
+    store: { schema: SCHEMA_VERSION, revision: await ca.store.revision(), certificates: 1 },
     crlNumbers: { [ca.authority.issuer.keyId]: 42 },
     keys: true,
     leftOut: [],

@@ -8,7 +8,7 @@ import { type KeyStore, openKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { restoreBackup } from '../../src/authority/restore.ts';
 import { prepareRoot, rotateIssuer } from '../../src/authority/rotate.ts';
-import { SCHEMA_VERSION } from '../../src/store/schema.ts';
+import { migrations, SCHEMA_VERSION } from '../../src/store/schema.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { ownFileSystem } from '../store/file-system.ts';
@@ -96,10 +96,18 @@ describe('a CA restored elsewhere', () => {
     const backup = await backedUp(ca);
     const version = async (value: number): Promise<void> => {
       const db = new DatabaseSync(join(backup, 'state', 'certgate.db'));
-      const first = ['meta', 'revision', 'certificates', 'audit', 'sqlite_sequence'];
-      const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
-      const later = tables.map(({ name }) => String(name)).filter((name) => !first.includes(name));
-      for (const table of value === 1 ? later : []) db.exec(`DROP TABLE ${table}`);
+      // As if it had been made by the first migration alone.
+      const first = new DatabaseSync(':memory:');
+      first.exec(migrations[0] ?? '');
+      const own = first
+        .prepare('SELECT name FROM sqlite_master')
+        .all()
+        .map(({ name }) => name);
+      first.close();
+      const all = db.prepare('SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type').all();
+      for (const { type, name } of value === 1 ? all.filter((one) => !own.includes(one['name'] ?? null)) : []) {
+        db.exec(`DROP ${String(type)} ${String(name)}`);
+      }
       db.exec(`PRAGMA user_version = ${value}`);
       db.close();
       await makeTrue(backup);
@@ -211,12 +219,13 @@ describe('a revocation list', () => {
       { serial: stolen, revokedAt: at, reason: 1 },
       { serial: gone },
       { serial: late, revokedAt: at, reason: 6 },
+      { serial: 'aa'.repeat(16), revokedAt: at, reason: 1 },
     ];
     const dir = newSpot();
     const restored = await restoreBackup(
       restoreOf(backup, dir, { crls: [await given(ca.authority.issuer, 7, named)] }),
     );
-    expect(restored.counts).toEqual({ revoked: 1, unknown: 1 });
+    expect(restored.counts).toEqual({ revoked: 1, unknown: 2 });
     expect(restored.warnings).toEqual([]);
 
     const store = storeIn(dir);
@@ -231,22 +240,28 @@ describe('a revocation list', () => {
         [gone, { revokedAt: goneAt, reason: 'superseded', identity: 'worker/etl-1' }],
         // a hold is a revocation to who cannot ask any more
         [late, { revokedAt: at.getTime(), reason: 'unspecified', identity: 'unknown' }],
+        ['aa'.repeat(16), { revokedAt: at.getTime(), reason: 'keyCompromise', identity: 'unknown' }],
       ]),
     );
-    expect(facts).toHaveLength(3);
+    expect(facts).toHaveLength(4);
     expect(await store.standing(issuer, fine)).toMatchObject({ revokedAt: null });
     expect(await store.standing(issuer, late)).toMatchObject({ revokedAt: at.getTime() });
     const issuerEnd = ca.authority.issuer.certificate.validToDate.getTime();
     expect(await store.standing(issuer, late)).toMatchObject({ notAfter: issuerEnd }); // a later list must name it too
+    // Its key is as unknown as itself, and in no new certificate's way.
+    const authority = await loadAuthority({ certsDir: join(dir, 'certs'), store, trustDomain: TRUST_DOMAIN });
+    expect(await store.compromisedSince(0)).toHaveLength(1);
+    await authority.issue(request());
     await failureOf('CG_STORE_SERIAL_TAKEN', () => store.addCertificate(newRecord({ serial: late }), newAudit()));
     expect(await store.nextCrlNumber(issuer)).toBe(8);
     const audit = await store.listAudit({ limit: 1000 });
-    expect(audit.slice(-3).map(({ action, detail }) => [action, detail['serial'] ?? detail['crls']])).toEqual([
+    expect(audit.slice(-5, -1).map(({ action, detail }) => [action, detail['serial'] ?? detail['crls']])).toEqual([
       ['certificate.revoke', stolen],
       ['certificate.revoke', late],
+      ['certificate.revoke', 'aa'.repeat(16)],
       ['ca.restore', `${issuer}:7`],
     ]);
-    expect(await store.revision()).toBe(restored.manifest.store.revision + 1);
+    expect(await store.revision()).toBe(restored.manifest.store.revision + 2);
   });
 
   it('with a number that goes back is refused, and the same number is not', async () => {
