@@ -130,7 +130,7 @@ export const catalogue = {
     about: 'Another gate already runs on the same state folder.',
     exit: EXIT.failure,
     status: 500,
-    message: (f) => `another gate already answers on ${f.socket}`,
+    message: (f) => `another gate already runs on this state folder: ${f.socket}`,
     hint: () => 'end that gate first, or give this one a state folder of its own (stateDir)',
   }),
   CG_GATE_ANSWER: entry<{ socket: string; reason: string }>({
@@ -384,8 +384,10 @@ export const catalogue = {
     about: 'The store was written by a newer certgate.',
     exit: EXIT.storage,
     status: 503,
-    message: (f) => `${f.location} has schema version ${f.found}, this certgate knows ${f.known} at most`,
-    hint: () => 'update this certgate to the version that wrote the store: `certgate --version` on the other machine',
+    message: (f) =>
+      `${f.location} was written by a newer certgate: it has schema version ${f.found}, this one knows ${f.known} at most`,
+    hint: () =>
+      'run the certgate that wrote it, or a newer one (compare `certgate --version`); to stay with this one, restore a backup from before the upgrade: certgate restore BACKUP --dir DIR',
   }),
   CG_STORE_OLDER: entry<{ location: string; found: number; known: number }>({
     about:
@@ -454,6 +456,58 @@ export const catalogue = {
     message: (f) => `serial number ${f.serial} is taken`,
     hint: () =>
       'try again: serial numbers are random; if it happens twice, the random source of this machine is broken',
+  }),
+
+  // backup and restore
+  CG_FOLDER_TAKEN: entry<{ path: string; problem: string }>({
+    about: 'A backup or a restored CA was to be put where something already is; nothing was changed.',
+    exit: EXIT.refused,
+    status: 409,
+    message: (f) => `${f.path} ${f.problem}`,
+    hint: () => 'certgate never overwrites: name a folder that does not exist yet, or an empty one',
+  }),
+  CG_BACKUP_WRITE: entry<{ path: string; problem: string; folder: string }>({
+    about: 'A backup, or what is restored from one, cannot be written; nothing is left of the attempt.',
+    exit: EXIT.storage,
+    status: 507,
+    message: (f) => `${f.path} cannot be written: ${f.problem}`,
+    hint: (f) => `make room and see who may write there: \`df -h ${f.folder}\`, \`ls -ld ${f.folder}\``,
+  }),
+  CG_BACKUP_UNUSABLE: entry<{ path: string; problem: string }>({
+    about: 'What is to be restored is no backup of certgate, or it is damaged or incomplete; nothing was restored.',
+    exit: EXIT.failure,
+    status: 400,
+    message: (f) => `${f.path} ${f.problem}`,
+    hint: () => 'take another copy of it, or an older backup: a folder that `certgate backup` made, with manifest.json',
+  }),
+  CG_CRL_NEEDED: entry<{ problem: string }>({
+    about: 'A restored store does not know what was revoked since its backup, and no list was given that does.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => f.problem,
+    hint: () =>
+      'give the newest revocation list that you can find: --crl FILE or --crl http://…; only if there is none: --without-crl',
+  }),
+  CG_CRL_FETCH: entry<{ url: string; problem: string }>({
+    about: 'A revocation list cannot be fetched.',
+    exit: EXIT.network,
+    status: 502,
+    message: (f) => `no revocation list from ${shown(f.url)}: ${f.problem}`,
+    hint: () => 'fetch it by other means, from whoever has a copy, and name the file: --crl FILE',
+  }),
+  CG_CRL_FOREIGN: entry<{ crl: string; problem: string }>({
+    about: 'A revocation list was not signed by an issuer of the backup.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `${shown(f.crl)} ${f.problem}`,
+    hint: (f) => `look at it with \`certgate inspect ${f.crl}\`: its key id must be that of certs/issuer.crt`,
+  }),
+  CG_CRL_NUMBER: entry<{ crl: string; problem: string }>({
+    about: 'A revocation list is older than one that the backup knows of, or has no usable number.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `${shown(f.crl)} ${f.problem}`,
+    hint: () => 'find the newest list: whoever checks revocation against this CA has a copy',
   }),
 
   // authority

@@ -132,7 +132,7 @@ function row(act: Act): string[] {
 }
 
 function detailWords(detail: StoredAuditEntry['detail']): string {
-  const words = ['serial', 'reason'].flatMap((key) =>
+  const words = ['serial', 'reason', 'out', 'backup', 'revoked', 'unknown'].flatMap((key) =>
     detail[key] === undefined || detail[key] === null ? [] : [`${key} ${String(detail[key])}`],
   );
   const { until } = detail;

@@ -23,6 +23,8 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   list: async () => (await import('./list.ts')).listCommand,
   ca: async () => (await import('./ca.ts')).caCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
+  backup: async () => (await import('./backup.ts')).backupCommand,
+  restore: async () => (await import('./restore.ts')).restoreCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
   signer: async () => (await import('./signer.ts')).signerCommand,

@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { causesIn, serveControl } from '../admin/control.ts';
+import { claimStateFolder } from '../admin/one-gate.ts';
 import type { Authority } from '../authority/authority.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
@@ -73,6 +74,9 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   const log = openLog({ level: config.log.level, severalWriters: several });
   const storePath = storeFile(config.stateDir);
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
+  await store.revision();
+  // Before anything is written or bound: two gates would write one record, and each drop the other's control socket.
+  const claim = claimStateFolder(config.stateDir);
   const keys = await keyStoreOf(config, io, (sentence) => log.warn(sentence));
   const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, keys };
   const authority = await loadAuthority({ ...place, statusUrl: config.serve.status.url });
@@ -121,6 +125,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.
       await control.close();
+      claim.release();
       await status?.stop();
       await gate.drain(config.serve.drain, hurry);
     });

@@ -78,7 +78,8 @@ export function openStoreFile(path: string, readOnly: boolean): OpenStoreFile {
   }
 }
 
-function requireSchema(db: DatabaseSync, location: string, readOnly: boolean): void {
+/** Refuses what is no certgate store, and a newer one; for `readOnly` an older one too. */
+export function requireSchema(db: DatabaseSync, location: string, readOnly: boolean): void {
   const application = pragma(db, 'application_id');
   if (application !== APPLICATION_ID) throw foreign(location, `its application id is ${application}`);
   const found = pragma(db, 'user_version');
@@ -127,9 +128,11 @@ function lookAt(name: string, location: string): BigIntStats | undefined {
   }
 }
 
-function connect(path: string, readOnly: boolean): DatabaseSync {
+/** The database at `path`, which must exist; `immutable` when nobody can write it. SQLite's errors. */
+export function connect(path: string, readOnly: boolean, immutable = false): DatabaseSync {
   const url = pathToFileURL(path);
   url.searchParams.set('mode', readOnly ? 'ro' : 'rw'); // never create: a store that vanished is an error, not a new store
+  if (immutable) url.searchParams.set('immutable', '1');
   const db = new DatabaseSync(url, { readOnly, timeout: OPENING_WAIT });
   try {
     db.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON');
@@ -154,7 +157,7 @@ function migrate(db: DatabaseSync): void {
   }
 }
 
-function pragma(db: DatabaseSync, name: 'application_id' | 'user_version'): number {
+export function pragma(db: DatabaseSync, name: 'application_id' | 'user_version'): number {
   return Number(db.prepare(`PRAGMA ${name}`).get()?.[name]);
 }
 
@@ -163,7 +166,7 @@ function foreign(location: string, problem: string): CertgateError {
 }
 
 /** Failures of the file system beside those of SQLite. */
-function fileFailure(error: unknown, location: string, waited = 0): CertgateError {
+export function fileFailure(error: unknown, location: string, waited = 0): CertgateError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const facts = { location, problem: reasonOf(error) };
   const options = { cause: error };

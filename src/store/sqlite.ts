@@ -22,7 +22,7 @@ import {
   standingOf,
   textOf,
 } from './sqlite-rows.ts';
-import type { AuditEntry, Store } from './store.ts';
+import { type AuditEntry, type Store, UNKNOWN_IDENTITY } from './store.ts';
 
 /** How long another process's lock is waited for, ms. */
 const PATIENCE = 5000;
@@ -83,7 +83,8 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   );
   const selectCompromised = sql(
     `SELECT serial, identity, der, revoked_revision FROM certificates
-       WHERE revoked_revision > ? AND reason = 'keyCompromise' ORDER BY revoked_revision, id`,
+       WHERE revoked_revision > ? AND reason = 'keyCompromise' AND identity <> '${UNKNOWN_IDENTITY}'
+       ORDER BY revoked_revision, id`,
   );
   const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
   const selectAudit = sql('SELECT id, time, actor, action, object, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?');

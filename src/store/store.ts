@@ -15,6 +15,12 @@ export const revocationReasons = [
 ] as const;
 export type RevocationReason = (typeof revocationReasons)[number];
 
+/**
+ * The identity of a certificate of which nothing is known but that a revocation list names it (sqlite-copy.ts): its `der`
+ * holds its serial alone. No identity can be called so.
+ */
+export const UNKNOWN_IDENTITY = 'unknown';
+
 /** One issued certificate. Times are milliseconds since the epoch, `serial`, `issuer` and hashes lower-case hex. */
 export interface CertificateRecord {
   /** Serial number, lower-case hex of whole octets without DER's sign octet, e.g. `4f…`. */

@@ -5,27 +5,11 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { expectAllRecorded, expectPrivateKeys } from './after-a-kill.ts';
 import { type MadeCa, newCa } from './fixture.ts';
+import { killedAt as killedAtStep } from './killed-at.ts';
 
 const program = join(import.meta.dirname, 'issuing-process.ts');
-const killer = join(import.meta.dirname, 'kill-at.ts');
 
-// Runs the program with a kill at its n-th step; answers how it ended and, with n = 0, how many steps there are.
-async function killedAt(n: number, args: readonly string[]): Promise<{ killed: boolean; out: string; steps: number }> {
-  const child = spawn(process.execPath, ['--import', killer, program, ...args], {
-    env: { ...process.env, KILL_AT: String(n) },
-    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
-  });
-  const [out, steps]: [Buffer[], Buffer[]] = [[], []];
-  child.stdout?.on('data', (bytes: Buffer) => out.push(bytes));
-  child.stdio[3]?.on('data', (bytes: Buffer) => steps.push(bytes));
-  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
-  expect(code === 0 || signal === 'SIGKILL', `ended with ${code}, ${signal}`).toBe(true);
-  return {
-    killed: signal === 'SIGKILL',
-    out: Buffer.concat(out).toString(),
-    steps: Number(Buffer.concat(steps).toString()),
-  };
-}
+const killedAt = (n: number, args: readonly string[]) => killedAtStep(n, program, args);
 
 const spareCa = async (name: string): Promise<MadeCa & { out: string }> => {
   const ca = await newCa();

@@ -1,47 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { derToPem } from '../../src/pki/certificates.ts';
 import { describeCrl } from '../../src/pki/describe-crl.ts';
-import { privateKeyToPem } from '../../src/pki/keys.ts';
 import { pemToDer } from '../../src/pki/pem.ts';
+import { listByOpenssl } from './crl-fixture.ts';
 import { codeOfSync, testAuthority } from './fixture.ts';
-import { folderWith, openssl } from './openssl.ts';
-
-/** A CRL by OpenSSL with these lines of its database. */
-async function crl(...revoked: readonly string[]): Promise<string> {
-  const { issuer, issuerKey } = await testAuthority();
-  const folder = folderWith({
-    'ca.cnf':
-      '[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=number\ndefault_md=sha256\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n',
-    'index.txt': revoked.map((line) => `${line}\n`).join(''),
-    number: '0A1B\n',
-    'issuer.crt': derToPem(issuer.certificate.raw, 'CERTIFICATE'),
-    'issuer.key': privateKeyToPem(issuerKey.privateKey),
-  });
-  const window = ['-crl_lastupdate', '20261124120000Z', '-crl_nextupdate', '20261125120000Z'];
-  const made = await openssl(
-    folder,
-    'ca',
-    '-config',
-    'ca.cnf',
-    '-gencrl',
-    '-cert',
-    'issuer.crt',
-    '-keyfile',
-    'issuer.key',
-    ...window,
-  );
-  expect(made.ok, made.text).toBe(true);
-  return made.text.slice(made.text.indexOf('-----BEGIN'), made.text.indexOf('-----END X509 CRL-----') + 23);
-}
-
-const line = (serial: string, reason?: string): string =>
-  `R\t271231000000Z\t261124110000Z${reason === undefined ? '' : `,${reason}`}\t${serial}\tunknown\t/CN=x`;
 
 describe('the description of a CRL', () => {
   test('says whose it is, for when, its number, and what it revokes and why', async () => {
     const { issuer } = await testAuthority();
-    expect(describeCrl(await crl(line('4F01', 'keyCompromise'), line('FF02')))).toEqual({
+    expect(describeCrl(await listByOpenssl([['4F01', 'keyCompromise'], ['FF02']]))).toEqual({
       kind: 'crl',
       issuer: 'CN=test issuer',
       thisUpdate: '2026-11-24T12:00:00.000Z',
@@ -58,17 +25,17 @@ describe('the description of a CRL', () => {
   });
 
   test('of an empty one says that it revokes nothing', async () => {
-    expect(describeCrl(await crl())).toMatchObject({ revoked: 0, entries: [] });
+    expect(describeCrl(await listByOpenssl([]))).toMatchObject({ revoked: 0, entries: [] });
   });
 
   test('lists the first 1,000 and counts them all', async () => {
-    const lines = Array.from({ length: 1001 }, (_, i) => line((0x4f_0000 + i).toString(16).toUpperCase()));
-    const description = describeCrl(await crl(...lines));
+    const serials = Array.from({ length: 1001 }, (_, i) => (0x4f_0000 + i).toString(16).toUpperCase());
+    const description = describeCrl(await listByOpenssl(serials.map((serial) => [serial] as const)));
     expect([description.revoked, description.entries.length]).toEqual([1001, 1000]);
   });
 
   test('is refused for arbitrary octets and for a list with some octets changed, or given', async () => {
-    const der = pemToDer(await crl(line('4F01', 'superseded')), 'X509 CRL');
+    const der = pemToDer(await listByOpenssl([['4F01', 'superseded']]), 'X509 CRL');
     const change = fc.tuple(fc.nat(der.length - 1), fc.nat(255));
     const damaged = fc.array(change, { minLength: 1, maxLength: 3 }).map((changes) => {
       const copy = Uint8Array.from(der);

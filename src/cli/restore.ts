@@ -1,0 +1,165 @@
+// certgate restore: a CA from its backup, in an empty place. A backup is of yesterday: what was revoked since must not come
+// back, so the command wants the newest revocation list, or to be told that there is none. It says what it revoked again,
+// what nobody can know any more, and what to do next.
+import { createReadStream, existsSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { Command } from 'commander';
+import { type Restored, restoreBackup } from '../authority/restore.ts';
+import type { GivenCrl } from '../authority/restored-crl.ts';
+import { loadConfig } from '../config/load.ts';
+import { withOwnFolders } from '../config/relocate.ts';
+import { CertgateError, isCertgateError, reasonOf, shown } from '../errors.ts';
+import { readCrl } from '../pki/read-crl.ts';
+import { actor } from './actor.ts';
+import { printable, printableJson } from './escape.ts';
+import { collect, usage } from './flags.ts';
+import { describe } from './help.ts';
+import { type CommandIo, shellWord } from './io.ts';
+
+interface Flags {
+  readonly dir: string;
+  readonly crl?: readonly string[];
+  readonly withoutCrl?: true;
+  readonly json?: true;
+}
+
+/** A longer list is not read, bytes: 400,000 entries are below it. */
+const MOST_BYTES = 16 * 1024 * 1024;
+/** How long a list may take to come, ms. */
+const TIMEOUT = 30_000;
+
+export function restoreCommand(io: CommandIo): Command {
+  return describe(new Command('restore'), 'bring a CA back from a backup, into an empty folder', {
+    examples: [
+      ['with the newest revocation list', 'certgate restore /backup/monday --dir /var/lib/certgate --crl issuer.crl'],
+      [
+        'with the list from where it is published',
+        'certgate restore monday --dir again --crl http://gate.example:8080/issuer.crl',
+      ],
+      [
+        'only if there is no list: what was revoked since the backup is forgotten',
+        'certgate restore monday --dir again --without-crl',
+      ],
+    ],
+    notes: [
+      'every file is checked against the manifest, keys against certificates, and these against the store.',
+      'the list may come from anyone who has it: it is signed. One that is older than the backup is refused.',
+      'certificates that were issued after the backup are in no record: a gate refuses them, issue them again.',
+    ],
+  })
+    .argument('<BACKUP>', 'the folder that certgate backup made')
+    .requiredOption('--dir <DIR>', 'where to: a folder that is empty, or not there yet')
+    .option(
+      '--crl <FILE|URL>',
+      'the newest revocation list (PEM or DER); may be repeated, once for each issuer',
+      collect,
+    )
+    .option('--without-crl', 'do without: what was revoked since the backup is forgotten')
+    .option('--json', 'print JSON')
+    .action(async (from: string, flags: Flags) => {
+      const source = resolve(io.cwd, from);
+      const restored = await restoreBackup({
+        from: source,
+        dir: resolve(io.cwd, flags.dir),
+        crls: await Promise.all((flags.crl ?? []).map((one) => readGiven(one, io))),
+        withoutCrl: flags.withoutCrl === true,
+        configuration: (text) => configurationOf(source, text, io),
+        actor: actor(),
+        now: Date.now(),
+      });
+      if (flags.json === true) return io.out(printableJson(asJson(restored), 2));
+      io.out(printable(restored.dir));
+      for (const line of wordsAbout(restored, io)) io.say(printable(line));
+    });
+}
+
+async function readGiven(source: string, io: CommandIo): Promise<GivenCrl> {
+  const bytes = /^https?:\/\//i.test(source) ? await download(source) : await readFileOf(resolve(io.cwd, source));
+  return { source, crl: readCrl(bytes) };
+}
+
+async function readFileOf(path: string): Promise<Uint8Array> {
+  return gather(createReadStream(path) as AsyncIterable<Uint8Array>, path);
+}
+
+async function download(url: string): Promise<Uint8Array> {
+  const failed = (problem: string, cause?: unknown): CertgateError =>
+    new CertgateError('CG_CRL_FETCH', { url, problem }, { cause });
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT), redirect: 'follow' });
+    if (!answer.ok || answer.body === null) throw failed(`the answer was ${answer.status}`);
+    return await gather(answer.body as AsyncIterable<Uint8Array>, url);
+  } catch (error) {
+    if (isCertgateError(error)) throw error;
+    const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
+    throw failed(`${reasonOf(error)}${cause}`, error);
+  }
+}
+
+async function gather(chunks: AsyncIterable<Uint8Array>, source: string): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.length;
+    if (size > MOST_BYTES)
+      throw usage(`${shown(source)} is larger than ${MOST_BYTES} bytes`, 'name a revocation list: --crl FILE');
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}
+
+/** The backup's configuration for its new place. One that this certgate does not understand is restored as it is. */
+function configurationOf(from: string, text: string, io: CommandIo): { text: string; trustDomain: string | null } {
+  try {
+    const config = loadConfig({ file: join(from, 'certgate.yaml'), env: {}, cwd: from });
+    const own = config.certsDir === join(from, 'certs') && config.stateDir === join(from, 'state');
+    return { text: own ? text : withOwnFolders(text), trustDomain: config.trustDomain };
+  } catch (error) {
+    if (!isCertgateError(error, 'CG_CONFIG')) throw error;
+    io.say(printable(`the configuration in the backup is restored as it is, but has problems: ${error.message}`));
+    return { text, trustDomain: null };
+  }
+}
+
+function asJson({ dir, manifest, judgement, counts, warnings }: Restored): unknown {
+  const { madeAt, trustDomain, store } = manifest;
+  const crls = judgement.lists.map((list) => ({ ...list, thisUpdate: new Date(list.thisUpdate).toISOString() }));
+  return {
+    dir,
+    madeAt,
+    trustDomain,
+    store,
+    crls,
+    revokedAgain: counts.revoked,
+    revokedUnknown: counts.unknown,
+    warnings,
+  };
+}
+
+function* wordsAbout({ dir, manifest, judgement, counts, warnings }: Restored, io: CommandIo): Generator<string> {
+  const { madeAt, store, trustDomain } = manifest;
+  yield `restored the CA of ${trustDomain} as it was at ${madeAt}, revision ${store.revision}, certificates in it: ${store.certificates}`;
+  for (const { source, number, thisUpdate, entries } of judgement.lists) {
+    const made = new Date(thisUpdate).toISOString();
+    yield `list ${number} (${source}) of ${made} names ${entries}; what was revoked after that moment is not on it`;
+  }
+  if (judgement.lists.length > 0) {
+    yield `revoked again: ${counts.revoked} that were valid in the backup, ${counts.unknown} that it does not know`;
+  }
+  for (const warning of warnings) yield `warning: ${warning}`;
+  yield `warning: locks are as they were at ${madeAt}: look with certgate locks, set what is missing, end what is over`;
+  yield `certificates issued after ${madeAt} are in no record, and refused: issue them again`;
+  const file = join(dir, 'certgate.yaml');
+  const config = existsSync(file) ? ` --config ${shellWord(short(file, io))}` : '';
+  if (['CERTGATE_STATE_DIR', 'CERTGATE_CERTS_DIR'].some((name) => (io.env[name] ?? '') !== '')) {
+    yield 'warning: CERTGATE_STATE_DIR or CERTGATE_CERTS_DIR is set here, and leads elsewhere: unset it, or set it anew';
+  }
+  yield 'next:';
+  yield `  ${io.program} list${config}`;
+  yield `  ${io.program} serve${config}`;
+}
+
+function short(path: string, io: CommandIo): string {
+  const below = relative(io.cwd, path);
+  return below.startsWith('..') ? path : `./${below}`;
+}
