@@ -1,5 +1,5 @@
-// Two shortcuts past Node's stream machinery, for the reads and writes that every small request makes; docs/performance.md
-// has what each gives. Reading: `onread` is a documented option of net.Socket and tls.connect, but a server gives no way
+// Shortcuts past Node's stream machinery: for the reads and writes that every small request makes, and for the end of many
+// connections at once; docs/performance.md has what each gives. Reading: `onread` is a documented option of net.Socket and tls.connect, but a server gives no way
 // to pass it, so it is put into an accepted socket afterwards. Writing: bytes go to the socket's handle, which says at once
 // whether the operating system took them all. Both look first whether this Node has what they need, and where it has not
 // the documented way is taken. They must never change what is read or written, nor the order.
@@ -30,6 +30,8 @@ interface WriteRequest {
 interface Within {
   readonly _handle?: Handle | null;
   readonly encrypted?: true;
+  /** Of a TLS socket: the accepted socket that it is wrapped around. */
+  readonly _parent?: unknown;
 }
 
 interface Handle {
@@ -133,6 +135,20 @@ function writePast(socket: Socket, bytes: Buffer): boolean | null {
 function writeError(number: number): Error {
   const code = getSystemErrorName(number);
   return Object.assign(new Error(`write ${code}`), { code });
+}
+
+/**
+ * Resets the connection: what the operating system still holds for the peer is dropped with it. A TLS socket then only has its
+ * end to tell (`close` follows), which costs as much again and is left to the next turn of the event loop, so that many can be
+ * reset in one go. False where it can't be done, or where the end has been written already; it must be destroyed then.
+ */
+export function resetAtOnce(socket: Socket & Within): boolean {
+  // oxlint-disable-next-line no-underscore-dangle -- Node's own name for it
+  const tcp = encrypts(socket) ? socket._parent : socket;
+  // libuv resets nothing that is being shut down, and Node would then lose its handle.
+  if (!(tcp instanceof Socket) || socket.writableEnded || tcp.writableEnded || tcp.destroyed) return false;
+  tcp.resetAndDestroy();
+  return true;
 }
 
 function handleOf(socket: Socket & Within): Handle | null {
