@@ -57,6 +57,7 @@ const BATCH = 4096;
 const LONGEST = 1024;
 /** Characters of all records that may wait. */
 const MOST_WAITING = 16 * 1024 * 1024;
+const INTERVAL = Number(process.env['IV'] ?? 1);
 /** How often an unhealthy log tries by itself, ms. */
 const RETRY = 1000;
 
@@ -77,6 +78,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   let gap: { readonly since: number; missing: number } | null = null;
   let healthy = true;
   let retry: NodeJS.Timeout | null = null;
+  let began = Number.NEGATIVE_INFINITY;
 
   const missed = (count: number): void => {
     gap ??= { since: Date.now(), missing: 0 };
@@ -102,10 +104,17 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     for (const one of batch) one.resolve();
   }
 
+  /** Whatever else arrives in this turn of the event loop, or within INTERVAL of the last commit's beginning, shares the next. */
+  async function nextCommit(): Promise<void> {
+    const wait = began + INTERVAL - performance.now();
+    if (wait <= 0 || closed) await new Promise(setImmediate);
+    else await new Promise((resolve) => setTimeout(resolve, wait));
+    began = performance.now();
+  }
+
   async function work(): Promise<void> {
-    // Whatever else arrives in this turn of the event loop shares the first write.
-    await new Promise(setImmediate);
     do {
+      await nextCommit();
       const batch = waiting.slice(0, BATCH);
       waiting = waiting.slice(BATCH);
       for (const one of batch) characters -= one.line.length;
