@@ -1,7 +1,7 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the request goes on.
-// Group commit: records that come while the disk is busy share its next write and fdatasync. A record is either
-// acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded as soon as that
-// is possible. It must never block the event loop, nor hold more than a bounded number of records.
+// Group commit: records that come while the disk is busy, or within a millisecond, share the next write and fdatasync. A
+// record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
+// as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 
 import { CertgateError, reasonOf } from '../errors.ts';
 import { asciiJson } from './ascii-json.ts';
@@ -57,7 +57,11 @@ const BATCH = 4096;
 const LONGEST = 1024;
 /** Characters of all records that may wait. */
 const MOST_WAITING = 16 * 1024 * 1024;
-const INTERVAL = Number(process.env['IV'] ?? 1);
+/**
+ * From the beginning of one commit to that of the next, ms at least: each costs as much as several records, and a disk that
+ * is faster than this would share it among few. Upstream works on the request meanwhile.
+ */
+const INTERVAL = 1;
 /** How often an unhealthy log tries by itself, ms. */
 const RETRY = 1000;
 
@@ -78,6 +82,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   let gap: { readonly since: number; missing: number } | null = null;
   let healthy = true;
   let retry: NodeJS.Timeout | null = null;
+  /** When the last commit began, by performance.now(). */
   let began = Number.NEGATIVE_INFINITY;
 
   const missed = (count: number): void => {
