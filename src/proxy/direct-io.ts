@@ -137,16 +137,22 @@ function writeError(number: number): Error {
   return Object.assign(new Error(`write ${code}`), { code });
 }
 
+/** The accepted socket that a TLS socket is wrapped around, where this Node tells; else the socket itself. */
+export function acceptedOf(socket: Socket & Within): Socket {
+  // oxlint-disable-next-line no-underscore-dangle -- Node's own name for it
+  const tcp = encrypts(socket) ? socket._parent : null;
+  return tcp instanceof Socket ? tcp : socket;
+}
+
 /**
  * Resets the connection: what the operating system still holds for the peer is dropped with it. A TLS socket then only has its
  * end to tell (`close` follows), which costs as much again and is left to the next turn of the event loop, so that many can be
  * reset in one go. False where it can't be done, or where the end has been written already; it must be destroyed then.
  */
 export function resetAtOnce(socket: Socket & Within): boolean {
-  // oxlint-disable-next-line no-underscore-dangle -- Node's own name for it
-  const tcp = encrypts(socket) ? socket._parent : socket;
-  // libuv resets nothing that is being shut down, and Node would then lose its handle.
-  if (!(tcp instanceof Socket) || socket.writableEnded || tcp.writableEnded || tcp.destroyed) return false;
+  const tcp = acceptedOf(socket);
+  // A TLS socket itself can't be reset. And libuv resets nothing that is being shut down: Node would then lose its handle.
+  if (encrypts(tcp) || socket.writableEnded || tcp.writableEnded || tcp.destroyed) return false;
   tcp.resetAndDestroy();
   return true;
 }
