@@ -95,9 +95,18 @@ export function writeAtOnce(socket: Socket, bytes: Buffer): boolean {
   return socket.writableLength === 0;
 }
 
-/** `socket.write(bytes)`, sooner: true when there is room for more, else `drain` follows. `bytes` must not change any more. */
-export function writeSteadily(socket: Socket, bytes: Buffer): boolean {
-  return writePast(socket, bytes) ?? socket.write(bytes);
+/** What `writeCopied` copies to: one write comes after another, and what was sent at once leaves it free. */
+let copyPlace: Buffer | null = null;
+
+/** `socket.write` of a copy, sooner: true when there is room for more, else `drain` follows. `bytes` may be changed then. */
+export function writeCopied(socket: Socket, bytes: Buffer): boolean {
+  if (bytes.length > READ_BUFFER.length || !mayWritePast(socket)) return socket.write(Buffer.from(bytes));
+  copyPlace ??= Buffer.allocUnsafeSlow(READ_BUFFER.length);
+  bytes.copy(copyPlace);
+  const sent = writePast(socket, copyPlace.subarray(0, bytes.length));
+  // The socket holds it.
+  if (sent === false) copyPlace = null;
+  return sent ?? socket.write(Buffer.from(bytes));
 }
 
 /**
@@ -107,11 +116,7 @@ export function writeSteadily(socket: Socket, bytes: Buffer): boolean {
  */
 function writePast(socket: Socket, bytes: Buffer): boolean | null {
   const handle = handleOf(socket);
-  if (WRITES === null || handle === null || encrypts(socket)) return null;
-  // What the stream still holds goes first.
-  if (socket.connecting || socket.writableLength !== 0 || !socket.writable) return null;
-  // And what an earlier direct write left to it: the stream counts what is written from now on.
-  if (handle.writeQueueSize !== 0) return null;
+  if (WRITES === null || handle === null || !mayWritePast(socket)) return null;
   const request = spare ?? new WRITES.WriteWrap();
   spare = null;
   const error = handle.writeBuffer(request, bytes);
@@ -129,6 +134,15 @@ function writePast(socket: Socket, bytes: Buffer): boolean | null {
     else socket.emit('drain');
   };
   return false;
+}
+
+function mayWritePast(socket: Socket): boolean {
+  const handle = handleOf(socket);
+  if (WRITES === null || handle === null || encrypts(socket)) return false;
+  // What the stream still holds goes first.
+  if (socket.connecting || socket.writableLength !== 0 || !socket.writable) return false;
+  // And what an earlier direct write left to it: the stream counts what is written from now on.
+  return handle.writeQueueSize === 0;
 }
 
 /** libuv's error number as Node would have it. */
