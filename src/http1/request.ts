@@ -10,6 +10,7 @@ import {
   findHeadEnd,
   type HeadLimits,
   headText,
+  isDigit,
   isToken,
   listMembers,
   type Malformed,
@@ -45,17 +46,24 @@ export interface RequestHead {
   readonly size: number;
 }
 
-/** What one connection remembers of the last head that was accepted on it. */
+/** What one connection remembers of heads that were accepted on it: one with a body and one without take turns. */
 export interface RequestMemory {
+  /** The latest. */
+  last: KnownLines | null;
+  /** Of those with other header lines, the latest. */
+  other: KnownLines | null;
+}
+
+/** Header lines that were accepted, with the last head that had them. */
+export interface KnownLines {
   /** The whole head as it came. */
   text: string;
+  head: RequestHead;
   /** From the request line's CRLF to its end, without the digits of a Content-Length. */
-  before: string;
-  after: string;
+  readonly before: string;
+  readonly after: string;
   /** Where the Content-Length stands among the names; -1 when there is none, and `after` is empty. */
-  lengthAt: number;
-  /** Null until there is one. */
-  head: RequestHead | null;
+  readonly lengthAt: number;
 }
 
 /** Longer ones are read anew each time: a connection that waits must not hold much. Characters. */
@@ -64,7 +72,7 @@ const LONGEST_LINE = 512;
 
 /** A memory for `readRequestHead`, to be used with one `limits` only. */
 export function openRequestMemory(): RequestMemory {
-  return { text: '', before: '', after: '', lengthAt: -1, head: null };
+  return { last: null, other: null };
 }
 
 const METHOD = /^[A-Z][A-Z-]{0,31}$/;
@@ -94,8 +102,8 @@ const NOT_HOP_BY_HOP = new Set([
 
 /**
  * Reads one request head from `bytes[from…]`. Null while it is incomplete; `Malformed` with the status to answer when
- * it can't be accepted. The body, if any, starts at `from + size`. A head that repeats the one in `memory` may be that
- * very object.
+ * it can't be accepted. The body, if any, starts at `from + size`. A head that repeats one in `memory` may be that very
+ * object.
  */
 export function readRequestHead(
   bytes: Buffer,
@@ -103,9 +111,16 @@ export function readRequestHead(
   limits: HeadLimits,
   memory: RequestMemory | null = null,
 ): RequestHead | Malformed | null {
-  if (memory !== null && memory.head !== null) {
-    const again = readAgain(bytes, from, limits, memory, memory.head);
+  if (memory !== null && memory.last !== null) {
+    const again = readAgain(bytes, from, limits, memory.last);
     if (again !== null) return again;
+    if (memory.other !== null) {
+      const other = readAgain(bytes, from, limits, memory.other);
+      if (other !== null) {
+        [memory.last, memory.other] = [memory.other, memory.last];
+        return other;
+      }
+    }
   }
   const end = findHeadEnd(bytes, from, limits);
   if (typeof end !== 'number') return end;
@@ -123,59 +138,52 @@ export function readRequestHead(
   if (problem !== null) return problem;
   const head = readMeaning(line, names, values, end - from);
   if (memory !== null && head.ok && lineEnd <= LONGEST_LINE && text.length - lineEnd + 4 <= LONGEST_BLOCK) {
-    memory.text = bytes.toString('latin1', from, end);
-    memory.head = head;
-    memory.lengthAt = names.indexOf('content-length');
-    const block = memory.text.slice(lineEnd);
-    const found = memory.lengthAt < 0 ? null : LENGTH_LINE.exec(block);
-    const digitsAt = found === null ? block.length : found[0].length + found.index;
-    const digits = found === null ? '' : (values[memory.lengthAt] ?? '');
-    memory.before = block.slice(0, digitsAt);
-    memory.after = block.slice(digitsAt + digits.length);
+    memory.other = memory.last;
+    memory.last = knownLines(bytes.toString('latin1', from, end), lineEnd, head);
   }
   return head;
 }
 
 const LENGTH_LINE = /\r\ncontent-length:[ \t]*/i;
 
+/** `text` is the whole of `head` as it came, its request line `lineEnd` long. */
+function knownLines(text: string, lineEnd: number, head: RequestHead): KnownLines {
+  const lengthAt = head.names.indexOf('content-length');
+  const block = text.slice(lineEnd);
+  const found = lengthAt < 0 ? null : LENGTH_LINE.exec(block);
+  const digitsAt = found === null ? block.length : found[0].length + found.index;
+  const digits = found === null ? '' : (head.values[lengthAt] ?? '');
+  return { text, head, before: block.slice(0, digitsAt), after: block.slice(digitsAt + digits.length), lengthAt };
+}
+
 /**
- * The head at `from` when its header lines are those of `last` but for the number in Content-Length; null when they are
+ * The head at `from` when its header lines are those of `known` but for the number in Content-Length; null when they are
  * not, or when anything is wrong with it: the way above then finds out what. The lines have no empty one but the last, so
  * where they match, the head ends.
  */
-function readAgain(
-  bytes: Buffer,
-  from: number,
-  limits: HeadLimits,
-  memory: RequestMemory,
-  last: RequestHead,
-): RequestHead | null {
-  if (bytes.toString('latin1', from, from + memory.text.length) === memory.text) return last;
-  const { before, after, lengthAt } = memory;
+function readAgain(bytes: Buffer, from: number, limits: HeadLimits, known: KnownLines): RequestHead | null {
+  const { head, before, after, lengthAt } = known;
+  if (bytes.toString('latin1', from, from + known.text.length) === known.text) return head;
   const text = bytes.toString('latin1', from, from + before.length + after.length + LONGEST_LINE);
   const lineEnd = text.indexOf('\r\n');
   if (lineEnd < 0) return null;
   const digitsAt = lineEnd + before.length;
   if (text.slice(lineEnd, digitsAt) !== before) return null;
-  let { values, bodyLength } = last;
+  let { values, bodyLength } = head;
   let size = digitsAt;
   if (lengthAt >= 0) {
     while (size < text.length && isDigit(text.charCodeAt(size))) size++;
     const digits = text.slice(digitsAt, size);
     bodyLength = readContentLength(digits);
     if (bodyLength < 0 || text.slice(size, size + after.length) !== after) return null;
-    if (bodyLength !== last.bodyLength) values = values.with(lengthAt, digits);
+    if (bodyLength !== head.bodyLength) values = values.with(lengthAt, digits);
     size += after.length;
   }
   const line = readRequestLine(text, lineEnd);
   if (!line.ok || size > limits.headBytes) return null;
-  memory.text = bytes.toString('latin1', from, from + size);
-  memory.head = { ...last, method: line.method, target: line.target, values, bodyLength, size };
-  return memory.head;
-}
-
-function isDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39;
+  known.text = bytes.toString('latin1', from, from + size);
+  known.head = { ...head, method: line.method, target: line.target, values, bodyLength, size };
+  return known.head;
 }
 
 interface RequestLine {

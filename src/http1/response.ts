@@ -6,6 +6,7 @@ import {
   findHeadEnd,
   type HeadLimits,
   headText,
+  isDigit,
   listMembers,
   type Malformed,
   malformed,
@@ -34,9 +35,11 @@ export interface ResponseHead {
 /** What one upstream connection remembers of its last answer's head. */
 export interface ResponseMemory {
   text: string;
+  /** The text up to the digits of its Content-Length, and from there on; null where no other number may stand there. */
+  around: { readonly before: string; readonly after: string; readonly lengthAt: number } | null;
   /** Null until there is one. */
   head: ResponseHead | null;
-  /** `beginResponseHead` of it as bytes; null until somebody has made it. */
+  /** `beginResponseHead` of it as bytes: the same for every length. Null until somebody has made it. */
   begun: Buffer | null;
 }
 
@@ -45,14 +48,16 @@ const LONGEST_REMEMBERED = 2_048;
 
 /** A memory for `readResponseHead`, to be used with one `limits` only. */
 export function openResponseMemory(): ResponseMemory {
-  return { text: '', head: null, begun: null };
+  return { text: '', around: null, head: null, begun: null };
 }
 
+const LENGTH = 'content-length';
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: (.*))?$/;
 
 /**
  * Reads one answer head from `bytes[from…]` to a request of `method`. Null while it is incomplete. A head that is byte
- * for byte the one in `memory` is that very object: it has been checked, and it ends where it ended then.
+ * for byte the one in `memory` is that very object: it has been checked, and it ends where it ended then. So has one that
+ * differs in the number of its Content-Length alone.
  */
 export function readResponseHead(
   bytes: Buffer,
@@ -64,14 +69,61 @@ export function readResponseHead(
   const bodiless = method === 'HEAD';
   if (memory !== null && memory.head !== null && !bodiless) {
     if (bytes.toString('latin1', from, from + memory.text.length) === memory.text) return memory.head;
+    const again = readAgain(bytes, from, limits, memory, memory.head);
+    if (again !== null) return again;
   }
   const head = readAnew(bytes, from, bodiless, limits);
   if (memory !== null && head?.ok === true && !bodiless && head.size <= LONGEST_REMEMBERED) {
     memory.text = bytes.toString('latin1', from, from + head.size);
     memory.head = head;
     memory.begun = null;
+    memory.around = aroundLength(memory.text, head);
   }
   return head;
+}
+
+const LENGTH_LINE = /\r\ncontent-length:[ \t]*/i;
+/** Digits of a Content-Length that are looked for; no longer one is accepted. */
+const MOST_DIGITS = 20;
+
+function aroundLength(text: string, head: ResponseHead): ResponseMemory['around'] {
+  // Only where the number says how long the body is, whatever it is.
+  const counts = head.bodyLength >= 0 && head.status >= 200 && head.status !== 204 && head.status !== 304;
+  const lengthAt = counts ? head.names.indexOf(LENGTH) : -1;
+  const found = LENGTH_LINE.exec(text);
+  if (lengthAt < 0 || found === null) return null;
+  const digitsAt = found.index + found[0].length;
+  const digits = head.values[lengthAt] ?? '';
+  return { before: text.slice(0, digitsAt), after: text.slice(digitsAt + digits.length), lengthAt };
+}
+
+/** The head at `from` when it is `last` but for the number in Content-Length; null when it is not, or anything is wrong. */
+function readAgain(
+  bytes: Buffer,
+  from: number,
+  limits: HeadLimits,
+  memory: ResponseMemory,
+  last: ResponseHead,
+): ResponseHead | null {
+  if (memory.around === null) return null;
+  const { before, after, lengthAt } = memory.around;
+  const text = bytes.toString('latin1', from, from + before.length + after.length + MOST_DIGITS);
+  if (!text.startsWith(before)) return null;
+  let end = before.length;
+  while (end < text.length && isDigit(text.charCodeAt(end))) end++;
+  const digits = text.slice(before.length, end);
+  const length = readContentLength(digits);
+  const size = end + after.length;
+  if (length < 0 || size > limits.headBytes || !text.startsWith(after, end)) return null;
+  memory.text = text.slice(0, size);
+  memory.head = {
+    ...last,
+    values: last.values.with(lengthAt, digits),
+    bodyLength: length,
+    announcedLength: length,
+    size,
+  };
+  return memory.head;
 }
 
 function readAnew(bytes: Buffer, from: number, toHead: boolean, limits: HeadLimits): ResponseHead | Malformed | null {

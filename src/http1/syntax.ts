@@ -41,6 +41,11 @@ export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
+/** Whether a character is an ASCII digit, by its code. */
+export function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
+}
+
 /**
  * Where the head that starts at `from` ends: the index one past its empty line; 0 while it is incomplete; or what is
  * wrong with it, said as early as it can be known, so that a peer can't keep a connection waiting with bare line feeds.

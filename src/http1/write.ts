@@ -56,11 +56,11 @@ export function framingLine(length: number): string {
  * can tell a whole body from a broken one. `extra` is lines with CRLF.
  */
 export function writeResponseHead(head: ResponseHead, method: string, close: boolean, extra: string): string {
-  return beginResponseHead(head, method) + endResponseHead(close, extra);
+  return beginResponseHead(head) + lengthLine(head, method) + endResponseHead(close, extra);
 }
 
-/** The part of `writeResponseHead` that is the same for every answer with this head. */
-export function beginResponseHead(head: ResponseHead, method: string): string {
+/** The part of `writeResponseHead` that is the same for every answer with this head, whatever its length. */
+export function beginResponseHead(head: ResponseHead): string {
   let text = `HTTP/1.1 ${head.status} ${head.phrase}\r\n`;
   const dropped = head.connectionNames;
   for (let i = 0; i < head.names.length; i++) {
@@ -69,14 +69,16 @@ export function beginResponseHead(head: ResponseHead, method: string): string {
     if (dropped?.includes(name)) continue;
     text += `${name}: ${head.values[i]}\r\n`;
   }
-  if (head.bodyLength !== 0) text += framingLine(head.bodyLength);
-  else if (head.status >= 200 && head.status !== 204) {
-    // HEAD and 304 announce a length that is not sent (RFC 9110 §8.6); any other empty body says so.
-    if (method === 'HEAD' || head.status === 304) {
-      if (head.announcedLength >= 0) text += `content-length: ${head.announcedLength}\r\n`;
-    } else text += 'content-length: 0\r\n';
-  }
   return text;
+}
+
+/** The line after that, which frames the body or says its length. */
+export function lengthLine(head: ResponseHead, method: string): string {
+  if (head.bodyLength !== 0) return framingLine(head.bodyLength);
+  if (head.status < 200 || head.status === 204) return '';
+  // HEAD and 304 announce a length that is not sent (RFC 9110 §8.6); any other empty body says so.
+  if (method !== 'HEAD' && head.status !== 304) return 'content-length: 0\r\n';
+  return head.announcedLength >= 0 ? `content-length: ${head.announcedLength}\r\n` : '';
 }
 
 /** The rest of it. */

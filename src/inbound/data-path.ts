@@ -155,7 +155,9 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
         sockets.delete(socket);
         closed();
       });
-      server.emit('connection', socket);
+      // Asked once, Node remembers it: it can't be asked any more of a peer that has reset. This one has already.
+      if (socket.remoteAddress === undefined) socket.destroy();
+      else server.emit('connection', socket);
     },
     install(credentials, trust) {
       read.trust(trust);

@@ -175,13 +175,19 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     authorization,
   });
 
+  /** As many as the reader of heads knows: of requests with a body, and of those without. */
   let lastLines: Lines | null = null;
+  let otherLines: Lines | null = null;
 
   const linesOf = (head: RequestHead): Lines => {
-    if (lastLines === null || lastLines.names !== head.names) {
-      const place = openHeadPlace(keptLines(head, stampOf(head, false)), newRequestId());
-      lastLines = { names: head.names, place, foreign: crossSite(head, true) };
-    }
+    if (lastLines?.names === head.names) return lastLines;
+    const known = otherLines?.names === head.names ? otherLines : null;
+    otherLines = lastLines;
+    lastLines = known ?? {
+      names: head.names,
+      place: openHeadPlace(keptLines(head, stampOf(head, false)), newRequestId()),
+      foreign: crossSite(head, true),
+    };
     return lastLines;
   };
 

@@ -10,6 +10,7 @@ import { writeAnswer } from '../http1/write.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import { acceptedOf } from '../proxy/direct-io.ts';
 import { type AdmissionRules, type Admitted, admit, type Refused } from './admission.ts';
 import { newRequestId } from './decide.ts';
 import type { IdentityCounts, Tally } from './identity-counts.ts';
@@ -115,7 +116,7 @@ export function createListener(options: ListenerOptions): Server {
   });
   server.on('tlsClientError', (error: Error & { code?: string }, socket: Socket) => {
     options.metrics.handshakeFailures++;
-    const address = socket.remoteAddress ?? null;
+    const address = acceptedOf(socket).remoteAddress ?? null;
     // Node leaves the socket of a failed or timed-out handshake open.
     socket.destroy();
     options.log.say('warn', 'handshake', { address, reason: error.code ?? error.message }, 'tls handshake failed');

@@ -23,7 +23,7 @@ export interface LiveConnection {
 export interface LiveIndex {
   enter(live: LiveConnection): void;
   leave(live: LiveConnection): void;
-  /** Cuts every connection of one certificate and answers what was under way on them. */
+  /** Resets every connection of one certificate and answers what was under way on them. */
   cut(issuer: string, serial: string, reason: string): ConnectionWork;
   /** Cuts what outlived its certificate at `now`, ms since the epoch. */
   cutExpired(now: number): ConnectionWork;
@@ -72,9 +72,23 @@ export function createLiveIndex(): LiveIndex {
       size--;
     },
     cut(issuer, serial, reason) {
-      let work = NO_WORK;
-      for (const live of bySerial.get(keyOf(issuer, serial)) ?? []) work = addWork(work, cutOne(live, reason));
-      return work;
+      const cut = { connections: 0, requests: 0, tunnels: 0 };
+      const idle: ClientConnection[] = [];
+      // The operating system takes 10 µs for each: those come first that are being served.
+      for (const live of [...(bySerial.get(keyOf(issuer, serial)) ?? [])]) {
+        cut.connections++;
+        if (live.proxied === null) {
+          live.socket.destroy();
+          continue;
+        }
+        const { requests, tunnels } = live.proxied.work;
+        cut.requests += requests;
+        cut.tunnels += tunnels;
+        if (requests + tunnels === 0) idle.push(live.proxied);
+        else live.proxied.reset(reason);
+      }
+      for (const connection of idle) connection.reset(reason);
+      return cut;
     },
     cutExpired(now) {
       let work = NO_WORK;

@@ -7,7 +7,7 @@ import { type Body, followBody, openBody } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request.ts';
 import { type ResponseHead, type ResponseMemory, readResponseHead } from '../http1/response.ts';
 import { UNTIL_CLOSE } from '../http1/syntax.ts';
-import { beginResponseHead, endResponseHead } from '../http1/write.ts';
+import { beginResponseHead, endResponseHead, lengthLine } from '../http1/write.ts';
 import type { AnswerRewriter, Limits } from './contract.ts';
 import { chunkOf, headAndBody, LAST_CHUNK, writeTransient } from './framing.ts';
 
@@ -112,8 +112,8 @@ export class AnswerStream {
       return body.done ? this.rewritten(head, to === bytes.length) : MORE;
     }
     this.bytes += to - from;
-    const begun = begunOf(head, this.request.method, memory);
-    const end = endResponseHead(this.close, this.extra);
+    const begun = begunOf(head, memory);
+    const end = this.endOf(head);
     let room: boolean;
     if (from < to && head.bodyLength === UNTIL_CLOSE) {
       writeTransient(this.socket, headAndBody(begun, end, bytes, from, from));
@@ -142,9 +142,12 @@ export class AnswerStream {
     const body = this.rewriter?.(original, head) ?? original;
     const sized: ResponseHead = { ...head, bodyLength: body.length, announcedLength: body.length };
     this.bytes += body.length;
-    const begun = begunOf(sized, this.request.method, null);
-    writeTransient(this.socket, headAndBody(begun, endResponseHead(this.close, this.extra), body, 0, body.length));
+    writeTransient(this.socket, headAndBody(begunOf(sized, null), this.endOf(sized), body, 0, body.length));
     return this.whole(clean);
+  }
+
+  private endOf(head: ResponseHead): string {
+    return lengthLine(head, this.request.method) + endResponseHead(this.close, this.extra);
   }
 
   private whole(clean: boolean): Progress {
@@ -154,8 +157,8 @@ export class AnswerStream {
   }
 }
 
-function begunOf(head: ResponseHead, method: string, memory: ResponseMemory | null): Buffer {
-  if (memory?.head !== head) return Buffer.from(beginResponseHead(head, method), 'latin1');
-  memory.begun ??= Buffer.from(beginResponseHead(head, method), 'latin1');
+function begunOf(head: ResponseHead, memory: ResponseMemory | null): Buffer {
+  if (memory?.head !== head) return Buffer.from(beginResponseHead(head), 'latin1');
+  memory.begun ??= Buffer.from(beginResponseHead(head), 'latin1');
   return memory.begun;
 }

@@ -7,7 +7,7 @@ import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/r
 import type { Malformed } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import type { Answer, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
-import { startReading } from './direct-io.ts';
+import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { acceptAndClose, SERVICE_RESTART, websocketProblem } from './websocket.ts';
@@ -86,6 +86,16 @@ export class ClientConnection implements ExchangeOwner {
   get work(): ConnectionWork {
     const upgraded = this.exchange?.upgraded ?? false;
     return { connections: 1, requests: this.exchange !== null && !upgraded ? 1 : 0, tunnels: upgraded ? 1 : 0 };
+  }
+
+  /** Resets it at once, in the middle of whatever is under way: the client gets not even what was already written. */
+  reset(reason: string): void {
+    const done = resetAtOnce(this.socket);
+    if (done && this.exchange === null) {
+      // Its `close` does the rest; until then it must not go on with what it has read.
+      this.ending = true;
+      this.pending = null;
+    } else this.cut(reason);
   }
 
   /** Ends it at once, in the middle of whatever is under way. */

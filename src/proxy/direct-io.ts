@@ -1,5 +1,5 @@
-// Two shortcuts past Node's stream machinery, for the reads and writes that every small request makes; docs/performance.md
-// has what each gives. Reading: `onread` is a documented option of net.Socket and tls.connect, but a server gives no way
+// Shortcuts past Node's stream machinery: for the reads and writes that every small request makes, and for the end of many
+// connections at once; docs/performance.md has what each gives. Reading: `onread` is a documented option of net.Socket and tls.connect, but a server gives no way
 // to pass it, so it is put into an accepted socket afterwards. Writing: bytes go to the socket's handle, which says at once
 // whether the operating system took them all. Both look first whether this Node has what they need, and where it has not
 // the documented way is taken. They must never change what is read or written, nor the order.
@@ -30,6 +30,8 @@ interface WriteRequest {
 interface Within {
   readonly _handle?: Handle | null;
   readonly encrypted?: true;
+  /** Of a TLS socket: the accepted socket that it is wrapped around. */
+  readonly _parent?: unknown;
 }
 
 interface Handle {
@@ -93,9 +95,18 @@ export function writeAtOnce(socket: Socket, bytes: Buffer): boolean {
   return socket.writableLength === 0;
 }
 
-/** `socket.write(bytes)`, sooner: true when there is room for more, else `drain` follows. `bytes` must not change any more. */
-export function writeSteadily(socket: Socket, bytes: Buffer): boolean {
-  return writePast(socket, bytes) ?? socket.write(bytes);
+/** What `writeCopied` copies to: one write comes after another, and what was sent at once leaves it free. */
+let copyPlace: Buffer | null = null;
+
+/** `socket.write` of a copy, sooner: true when there is room for more, else `drain` follows. `bytes` may be changed then. */
+export function writeCopied(socket: Socket, bytes: Buffer): boolean {
+  if (bytes.length > READ_BUFFER.length || !mayWritePast(socket)) return socket.write(Buffer.from(bytes));
+  copyPlace ??= Buffer.allocUnsafeSlow(READ_BUFFER.length);
+  bytes.copy(copyPlace);
+  const sent = writePast(socket, copyPlace.subarray(0, bytes.length));
+  // The socket holds it.
+  if (sent === false) copyPlace = null;
+  return sent ?? socket.write(Buffer.from(bytes));
 }
 
 /**
@@ -105,11 +116,7 @@ export function writeSteadily(socket: Socket, bytes: Buffer): boolean {
  */
 function writePast(socket: Socket, bytes: Buffer): boolean | null {
   const handle = handleOf(socket);
-  if (WRITES === null || handle === null || encrypts(socket)) return null;
-  // What the stream still holds goes first.
-  if (socket.connecting || socket.writableLength !== 0 || !socket.writable) return null;
-  // And what an earlier direct write left to it: the stream counts what is written from now on.
-  if (handle.writeQueueSize !== 0) return null;
+  if (WRITES === null || handle === null || !mayWritePast(socket)) return null;
   const request = spare ?? new WRITES.WriteWrap();
   spare = null;
   const error = handle.writeBuffer(request, bytes);
@@ -129,10 +136,39 @@ function writePast(socket: Socket, bytes: Buffer): boolean | null {
   return false;
 }
 
+function mayWritePast(socket: Socket): boolean {
+  const handle = handleOf(socket);
+  if (WRITES === null || handle === null || encrypts(socket)) return false;
+  // What the stream still holds goes first.
+  if (socket.connecting || socket.writableLength !== 0 || !socket.writable) return false;
+  // And what an earlier direct write left to it: the stream counts what is written from now on.
+  return handle.writeQueueSize === 0;
+}
+
 /** libuv's error number as Node would have it. */
 function writeError(number: number): Error {
   const code = getSystemErrorName(number);
   return Object.assign(new Error(`write ${code}`), { code });
+}
+
+/** The accepted socket that a TLS socket is wrapped around, where this Node tells; else the socket itself. */
+export function acceptedOf(socket: Socket & Within): Socket {
+  // oxlint-disable-next-line no-underscore-dangle -- Node's own name for it
+  const tcp = encrypts(socket) ? socket._parent : null;
+  return tcp instanceof Socket ? tcp : socket;
+}
+
+/**
+ * Resets the connection: what the operating system still holds for the peer is dropped with it. A TLS socket then only has its
+ * end to tell (`close` follows), which costs as much again and is left to the next turn of the event loop, so that many can be
+ * reset in one go. False where it can't be done, or where the end has been written already; it must be destroyed then.
+ */
+export function resetAtOnce(socket: Socket & Within): boolean {
+  const tcp = acceptedOf(socket);
+  // A TLS socket itself can't be reset. And libuv resets nothing that is being shut down: Node would then lose its handle.
+  if (encrypts(tcp) || socket.writableEnded || tcp.writableEnded || tcp.destroyed) return false;
+  tcp.resetAndDestroy();
+  return true;
 }
 
 function handleOf(socket: Socket & Within): Handle | null {

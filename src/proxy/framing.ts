@@ -2,7 +2,7 @@
 // in a buffer that the next read overwrites (direct-io.ts): whoever keeps them copies them.
 
 import type { Socket } from 'node:net';
-import { encrypts, READ_BUFFER, writeSteadily } from './direct-io.ts';
+import { encrypts, READ_BUFFER, writeCopied } from './direct-io.ts';
 
 /** The last chunk of a chunked body without trailers (RFC 9112 §7.1). */
 export const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
@@ -47,6 +47,6 @@ export function chunkOf(bytes: Buffer): Buffer {
  * encrypted before it returns, unless an earlier one is still waiting. Otherwise the bytes may be held, so they are copied.
  */
 export function writeTransient(socket: Socket, bytes: Buffer): boolean {
-  if (!encrypts(socket)) return writeSteadily(socket, Buffer.from(bytes));
+  if (!encrypts(socket)) return writeCopied(socket, bytes);
   return socket.write(socket.writableLength === 0 ? bytes : Buffer.from(bytes));
 }

@@ -116,6 +116,22 @@ describe('many records', () => {
     await log.close();
   });
 
+  test('that come one after another share a write and an fdatasync for each millisecond, however fast the disk is', async () => {
+    const log = await openAuditLog(path);
+    const datasync = vi.spyOn(handles, 'datasync').mockResolvedValue();
+    const began = performance.now();
+    const appended: Promise<void>[] = [];
+    for (let i = 0; i < 2000; i++) {
+      appended.push(log.append(auditRecord({ requestId: `r-${i}` })));
+      await new Promise(setImmediate);
+    }
+    await Promise.all(appended);
+    // A timer may be a little early; turns of the event loop are many times as frequent.
+    expect(datasync.mock.calls.length).toBeLessThanOrEqual(2 * (performance.now() - began) + 2);
+    expect(await idsIn(path)).toHaveLength(2000);
+    await log.close();
+  });
+
   test('are refused beyond the bound, and the record says how many are missing', async () => {
     const log = await openAuditLog(path, { maxWaiting: 10 });
     const results = Array.from({ length: 15 }, (_, i) => log.append(auditRecord({ requestId: `r-${i}` })));

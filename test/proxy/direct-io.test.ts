@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { shortcuts, startReading, writeAtOnce, writeSteadily } from '../../src/proxy/direct-io.ts';
+import { shortcuts, startReading, writeAtOnce, writeCopied } from '../../src/proxy/direct-io.ts';
 import { portOf } from './plain-proxy.ts';
 
 let server: Server;
@@ -54,26 +54,49 @@ test('bytes that were written at once may be changed, and held ones arrive as th
   expect(at).toBe(SIZE * WRITES);
 });
 
-test('whoever waits for room hears of it, and all arrives in order, mixed with the stream’s own writes', async () => {
-  const SIZE = 100_000;
-  const WRITES = 300;
-  const writing = (async () => {
-    for (let i = 0; i < WRITES; i++) {
-      const bytes = Buffer.alloc(SIZE, i & 0xff);
-      const room = i % 7 === 3 ? client.write(bytes) : writeSteadily(client, bytes);
-      if (!room) await once(client, 'drain');
+// The one fits what is copied to, the other does not.
+test.each([65_000, 100_000])(
+  'whoever waits for room hears of it, and all arrives in order, mixed with the stream’s own writes (%i bytes each)',
+  async (SIZE) => {
+    const WRITES = 300;
+    const writing = (async () => {
+      const bytes = Buffer.alloc(SIZE);
+      for (let i = 0; i < WRITES; i++) {
+        bytes.fill(i & 0xff);
+        const room = i % 7 === 3 ? client.write(Buffer.from(bytes)) : writeCopied(client, bytes);
+        if (!room) await once(client, 'drain');
+      }
+      client.end();
+    })();
+    let at = 0;
+    for await (const chunk of accepted as AsyncIterable<Buffer>) {
+      for (const byte of chunk) {
+        if (byte !== (Math.floor(at / SIZE) & 0xff)) throw new Error(`byte ${at} is ${byte}`);
+        at++;
+      }
     }
-    client.end();
-  })();
-  let at = 0;
-  for await (const chunk of accepted as AsyncIterable<Buffer>) {
-    for (const byte of chunk) {
-      if (byte !== (Math.floor(at / SIZE) & 0xff)) throw new Error(`byte ${at} is ${byte}`);
-      at++;
-    }
-  }
-  await writing;
-  expect(at).toBe(SIZE * WRITES);
+    await writing;
+    expect(at).toBe(SIZE * WRITES);
+  },
+);
+
+test('what one socket holds is not changed by what is written to another', async () => {
+  const others = once(server, 'connection') as Promise<[Socket]>;
+  const other = connect({ port: portOf(server), host: '127.0.0.1' });
+  const [receiver] = await others;
+  receiver.resume();
+  const bytes = Buffer.alloc(60_000, 'a');
+  let written = 0;
+  for (let room = true; room; written += bytes.length) room = writeCopied(client, bytes);
+  if (other.connecting) await once(other, 'connect');
+  writeCopied(other, bytes.fill('b'));
+  client.end();
+  let received = '';
+  for await (const chunk of accepted as AsyncIterable<Buffer>) received += chunk.toString('latin1');
+  expect(received.length).toBe(written);
+  expect(received).not.toContain('b');
+  other.destroy();
+  receiver.destroy();
 });
 
 test('a write that fails ends the socket with an error and not the process', async () => {
