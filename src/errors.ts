@@ -590,6 +590,30 @@ export const catalogue = {
     hint: (f) => f.remedy,
   }),
 
+  // enroll
+  CG_TOKEN: entry<{ problem: string; remedy: string }>({
+    about: 'The text is not a token, or not all of one.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `not a token: ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+  CG_TOKEN_SUBJECT: entry<{ subject: string; problem: string }>({
+    about: 'A token cannot be made for that identity, or that pattern of identities.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `no token for ${shown(f.subject)}: ${f.problem}`,
+    hint: () =>
+      "name an identity, `certgate token create worker/etl-1`, or a pattern with its limit, `certgate token create 'worker/etl-*' --uses 50`",
+  }),
+  CG_TOKEN_SPENT: entry<{ token: string }>({
+    about: 'A token has expired, was taken back or has been used up.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `token ${f.token} cannot be used any more`,
+    hint: () => 'see `certgate token list`, and make another: `certgate token create worker/etl-1`',
+  }),
+
   // export
   CG_EXPORT: entry<{ what: string; problem: string; remedy: string }>({
     about: 'A certificate cannot be handed over in that form.',

@@ -7,6 +7,7 @@ import { CertgateError } from '../errors.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
 import type { CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
+import type { IssueCause } from '../store/tokens.ts';
 import { openBarredKeys } from './barred-keys.ts';
 import { lockOnIssue, targetArguments, targetWords, untilWords } from './lock-table.ts';
 import { type RevocationSelector, revokeCertificates } from './revocation.ts';
@@ -29,6 +30,8 @@ export interface IssueRequest {
   readonly ip?: readonly string[];
   /** Who asks, for the audit record: `cli:root@host`, `gate`, or an identity. */
   readonly actor: string;
+  /** The token or the certificate on whose account it is issued; nothing when an operator asks. */
+  readonly cause?: IssueCause;
 }
 
 export interface Issued {
@@ -60,7 +63,7 @@ export interface Authority {
   /**
    * A new certificate, recorded. None is for an identity that is locked by the time the record is committed.
    * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
-   *   CG_LOCKED, CG_STORE_*
+   *   CG_LOCKED, CG_TOKEN_SPENT, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
   /** As `revokeCertificates`, with this authority's store and clock. */
@@ -149,9 +152,12 @@ export function openAuthority(parts: AuthorityParts): Authority {
           fingerprint: record.fingerprint,
           dns: (request.dns ?? []).join(','),
           ip: (request.ip ?? []).join(','),
+          ...(request.cause?.kind === 'token' ? { token: request.cause.token } : {}),
+          ...(request.cause?.kind === 'renewal' ? { replaces: request.cause.replaces } : {}),
         },
       };
-      await store.addCertificate(record, audit, (locks) => requireUnlocked(locks, identity, now));
+      const approve = (locks: readonly LockRecord[]): void => requireUnlocked(locks, identity, now);
+      await store.addCertificate(record, audit, approve, request.cause);
       const certificatePem = derToPem(der, 'CERTIFICATE');
       return { record, certificatePem, chainPem: certificatePem + shownWith(trust) };
     },

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   locks: async () => (await import('./locks.ts')).locksCommand,
   crl: async () => (await import('./crl.ts')).crlCommand,
   list: async () => (await import('./list.ts')).listCommand,
+  token: async () => (await import('./token.ts')).tokenCommand,
   ca: async () => (await import('./ca.ts')).caCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
