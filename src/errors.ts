@@ -614,6 +614,37 @@ export const catalogue = {
     hint: () => 'see `certgate token list`, and make another: `certgate token create worker/etl-1`',
   }),
 
+  CG_ENROLL_GATE: entry<{ gate: string; reason: string }>({
+    about: 'The gate to enrol at cannot be reached, or cannot issue now.',
+    exit: EXIT.network,
+    status: 503,
+    message: (f) => `no certificate from ${f.gate}: ${f.reason}`,
+    hint: (f) => `check that this machine reaches it: \`certgate inspect ${f.gate.replace(/^https:\/\//, '')}\``,
+  }),
+  CG_ENROLL_PIN: entry<{ gate: string; problem: string }>({
+    about: 'The gate to enrol at is not the one that the token is for; it was told nothing.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `${f.gate} is not the gate that this token is for: ${f.problem}`,
+    hint: () =>
+      'make a token on the gate of that address: `certgate token create worker/etl-1 --gate https://HOST:8443`; if it was made there, somebody stands between',
+  }),
+  CG_ENROLL_REFUSED: entry<{ gate: string; reason: string }>({
+    about: 'The gate refused the token; its log says why, its answer does not.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `${f.gate} gave no certificate: ${f.reason}`,
+    hint: () =>
+      'the token may be used, expired or revoked: on the gate, `certgate token list` and its log say which; make another with `certgate token create`',
+  }),
+  CG_ENROLL_ANSWER: entry<{ problem: string }>({
+    about: 'What the gate answered to an enrolment cannot be used; nothing was written.',
+    exit: EXIT.failure,
+    status: 502,
+    message: (f) => `the answer of the gate cannot be used: ${f.problem}`,
+    hint: () => 'compare the versions on both machines: `certgate --version`',
+  }),
+
   // export
   CG_EXPORT: entry<{ what: string; problem: string; remedy: string }>({
     about: 'A certificate cannot be handed over in that form.',

@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   ca: async () => (await import('./ca.ts')).caCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
+  enroll: async () => (await import('./enroll.ts')).enrollCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,
   run: async () => (await import('./run.ts')).runCommand,

@@ -39,6 +39,7 @@ export function sidecarOptions(
     files: filesOf(config),
     // A bundle that a person named is that person's to change.
     trust: { interval: config.connect.trustInterval, write: config.connect.ca === null },
+    renewIn: renewableIn(config),
     serverName: config.connect.serverName,
     allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
     log,
@@ -59,6 +60,11 @@ function listenAt(text: string, unsafe: boolean): SidecarOptions['listen'] {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+/** The folder whose certificate is certgate's to renew: none where a person, or another program, named the files. */
+function renewableIn({ connect: { identityDir, cert, key, renew } }: Config): string | null {
+  return renew && cert === null && key === null ? identityDir : null;
 }
 
 /** The three files of an outbound sidecar. CG_CREDENTIALS when none were named. */

@@ -50,6 +50,8 @@ export interface WatchedCredentials {
    * knows it too; else, or where that fails, until this process ends or the file changes.
    */
   trust(ca: string, write: boolean): void;
+  /** Reads the files now, if they have changed. */
+  look(): void;
   stop(): void;
 }
 
@@ -85,20 +87,22 @@ export function watchCredentials(files: CredentialFiles, log: Log, changed: () =
   /** A bundle that could not be written, and the stamp of the file that it stands in for. */
   let unwritten: { readonly ca: string; readonly file: string } | null = null;
   let warned = false;
-  const timer = setInterval(() => {
+  const look = (): void => {
     const now = stamp(files);
-    if (now !== seen) {
-      seen = now;
-      try {
-        if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
-        current = readCredentials(files, unwritten?.ca);
-        warned = false;
-        log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
-        changed();
-      } catch (error) {
-        log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
-      }
+    if (now === seen) return;
+    seen = now;
+    try {
+      if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
+      current = readCredentials(files, unwritten?.ca);
+      warned = false;
+      log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
+      changed();
+    } catch (error) {
+      log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
     }
+  };
+  const timer = setInterval(() => {
+    look();
     const lifetime = current.notAfter - current.certificate.validFromDate.getTime();
     if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
       warned = true;
@@ -121,6 +125,7 @@ export function watchCredentials(files: CredentialFiles, log: Log, changed: () =
       log.info({ ca: files.ca, written: unwritten === null }, 'new trust bundle taken');
       changed();
     },
+    look,
     stop: () => clearInterval(timer),
   };
 }

@@ -12,7 +12,7 @@ const useColumns = 'token, key_hash, identity, serial, used_at';
 
 export interface SqliteTokens extends TokenStore {
   /** To be called in the transaction that records `record`. CG_TOKEN_SPENT. */
-  recordCause(cause: IssueCause, record: CertificateRecord): void;
+  readonly recordCause: (cause: IssueCause, record: CertificateRecord) => void;
 }
 
 /** The tokens' part of a store over `tools`. */
@@ -23,7 +23,7 @@ export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteT
   );
   const selectToken = sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`);
   const selectTokens = sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`);
-  const selectUses = sql(`SELECT ${useColumns} FROM token_uses WHERE token = ? ORDER BY used_at, serial LIMIT 1000`);
+  const selectUses = sql(`SELECT ${useColumns} FROM token_uses WHERE token = ? ORDER BY used_at, rowid LIMIT 1000`);
   const selectUse = sql(
     `SELECT ${useColumns} FROM token_uses WHERE token = :token AND (key_hash = :keyHash OR identity = :identity)
        ORDER BY key_hash = :keyHash DESC, used_at DESC LIMIT 1`,

@@ -54,9 +54,14 @@ describe('a token', () => {
 
   test('is never quoted by the error about it', () => {
     const text = writeToken(newToken(about)).slice(0, -2);
-    expect(() => readToken(text)).toThrow(
-      expect.not.objectContaining({ message: expect.stringContaining(text.slice(5, 15)) }),
-    );
+    let said = '';
+    try {
+      readToken(text);
+    } catch (error) {
+      said = String(error);
+    }
+    expect(said).toContain('not a token');
+    expect(said).not.toContain(text.slice(5, 15));
   });
 
   test('proves itself by id and secret, of which the gate needs the hash only', () => {

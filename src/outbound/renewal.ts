@@ -1,0 +1,133 @@
+// Keeps the sidecar's own certificate renewed: at two thirds of its life, by the wall clock, with a new key each time, over
+// a connection that the present certificate opens. What fails is tried again for ever, with the same key, so that an answer
+// that was lost costs nothing. Several sidecars may share one folder: one of them renews, the others take what it wrote.
+// Never asks for a certificate that it could not write.
+
+import type { TLSSocket } from 'node:tls';
+import { askOnce } from '../enroll/ask-gate.ts';
+import { type PreparedRenewal, prepareRenewal, takeTurn } from '../enroll/identity-folder.ts';
+import { renewalTime, retryDelay } from '../enroll/renewal-time.ts';
+import { RENEW_PATH, readDetail, readIssued, writeRenewRequest } from '../enroll/wire.ts';
+import { reasonOf } from '../errors.ts';
+import type { Log } from '../observe/log.ts';
+import { generateKey, privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
+import { derToPem, pemBlocks } from '../pki/pem.ts';
+import { createRequest } from '../pki/requests.ts';
+import { signerOf } from '../pki/signing.ts';
+import type { Credentials } from './credentials.ts';
+
+/** How often the clock is looked at, ms: what slept looks again at once. */
+const LOOK_INTERVAL = 1_000;
+/** While another process renews the same folder, ms. */
+const TURN_INTERVAL = 2_000;
+
+export interface RenewalFollowing {
+  /** The folder of the identity, absolute. */
+  readonly dir: string;
+  /** The gate's Host, for the request. */
+  readonly host: string;
+  readonly current: () => Credentials;
+  /** Reads the files again now, if they have changed. */
+  readonly look: () => void;
+  /** A new connection to the gate by the present certificate. */
+  readonly connect: () => TLSSocket;
+  readonly log: Log;
+}
+
+interface Pending {
+  readonly serial: string;
+  readonly csr: string;
+  readonly privateKey: Parameters<typeof signerOf>[0];
+  readonly prepared: PreparedRenewal;
+}
+
+/** Begins; answers how to stop. */
+export function followRenewal(options: RenewalFollowing): () => Promise<void> {
+  const { dir, host, current, look, connect, log } = options;
+  let serial = current().certificate.serialNumber;
+  let dueAt = dueOf(current());
+  let failures = 0;
+  let pending: Pending | null = null;
+  let running: Promise<void> | null = null;
+  let stopped = false;
+
+  const drop = async (): Promise<void> => {
+    await pending?.prepared.discard();
+    pending = null;
+  };
+
+  const prepare = async (): Promise<Pending> => {
+    const { privateKey } = await generateKey('P-256');
+    const prepared = await prepareRenewal(dir, privateKeyToPem(privateKey));
+    const csr = await createRequest(signerOf(privateKey), { commonName: '' });
+    return { serial, csr, privateKey, prepared };
+  };
+
+  const renew = async (): Promise<void> => {
+    const giveBack = await takeTurn(dir);
+    if (giveBack === null) {
+      dueAt = Date.now() + TURN_INTERVAL;
+      return;
+    }
+    try {
+      look();
+      if (current().certificate.serialNumber !== serial) return; // another process was faster
+      pending ??= await prepare();
+      const body = writeRenewRequest(pending.csr);
+      const { status, text } = await askOnce(connect(), { method: 'POST', host, path: RENEW_PATH, body });
+      if (status !== 200) throw new Error(`${status} ${readDetail(text)}`);
+      const answer = readIssued(text);
+      const [leaf] = answer === null ? [] : pemBlocks(answer.certificate, 'CERTIFICATE');
+      if (answer === null || leaf === undefined || !publicKeyFits(derToPem(leaf, 'CERTIFICATE'), pending.privateKey)) {
+        throw new Error('the answer is not a certificate for the new key');
+      }
+      await pending.prepared.install(answer.certificate);
+      pending = null;
+      look();
+    } finally {
+      await giveBack();
+    }
+    // So that the gate knows from now on that the old one has been replaced; any request would do.
+    const bundle = { method: 'GET', host, path: '/.well-known/certgate/bundle' } as const;
+    await askOnce(connect(), bundle).catch(() => {});
+  };
+
+  const attempt = async (): Promise<void> => {
+    try {
+      await renew();
+      failures = 0;
+    } catch (error) {
+      failures++;
+      const delayMs = Math.round(Math.max(100, retryDelay(failures)));
+      dueAt = Date.now() + delayMs;
+      const notAfter = new Date(current().notAfter).toISOString();
+      log.warn({ reason: reasonOf(error), notAfter, delayMs }, 'certificate not renewed, trying again');
+    }
+  };
+
+  const timer = setInterval(() => {
+    if (running !== null || stopped) return;
+    const now = current();
+    if (now.certificate.serialNumber !== serial) {
+      serial = now.certificate.serialNumber;
+      dueAt = dueOf(now);
+      failures = 0;
+      if (pending !== null && pending.serial !== serial) void drop();
+    }
+    if (Date.now() < dueAt) return;
+    running = attempt().finally(() => {
+      running = null;
+    });
+  }, LOOK_INTERVAL);
+  timer.unref();
+  return async () => {
+    stopped = true;
+    clearInterval(timer);
+    await running;
+    await drop();
+  };
+}
+
+function dueOf({ certificate, notAfter }: Credentials): number {
+  return renewalTime(certificate.validFromDate.getTime(), notAfter);
+}
