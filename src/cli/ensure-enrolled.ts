@@ -19,6 +19,9 @@ const PATIENCE = 300_000;
  * @throws CG_USAGE, CG_TOKEN and what `enrollToFolder` throws
  */
 export async function ensureEnrolled(config: Config, flags: TokenFlags, log: Log, io: CommandIo): Promise<Config> {
+  const { gate: knownGate, identityDir: knownDir } = config.connect;
+  // Then the token's file may be gone.
+  if (knownGate !== null && knownDir !== null && hasCertificate(config)) return config;
   const token = await tokenFrom(flags, io);
   if (token === null) {
     if (flags.name !== undefined)
@@ -45,7 +48,7 @@ export async function ensureEnrolled(config: Config, flags: TokenFlags, log: Log
 
 function hasCertificate(config: Config): boolean {
   try {
-    readCredentials({ ...filesOf(config) });
+    readCredentials(filesOf(config));
     return true;
   } catch (error) {
     if (isCertgateError(error, 'CG_CREDENTIALS')) return false;

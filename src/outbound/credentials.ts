@@ -60,14 +60,9 @@ export interface WatchedCredentials {
  * with it.
  */
 export function readCredentials(files: CredentialFiles, ownCa: string | null = null): Credentials {
-  const cert = readPem(files.cert);
-  const key = readPem(files.key);
+  // Two names can't be opened at one moment, and between the two a renewal may have come: then both are new.
+  const { cert, key, certificate } = readPair(files) ?? readPair(files) ?? throwMixed(files);
   const ca = ownCa ?? readPem(files.ca);
-  const certificate = parse(files.cert, () => new X509Certificate(cert));
-  const privateKey = parse(files.key, () => privateKeyFromPem(key));
-  if (!publicKeyFits(certificate, privateKey)) {
-    throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: `is not the key of ${files.cert}` });
-  }
   parse(files.ca, () => new X509Certificate(ca));
   const notAfter = certificate.validToDate.getTime();
   if (notAfter <= Date.now()) {
@@ -78,6 +73,19 @@ export function readCredentials(files: CredentialFiles, ownCa: string | null = n
     createSecureContext({ cert, key, ca: bundle, minVersion: 'TLSv1.2' });
   const context = parse(files.cert, () => contextWith(ca));
   return { context, certificate, notAfter, ca, contextWith };
+}
+
+/** Null when the key is not the certificate's. */
+function readPair(files: CredentialFiles): { cert: string; key: string; certificate: X509Certificate } | null {
+  const cert = readPem(files.cert);
+  const key = readPem(files.key);
+  const certificate = parse(files.cert, () => new X509Certificate(cert));
+  const privateKey = parse(files.key, () => privateKeyFromPem(key));
+  return publicKeyFits(certificate, privateKey) ? { cert, key, certificate } : null;
+}
+
+function throwMixed(files: CredentialFiles): never {
+  throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: `is not the key of ${files.cert}` });
 }
 
 /** Reads the files now (CG_CREDENTIALS) and again whenever they change; `changed` is called after each swap. */
