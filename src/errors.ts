@@ -741,6 +741,14 @@ export const catalogue = {
     message: (f) => `the Host is refused: ${f.detail}`,
     hint: () => 'use the name of the gate',
   }),
+  CG_RENEW_THROUGH_SIDECAR: entry<{ detail: string }>({
+    about: 'Somebody asked for a new certificate through the port of a sidecar, where anybody may be who can reach it.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `no renewal through a sidecar: ${f.detail}`,
+    hint: () =>
+      "look what runs beside that sidecar: certificates renew themselves, and Prefect's client never asks for one",
+  }),
   CG_REQUEST_CROSS_SITE: entry<{ detail: string }>({
     about: 'A browser sent a request on behalf of another site.',
     exit: EXIT.refused,

@@ -21,7 +21,7 @@ import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
-import { takeRenewal } from './enrolment.ts';
+import { cameThroughSidecar, takeRenewal } from './enrolment.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import {
   clientProto,
@@ -225,6 +225,11 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     }
     if (reading.foreign !== null) {
       return refuse(reading, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: reading.foreign, close: true });
+    }
+    // Whoever can reach a sidecar's port may act by its certificate there, and must not be able to carry one away.
+    if (cameThroughSidecar(head)) {
+      const detail = 'a certificate is renewed by its holder, not through its sidecar';
+      return refuse(reading, { status: 403, code: 'CG_RENEW_THROUGH_SIDECAR', detail, close: true });
     }
     const take = takeRenewal(gate.desk, { serial: client.serial, address });
     return { ...take, reading, requestId: newRequestId(), code: null };

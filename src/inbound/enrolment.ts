@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import type { DeskAnswer } from '../enroll/answers.ts';
 import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
 import { ENROLL_PATH, MOST_REQUEST_BYTES, RENEW_PATH } from '../enroll/wire.ts';
+import type { RequestHead } from '../http1/request.ts';
 import type { Answer, Take } from '../proxy/contract.ts';
 import { type AdmissionRules, admitLate, type Refused } from './admission.ts';
 import { type AnteroomAnswer, type AnteroomRequest, receive } from './anteroom.ts';
@@ -54,6 +55,11 @@ export async function receiveStranger(
   if (requests.length === 0 || socket.destroyed) return false;
   receive(socket, requests, refuse);
   return true;
+}
+
+/** Sidecars say this of every request that they pass on, and let no client say or unsay it (outbound/forward.ts). */
+export function cameThroughSidecar(head: RequestHead): boolean {
+  return head.names.includes('x-certgate-client-proto');
 }
 
 /** What an admitted client's POST to RENEW_PATH comes to. */

@@ -47,6 +47,7 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
   let serial = current().certificate.serialNumber;
   let dueAt = dueOf(current());
   let failures = 0;
+  let lastReason = '';
   let pending: Pending | null = null;
   let running: Promise<void> | null = null;
   let stopped = false;
@@ -96,12 +97,19 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
     try {
       await renew();
       failures = 0;
+      lastReason = '';
     } catch (error) {
       failures++;
       const delayMs = Math.round(Math.max(100, retryDelay(failures)));
       dueAt = Date.now() + delayMs;
       const notAfter = new Date(current().notAfter).toISOString();
-      log.warn({ reason: reasonOf(error), notAfter, delayMs }, 'certificate not renewed, trying again');
+      const reason = reasonOf(error);
+      // A gate that is away for hours, or a folder that is never to be written, is told of once.
+      log[reason === lastReason ? 'debug' : 'warn'](
+        { reason, notAfter, delayMs },
+        'certificate not renewed, trying again',
+      );
+      lastReason = reason;
     }
   };
 

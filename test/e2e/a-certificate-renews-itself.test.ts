@@ -2,11 +2,14 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { generateKey } from '../../src/pki/keys.ts';
+import { createRequest } from '../../src/pki/requests.ts';
+import { signerOf } from '../../src/pki/signing.ts';
 import { sign } from './harness/certificates.ts';
 import { eventually } from './harness/eventually.ts';
 import type { House } from './harness/house.ts';
 import { echo, folder, house } from './harness/scenario.ts';
-import { openTls } from './harness/wire.ts';
+import { openTcp, openTls } from './harness/wire.ts';
 
 /** A certificate of five minutes, on record, that ends in `leftMs`: long past two thirds of its life. */
 async function nearItsEnd(home: House, name: string, leftMs: number): Promise<string> {
@@ -133,6 +136,31 @@ test('a certificate that has ended renews nothing where there is no grace, which
   wire.send('POST /.well-known/certgate/renew HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}');
   const { status, body } = await wire.answer();
   expect([status, body.toString()]).toEqual([403, expect.stringContaining('expired at')]);
+});
+
+test('who can reach a sidecar’s port acts by its certificate there, and gets none to carry away, however he spells it', async () => {
+  const home = await house();
+  const gate = await home.serve({ upstream: (await echo()).url });
+  const sidecar = await home.connect(gate, await home.issue('worker/etl-1'));
+  const csr = await createRequest(signerOf((await generateKey()).privateKey), { commonName: '' });
+  for (const path of [
+    '/.well-known/certgate/renew',
+    '/%2ewell-known/certgate/renew',
+    '/.well-known/certgate/%72enew',
+  ]) {
+    const { port } = new URL(sidecar.url);
+    const wire = await openTcp(Number(port));
+    const body = JSON.stringify({ csr });
+    wire.send(
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nX-Certgate-Client-Proto:\r\nConnection: x-certgate-client-proto\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    const answer = await wire.answer();
+    expect([path, answer.status]).not.toEqual([path, 200]);
+    expect(answer.body.toString()).not.toContain('BEGIN CERTIFICATE');
+  }
+  await gate.logged(({ code }) => code === 'CG_RENEW_THROUGH_SIDECAR');
+  const { stdout } = await home.certgate(['list', 'worker/etl-1', '--json', '--config', home.config]);
+  expect((JSON.parse(stdout) as { certificates: unknown[] }).certificates).toHaveLength(1);
 });
 
 test('a thief who renews a copied key has both cut and the identity locked, and the record says why', async () => {

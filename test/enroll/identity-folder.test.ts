@@ -1,6 +1,18 @@
+import { spawn } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { prepareRenewal, takeTurn } from '../../src/enroll/identity-folder.ts';
@@ -58,6 +70,32 @@ describe('the folder of an identity', () => {
     await reader;
     expect(mixed).toEqual([]);
     expect(reads).toBeGreaterThan(20);
+  });
+
+  test('has a pair that fits after a kill at any moment, and can be renewed after it', async () => {
+    const ca = await openCa();
+    const pairs = join(ca.dir, 'pairs');
+    mkdirSync(pairs);
+    for (let i = 0; i < 3; i++) {
+      const { privateKey, publicKey } = await generateKey();
+      const { chainPem } = await ca.authority.issue(request({ publicKey }));
+      writeFileSync(join(pairs, `${i}.json`), JSON.stringify([privateKeyToPem(privateKey), chainPem]));
+    }
+    for (let i = 0; i < 12; i++) {
+      const dir = join(ca.dir, `worker-${i}`);
+      await issueToDirectory(ca.authority, { ...request(), out: dir });
+      const first = serialOf(dir);
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'renewing-process.ts'), dir, pairs]);
+      await once(child.stdout, 'data');
+      // From the middle of the first renewal, which makes the links, to some renewals later.
+      await pause(i * 2);
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      expect([i, isPair(dir)]).toEqual([i, true]);
+      const serial = await renewed(ca, dir);
+      expect([serialOf(dir), isPair(dir)]).toEqual([serial, true]);
+      expect(serial).not.toBe(first);
+    }
   });
 
   test('keeps the generation before for a reader, and drops what is older', async () => {
