@@ -60,7 +60,8 @@ export function decideEnrollment(facts: EnrollFacts): EnrollDecision {
     return refuse('with another key, for a name that has its certificate by this token', copied(token), flag);
   }
   if (token.usesLeft === 0) {
-    const flag = 'somebody with another key tried to use it when it had been used up';
+    // Where nobody has a certificate of that name, a machine has come back after its end, or a fleet has grown: no thief.
+    const flag = facts.inUse ? `somebody with another key tried to use it when ${identity} had its certificate` : null;
     return refuse('the token has been used up, and this is another key', copied(token), flag);
   }
   if (token.expiresAt <= now) return refuse('the token has expired', 'make another token for the machine');

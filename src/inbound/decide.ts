@@ -21,7 +21,7 @@ import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
-import { cameThroughSidecar, takeRenewal } from './enrolment.ts';
+import { renewalProblem, takeRenewal } from './enrolment.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import {
   clientProto,
@@ -217,24 +217,6 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     return { ...bundleAnswer(gate.trust, held), reading, requestId: newRequestId(), code: null };
   };
 
-  const renew = (reading: Reading): Decided => {
-    const { head } = reading;
-    if (head.method !== 'POST' || head.upgrade !== null) {
-      const detail = `${RENEW_PATH} takes POST`;
-      return refuse(reading, { status: 405, code: 'CG_REQUEST_TARGET', detail, close: head.bodyLength !== 0 });
-    }
-    if (reading.foreign !== null) {
-      return refuse(reading, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: reading.foreign, close: true });
-    }
-    // Whoever can reach a sidecar's port may act by its certificate there, and must not be able to carry one away.
-    if (cameThroughSidecar(head)) {
-      const detail = 'a certificate is renewed by its holder, not through its sidecar';
-      return refuse(reading, { status: 403, code: 'CG_RENEW_THROUGH_SIDECAR', detail, close: true });
-    }
-    const take = takeRenewal(gate.desk, { serial: client.serial, address });
-    return { ...take, reading, requestId: newRequestId(), code: null };
-  };
-
   let last: Reading | null = null;
 
   const decide = (head: RequestHead): Decided => {
@@ -255,7 +237,12 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       return refuse(reading, { status: 400, code: 'CG_REQUEST_TARGET', detail });
     }
     if (target.path === BUNDLE_PATH) return tellBundle(reading);
-    if (target.path === RENEW_PATH) return renew(reading);
+    if (target.path === RENEW_PATH) {
+      const why = renewalProblem(head, reading.foreign);
+      if (why !== null) return refuse(reading, why);
+      const take = takeRenewal(gate.desk, { serial: client.serial, address });
+      return { ...take, reading, requestId: newRequestId(), code: null };
+    }
     // Prefect takes such a Host for a request from inside its own process (prefect-facts.md §2.1 (6)).
     if (head.host.toLowerCase().includes('ephemeral-prefect')) {
       return refuse(reading, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });

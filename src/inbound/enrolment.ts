@@ -57,9 +57,20 @@ export async function receiveStranger(
   return true;
 }
 
-/** Sidecars say this of every request that they pass on, and let no client say or unsay it (outbound/forward.ts). */
-export function cameThroughSidecar(head: RequestHead): boolean {
-  return head.names.includes('x-certgate-client-proto');
+/** Why a request to RENEW_PATH is none that may be answered; `foreign`: why it may come from another site's page. */
+export function renewalProblem(
+  head: RequestHead,
+  foreign: string | null,
+): { readonly status: number; readonly code: string; readonly detail: string; readonly close: true } | null {
+  const problem = (status: number, code: string, detail: string) => ({ status, code, detail, close: true }) as const;
+  if (head.method !== 'POST' || head.upgrade !== null) {
+    return problem(405, 'CG_REQUEST_TARGET', `${RENEW_PATH} takes POST`);
+  }
+  if (foreign !== null) return problem(403, 'CG_REQUEST_CROSS_SITE', foreign);
+  // Sidecars say this of every request that they pass on, and let no client say or unsay it (outbound/forward.ts). Whoever
+  // can reach a sidecar's port may act by its certificate there, and must not be able to carry one away.
+  if (!head.names.includes('x-certgate-client-proto')) return null;
+  return problem(403, 'CG_RENEW_THROUGH_SIDECAR', 'a certificate is renewed by its holder, not through its sidecar');
 }
 
 /** What an admitted client's POST to RENEW_PATH comes to. */

@@ -49,6 +49,25 @@ describe('a token', () => {
     expect(misuses).toMatchObject([{ object: 'worker/etl-1', detail: { token: token.id, address: '198.51.100.9' } }]);
   });
 
+  test('of a machine that comes back when its certificate has ended is refused, and flags nobody', async () => {
+    const at = await scene();
+    const token = await at.token('worker/etl-1', { ttlMs: 3_600_000 });
+    await at.enroll(token, newKey());
+    at.now += 3_600_000;
+    expect(await at.enroll(token, newKey())).toEqual(REFUSED);
+    expect((await at.store.token(token.id))?.flag).toBeNull();
+    expect(await actions(at)).not.toContain('token.misuse');
+  });
+
+  test('that somebody else was first to use flags both also when it has expired since', async () => {
+    const at = await scene();
+    const token = await at.token('worker/etl-1', { lastsMs: 60_000 });
+    await at.enroll(token, newKey());
+    at.now += 120_000;
+    expect(await at.enroll(token, newKey())).toEqual(REFUSED);
+    expect((await at.store.token(token.id))?.flag).toContain('another key');
+  });
+
   test.each<[string, (at: Scene) => Promise<{ readonly status: number; readonly text: string }>, string]>([
     [
       'is unknown',
