@@ -3,6 +3,7 @@
 // that was lost costs nothing. Several sidecars may share one folder: one of them renews, the others take what it wrote.
 // Never asks for a certificate that it could not write.
 
+import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { askOnce } from '../enroll/ask-gate.ts';
 import { type PreparedRenewal, prepareRenewal, takeTurn } from '../enroll/identity-folder.ts';
@@ -51,6 +52,12 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
   let pending: Pending | null = null;
   let running: Promise<void> | null = null;
   let stopped = false;
+  let open: TLSSocket | null = null;
+
+  const ask = (request: Parameters<typeof askOnce>[1]): ReturnType<typeof askOnce> => {
+    open = connect();
+    return askOnce(open, request);
+  };
 
   const drop = async (): Promise<void> => {
     await pending?.prepared.discard();
@@ -75,13 +82,14 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
       if (current().certificate.serialNumber !== serial) return; // another process was faster
       pending ??= await prepare();
       const body = writeRenewRequest(pending.csr);
-      const { status, text } = await askOnce(connect(), { method: 'POST', host, path: RENEW_PATH, body });
+      const { status, text } = await ask({ method: 'POST', host, path: RENEW_PATH, body });
       if (status !== 200) throw new Error(`${status} ${readDetail(text)}`);
       const answer = readIssued(text);
       const [leaf] = answer === null ? [] : pemBlocks(answer.certificate, 'CERTIFICATE');
       if (answer === null || leaf === undefined || !publicKeyFits(derToPem(leaf, 'CERTIFICATE'), pending.privateKey)) {
         throw new Error('the answer is not a certificate for the new key');
       }
+      requireValidNow(leaf);
       await pending.prepared.install(answer.certificate);
       pending = null;
       look();
@@ -90,7 +98,7 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
     }
     // So that the gate knows from now on that the old one has been replaced; any request would do.
     const bundle = { method: 'GET', host, path: '/.well-known/certgate/bundle' } as const;
-    await askOnce(connect(), bundle).catch(() => {});
+    if (!stopped) await ask(bundle).catch(() => {});
   };
 
   const attempt = async (): Promise<void> => {
@@ -131,9 +139,20 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
   return async () => {
     stopped = true;
     clearInterval(timer);
+    // What is under way is of no use any more; the same key would get the same certificate.
+    open?.destroy();
     await running;
     await drop();
   };
+}
+
+/** By this machine's clock: what it would take for expired it could not use, and the same key gets it again later. */
+function requireValidNow(der: Uint8Array): void {
+  const { validFromDate, validToDate } = new X509Certificate(der);
+  const now = Date.now();
+  if (now >= validFromDate.getTime() && now < validToDate.getTime()) return;
+  const [from, to] = [validFromDate.toISOString(), validToDate.toISOString()];
+  throw new Error(`by the clock of this machine the new certificate, from ${from} to ${to}, is not valid now`);
 }
 
 function dueOf({ certificate, notAfter }: Credentials): number {
