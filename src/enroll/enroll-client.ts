@@ -69,7 +69,7 @@ async function enrollOnce({ token, privateKey, identity, gate, serverName }: Enr
   const root = await fetchRoot(url, to, token.rootFingerprint);
   const checkName: ConnectionOptions['checkServerIdentity'] = (_host, certificate) =>
     checkServerIdentity(name, certificate);
-  const csr = await createRequest(signerOf(privateKey), { commonName: '' });
+  const csr = await createRequest(signerOf(privateKey), { commonName: null });
   const body = writeEnrollRequest({ token: credentialOf(token), csr, identity });
   const verified = connect({ ...to, ca: derToPem(root.raw, 'CERTIFICATE'), checkServerIdentity: checkName });
   const { status, text } = await ask(url, verified, { method: 'POST', host: url.host, path: ENROLL_PATH, body });

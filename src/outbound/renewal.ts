@@ -67,7 +67,7 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
   const prepare = async (): Promise<Pending> => {
     const { privateKey } = await generateKey('P-256');
     const prepared = await prepareRenewal(dir, privateKeyToPem(privateKey));
-    const csr = await createRequest(signerOf(privateKey), { commonName: '' });
+    const csr = await createRequest(signerOf(privateKey), { commonName: null });
     return { serial, csr, privateKey, prepared };
   };
 

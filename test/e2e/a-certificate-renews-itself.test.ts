@@ -142,7 +142,7 @@ test('who can reach a sidecar’s port acts by its certificate there, and gets n
   const home = await house();
   const gate = await home.serve({ upstream: (await echo()).url });
   const sidecar = await home.connect(gate, await home.issue('worker/etl-1'));
-  const csr = await createRequest(signerOf((await generateKey()).privateKey), { commonName: '' });
+  const csr = await createRequest(signerOf((await generateKey()).privateKey), { commonName: null });
   for (const path of [
     '/.well-known/certgate/renew',
     '/%2ewell-known/certgate/renew',

@@ -25,7 +25,7 @@ beforeAll(async () => {
 const ENROLL = '/.well-known/certgate/enroll';
 const RENEW = '/.well-known/certgate/renew';
 const newCsr = async (): Promise<string> =>
-  createRequest(signerOf((await generateKey()).privateKey), { commonName: '' });
+  createRequest(signerOf((await generateKey()).privateKey), { commonName: null });
 const post = (path: string, body: string, ...lines: string[]): string =>
   [`POST ${path} HTTP/1.1`, 'Host: localhost', ...lines, `Content-Length: ${Buffer.byteLength(body)}`, '', body].join(
     '\r\n',

@@ -134,7 +134,7 @@ describe('a token', () => {
       'is used for the CA’s own key',
       async (at) => {
         const token = await at.token('worker/a');
-        const csr = await createRequest(at.authority.issuer.signer, { commonName: '' });
+        const csr = await createRequest(at.authority.issuer.signer, { commonName: null });
         const body = JSON.stringify({ token: credentialOf(token), csr });
         return at.desk.enroll(body, { address: '192.0.2.1', addressKey: '192.0.2.1' });
       },

@@ -64,12 +64,12 @@ export async function scene(policy: Partial<EnrollPolicy> = {}): Promise<Scene> 
       key: KeyObject,
       { identity, address = '192.0.2.1' }: { identity?: string; address?: string } = {},
     ) {
-      const csr = await createRequest(signerOf(key), { commonName: '' });
+      const csr = await createRequest(signerOf(key), { commonName: null });
       const request = { token: credentialOf(token), csr, identity: identity ?? null };
       return desk.enroll(writeEnrollRequest(request), { address, addressKey: address });
     },
     async renew(serial: string, key: KeyObject) {
-      const csr = await createRequest(signerOf(key), { commonName: '' });
+      const csr = await createRequest(signerOf(key), { commonName: null });
       return desk.renew(writeRenewRequest(csr), { serial, address: '192.0.2.1' });
     },
   });

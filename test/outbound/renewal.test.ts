@@ -80,7 +80,7 @@ test('a certificate that this machine’s clock takes for over is not taken, and
       socket.on('error', () => {});
       socket.on('data', (bytes: Buffer) => {
         const { csr } = JSON.parse(bytes.toString().split('\r\n\r\n')[1] ?? '') as { csr: string };
-        keys.add(readRequest(csr).publicKey.export({ type: 'spki', format: 'pem' }) as string);
+        keys.add(readRequest(csr).publicKey.export({ type: 'spki', format: 'pem' }));
         const { publicKey } = readRequest(csr);
         void (async () => {
           const old = await openCa(() => Date.now() - 24 * HOUR);
