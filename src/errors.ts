@@ -614,6 +614,13 @@ export const catalogue = {
     hint: () => 'see `certgate token list`, and make another: `certgate token create worker/etl-1`',
   }),
 
+  CG_RENEW_REFUSED: entry<{ serial: string }>({
+    about: 'A certificate that is not on record, revoked or locked is not renewed.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `certificate ${f.serial} is not renewed: it is not on record, revoked or locked`,
+    hint: () => '`certgate list --state revoked` and `certgate locks` say which',
+  }),
   CG_ENROLL_GATE: entry<{ gate: string; reason: string }>({
     about: 'The gate to enrol at cannot be reached, or cannot issue now.',
     exit: EXIT.network,

@@ -63,7 +63,7 @@ export interface Authority {
   /**
    * A new certificate, recorded. None is for an identity that is locked by the time the record is committed.
    * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
-   *   CG_LOCKED, CG_TOKEN_SPENT, CG_STORE_*
+   *   CG_LOCKED, CG_TOKEN_SPENT, CG_RENEW_REFUSED, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
   /** A certificate on record as `Issued.chainPem` had it, PEM: leaf, its issuer, intermediates if there are any. */

@@ -109,6 +109,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
         const { serial, address } = holder;
         log.say('warn', `renew ${serial}`, { serial, address, reason: reasonOf(error) }, 'renewal failed');
         if (isCertgateError(error, 'CG_LOCKED')) return answerWith(403, 'the identity is locked');
+        if (isCertgateError(error, 'CG_RENEW_REFUSED')) return answerWith(403, 'the certificate is revoked or locked');
         if (isCertgateError(error, 'CG_KEY_BARRED')) return answerWith(403, 'that key is known, and not certified');
         return answerWith(503, 'the gate cannot issue now; try again');
       }

@@ -11,7 +11,7 @@ const tokenColumns = `id, secret_hash, subject, uses, uses_left, ttl, expires_at
 const useColumns = 'token, key_hash, identity, serial, used_at';
 
 export interface SqliteTokens extends TokenStore {
-  /** To be called in the transaction that records `record`. CG_TOKEN_SPENT. */
+  /** To be called in the transaction that records `record`. CG_TOKEN_SPENT, CG_RENEW_REFUSED. */
   readonly recordCause: (cause: IssueCause, record: CertificateRecord) => void;
 }
 
@@ -41,6 +41,11 @@ export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteT
   );
   const selectUnseen = sql(
     'SELECT serial, replaces, key_hash, seen_at FROM successions WHERE serial = ? AND seen_at IS NULL',
+  );
+  const renewable = sql(
+    `SELECT 1 FROM certificates WHERE serial = :serial AND revoked = 0 AND NOT EXISTS (
+       SELECT 1 FROM locks WHERE scope = 'serial' AND subject = :serial AND unlocked_at IS NULL
+         AND (until IS NULL OR until > :now))`,
   );
   const see = sql('UPDATE successions SET seen_at = ? WHERE serial = ? AND seen_at IS NULL');
 
@@ -87,6 +92,10 @@ export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteT
     markSeen: (serial, at) => write(() => see.run(at, serial).changes === 1),
     recordCause(cause, { serial, identity, issuedAt }) {
       if (cause.kind === 'renewal') {
+        // Here, and not before: a revocation that was committed in between must not be outrun.
+        if (renewable.get({ serial: cause.replaces, now: issuedAt }) === undefined) {
+          throw new CertgateError('CG_RENEW_REFUSED', { serial: cause.replaces });
+        }
         insertSuccession.run(serial, cause.replaces, cause.keyHash);
         return;
       }

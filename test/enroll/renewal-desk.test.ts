@@ -80,6 +80,13 @@ describe('who has a certificate', () => {
       },
     ],
     [
+      'locked by its serial number',
+      (at, serial) => {
+        const target = { scope: 'serial', subject: serial } as const;
+        return lockClients(at.store, { target, reason: 'x', forMs: null, actor: 'test' }, at.now);
+      },
+    ],
+    [
       'expired',
       async (at) => {
         at.now += DAY;

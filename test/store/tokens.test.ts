@@ -84,6 +84,27 @@ describe('a token on record', () => {
 });
 
 describe('a succession on record', () => {
+  test.each<[string, (store: Store, serial: string) => Promise<unknown>]>([
+    ['revoked', (store, serial) => store.revoke([serial], 'unspecified', NOW, () => newAudit())],
+    [
+      'locked',
+      (store, serial) => {
+        const lock = { reason: '', actor: 'test', lockedAt: NOW, until: null };
+        return store.lock({ scope: 'serial', subject: serial, ...lock }, newAudit());
+      },
+    ],
+  ])('is none of a certificate that is %s by the time it is committed', async (_what, before) => {
+    const store = newStore();
+    const old = newRecord();
+    await store.addCertificate(old, newAudit());
+    await before(store, old.serial);
+    const cause = { kind: 'renewal', replaces: old.serial, keyHash: KEY } as const;
+    const renewal = () => store.addCertificate(newRecord(), newAudit(), undefined, cause);
+    expect(await codeOf(renewal)).toBe('CG_RENEW_REFUSED');
+    expect(await store.successors(old.serial)).toEqual([]);
+    expect(await store.listCertificates({ now: NOW })).toHaveLength(1);
+  });
+
   test('tells what took the place of a certificate, and is seen once', async () => {
     const store = newStore();
     const [old, fresh] = [newRecord(), newRecord({ issuedAt: NOW + HOUR })];
