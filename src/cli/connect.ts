@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
 import { warnOfNode } from './doctor/machine.ts';
-import { ensureEnrolled } from './ensure-enrolled.ts';
+import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
 import { collect } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
@@ -55,6 +55,7 @@ export function connectCommand(io: CommandIo): Command {
         unsafeListen: options.unsafeListen === true,
         allowHosts: options.allowHost,
         accessLog: config.log.access,
+        enrollAgain: enrollingAgain(config, options, io),
       }),
     );
     log.info({ address: sidecar.url, gate: config.connect.gate }, 'listening');

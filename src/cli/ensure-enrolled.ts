@@ -9,7 +9,7 @@ import { enrolInto, enrolledWords } from './enroll.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
 import { filesOf } from './sidecar-options.ts';
-import { nameToEnroll, type TokenFlags, tokenFrom } from './token-source.ts';
+import { namesToken, nameToEnroll, type TokenFlags, tokenFrom } from './token-source.ts';
 
 /** How long a worker that starts with its gate waits for it, ms. */
 const PATIENCE = 300_000;
@@ -44,6 +44,18 @@ export async function ensureEnrolled(config: Config, flags: TokenFlags, log: Log
   const enrolled = await enrolInto(token, complete, where, (text) => log.warn(text));
   for (const line of enrolledWords(enrolled)) log.info({ identityDir }, line);
   return complete;
+}
+
+/** How to enrol anew, with the token as it is then, once a certificate has ended unrenewed; null where no token was named. */
+export function enrollingAgain(config: Config, flags: TokenFlags, io: CommandIo): (() => Promise<void>) | null {
+  const { identityDir } = config.connect;
+  if (identityDir === null || !namesToken(flags, io)) return null;
+  return async () => {
+    const token = await tokenFrom(flags, io);
+    if (token === null) throw usage('there is no token any more', 'put another in its place');
+    const where = { identity: nameToEnroll(token, flags.name), out: identityDir, patienceMs: 0, force: true };
+    await enrolInto(token, config, where, () => {});
+  };
 }
 
 function hasCertificate(config: Config): boolean {

@@ -8,7 +8,7 @@ import { Command } from 'commander';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
-import { ensureEnrolled } from './ensure-enrolled.ts';
+import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
@@ -55,7 +55,13 @@ export function runCommand(io: CommandIo): Command {
     const log = openLog({ level: given.log.level === 'info' ? 'warn' : given.log.level });
     const config = await ensureEnrolled(given, flags, log, io);
     const sidecar = await startSidecar(
-      sidecarOptions(config, log, { listen: '127.0.0.1:0', unsafeListen: false, allowHosts: [], accessLog: verbose }),
+      sidecarOptions(config, log, {
+        listen: '127.0.0.1:0',
+        unsafeListen: false,
+        allowHosts: [],
+        accessLog: verbose,
+        enrollAgain: enrollingAgain(config, flags, io),
+      }),
     );
     try {
       const env = environmentFor(io.env, sidecar.url, new URL(config.connect.gate ?? '').origin);

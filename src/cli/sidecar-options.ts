@@ -30,6 +30,7 @@ export function sidecarOptions(
     readonly unsafeListen: boolean;
     readonly allowHosts: readonly string[];
     readonly accessLog: boolean;
+    readonly enrollAgain: (() => Promise<void>) | null;
   },
 ): SidecarOptions {
   if (config.connect.gate === null) throw new CertgateError('CG_CONNECT_GATE', {});
@@ -40,6 +41,7 @@ export function sidecarOptions(
     // A bundle that a person named is that person's to change.
     trust: { interval: config.connect.trustInterval, write: config.connect.ca === null },
     renewIn: renewableIn(config),
+    enrollAgain: more.enrollAgain,
     serverName: config.connect.serverName,
     allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
     log,

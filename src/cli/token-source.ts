@@ -27,6 +27,11 @@ export function withTokenFlags(command: Command): Command {
     .option('--name <NAME>', 'the name to enrol under, for a token that is good for several');
 }
 
+/** Whether a token is named, be it that there is none any more where it should be. */
+export function namesToken(flags: TokenFlags, io: CommandIo): boolean {
+  return flags.token !== undefined || flags.tokenFile !== undefined || (io.env[VARIABLE] ?? '') !== '';
+}
+
 /** The token that was given, if any; `first` is an argument in its place. CG_USAGE, CG_TOKEN, and the system's errors. */
 export async function tokenFrom(flags: TokenFlags, io: CommandIo, first?: string): Promise<Token | null> {
   const ways = [

@@ -32,6 +32,8 @@ export interface RenewalFollowing {
   readonly look: () => void;
   /** A new connection to the gate by the present certificate. */
   readonly connect: () => TLSSocket;
+  /** Gets a certificate into the folder without the present one, which has ended; null where there is no token for it. */
+  readonly enrollAgain: (() => Promise<void>) | null;
   readonly log: Log;
 }
 
@@ -118,6 +120,19 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
         'certificate not renewed, trying again',
       );
       lastReason = reason;
+      if (Date.now() >= current().notAfter && !stopped) await startOver();
+    }
+  };
+
+  const startOver = async (): Promise<void> => {
+    if (options.enrollAgain === null) return;
+    try {
+      await options.enrollAgain();
+      await drop();
+      look();
+      log.info('the certificate had ended: enrolled again');
+    } catch (error) {
+      log.warn({ reason: reasonOf(error) }, 'not enrolled again, trying again');
     }
   };
 

@@ -29,6 +29,8 @@ export interface SidecarOptions {
   };
   /** The folder of `files` when its certificate is to be renewed from here, absolute; null when that is somebody else's. */
   readonly renewIn: string | null;
+  /** See RenewalFollowing. */
+  readonly enrollAgain: (() => Promise<void>) | null;
   /** The name to verify the gate's certificate against; null for the URL's host. */
   readonly serverName: string | null;
   readonly allowedHosts: readonly string[];
@@ -112,6 +114,7 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
           current: () => credentials.current,
           look: () => credentials.look(),
           connect: () => connectTls(toGate(credentials.current.context)),
+          enrollAgain: options.enrollAgain,
           log: options.log,
         });
   const stop = async (): Promise<void> => {

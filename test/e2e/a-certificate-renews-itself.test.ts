@@ -6,6 +6,7 @@ import { generateKey } from '../../src/pki/keys.ts';
 import { createRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import { sign } from './harness/certificates.ts';
+import { newToken } from './harness/enrolment.ts';
 import { eventually } from './harness/eventually.ts';
 import type { House } from './harness/house.ts';
 import { echo, folder, house } from './harness/scenario.ts';
@@ -125,6 +126,26 @@ test('a certificate that has ended while the gate was down is renewed within the
   await sidecar.logged(({ msg }) => msg === 'new credentials taken');
   const audit = await home.certgate(['audit', '--identity', 'worker/late', '--config', home.config]);
   expect(audit.stdout).toContain('certificate.renew-in-grace');
+});
+
+test('a certificate that has ended is replaced by a token that is at hand, and its sidecar goes on', async () => {
+  const home = await house();
+  const gate = await home.serve({ upstream: (await echo()).url });
+  const dir = await nearItsEnd(home, 'worker/back', 6_000);
+  const old = await serialIn(dir);
+  const ends = Date.now() + 6_000;
+  const token = await newToken(home, gate.port, 'worker/back');
+  // Nothing renews it: its serial number is locked.
+  const lock = ['lock', 'serial', old, '--reason', 'a test', '--config', home.config];
+  await home.certgate(lock);
+  const sidecar = await home.connect(gate, dir, ['--token', token]);
+  await sidecar.logged(({ msg }) => msg === 'certificate not renewed, trying again');
+  expect(Date.now() < ends ? await serialIn(dir) : old).toBe(old);
+  await renewalIn(dir, old);
+  await sidecar.logged(({ msg }) => msg === 'the certificate had ended: enrolled again');
+  expect((await fetch(`${sidecar.url}/api/hello`)).status).toBe(200);
+  const { stdout } = await home.certgate(['token', 'list', '--json', '--config', home.config]);
+  expect(JSON.parse(stdout)).toMatchObject({ tokens: [{ subject: 'worker/back', usesLeft: 0, flag: null }] });
 });
 
 test('a certificate that has ended renews nothing where there is no grace, which is the default', async () => {

@@ -58,7 +58,7 @@ test('a stop does not wait for a gate that never answers, and leaves no key behi
   const asked = Promise.withResolvers<void>();
   const port = await listening(createServer(() => asked.resolve()));
   const connect = () => connectTls({ host: '127.0.0.1', port, secureContext: current.context });
-  stop = followRenewal({ dir, host: 'gate', current: () => current, look: () => {}, connect, log });
+  stop = followRenewal({ dir, host: 'gate', current: () => current, look: () => {}, connect, enrollAgain: null, log });
   await asked.promise;
   expect(readdirSync(dir).some((name) => name.startsWith('.generation-'))).toBe(true);
   const since = performance.now();
@@ -94,7 +94,7 @@ test('a certificate that this machine’s clock takes for over is not taken, and
   );
   const port = await listening(server);
   const connect = () => connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
-  stop = followRenewal({ dir, host: 'gate', current: () => current, look: () => {}, connect, log });
+  stop = followRenewal({ dir, host: 'gate', current: () => current, look: () => {}, connect, enrollAgain: null, log });
   await twice.promise;
   expect(keys.size).toBe(1);
   expect(said.join('')).toContain('by the clock of this machine');

@@ -38,6 +38,7 @@ beforeAll(async () => {
     files: filesOf(loadConfig({ file: undefined, env: {}, flags, cwd: folder })),
     trust: { interval: 60_000, write: true },
     renewIn: null,
+    enrollAgain: null,
     serverName: null,
     allowedHosts: [],
     log: pino({ level: 'silent' }),
