@@ -285,7 +285,7 @@ export const catalogue = {
     message: (f) => `the signer does not sign that: ${f.problem}`,
     hint: () => 'its flags say what it signs: `certgate signer --help`',
   }),
-  CG_TOKEN: entry<{ uri: string; problem: string }>({
+  CG_PKCS11: entry<{ uri: string; problem: string }>({
     about: 'A key in a PKCS#11 token cannot be used.',
     exit: EXIT.configuration,
     status: 503,
@@ -672,6 +672,68 @@ export const catalogue = {
     hint: (f) => f.remedy,
   }),
 
+  // enroll
+  CG_TOKEN: entry<{ problem: string; remedy: string }>({
+    about: 'The text is not a token, or not all of one.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `not a token: ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
+  CG_TOKEN_SUBJECT: entry<{ subject: string; problem: string }>({
+    about: 'A token cannot be made for that identity, or that pattern of identities.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `no token for ${shown(f.subject)}: ${f.problem}`,
+    hint: () =>
+      "name an identity, `certgate token create worker/etl-1`, or a pattern with its limit, `certgate token create 'worker/etl-*' --uses 50`",
+  }),
+  CG_TOKEN_SPENT: entry<{ token: string }>({
+    about: 'A token has expired, was taken back or has been used up.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `token ${f.token} cannot be used any more`,
+    hint: () => 'see `certgate token list`, and make another: `certgate token create worker/etl-1`',
+  }),
+
+  CG_RENEW_REFUSED: entry<{ serial: string }>({
+    about: 'A certificate that is not on record, revoked or locked is not renewed.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `certificate ${f.serial} is not renewed: it is not on record, revoked or locked`,
+    hint: () => '`certgate list --state revoked` and `certgate locks` say which',
+  }),
+  CG_ENROLL_GATE: entry<{ gate: string; reason: string }>({
+    about: 'The gate to enrol at cannot be reached, or cannot issue now.',
+    exit: EXIT.network,
+    status: 503,
+    message: (f) => `no certificate from ${f.gate}: ${f.reason}`,
+    hint: (f) => `check that this machine reaches it: \`certgate inspect ${f.gate.replace(/^https:\/\//, '')}\``,
+  }),
+  CG_ENROLL_PIN: entry<{ gate: string; problem: string }>({
+    about: 'The gate to enrol at is not the one that the token is for; it was told nothing.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `${f.gate} is not the gate that this token is for: ${f.problem}`,
+    hint: () =>
+      'make a token on the gate of that address: `certgate token create worker/etl-1 --gate https://HOST:8443`; if it was made there, somebody stands between',
+  }),
+  CG_ENROLL_REFUSED: entry<{ gate: string; reason: string }>({
+    about: 'The gate refused the token; its log says why, its answer does not.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `${f.gate} gave no certificate: ${f.reason}`,
+    hint: () =>
+      'the token may be used, expired or revoked: on the gate, `certgate token list` and its log say which; make another with `certgate token create`',
+  }),
+  CG_ENROLL_ANSWER: entry<{ problem: string }>({
+    about: 'What the gate answered to an enrolment cannot be used; nothing was written.',
+    exit: EXIT.failure,
+    status: 502,
+    message: (f) => `the answer of the gate cannot be used: ${f.problem}`,
+    hint: () => 'compare the versions on both machines: `certgate --version`',
+  }),
+
   // export
   CG_EXPORT: entry<{ what: string; problem: string; remedy: string }>({
     about: 'A certificate cannot be handed over in that form.',
@@ -767,6 +829,14 @@ export const catalogue = {
     status: 400,
     message: (f) => `the Host is refused: ${f.detail}`,
     hint: () => 'use the name of the gate',
+  }),
+  CG_RENEW_THROUGH_SIDECAR: entry<{ detail: string }>({
+    about: 'Somebody asked for a new certificate through the port of a sidecar, where anybody may be who can reach it.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `no renewal through a sidecar: ${f.detail}`,
+    hint: () =>
+      "look what runs beside that sidecar: certificates renew themselves, and Prefect's client never asks for one",
   }),
   CG_REQUEST_CROSS_SITE: entry<{ detail: string }>({
     about: 'A browser sent a request on behalf of another site.',

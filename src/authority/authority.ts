@@ -6,7 +6,8 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
-import type { CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
+import type { CaRecord, CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
+import type { IssueCause } from '../store/tokens.ts';
 import { openBarredKeys } from './barred-keys.ts';
 import { lockOnIssue, targetArguments, targetWords, untilWords } from './lock-table.ts';
 import { type RevocationSelector, revokeCertificates } from './revocation.ts';
@@ -29,6 +30,8 @@ export interface IssueRequest {
   readonly ip?: readonly string[];
   /** Who asks, for the audit record: `cli:root@host`, `gate`, or an identity. */
   readonly actor: string;
+  /** The token or the certificate on whose account it is issued; nothing when an operator asks. */
+  readonly cause?: IssueCause;
 }
 
 export interface Issued {
@@ -60,9 +63,11 @@ export interface Authority {
   /**
    * A new certificate, recorded. None is for an identity that is locked by the time the record is committed.
    * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
-   *   CG_LOCKED, CG_STORE_*
+   *   CG_LOCKED, CG_TOKEN_SPENT, CG_RENEW_REFUSED, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
+  /** A certificate on record as `Issued.chainPem` had it, PEM: leaf, its issuer, intermediates if there are any. */
+  chainFor(record: Pick<CertificateRecord, 'der' | 'issuer'>): string;
   /** As `revokeCertificates`, with this authority's store and clock. */
   revoke(selector: RevocationSelector, reason: RevocationReason, actor: string): Promise<readonly CertificateRecord[]>;
 }
@@ -149,19 +154,27 @@ export function openAuthority(parts: AuthorityParts): Authority {
           fingerprint: record.fingerprint,
           dns: (request.dns ?? []).join(','),
           ip: (request.ip ?? []).join(','),
+          ...(request.cause?.kind === 'token' ? { token: request.cause.token } : {}),
+          ...(request.cause?.kind === 'renewal' ? { replaces: request.cause.replaces } : {}),
         },
       };
-      await store.addCertificate(record, audit, (locks) => requireUnlocked(locks, identity, now));
+      const approve = (locks: readonly LockRecord[]): void => requireUnlocked(locks, identity, now);
+      await store.addCertificate(record, audit, approve, request.cause);
       const certificatePem = derToPem(der, 'CERTIFICATE');
-      return { record, certificatePem, chainPem: certificatePem + shownWith(trust) };
+      return { record, certificatePem, chainPem: certificatePem + shownWith(trust, trust.activeIssuer) };
+    },
+    chainFor({ der, issuer }) {
+      const { trust } = ca;
+      const signer = trust.records.find(({ keyId }) => keyId === issuer) ?? null;
+      return derToPem(der, 'CERTIFICATE') + shownWith(trust, signer);
     },
     revoke: (selector, reason, actor) => revokeCertificates(store, selector, reason, actor, clock()),
   };
 }
 
-/** The issuer that issues, and whatever is between it and its root, PEM. */
-function shownWith({ records, activeIssuer }: Trust): string {
-  return activeIssuer === null ? '' : chainOf(records, activeIssuer).map(pemOf).join('');
+/** An issuer, and whatever is between it and its root, PEM. */
+function shownWith({ records }: Trust, issuer: CaRecord | null): string {
+  return issuer === null ? '' : chainOf(records, issuer).map(pemOf).join('');
 }
 
 // A client's certificate must never pass for the gate's, nor the gate's for a client's.

@@ -28,7 +28,7 @@ const SHA256_INFO = Buffer.from('3031300d060960864801650304020105000420', 'hex')
 
 /**
  * Finds the key in the token and tries a signature, so that what is not that key, or may not sign, is known at once.
- * @throws CG_TOKEN; CG_PASSPHRASE and CG_KEY_MODE of the PIN's file
+ * @throws CG_PKCS11; CG_PASSPHRASE and CG_KEY_MODE of the PIN's file
  */
 export async function openPkcs11Key(token: Pkcs11Key): Promise<Signer> {
   const { uri, module, pin, tool = 'pkcs11-tool' } = token;
@@ -46,16 +46,16 @@ export async function openPkcs11Key(token: Pkcs11Key): Promise<Signer> {
     const login = pin === null ? [] : ['--login', '--pin', `env:${PIN_VARIABLE}`];
     const signature = await run([...login, ...args], inputFor(publicKey, hash, content), secret);
     if (verify(hash, content, publicKey, signature)) return signature;
-    throw new CertgateError('CG_TOKEN', { uri, problem: 'gave what is no signature by that key' });
+    throw new CertgateError('CG_PKCS11', { uri, problem: 'gave what is no signature by that key' });
   };
   await sign(Buffer.from('certgate: can this key sign?'));
   return { publicKey, sign };
 }
 
-/** The parts of the URI as arguments of pkcs11-tool. CG_TOKEN. */
+/** The parts of the URI as arguments of pkcs11-tool. CG_PKCS11. */
 export function selectorOf(uri: string): readonly string[] {
   const refuse = (problem: string): never => {
-    throw new CertgateError('CG_TOKEN', { uri: shown(uri.replace(/(pin-value=)[^;&?]*/g, '$1…')), problem });
+    throw new CertgateError('CG_PKCS11', { uri: shown(uri.replace(/(pin-value=)[^;&?]*/g, '$1…')), problem });
   };
   if (!uri.startsWith('pkcs11:')) return refuse('is no PKCS#11 URI: write pkcs11:token=NAME;object=LABEL');
   const selector: string[] = [];
@@ -88,7 +88,7 @@ function publicKeyIn(spki: Buffer, uri: string): KeyObject {
     return createPublicKey({ key: spki, format: 'der', type: 'spki' });
   } catch (cause) {
     throw new CertgateError(
-      'CG_TOKEN',
+      'CG_PKCS11',
       { uri, problem: `has no public key that can be read: ${reasonOf(cause)}` },
       { cause },
     );
@@ -132,7 +132,7 @@ function runTool(
         .filter((line) => /error|fail|abort|not found|invalid/i.test(line));
       const missing = 'code' in error && (error.code as unknown) === 'ENOENT';
       const words = missing ? `${tool} is not installed` : (lines[0] ?? `${tool} ended with ${String(error.code)}`);
-      reject(new CertgateError('CG_TOKEN', { uri, problem: words.trim() }));
+      reject(new CertgateError('CG_PKCS11', { uri, problem: words.trim() }));
     });
     child.stdin?.on('error', () => {});
     child.stdin?.end(input);

@@ -4,12 +4,14 @@ import { Command } from 'commander';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
 import { warnOfNode } from './doctor/machine.ts';
+import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
 import { collect } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
 import { untilStopped } from './signals.ts';
+import { type TokenFlags, withTokenFlags } from './token-source.ts';
 
 export function connectCommand(io: CommandIo): Command {
   const command = describe(
@@ -20,6 +22,10 @@ export function connectCommand(io: CommandIo): Command {
         [
           'then: export PREFECT_API_URL=http://127.0.0.1:4210/api',
           'certgate connect --gate https://gate.example:8443 --identity ./worker-etl-1',
+        ],
+        [
+          'on a new machine, with a token that the gate made: certgate token create worker/etl-1',
+          'certgate connect --token-file /run/secrets/token --identity ./worker-etl-1',
         ],
         [
           'on a unix socket',
@@ -37,16 +43,19 @@ export function connectCommand(io: CommandIo): Command {
       [],
     )
     .option('--unsafe-listen', 'allow an address that is not loopback: whoever reaches it uses this certificate');
-  return command.action(async (options: { allowHost: string[]; unsafeListen?: boolean }) => {
-    const config = configOf(command, io);
-    const log = openLog({ level: config.log.level });
+  withTokenFlags(command);
+  return command.action(async (options: TokenFlags & { allowHost: string[]; unsafeListen?: boolean }) => {
+    const given = configOf(command, io);
+    const log = openLog({ level: given.log.level });
     warnOfNode(log);
+    const config = await ensureEnrolled(given, options, log, io);
     const sidecar = await startSidecar(
       sidecarOptions(config, log, io, {
         listen: config.connect.listen,
         unsafeListen: options.unsafeListen === true,
         allowHosts: options.allowHost,
         accessLog: config.log.access,
+        enrollAgain: enrollingAgain(config, options, io),
       }),
     );
     log.info({ address: sidecar.url, gate: config.connect.gate }, 'listening');

@@ -5,10 +5,12 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
 import { revokeCertificates } from '../authority/revocation.ts';
+import { tokenState } from '../authority/tokens.ts';
+import { covers } from '../enroll/token.ts';
 import { parseIdentityName } from '../identity/name.ts';
 import { revokedCause } from '../inbound/revocation-watch.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import { type CertificateRecord, revocationReasons } from '../store/store.ts';
+import { type CertificateRecord, revocationReasons, type Store } from '../store/store.ts';
 import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { choiceFlag, usage } from './flags.ts';
@@ -52,13 +54,18 @@ export function revokeCommand(io: CommandIo): Command {
     const started = Date.now();
     const store = openSqliteStore(storeFile(config.stateDir));
     let revoked: readonly CertificateRecord[];
+    let tokens: readonly string[] = [];
     try {
       // Without the CA's keys: where they are lost or expired, taking back must still work.
       revoked = await revokeCertificates(store, selector, reason, actor(), started);
+      tokens = await tokensFor(store, revoked, started).catch(() => []);
     } finally {
       await store.close();
     }
-    if (flags.json !== true) sayRevoked(revoked, started, io);
+    if (flags.json !== true) {
+      sayRevoked(revoked, started, io);
+      for (const id of tokens) io.say(`a token can still enrol it: certgate token revoke ${id}`);
+    }
     // Committed: from here on nothing can fail but the telling.
     const causes = revoked.map(({ serial }) => revokedCause(serial));
     const gate = await tellGate(config.stateDir, causes, 'the revocation', io);
@@ -68,6 +75,14 @@ export function revokeCommand(io: CommandIo): Command {
       io.say(gateWords(gate));
     }
   });
+}
+
+/** Ids of the tokens by which somebody could get a certificate of those names again. */
+async function tokensFor(store: Store, revoked: readonly CertificateRecord[], now: number): Promise<readonly string[]> {
+  const names = new Set(revoked.map(({ identity }) => identity));
+  return (await store.tokens())
+    .filter((token) => tokenState(token, now) === 'usable' && [...names].some((name) => covers(token.subject, name)))
+    .map(({ id }) => id);
 }
 
 function selectorOf(identity: string | undefined, { serial, file }: Flags, io: CommandIo) {

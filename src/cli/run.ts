@@ -8,10 +8,13 @@ import { Command } from 'commander';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
+import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
+import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
+import { type TokenFlags, withTokenFlags } from './token-source.ts';
 
 const PASSED_ON: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
 /** A terminal sends these to the whole foreground group, the command included; a second copy would force it to quit. */
@@ -25,6 +28,10 @@ export function runCommand(io: CommandIo): Command {
         'certgate run --gate https://gate.example:8443 --identity ./worker-etl-1 -- prefect worker start --pool etl',
       ],
       [
+        'a worker on a new machine, with a token that the gate made: certgate token create worker/etl-1',
+        'certgate run --token-file token -- prefect worker start --pool etl',
+      ],
+      [
         'a script that uses Prefect',
         'certgate run --gate https://gate.example:8443 --identity ./user-alice -- python flow.py',
       ],
@@ -34,17 +41,26 @@ export function runCommand(io: CommandIo): Command {
       'of its own log, only warnings are shown; --log-level debug shows every request.',
     ],
   });
-  withSettings(command, CONNECT_SETTINGS).argument('<command...>', 'the command and its arguments, after --');
-  return command.passThroughOptions().action(async (words: string[]) => {
-    const config = configOf(command, io);
-    const verbose = config.log.level === 'debug';
-    const log = openLog({ level: config.log.level === 'info' ? 'warn' : config.log.level });
+  withTokenFlags(withSettings(command, CONNECT_SETTINGS));
+  command.argument('<command...>', 'the command and its arguments, after --');
+  return command.passThroughOptions().action(async (words: string[], flags: TokenFlags) => {
+    if (flags.tokenFile === '-') {
+      throw usage(
+        'standard input is the command’s, and cannot carry a token',
+        'use --token-file FILE, or CERTGATE_TOKEN',
+      );
+    }
+    const given = configOf(command, io);
+    const verbose = given.log.level === 'debug';
+    const log = openLog({ level: given.log.level === 'info' ? 'warn' : given.log.level });
+    const config = await ensureEnrolled(given, flags, log, io);
     const sidecar = await startSidecar(
       sidecarOptions(config, log, io, {
         listen: '127.0.0.1:0',
         unsafeListen: false,
         allowHosts: [],
         accessLog: verbose,
+        enrollAgain: enrollingAgain(config, flags, io),
       }),
     );
     try {
@@ -59,11 +75,11 @@ export function runCommand(io: CommandIo): Command {
 
 /** The command's environment: the caller's, with Prefect pointed at the sidecar. */
 export function environmentFor(env: NodeJS.ProcessEnv, url: string, gate: string): NodeJS.ProcessEnv {
+  // The command has no use for what enrols it or opens its key, and whatever it starts would have it too.
+  const { CERTGATE_TOKEN: _token, CERTGATE_PASSPHRASE: _passphrase, ...passed } = env;
   const noProxy = [env['NO_PROXY'] ?? env['no_proxy'], '127.0.0.1', 'localhost'].filter(Boolean).join(',');
-  // What opens the sidecar's key is not the command's to know.
-  const { CERTGATE_PASSPHRASE: _, ...others } = env;
   return {
-    ...others,
+    ...passed,
     PREFECT_API_URL: `${url}/api`,
     // Links that Prefect prints are for people: they lead to the gate.
     PREFECT_UI_URL: env['PREFECT_UI_URL'] ?? gate,

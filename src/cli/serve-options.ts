@@ -30,6 +30,11 @@ export function dataPathOptions(
     store,
     accessLog: config.log.access,
     authString,
+    enrolment: {
+      tokens: config.enroll.tokens,
+      lockOnReuse: config.renew.lockOnReuse,
+      graceMs: config.renew.grace,
+    },
     limits: config.serve.limits,
   };
 }

@@ -34,6 +34,7 @@ export function sidecarOptions(
     readonly unsafeListen: boolean;
     readonly allowHosts: readonly string[];
     readonly accessLog: boolean;
+    readonly enrollAgain: (() => Promise<void>) | null;
   },
 ): SidecarOptions {
   if (config.connect.gate === null) throw new CertgateError('CG_CONNECT_GATE', {});
@@ -43,6 +44,8 @@ export function sidecarOptions(
     files: { ...filesOf(config), passphrase: sidecarPassphrase(config, io) },
     // A bundle that a person named is that person's to change.
     trust: { interval: config.connect.trustInterval, write: config.connect.ca === null },
+    renewIn: renewableIn(config),
+    enrollAgain: more.enrollAgain,
     serverName: config.connect.serverName,
     allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
     log,
@@ -63,6 +66,11 @@ function listenAt(text: string, unsafe: boolean): SidecarOptions['listen'] {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+/** The folder whose certificate is certgate's to renew: none where a person, or another program, named the files. */
+function renewableIn({ connect: { identityDir, cert, key, renew } }: Config): string | null {
+  return renew && cert === null && key === null ? identityDir : null;
 }
 
 /** The three files of an outbound sidecar. CG_CREDENTIALS when none were named. */

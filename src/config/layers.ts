@@ -88,17 +88,20 @@ export function readFileLayer(text: string, file: string): Layer {
   return { given, problems };
 }
 
+/** Variables of certgate's that are no settings: where the file is, and a token to enrol with. */
+const NO_SETTINGS: readonly string[] = ['CERTGATE_CONFIG', 'CERTGATE_TOKEN'];
+
 /** What the environment sets. An unknown `CERTGATE_*` is a problem; an empty one is as if it were not set. */
 export function readEnvironmentLayer(env: Readonly<Record<string, string | undefined>>): Layer {
   const known = new Map(leaves.map((leaf) => [leaf.variable, leaf]));
   const given: Given[] = [];
   const problems: Problem[] = [];
   for (const [name, text] of Object.entries(env)) {
-    if (!name.startsWith('CERTGATE_') || name === 'CERTGATE_CONFIG' || text === undefined) continue;
+    if (!name.startsWith('CERTGATE_') || NO_SETTINGS.includes(name) || text === undefined) continue;
     const leaf = known.get(name);
     if (leaf === undefined) {
       if (isKubernetesServiceVariable(name, text)) continue;
-      const near = nearest(name, ['CERTGATE_CONFIG', ...known.keys()]);
+      const near = nearest(name, [...NO_SETTINGS, ...known.keys()]);
       const remedy = near === null ? `unset ${name}; docs/configuration.md lists the names` : `did you mean ${near}?`;
       problems.push({ place: name, problem: 'certgate knows no such variable', remedy });
     } else if (text !== '') {

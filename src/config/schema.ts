@@ -8,12 +8,14 @@ import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
+import { enrollSettings, issueSettings, renewSettings } from './issuing.ts';
 import { ca, clientKey, passphrase } from './schema-keys.ts';
 import {
   aFile,
   ceiling,
   count,
   duration,
+  onOff,
   optionalText,
   processes,
   type Setting,
@@ -232,6 +234,10 @@ const connect = z.strictObject({
     },
     { min: '1s', max: '24h' },
   ),
+  renew: onOff(
+    true,
+    'Whether the certificate in `identityDir` is renewed by the sidecar itself, at two thirds of its life.',
+  ),
   serverName: optionalText(
     {
       about: "Name to look for in the gate's certificate, when it is not the host in `gate`.",
@@ -300,19 +306,9 @@ export const configSchema = z.strictObject({
     {},
   ),
   connect: z.prefault(connect, {}),
-  issue: z.prefault(
-    z.strictObject({
-      ttl: duration(
-        '24h',
-        {
-          about: 'Lifetime of the certificates that `certgate issue` makes.',
-          flag: '--ttl',
-        },
-        { min: '5m', max: '3650d' },
-      ),
-    }),
-    {},
-  ),
+  enroll: enrollSettings(),
+  renew: renewSettings(),
+  issue: issueSettings(),
   log: z.prefault(
     z.strictObject({
       level: withDefault(z.enum(['error', 'warn', 'info', 'debug']), 'info').register(settings, {

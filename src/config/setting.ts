@@ -65,6 +65,19 @@ export function count(fallback: number, words: Words, bounds: { min: number; max
   return schema.register(settings, { ...words, kind: 'count', wants, example: `${fallback}`, fallback: `${fallback}` });
 }
 
+/** True or false. */
+export function onOff(fallback: boolean, about: string) {
+  const schema = withDefault(z.boolean(), fallback);
+  const written = `${fallback}`;
+  return schema.register(settings, {
+    about,
+    kind: 'switch',
+    wants: 'true or false',
+    example: written,
+    fallback: written,
+  });
+}
+
 /** How many processes; `auto` is one for each core. */
 export function processes(fallback: number, words: Words) {
   const wants = 'a whole number from 1 to 64, or auto';

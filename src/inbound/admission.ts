@@ -115,6 +115,31 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
   }
 }
 
+/**
+ * Whether the peer of a completed handshake would be let in but for a certificate that has expired less than `graceMs` ago.
+ * OpenSSL's verdict names one fault of several, so the signature is verified here, against our own issuers (ReadClient).
+ */
+export async function admitLate(
+  socket: TLSSocket,
+  admission: AdmissionRules,
+  graceMs: number,
+): Promise<{ readonly ok: true; readonly serial: string } | { readonly ok: false }> {
+  const certificate = socket.getPeerX509Certificate();
+  try {
+    const read = certificate === undefined ? null : admission.read(certificate);
+    if (read === null || read.unfit !== null || !read.who.ok) return { ok: false };
+    const { serial, issuer, notAfter, who } = read;
+    const now = Date.now();
+    if (now >= notAfter + graceMs) return { ok: false };
+    const standing = await admission.store.standing(issuer, serial);
+    if (standing === null || standing.revokedAt !== null) return { ok: false };
+    const known = { identity: who.identity, recorded: standing.identity, serial };
+    return lockOn(admission.locks(), known, now) === null ? { ok: true, serial } : { ok: false };
+  } catch {
+    return { ok: false };
+  }
+}
+
 // Why it was locked is the operator's, and not for the client.
 function lockedWords({ scope }: LockRecord, identity: string): string {
   if (scope === 'all') return `all clients are locked, ${identity} among them`;

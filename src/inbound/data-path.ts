@@ -4,6 +4,7 @@
 
 import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { type LockSummary, lockSummary } from '../authority/lock-table.ts';
+import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
 import type { CompiledRules } from '../identity/identify.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
@@ -14,8 +15,10 @@ import { drainConnections, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { BundleTaken, Store } from '../store/store.ts';
+import type { AdmissionRules } from './admission.ts';
 import { createClientReader } from './client-reader.ts';
 import { decideFor, type GateState } from './decide.ts';
+import { receiveStranger } from './enrolment.ts';
 import { type IdentityCounts, requestSlot } from './identity-counts.ts';
 import { createListener, installContext, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';
@@ -34,6 +37,8 @@ export interface DataPathOptions {
   readonly log: Log;
   readonly accessLog: boolean;
   readonly authString: string | null;
+  /** Who may get a certificate over this gate's own port. */
+  readonly enrolment: EnrollPolicy;
   readonly limits: Limits & {
     readonly requestsPerIdentity: number;
     readonly handshake: number;
@@ -48,6 +53,8 @@ export interface DataPathPlace {
   readonly trust: ClientTrust;
   /** Notes that the holder of a client's certificate has a trust bundle. Never fails. */
   readonly noteBundle: (taken: BundleTaken) => void;
+  /** Where certificates are issued; it may be in another process. */
+  readonly desk: EnrollDesk;
   readonly identities: IdentityCounts;
   readonly limitedLog: LimitedLog;
   readonly metrics: Metrics;
@@ -109,20 +116,28 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     authString: options.authString,
     trust: options.trust,
     noteBundle: options.noteBundle,
+    desk: options.desk,
   };
 
   const read = createClientReader(options.rules, options.trustDomain, options.trust);
+  const admission: AdmissionRules = {
+    store,
+    read: (certificate) => read.certificate(certificate),
+    locks: () => watch.locks,
+    unsafeUnrecorded: options.unsafeUnrecorded,
+  };
+  const enrolment = { desk: options.desk, policy: options.enrolment, admission, trust: () => state.trust };
+  const noteSeen = async (serial: string): Promise<void> => {
+    // Read here, where a connection is, so that the desk hears of a certificate once and not with every handshake.
+    const succession = await store.unseenSuccession(serial).catch(() => null);
+    if (succession !== null) await options.desk.seen(serial);
+  };
   const server = createListener({
     credentials: options.credentials,
     trust: options.trust,
     minTls: options.minTls,
     handshakeTimeout: options.limits.handshake,
-    admission: {
-      store,
-      read: (certificate) => read.certificate(certificate),
-      locks: () => watch.locks,
-      unsafeUnrecorded: options.unsafeUnrecorded,
-    },
+    admission,
     identities: options.identities,
     live,
     watch,
@@ -130,7 +145,9 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     log: limitedLog,
     metrics,
     isDraining: () => set.draining,
+    stranger: (socket, address, why, refuse) => receiveStranger(socket, address, why, enrolment, refuse),
     serve(socket, client, entry, tally) {
+      void noteSeen(client.serial);
       const slot = requestSlot(tally, options.limits.requestsPerIdentity);
       // Given back in any case, a fault included.
       socket.once('close', () => slot.free());

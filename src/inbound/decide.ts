@@ -4,6 +4,8 @@
 // `{"detail": …}`, never 401; 503 with Retry-After in seconds and Prefect-Maintenance where waiting helps.
 
 import { randomBytes } from 'node:crypto';
+import type { EnrollDesk } from '../enroll/desk.ts';
+import { RENEW_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
@@ -13,12 +15,13 @@ import { type AccessLog, accessClient, accessSubject, type Log } from '../observ
 import type { Metrics } from '../observe/metrics.ts';
 import { findOperation, type Operation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
 import { type CanonicalPath, canonicalPath } from '../policy/paths.ts';
-import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome } from '../proxy/contract.ts';
+import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome, Take } from '../proxy/contract.ts';
 import type { BundleTaken } from '../store/store.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
+import { renewalProblem, takeRenewal } from './enrolment.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import {
   clientProto,
@@ -53,6 +56,8 @@ export interface GateState {
   trust: ClientTrust;
   /** Notes that the holder of a certificate has a bundle. Never fails. */
   readonly noteBundle: (taken: BundleTaken) => void;
+  /** Where certificates are renewed. */
+  readonly desk: EnrollDesk;
   /** The Prefect server's own password; null when it has none, or the clients bring it. */
   readonly authString: string | null;
 }
@@ -89,7 +94,7 @@ interface Decision {
   readonly code: string | null;
 }
 
-type Decided = (Answer | Forward) & Decision;
+type Decided = (Answer | Forward | Take) & Decision;
 
 /** A longer head is read anew each time: a connection that waits must not hold much. Bytes. */
 const LONGEST_KEPT = 4_096;
@@ -238,6 +243,12 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       return refuse(reading, { status: 400, code: 'CG_REQUEST_TARGET', detail });
     }
     if (target.path === BUNDLE_PATH) return tellBundle(reading);
+    if (target.path === RENEW_PATH) {
+      const why = renewalProblem(head, reading.foreign);
+      if (why !== null) return refuse(reading, why);
+      const take = takeRenewal(gate.desk, { serial: client.serial, address });
+      return { ...take, reading, requestId: newRequestId(), code: null };
+    }
     // Prefect takes such a Host for a request from inside its own process (prefect-facts.md §2.1 (6)).
     if (head.host.toLowerCase().includes('ephemeral-prefect')) {
       return refuse(reading, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });

@@ -4,6 +4,7 @@
 import type { Authority } from '../authority/authority.ts';
 import type { CaPlace } from '../authority/change.ts';
 import type { LockSummary } from '../authority/lock-table.ts';
+import { openDesk } from '../enroll/desk.ts';
 import { limitLog } from '../observe/limited-log.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import type { ConnectionWork } from '../proxy/client-connection.ts';
@@ -60,12 +61,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const issue = () => issueServerCertificate(authority, options.names, options.serverTtl);
   let [credentials, trust] = [await issue(), await clientTrustOf(authority)];
   const noteBundle = noteBundlesIn(options.store, limitedLog);
+  const desk = openDesk({ authority, store: options.store, policy: options.enrolment, log: limitedLog, metrics });
   const identities = countIdentities(options.limits.connectionsPerIdentity);
   const path = await openDataPath({
     ...options,
     credentials,
     trust,
     noteBundle,
+    desk,
     identities,
     limitedLog,
     metrics,

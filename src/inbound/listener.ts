@@ -1,7 +1,7 @@
 // The mutual-TLS listener: one handshake, one decision about the peer, then its requests. TLS 1.3 unless 1.2 was asked
 // for; no session tickets and no resumption, so that no handshake skips the look at the records. A peer that is refused
 // is told why in one HTTP answer over the connection it made (as nginx does), because a bare alert tells an operator
-// nothing; not one byte of what it sends is read as a request.
+// nothing; not one byte of what it sends is read as a request, but for the one that it may make of the gate itself (anteroom.ts).
 
 import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -46,6 +46,8 @@ export interface ListenerOptions {
   readonly metrics: Metrics;
   /** The gate is stopping: whoever comes to the end of a handshake now is too late. */
   readonly isDraining: () => boolean;
+  /** Takes over a connection that is refused for `why`, when it may ask for something nevertheless; else answers false. */
+  readonly stranger: (socket: TLSSocket, address: string, why: Refused, refuse: () => void) => Promise<boolean>;
   /** Takes over an admitted connection. */
   readonly serve: (socket: TLSSocket, client: Admitted, live: LiveConnection, tally: Tally) => void;
 }
@@ -138,7 +140,8 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
   const before = watch.epoch;
   const client = await admit(socket, options.admission);
   if (!client.ok) {
-    refuse(socket, address, client, options);
+    const taken = await options.stranger(socket, address, client, () => refuse(socket, address, client, options, true));
+    if (!taken) refuse(socket, address, client, options);
     return;
   }
   if (socket.destroyed) return;
@@ -209,7 +212,8 @@ function tooMany(client: Admitted): Refused {
   };
 }
 
-function refuse(socket: TLSSocket, address: string, why: Refused, options: ListenerOptions): void {
+/** `now`: the peer has said something, or has had its time to. */
+function refuse(socket: TLSSocket, address: string, why: Refused, options: ListenerOptions, now = false): void {
   options.metrics.refused++;
   const fields = { address, code: why.code, identity: why.identity, serial: why.serial, reason: why.reason };
   options.log.say('warn', why.code, fields, 'connection refused');
@@ -244,5 +248,6 @@ function refuse(socket: TLSSocket, address: string, why: Refused, options: Liste
   };
   socket.on('data', tell);
   socket.on('end', tell);
-  setTimeout(tell, REFUSAL_WAIT).unref();
+  if (now) tell();
+  else setTimeout(tell, REFUSAL_WAIT).unref();
 }

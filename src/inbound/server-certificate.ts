@@ -4,10 +4,13 @@
 
 import { isIP } from 'node:net';
 import type { Authority } from '../authority/authority.ts';
+import { renewalTime } from '../enroll/renewal-time.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { signBundle } from '../pki/bundle-signature.ts';
 import { generateKey, privateKeyToPem } from '../pki/keys.ts';
+
+export { renewalTime } from '../enroll/renewal-time.ts';
 
 /** How often the clock is looked at, ms. */
 const LOOK_INTERVAL = 5_000;
@@ -65,12 +68,6 @@ export async function issueServerCertificate(
     notBefore: issued.record.notBefore,
     notAfter: issued.record.notAfter,
   };
-}
-
-/** When to renew what lives from `notBefore` to `notAfter`: at 2/3 less up to 1/20 of the lifetime. ms since the epoch. */
-export function renewalTime(notBefore: number, notAfter: number, random: number = Math.random()): number {
-  const lifetime = notAfter - notBefore;
-  return notBefore + (lifetime * 2) / 3 - (lifetime / 20) * random;
 }
 
 /** What keeps the gate's certificate renewed. */

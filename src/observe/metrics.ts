@@ -28,6 +28,16 @@ export interface Metrics {
   limitedRequests: number;
   /** worker processes that ended unasked */
   workersLost: number;
+  /** certificates issued for a token */
+  enrolled: number;
+  /** enrolments refused, whatever for */
+  enrollRefused: number;
+  /** certificates issued to the holder of the one before */
+  renewed: number;
+  /** those of them after the end of the one before */
+  renewedInGrace: number;
+  /** superseded certificates that were used again: a key is in two places */
+  certificateReuse: number;
 }
 
 /** All zero. */
@@ -50,6 +60,11 @@ export function createMetrics(): Metrics {
     limitedHandshakes: 0,
     limitedRequests: 0,
     workersLost: 0,
+    enrolled: 0,
+    enrollRefused: 0,
+    renewed: 0,
+    renewedInGrace: 0,
+    certificateReuse: 0,
   };
 }
 

@@ -19,8 +19,8 @@ import { basename, dirname, join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
-import { openPrivateKey } from '../pki/encrypted-keys.ts';
-import { privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
+import { encryptedKeyToPem, openPrivateKey } from '../pki/encrypted-keys.ts';
+import { isEncryptedPem, privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
 
 /** How often the files are looked at, ms. */
 const LOOK_INTERVAL = 2_000;
@@ -60,6 +60,10 @@ export interface WatchedCredentials {
    * knows it too; else, or where that fails, until this process ends or the file changes.
    */
   trust(ca: string, write: boolean): void;
+  /** Reads the files now, if they have changed; what is wrong with them is logged. */
+  look(): Promise<void>;
+  /** PKCS#8 PEM of a key that takes the place of the present one: encrypted where that is. CG_PASSPHRASE. */
+  keyText(key: KeyObject): Promise<string>;
   stop(): void;
 }
 
@@ -110,6 +114,27 @@ export function readCredentials(
   return { context, certificate, notAfter, ca, contextWith };
 }
 
+/**
+ * Opens the key and reads all three. Two names can't be opened at one moment, and between the two a renewal may have
+ * come: then both are new, and are read once more.
+ */
+export async function openCredentials(
+  files: CredentialFiles,
+  ownCa: string | null = null,
+): Promise<{ readonly opened: OpenedKeyFile; readonly read: Credentials }> {
+  const once = async () => {
+    const opened = await openKey(files);
+    return { opened, read: readCredentials(files, opened, ownCa) };
+  };
+  const before = stamp(files);
+  try {
+    return await once();
+  } catch (error) {
+    if (stamp(files) === before) throw error;
+    return once();
+  }
+}
+
 /** Reads the files now (as openKey and readCredentials) and again whenever they change; `changed` is called after each swap. */
 export async function watchCredentials(
   files: CredentialFiles,
@@ -117,34 +142,36 @@ export async function watchCredentials(
   changed: () => void,
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
-  let opened = await openKey(files);
-  let current = readCredentials(files, opened);
-  let reading = false;
+  let { opened, read: current } = await openCredentials(files);
+  let reading: Promise<void> | null = null;
   /** A bundle that could not be written, and the stamp of the file that it stands in for. */
   let unwritten: { readonly ca: string; readonly file: string } | null = null;
   let warned = false;
   const readAnew = async (): Promise<void> => {
-    reading = true;
     try {
-      const fresh = await openKey(files);
       if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
-      current = readCredentials(files, fresh, unwritten?.ca);
-      opened = fresh;
+      const fresh = await openCredentials(files, unwritten?.ca);
+      ({ opened, read: current } = fresh);
       warned = false;
       log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
       changed();
     } catch (error) {
       log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
-    } finally {
-      reading = false;
     }
   };
-  const timer = setInterval(() => {
+  const look = async (): Promise<void> => {
+    // One that is under way may have begun before the change that this one is about.
+    await reading;
     const now = stamp(files);
-    if (now !== seen && !reading) {
-      seen = now;
-      void readAnew();
-    }
+    if (now === seen) return;
+    seen = now;
+    reading = readAnew().finally(() => {
+      reading = null;
+    });
+    await reading;
+  };
+  const timer = setInterval(() => {
+    void look();
     const lifetime = current.notAfter - current.certificate.validFromDate.getTime();
     if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
       warned = true;
@@ -166,6 +193,13 @@ export async function watchCredentials(
       seen = stamp(files);
       log.info({ ca: files.ca, written: unwritten === null }, 'new trust bundle taken');
       changed();
+    },
+    look,
+    async keyText(key) {
+      const passphrase = isEncryptedPem(opened.pem) ? await files.passphrase?.() : null;
+      return passphrase === null || passphrase === undefined
+        ? privateKeyToPem(key)
+        : encryptedKeyToPem(key, passphrase);
     },
     stop: () => clearInterval(timer),
   };

@@ -28,7 +28,7 @@ export interface ForwardOptions {
 }
 
 /** The decisions for the connections of one sidecar. */
-export function forwardTo(options: ForwardOptions): Handler {
+export function forwardTo(options: ForwardOptions): Handler<Answer | Forward> {
   return {
     decide: (head) => decide(head, options),
     refuseMalformed(problem: Malformed): Answer {

@@ -12,6 +12,7 @@ import { limitToDescriptors } from '../proxy/descriptors.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
 import { forwardTo } from './forward.ts';
+import { followRenewal } from './renewal.ts';
 import { followTrust } from './trust-bundle.ts';
 
 export interface SidecarOptions {
@@ -26,6 +27,10 @@ export interface SidecarOptions {
     /** Whether a new one may be written to `files.ca`. */
     readonly write: boolean;
   };
+  /** The folder of `files` when its certificate is to be renewed from here, absolute; null when that is somebody else's. */
+  readonly renewIn: string | null;
+  /** See RenewalFollowing. */
+  readonly enrollAgain: (() => Promise<void>) | null;
   /** The name to verify the gate's certificate against; null for the URL's host. */
   readonly serverName: string | null;
   readonly allowedHosts: readonly string[];
@@ -99,9 +104,24 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     take: (bundle) => credentials.trust(bundle, options.trust.write),
     log: options.log,
   });
-  const stop = (): void => {
+  const { renewIn } = options;
+  const stopRenewal =
+    renewIn === null
+      ? null
+      : followRenewal({
+          dir: renewIn,
+          host: options.gate.host,
+          current: () => credentials.current,
+          look: () => credentials.look(),
+          keyText: (key) => credentials.keyText(key),
+          connect: () => connectTls(toGate(credentials.current.context)),
+          enrollAgain: options.enrollAgain,
+          log: options.log,
+        });
+  const stop = async (): Promise<void> => {
     stopSweep();
     stopTrust();
+    await stopRenewal?.();
     credentials.stop();
     limitedLog.close();
     pool.close();
@@ -109,7 +129,7 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
   try {
     await bind(server, options.listen);
   } catch (error) {
-    stop();
+    await stop();
     throw error;
   }
   const bound = server.address();
@@ -123,7 +143,7 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     async drain(ms, hurry) {
       server.close();
       await drainConnections(set, ms, hurry);
-      stop();
+      await stop();
     },
   };
 }

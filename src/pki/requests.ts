@@ -54,12 +54,12 @@ const algorithms = new Map<string, { hash: string | null; key: string }>([
   ['1.3.101.112', { hash: null, key: 'ed25519' }],
 ]);
 
-/** A request for `commonName`, signed by its own key, PEM. CG_CERT_CONTENT, CG_CSR_KEY. */
-export async function createRequest(signer: Signer, names: { readonly commonName: string }): Promise<string> {
+/** A request for `commonName`, or for no name when that is null, signed by its own key, PEM. CG_CERT_CONTENT, CG_CSR_KEY. */
+export async function createRequest(signer: Signer, names: { readonly commonName: string | null }): Promise<string> {
   const content = encodeTlv(
     TAG.sequence,
     encodeUnsigned(Uint8Array.of(0)),
-    commonNameOf(checkCommonName(names.commonName)),
+    names.commonName === null ? encodeTlv(TAG.sequence) : commonNameOf(checkCommonName(names.commonName)),
     spkiOf(acceptKey(signer.publicKey)),
     // No attributes; the empty list has to be there (RFC 2986 §4.1).
     encodeTlv(contextConstructed(0)),

@@ -4,9 +4,10 @@
 
 import type { Socket } from 'node:net';
 import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
-import type { Malformed } from '../http1/syntax.ts';
+import { CHUNKED, type Malformed } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
-import type { Answer, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
+import { type BodyTaking, takeBody } from './body-taking.ts';
+import type { Answer, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
@@ -39,6 +40,8 @@ export class ClientConnection implements ExchangeOwner {
   private readonly memory = openRequestMemory();
   private pending: Buffer | null = null;
   private exchange: Exchange | null = null;
+  /** A body that is taken whole before it is answered. */
+  private taking: BodyTaking | null = null;
   private ending = false;
   /** An answer of our own waits for its record. */
   private answering = false;
@@ -107,7 +110,7 @@ export class ClientConnection implements ExchangeOwner {
 
   /** Ends it as soon as it is idle: now, or after its present answer. */
   drain(): void {
-    if (this.exchange === null && this.pending === null && !this.answering) this.end();
+    if (this.exchange === null && this.pending === null && this.taking === null && !this.answering) this.end();
   }
 
   /** Ends what has outstayed its limit; called for every connection a few times a second. */
@@ -196,6 +199,9 @@ export class ClientConnection implements ExchangeOwner {
       if (this.exchange !== null) {
         this.pending = null;
         at = this.exchange.clientData(bytes);
+      } else if (this.taking !== null) {
+        this.pending = null;
+        at = this.taking.add(bytes);
       } else {
         const head = readRequestHead(bytes, 0, this.limits, this.memory);
         if (head === null) {
@@ -230,16 +236,9 @@ export class ClientConnection implements ExchangeOwner {
       this.exchange = exchange;
       return exchange.start(bytes, head.size);
     }
+    if (verdict.kind === 'take') return this.take(head, verdict, startedAt);
     const close = verdict.close || head.close || head.bodyLength !== 0 || head.upgrade !== null;
-    this.handler.finished(head, verdict, {
-      status: verdict.status,
-      requestBytes: 0,
-      answerBytes: 0,
-      milliseconds: performance.now() - startedAt,
-      ending: 'complete',
-      upgraded: false,
-      problem: null,
-    });
+    this.finished(head, verdict, verdict.status, startedAt, 0);
     const give = (): void => {
       this.answering = false;
       if (this.socket.destroyed || this.ending) return;
@@ -261,6 +260,51 @@ export class ClientConnection implements ExchangeOwner {
       });
     }
     return close ? bytes.length : head.size;
+  }
+
+  /** Answers what bytes of the request have been dealt with. */
+  private take(head: RequestHead, verdict: Take, startedAt: number): number {
+    const give = (answer: Answer, bytes: number): void => {
+      this.answering = false;
+      this.finished(head, verdict, answer.status, startedAt, bytes);
+      if (this.socket.destroyed || this.ending) return;
+      this.write(head.close ? { ...answer, close: true } : answer, head.method !== 'HEAD');
+    };
+    if (head.bodyLength === CHUNKED || head.bodyLength > verdict.most) {
+      give(answerOf(413, `a body of at most ${verdict.most} bytes, its length announced, is wanted`), 0);
+      return head.size;
+    }
+    this.expect('head');
+    if (head.expectsContinue) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+    this.taking = takeBody(head.bodyLength, (body) => {
+      this.taking = null;
+      this.answering = true;
+      this.expect('stall');
+      verdict
+        .answer(body)
+        .then((answer) => {
+          give(answer, body.length);
+          this.proceed();
+        })
+        .catch((error: unknown) => {
+          this.handler.fault(error);
+          this.cut('a fault of this proxy');
+        });
+    });
+    if (head.bodyLength === 0) this.taking.add(Buffer.alloc(0));
+    return head.size;
+  }
+
+  private finished(head: RequestHead, verdict: Verdict, status: number, startedAt: number, requestBytes: number): void {
+    this.handler.finished(head, verdict, {
+      status,
+      requestBytes,
+      answerBytes: 0,
+      milliseconds: performance.now() - startedAt,
+      ending: 'complete',
+      upgraded: false,
+      problem: null,
+    });
   }
 
   private refuse(problem: Malformed): void {

@@ -55,7 +55,15 @@ export type TunnelRewriter = (bytes: Buffer) => {
   readonly refuse?: string;
 };
 
-export type Verdict = Answer | Forward;
+/** Take the request's body whole, then answer by it: for what is asked of the proxy itself. */
+export interface Take {
+  readonly kind: 'take';
+  /** The most bytes that the body may have; a longer one, and one in chunks, is answered 413 unread. */
+  readonly most: number;
+  readonly answer: (body: Buffer) => Promise<Answer>;
+}
+
+export type Verdict = Answer | Forward | Take;
 
 export type Ending =
   /** The answer was given whole, or the tunnel closed in order. */

@@ -27,7 +27,8 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
   return {
     location,
     meta: (key) => use((store) => store.meta(key)),
-    addCertificate: (record, audit, approve) => use((store) => store.addCertificate(record, audit, approve)),
+    addCertificate: (record, audit, approve, cause) =>
+      use((store) => store.addCertificate(record, audit, approve, cause)),
     revoke: (serials, reason, at, audit) => use((store) => store.revoke(serials, reason, at, audit)),
     listCertificates: (filter) => use((store) => store.listCertificates(filter)),
     standing: (issuer, serial) => use((store) => store.standing(issuer, serial)),
@@ -45,6 +46,16 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     noteBundle: (taken) => use((store) => store.noteBundle(taken)),
     identitiesWithout: (bundle, now) => use((store) => store.identitiesWithout(bundle, now)),
     liveIdentities: (issuer, now) => use((store) => store.liveIdentities(issuer, now)),
+    addToken: (token, audit) => use((store) => store.addToken(token, audit)),
+    token: (id) => use((store) => store.token(id)),
+    tokens: () => use((store) => store.tokens()),
+    tokenUses: (id) => use((store) => store.tokenUses(id)),
+    tokenUse: (id, by) => use((store) => store.tokenUse(id, by)),
+    revokeToken: (id, at, audit) => use((store) => store.revokeToken(id, at, audit)),
+    flagToken: (id, flag, at, audit) => use((store) => store.flagToken(id, flag, at, audit)),
+    successors: (serial) => use((store) => store.successors(serial)),
+    unseenSuccession: (serial) => use((store) => store.unseenSuccession(serial)),
+    markSeen: (serial, at) => use((store) => store.markSeen(serial, at)),
     async revision() {
       try {
         return await use((store) => store.revision());

@@ -101,8 +101,46 @@ const third = `
 CREATE INDEX certificates_compromised ON certificates (revoked_revision, id) WHERE reason = 'keyCompromise';
 `;
 
+const fourth = `
+-- one-time tokens, as hashes
+CREATE TABLE tokens (
+  id          TEXT PRIMARY KEY CHECK (length(id) = 16 AND id NOT GLOB '*[^0-9a-f]*'),
+  secret_hash TEXT NOT NULL CHECK (length(secret_hash) = 64 AND secret_hash NOT GLOB '*[^0-9a-f]*'),
+  subject     TEXT NOT NULL CHECK (subject <> ''),
+  uses        INTEGER NOT NULL CHECK (uses > 0),
+  uses_left   INTEGER NOT NULL CHECK (uses_left BETWEEN 0 AND uses),
+  ttl         INTEGER NOT NULL CHECK (ttl > 0),
+  expires_at  INTEGER NOT NULL CHECK (expires_at > created_at),
+  created_at  INTEGER NOT NULL,
+  created_by  TEXT NOT NULL CHECK (created_by <> ''),
+  revoked_at  INTEGER,
+  flagged_at  INTEGER,
+  flag        TEXT CHECK ((flag IS NULL) = (flagged_at IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- a key uses a token once
+CREATE TABLE token_uses (
+  token    TEXT NOT NULL REFERENCES tokens (id),
+  key_hash TEXT NOT NULL CHECK (length(key_hash) = 64),
+  identity TEXT NOT NULL CHECK (identity <> ''),
+  serial   TEXT NOT NULL UNIQUE CHECK (serial <> ''),
+  used_at  INTEGER NOT NULL,
+  PRIMARY KEY (token, key_hash)
+) STRICT;
+CREATE INDEX token_uses_by_identity ON token_uses (token, identity);
+
+-- which certificate took the place of which, and when it was first seen
+CREATE TABLE successions (
+  serial   TEXT NOT NULL UNIQUE CHECK (serial <> ''),
+  replaces TEXT NOT NULL CHECK (replaces <> '' AND replaces <> serial),
+  key_hash TEXT NOT NULL CHECK (length(key_hash) = 64),
+  seen_at  INTEGER
+) STRICT;
+CREATE INDEX successions_by_replaced ON successions (replaces);
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third];
+export const migrations: readonly string[] = [first, second, third, fourth];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

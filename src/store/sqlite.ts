@@ -22,6 +22,7 @@ import {
   standingOf,
   textOf,
 } from './sqlite-rows.ts';
+import { sqliteTokens } from './sqlite-tokens.ts';
 import { type AuditEntry, type Store, UNKNOWN_IDENTITY } from './store.ts';
 
 /** How long another process's lock is waited for, ms. */
@@ -136,6 +137,9 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     insertAudit.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));
   };
 
+  const tools = { sql, read, write, nextRevision, record };
+  const { recordCause, ...tokens } = sqliteTokens(tools);
+
   return {
     location,
     meta: (key) =>
@@ -143,7 +147,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         const row = selectMeta.get(key);
         return row === undefined ? null : textOf(row, 'value');
       }),
-    addCertificate: (r, audit, approve) =>
+    addCertificate: (r, audit, approve, cause) =>
       write(() => {
         nextRevision();
         approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
@@ -164,6 +168,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
           if (isTaken(error)) throw new CertgateError('CG_STORE_SERIAL_TAKEN', { serial: r.serial }, { cause: error });
           throw error;
         }
+        if (cause !== undefined) recordCause(cause, r);
         record(audit);
       }),
     revoke: (serials, reason, at, audit) =>
@@ -197,7 +202,8 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     listAudit: ({ afterId = 0, limit }) => read(() => selectAudit.all(afterId, pageSize(limit)).map(auditEntryOf)),
     revision: () => read(() => numberOf(thisRevision.get(), 'number')),
     revocationsSince: (revision) => read(() => selectRevocations.all(revision).map(revocationOf)),
-    ...sqliteCa({ sql, read, write, nextRevision, record }),
+    ...sqliteCa(tools),
+    ...tokens,
     compromisedSince: (revision) => read(() => selectCompromised.all(revision).map(compromisedOf)),
     close: async () => {
       if (db.isOpen) db.close();

@@ -3,6 +3,8 @@
 // Invariants of every implementation: a promise that resolves has been made durable; a record and its audit entry are
 // one transaction; a serial is unique for ever; `revision` grows by at least one with every committed change.
 
+import type { IssueCause, TokenStore } from './tokens.ts';
+
 /** RFC 5280 §5.3.1, the reasons certgate accepts: those that are final and can be said of a client or a server. */
 export const revocationReasons = [
   'unspecified',
@@ -170,7 +172,7 @@ export interface CompromisedCertificate {
 /** What a store says about itself: set once by `init`, read by everything that must know whose store it is. */
 export type MetaKey = 'trustDomain' | 'rootFingerprint';
 
-export interface Store {
+export interface Store extends TokenStore {
   /** Where it is, for messages: a file path or a database URL without its password. */
   readonly location: string;
   /** Null when it was never set. */
@@ -178,12 +180,15 @@ export interface Store {
   /**
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
-   * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it.
+   * `cause` is recorded with it: a use of a token is counted, and is none when the token has expired or been used up.
+   * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it; CG_TOKEN_SPENT; CG_RENEW_REFUSED when
+   * the certificate that it is to replace is revoked or locked.
    */
   addCertificate(
     record: CertificateRecord,
     audit: AuditEntry,
     approve?: (locks: readonly LockRecord[]) => void,
+    cause?: IssueCause,
   ): Promise<void>;
   /**
    * Marks what is not yet revoked among `serials`, with one audit entry each; answers the records as they now are, in

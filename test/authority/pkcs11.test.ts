@@ -57,7 +57,7 @@ describe.skipIf(missing.length > 0)(`a key in a token of SoftHSM${why}`, () => {
     const content = Buffer.from('what is to be signed');
     expect(verify('sha384', content, publicKey, await signer.sign(content))).toBe(true);
     const { publicKey: another } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
-    const { message } = await failureOf('CG_TOKEN', () => openPkcs11Key({ ...key, publicKey: another }));
+    const { message } = await failureOf('CG_PKCS11', () => openPkcs11Key({ ...key, publicKey: another }));
     expect(message).toContain('no signature by that key');
   });
 
@@ -104,7 +104,7 @@ describe.skipIf(missing.length > 0)(`a key in a token of SoftHSM${why}`, () => {
       { tool: 'no-such-pkcs11-tool' },
       { pin: null },
     ]) {
-      const { message, hint } = await failureOf('CG_TOKEN', () => openPkcs11Key({ ...good, ...other }));
+      const { message, hint } = await failureOf('CG_PKCS11', () => openPkcs11Key({ ...good, ...other }));
       expect(message + hint).not.toMatch(/99998888|4711/);
     }
   });
@@ -138,7 +138,7 @@ describe('a PKCS#11 URI', () => {
     ['a broken escape', 'pkcs11:object=%4'],
     ['an empty part', 'pkcs11:object=;token=ca'],
   ])('is refused with %s, and a PIN is not repeated', async (_, uri) => {
-    const { message } = await failureOf('CG_TOKEN', () => selectorOf(uri));
+    const { message } = await failureOf('CG_PKCS11', () => selectorOf(uri));
     expect(message).not.toContain('471147');
   });
 });

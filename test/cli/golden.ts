@@ -106,5 +106,7 @@ export function timeless(line: string, dir: string): string {
     .replaceAll(/within \d+ ms/g, 'within <interval>')
     .replaceAll(/\b[0-9a-f]{64}\b/g, '<sha-256>')
     .replaceAll(/\b[0-9a-f]{40}\b/g, '<key id>')
-    .replaceAll(/\b[0-9a-f]{31,32}\b/g, '<serial>');
+    .replaceAll(/\b[0-9a-f]{31,32}\b/g, '<serial>')
+    .replaceAll(/\bcgt1_[\w-]+/g, '<token>')
+    .replaceAll(/\b[0-9a-f]{16}\b/g, '<token id>');
 }

@@ -81,6 +81,7 @@ async function start(
     audit,
     log: pino({ level: 'silent' }),
     accessLog: false,
+    enrolment: { tokens: true, lockOnReuse: true, graceMs: 0 },
     authString: null,
     limits: { ...GATE_LIMITS, ...limits },
     ...other,

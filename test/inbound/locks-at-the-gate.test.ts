@@ -33,6 +33,7 @@ import { GATE_LIMITS } from './gate-limits.ts';
 
 const GET = 'GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n';
 let folder: string;
+const unasked = () => Promise.reject(new Error('nobody asks for a certificate here'));
 let store: Store;
 let upstream: Server;
 let credentials: ServerCredentials;
@@ -88,6 +89,8 @@ async function start(rules: readonly IdentityRule[] = [{ from: 'spiffe' }]): Pro
     audit,
     log,
     accessLog: false,
+    desk: { enroll: unasked, renew: unasked, seen: unasked },
+    enrolment: { tokens: true, lockOnReuse: true, graceMs: 0 },
     authString: null,
     limits: GATE_LIMITS,
     credentials,

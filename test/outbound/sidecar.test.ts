@@ -37,6 +37,8 @@ beforeAll(async () => {
     gate: new URL('https://127.0.0.1:1'),
     files: filesOf(loadConfig({ file: undefined, env: {}, flags, cwd: folder })),
     trust: { interval: 60_000, write: true },
+    renewIn: null,
+    enrollAgain: null,
     serverName: null,
     allowedHosts: [],
     log: pino({ level: 'silent' }),

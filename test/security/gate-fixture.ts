@@ -67,6 +67,7 @@ export async function openGateHouse(): Promise<GateHouse> {
       audit,
       log: pino({ level: 'silent' }),
       accessLog: false,
+      enrolment: { tokens: true, lockOnReuse: true, graceMs: 0 },
       authString: null,
       limits: GATE_LIMITS,
     });

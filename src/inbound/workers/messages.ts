@@ -3,6 +3,7 @@
 
 import type { LockSummary } from '../../authority/lock-table.ts';
 import type { Config } from '../../config/schema.ts';
+import type { RenewalHolder } from '../../enroll/renewal-desk.ts';
 import type { AuditRecord } from '../../observe/audit-log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { ConnectionWork } from '../../proxy/client-connection.ts';
@@ -62,6 +63,8 @@ export type ToPrimary =
   | { readonly kind: 'in-flight'; readonly inFlight: readonly InFlight[] }
   | { readonly kind: 'metrics'; readonly metrics: Metrics }
   | { readonly kind: 'bundle'; readonly taken: BundleTaken }
+  /** As `EnrollDesk.seen`. */
+  | { readonly kind: 'seen'; readonly serial: string }
   | { readonly kind: 'ask'; readonly id: number; readonly question: PrimaryQuestion }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown };
 
@@ -70,7 +73,14 @@ export type PrimaryQuestion =
   /** May one more connection of it be served? The answer is a boolean. */
   | { readonly about: 'identity'; readonly identity: string }
   /** Make these durable. The answer is an `AuditAnswer`. */
-  | { readonly about: 'audit'; readonly records: readonly AuditRecord[] };
+  | { readonly about: 'audit'; readonly records: readonly AuditRecord[] }
+  /** As `EnrollDesk.enroll` and `.renew`; the answer is a `DeskAnswer`. */
+  | {
+      readonly about: 'enroll';
+      readonly body: string;
+      readonly from: { readonly address: string; readonly addressKey: string };
+    }
+  | { readonly about: 'renew'; readonly body: string; readonly holder: RenewalHolder };
 
 export interface AuditAnswer {
   /** Why a record, by its place in the question, is not durable. */

@@ -8,6 +8,7 @@
 // for 100 ms the sum may reach the limit times the number of workers, and after that nine eighths of it.
 
 import type { Config } from '../../config/schema.ts';
+import { openDesk } from '../../enroll/desk.ts';
 import { CertgateError } from '../../errors.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import { addMetrics, createMetrics, type Metrics, onlyCounters } from '../../observe/metrics.ts';
@@ -54,6 +55,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   const issue = () => issueServerCertificate(authority, options.names, options.serverTtl);
   let [credentials, trust] = [await issue(), await clientTrustOf(authority)];
   const noteBundle = noteBundlesIn(options.store, limitedLog);
+  const desk = openDesk({ authority, store: options.store, policy: options.enrolment, log: limitedLog, metrics });
 
   const tellElsewhere = (news: ReadonlySet<string>, except: Member | null): void => {
     if (news.size === 0) return;
@@ -63,6 +65,8 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   };
   const answer = async (member: Member, question: PrimaryQuestion): Promise<unknown> => {
     if (question.about === 'audit') return commitRelayed(audit, question.records);
+    if (question.about === 'enroll') return desk.enroll(question.body, question.from);
+    if (question.about === 'renew') return desk.renew(question.body, question.holder);
     return identities.enter(member.id, question.identity);
   };
   let booting: { readonly failed: (error: CertgateError) => void; readonly ready: () => void } | null = null;
@@ -110,6 +114,9 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         break;
       case 'bundle':
         noteBundle(message.taken);
+        break;
+      case 'seen':
+        void desk.seen(message.serial);
         break;
       case 'ask': {
         const { id } = message;

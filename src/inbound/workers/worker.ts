@@ -3,6 +3,7 @@
 // with the primary: node:cluster ends a process whose channel has closed.
 
 import { Socket } from 'node:net';
+import type { EnrollDesk } from '../../enroll/desk.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
 import { createMetrics } from '../../observe/metrics.ts';
@@ -13,6 +14,7 @@ import { relayIdentities } from './identities.ts';
 import type { AuditAnswer, PrimaryQuestion, ToPrimary, ToWorker, WorkerQuestion, WorkerStart } from './messages.ts';
 import { answerTo, openQuestions } from './questions.ts';
 import { relayAudit } from './relayed-audit.ts';
+import { relayDesk } from './relayed-desk.ts';
 
 /** How often requests in flight are told, ms. */
 const IN_FLIGHT_REPORT = 100;
@@ -86,7 +88,8 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
       (await questions.ask({ about: 'audit', records })) as AuditAnswer;
     const askIdentity = async (identity: string): Promise<boolean> =>
       (await questions.ask({ about: 'identity', identity }).catch(() => false)) === true;
-    serving = await openServing(channel, start, prepare(start), commit, askIdentity);
+    const desk = relayDesk((question) => questions.ask(question), channel);
+    serving = await openServing(channel, start, prepare(start), commit, askIdentity, desk);
   } catch (error) {
     channel.send({ kind: 'failed', ...factsOfError(error) });
     return;
@@ -112,6 +115,7 @@ async function openServing(
   { log, auditPath, options, connectionsPerIdentity }: WorkerParts,
   commit: Parameters<typeof relayAudit>[1],
   askIdentity: (identity: string) => Promise<boolean>,
+  desk: EnrollDesk,
 ): Promise<Serving> {
   const metrics = createMetrics();
   const limitedLog = limitLog(log);
@@ -125,7 +129,7 @@ async function openServing(
   });
   const { credentials, trust } = start;
   const noteBundle = (taken: BundleTaken): void => channel.send({ kind: 'bundle', taken });
-  const place = { credentials, trust, noteBundle, identities, limitedLog, metrics };
+  const place = { credentials, trust, noteBundle, desk, identities, limitedLog, metrics };
   const path = await openDataPath({ ...options, log, audit, ...place });
 
   let closed: number[] = [];

@@ -1,0 +1,70 @@
+// Where the token to enrol with comes from: a file, standard input, the variable CERTGATE_TOKEN, or, where it does not
+// matter that every user of the machine can read it in `ps`, the command line. What is read is never printed.
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { isPattern, readToken, type Token } from '../enroll/token.ts';
+import { CertgateError, shown } from '../errors.ts';
+import { isIdentityName, parseIdentityName } from '../identity/name.ts';
+import { usage } from './flags.ts';
+import type { CommandIo } from './io.ts';
+
+export interface TokenFlags {
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly name?: string;
+}
+
+const VARIABLE = 'CERTGATE_TOKEN';
+const LONGEST = 4_096;
+
+/** The flags of a command that enrols where it has no certificate yet. */
+export function withTokenFlags(command: Command): Command {
+  return command
+    .option('--token-file <FILE>', `enrol with the token in this file where there is no certificate (or ${VARIABLE})`)
+    .option('--token <TOKEN>', 'the token itself: every user of this machine can read it while the command runs')
+    .option('--name <NAME>', 'the name to enrol under, for a token that is good for several');
+}
+
+/** Whether a token is named, be it that there is none any more where it should be. */
+export function namesToken(flags: TokenFlags, io: CommandIo): boolean {
+  return flags.token !== undefined || flags.tokenFile !== undefined || (io.env[VARIABLE] ?? '') !== '';
+}
+
+/** The token that was given, if any; `first` is an argument in its place. CG_USAGE, CG_TOKEN, and the system's errors. */
+export async function tokenFrom(flags: TokenFlags, io: CommandIo, first?: string): Promise<Token | null> {
+  const ways = [
+    ...(first === undefined ? [] : ['the token as an argument']),
+    ...(flags.token === undefined ? [] : ['--token']),
+    ...(flags.tokenFile === undefined ? [] : ['--token-file']),
+  ];
+  if (ways.length > 1) throw usage(`${ways.join(' and ')} are two ways to give one token`, 'choose one');
+  const text = first ?? flags.token ?? (await textIn(flags.tokenFile, io)) ?? io.env[VARIABLE];
+  return text === undefined || text === '' ? null : readToken(text);
+}
+
+async function textIn(file: string | undefined, io: CommandIo): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  const bytes = file === '-' ? await io.input(LONGEST) : readFileSync(resolve(io.cwd, file));
+  if (bytes.length > LONGEST) {
+    throw new CertgateError('CG_TOKEN', {
+      problem: `${file} is too long to be one`,
+      remedy: 'name the file with the token',
+    });
+  }
+  return Buffer.from(bytes).toString('latin1');
+}
+
+/** Under which name to enrol: `wanted`, else the token's own, else, for a pattern, with this machine's name in place of `*`. CG_USAGE. */
+export function nameToEnroll({ subject }: Token, wanted: string | undefined): string {
+  if (wanted !== undefined) return parseIdentityName(wanted);
+  if (!isPattern(subject)) return subject;
+  const [machine = ''] = hostname().toLowerCase().split('.');
+  const name = subject.slice(0, -1) + machine;
+  if (isIdentityName(name)) return name;
+  throw usage(
+    `the token is for ${subject}, and this machine's name ${shown(machine)} makes no name of it`,
+    `say which: --name ${subject.slice(0, -1)}1`,
+  );
+}

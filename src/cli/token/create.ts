@@ -1,0 +1,114 @@
+// certgate token create: prints one string, and nothing else, to stdout. It is shown once: the records keep its hash.
+import { createHash } from 'node:crypto';
+import { Command } from 'commander';
+import { SHORTEST_TTL } from '../../authority/authority.ts';
+import { recordsOf } from '../../authority/change.ts';
+import { storeFile } from '../../authority/layout.ts';
+import { LONGEST_TOKEN, MOST_USES, recordToken, SHORTEST_TOKEN } from '../../authority/tokens.ts';
+import { rootOf, type Trust, trustIn } from '../../authority/trust.ts';
+import { parseHostPort } from '../../config/address.ts';
+import { roughDuration } from '../../config/duration.ts';
+import type { Config } from '../../config/schema.ts';
+import { newToken, requireSubject, secretHashOf, type Token, writeToken } from '../../enroll/token.ts';
+import { CertgateError, shown } from '../../errors.ts';
+import { openSqliteStore } from '../../store/sqlite.ts';
+import type { TokenRecord } from '../../store/tokens.ts';
+import { actor } from '../actor.ts';
+import { printableJson } from '../escape.ts';
+import { countFlag, durationFlag, usage } from '../flags.ts';
+import { describe } from '../help.ts';
+import type { CommandIo } from '../io.ts';
+import { configOf, withSettings } from '../settings.ts';
+import { tokenJson } from './token-words.ts';
+
+/** As issue.ttl has it, ms. */
+const LONGEST_TTL = 3_650 * 86_400_000;
+
+interface Flags {
+  readonly ttl: string;
+  readonly certTtl?: string;
+  readonly uses: string;
+  readonly json?: true;
+}
+
+export function createCommand(io: CommandIo): Command {
+  const command = describe(new Command('create'), 'make a token; it is printed once', {
+    examples: [
+      ['for one worker, for ten minutes', 'certgate token create worker/etl-1'],
+      ['… whose certificates will last a week', 'certgate token create worker/etl-1 --cert-ttl 7d'],
+      ['into a file that only you can read', '(umask 077; certgate token create worker/etl-1 > token)'],
+      [
+        'for a fleet: fifty workers, each with a name of its own',
+        "certgate token create 'worker/etl-*' --uses 50 --ttl 8h",
+      ],
+    ],
+    notes: [
+      'on the new machine: certgate run --token-file FILE -- prefect worker start …, or certgate enroll --token-file FILE.',
+      'the string holds the address of the gate (--gate), the fingerprint of the root, and the secret.',
+    ],
+  })
+    .argument('<NAME>', "worker/…, user/… or service/…, or a pattern with * as its end, e.g. 'worker/etl-*'")
+    .option('--ttl <DURATION>', 'how long the token can be used', '10m')
+    .option('--cert-ttl <DURATION>', 'lifetime of the certificates (default: that of `certgate issue`)')
+    .option('--uses <N>', 'how many certificates it is good for', '1')
+    .option('--json', 'print JSON');
+  return withSettings(command, ['connect.gate']).action(async (name: string, flags: Flags) => {
+    const subject = requireSubject(name);
+    const uses = countFlag('--uses', flags.uses, { min: 1, max: MOST_USES });
+    const lastsMs = durationFlag('--ttl', flags.ttl);
+    if (lastsMs < SHORTEST_TOKEN || lastsMs > LONGEST_TOKEN) {
+      throw usage(`--ttl is ${shown(flags.ttl)}; a token lasts from 1s to 366d`, 'for example --ttl 10m');
+    }
+    const certTtl = flags.certTtl === undefined ? null : durationFlag('--cert-ttl', flags.certTtl);
+    if (certTtl !== null && (certTtl < SHORTEST_TTL || certTtl > LONGEST_TTL)) {
+      throw usage(`--cert-ttl is ${shown(flags.certTtl ?? '')}; it is 5m to 3650d`, 'for example --cert-ttl 24h');
+    }
+    const config = configOf(command, io);
+    const now = Date.now();
+    const store = openSqliteStore(storeFile(config.stateDir));
+    try {
+      // No key of the CA is needed: whoever may write the records may make a token.
+      const rootFingerprint = fingerprintOf(trustIn(await recordsOf({ store })));
+      const about = { subject, gate: gateOf(config), rootFingerprint };
+      const token = newToken(about);
+      const { id, secret } = token;
+      const request = {
+        id,
+        secretHash: secretHashOf(secret),
+        subject,
+        uses,
+        ttlMs: certTtl ?? config.issue.ttl,
+        lastsMs,
+      };
+      const record = await recordToken(store, { ...request, actor: actor() }, now);
+      const text = writeToken(token);
+      if (flags.json === true) io.out(printableJson({ token: text, ...tokenJson(record, now), gate: token.gate }, 2));
+      else tell(text, token, record, io);
+    } finally {
+      await store.close();
+    }
+  });
+}
+
+function tell(text: string, { gate }: Token, record: TokenRecord, io: CommandIo): void {
+  io.out(text);
+  const { id, subject, uses } = record;
+  const good = uses === 1 ? 'one certificate' : `${uses} certificates`;
+  io.say(`token ${id} for ${subject}: ${good}, within ${roughDuration(record.expiresAt - record.createdAt)}`);
+  io.say(`its machine must reach ${gate}; it is shown only this once`);
+}
+
+/** Where the others reach the gate: what --gate says, else the first of its names. */
+function gateOf({ connect, serve }: Config): string {
+  if (connect.gate !== null) return new URL(connect.gate).origin;
+  const [name = 'localhost'] = serve.names;
+  const port = parseHostPort(serve.listen)?.port ?? 8443;
+  return new URL(`https://${name.includes(':') ? `[${name}]` : name}:${port}`).origin;
+}
+
+/** SHA-256 of the root that the gate's certificate chains to, hex. */
+function fingerprintOf({ records, activeIssuer, activeRoot }: Trust): string {
+  const root = activeIssuer === null ? activeRoot : rootOf(records, activeIssuer);
+  if (root !== null) return createHash('sha256').update(root.der).digest('hex');
+  throw new CertgateError('CG_CA_UNFINISHED', { problem: 'it has no root on record' });
+}

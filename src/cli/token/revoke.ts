@@ -1,0 +1,36 @@
+// certgate token revoke: nobody can enrol with it any more. What was issued by it stays: that is for certgate revoke.
+import { Command } from 'commander';
+import { storeFile } from '../../authority/layout.ts';
+import { revokeToken } from '../../authority/tokens.ts';
+import { shown } from '../../errors.ts';
+import { openSqliteStore } from '../../store/sqlite.ts';
+import { actor } from '../actor.ts';
+import { printable } from '../escape.ts';
+import { usage } from '../flags.ts';
+import { describe } from '../help.ts';
+import type { CommandIo } from '../io.ts';
+import { configOf, withSettings } from '../settings.ts';
+
+export function revokeCommand(io: CommandIo): Command {
+  const command = describe(new Command('revoke'), 'take a token back: nobody can enrol with it any more', {
+    examples: [['by the id that `certgate token list` shows', 'certgate token revoke 3f9a0c1e5b7d2468']],
+    notes: ['certificates that were issued by it stay valid: take those back with certgate revoke.'],
+  }).argument('<ID>', 'the id, not the token itself');
+  return withSettings(command).action(async (text: string) => {
+    if (!/^[0-9a-f]{16}$/.test(text)) {
+      const what = text.startsWith('cgt') ? 'a token itself' : shown(text);
+      throw usage(`that is ${what}, not the id of one`, 'give the id that `certgate token list` shows: 16 hex digits');
+    }
+    const { stateDir } = configOf(command, io);
+    const store = openSqliteStore(storeFile(stateDir));
+    try {
+      const revoked = await revokeToken(store, text, actor(), Date.now());
+      io.say(revoked ? `token ${text} is revoked` : `token ${text} was revoked before`);
+      const uses = await store.tokenUses(text);
+      for (const { identity, serial } of uses) io.out(printable(`${identity}  ${serial}`));
+      if (uses.length > 0) io.say('these certificates were issued by it, and stay valid');
+    } finally {
+      await store.close();
+    }
+  });
+}

@@ -1,0 +1,49 @@
+// The settings of whoever issues: `issue` for a person at the CA, `enroll` for who comes with a token, `renew` for who has
+// a certificate already. A part of the schema of its own.
+import * as z from 'zod/mini';
+import { duration, onOff } from './setting.ts';
+
+export const issueSettings = () =>
+  z.prefault(
+    z.strictObject({
+      ttl: duration(
+        '24h',
+        {
+          about: 'Lifetime of the certificates that `certgate issue` makes.',
+          flag: '--ttl',
+        },
+        { min: '5m', max: '3650d' },
+      ),
+    }),
+    {},
+  );
+
+export const enrollSettings = () =>
+  z.prefault(
+    z.strictObject({
+      tokens: onOff(
+        true,
+        'Whether who has no certificate may come to the port of the gate with a token of `certgate token create`, and for nothing else.',
+      ),
+    }),
+    {},
+  );
+
+export const renewSettings = () =>
+  z.prefault(
+    z.strictObject({
+      lockOnReuse: onOff(
+        true,
+        'Whether an identity is locked when a certificate of it is renewed again after its successor was in use: its key is in two places. Off, that is only recorded.',
+      ),
+      grace: duration(
+        '0s',
+        {
+          about:
+            'How long after its end a certificate may still be renewed, by its key alone; 0s is not at all. Each such renewal is recorded.',
+        },
+        { min: '0s', max: '30d' },
+      ),
+    }),
+    {},
+  );

@@ -1,0 +1,186 @@
+// Where the gate gives certificates to machines that ask: once for each gate, in the process that has the issuer's key.
+// A stranger with a token is told the same whatever is wrong with it, after the same work and the same time; the log tells
+// the operator. A misuse that only a thief has reason to flags the token, and the identity in the audit. Renewal and what
+// follows from a copied key stand in renewal-desk.ts.
+import { createHash } from 'node:crypto';
+import type { Authority } from '../authority/authority.ts';
+import { isCertgateError, reasonOf } from '../errors.ts';
+import { spiffeUri } from '../identity/name.ts';
+import type { LimitedLog } from '../observe/limited-log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { requireGranted } from '../pki/requested-names.ts';
+import type { CertificateRequest } from '../pki/requests.ts';
+import type { Store } from '../store/store.ts';
+import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy, withinIssuer } from './answers.ts';
+import { limitAttempts } from './attempt-limit.ts';
+import { decideEnrollment, type EnrollDecision, type EnrollRefusal, refuse } from './decide.ts';
+import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
+import { readCredential, sameHash } from './token.ts';
+import { type EnrollRequest, readEnrollRequest } from './wire.ts';
+
+/** What a gate's configuration says of it. */
+export interface EnrollPolicy {
+  /** Whether who has no certificate may come with a token. */
+  readonly tokens: boolean;
+  /** Whether an identity whose superseded certificate is used again is locked. */
+  readonly lockOnReuse: boolean;
+  /** How long after its end a certificate may still be renewed, ms; 0 for not at all. */
+  readonly graceMs: number;
+}
+
+export interface EnrollDesk {
+  /** Answers a stranger. `address` is for the log, `addressKey` what its tries are counted under. Never rejects. */
+  enroll(body: string, from: { readonly address: string; readonly addressKey: string }): Promise<DeskAnswer>;
+  /** Answers the holder of a certificate who wants the next one. Never rejects. */
+  renew(body: string, holder: RenewalHolder): Promise<DeskAnswer>;
+  /** Somebody was let in with this certificate, which is known to be the successor of another. Never rejects. */
+  seen(serial: string): Promise<void>;
+}
+
+export interface DeskParts {
+  readonly authority: Authority;
+  readonly store: Store;
+  readonly policy: EnrollPolicy;
+  readonly log: LimitedLog;
+  readonly metrics: Metrics;
+  /** ms since the epoch; Date.now when left out. */
+  readonly clock?: () => number;
+  /** The least time that a refusal takes, ms; REFUSAL_TIME when left out. */
+  readonly refusalTime?: number;
+}
+
+/** Longer than the slowest refusal takes by itself, ms. */
+const REFUSAL_TIME = 300;
+/** Refused tries of one address (IPv6 /64): that many at once, then one every so many ms. */
+const PER_ADDRESS = { burst: 60, everyMs: 5_000 } as const;
+/** Refused tries of one token: whoever guesses a secret gets nowhere, whoever has it is not counted. */
+const PER_TOKEN = { burst: 20, everyMs: 5_000 } as const;
+/** In place of what is not on record, so that the same is done for it. */
+const NOBODY = { id: '0'.repeat(16), secretHash: createHash('sha256').update('nobody').digest('hex') } as const;
+const REFUSED = answerWith(403, 'enrolment refused; the log of the gate says why');
+
+export function openDesk(parts: DeskParts): EnrollDesk {
+  const { authority, store, log, metrics, clock = Date.now, refusalTime = REFUSAL_TIME } = parts;
+  const addresses = limitAttempts(PER_ADDRESS);
+  const tokens = limitAttempts(PER_TOKEN);
+  const renewals = openRenewals(parts);
+
+  const decide = async (request: EnrollRequest, keyHash: string): Promise<EnrollDecision> => {
+    const { id, secretHash } = readCredential(request.token) ?? NOBODY;
+    const token = await store.token(id);
+    const proved = sameHash(token?.secretHash ?? NOBODY.secretHash, secretHash);
+    const identity = request.identity ?? token?.subject ?? '';
+    const use = await store.tokenUse(id, { keyHash, identity });
+    const now = clock();
+    const inUse = (await store.listCertificates({ identity, state: 'valid', now, limit: 1 })).length > 0;
+    return decideEnrollment({ token, proved, use, keyHash, asked: request.identity, inUse, now });
+  };
+
+  const issue = async (
+    { identity, token }: Extract<EnrollDecision, { kind: 'issue' }>,
+    csr: CertificateRequest,
+    keyHash: string,
+  ): Promise<DeskAnswer> => {
+    const granted = { identity, spiffeUri: spiffeUri(authority.trustDomain, identity), dns: [], ip: [] };
+    requireGranted(csr, { ...granted, profile: 'client' });
+    const { record, chainPem } = await authority.issue({
+      identity,
+      profile: 'client',
+      ttlMs: withinIssuer(token.ttlMs, authority, clock()),
+      publicKey: csr.publicKey,
+      actor: `token:${token.id}`,
+      cause: { kind: 'token', token: token.id, keyHash },
+    });
+    metrics.enrolled++;
+    log.say('info', 'enrolled', { identity, serial: record.serial, tokenId: token.id }, 'enrolled');
+    return issued(identity, chainPem, authority);
+  };
+
+  const again = async (serial: string): Promise<DeskAnswer | EnrollRefusal> => {
+    const [record] = await store.listCertificates({ serial, now: clock() });
+    if (record === undefined || record.revokedAt !== null) {
+      return refuse('the certificate of this key was revoked', `certgate list --state revoked: ${serial}`);
+    }
+    return issued(record.identity, authority.chainFor(record), authority);
+  };
+
+  /** The certificate, or why there is none. What it throws is a failure of the gate's own. */
+  const serve = async (request: EnrollRequest, csr: CertificateRequest): Promise<DeskAnswer | EnrollRefusal> => {
+    const keyHash = keyHashOf(csr);
+    for (let tries = 1; ; tries++) {
+      const decision = await decide(request, keyHash);
+      try {
+        if (decision.kind === 'issue') return await issue(decision, csr, keyHash);
+      } catch (error) {
+        // Somebody, perhaps the same machine, was faster: now there is something else to decide on.
+        if (isCertgateError(error, 'CG_TOKEN_SPENT') && tries === 1) continue;
+        const refusal = refusalOf(error);
+        if (refusal === null) throw error;
+        return refusal;
+      }
+      return decision.kind === 'again' ? again(decision.serial) : decision;
+    }
+  };
+
+  const flag = async (words: string, request: EnrollRequest, address: string): Promise<void> => {
+    const { id } = readCredential(request.token) ?? NOBODY;
+    const token = await store.token(id);
+    if (token === null) return;
+    const now = clock();
+    const object = request.identity ?? token.subject;
+    const detail = { token: id, address, problem: words };
+    await store.flagToken(id, words, now, { time: now, actor: 'gate', action: 'token.misuse', object, detail });
+  };
+
+  return {
+    async enroll(body, { address, addressKey }) {
+      const started = performance.now();
+      const request = readEnrollRequest(body);
+      const id = readCredential(request?.token ?? '')?.id ?? NOBODY.id;
+      if (!addresses.may(addressKey, started) || !tokens.may(id, started)) {
+        metrics.enrollRefused++;
+        const look = 'who is at that address: too many of its tries, or of those with that token, were refused';
+        log.say('warn', 'enroll limit', { address, tokenId: id, look }, 'enrolment put off: too many refused tries');
+        return answerWith(429, 'too many tries');
+      }
+      let answer: DeskAnswer | EnrollRefusal;
+      try {
+        const csr = request === null ? null : readRequestOrWhy(request.csr);
+        if (request === null || csr === null || typeof csr === 'string') {
+          addresses.count(addressKey, started);
+          return answerWith(400, typeof csr === 'string' ? csr : 'that is no enrolment request');
+        }
+        answer = await serve(request, csr);
+        if ('kind' in answer && answer.flag !== null) await flag(answer.flag, request, address);
+      } catch (error) {
+        log.say('error', 'enroll failed', { address, tokenId: id, reason: reasonOf(error) }, 'enrolment failed');
+        return answerWith(503, 'the gate cannot issue now; try again');
+      }
+      if (!('kind' in answer)) return answer;
+      addresses.count(addressKey, started);
+      tokens.count(id, started);
+      metrics.enrollRefused++;
+      const { reason, look } = answer;
+      log.say('warn', `enroll ${reason}`, { address, tokenId: id, reason, look }, 'enrolment refused');
+      await until(started + refusalTime);
+      return REFUSED;
+    },
+    renew: renewals.renew,
+    seen: renewals.seen,
+  };
+}
+
+/** The refusal that a failure of the CA comes to; null for what is the gate's own failure. */
+function refusalOf(error: unknown): EnrollRefusal | null {
+  if (isCertgateError(error, 'CG_LOCKED')) return refuse(error.message, 'certgate locks');
+  if (isCertgateError(error, 'CG_TOKEN_SPENT')) return refuse(error.message, 'certgate token list');
+  if (isCertgateError(error, 'CG_KEY_BARRED')) return refuse(error.message, 'the machine: it uses a key that is known');
+  if (isCertgateError(error, 'CG_CSR_NAME')) return refuse(error.message, 'the program that made the request');
+  return null;
+}
+
+function until(at: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, Math.max(0, at - performance.now()));
+  });
+}

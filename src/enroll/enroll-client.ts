@@ -1,0 +1,154 @@
+// Enrolment from the new machine's side. First the CA is pinned: the gate's trust bundle is fetched over a connection that
+// nobody has verified, and only the root in it with the token's fingerprint is taken, nothing else. Then everything is
+// made anew: a connection that is verified up to that root, by the gate's name, and over it the token and a request that
+// proves the key. So the secret is told to nobody but the gate of that CA. What comes back is checked before it is used.
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { chainOf } from '../pki/chain.ts';
+import { factsOf } from '../pki/facts.ts';
+import { derToPem, pemBlocks } from '../pki/pem.ts';
+import { createRequest } from '../pki/requests.ts';
+import { signerOf } from '../pki/signing.ts';
+import { askOnce, type GateAnswer } from './ask-gate.ts';
+import { retryDelay } from './renewal-time.ts';
+import { covers, credentialOf, type Token } from './token.ts';
+import { ENROLL_PATH, type IssuedAnswer, readDetail, readIssued, writeEnrollRequest } from './wire.ts';
+
+/** As src/inbound/bundle.ts has it. */
+const BUNDLE_PATH = '/.well-known/certgate/bundle';
+const NOT_VERIFIED = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_PURPOSE)/;
+
+export interface Enrolling {
+  readonly token: Token;
+  readonly privateKey: KeyObject;
+  /** Which name it is to be, for a token for several; null to leave it to the token. */
+  readonly identity: string | null;
+  /** Where the gate is, in place of what the token says; null for that. */
+  readonly gate: URL | null;
+  /** The name to verify in the gate's certificate; null for the host of its address. */
+  readonly serverName: string | null;
+  /** How long to try while the gate can't be reached or can't issue, ms. */
+  readonly patienceMs: number;
+  /** Told before each wait. */
+  readonly waiting?: (reason: string, ms: number) => void;
+}
+
+/** @throws CG_ENROLL_GATE, CG_ENROLL_PIN, CG_ENROLL_REFUSED, CG_ENROLL_ANSWER */
+export async function enroll(options: Enrolling): Promise<IssuedAnswer> {
+  const started = performance.now();
+  for (let failures = 1; ; failures++) {
+    try {
+      return await enrollOnce(options);
+    } catch (error) {
+      if (!isCertgateError(error, 'CG_ENROLL_GATE')) throw error;
+      const left = options.patienceMs - (performance.now() - started);
+      if (left <= 0) throw error;
+      const ms = Math.min(left, Math.max(100, retryDelay(failures)));
+      options.waiting?.(error.message, ms);
+      await new Promise((resolve) => {
+        setTimeout(resolve, ms);
+      });
+    }
+  }
+}
+
+async function enrollOnce({ token, privateKey, identity, gate, serverName }: Enrolling): Promise<IssuedAnswer> {
+  const url = gate ?? new URL(token.gate);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const name = serverName ?? host;
+  const to: ConnectionOptions = {
+    host,
+    port: url.port === '' ? 443 : Number(url.port),
+    // An IP address is verified against the certificate's addresses and never sent as SNI (RFC 6066 §3).
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+    ALPNProtocols: ['http/1.1'],
+    minVersion: 'TLSv1.2',
+  };
+  const root = await fetchRoot(url, to, token.rootFingerprint);
+  const checkName: ConnectionOptions['checkServerIdentity'] = (_host, certificate) =>
+    checkServerIdentity(name, certificate);
+  const csr = await createRequest(signerOf(privateKey), { commonName: null });
+  const body = writeEnrollRequest({ token: credentialOf(token), csr, identity });
+  const verified = connect({ ...to, ca: derToPem(root.raw, 'CERTIFICATE'), checkServerIdentity: checkName });
+  const { status, text } = await ask(url, verified, { method: 'POST', host: url.host, path: ENROLL_PATH, body });
+  if (status === 200) return checkAnswer(text, { token, privateKey, identity, root });
+  const detail = readDetail(text);
+  if (status === 429 || status === 503) throw unreachable(url, `${status}: ${detail}`);
+  throw new CertgateError('CG_ENROLL_REFUSED', { gate: url.origin, reason: `${status}: ${detail}` });
+}
+
+/** The root whose fingerprint the token knows, from whoever is there: nothing else of the answer is believed. */
+async function fetchRoot(url: URL, to: ConnectionOptions, fingerprint: string): Promise<X509Certificate> {
+  // The one connection that nobody verifies: what comes over it is public, and held against the fingerprint.
+  const socket = connect({ ...to, rejectUnauthorized: false });
+  const { status, text } = await ask(url, socket, { method: 'GET', host: url.host, path: BUNDLE_PATH });
+  let found: X509Certificate | undefined;
+  try {
+    if (status === 200) found = certificatesIn(text).find((one) => fingerprintOf(one) === fingerprint);
+  } catch {
+    // As if there were none.
+  }
+  if (found !== undefined) return found;
+  if (status === 429 || status === 503) throw unreachable(url, `${status}: ${readDetail(text)}`);
+  const problem = status === 200 ? 'it has another root' : `it shows no trust bundle (${status})`;
+  throw new CertgateError('CG_ENROLL_PIN', { gate: url.origin, problem });
+}
+
+async function ask(url: URL, socket: TLSSocket, request: Parameters<typeof askOnce>[1]): Promise<GateAnswer> {
+  const failed = Promise.withResolvers<never>();
+  socket.once('error', (error: NodeJS.ErrnoException) => {
+    if (!NOT_VERIFIED.test(error.code ?? '')) return;
+    failed.reject(new CertgateError('CG_ENROLL_PIN', { gate: url.origin, problem: reasonOf(error) }, { cause: error }));
+  });
+  failed.promise.catch(() => {});
+  try {
+    return await Promise.race([failed.promise, askOnce(socket, request)]);
+  } catch (error) {
+    throw isCertgateError(error) ? error : unreachable(url, reasonOf(error));
+  }
+}
+
+/** The answer, when it is a certificate for this key and this name, by the CA that was pinned. CG_ENROLL_ANSWER. */
+function checkAnswer(
+  text: string,
+  wanted: Pick<Enrolling, 'token' | 'privateKey' | 'identity'> & { readonly root: X509Certificate },
+): IssuedAnswer {
+  const answer = readIssued(text);
+  const problem = answer === null ? 'it is not what a gate answers' : problemOf(answer, wanted);
+  if (answer === null || problem !== null) throw new CertgateError('CG_ENROLL_ANSWER', { problem: problem ?? '' });
+  return answer;
+}
+
+function problemOf(
+  { certificate, bundle, identity }: IssuedAnswer,
+  { token, privateKey, identity: asked, root }: Parameters<typeof checkAnswer>[1],
+): string | null {
+  try {
+    const [leaf, ...others] = certificatesIn(certificate);
+    if (leaf === undefined || !leaf.checkPrivateKey(privateKey)) return 'its certificate is for another key';
+    const chain = chainOf(leaf, [...others, root]);
+    if (!chain.complete || !chain.certificates.at(-1)?.raw.equals(root.raw)) return 'its certificate is by another CA';
+    if (!certificatesIn(bundle).some(({ raw }) => raw.equals(root.raw))) return 'its trust bundle lacks the root';
+    const uri = factsOf(leaf).subjectAltNames.find(({ type }) => type === 'URI')?.value ?? '';
+    if (!uri.endsWith(`/${identity}`) || !covers(token.subject, identity) || (asked ?? identity) !== identity) {
+      return `its certificate is for another name: ${uri}`;
+    }
+    return null;
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
+
+function certificatesIn(pem: string): X509Certificate[] {
+  return pemBlocks(pem, 'CERTIFICATE').map((der) => new X509Certificate(der));
+}
+
+function fingerprintOf({ raw }: X509Certificate): string {
+  return createHash('sha256').update(raw).digest('hex');
+}
+
+function unreachable(url: URL, reason: string): CertgateError<'CG_ENROLL_GATE'> {
+  return new CertgateError('CG_ENROLL_GATE', { gate: url.origin, reason });
+}

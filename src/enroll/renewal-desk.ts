@@ -1,0 +1,146 @@
+// Renewal at the gate: the holder of a certificate gets the next one, for a new key, with the same names and lifetime. The
+// same key gets the same certificate again. A certificate whose successor somebody was let in with must not come back:
+// when it does, or when two successors of one are both in use, there are two holders of one key, and one of them is a
+// thief. Nobody can tell which, so the identity is locked, and both are cut, until a person has looked.
+import { isIP } from 'node:net';
+import { lockClients } from '../authority/locking.ts';
+import { isCertgateError, reasonOf } from '../errors.ts';
+import { factsOf, readCertificate } from '../pki/facts.ts';
+import type { CertificateRecord } from '../store/store.ts';
+import type { Succession } from '../store/tokens.ts';
+import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy, withinIssuer } from './answers.ts';
+import { limitAttempts } from './attempt-limit.ts';
+import type { DeskParts, EnrollDesk } from './desk.ts';
+import { readRenewRequest } from './wire.ts';
+
+/** Whom the gate has admitted, or, within the grace, would have. */
+export interface RenewalHolder {
+  /** Of the certificate that is to be renewed. */
+  readonly serial: string;
+  readonly address: string;
+}
+
+/** Tries of one certificate: that many at once, then one every so many ms. */
+const PER_CERTIFICATE = { burst: 20, everyMs: 10_000 } as const;
+
+export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen'> {
+  const { authority, store, policy, log, metrics, clock = Date.now } = parts;
+  const tries = limitAttempts(PER_CERTIFICATE);
+
+  const theft = async (identity: string, words: string): Promise<void> => {
+    const now = clock();
+    metrics.certificateReuse++;
+    const look = `who has a copy of the key: certgate audit --identity ${identity}; then revoke ${identity} and enrol it anew`;
+    const fields = { identity, reason: words, look, locked: policy.lockOnReuse };
+    log.say('error', `reuse ${identity}`, fields, 'a superseded certificate was used again');
+    const detail = { problem: words, locked: policy.lockOnReuse };
+    await store.addAudit({ time: now, actor: 'gate', action: 'certificate.reuse', object: identity, detail });
+    if (!policy.lockOnReuse) return;
+    const target = { scope: 'identity', subject: identity } as const;
+    await lockClients(store, { target, reason: words, forMs: null, actor: 'gate' }, now);
+  };
+
+  const renew = async (csrPem: string, { serial, address }: RenewalHolder): Promise<DeskAnswer> => {
+    const csr = readRequestOrWhy(csrPem);
+    if (typeof csr === 'string') return answerWith(400, csr);
+    const now = clock();
+    const [record] = await store.listCertificates({ serial, now });
+    if (record === undefined) return answerWith(403, 'the certificate is not on record');
+    const { identity } = record;
+    if (record.profile !== 'client') return answerWith(403, 'only certificates of clients are renewed');
+    if (record.revokedAt !== null) return answerWith(403, `the certificate of ${identity} was revoked`);
+    if (now >= record.notAfter + policy.graceMs) return answerWith(403, `the certificate of ${identity} has expired`);
+    const keyHash = keyHashOf(csr);
+    const successors = await store.successors(serial);
+    const same = successors.find((one) => one.keyHash === keyHash);
+    if (same !== undefined) return again(same);
+    if (keyHash === keyHashOf(readCertificate(record.der))) {
+      return answerWith(400, 'a renewal is for a new key, and this is the one of the present certificate');
+    }
+    const used = successors.find((one) => one.seenAt !== null);
+    if (used !== undefined) {
+      const words = `certificate ${serial} was renewed again from ${address} after its successor ${used.serial} was in use: its key is in two places`;
+      await theft(identity, words);
+      if (policy.lockOnReuse) return answerWith(403, `${identity} is locked: its certificate had been renewed before`);
+    }
+    const made = await authority.issue({
+      identity,
+      profile: 'client',
+      ttlMs: withinIssuer(lifetimeOf(record), authority, now),
+      publicKey: csr.publicKey,
+      ...namesIn(record),
+      actor: identity,
+      cause: { kind: 'renewal', replaces: serial, keyHash },
+    });
+    metrics.renewed++;
+    const late = now >= record.notAfter;
+    if (late) {
+      metrics.renewedInGrace++;
+      const problem = `renewed ${Math.round((now - record.notAfter) / 1000)} s after its end`;
+      const detail = { serial, successor: made.record.serial, problem };
+      await store.addAudit({
+        time: now,
+        actor: identity,
+        action: 'certificate.renew-in-grace',
+        object: identity,
+        detail,
+      });
+    }
+    log.say('info', 'renewed', { identity, serial: made.record.serial, replaces: serial, late }, 'renewed');
+    return issued(identity, made.chainPem, authority);
+  };
+
+  const again = async ({ serial }: Succession): Promise<DeskAnswer> => {
+    const [record] = await store.listCertificates({ serial, now: clock() });
+    if (record === undefined || record.revokedAt !== null) return answerWith(403, 'the next certificate was revoked');
+    return issued(record.identity, authority.chainFor(record), authority);
+  };
+
+  return {
+    async renew(body, holder) {
+      const started = performance.now();
+      if (!tries.may(holder.serial, started)) return answerWith(429, 'too many renewals of one certificate');
+      tries.count(holder.serial, started);
+      const csr = readRenewRequest(body);
+      if (csr === null) return answerWith(400, 'that is no renewal request');
+      try {
+        return await renew(csr, holder);
+      } catch (error) {
+        const { serial, address } = holder;
+        log.say('warn', `renew ${serial}`, { serial, address, reason: reasonOf(error) }, 'renewal failed');
+        if (isCertgateError(error, 'CG_LOCKED')) return answerWith(403, 'the identity is locked');
+        if (isCertgateError(error, 'CG_RENEW_REFUSED')) return answerWith(403, 'the certificate is revoked or locked');
+        if (isCertgateError(error, 'CG_KEY_BARRED')) return answerWith(403, 'that key is known, and not certified');
+        return answerWith(503, 'the gate cannot issue now; try again');
+      }
+    },
+    async seen(serial) {
+      try {
+        const succession = await store.unseenSuccession(serial);
+        if (succession === null || !(await store.markSeen(serial, clock()))) return;
+        const { replaces } = succession;
+        const rival = (await store.successors(replaces)).find((one) => one.seenAt !== null && one.serial !== serial);
+        if (rival === undefined) return;
+        const [record] = await store.listCertificates({ serial, now: clock() });
+        const words = `certificate ${replaces} was renewed twice, and both successors, ${rival.serial} and ${serial}, are in use: its key is in two places`;
+        if (record !== undefined) await theft(record.identity, words);
+      } catch (error) {
+        log.say('warn', 'seen', { serial, reason: reasonOf(error) }, 'not noted that a renewed certificate is in use');
+      }
+    },
+  };
+}
+
+/** What it was issued for, ms: its end is a whole second, so what was cut off is put back. */
+function lifetimeOf({ issuedAt, notAfter }: CertificateRecord): number {
+  return Math.ceil((notAfter - issuedAt) / 1000) * 1000;
+}
+
+/** The further names that it has. */
+function namesIn({ der }: CertificateRecord): { readonly dns: readonly string[]; readonly ip: readonly string[] } {
+  const names = factsOf(readCertificate(der)).subjectAltNames;
+  return {
+    dns: names.filter(({ type }) => type === 'DNS').map(({ value }) => value),
+    ip: names.filter(({ type, value }) => type === 'IP' && isIP(value) !== 0).map(({ value }) => value),
+  };
+}

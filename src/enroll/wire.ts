@@ -1,0 +1,76 @@
+// What a machine and the gate say to each other when it enrols or renews: one POST with JSON, one answer with JSON. Small,
+// bounded and read strictly, because a stranger may send it. Pure. RFC 7030 has more ceremony than this needs: there is no
+// certificate chain to build and no password in a header.
+
+/** Behind the gate's own prefix (RFC 8615), never sent on to Prefect. */
+export const ENROLL_PATH = '/.well-known/certgate/enroll';
+export const RENEW_PATH = '/.well-known/certgate/renew';
+
+/** Of a request, bytes. */
+export const MOST_REQUEST_BYTES = 16 * 1024;
+/** Of an answer, bytes: a chain and a bundle of many certificates. */
+export const MOST_ANSWER_BYTES = 512 * 1024;
+
+export interface EnrollRequest {
+  /** As `credentialOf` writes it. */
+  readonly token: string;
+  /** PKCS #10, PEM: proves possession of the key. */
+  readonly csr: string;
+  /** Which name it is to be, where the token is for several; null to leave it to the token. */
+  readonly identity: string | null;
+}
+
+export interface IssuedAnswer {
+  readonly identity: string;
+  /** Leaf, its issuer, and so on, PEM. */
+  readonly certificate: string;
+  /** The trust bundle, PEM. */
+  readonly bundle: string;
+}
+
+export function writeEnrollRequest({ token, csr, identity }: EnrollRequest): string {
+  return JSON.stringify({ token, csr, ...(identity === null ? {} : { identity }) });
+}
+
+/** Null for what is none. */
+export function readEnrollRequest(body: string): EnrollRequest | null {
+  const { token, csr, identity = null, ...others } = objectIn(body);
+  if (typeof token !== 'string' || typeof csr !== 'string' || Object.keys(others).length > 0) return null;
+  return identity === null || typeof identity === 'string' ? { token, csr, identity } : null;
+}
+
+export function writeRenewRequest(csr: string): string {
+  return JSON.stringify({ csr });
+}
+
+/** The CSR, PEM; null for what is no request. */
+export function readRenewRequest(body: string): string | null {
+  const { csr, ...others } = objectIn(body);
+  return typeof csr === 'string' && Object.keys(others).length === 0 ? csr : null;
+}
+
+export function writeIssued({ identity, certificate, bundle }: IssuedAnswer): string {
+  return JSON.stringify({ identity, certificate, bundle });
+}
+
+/** Null for what is none. */
+export function readIssued(body: string): IssuedAnswer | null {
+  const { identity, certificate, bundle } = objectIn(body);
+  if (typeof identity !== 'string' || typeof certificate !== 'string' || typeof bundle !== 'string') return null;
+  return { identity, certificate, bundle };
+}
+
+/** What an answer that is no success says, for people; the empty text when it says nothing. */
+export function readDetail(body: string): string {
+  const { detail } = objectIn(body);
+  return typeof detail === 'string' ? detail : '';
+}
+
+function objectIn(body: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}

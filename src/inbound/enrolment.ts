@@ -1,0 +1,103 @@
+// What the gate answers to who wants a certificate of it: strangers in the anteroom, and clients that renew over their own
+// connection. The desk, which issues, may be in another process; here is only who may ask it for what.
+
+import type { TLSSocket } from 'node:tls';
+import type { DeskAnswer } from '../enroll/answers.ts';
+import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
+import { ENROLL_PATH, MOST_REQUEST_BYTES, RENEW_PATH } from '../enroll/wire.ts';
+import type { RequestHead } from '../http1/request.ts';
+import type { Answer, Take } from '../proxy/contract.ts';
+import { type AdmissionRules, admitLate, type Refused } from './admission.ts';
+import { type AnteroomAnswer, type AnteroomRequest, receive } from './anteroom.ts';
+import { BUNDLE_PATH } from './bundle.ts';
+import { addressKey } from './door-counts.ts';
+import type { ClientTrust } from './server-certificate.ts';
+
+const JSON_TYPE = 'application/json';
+/** Waiting helps; as Prefect's clients are told, too. */
+const WAIT = 'retry-after: 2\r\n';
+
+export interface EnrolmentParts {
+  readonly desk: EnrollDesk;
+  readonly policy: EnrollPolicy;
+  readonly admission: AdmissionRules;
+  readonly trust: () => ClientTrust;
+}
+
+/**
+ * Takes a connection that was refused for `why` when there is something that it may ask for nevertheless; `refuse` refuses it
+ * after all. False when there is nothing.
+ */
+export async function receiveStranger(
+  socket: TLSSocket,
+  address: string,
+  why: Refused,
+  { desk, policy, admission, trust }: EnrolmentParts,
+  refuse: () => void,
+): Promise<boolean> {
+  const requests: AnteroomRequest[] = [];
+  if (why.code === 'CG_CLIENT_NO_CERTIFICATE' && policy.tokens) {
+    const from = { address, addressKey: addressKey(address) };
+    requests.push(
+      { method: 'POST', path: ENROLL_PATH, answer: async (body) => inAnteroom(await desk.enroll(body, from)) },
+      // Public, and believed only by whoever knows the fingerprint of a root in it.
+      { method: 'GET', path: BUNDLE_PATH, answer: () => bundleIn(trust()) },
+    );
+  }
+  if (why.code === 'CG_CLIENT_EXPIRED' && policy.graceMs > 0) {
+    const late = await admitLate(socket, admission, policy.graceMs);
+    if (late.ok) {
+      const holder = { serial: late.serial, address };
+      const answer = async (body: string) => inAnteroom(await desk.renew(body, holder));
+      requests.push({ method: 'POST', path: RENEW_PATH, answer });
+    }
+  }
+  if (requests.length === 0 || socket.destroyed) return false;
+  receive(socket, requests, refuse);
+  return true;
+}
+
+/** Why a request to RENEW_PATH is none that may be answered; `foreign`: why it may come from another site's page. */
+export function renewalProblem(
+  head: RequestHead,
+  foreign: string | null,
+): { readonly status: number; readonly code: string; readonly detail: string; readonly close: true } | null {
+  const problem = (status: number, code: string, detail: string) => ({ status, code, detail, close: true }) as const;
+  if (head.method !== 'POST' || head.upgrade !== null) {
+    return problem(405, 'CG_REQUEST_TARGET', `${RENEW_PATH} takes POST`);
+  }
+  if (foreign !== null) return problem(403, 'CG_REQUEST_CROSS_SITE', foreign);
+  // Sidecars say this of every request that they pass on, and let no client say or unsay it (outbound/forward.ts). Whoever
+  // can reach a sidecar's port may act by its certificate there, and must not be able to carry one away.
+  if (!head.names.includes('x-certgate-client-proto')) return null;
+  return problem(403, 'CG_RENEW_THROUGH_SIDECAR', 'a certificate is renewed by its holder, not through its sidecar');
+}
+
+/** What an admitted client's POST to RENEW_PATH comes to. */
+export function takeRenewal(desk: EnrollDesk, holder: { readonly serial: string; readonly address: string }): Take {
+  return {
+    kind: 'take',
+    most: MOST_REQUEST_BYTES,
+    answer: async (body): Promise<Answer> => {
+      const { status, text } = await desk.renew(body.toString('utf8'), holder);
+      const extra = status === 200 || status === 400 || status === 403 ? '' : WAIT;
+      return {
+        kind: 'answer',
+        status,
+        detail: '',
+        body: { type: JSON_TYPE, text },
+        extra,
+        close: false,
+        recorded: null,
+      };
+    },
+  };
+}
+
+function inAnteroom({ status, text }: DeskAnswer): AnteroomAnswer {
+  return { status, type: JSON_TYPE, text, extra: status === 429 || status === 503 ? WAIT : '' };
+}
+
+function bundleIn({ bundlePem, bundleId }: ClientTrust): AnteroomAnswer {
+  return { status: 200, type: 'application/pem-certificate-chain', text: bundlePem, extra: `etag: "${bundleId}"\r\n` };
+}

@@ -1,0 +1,143 @@
+// The part of the SQLite store that keeps tokens and successions (tokens.ts). Like sqlite-ca.ts it runs in the
+// transactions that `write` opens; `recordCause` runs in the one that records a certificate, and what it throws undoes it.
+import { CertgateError } from '../errors.ts';
+import type { SqliteTools } from './sqlite-ca.ts';
+import { numberOf, type Row, textOf } from './sqlite-rows.ts';
+import type { CertificateRecord } from './store.ts';
+import type { IssueCause, Succession, TokenRecord, TokenStore, TokenUse } from './tokens.ts';
+
+const tokenColumns = `id, secret_hash, subject, uses, uses_left, ttl, expires_at, created_at, created_by, revoked_at,
+  flagged_at, flag`;
+const useColumns = 'token, key_hash, identity, serial, used_at';
+
+export interface SqliteTokens extends TokenStore {
+  /** To be called in the transaction that records `record`. CG_TOKEN_SPENT, CG_RENEW_REFUSED. */
+  readonly recordCause: (cause: IssueCause, record: CertificateRecord) => void;
+}
+
+/** The tokens' part of a store over `tools`. */
+export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteTools): SqliteTokens {
+  const insertToken = sql(
+    `INSERT INTO tokens (${tokenColumns}) VALUES (:id, :secretHash, :subject, :uses, :usesLeft, :ttlMs, :expiresAt,
+       :createdAt, :createdBy, NULL, NULL, NULL)`,
+  );
+  const selectToken = sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`);
+  const selectTokens = sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`);
+  const selectUses = sql(`SELECT ${useColumns} FROM token_uses WHERE token = ? ORDER BY used_at, rowid LIMIT 1000`);
+  const selectUse = sql(
+    `SELECT ${useColumns} FROM token_uses WHERE token = :token AND (key_hash = :keyHash OR identity = :identity)
+       ORDER BY key_hash = :keyHash DESC, used_at DESC LIMIT 1`,
+  );
+  const endToken = sql('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL');
+  const flag = sql('UPDATE tokens SET flagged_at = ?, flag = ? WHERE id = ? AND flagged_at IS NULL');
+  const spend = sql(
+    `UPDATE tokens SET uses_left = uses_left - 1
+       WHERE id = ? AND uses_left > 0 AND revoked_at IS NULL AND expires_at > ?`,
+  );
+  const insertUse = sql(`INSERT OR IGNORE INTO token_uses (${useColumns}) VALUES (?, ?, ?, ?, ?)`);
+  const insertSuccession = sql('INSERT INTO successions (serial, replaces, key_hash, seen_at) VALUES (?, ?, ?, NULL)');
+  const selectSuccessors = sql(
+    'SELECT serial, replaces, key_hash, seen_at FROM successions WHERE replaces = ? ORDER BY rowid',
+  );
+  const selectUnseen = sql(
+    'SELECT serial, replaces, key_hash, seen_at FROM successions WHERE serial = ? AND seen_at IS NULL',
+  );
+  const renewable = sql(
+    `SELECT 1 FROM certificates WHERE serial = :serial AND revoked = 0 AND NOT EXISTS (
+       SELECT 1 FROM locks WHERE scope = 'serial' AND subject = :serial AND unlocked_at IS NULL
+         AND (until IS NULL OR until > :now))`,
+  );
+  const see = sql('UPDATE successions SET seen_at = ? WHERE serial = ? AND seen_at IS NULL');
+
+  return {
+    addToken: (token, audit) =>
+      write(() => {
+        nextRevision();
+        const { id, secretHash, subject, uses, usesLeft, ttlMs, expiresAt, createdAt, createdBy } = token;
+        insertToken.run({ id, secretHash, subject, uses, usesLeft, ttlMs, expiresAt, createdAt, createdBy });
+        record(audit);
+      }),
+    token: (id) =>
+      read(() => {
+        const row = selectToken.get(id);
+        return row === undefined ? null : tokenOf(row);
+      }),
+    tokens: () => read(() => selectTokens.all().map(tokenOf)),
+    tokenUses: (id) => read(() => selectUses.all(id).map(useOf)),
+    tokenUse: (token, { keyHash, identity }) =>
+      read(() => {
+        const row = selectUse.get({ token, keyHash, identity });
+        return row === undefined ? null : useOf(row);
+      }),
+    revokeToken: (id, at, audit) =>
+      write(() => {
+        if (endToken.run(at, id).changes !== 1) return false;
+        nextRevision();
+        record(audit);
+        return true;
+      }),
+    flagToken: (id, words, at, audit) =>
+      write(() => {
+        if (flag.run(at, words, id).changes !== 1) return false;
+        nextRevision();
+        record(audit);
+        return true;
+      }),
+    successors: (serial) => read(() => selectSuccessors.all(serial).map(successionOf)),
+    unseenSuccession: (serial) =>
+      read(() => {
+        const row = selectUnseen.get(serial);
+        return row === undefined ? null : successionOf(row);
+      }),
+    markSeen: (serial, at) => write(() => see.run(at, serial).changes === 1),
+    recordCause(cause, { serial, identity, issuedAt }) {
+      if (cause.kind === 'renewal') {
+        // Here, and not before: a revocation that was committed in between must not be outrun.
+        if (renewable.get({ serial: cause.replaces, now: issuedAt }) === undefined) {
+          throw new CertgateError('CG_RENEW_REFUSED', { serial: cause.replaces });
+        }
+        insertSuccession.run(serial, cause.replaces, cause.keyHash);
+        return;
+      }
+      const spent = (): CertgateError => new CertgateError('CG_TOKEN_SPENT', { token: cause.token });
+      if (spend.run(cause.token, issuedAt).changes !== 1) throw spent();
+      if (insertUse.run(cause.token, cause.keyHash, identity, serial, issuedAt).changes !== 1) throw spent();
+    },
+  };
+}
+
+function tokenOf(row: Row): TokenRecord {
+  return {
+    id: textOf(row, 'id'),
+    secretHash: textOf(row, 'secret_hash'),
+    subject: textOf(row, 'subject'),
+    uses: numberOf(row, 'uses'),
+    usesLeft: numberOf(row, 'uses_left'),
+    ttlMs: numberOf(row, 'ttl'),
+    expiresAt: numberOf(row, 'expires_at'),
+    createdAt: numberOf(row, 'created_at'),
+    createdBy: textOf(row, 'created_by'),
+    revokedAt: row['revoked_at'] === null ? null : numberOf(row, 'revoked_at'),
+    flaggedAt: row['flagged_at'] === null ? null : numberOf(row, 'flagged_at'),
+    flag: row['flag'] === null ? null : textOf(row, 'flag'),
+  };
+}
+
+function useOf(row: Row): TokenUse {
+  return {
+    token: textOf(row, 'token'),
+    keyHash: textOf(row, 'key_hash'),
+    identity: textOf(row, 'identity'),
+    serial: textOf(row, 'serial'),
+    usedAt: numberOf(row, 'used_at'),
+  };
+}
+
+function successionOf(row: Row): Succession {
+  return {
+    serial: textOf(row, 'serial'),
+    replaces: textOf(row, 'replaces'),
+    keyHash: textOf(row, 'key_hash'),
+    seenAt: row['seen_at'] === null ? null : numberOf(row, 'seen_at'),
+  };
+}

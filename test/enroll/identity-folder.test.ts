@@ -1,0 +1,144 @@
+import { spawn } from 'node:child_process';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
+import { prepareRenewal, takeTurn } from '../../src/enroll/identity-folder.ts';
+import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
+import { type OpenCa, openCa, request } from '../authority/fixture.ts';
+
+async function folder(): Promise<readonly [OpenCa, string]> {
+  const ca = await openCa();
+  const out = join(ca.dir, 'worker');
+  await issueToDirectory(ca.authority, { ...request(), out });
+  return [ca, out];
+}
+async function renewed({ authority }: OpenCa, dir: string): Promise<string> {
+  const { privateKey, publicKey } = await generateKey();
+  const prepared = await prepareRenewal(dir, privateKeyToPem(privateKey));
+  const { record, chainPem } = await authority.issue(request({ publicKey }));
+  await prepared.install(chainPem);
+  return record.serial;
+}
+const certificateIn = (dir: string): X509Certificate => new X509Certificate(readFileSync(join(dir, 'tls.crt')));
+const isPair = (dir: string): boolean =>
+  certificateIn(dir).checkPrivateKey(createPrivateKey(readFileSync(join(dir, 'tls.key'))));
+const serialOf = (dir: string): string => certificateIn(dir).serialNumber.toLowerCase();
+
+describe('the folder of an identity', () => {
+  test('has the new pair under the old names after each renewal, the key for its owner alone', async () => {
+    const [ca, dir] = await folder();
+    for (let i = 0; i < 3; i++) {
+      expect(serialOf(dir)).not.toBe('');
+      const serial = await renewed(ca, dir);
+      expect([serialOf(dir), isPair(dir)]).toEqual([serial, true]);
+    }
+    expect(statSync(join(dir, 'tls.key')).mode & 0o777).toBe(0o600);
+    expect(lstatSync(join(dir, 'ca.crt')).isFile()).toBe(true);
+  });
+
+  test('shows no pair that does not fit, at any moment', async () => {
+    const [ca, dir] = await folder();
+    let reading = true;
+    const mixed: string[] = [];
+    let reads = 0;
+    const reader = (async () => {
+      while (reading) {
+        // Two names can't be opened at one moment: what counts is a reading between two that found the same certificate.
+        const [before, fits, after] = [serialOf(dir), isPair(dir), serialOf(dir)];
+        reads++;
+        if (before === after && !fits) mixed.push(before);
+        await new Promise((resolve) => {
+          setImmediate(resolve);
+        });
+      }
+    })();
+    for (let i = 0; i < 5; i++) await renewed(ca, dir);
+    reading = false;
+    await reader;
+    expect(mixed).toEqual([]);
+    expect(reads).toBeGreaterThan(20);
+  });
+
+  test('has a pair that fits after a kill at any moment, and can be renewed after it', async () => {
+    const ca = await openCa();
+    const pairs = join(ca.dir, 'pairs');
+    mkdirSync(pairs);
+    for (let i = 0; i < 3; i++) {
+      const { privateKey, publicKey } = await generateKey();
+      const { chainPem } = await ca.authority.issue(request({ publicKey }));
+      writeFileSync(join(pairs, `${i}.json`), JSON.stringify([privateKeyToPem(privateKey), chainPem]));
+    }
+    for (let i = 0; i < 12; i++) {
+      const dir = join(ca.dir, `worker-${i}`);
+      await issueToDirectory(ca.authority, { ...request(), out: dir });
+      const first = serialOf(dir);
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'renewing-process.ts'), dir, pairs]);
+      await once(child.stdout, 'data');
+      // From the middle of the first renewal, which makes the links, to some renewals later.
+      await pause(i * 2);
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      expect([i, isPair(dir)]).toEqual([i, true]);
+      const serial = await renewed(ca, dir);
+      expect([serialOf(dir), isPair(dir)]).toEqual([serial, true]);
+      expect(serial).not.toBe(first);
+    }
+  });
+
+  test('keeps the generation before for a reader, and drops what is older', async () => {
+    const [ca, dir] = await folder();
+    const generations = (): string[] => readdirSync(dir).filter((name) => name.startsWith('.generation-'));
+    for (let i = 0; i < 4; i++) {
+      await renewed(ca, dir);
+      for (const name of generations()) utimesSync(join(dir, name), 1, 1);
+    }
+    expect(generations()).toHaveLength(2);
+    expect(isPair(dir)).toBe(true);
+  });
+
+  test('can still be replaced by certgate issue --force', async () => {
+    const [ca, dir] = await folder();
+    await renewed(ca, dir);
+    const { record } = await issueToDirectory(ca.authority, { ...request(), out: dir, force: true });
+    expect(serialOf(dir)).toBe(record.serial);
+    expect(readdirSync(dir).toSorted()).toEqual(['ca.crt', 'tls.crt', 'tls.key']);
+  });
+
+  test('that cannot be written is found out before a certificate is asked for, and stays as it is', async () => {
+    const [, dir] = await folder();
+    const before = readdirSync(dir);
+    if (process.getuid?.() === 0) {
+      // Root may write anywhere but through a file.
+      await expect(prepareRenewal(join(dir, 'tls.crt'), 'key')).rejects.toThrow('ENOTDIR');
+    } else {
+      chmodSync(dir, 0o500);
+      await expect(prepareRenewal(dir, 'key')).rejects.toThrow('EACCES');
+      chmodSync(dir, 0o700);
+    }
+    expect(readdirSync(dir)).toEqual(before);
+  });
+
+  test('is renewed by one at a time; what a kill left is taken over after two minutes', async () => {
+    const [, dir] = await folder();
+    const giveBack = await takeTurn(dir);
+    expect(await takeTurn(dir)).toBeNull();
+    await giveBack?.();
+    writeFileSync(join(dir, '.renewing'), '1\n');
+    expect(await takeTurn(dir)).toBeNull();
+    utimesSync(join(dir, '.renewing'), 1, 1);
+    expect(await takeTurn(dir)).not.toBeNull();
+  });
+});

@@ -1,0 +1,162 @@
+import { X509Certificate } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { lockClients, unlockClients } from '../../src/authority/locking.ts';
+import { revokeCertificates } from '../../src/authority/revocation.ts';
+import { readIssued } from '../../src/enroll/wire.ts';
+import { request } from '../authority/fixture.ts';
+import { newKey, type Scene, scene, serialIn } from './fixture.ts';
+
+const DAY = 86_400_000;
+/** A scene with a worker that has a certificate; answers its serial. */
+async function enrolled(policy: Parameters<typeof scene>[0] = {}): Promise<readonly [Scene, string]> {
+  const at = await scene(policy);
+  return [at, serialIn(await at.enroll(await at.token('worker/etl-1', { ttlMs: DAY }), newKey()))];
+}
+const recordOf = async ({ store, now }: Scene, serial: string) => (await store.listCertificates({ serial, now }))[0];
+
+describe('who has a certificate', () => {
+  test('gets the next one for a new key: the same names, the same lifetime, on record after the one before', async () => {
+    const at = await scene();
+    const names = { dns: ['etl.example'], ip: ['192.0.2.7'] };
+    const { record } = await at.authority.issue(request({ ttlMs: 7 * DAY, ...names }));
+    at.now += 5 * DAY + 123;
+    const answer = await at.renew(record.serial, newKey());
+    const fresh = await recordOf(at, serialIn(answer));
+    expect(fresh).toMatchObject({ identity: 'worker/etl-1', profile: 'client' });
+    expect(Math.abs((fresh?.notAfter ?? 0) - (at.now + 7 * DAY))).toBeLessThan(1_000);
+    const { subjectAltName } = new X509Certificate(readIssued(answer.text)?.certificate ?? '');
+    expect(subjectAltName).toContain('DNS:etl.example, IP Address:192.0.2.7');
+    expect(await at.store.successors(record.serial)).toMatchObject([{ serial: fresh?.serial, seenAt: null }]);
+    expect((await at.store.listAudit({})).at(-1)).toMatchObject({
+      actor: 'worker/etl-1',
+      detail: { replaces: record.serial },
+    });
+  });
+
+  test('keeps its lifetime over a hundred renewals', async () => {
+    const [at, first] = await enrolled();
+    let serial = first;
+    for (let i = 0; i < 100; i++) {
+      at.now += 57_600_321;
+      serial = serialIn(await at.renew(serial, newKey()));
+      await at.desk.seen(serial);
+    }
+    const record = await recordOf(at, serial);
+    expect((record?.notAfter ?? 0) - at.now).toBeGreaterThan(DAY - 1_000);
+  });
+
+  test('gets the same one again for the same key, whether or not it is in use', async () => {
+    const [at, serial] = await enrolled();
+    const key = newKey();
+    const next = serialIn(await at.renew(serial, key));
+    expect(serialIn(await at.renew(serial, key))).toBe(next);
+    await at.desk.seen(next);
+    expect(serialIn(await at.renew(serial, key))).toBe(next);
+    expect(await at.store.locks(at.now)).toEqual([]);
+  });
+
+  test('gets none for the key that it has', async () => {
+    const at = await scene();
+    const [token, key] = [await at.token('worker/etl-1'), newKey()];
+    const serial = serialIn(await at.enroll(token, key));
+    expect((await at.renew(serial, key)).status).toBe(400);
+  });
+
+  test('gets another where the first answer was lost together with its key: nobody has used that', async () => {
+    const [at, serial] = await enrolled();
+    const [lost, second] = [serialIn(await at.renew(serial, newKey())), serialIn(await at.renew(serial, newKey()))];
+    await at.desk.seen(second);
+    expect(lost).not.toBe(second);
+    expect(await at.store.locks(at.now)).toEqual([]);
+  });
+
+  test.each<[string, (at: Scene, serial: string) => Promise<unknown>]>([
+    ['revoked', (at, serial) => revokeCertificates(at.store, { serial }, 'unspecified', 'test', at.now)],
+    [
+      'locked',
+      (at) => {
+        const target = { scope: 'identity', subject: 'worker/etl-1' } as const;
+        return lockClients(at.store, { target, reason: 'x', forMs: null, actor: 'test' }, at.now);
+      },
+    ],
+    [
+      'locked by its serial number',
+      (at, serial) => {
+        const target = { scope: 'serial', subject: serial } as const;
+        return lockClients(at.store, { target, reason: 'x', forMs: null, actor: 'test' }, at.now);
+      },
+    ],
+    [
+      'expired',
+      async (at) => {
+        at.now += DAY;
+      },
+    ],
+  ])('gets none while it is %s', async (_what, before) => {
+    const [at, serial] = await enrolled();
+    await before(at, serial);
+    expect((await at.renew(serial, newKey())).status).toBe(403);
+    expect(await at.store.successors(serial)).toEqual([]);
+  });
+
+  test('may be late by the grace, which is counted and audited, and no later', async () => {
+    const [at, serial] = await enrolled({ graceMs: 3_600_000 });
+    at.now += DAY + 3_599_000;
+    expect((await at.renew(serial, newKey())).status).toBe(200);
+    expect(at.metrics).toMatchObject({ renewed: 1, renewedInGrace: 1 });
+    expect((await at.store.listAudit({})).at(-1)).toMatchObject({ action: 'certificate.renew-in-grace' });
+    at.now += 2_000;
+    expect((await at.renew(serial, newKey())).status).toBe(403);
+  });
+
+  test('is put off when it renews again and again', async () => {
+    const [at, serial] = await enrolled();
+    const statuses: number[] = [];
+    for (let i = 0; i < 25; i++) statuses.push((await at.renew(serial, newKey())).status);
+    expect([statuses.indexOf(429), new Set(statuses.slice(20))]).toEqual([20, new Set([429])]);
+  });
+});
+
+describe('a copied key', () => {
+  test('that renews after its successor is in use locks the identity, and the record says why', async () => {
+    const [at, serial] = await enrolled();
+    const next = serialIn(await at.renew(serial, newKey()));
+    await at.desk.seen(next);
+    const stolen = await at.renew(serial, newKey());
+    expect(stolen.status).toBe(403);
+    const [lock] = await at.store.locks(at.now);
+    expect(lock).toMatchObject({ scope: 'identity', subject: 'worker/etl-1', actor: 'gate', until: null });
+    expect(lock?.reason).toContain(serial);
+    expect(lock?.reason).toContain(next);
+    expect((await at.renew(next, newKey())).status).toBe(403);
+    expect((await at.store.listAudit({})).map(({ action }) => action)).toContain('certificate.reuse');
+    expect(at.metrics.certificateReuse).toBe(1);
+    expect(at.log.find(({ msg }) => msg === 'a superseded certificate was used again')).toMatchObject({ locked: true });
+  });
+
+  test('that renews first is found out when both successors are in use', async () => {
+    const [at, serial] = await enrolled();
+    const [thief, owner] = [serialIn(await at.renew(serial, newKey())), serialIn(await at.renew(serial, newKey()))];
+    await at.desk.seen(thief);
+    expect(await at.store.locks(at.now)).toEqual([]);
+    await at.desk.seen(owner);
+    expect(await at.store.locks(at.now)).toMatchObject([{ subject: 'worker/etl-1' }]);
+  });
+
+  test('is only recorded where lockOnReuse is off', async () => {
+    const [at, serial] = await enrolled({ lockOnReuse: false });
+    await at.desk.seen(serialIn(await at.renew(serial, newKey())));
+    expect((await at.renew(serial, newKey())).status).toBe(200);
+    expect(await at.store.locks(at.now)).toEqual([]);
+    expect((await at.store.listAudit({})).map(({ action }) => action)).toContain('certificate.reuse');
+  });
+
+  test('does not keep its owner out for ever: unlocked, the newest certificate renews', async () => {
+    const [at, serial] = await enrolled();
+    const next = serialIn(await at.renew(serial, newKey()));
+    await at.desk.seen(next);
+    await at.renew(serial, newKey());
+    await unlockClients(at.store, { scope: 'identity', subject: 'worker/etl-1' }, 'test', at.now);
+    expect((await at.renew(next, newKey())).status).toBe(200);
+  });
+});

@@ -1,0 +1,124 @@
+import type { KeyObject } from 'node:crypto';
+// The sidecar's own renewal before a gate of the test's: what it does when nobody answers, and when its clock is wrong.
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { pino } from 'pino';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
+import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
+import { writeIssued } from '../../src/enroll/wire.ts';
+import { type CredentialFiles, openCredentials } from '../../src/outbound/credentials.ts';
+import { followRenewal } from '../../src/outbound/renewal.ts';
+import { privateKeyToPem } from '../../src/pki/keys.ts';
+import { readRequest } from '../../src/pki/requests.ts';
+import { bind } from '../../src/proxy/connection-set.ts';
+import { openCa, request } from '../authority/fixture.ts';
+
+const HOUR = 3_600_000;
+const filesIn = (dir: string): CredentialFiles => ({
+  cert: join(dir, 'tls.crt'),
+  key: join(dir, 'tls.key'),
+  ca: join(dir, 'ca.crt'),
+});
+let stop: (() => Promise<void>) | null = null;
+afterEach(async () => {
+  await stop?.();
+  stop = null;
+});
+
+async function listening(server: Server): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  await bind(server, { host: '127.0.0.1', port: 0 });
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const bound = server.address();
+  return typeof bound === 'object' && bound !== null ? bound.port : 0;
+}
+
+const keyText = async (key: KeyObject): Promise<string> => privateKeyToPem(key);
+
+/** A certificate of an hour, issued fifty minutes ago by the CA's clock. */
+async function due() {
+  let now = Date.now() - 50 * 60_000;
+  const ca = await openCa(() => now);
+  const dir = join(ca.dir, 'worker');
+  await issueToDirectory(ca.authority, { ...request({ ttlMs: HOUR }), out: dir });
+  now = Date.now();
+  const said: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line) => void said.push(line) });
+  const { read: current } = await openCredentials(filesIn(dir));
+  return { ca, dir, said, log, current };
+}
+
+test('a stop does not wait for a gate that never answers, and leaves no key behind', async () => {
+  const { dir, log, current } = await due();
+  const asked = Promise.withResolvers<void>();
+  const port = await listening(createServer(() => asked.resolve()));
+  const connect = () => connectTls({ host: '127.0.0.1', port, secureContext: current.context });
+  stop = followRenewal({
+    dir,
+    host: 'gate',
+    current: () => current,
+    look: async () => {},
+    keyText,
+    connect,
+    enrollAgain: null,
+    log,
+  });
+  await asked.promise;
+  expect(readdirSync(dir).some((name) => name.startsWith('.generation-'))).toBe(true);
+  const since = performance.now();
+  await stop();
+  expect(performance.now() - since).toBeLessThan(5_000);
+  expect(readdirSync(dir).toSorted()).toEqual(['ca.crt', 'tls.crt', 'tls.key']);
+});
+
+test('a certificate that this machine’s clock takes for over is not taken, and is asked for again with the same key', async () => {
+  const { ca, dir, said, log, current } = await due();
+  const before = readFileSync(join(dir, 'tls.crt'), 'utf8');
+  const keys = new Set<string>();
+  const twice = Promise.withResolvers<void>();
+  let count = 0;
+  // A gate a day behind, which the CA's clock is not.
+  const server = createTlsServer(
+    { cert: readFileSync(join(dir, 'tls.crt')), key: readFileSync(join(dir, 'tls.key')) },
+    (socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (bytes: Buffer) => {
+        const { csr } = JSON.parse(bytes.toString().split('\r\n\r\n')[1] ?? '') as { csr: string };
+        keys.add(readRequest(csr).publicKey.export({ type: 'spki', format: 'pem' }));
+        const { publicKey } = readRequest(csr);
+        void (async () => {
+          const old = await openCa(() => Date.now() - 24 * HOUR);
+          const { chainPem } = await old.authority.issue(request({ ttlMs: HOUR, publicKey }));
+          const text = writeIssued({ identity: 'worker/etl-1', certificate: chainPem, bundle: ca.authority.bundlePem });
+          socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
+          if (++count === 2) twice.resolve();
+        })();
+      });
+    },
+  );
+  const port = await listening(server);
+  const connect = () => connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
+  stop = followRenewal({
+    dir,
+    host: 'gate',
+    current: () => current,
+    look: async () => {},
+    keyText,
+    connect,
+    enrollAgain: null,
+    log,
+  });
+  await twice.promise;
+  expect(keys.size).toBe(1);
+  expect(said.join('')).toContain('by the clock of this machine');
+  expect(readFileSync(join(dir, 'tls.crt'), 'utf8')).toBe(before);
+});

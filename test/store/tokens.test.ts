@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest';
+import type { Store } from '../../src/store/store.ts';
+import type { TokenRecord } from '../../src/store/tokens.ts';
+import { codeOf } from '../pki/fixture.ts';
+import { HOUR, NOW, newAudit, newRecord, newStore } from './fixture.ts';
+
+const ID = '0011223344556677';
+const KEY = 'ab'.repeat(32);
+const OTHER_KEY = 'cd'.repeat(32);
+const newTokenRecord = (values: Partial<TokenRecord> = {}): TokenRecord => ({
+  id: ID,
+  secretHash: 'ef'.repeat(32),
+  subject: 'worker/etl-1',
+  uses: 1,
+  usesLeft: 1,
+  ttlMs: 24 * HOUR,
+  expiresAt: NOW + HOUR,
+  createdAt: NOW,
+  createdBy: 'cli:root@host',
+  revokedAt: null,
+  flaggedAt: null,
+  flag: null,
+  ...values,
+});
+const use = (store: Store, keyHash = KEY, issuedAt = NOW) => {
+  const record = newRecord({ issuedAt });
+  return store.addCertificate(record, newAudit(), undefined, { kind: 'token', token: ID, keyHash }).then(() => record);
+};
+
+describe('a token on record', () => {
+  test('is as it was added, with an audit entry', async () => {
+    const store = newStore();
+    await store.addToken(newTokenRecord(), newAudit({ action: 'token.create' }));
+    expect(await store.token(ID)).toEqual(newTokenRecord());
+    expect(await store.tokens()).toEqual([newTokenRecord()]);
+    expect(await store.token('ffffffffffffffff')).toBeNull();
+    expect((await store.listAudit({})).map(({ action }) => action)).toEqual(['token.create']);
+  });
+
+  test('is used in the transaction that records the certificate, and is found by key or by identity', async () => {
+    const store = newStore();
+    await store.addToken(newTokenRecord(), newAudit());
+    const { serial } = await use(store);
+    const used = { token: ID, keyHash: KEY, identity: 'worker/etl-1', serial, usedAt: NOW };
+    expect((await store.token(ID))?.usesLeft).toBe(0);
+    expect(await store.tokenUses(ID)).toEqual([used]);
+    expect(await store.tokenUse(ID, { keyHash: KEY, identity: 'worker/x' })).toEqual(used);
+    expect(await store.tokenUse(ID, { keyHash: OTHER_KEY, identity: 'worker/etl-1' })).toEqual(used);
+    expect(await store.tokenUse(ID, { keyHash: OTHER_KEY, identity: 'worker/x' })).toBeNull();
+  });
+
+  test.each<[string, Partial<TokenRecord>, (store: Store) => Promise<unknown>]>([
+    ['used up', {}, (store) => use(store, OTHER_KEY)],
+    ['expired', { expiresAt: NOW + 1 }, async () => {}],
+    ['revoked', {}, (store) => store.revokeToken(ID, NOW, newAudit())],
+  ])('that is %s records no certificate', async (_what, values, before) => {
+    const store = newStore();
+    await store.addToken(newTokenRecord(values), newAudit());
+    await before(store);
+    const [entries, certificates] = [await store.listAudit({}), await store.listCertificates({ now: NOW })];
+    expect(await codeOf(() => use(store, KEY, NOW + 1))).toBe('CG_TOKEN_SPENT');
+    expect(await store.listAudit({})).toEqual(entries);
+    expect(await store.listCertificates({ now: NOW })).toEqual(certificates);
+  });
+
+  test('is not used twice by one key, and such a try costs it nothing', async () => {
+    const store = newStore();
+    await store.addToken(newTokenRecord({ uses: 3, usesLeft: 3 }), newAudit());
+    await use(store);
+    expect(await codeOf(() => use(store))).toBe('CG_TOKEN_SPENT');
+    expect((await store.token(ID))?.usesLeft).toBe(2);
+  });
+
+  test('is revoked once and flagged once', async () => {
+    const store = newStore();
+    await store.addToken(newTokenRecord(), newAudit());
+    expect(await store.revokeToken(ID, NOW + 1, newAudit())).toBe(true);
+    expect(await store.revokeToken(ID, NOW + 2, newAudit())).toBe(false);
+    expect(await store.flagToken(ID, 'first', NOW + 3, newAudit())).toBe(true);
+    expect(await store.flagToken(ID, 'second', NOW + 4, newAudit())).toBe(false);
+    expect(await store.token(ID)).toMatchObject({ revokedAt: NOW + 1, flaggedAt: NOW + 3, flag: 'first' });
+    expect(await store.listAudit({})).toHaveLength(3);
+  });
+});
+
+describe('a succession on record', () => {
+  test.each<[string, (store: Store, serial: string) => Promise<unknown>]>([
+    ['revoked', (store, serial) => store.revoke([serial], 'unspecified', NOW, () => newAudit())],
+    [
+      'locked',
+      (store, serial) => {
+        const lock = { reason: '', actor: 'test', lockedAt: NOW, until: null };
+        return store.lock({ scope: 'serial', subject: serial, ...lock }, newAudit());
+      },
+    ],
+  ])('is none of a certificate that is %s by the time it is committed', async (_what, before) => {
+    const store = newStore();
+    const old = newRecord();
+    await store.addCertificate(old, newAudit());
+    await before(store, old.serial);
+    const cause = { kind: 'renewal', replaces: old.serial, keyHash: KEY } as const;
+    const renewal = () => store.addCertificate(newRecord(), newAudit(), undefined, cause);
+    expect(await codeOf(renewal)).toBe('CG_RENEW_REFUSED');
+    expect(await store.successors(old.serial)).toEqual([]);
+    expect(await store.listCertificates({ now: NOW })).toHaveLength(1);
+  });
+
+  test('tells what took the place of a certificate, and is seen once', async () => {
+    const store = newStore();
+    const [old, fresh] = [newRecord(), newRecord({ issuedAt: NOW + HOUR })];
+    await store.addCertificate(old, newAudit());
+    const cause = { kind: 'renewal', replaces: old.serial, keyHash: KEY } as const;
+    await store.addCertificate(fresh, newAudit(), undefined, cause);
+    const made = { serial: fresh.serial, replaces: old.serial, keyHash: KEY, seenAt: null };
+    expect(await store.successors(old.serial)).toEqual([made]);
+    expect(await store.unseenSuccession(fresh.serial)).toEqual(made);
+    expect(await store.unseenSuccession(old.serial)).toBeNull();
+    expect(await store.markSeen(fresh.serial, NOW + 1)).toBe(true);
+    expect(await store.markSeen(fresh.serial, NOW + 2)).toBe(false);
+    expect(await store.successors(old.serial)).toEqual([{ ...made, seenAt: NOW + 1 }]);
+    expect(await store.unseenSuccession(fresh.serial)).toBeNull();
+  });
+});
