@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   crl: async () => (await import('./crl.ts')).crlCommand,
   list: async () => (await import('./list.ts')).listCommand,
   ca: async () => (await import('./ca.ts')).caCommand,
+  policy: async () => (await import('./policy.ts')).policyCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
