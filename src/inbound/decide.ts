@@ -11,15 +11,18 @@ import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { type AccessLog, accessClient, accessSubject, type Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { findOperation, type Operation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
-import { type CanonicalPath, canonicalPath } from '../policy/paths.ts';
+import { findOperation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
+import { canonicalPath } from '../policy/paths.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome } from '../proxy/contract.ts';
+import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { BundleTaken } from '../store/store.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
 import type { RequestSlot } from './identity-counts.ts';
+import { type Judged, judge, judgeReading } from './permission.ts';
 import {
   clientProto,
   type HeadPlace,
@@ -55,22 +58,19 @@ export interface GateState {
   readonly noteBundle: (taken: BundleTaken) => void;
   /** The Prefect server's own password; null when it has none, or the clients bring it. */
   readonly authString: string | null;
+  /** Who may do what; null permits everything. Changed by a reload, and holds at the next request. */
+  policy: Policy | null;
 }
 
 /** What a request head of this connection means: the same for every request that repeats it. */
-interface Reading {
-  readonly head: RequestHead;
-  readonly target: CanonicalPath;
+interface Reading extends Judged {
   /** Empty where the target can't be accepted. */
   readonly path: string;
-  readonly operation: Operation | null;
   readonly changes: boolean;
   /** Why it may come from another site's page. */
   readonly foreign: string | null;
   /** For its access lines. */
   readonly subject: string;
-  /** How the head for upstream begins. */
-  readonly start: string;
   readonly rewriteAnswer: AnswerRewriter | null;
 }
 
@@ -102,14 +102,19 @@ export function newRequestId(): string {
   return RUN + String(++requests).padStart(10, '0');
 }
 
+/** The decisions about one connection, and whether the policy still permits the WebSocket that is open on it. */
+export interface Decisions extends Handler<Decided> {
+  readonly permitted: () => boolean;
+}
+
 /** The decisions for one admitted client's connection. `address` is its IP address, `slot` what its requests count in. */
-export function decideFor(gate: GateState, client: Admitted, address: string, slot: RequestSlot): Handler<Decided> {
+export function decideFor(gate: GateState, client: Admitted, address: string, slot: RequestSlot): Decisions {
   const whose = accessClient(client.identity, client.serial, address);
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
   const record = (decision: Decision, status: number | null, reason: string | null): AuditRecord => {
-    const { head, path, operation } = decision.reading;
+    const { head, path, operation, judgement } = decision.reading;
     return {
       time: Date.now(),
       requestId: decision.requestId,
@@ -124,12 +129,14 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       code: decision.code,
       status,
       reason,
+      role: judgement?.role ?? null,
+      rule: judgement?.rule ?? null,
     };
   };
 
   const refuse = (
     reading: Reading,
-    why: { status: number; code: string; detail: string; wait?: boolean; close?: boolean },
+    why: { status: number; code: string; detail: string; wait?: boolean; close?: boolean; closeWebSocket?: true },
   ): Decided => {
     gate.metrics.refused++;
     const requestId = newRequestId();
@@ -140,6 +147,9 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       detail: `certgate: ${why.detail}`,
       extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}`,
       close: why.close === true,
+      ...(why.closeWebSocket === true && {
+        closeWebSocket: { code: POLICY_VIOLATION, reason: `certgate: ${why.code}` },
+      }),
       // It is refused whether or not that can be recorded; but one client's refusals wait for each other.
       recorded: gate.audit.append(record(decision, why.status, why.detail)),
       ...decision,
@@ -162,6 +172,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       foreign: changes || upgrade ? linesOf(head).foreign : null,
       subject: accessSubject(whose, head.method, path, name),
       start: target.ok ? startOfHead(head, target.target) : '',
+      judgement: null,
       rewriteAnswer:
         name === 'ui_settings' ? rewriteUiSettings(clientProto(head), head.host, authorization !== null) : null,
     };
@@ -213,6 +224,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   };
 
   let last: Reading | null = null;
+  let opened: Reading | null = null;
 
   const decide = (head: RequestHead): Decided => {
     gate.metrics.requests++;
@@ -239,6 +251,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     if (reading.foreign !== null) {
       return refuse(reading, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: reading.foreign });
     }
+    const refusal = judgeReading(reading, gate, client.identity, address);
+    if (refusal !== null) return refuse(reading, refusal);
     if (head.upgrade !== 'websocket' && !slot.take()) {
       gate.metrics.limitedRequests++;
       const fields = { identity: client.identity, address, code: 'CG_LIMIT_REQUESTS' };
@@ -246,6 +260,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       const detail = `${client.identity} has as many requests in flight as it may have`;
       return refuse(reading, { status: 429, code: 'CG_LIMIT_REQUESTS', detail, wait: true });
     }
+    if (head.upgrade === 'websocket') opened = reading;
     const requestId = newRequestId();
     let recorded: Promise<void> | null = null;
     if (reading.changes) {
@@ -272,6 +287,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   return {
     decide,
+    permitted: () => opened === null || judge(gate.policy, client.identity, opened.operation, '').refusal === null,
     refuseMalformed(problem: Malformed): Answer {
       gate.metrics.refused++;
       const fields = { identity: client.identity, address, status: problem.status, reason: problem.reason };
@@ -295,6 +311,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     },
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       slot.free();
+      opened = null;
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
         const fields = { requestId: verdict.requestId, reason: outcome.problem };
         gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');

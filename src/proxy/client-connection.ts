@@ -233,8 +233,10 @@ export class ClientConnection implements ExchangeOwner {
     const give = (): void => {
       this.answering = false;
       if (this.socket.destroyed || this.ending) return;
-      if (verdict.status === 503 && head.upgrade === 'websocket') {
-        this.socket.write(acceptAndClose(head, SERVICE_RESTART, 'the gate is not available, try again'));
+      const restart = { code: SERVICE_RESTART, reason: 'the gate is not available, try again' };
+      const ending = verdict.closeWebSocket ?? (verdict.status === 503 ? restart : null);
+      if (ending !== null && head.upgrade === 'websocket') {
+        this.socket.write(acceptAndClose(head, ending.code, ending.reason));
         this.end();
       } else this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
     };

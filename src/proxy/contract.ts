@@ -16,6 +16,8 @@ export interface Answer {
   /** Another body in place of the JSON with `detail`; null for that. */
   readonly body?: { readonly type: string; readonly text: string } | null;
   readonly close: boolean;
+  /** For the opening of a WebSocket: open it and close it at once with this code (RFC 6455 §7.4), in place of the status. */
+  readonly closeWebSocket?: { readonly code: number; readonly reason: string } | null;
   /** The answer waits for it, and no further request of the connection is read meanwhile. Null when nothing must. */
   readonly recorded: Promise<void> | null;
 }

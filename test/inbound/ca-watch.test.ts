@@ -57,7 +57,16 @@ async function gateOf(age: number) {
         trustDomain,
         rules: compileRules([{ from: 'spiffe' }]),
       },
-      ...{ unsafeUnrecorded: true, authority, caPlace: place, store, audit, accessLog: false, authString: null },
+      ...{
+        unsafeUnrecorded: true,
+        policy: null,
+        authority,
+        caPlace: place,
+        store,
+        audit,
+        accessLog: false,
+        authString: null,
+      },
       log: pino({ level: 'info' }, { write: (line: string) => void logged.push(line) }),
       limits: GATE_LIMITS,
     });

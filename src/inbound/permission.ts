@@ -1,0 +1,115 @@
+// The policy's say about a request of one admitted client: worked out when the connection first asks for it, then kept
+// with what the connection reads again and again, until the policy is another. In observe mode nothing is refused; what
+// would have been is counted and logged. No policy at all permits everything, as certgate did before there was one.
+
+import type { RequestHead } from '../http1/request.ts';
+import type { LimitedLog } from '../observe/limited-log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { type Explanation, explainOperation } from '../policy/explain.ts';
+import type { Operation } from '../policy/operation.ts';
+import type { CanonicalPath } from '../policy/paths.ts';
+import type { Policy } from '../policy/policy.ts';
+import { type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
+import { secretsQuestion } from '../policy/secrets.ts';
+import { startOfHead } from './request-head.ts';
+
+/** What the policy says, and what follows for the request. */
+export interface Judgement {
+  /** Whose word it is; null for no policy. Another policy needs another judgement. */
+  readonly policy: Policy | null;
+  readonly role: string | null;
+  /** Where the binding stands that permits it; in observe mode why it would be refused. */
+  readonly rule: string | null;
+  readonly refusal: { readonly code: RefusalCode; readonly detail: string } | null;
+  /** The same, where it is only observed. */
+  readonly wouldRefuse: { readonly code: RefusalCode; readonly detail: string } | null;
+  /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
+  readonly target: string | null;
+}
+
+const UNJUDGED: Judgement = {
+  policy: null,
+  role: null,
+  rule: null,
+  refusal: null,
+  wouldRefuse: null,
+  target: null,
+};
+
+/** Judges `operation` (null: unknown) at `target` for `identity`. */
+export function judge(policy: Policy | null, identity: string, operation: Operation | null, target: string): Judgement {
+  if (policy === null) return UNJUDGED;
+  const question = secretsQuestion(operation, target);
+  const ruling = policy.grants(identity).rule(operation);
+  // The usual way; what a refusal needs is worked out only for one.
+  if (ruling.permit && question === null) {
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule };
+  }
+  const said: Explanation = explainOperation(policy, identity, operation, target);
+  if (ruling.permit && said.permit) {
+    const hidden = said.secrets === 'hide' && policy.mode === 'enforce' ? (question?.target ?? null) : null;
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, target: hidden };
+  }
+  const refusal = { code: refusalCode(said), detail: refusalWords(said) };
+  return policy.mode === 'enforce'
+    ? { ...UNJUDGED, policy, refusal }
+    : { ...UNJUDGED, policy, wouldRefuse: refusal, rule: `observe: ${refusal.code}` };
+}
+
+/** What of a request the policy has to do with, and what it said. */
+export interface Judged {
+  readonly head: RequestHead;
+  readonly target: CanonicalPath;
+  readonly operation: Operation | null;
+  /** How the head for upstream begins. */
+  start: string;
+  /** What the policy says; null until it was asked. */
+  judgement: Judgement | null;
+}
+
+/** Why a request is refused, as the gate answers it. */
+export interface Forbidden {
+  readonly status: number;
+  readonly code: RefusalCode;
+  readonly detail: string;
+  readonly closeWebSocket?: true;
+}
+
+/**
+ * Judges a request, unless the present policy has, counts what comes of it, and answers why it is refused or null. The head
+ * for upstream begins anew where the policy changes the target.
+ */
+export function judgeReading(
+  reading: Judged,
+  gate: { readonly policy: Policy | null; readonly metrics: Metrics; readonly limitedLog: LimitedLog },
+  identity: string,
+  address: string,
+): Forbidden | null {
+  const { policy, metrics } = gate;
+  if (policy === null && reading.judgement === null) return null;
+  let { judgement } = reading;
+  if (judgement === null || judgement.policy !== policy) {
+    const { head, target, operation } = reading;
+    const asked = target.ok ? target.target : '';
+    const before = judgement?.target ?? null;
+    judgement = judge(policy, identity, operation, asked);
+    reading.judgement = judgement;
+    if (judgement.target !== before) reading.start = startOfHead(head, judgement.target ?? asked);
+  }
+  if (judgement.policy === null) return null;
+  const { refusal, wouldRefuse } = judgement;
+  const name = reading.operation?.name ?? null;
+  if (name === null) metrics.unknownOperations++;
+  if (wouldRefuse !== null) {
+    metrics.wouldRefuse++;
+    const { code, detail: reason } = wouldRefuse;
+    const fields = { identity, address, operation: name, code, reason };
+    gate.limitedLog.say('warn', `observe ${code}`, fields, 'observed: would be refused');
+  }
+  if (refusal === null) return null;
+  metrics.forbidden++;
+  // On the way in of events an HTTP error loses what Prefect's client has not sent yet; after a close it tries again for
+  // some seconds. The other WebSockets take 403 for what it is (docs/policy.md).
+  const closes = name === 'stream_events_in' && reading.head.upgrade === 'websocket';
+  return { status: 403, ...refusal, ...(closes && { closeWebSocket: true }) };
+}
