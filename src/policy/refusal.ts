@@ -21,11 +21,11 @@ export function refusalWords({ identity, operation, ruling, roles, needs, secret
   const name = operation?.name ?? 'an operation that certgate does not know';
   const lacking = needs.filter((one) => one.given === null).map((one) => one.permission);
   if (!ruling.permit && ruling.why === 'unbound') {
-    return `${identity} has no role, so it may not do ${name}; ${grant(identity, lacking, operation === null)}`;
+    return `${identity} has no role, so it may not do ${name}; ${grant(identity, lacking)}`;
   }
   const held = [...new Set(roles.map((one) => one.role))].slice(0, 5).join(', ');
   if (!ruling.permit && ruling.why === 'unknown') {
-    return `${identity} (${held}) may not do ${name}: only an Owner may; ${grant(identity, [], true)}`;
+    return `${identity} (${held}) may not do ${name}: only an Owner may, until a certgate is installed that knows it`;
   }
   const taken = needs.filter((one) => one.taken !== null);
   const what = secrets === 'refuse' ? `${name} with secrets` : name;
@@ -33,14 +33,14 @@ export function refusalWords({ identity, operation, ruling, roles, needs, secret
     const words = taken.map(({ permission, taken: by }) => `${permission} (by ${by?.holder ?? ''})`).join(' and ');
     return `${identity} (${held}) may not do ${what}: it is denied ${words}; to permit it, take that deny out of the policy`;
   }
-  return `${identity} (${held}) may not do ${what}: it lacks ${lacking.join(' and ')}; ${grant(identity, lacking, false)}`;
+  return `${identity} (${held}) may not do ${what}: it lacks ${lacking.join(' and ')}; ${grant(identity, lacking)}`;
 }
 
 /** The line that would permit it, with the smallest role that is built in and fits. */
-function grant(identity: string, lacking: readonly Permission[], owner: boolean): string {
+function grant(identity: string, lacking: readonly Permission[]): string {
   const order: readonly BuiltInRole[] = identity.startsWith('worker/')
     ? ['Worker', 'Developer', 'Owner']
     : ['Viewer', 'Runner', 'Developer', 'Owner'];
   const role = order.find((one) => lacking.every((permission) => BUILT_IN_ROLES[one].permissions.includes(permission)));
-  return `to permit it, add to bindings in the policy: - {role: ${owner ? 'Owner' : (role ?? 'Owner')}, identity: ${identity}}`;
+  return `to permit it, add to bindings in the policy: - {role: ${role ?? 'Owner'}, identity: ${identity}}`;
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -54,6 +54,15 @@ describe('a policy file', () => {
     expect(alice.denied.get('see_variables')).toMatchObject({ holder: 'deployer', place: 'p:8:12' });
     expect(policy.grants('worker/etl-12').roles).toEqual([{ role: 'Worker', binding: 'p:12:5' }]);
     expect(policy.grants('worker/etl-x').roles).toEqual([]);
+  });
+
+  test('of docs/policy.md is right, and its tests hold', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/policy.md'), 'utf8');
+    const [, text = ''] = /```yaml\n([\s\S]+?)```/.exec(page) ?? [];
+    const path = join(folder, 'docs.yaml');
+    writeFileSync(path, text);
+    const { policy, tests, bindings } = loadPolicy(path, folder);
+    expect([policy.mode, tests.length, bindings.length]).toEqual(['observe', 3, 3]);
   });
 
   test('that is empty enforces that nobody may do anything', () => {
