@@ -740,6 +740,13 @@ export const catalogue = {
     message: (f) => `not permitted: ${f.detail}`,
     hint: () => '`certgate policy explain user/alice POST /api/flows/` says which role, permission and line',
   }),
+  CG_REQUEST_BODY: entry<{ detail: string }>({
+    about: 'A body has to be read to decide about the request, and it cannot be, or not in one way only.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `the body is refused: ${f.detail}`,
+    hint: () => 'send it as JSON in UTF-8 with a Content-Length, at most 1 MiB, uncompressed, no name twice',
+  }),
   CG_OPERATION_UNKNOWN: entry<{ detail: string }>({
     about: 'A client that is no Owner asked for something that the table of operations does not know.',
     exit: EXIT.refused,

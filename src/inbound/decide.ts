@@ -22,7 +22,7 @@ import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
 import type { RequestSlot } from './identity-counts.ts';
-import { type Judged, judge, judgeReading } from './permission.ts';
+import { inspectorFor, type Judged, judge, judgeReading } from './permission.ts';
 import {
   clientProto,
   type HeadPlace,
@@ -137,7 +137,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const refuse = (
     reading: Reading,
     why: { status: number; code: string; detail: string; wait?: boolean; close?: boolean; closeWebSocket?: true },
-  ): Decided => {
+  ): Answer & Decision => {
     gate.metrics.refused++;
     const requestId = newRequestId();
     const decision: Decision = { reading, requestId, code: why.code };
@@ -277,6 +277,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       answerExtra: `x-request-id: ${requestId}\r\n`,
       recorded,
       rewriteAnswer: reading.rewriteAnswer,
+      inspectBody: inspectorFor(reading, gate, client.identity, address, {
+        refuse: (why) => refuse(reading, why),
+        send: (body) => ({ kind: 'send', head: headFor(withBody(reading, body.length), requestId), body }),
+      }),
       rewriteTunnel:
         gate.authString !== null && head.upgrade === 'websocket' ? rewriteAuthMessage(gate.authString) : null,
       reading,
@@ -328,6 +332,13 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       });
     },
   };
+}
+
+/** The same with a body of `length` bytes. */
+function withBody(reading: Reading, length: number): Reading {
+  const { head, target } = reading;
+  if (length === head.bodyLength || !target.ok) return reading;
+  return { ...reading, start: startOfHead({ ...head, bodyLength: length }, target.target) };
 }
 
 function answer(status: number, detail: string, extra: string): Answer {

@@ -5,12 +5,14 @@
 import type { RequestHead } from '../http1/request.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { type Explanation, explainOperation } from '../policy/explain.ts';
+import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
-import { secretsQuestion } from '../policy/secrets.ts';
+import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
+import type { Answer, BodyInspector } from '../proxy/contract.ts';
+import { bodyProblem, decideBody } from './block-secrets.ts';
 import { startOfHead } from './request-head.ts';
 
 /** What the policy says, and what follows for the request. */
@@ -23,6 +25,8 @@ export interface Judgement {
   readonly refusal: { readonly code: RefusalCode; readonly detail: string } | null;
   /** The same, where it is only observed. */
   readonly wouldRefuse: { readonly code: RefusalCode; readonly detail: string } | null;
+  /** Its body may ask for secrets that the client may not see. */
+  readonly readBody: boolean;
   /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
   readonly target: string | null;
 }
@@ -33,6 +37,7 @@ const UNJUDGED: Judgement = {
   rule: null,
   refusal: null,
   wouldRefuse: null,
+  readBody: false,
   target: null,
 };
 
@@ -40,12 +45,14 @@ const UNJUDGED: Judgement = {
 export function judge(policy: Policy | null, identity: string, operation: Operation | null, target: string): Judgement {
   if (policy === null) return UNJUDGED;
   const question = secretsQuestion(operation, target);
-  const ruling = policy.grants(identity).rule(operation);
+  const grants = policy.grants(identity);
+  const ruling = grants.rule(operation);
   // The usual way; what a refusal needs is worked out only for one.
   if (ruling.permit && question === null) {
-    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule };
+    const readBody = asksByBody(operation) && !grants.has('see_secret_blocks');
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody };
   }
-  const said: Explanation = explainOperation(policy, identity, operation, target);
+  const said = explainOperation(policy, identity, operation, question?.asks === true);
   if (ruling.permit && said.permit) {
     const hidden = said.secrets === 'hide' && policy.mode === 'enforce' ? (question?.target ?? null) : null;
     return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, target: hidden };
@@ -70,7 +77,7 @@ export interface Judged {
 /** Why a request is refused, as the gate answers it. */
 export interface Forbidden {
   readonly status: number;
-  readonly code: RefusalCode;
+  readonly code: RefusalCode | 'CG_REQUEST_BODY';
   readonly detail: string;
   readonly closeWebSocket?: true;
 }
@@ -79,12 +86,7 @@ export interface Forbidden {
  * Judges a request, unless the present policy has, counts what comes of it, and answers why it is refused or null. The head
  * for upstream begins anew where the policy changes the target.
  */
-export function judgeReading(
-  reading: Judged,
-  gate: { readonly policy: Policy | null; readonly metrics: Metrics; readonly limitedLog: LimitedLog },
-  identity: string,
-  address: string,
-): Forbidden | null {
+export function judgeReading(reading: Judged, gate: PolicyGate, identity: string, address: string): Forbidden | null {
   const { policy, metrics } = gate;
   if (policy === null && reading.judgement === null) return null;
   let { judgement } = reading;
@@ -97,14 +99,17 @@ export function judgeReading(
     if (judgement.target !== before) reading.start = startOfHead(head, judgement.target ?? asked);
   }
   if (judgement.policy === null) return null;
-  const { refusal, wouldRefuse } = judgement;
+  const { refusal, wouldRefuse, readBody } = judgement;
   const name = reading.operation?.name ?? null;
   if (name === null) metrics.unknownOperations++;
-  if (wouldRefuse !== null) {
-    metrics.wouldRefuse++;
-    const { code, detail: reason } = wouldRefuse;
-    const fields = { identity, address, operation: name, code, reason };
-    gate.limitedLog.say('warn', `observe ${code}`, fields, 'observed: would be refused');
+  if (wouldRefuse !== null) observed(wouldRefuse, gate, { identity, address, operation: name });
+  if (readBody) {
+    const problem = bodyProblem(reading.head);
+    if (problem !== null) {
+      const why = { code: 'CG_REQUEST_BODY', ...problem } as const;
+      if (judgement.policy.mode === 'enforce') return why;
+      observed(why, gate, { identity, address, operation: name });
+    }
   }
   if (refusal === null) return null;
   metrics.forbidden++;
@@ -112,4 +117,51 @@ export function judgeReading(
   // some seconds. The other WebSockets take 403 for what it is (docs/policy.md).
   const closes = name === 'stream_events_in' && reading.head.upgrade === 'websocket';
   return { status: 403, ...refusal, ...(closes && { closeWebSocket: true }) };
+}
+
+/** What a gate has that decisions need. */
+interface PolicyGate {
+  readonly policy: Policy | null;
+  readonly metrics: Metrics;
+  readonly limitedLog: LimitedLog;
+}
+
+function observed(
+  { code, detail: reason }: Pick<Forbidden, 'code' | 'detail'>,
+  { metrics, limitedLog }: PolicyGate,
+  fields: { readonly identity: string; readonly address: string; readonly operation: string | null },
+): void {
+  metrics.wouldRefuse++;
+  limitedLog.say('warn', `observe ${code}`, { ...fields, code, reason }, 'observed: would be refused');
+}
+
+/**
+ * Reads the body of a request that was judged, where its judgement wants that: `refuse` and `send` make what is answered or
+ * sent on. Null where the body is no matter.
+ */
+export function inspectorFor(
+  { judgement, operation, head }: Judged,
+  gate: PolicyGate,
+  identity: string,
+  address: string,
+  answers: { readonly refuse: (why: Forbidden) => Answer; readonly send: (body: Buffer) => ReturnType<BodyInspector> },
+): BodyInspector | null {
+  if (judgement === null || judgement.policy === null || !judgement.readBody || bodyProblem(head) !== null) return null;
+  const { policy } = judgement;
+  return (body) => {
+    const said = decideBody(body, policy.secrets);
+    if (said.kind === 'send') return answers.send(policy.mode === 'enforce' ? said.body : body);
+    const detail =
+      said.kind === 'refuse' ? said.detail : refusalWords(explainOperation(policy, identity, operation, true));
+    const why =
+      said.kind === 'refuse'
+        ? ({ status: said.status, code: 'CG_REQUEST_BODY', detail } as const)
+        : ({ status: 403, code: 'CG_PERMISSION', detail } as const);
+    if (policy.mode === 'observe') {
+      observed(why, gate, { identity, address, operation: operation?.name ?? null });
+      return answers.send(body);
+    }
+    gate.metrics.forbidden++;
+    return answers.refuse(why);
+  };
 }

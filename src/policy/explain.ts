@@ -30,18 +30,18 @@ export interface Explanation {
 export function explain(policy: Policy, identity: string, method: string, target: string): Explanation | null {
   const path = canonicalPath(target);
   if (!path.ok) return null;
-  return explainOperation(policy, identity, findOperation(methodOf(method), path.path), path.target);
+  const operation = findOperation(methodOf(method), path.path);
+  return explainOperation(policy, identity, operation, secretsQuestion(operation, path.target)?.asks === true);
 }
 
-/** The same for an operation that is known already. */
+/** The same for an operation that is known already; `asked` when the request asks for the secrets of blocks. */
 export function explainOperation(
   policy: Policy,
   identity: string,
   operation: Operation | null,
-  target = '',
+  asked = false,
 ): Explanation {
   const grants = policy.grants(identity);
-  const asked = secretsQuestion(operation, target)?.asks === true;
   const secrets = asked && !grants.has('see_secret_blocks') ? policy.secrets : 'none';
   const needs = [...(operation?.needs ?? []), ...(asked ? (['see_secret_blocks'] as const) : [])].map((permission) => ({
     permission,

@@ -6,9 +6,10 @@ import type { Socket } from 'node:net';
 import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
-import type { Answer, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
+import type { Answer, Ending, ExchangeOwner, Handler, Limits, Verdict } from './contract.ts';
 import { startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
+import { type HeldRequest, heldRequest, holdPart } from './held-body.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { acceptAndClose, SERVICE_RESTART, websocketProblem } from './websocket.ts';
 
@@ -39,6 +40,8 @@ export class ClientConnection implements ExchangeOwner {
   private readonly memory = openRequestMemory();
   private pending: Buffer | null = null;
   private exchange: Exchange | null = null;
+  /** A request whose body is being read before anything is sent on. */
+  private held: HeldRequest | null = null;
   private ending = false;
   /** An answer of our own waits for its record. */
   private answering = false;
@@ -66,6 +69,8 @@ export class ClientConnection implements ExchangeOwner {
       set.members.delete(this);
       this.exchange?.abandon('client-gone', null);
       this.exchange = null;
+      if (this.held !== null) this.tellAnswered(this.held, this.held.verdict, 0, 'client-gone');
+      this.held = null;
       this.pending = null;
     });
     startReading(socket, (bytes) => {
@@ -97,7 +102,7 @@ export class ClientConnection implements ExchangeOwner {
 
   /** Ends it as soon as it is idle: now, or after its present answer. */
   drain(): void {
-    if (this.exchange === null && this.pending === null && !this.answering) this.end();
+    if (this.exchange === null && this.held === null && this.pending === null && !this.answering) this.end();
   }
 
   /** Ends what has outstayed its limit; called for every connection a few times a second. */
@@ -160,7 +165,7 @@ export class ClientConnection implements ExchangeOwner {
 
   private onData(bytes: Buffer): void {
     if (this.ending) return;
-    if (this.exchange !== null) this.expect('stall');
+    if (this.exchange !== null || this.held !== null) this.expect('stall');
     if (this.exchange?.upgraded) {
       this.exchange.clientData(bytes);
       return;
@@ -186,6 +191,9 @@ export class ClientConnection implements ExchangeOwner {
       if (this.exchange !== null) {
         this.pending = null;
         at = this.exchange.clientData(bytes);
+      } else if (this.held !== null) {
+        this.pending = null;
+        at = this.hold(this.held, bytes, 0);
       } else {
         const head = readRequestHead(bytes, 0, this.limits, this.memory);
         if (head === null) {
@@ -215,21 +223,57 @@ export class ClientConnection implements ExchangeOwner {
     this.expect('stall');
     const startedAt = performance.now();
     const verdict = this.handler.decide(head);
+    this.held = heldRequest(head, verdict, startedAt);
+    if (this.held !== null) return this.hold(this.held, bytes, head.size);
     if (verdict.kind === 'forward') {
       const exchange = new Exchange(this, head, verdict, this.handler, this.pool, this.limits, startedAt);
       this.exchange = exchange;
       return exchange.start(bytes, head.size);
     }
     const close = verdict.close || head.close || head.bodyLength !== 0 || head.upgrade !== null;
+    this.tellAnswered({ head, startedAt }, verdict, verdict.status, 'complete');
+    this.answerWith(head, verdict, close);
+    return close ? bytes.length : head.size;
+  }
+
+  /** More of a body that is held; when it is whole, what was made of it is sent on or answered. */
+  private hold(held: HeldRequest, bytes: Buffer, from: number): number {
+    const to = holdPart(held, bytes, from);
+    if (!held.body.done) return to;
+    this.held = null;
+    const { head, verdict, startedAt } = held;
+    const said = held.inspect(Buffer.concat(held.parts));
+    if (said.kind === 'answer') {
+      this.tellAnswered(held, said, said.status, 'complete');
+      this.answerWith(head, said, said.close || head.close);
+      return to;
+    }
+    const sent = { ...head, bodyLength: said.body.length };
+    const forward = { ...verdict, head: said.head };
+    this.exchange = new Exchange(this, sent, forward, this.handler, this.pool, this.limits, startedAt);
+    this.exchange.start(said.body, 0);
+    return to;
+  }
+
+  private tellAnswered(
+    { head, startedAt }: Pick<HeldRequest, 'head' | 'startedAt'>,
+    verdict: Verdict,
+    status: number,
+    ending: Ending,
+  ): void {
     this.handler.finished(head, verdict, {
-      status: verdict.status,
+      status,
       requestBytes: 0,
       answerBytes: 0,
       milliseconds: performance.now() - startedAt,
-      ending: 'complete',
+      ending,
       upgraded: false,
       problem: null,
     });
+  }
+
+  /** Gives an answer of our own once it is on record. */
+  private answerWith(head: RequestHead, verdict: Answer, close: boolean): void {
     const give = (): void => {
       this.answering = false;
       if (this.socket.destroyed || this.ending) return;
@@ -252,7 +296,6 @@ export class ClientConnection implements ExchangeOwner {
         this.cut('a fault of this proxy');
       });
     }
-    return close ? bytes.length : head.size;
   }
 
   private refuse(problem: Malformed): void {

@@ -19,6 +19,8 @@ let upstream: Server;
 let gate: GateFixture;
 /** Request lines that reached upstream. */
 let reached: string[];
+/** What came behind their heads. */
+let bodies: string[];
 const file = () => join(folder, 'policy.yaml');
 
 beforeAll(async () => {
@@ -30,6 +32,7 @@ beforeAll(async () => {
       const text = bytes.toString('latin1');
       const [line = ''] = text.split('\r\n');
       if (!line.endsWith('HTTP/1.1')) return;
+      bodies.push(text.slice(text.indexOf('\r\n\r\n') + 4));
       reached.push(line.slice(0, -' HTTP/1.1'.length));
       const upgrade = `upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${acceptKey(KEY)}\r\n\r\n`;
       if (/\r\nupgrade: websocket\r\n/i.test(text)) socket.write(`HTTP/1.1 101 Switching Protocols\r\n${upgrade}`);
@@ -47,6 +50,7 @@ afterAll(async () => {
 
 async function start(policy: string): Promise<void> {
   reached = [];
+  bodies = [];
   writeFileSync(file(), policy);
   gate = await house.start(portOf(upstream), { path: file(), cwd: folder, loaded: loadPolicy(file(), folder) });
 }
@@ -140,7 +144,6 @@ describe('secrets of blocks', () => {
     const peer = await gate.connect();
     expect(await ask(peer, question)).toContain('read_block_document_by_id with secrets: it lacks see_secret_blocks');
     expect(await ask(peer, `GET /api/block_documents/${ID}?include_secrets=false`)).toBe('200 ok');
-    expect(await ask(peer, 'POST /api/block_documents/filter', 'content-length: 0\r\n')).toContain('see_secret_blocks');
     become(binding('Worker'));
     expect(await ask(peer, question)).toBe('200 ok');
     expect(reached.at(-1)).toBe(question);
@@ -158,6 +161,79 @@ describe('secrets of blocks', () => {
     become(`secrets: hide\n${binding('Viewer')}\n`);
     expect(await ask(peer, question)).toBe('200 ok');
     expect(reached.at(-1)).toBe(`GET /api/block_documents/${ID}?a=1`);
+  });
+});
+
+describe('secrets of blocks that are asked for in a body', () => {
+  const FILTER = 'POST /api/block_documents/filter';
+  const framed = (body: string, more = '') => `content-length: ${Buffer.byteLength(body)}\r\n${more}`;
+  /** The answer to a body, of which a part comes later. */
+  const filter = async (peer: RawPeer, body: string, more = ''): Promise<string> => {
+    const from = peer.received().length;
+    peer.send(`${FILTER} HTTP/1.1\r\nHost: localhost\r\n${framed(body, more)}\r\n${body.slice(0, 3)}`);
+    await new Promise(setImmediate);
+    peer.send(body.slice(3));
+    const text = (await peer.until((all) => /\r\n\r\n[\s\S]+/u.test(all.slice(from)))).slice(from);
+    return `${text.slice(9, 12)} ${text.slice(text.indexOf('\r\n\r\n') + 4)}`;
+  };
+  const ASKS = '{"limit": 10, "include_secrets": true}';
+  const PLAIN = '{ "limit":10,"include_secrets":false , "x": 1.00 }';
+
+  it('are refused; a body that does not ask is sent on byte for byte', async () => {
+    await start(binding('Viewer'));
+    const peer = await gate.connect();
+    expect(await filter(peer, PLAIN)).toBe('200 ok');
+    expect(bodies).toEqual([PLAIN]);
+    expect(await filter(peer, ASKS)).toContain(
+      '403 {"detail":"certgate: worker/etl-1 (Viewer) may not do read_block_documents with secrets: it lacks see_secret_blocks',
+    );
+    expect(gate.records().at(-1)).toMatchObject({ operation: 'read_block_documents', code: 'CG_PERMISSION' });
+    expect(await filter(peer, '{"a":1,"a":2}')).toBe('400 {"detail":"certgate: the body has a name twice"}');
+    expect(await filter(peer, '')).toBe('200 ok');
+    expect(await ask(peer, 'GET /api/health')).toBe('200 ok');
+    become(binding('Worker'));
+    expect(await filter(peer, ASKS)).toBe('200 ok');
+    expect(reached).toEqual([FILTER, FILTER, 'GET /api/health', FILTER]);
+  });
+
+  it('are left out by a setting, and the body is framed anew', async () => {
+    await start(`secrets: hide\n${binding('Viewer')}`);
+    const peer = await gate.connect();
+    expect(await filter(peer, ASKS)).toBe('200 ok');
+    expect(await filter(peer, PLAIN)).toBe('200 ok');
+    expect(bodies).toEqual(['{"limit": 10, "include_secrets":false}', PLAIN]);
+  });
+
+  it('are only counted by a policy that observes', async () => {
+    await start(`mode: observe\n${binding('Viewer')}`);
+    const peer = await gate.connect();
+    expect(await filter(peer, ASKS)).toBe('200 ok');
+    expect(await filter(peer, '{"a":1,"a":2}')).toBe('200 ok');
+    expect(bodies).toEqual([ASKS, '{"a":1,"a":2}']);
+    expect((await gate.health()).metrics).toMatchObject({ wouldRefuse: 2, forbidden: 0 });
+  });
+
+  it.each([
+    ['413', 'content-length: 1048577\r\n'],
+    ['411', 'transfer-encoding: chunked\r\n'],
+    ['415', 'content-length: 2\r\ncontent-encoding: gzip\r\n'],
+    ['415', 'content-length: 2\r\ncontent-type: application/json; charset=utf-16\r\n'],
+    ['417', 'content-length: 2\r\nexpect: 100-continue\r\n'],
+  ])('in one that cannot be read is refused with %s, before it has come: %s', async (status, lines) => {
+    await start(binding('Viewer'));
+    expect(await ask(await gate.connect(), FILTER, lines)).toMatch(new RegExp(`^${status} `));
+    expect(reached).toEqual([]);
+    expect(gate.records().at(-1)).toMatchObject({ code: 'CG_REQUEST_BODY', status: Number(status) });
+  });
+
+  it('whose sender leaves in its midst leave nothing behind', async () => {
+    await start(binding('Viewer'));
+    const peer = await gate.connect();
+    peer.send(`${FILTER} HTTP/1.1\r\nHost: localhost\r\ncontent-length: 1000\r\n\r\n{`);
+    while ((await gate.health()).metrics.requests < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    peer.socket.destroy();
+    while ((await gate.health()).metrics.connections > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(reached).toEqual([]);
   });
 });
 

@@ -14,6 +14,7 @@ import {
 } from '../../policy/explain.ts';
 import type { Origin, Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
+import { asksByBody } from '../../policy/secrets.ts';
 import { printable, printableJson } from '../escape.ts';
 import { usage } from '../flags.ts';
 import { describe } from '../help.ts';
@@ -52,7 +53,7 @@ export function explainCommand(io: CommandIo): Command {
     const said = path === undefined ? named(policy, identity, method) : asked(policy, identity, method, path);
     if (!said.permit) io.setExitCode(EXIT.refused);
     if (flags.json === true) return io.out(printableJson(jsonOf(said, policy.mode), 2));
-    for (const line of linesOf(said)) io.out(printable(line));
+    for (const line of linesOf(said, policy.grants(identity).has('see_secret_blocks'))) io.out(printable(line));
     if (!said.permit && policy.mode === 'observe')
       io.say('the policy only observes: the gate would let it pass, and count it');
   });
@@ -78,7 +79,7 @@ function asked(policy: Policy, identity: string, method: string, path: string): 
   throw usage(`the gate takes no target like ${shown(path)}, whoever asks`, 'see docs/strictness.md');
 }
 
-function linesOf(said: Explanation): string[] {
+function linesOf(said: Explanation, grantsSecrets: boolean): string[] {
   const { identity, operation, ruling, roles } = said;
   const what = operation === null ? 'an operation that certgate does not know' : operation.name;
   const lines = [`${said.permit ? 'yes' : 'no'}: ${identity} ${said.permit ? 'may do' : 'may not do'} ${what}`];
@@ -90,6 +91,9 @@ function linesOf(said: Explanation): string[] {
     else lines.push(`  needs ${permission}: given ${originWords(given)}`);
   }
   if (operation !== null && said.needs.length === 0) lines.push('  needs no permission: any role will do');
+  if (said.permit && asksByBody(operation) && !grantsSecrets) {
+    lines.push('  and see_secret_blocks, if its body asks for secrets: no role gives it, or one denies it');
+  }
   if (said.secrets === 'hide') lines.push('  the secrets are left out of the answer');
   if (!ruling.permit || said.secrets === 'refuse') lines.push(`  the gate says: ${refusalWords(said)}`);
   return lines;
