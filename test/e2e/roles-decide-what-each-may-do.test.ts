@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { roleMatrix } from '../../src/policy/matrix.ts';
 import { BUILT_IN_ROLES } from '../../src/policy/permissions.ts';
-import { fetchAvailable, post } from './harness/api.ts';
+import { eventResources, fetchAvailable, post } from './harness/api.ts';
 import type { House, Serving } from './harness/house.ts';
 import { clientEnvironment, driver, prefectPrograms } from './harness/prefect.ts';
 import { finish, start } from './harness/processes.ts';
@@ -174,3 +174,37 @@ test('a policy that only observes lets a Viewer write and counts it; another hol
   await gate.logged((line) => line.msg === 'new policy taken' && line['mode'] === 'enforce');
   expect((await flow('enforced')).status).toBe(403);
 }, 60_000);
+
+test('events that Prefect’s client may not send for some seconds are not lost: its WebSocket is closed, not refused', async () => {
+  const identity = await home.issue('service/events');
+  const { url: base } = await home.connect(gate, identity);
+  const become = async (role: string, marker: string): Promise<void> => {
+    // A test of the policy's own makes each of them another in the log.
+    const test = `  - {identity: user/${marker}, operation: hello, expect: deny}\n`;
+    await writeFile(
+      policyFile,
+      `${POLICY}  - {role: ${role}, identity: service/events}\ntests:\n${test.repeat(marker.length)}`,
+    );
+    gate.running.signal('SIGHUP');
+    await gate.logged((line) => line.msg === 'new policy taken' && line['tests'] === marker.length);
+  };
+  await become('Worker', 'may');
+  const away = join(temporary, 'refused');
+  const client = start(join(programs, 'python'), [driver('emit_while_away'), 'refused', away], {
+    env: clientEnvironment(base, join(temporary, 'events')),
+  });
+  await client.line((line) => line === 'ready');
+  await become('Viewer', 'may-not');
+  await gate.logged((line) => line.msg === 'websockets that the policy permits no more cut');
+  await writeFile(away, '');
+  await client.line((line) => line === 'reconnecting 3');
+  await become('Worker', 'may-again');
+
+  expect((await client.exited).code, client.stderr()).toBe(0);
+  expect(JSON.parse(client.stdout().trimEnd().split('\n').at(-1) ?? '')).toEqual({ emitted: 10, unconfirmed: 0 });
+  const all = Array.from({ length: 10 }, (_, i) => `certgate.test.${i}`);
+  expect(await eventResources(sharedPrefect(), 'certgate.test.refused', 10)).toEqual(all);
+  expect((await records()).some((one) => one['operation'] === 'stream_events_in' && one['decision'] === 'refuse')).toBe(
+    true,
+  );
+}, 120_000);
