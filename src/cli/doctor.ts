@@ -8,6 +8,7 @@ import { EXIT } from '../errors.ts';
 import { checkEnvironment } from './doctor/environment.ts';
 import type { Finding } from './doctor/finding.ts';
 import { checkAuthorityFiles, checkIdentityFiles, checkNode } from './doctor/machine.ts';
+import { checkPolicy } from './doctor/policy.ts';
 import { checkGate, checkOwnGate } from './doctor/reach.ts';
 import { printable } from './escape.ts';
 import { describe } from './help.ts';
@@ -33,7 +34,7 @@ export function doctorCommand(io: CommandIo): Command {
   });
   withSettings(command, SETTINGS).option('--json', 'print JSON');
   return command.action(async (options: { json?: boolean }) => {
-    const findings = await examine(configOf(command, io), io.env);
+    const findings = await examine(configOf(command, io), io);
     if (options.json === true) io.out(JSON.stringify(findings));
     else {
       for (const { check, level, found, remedy } of findings) {
@@ -45,12 +46,13 @@ export function doctorCommand(io: CommandIo): Command {
   });
 }
 
-async function examine(config: Config, env: NodeJS.ProcessEnv): Promise<Finding[]> {
+async function examine(config: Config, { env, cwd }: CommandIo): Promise<Finding[]> {
   const now = Date.now();
   const hasAuthority = existsSync(join(config.certsDir, 'issuer.crt'));
   return [
     checkNode(process.version),
     ...checkAuthorityFiles(config, now),
+    ...checkPolicy(config, hasAuthority, cwd),
     ...(await checkOwnGate(config, hasAuthority)),
     ...checkIdentityFiles(config, now),
     ...(await checkGate(config)),

@@ -180,10 +180,10 @@ test('events that Prefect’s client may not send for some seconds are not lost:
   const { url: base } = await home.connect(gate, identity);
   const become = async (role: string, marker: string): Promise<void> => {
     // A test of the policy's own makes each of them another in the log.
-    const test = `  - {identity: user/${marker}, operation: hello, expect: deny}\n`;
+    const own = `  - {identity: user/${marker}, operation: hello, expect: deny}\n`;
     await writeFile(
       policyFile,
-      `${POLICY}  - {role: ${role}, identity: service/events}\ntests:\n${test.repeat(marker.length)}`,
+      `${POLICY}  - {role: ${role}, identity: service/events}\ntests:\n${own.repeat(marker.length)}`,
     );
     gate.running.signal('SIGHUP');
     await gate.logged((line) => line.msg === 'new policy taken' && line['tests'] === marker.length);
