@@ -90,7 +90,8 @@ export class ClientConnection implements ExchangeOwner {
   /** What is under way on it. */
   get work(): ConnectionWork {
     const upgraded = this.exchange?.upgraded ?? false;
-    return { connections: 1, requests: this.exchange !== null && !upgraded ? 1 : 0, tunnels: upgraded ? 1 : 0 };
+    const open = (this.exchange !== null && !upgraded) || this.held !== null;
+    return { connections: 1, requests: open ? 1 : 0, tunnels: upgraded ? 1 : 0 };
   }
 
   /** Ends it at once, in the middle of whatever is under way. */
