@@ -29,7 +29,7 @@ export function readPolicy(
   const { root, problems } = readPlacedYaml(text, file);
   const wrong = (place: string, problem: string, remedy: string): void =>
     void problems.push({ place, problem, remedy });
-  const top = root.entries(['mode', 'secrets', 'roles', 'bindings', 'tests']);
+  const top = root.entries(['mode', 'secrets', 'createdBy', 'roles', 'bindings', 'tests']);
   const choice = <T extends string>(key: string, choices: readonly [T, ...T[]]): T => {
     const part = top.get(key);
     if (part === undefined) return choices[0];
@@ -39,6 +39,7 @@ export function readPolicy(
   };
   const mode = choice('mode', ['enforce', 'observe']);
   const secrets = choice('secrets', ['refuse', 'hide']);
+  const createdBy = choice('createdBy', ['prefect', 'identity']);
 
   const textsOf = (part: Part | undefined, wants: string): Placed[] =>
     (part?.items() ?? []).flatMap((item) => {
@@ -145,7 +146,7 @@ export function readPolicy(
   });
 
   if (problems.length > 0) return { ok: false, problems: problems.toSorted(byPlace) };
-  return { ok: true, policy: compilePolicy({ mode, secrets, roles, bindings }), roles, bindings, tests };
+  return { ok: true, policy: compilePolicy({ mode, secrets, createdBy, roles, bindings }), roles, bindings, tests };
 }
 
 const NAMES = 'names are worker/…, user/… or service/… in lower case, e.g. user/alice';

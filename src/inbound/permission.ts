@@ -13,6 +13,7 @@ import { type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.t
 import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
 import type { Answer, BodyInspector } from '../proxy/contract.ts';
 import { bodyProblem, decideBody } from './block-secrets.ts';
+import { provenanceLines } from './provenance.ts';
 import { startOfHead } from './request-head.ts';
 
 /** What the policy says, and what follows for the request. */
@@ -25,6 +26,8 @@ export interface Judgement {
   readonly refusal: { readonly code: RefusalCode; readonly detail: string } | null;
   /** The same, where it is only observed. */
   readonly wouldRefuse: { readonly code: RefusalCode; readonly detail: string } | null;
+  /** Header lines that it gets on top, each with its CRLF. */
+  readonly stamp: string;
   /** Its body may ask for secrets that the client may not see. */
   readonly readBody: boolean;
   /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
@@ -37,6 +40,7 @@ const UNJUDGED: Judgement = {
   rule: null,
   refusal: null,
   wouldRefuse: null,
+  stamp: '',
   readBody: false,
   target: null,
 };
@@ -50,7 +54,8 @@ export function judge(policy: Policy | null, identity: string, operation: Operat
   // The usual way; what a refusal needs is worked out only for one.
   if (ruling.permit && question === null) {
     const readBody = asksByBody(operation) && !grants.has('see_secret_blocks');
-    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody };
+    const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, stamp };
   }
   const said = explainOperation(policy, identity, operation, question?.asks === true);
   if (ruling.permit && said.permit) {
@@ -93,10 +98,11 @@ export function judgeReading(reading: Judged, gate: PolicyGate, identity: string
   if (judgement === null || judgement.policy !== policy) {
     const { head, target, operation } = reading;
     const asked = target.ok ? target.target : '';
-    const before = judgement?.target ?? null;
+    const judged = judgement !== null;
     judgement = judge(policy, identity, operation, asked);
     reading.judgement = judgement;
-    if (judgement.target !== before) reading.start = startOfHead(head, judgement.target ?? asked);
+    const changes = judgement.target !== null || judgement.stamp !== '';
+    if (judged || changes) reading.start = startOfHead(head, judgement.target ?? asked) + judgement.stamp;
   }
   if (judgement.policy === null) return null;
   const { refusal, wouldRefuse, readBody } = judgement;

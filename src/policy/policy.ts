@@ -33,9 +33,13 @@ export interface BindingSource {
 /** What happens to a client without see_secret_blocks that asks for secrets: 403, or it gets the block without them. */
 export type SecretsMode = 'refuse' | 'hide';
 
+/** Whom Prefect is told that created a run or a deployment: nobody but what it knows by itself, or the client's identity. */
+export type CreatedBy = 'prefect' | 'identity';
+
 export interface PolicySource {
   readonly mode: 'enforce' | 'observe';
   readonly secrets: SecretsMode;
+  readonly createdBy?: CreatedBy;
   readonly roles: readonly RoleSource[];
   readonly bindings: readonly BindingSource[];
 }
@@ -75,6 +79,7 @@ export interface Grants {
 export interface Policy {
   readonly mode: 'enforce' | 'observe';
   readonly secrets: SecretsMode;
+  readonly createdBy: CreatedBy;
   grants(identity: string): Grants;
 }
 
@@ -114,6 +119,7 @@ export function compilePolicy(source: PolicySource): Policy {
   return {
     mode: source.mode,
     secrets: source.secrets,
+    createdBy: source.createdBy ?? 'prefect',
     grants(identity) {
       const known = kept.get(identity);
       if (known !== undefined) return known;

@@ -13,7 +13,7 @@ import { folder, house, sharedPrefect } from './harness/scenario.ts';
 
 const ROLES = Object.keys(BUILT_IN_ROLES);
 const BINDINGS = ROLES.map((role) => `  - {role: ${role}, identity: user/${role.toLowerCase()}}`);
-const POLICY = ['bindings:', ...BINDINGS, '  - {role: Worker, match: worker/.*}', ''].join('\n');
+const POLICY = ['createdBy: identity', 'bindings:', ...BINDINGS, '  - {role: Worker, match: worker/.*}', ''].join('\n');
 
 let home: House;
 let gate: Serving;
@@ -70,6 +70,7 @@ test('the Worker role is enough for a worker and the flow runs that it starts; a
   expect(deployed, `${deployed.stderr}\n${working.stderr()}`).toMatchObject({ code: 0 });
   const run = JSON.parse(deployed.stdout.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown[]>;
   expect([run['state'], run['tasks']?.length, run['events']?.length]).toEqual(['Completed', 3, 3]);
+  expect(run['createdBy']).toBe('user/developer');
   const asked = gate.log().filter((line) => line['identity'] === 'worker/etl-1' && line.msg === 'request');
   expect(asked.filter((line) => line['decision'] !== 'permit')).toEqual([]);
   // WebSockets that are open yet are on record, but not in the log.

@@ -21,6 +21,8 @@ let gate: GateFixture;
 let reached: string[];
 /** What came behind their heads. */
 let bodies: string[];
+/** The last head that reached upstream. */
+let lastHead: string;
 const file = () => join(folder, 'policy.yaml');
 
 beforeAll(async () => {
@@ -32,6 +34,7 @@ beforeAll(async () => {
       const text = bytes.toString('latin1');
       const [line = ''] = text.split('\r\n');
       if (!line.endsWith('HTTP/1.1')) return;
+      lastHead = text;
       bodies.push(text.slice(text.indexOf('\r\n\r\n') + 4));
       reached.push(line.slice(0, -' HTTP/1.1'.length));
       const upgrade = `upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${acceptKey(KEY)}\r\n\r\n`;
@@ -271,6 +274,36 @@ describe('a WebSocket that is not permitted', () => {
     expect((await gate.health()).metrics).toMatchObject({ cut: 1, tunnels: 1 });
     expect(logs.socket.destroyed).toBe(false);
     expect(await ask(idle, 'GET /api/health')).toBe('200 ok');
+  });
+});
+
+describe('who created a run', () => {
+  const CREATE = `POST /api/deployments/${ID}/create_flow_run`;
+  const forged = 'prefect-automation-name: Zm9yZ2Vk\r\ncontent-length: 0\r\n';
+  const creator = () => {
+    const id = /\r\nprefect-automation-id: (.*)\r\n/.exec(lastHead)?.[1] ?? null;
+    const names = [...lastHead.matchAll(/\r\nprefect-automation-name: (.*)\r\n/g)].map(([, name = '']) =>
+      Buffer.from(name, 'base64').toString(),
+    );
+    return { id, names };
+  };
+
+  it('is told Prefect where the policy says so, by the certificate and never by the client', async () => {
+    await start(`createdBy: identity\n${binding('Worker')}`);
+    const peer = await gate.connect();
+    expect(await ask(peer, CREATE, forged)).toBe('200 ok');
+    expect(creator()).toEqual({
+      id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/) as string,
+      names: ['worker/etl-1'],
+    });
+    expect(await ask(peer, 'POST /api/flows/filter', forged)).toBe('200 ok');
+    expect(creator()).toEqual({ id: null, names: [] });
+    expect(await ask(peer, CREATE, forged)).toBe('200 ok');
+    expect(creator().names).toEqual(['worker/etl-1']);
+    // The same head, by another policy.
+    become(binding('Worker'));
+    expect(await ask(peer, CREATE, forged)).toBe('200 ok');
+    expect(creator()).toEqual({ id: null, names: [] });
   });
 });
 
