@@ -96,6 +96,14 @@ export const catalogue = {
         .join('\n'),
     hint: (f) => f.tests.map((t) => `see why: certgate policy explain ${t.identity} ${t.request}`).join('\n'),
   }),
+  CG_OPENAPI: entry<{ source: string; problem: string }>({
+    about: 'What was named is not the openapi.json of a Prefect, or cannot be read.',
+    exit: EXIT.failure,
+    status: 500,
+    message: (f) => `${shown(f.source)} ${f.problem}`,
+    hint: () =>
+      'a Prefect has it at /api/openapi.json: certgate policy sync --from http://127.0.0.1:4200/api/openapi.json',
+  }),
   CG_FILE: entry<{ path: string; problem: string }>({
     about: 'The operating system refused to read or write a file or folder.',
     exit: EXIT.failure,
