@@ -8,8 +8,8 @@ import { isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 
-/** How often the file is looked at, ms. */
-const LOOK_INTERVAL = 2_000;
+/** How often the file is looked at, ms. It is read when it is the same at two looks: half a file may be a policy too. */
+const LOOK_INTERVAL = 900;
 
 /** Where a gate's policy is, and the one that it starts with. */
 export interface PolicyPlace {
@@ -33,6 +33,7 @@ export function watchPolicy(
   taken: (policy: LoadedPolicy) => void,
 ): PolicyWatch {
   let seen = stampOf(path);
+  let before = seen;
   let current = loaded.source.text;
 
   const reload = (): void => {
@@ -55,7 +56,9 @@ export function watchPolicy(
     }
   };
   const timer = setInterval(() => {
-    if (stampOf(path) !== seen) reload();
+    const now = stampOf(path);
+    if (now !== seen && now === before) reload();
+    before = now;
   }, LOOK_INTERVAL);
   timer.unref();
   return { reload, stop: () => clearInterval(timer) };

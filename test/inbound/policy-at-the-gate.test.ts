@@ -1,6 +1,6 @@
 // The policy where it holds: a whole gate with a worker's connection before an upstream that says what it got.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -324,6 +324,16 @@ describe('a changed policy', () => {
     gate.reloadPolicy();
     expect(await ask(peer, 'POST /api/flows/', 'content-length: 0\r\n')).toContain('403');
     expect((await gate.health()).metrics).toMatchObject({ policyReloads: 0, policyReloadFailures: 4 });
+  });
+
+  it('is not taken while it is being written, though half of it is a policy too', async () => {
+    await start(binding('Viewer'));
+    writeFileSync(file(), '');
+    for (let i = 0; i < 100; i++) {
+      appendFileSync(file(), `# ${i}\n`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect((await gate.health()).metrics).toMatchObject({ policyReloads: 0, policyReloadFailures: 0 });
   });
 
   it('is taken by itself, without anybody saying so', async () => {
