@@ -1,5 +1,5 @@
-// Writes the three references that are made from the program itself: docs/cli.md from its commands, docs/configuration.md
-// from the schema, docs/errors.md from the catalogue. `node scripts/docs-cli.ts` writes them; test/cli/docs.test.ts
+// Writes the four references that are made from the program itself: docs/cli.md from its commands, docs/configuration.md
+// from the schema, docs/errors.md from the catalogue, docs/permissions.md from the table of operations. `node scripts/docs-cli.ts` writes them; test/cli/docs.test.ts
 // fails when they are not what this would write.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -11,6 +11,8 @@ import { buildProgram } from '../src/cli/program.ts';
 import { settingsOf } from '../src/cli/settings.ts';
 import { type Leaf, leaves } from '../src/config/leaves.ts';
 import { catalogue } from '../src/errors.ts';
+import { roleMatrix } from '../src/policy/matrix.ts';
+import { BUILT_IN_ROLES, PERMISSIONS, type Permission } from '../src/policy/permissions.ts';
 
 const MADE = '<!-- made by `node scripts/docs-cli.ts`: change the program, not this file -->';
 
@@ -31,6 +33,7 @@ export async function references(): Promise<ReadonlyMap<string, string>> {
     ['docs/cli.md', cliReference(program)],
     ['docs/configuration.md', configurationReference(program)],
     ['docs/errors.md', errorReference()],
+    ['docs/permissions.md', permissionReference()],
   ]);
 }
 
@@ -101,6 +104,40 @@ function settingRow({ path, variable, setting }: Leaf, program: Command): string
   const flags = flag === undefined || commands.length === 0 ? '' : `\`${flag}\` (${commands.join(', ')})`;
   const where = environmentOnly === true ? `${path} (variable only)` : `\`${path}\``;
   return [where, `\`${variable}\``, flags, fallback === null ? '' : `\`${fallback}\``, `${about} Must be ${wants}.`];
+}
+
+function permissionReference(): string {
+  const roles = Object.entries(BUILT_IN_ROLES);
+  const mark = (has: boolean): string => (has ? 'yes' : '');
+  return join([
+    '# Permissions, roles and operations',
+    MADE,
+    'What a policy can permit ([policy.md](policy.md) says how). The names are those of Prefect Cloud. No permission includes another: each opens the operations in whose row it stands.',
+    '## The built-in roles',
+    table(
+      ['role', 'what it is'],
+      roles.map(([name, { about }]) => [name, about]),
+    ),
+    table(
+      ['permission', 'meaning', ...roles.map(([name]) => name)],
+      Object.entries(PERMISSIONS).map(([name, about]) => [
+        `\`${name}\``,
+        about,
+        ...roles.map(([, { permissions }]) => mark(permissions.includes(name as Permission))),
+      ]),
+    ),
+    '## Every operation',
+    'Read from Prefect 3.8.3 and checked against the Prefect that the tests install. `WS` is a WebSocket. *any role*: whoever has one may; who has none may nothing. Every other GET outside of `/api`, and all below `/api/static/`, is a file of the web interface: any role. What is not in this table is unknown, and for an Owner alone.',
+    table(
+      ['operation', 'name', 'needs', ...roles.map(([name]) => name)],
+      roleMatrix().map(({ method, path, name, needs, may }) => [
+        `${method} \`${path}\``,
+        `\`${name}\``,
+        needs.length === 0 ? '*any role*' : needs.map((one) => `\`${one}\``).join(' and '),
+        ...roles.map(([role]) => mark(may.some((one) => one === role))),
+      ]),
+    ),
+  ]);
 }
 
 function errorReference(): string {

@@ -63,6 +63,47 @@ export const catalogue = {
     message: (f) => `the configuration file ${f.file} ${f.problem}`,
     hint: () => 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR',
   }),
+  CG_POLICY: entry<{ problems: ReadonlyArray<{ place: string; problem: string; remedy: string }> }>({
+    about: 'The policy has problems; every one is named with its place and its remedy.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: (f) => f.problems.map((p) => `${p.place}: ${p.problem}`).join('\n'),
+    hint: (f) => f.problems.map((p) => p.remedy).join('\n'),
+  }),
+  CG_POLICY_FILE: entry<{ file: string; problem: string }>({
+    about: 'The policy that was named cannot be read.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: (f) => `the policy ${f.file} ${f.problem}`,
+    hint: () => 'name another with serve.policy or --policy FILE; docs/policy.md has one to begin with',
+  }),
+  CG_POLICY_NONE: entry<Record<string, never>>({
+    about: 'A command is about the policy, and the configuration names none.',
+    exit: EXIT.configuration,
+    status: 500,
+    message: () => 'there is no policy: every client that is admitted may do everything',
+    hint: () => 'name one: certgate policy check FILE, or serve.policy in certgate.yaml; docs/policy.md has one',
+  }),
+  CG_POLICY_TEST: entry<{
+    tests: ReadonlyArray<{ place: string; identity: string; request: string; expect: 'allow' | 'deny' }>;
+  }>({
+    about: "A policy's own tests do not hold; it is not taken.",
+    exit: EXIT.refused,
+    status: 500,
+    message: (f) =>
+      f.tests
+        .map((t) => `${t.place}: ${t.identity} ${t.request} is not ${t.expect === 'allow' ? 'allowed' : 'denied'}`)
+        .join('\n'),
+    hint: (f) => f.tests.map((t) => `see why: certgate policy explain ${t.identity} ${t.request}`).join('\n'),
+  }),
+  CG_OPENAPI: entry<{ source: string; problem: string }>({
+    about: 'What was named is not the openapi.json of a Prefect, or cannot be read.',
+    exit: EXIT.failure,
+    status: 500,
+    message: (f) => `${shown(f.source)} ${f.problem}`,
+    hint: () =>
+      'a Prefect has it at /api/openapi.json: certgate policy sync --from http://127.0.0.1:4200/api/openapi.json',
+  }),
   CG_FILE: entry<{ path: string; problem: string }>({
     about: 'The operating system refused to read or write a file or folder.',
     exit: EXIT.failure,
@@ -844,6 +885,34 @@ export const catalogue = {
     status: 403,
     message: (f) => `cross-site request: ${f.detail}`,
     hint: () => "open the page at the gate's own address",
+  }),
+  CG_UNBOUND: entry<{ detail: string }>({
+    about: 'A client has no role in the policy, so it may do nothing.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `no role: ${f.detail}`,
+    hint: () => 'bind a role to it in the policy: `- {role: Viewer, identity: user/alice}` under bindings',
+  }),
+  CG_PERMISSION: entry<{ detail: string }>({
+    about: 'A client lacks a permission that the operation needs, or a role of it denies that permission.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `not permitted: ${f.detail}`,
+    hint: () => '`certgate policy explain user/alice POST /api/flows/` says which role, permission and line',
+  }),
+  CG_REQUEST_BODY: entry<{ detail: string }>({
+    about: 'A body has to be read to decide about the request, and it cannot be, or not in one way only.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `the body is refused: ${f.detail}`,
+    hint: () => 'send it as JSON in UTF-8 with a Content-Length, at most 1 MiB, uncompressed, no name twice',
+  }),
+  CG_OPERATION_UNKNOWN: entry<{ detail: string }>({
+    about: 'A client that is no Owner asked for something that the table of operations does not know.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `unknown operation: ${f.detail}`,
+    hint: () => 'it is no operation of Prefect, or of a newer one than this certgate knows: then update certgate',
   }),
   CG_LIMIT_CONNECTIONS: entry<{ detail: string }>({
     about: 'The gate has as many connections as it may have: a new one is reset before its handshake.',

@@ -60,6 +60,8 @@ export async function makeCertificates(dir: string): Promise<Certificates> {
   const clientDir = join(dir, 'client');
   await run('.', ['init', '--dir', dir, '--trust-domain', TRUST_DOMAIN]);
   await run(dir, ['issue', IDENTITY, '--out', clientDir]);
+  // Who may do everything is decided about like anyone else.
+  await writeFile(join(dir, 'policy.yaml'), "bindings: [{role: Owner, match: '.+'}]\n");
   const certificates: Certificates = {
     authorityDir: dir,
     bundle: join(dir, 'certs', 'ca.crt'),

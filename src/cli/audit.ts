@@ -127,7 +127,12 @@ function row(act: Act): string[] {
   const time = new Date(act.time).toISOString();
   if (act.source === 'ca') return [time, act.actor, '', `${act.action} ${act.object}`, detailWords(act.detail)];
   const what = `${act.method} ${act.path}${act.operation === null ? '' : ` (${act.operation})`}`;
-  const said = [act.status === null ? '' : `${act.status}`, act.reason ?? '', act.code === null ? '' : `[${act.code}]`];
+  const said = [
+    act.role === null || act.role === undefined ? '' : `as ${act.role}`,
+    act.status === null ? '' : `${act.status}`,
+    act.reason ?? '',
+    act.code === null ? '' : `[${act.code}]`,
+  ];
   return [time, act.identity ?? act.address, act.decision, what, said.filter((word) => word !== '').join(' ')];
 }
 

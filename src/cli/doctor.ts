@@ -8,6 +8,7 @@ import { EXIT } from '../errors.ts';
 import { checkEnvironment } from './doctor/environment.ts';
 import type { Finding } from './doctor/finding.ts';
 import { checkAuthorityFiles, checkIdentityFiles, checkNode } from './doctor/machine.ts';
+import { checkPolicy } from './doctor/policy.ts';
 import { checkGate, checkOwnGate } from './doctor/reach.ts';
 import { printable } from './escape.ts';
 import { describe } from './help.ts';
@@ -51,6 +52,7 @@ async function examine(config: Config, io: CommandIo): Promise<Finding[]> {
   return [
     checkNode(process.version),
     ...checkAuthorityFiles(config, now),
+    ...checkPolicy(config, hasAuthority, io.cwd),
     ...(await checkOwnGate(config, hasAuthority)),
     ...checkIdentityFiles(config, now),
     ...(await checkGate(config, io)),

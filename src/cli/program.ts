@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   list: async () => (await import('./list.ts')).listCommand,
   token: async () => (await import('./token.ts')).tokenCommand,
   ca: async () => (await import('./ca.ts')).caCommand,
+  policy: async () => (await import('./policy.ts')).policyCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   backup: async () => (await import('./backup.ts')).backupCommand,
   restore: async () => (await import('./restore.ts')).restoreCommand,

@@ -8,9 +8,12 @@ import type { Io } from './io.ts';
 /** Says what failed on stderr; answers the exit code. `command` is the one that failed, e.g. `certgate issue`. */
 export function report(error: unknown, io: Pick<Io, 'say'>, command: string): number {
   const failure = asCertgateError(error, command);
-  if (isCertgateError(failure, 'CG_CONFIG')) {
+  if (isCertgateError(failure, 'CG_CONFIG') || isCertgateError(failure, 'CG_POLICY')) {
     for (const { place, problem, remedy } of failure.facts.problems)
       say(io, `${place}: ${problem}`, failure.code, remedy);
+  } else if (isCertgateError(failure, 'CG_POLICY_TEST')) {
+    const hints = failure.hint.split('\n');
+    for (const [i, line] of failure.message.split('\n').entries()) say(io, line, failure.code, hints[i] ?? '');
   } else {
     say(io, failure.message, failure.code, failure.hint);
   }

@@ -17,7 +17,7 @@ export async function serveWorker(): Promise<void> {
     const problem = '--as-worker is for the processes that `certgate serve --workers N` starts';
     throw new CertgateError('CG_USAGE', { problem, remedy: 'use certgate serve --workers N' });
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => {});
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
   let log: Log | null = null;
   let store: Store | null = null;
   let sent: Promise<void> = Promise.resolve();

@@ -9,8 +9,10 @@ import type { Authority } from '../authority/authority.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { parseHostPort } from '../config/address.ts';
+import { loadPolicy } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import { type GateOptions, startGate } from '../inbound/gate.ts';
+import type { PolicyPlace } from '../inbound/policy-watch.ts';
 import { openAuditLog } from '../observe/audit-log.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { mostConnections } from '../proxy/descriptors.ts';
@@ -32,6 +34,7 @@ const SETTINGS = [
   'serve.listen',
   'serve.upstream',
   'serve.names',
+  'serve.policy',
   'serve.minTls',
   'serve.authStringFile',
   'serve.drain',
@@ -57,7 +60,7 @@ export function serveCommand(io: CommandIo): Command {
     ],
     notes: [
       'the log is JSON lines on stderr; the record of writes and refusals is state/audit.jsonl (certgate audit).',
-      'SIGTERM or SIGINT ends it after the requests in flight; a second one ends it at once.',
+      'SIGTERM or SIGINT ends it after the requests in flight; a second one ends it at once. SIGHUP reads the policy anew.',
     ],
   });
   withSettings(command, SETTINGS).addOption(new Option(WORKER_FLAG).hideHelp());
@@ -71,6 +74,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   // Workers inherit the environment, and need no passphrase.
   delete io.env['CERTGATE_PASSPHRASE'];
   const several = config.serve.workers > 1;
+  const policy = policyOf(config, io.cwd);
   const log = openLog({ level: config.log.level, severalWriters: several });
   const storePath = storeFile(config.stateDir);
   const store = openReopeningStore(storePath, async () => openSqliteStore(storePath));
@@ -97,6 +101,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     caPlace: { ...place, actor: 'gate' },
     audit,
     log,
+    policy,
     limits: { ...limits, connections: limits.connections ?? own * workers },
   };
   const gate = several
@@ -116,6 +121,9 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
       'GET /health': () => gate.health(),
       'POST /records/apply': (body) => gate.applyRecords(causesIn(body)),
     });
+    const { reloadPolicy } = gate;
+    if (reloadPolicy !== null) process.on('SIGHUP', reloadPolicy);
+    sayPolicy(policy, log);
     const host = gate.host.includes(':') ? `[${gate.host}]` : gate.host;
     log.info(
       { address: `${host}:${gate.port}`, upstream: config.serve.upstream, trustDomain: config.trustDomain },
@@ -151,4 +159,19 @@ async function startStatus(config: Config, store: Store, authority: Authority, l
   const host = where.host.includes(':') ? `[${where.host}]` : where.host;
   log.info({ address: `${host}:${status.port}`, url }, 'publishing revocations');
   return status;
+}
+
+/** The policy that the gate starts with, its tests passed; null when the configuration names none. */
+function policyOf({ serve: { policy: path } }: Config, cwd: string): PolicyPlace | null {
+  return path === null ? null : { path, cwd, loaded: loadPolicy(path, cwd) };
+}
+
+function sayPolicy(place: PolicyPlace | null, log: Log): void {
+  if (place === null) {
+    log.warn('there is no policy: every client that is admitted may do everything (serve.policy)');
+    return;
+  }
+  const { policy, source, bindings } = place.loaded;
+  log.info({ file: source.file, mode: policy.mode, bindings: bindings.length }, 'policy');
+  if (policy.mode === 'observe') log.warn('the policy only observes: nothing is refused by it');
 }

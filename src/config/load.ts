@@ -63,7 +63,8 @@ function findFile(named: string | undefined, cwd: string): { path: string; text:
   }
 }
 
-function whyUnread(code: unknown, error: unknown): string {
+/** What reading a configuration file failed by, as the end of "the file …". */
+export function whyUnread(code: unknown, error: unknown): string {
   if (code === 'ENOENT') return 'does not exist';
   if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user';
   if (code === 'EISDIR') return 'is a folder';
@@ -71,7 +72,7 @@ function whyUnread(code: unknown, error: unknown): string {
 }
 
 /** A path as people would type it here: relative when it is below the working directory. */
-function shortName(path: string, cwd: string): string {
+export function shortName(path: string, cwd: string): string {
   const short = relative(cwd, path);
   return short === '' || short.startsWith('..') || isAbsolute(short) ? path : short;
 }

@@ -9,6 +9,7 @@ import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
 import { enrollSettings, issueSettings, renewSettings } from './issuing.ts';
+import { identityRule } from './rules.ts';
 import { ca, clientKey, passphrase } from './schema-keys.ts';
 import {
   aFile,
@@ -110,17 +111,6 @@ const gateLimits = () =>
     {},
   );
 
-const RULE_SOURCES = ['CN', 'OU', 'O', 'DNS', 'URI', 'email'] as const;
-
-const identityRule = z.union([
-  z.strictObject({ from: z.literal('spiffe') }),
-  z.strictObject({
-    from: z.enum(RULE_SOURCES),
-    match: z.string().check(z.minLength(1)),
-    as: z.string().check(z.minLength(1)),
-  }),
-]);
-
 const serve = z.strictObject({
   listen: listenAt('0.0.0.0:8443', '--listen', 'Where the gate listens for mutual TLS.', false),
   upstream: text(
@@ -165,6 +155,14 @@ const serve = z.strictObject({
   authString: optionalText(
     { about: 'The same password itself.', environmentOnly: true },
     { wants: 'printable text', example: 'user:password', accepts: (value) => /^[\x20-\x7e]+$/.test(value) },
+  ),
+  policy: optionalText(
+    {
+      about:
+        'File with roles and who has them (docs/policy.md); without one every client that is admitted may do everything.',
+      flag: '--policy',
+    },
+    aFile('policy.yaml'),
   ),
   serverTtl: duration(
     '24h',

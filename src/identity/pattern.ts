@@ -5,7 +5,7 @@
 import { reasonOf } from '../errors.ts';
 import { type Captures, compile, type Node } from './automaton.ts';
 
-/** Why a pattern cannot be used. Never leaves src/identity. */
+/** Why a pattern cannot be used. Whoever compiles one turns it into a problem with a place. */
 export class PatternFault extends Error {}
 
 export interface Pattern {

@@ -10,6 +10,7 @@ import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { accessLogOf, type Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Policy } from '../policy/policy.ts';
 import { type ConnectionSet, type ConnectionWork, serveClient } from '../proxy/client-connection.ts';
 import { drainConnections, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
@@ -51,6 +52,8 @@ export interface DataPathOptions {
 export interface DataPathPlace {
   readonly credentials: ServerCredentials;
   readonly trust: ClientTrust;
+  /** Null permits everything. */
+  readonly policy: Policy | null;
   /** Notes that the holder of a client's certificate has a trust bundle. Never fails. */
   readonly noteBundle: (taken: BundleTaken) => void;
   /** Where certificates are issued; it may be in another process. */
@@ -73,6 +76,8 @@ export interface DataPath {
   letIn(socket: Socket, closed: () => void): void;
   /** From the next handshake on; what is connected by an issuer that is trusted no more is cut. */
   install(credentials: ServerCredentials, trust: ClientTrust): void;
+  /** From the next request on; WebSockets that it does not permit are cut. */
+  setPolicy(policy: Policy | null): void;
   /** As `RevocationWatch.apply`. */
   applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<DataPathHealth>;
@@ -115,6 +120,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     limitedLog,
     authString: options.authString,
     trust: options.trust,
+    policy: options.policy,
     noteBundle: options.noteBundle,
     desk: options.desk,
   };
@@ -152,6 +158,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
       // Given back in any case, a fault included.
       socket.once('close', () => slot.free());
       const handler = decideFor(state, client, entry.address, slot);
+      entry.permitted = handler.permitted;
       entry.proxied = serveClient(socket, handler, pool, options.limits, set);
     },
   });
@@ -183,6 +190,12 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
       const cut = live.cutOtherIssuers(new Set(trust.issuers));
       metrics.cut += cut.connections;
       if (cut.connections > 0) log.warn({ cut }, 'connections by an issuer that is trusted no more cut');
+    },
+    setPolicy(policy) {
+      state.policy = policy;
+      const cut = live.cutForbidden();
+      metrics.cut += cut.connections;
+      if (cut.connections > 0) log.warn({ cut }, 'websockets that the policy permits no more cut');
     },
     applyRecords: (causes) => watch.apply(causes),
     async health() {

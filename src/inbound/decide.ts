@@ -13,9 +13,11 @@ import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { type AccessLog, accessClient, accessSubject, type Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { findOperation, type Operation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
-import { type CanonicalPath, canonicalPath } from '../policy/paths.ts';
+import { findOperation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
+import { canonicalPath } from '../policy/paths.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome, Take } from '../proxy/contract.ts';
+import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { BundleTaken } from '../store/store.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
@@ -23,6 +25,7 @@ import { crossSite } from './browser.ts';
 import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
 import type { RequestSlot } from './identity-counts.ts';
+import { inspectorFor, type Judged, judge, judgeReading } from './permission.ts';
 import {
   clientProto,
   type HeadPlace,
@@ -60,22 +63,19 @@ export interface GateState {
   readonly desk: EnrollDesk;
   /** The Prefect server's own password; null when it has none, or the clients bring it. */
   readonly authString: string | null;
+  /** Who may do what; null permits everything. Changed by a reload, and holds at the next request. */
+  policy: Policy | null;
 }
 
 /** What a request head of this connection means: the same for every request that repeats it. */
-interface Reading {
-  readonly head: RequestHead;
-  readonly target: CanonicalPath;
+interface Reading extends Judged {
   /** Empty where the target can't be accepted. */
   readonly path: string;
-  readonly operation: Operation | null;
   readonly changes: boolean;
   /** Why it may come from another site's page. */
   readonly foreign: string | null;
   /** For its access lines. */
   readonly subject: string;
-  /** How the head for upstream begins. */
-  readonly start: string;
   readonly rewriteAnswer: AnswerRewriter | null;
 }
 
@@ -107,14 +107,19 @@ export function newRequestId(): string {
   return RUN + String(++requests).padStart(10, '0');
 }
 
+/** The decisions about one connection, and whether the policy still permits the WebSocket that is open on it. */
+export interface Decisions extends Handler<Decided> {
+  readonly permitted: () => boolean;
+}
+
 /** The decisions for one admitted client's connection. `address` is its IP address, `slot` what its requests count in. */
-export function decideFor(gate: GateState, client: Admitted, address: string, slot: RequestSlot): Handler<Decided> {
+export function decideFor(gate: GateState, client: Admitted, address: string, slot: RequestSlot): Decisions {
   const whose = accessClient(client.identity, client.serial, address);
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
   const record = (decision: Decision, status: number | null, reason: string | null): AuditRecord => {
-    const { head, path, operation } = decision.reading;
+    const { head, path, operation, judgement } = decision.reading;
     return {
       time: Date.now(),
       requestId: decision.requestId,
@@ -129,13 +134,15 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       code: decision.code,
       status,
       reason,
+      role: judgement?.role ?? null,
+      rule: judgement?.rule ?? null,
     };
   };
 
   const refuse = (
     reading: Reading,
-    why: { status: number; code: string; detail: string; wait?: boolean; close?: boolean },
-  ): Decided => {
+    why: { status: number; code: string; detail: string; wait?: boolean; close?: boolean; closeWebSocket?: true },
+  ): Answer & Decision => {
     gate.metrics.refused++;
     const requestId = newRequestId();
     const decision: Decision = { reading, requestId, code: why.code };
@@ -145,6 +152,9 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       detail: `certgate: ${why.detail}`,
       extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}`,
       close: why.close === true,
+      ...(why.closeWebSocket === true && {
+        closeWebSocket: { code: POLICY_VIOLATION, reason: `certgate: ${why.code}` },
+      }),
       // It is refused whether or not that can be recorded; but one client's refusals wait for each other.
       recorded: gate.audit.append(record(decision, why.status, why.detail)),
       ...decision,
@@ -167,6 +177,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       foreign: changes || upgrade ? linesOf(head).foreign : null,
       subject: accessSubject(whose, head.method, path, name),
       start: target.ok ? startOfHead(head, target.target) : '',
+      judgement: null,
       rewriteAnswer:
         name === 'ui_settings' ? rewriteUiSettings(clientProto(head), head.host, authorization !== null) : null,
     };
@@ -224,6 +235,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   };
 
   let last: Reading | null = null;
+  let opened: Reading | null = null;
 
   const decide = (head: RequestHead): Decided => {
     gate.metrics.requests++;
@@ -256,6 +268,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     if (reading.foreign !== null) {
       return refuse(reading, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: reading.foreign });
     }
+    const refusal = judgeReading(reading, gate, client.identity, address);
+    if (refusal !== null) return refuse(reading, refusal);
     if (head.upgrade !== 'websocket' && !slot.take()) {
       gate.metrics.limitedRequests++;
       const fields = { identity: client.identity, address, code: 'CG_LIMIT_REQUESTS' };
@@ -263,6 +277,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       const detail = `${client.identity} has as many requests in flight as it may have`;
       return refuse(reading, { status: 429, code: 'CG_LIMIT_REQUESTS', detail, wait: true });
     }
+    if (head.upgrade === 'websocket') opened = reading;
     const requestId = newRequestId();
     let recorded: Promise<void> | null = null;
     if (reading.changes) {
@@ -279,6 +294,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       answerExtra: `x-request-id: ${requestId}\r\n`,
       recorded,
       rewriteAnswer: reading.rewriteAnswer,
+      inspectBody: inspectorFor(reading, gate, client.identity, address, {
+        refuse: (why) => refuse(reading, why),
+        send: (body) => ({ kind: 'send', head: headFor(withBody(reading, body.length), requestId), body }),
+      }),
       rewriteTunnel:
         gate.authString !== null && head.upgrade === 'websocket' ? rewriteAuthMessage(gate.authString) : null,
       reading,
@@ -289,6 +308,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   return {
     decide,
+    permitted: () => opened === null || judge(gate.policy, client.identity, opened.operation, '').refusal === null,
     refuseMalformed(problem: Malformed): Answer {
       gate.metrics.refused++;
       const fields = { identity: client.identity, address, status: problem.status, reason: problem.reason };
@@ -312,6 +332,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     },
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       slot.free();
+      opened = null;
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
         const fields = { requestId: verdict.requestId, reason: outcome.problem };
         gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');
@@ -328,6 +349,13 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       });
     },
   };
+}
+
+/** The same with a body of `length` bytes. */
+function withBody(reading: Reading, length: number): Reading {
+  const { head, target } = reading;
+  if (length === head.bodyLength || !target.ok) return reading;
+  return { ...reading, start: startOfHead({ ...head, bodyLength: length }, target.target) };
 }
 
 function answer(status: number, detail: string, extra: string): Answer {

@@ -15,6 +15,7 @@ import { type DataPathOptions, openDataPath } from './data-path.ts';
 import { createDoor } from './door.ts';
 import { DoorCounts, type DoorLimits } from './door-counts.ts';
 import { countIdentities } from './identity-counts.ts';
+import { type PolicyPlace, watchPolicy } from './policy-watch.ts';
 import { clientTrustOf, issueServerCertificate, keepRenewed } from './server-certificate.ts';
 
 export interface GateOptions extends DataPathOptions {
@@ -28,6 +29,8 @@ export interface GateOptions extends DataPathOptions {
   readonly authority: Authority;
   /** What the gate keeps its CA up with. */
   readonly caPlace: CaPlace;
+  /** Null for no policy: every client that is admitted may do everything. */
+  readonly policy: PolicyPlace | null;
   readonly limits: DataPathOptions['limits'] & DoorLimits & { readonly connectionsPerIdentity: number };
 }
 
@@ -48,6 +51,8 @@ export interface RunningGate {
   /** Applies every revocation and lock committed so far and says what was cut on account of `causes`. */
   applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<GateHealth>;
+  /** Reads the policy anew, now; null when there is none. */
+  readonly reloadPolicy: (() => void) | null;
   /** Takes no more connections, lets what is under way finish for at most `ms`, then cuts it. */
   drain(ms: number, hurry?: AbortSignal): Promise<void>;
 }
@@ -67,6 +72,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     ...options,
     credentials,
     trust,
+    policy: options.policy?.loaded.policy ?? null,
     noteBundle,
     desk,
     identities,
@@ -100,7 +106,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       path.install(credentials, trust);
     },
   });
+  const policyWatch =
+    options.policy === null
+      ? null
+      : watchPolicy(options.policy, { log, metrics }, ({ policy }) => path.setPolicy(policy));
   const stop = (): void => {
+    policyWatch?.stop();
     renewal.stop();
     caWatch.stop();
     limitedLog.close();
@@ -118,6 +129,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     host: options.host,
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
     applyRecords: (causes) => path.applyRecords(causes),
+    reloadPolicy: policyWatch?.reload ?? null,
     async health() {
       const health = await path.health();
       const ok = health.store && audit.healthy() && health.upstream;

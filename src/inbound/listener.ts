@@ -165,6 +165,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     notAfter: client.notAfter,
     address,
     since: Date.now(),
+    permitted: () => true,
   };
   index.enter(live);
   options.metrics.connections = index.size;

@@ -18,6 +18,8 @@ export interface LiveConnection {
   readonly notAfter: number;
   readonly address: string;
   readonly since: number;
+  /** Whether the policy still permits the WebSocket that is open on it, if one is. */
+  permitted: () => boolean;
 }
 
 export interface LiveIndex {
@@ -29,6 +31,8 @@ export interface LiveIndex {
   cutExpired(now: number): ConnectionWork;
   /** Cuts what came by an issuer whose key identifier is not in `issuers`. */
   cutOtherIssuers(issuers: ReadonlySet<string>): ConnectionWork;
+  /** Cuts WebSockets that the policy permits no more. */
+  cutForbidden(): ConnectionWork;
   /** One connection of each certificate. */
   certificates(): readonly LiveConnection[];
   readonly size: number;
@@ -107,6 +111,15 @@ export function createLiveIndex(): LiveIndex {
         for (const live of set) {
           if (issuers.has(live.issuer)) break;
           work = addWork(work, cutOne(live, 'the issuer of the client certificate is trusted no more'));
+        }
+      }
+      return work;
+    },
+    cutForbidden() {
+      let work = NO_WORK;
+      for (const set of bySerial.values()) {
+        for (const live of set) {
+          if (!live.permitted()) work = addWork(work, cutOne(live, 'the policy permits it no more'));
         }
       }
       return work;

@@ -29,6 +29,10 @@ export interface AuditRecord {
   /** The HTTP status answered, when the gate itself answered. */
   readonly status: number | null;
   readonly reason: string | null;
+  /** By which role the policy permits it; null where none does, or there is no policy. Older records have none. */
+  readonly role?: string | null;
+  /** Where that role is bound, e.g. `policy.yaml:12:5`. */
+  readonly rule?: string | null;
 }
 
 export interface AuditLog {
@@ -177,6 +181,8 @@ function lineOf(record: AuditRecord): string {
     code,
     status,
     reason: cut(record.reason),
+    role: record.role ?? null,
+    rule: cut(record.rule ?? null),
   });
   return `${line}\n`;
 }

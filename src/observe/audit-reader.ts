@@ -82,7 +82,10 @@ async function* linesOf(path: string): AsyncGenerator<Line, void> {
 
 type Kind = 'string' | 'number' | 'string?' | 'number?';
 
-const SHAPE: Readonly<Record<Exclude<keyof AuditRecord, 'decision'>, Kind>> = {
+/** Fields that older records do not have. */
+const LATER = ['role', 'rule'] as const;
+
+const SHAPE: Readonly<Record<Exclude<keyof AuditRecord, 'decision' | 'role' | 'rule'>, Kind>> = {
   time: 'number',
   requestId: 'string',
   identity: 'string?',
@@ -111,6 +114,10 @@ function recordIn(text: string): AuditRecord | null {
   for (const [name, kind] of Object.entries(SHAPE)) {
     const field = fields.get(name);
     if (field === null ? !kind.endsWith('?') : typeof field !== kind.replace('?', '')) return null;
+  }
+  for (const name of LATER) {
+    const field = fields.get(name) ?? null;
+    if (field !== null && typeof field !== 'string') return null;
   }
   return value as AuditRecord;
 }

@@ -13,6 +13,14 @@ export interface Metrics {
   handshakeFailures: number;
   requests: number;
   refused: number;
+  /** refused by the policy; among `refused` */
+  forbidden: number;
+  /** let pass in observe mode, though the policy would refuse it */
+  wouldRefuse: number;
+  /** operations that the route table does not know, whoever asked, with a policy */
+  unknownOperations: number;
+  policyReloads: number;
+  policyReloadFailures: number;
   upstreamFailures: number;
   revocationsApplied: number;
   /** locks that cut something */
@@ -50,6 +58,11 @@ export function createMetrics(): Metrics {
     handshakeFailures: 0,
     requests: 0,
     refused: 0,
+    forbidden: 0,
+    wouldRefuse: 0,
+    unknownOperations: 0,
+    policyReloads: 0,
+    policyReloadFailures: 0,
     upstreamFailures: 0,
     revocationsApplied: 0,
     locksApplied: 0,

@@ -4,6 +4,7 @@
 // UUID, WebSocket routes apart from HTTP, and a path that differs by its trailing slash (Prefect answers 307) as the
 // operation it leads to. What Prefect would not route is null, never a guess.
 
+import { BOUND, type Permission } from './permissions.ts';
 import {
   API_EXTRA_ROUTES,
   API_ROUTES,
@@ -25,6 +26,8 @@ export interface Operation {
   readonly cls: OperationClass;
   /** The path's template below the base path, e.g. `/flows/{id:uuid}`. */
   readonly route: string;
+  /** The permissions it needs, all of them; none for what everyone with a role may do. One array for each set. */
+  readonly needs: readonly Permission[];
   /** By the template's names, decoded; a UUID in its canonical lower-case form, as Prefect reads it. */
   readonly params: Readonly<Record<string, string>>;
 }
@@ -53,8 +56,10 @@ interface Table {
 }
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({});
-const API_STATIC = fixed(['GET', '/static/', 'docs', 'static']);
-const UI_STATIC = fixed(['GET', '/', 'ui', 'ui_static']);
+/** By their names joined: what is decided about one operation holds for all that need the same. */
+const needsOf = new Map<string, readonly Permission[]>();
+const API_STATIC = fixed(['GET', '/static/', 'docs', 'static', BOUND]);
+const UI_STATIC = fixed(['GET', '/', 'ui', 'ui_static', BOUND]);
 const UUID = /^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$/;
 
 /** Compiled tables by base path; bases come from configuration, never from a peer. */
@@ -150,8 +155,8 @@ function walk(node: Node, path: string, start: number, values: string[]): Operat
 function bound(leaf: Leaf, values: readonly string[]): Operation {
   const params: Record<string, string> = {};
   for (let i = 0; i < leaf.names.length; i++) params[leaf.names[i] ?? ''] = values[i] ?? '';
-  const { name, cls, route } = leaf.operation;
-  return { name, cls, route, params };
+  const { name, cls, route, needs } = leaf.operation;
+  return { name, cls, route, needs, params };
 }
 
 function canonicalUuid(text: string): string {
@@ -211,6 +216,9 @@ function propertyName(text: string): string {
 }
 
 function fixed(route: Route): Operation {
-  const [, path, cls, name] = route;
-  return Object.freeze({ name, cls, route: path, params: NO_PARAMS });
+  const [, path, cls, name, ...needed] = route;
+  const key = needed.join(' ');
+  const needs = needsOf.get(key) ?? needed.filter((one) => one !== BOUND);
+  needsOf.set(key, needs);
+  return Object.freeze({ name, cls, route: path, needs, params: NO_PARAMS });
 }

@@ -7,9 +7,10 @@ import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/r
 import { CHUNKED, type Malformed } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import { type BodyTaking, takeBody } from './body-taking.ts';
-import type { Answer, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
+import type { Answer, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
+import { type HeldRequest, heldRequest, holdPart } from './held-body.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { acceptAndClose, SERVICE_RESTART, websocketProblem } from './websocket.ts';
 
@@ -42,6 +43,8 @@ export class ClientConnection implements ExchangeOwner {
   private exchange: Exchange | null = null;
   /** A body that is taken whole before it is answered. */
   private taking: BodyTaking | null = null;
+  /** A request whose body is being read before anything is sent on. */
+  private held: HeldRequest | null = null;
   private ending = false;
   /** An answer of our own waits for its record. */
   private answering = false;
@@ -69,6 +72,8 @@ export class ClientConnection implements ExchangeOwner {
       set.members.delete(this);
       this.exchange?.abandon('client-gone', null);
       this.exchange = null;
+      if (this.held !== null) this.tellAnswered(this.held, this.held.verdict, 0, 'client-gone');
+      this.held = null;
       this.pending = null;
     });
     startReading(socket, (bytes) => {
@@ -88,7 +93,8 @@ export class ClientConnection implements ExchangeOwner {
   /** What is under way on it. */
   get work(): ConnectionWork {
     const upgraded = this.exchange?.upgraded ?? false;
-    return { connections: 1, requests: this.exchange !== null && !upgraded ? 1 : 0, tunnels: upgraded ? 1 : 0 };
+    const open = (this.exchange !== null && !upgraded) || this.held !== null;
+    return { connections: 1, requests: open ? 1 : 0, tunnels: upgraded ? 1 : 0 };
   }
 
   /** Resets it at once, in the middle of whatever is under way: the client gets not even what was already written. */
@@ -110,7 +116,8 @@ export class ClientConnection implements ExchangeOwner {
 
   /** Ends it as soon as it is idle: now, or after its present answer. */
   drain(): void {
-    if (this.exchange === null && this.pending === null && this.taking === null && !this.answering) this.end();
+    const open = this.exchange !== null || this.held !== null || this.taking !== null || this.answering;
+    if (!open && this.pending === null) this.end();
   }
 
   /** Ends what has outstayed its limit; called for every connection a few times a second. */
@@ -173,7 +180,7 @@ export class ClientConnection implements ExchangeOwner {
 
   private onData(bytes: Buffer): void {
     if (this.ending) return;
-    if (this.exchange !== null) this.expect('stall');
+    if (this.exchange !== null || this.held !== null) this.expect('stall');
     if (this.exchange?.upgraded) {
       this.exchange.clientData(bytes);
       return;
@@ -202,6 +209,9 @@ export class ClientConnection implements ExchangeOwner {
       } else if (this.taking !== null) {
         this.pending = null;
         at = this.taking.add(bytes);
+      } else if (this.held !== null) {
+        this.pending = null;
+        at = this.hold(this.held, bytes, 0);
       } else {
         const head = readRequestHead(bytes, 0, this.limits, this.memory);
         if (head === null) {
@@ -231,6 +241,8 @@ export class ClientConnection implements ExchangeOwner {
     this.expect('stall');
     const startedAt = performance.now();
     const verdict = this.handler.decide(head);
+    this.held = heldRequest(head, verdict, startedAt);
+    if (this.held !== null) return this.hold(this.held, bytes, head.size);
     if (verdict.kind === 'forward') {
       const exchange = new Exchange(this, head, verdict, this.handler, this.pool, this.limits, startedAt);
       this.exchange = exchange;
@@ -238,12 +250,57 @@ export class ClientConnection implements ExchangeOwner {
     }
     if (verdict.kind === 'take') return this.take(head, verdict, startedAt);
     const close = verdict.close || head.close || head.bodyLength !== 0 || head.upgrade !== null;
-    this.finished(head, verdict, verdict.status, startedAt, 0);
+    this.tellAnswered({ head, startedAt }, verdict, verdict.status, 'complete');
+    this.answerWith(head, verdict, close);
+    return close ? bytes.length : head.size;
+  }
+
+  /** More of a body that is held; when it is whole, what was made of it is sent on or answered. */
+  private hold(held: HeldRequest, bytes: Buffer, from: number): number {
+    const to = holdPart(held, bytes, from);
+    if (!held.body.done) return to;
+    this.held = null;
+    const { head, verdict, startedAt } = held;
+    const said = held.inspect(Buffer.concat(held.parts));
+    if (said.kind === 'answer') {
+      this.tellAnswered(held, said, said.status, 'complete');
+      this.answerWith(head, said, said.close || head.close);
+      return to;
+    }
+    const sent = { ...head, bodyLength: said.body.length };
+    const forward = { ...verdict, head: said.head };
+    this.exchange = new Exchange(this, sent, forward, this.handler, this.pool, this.limits, startedAt);
+    this.exchange.start(said.body, 0);
+    return to;
+  }
+
+  private tellAnswered(
+    { head, startedAt }: Pick<HeldRequest, 'head' | 'startedAt'>,
+    verdict: Verdict,
+    status: number,
+    ending: Ending,
+    requestBytes = 0,
+  ): void {
+    this.handler.finished(head, verdict, {
+      status,
+      requestBytes,
+      answerBytes: 0,
+      milliseconds: performance.now() - startedAt,
+      ending,
+      upgraded: false,
+      problem: null,
+    });
+  }
+
+  /** Gives an answer of our own once it is on record. */
+  private answerWith(head: RequestHead, verdict: Answer, close: boolean): void {
     const give = (): void => {
       this.answering = false;
       if (this.socket.destroyed || this.ending) return;
-      if (verdict.status === 503 && head.upgrade === 'websocket') {
-        this.socket.write(acceptAndClose(head, SERVICE_RESTART, 'the gate is not available, try again'));
+      const restart = { code: SERVICE_RESTART, reason: 'the gate is not available, try again' };
+      const ending = verdict.closeWebSocket ?? (verdict.status === 503 ? restart : null);
+      if (ending !== null && head.upgrade === 'websocket') {
+        this.socket.write(acceptAndClose(head, ending.code, ending.reason));
         this.end();
       } else this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
     };
@@ -259,14 +316,13 @@ export class ClientConnection implements ExchangeOwner {
         this.cut('a fault of this proxy');
       });
     }
-    return close ? bytes.length : head.size;
   }
 
   /** Answers what bytes of the request have been dealt with. */
   private take(head: RequestHead, verdict: Take, startedAt: number): number {
     const give = (answer: Answer, bytes: number): void => {
       this.answering = false;
-      this.finished(head, verdict, answer.status, startedAt, bytes);
+      this.tellAnswered({ head, startedAt }, verdict, answer.status, 'complete', bytes);
       if (this.socket.destroyed || this.ending) return;
       this.write(head.close ? { ...answer, close: true } : answer, head.method !== 'HEAD');
     };
@@ -293,18 +349,6 @@ export class ClientConnection implements ExchangeOwner {
     });
     if (head.bodyLength === 0) this.taking.add(Buffer.alloc(0));
     return head.size;
-  }
-
-  private finished(head: RequestHead, verdict: Verdict, status: number, startedAt: number, requestBytes: number): void {
-    this.handler.finished(head, verdict, {
-      status,
-      requestBytes,
-      answerBytes: 0,
-      milliseconds: performance.now() - startedAt,
-      ending: 'complete',
-      upgraded: false,
-      problem: null,
-    });
   }
 
   private refuse(problem: Malformed): void {

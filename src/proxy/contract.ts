@@ -16,6 +16,8 @@ export interface Answer {
   /** Another body in place of the JSON with `detail`; null for that. */
   readonly body?: { readonly type: string; readonly text: string } | null;
   readonly close: boolean;
+  /** For the opening of a WebSocket: open it and close it at once with this code (RFC 6455 §7.4), in place of the status. */
+  readonly closeWebSocket?: { readonly code: number; readonly reason: string } | null;
   /** The answer waits for it, and no further request of the connection is read meanwhile. Null when nothing must. */
   readonly recorded: Promise<void> | null;
 }
@@ -36,11 +38,18 @@ export interface Forward {
   readonly answerExtra: string;
   /** Resolves once what must be on record is; the answer waits for it. Null when nothing must. */
   readonly recorded: Promise<void> | null;
+  /** Reads the whole body before anything is sent on, and says what is; null to stream it. Its length is announced. */
+  readonly inspectBody?: BodyInspector | null;
   /** For a WebSocket: sees and may change what the client sends, until it answers null for "no more". */
   readonly rewriteTunnel: TunnelRewriter | null;
   /** Sees and may change one short answer as a whole; null to stream it. */
   readonly rewriteAnswer: AnswerRewriter | null;
 }
+
+/** An answer in place of the exchange, or the head and the body to send on. */
+export type BodyInspector = (
+  body: Buffer,
+) => Answer | { readonly kind: 'send'; readonly head: HeadBytes; readonly body: Buffer };
 
 /** Answers the body to send in place of `body` (uncompressed only if the request allowed nothing else). */
 export type AnswerRewriter = (body: Buffer, head: ResponseHead) => Buffer;

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -137,5 +137,30 @@ describe('certgate doctor', () => {
     const findings = JSON.parse(out) as Array<Record<string, string>>;
     expect(findings.map(({ check }) => check)).toContain('issuer certificate');
     for (const finding of findings) expect(Object.keys(finding)).toEqual(['check', 'level', 'found', 'remedy']);
+  });
+});
+
+describe('the policy', () => {
+  const said = async (text: string, mode = 0o644): Promise<string> => {
+    writeFileSync(join(folder, 'policy.yaml'), text);
+    chmodSync(join(folder, 'policy.yaml'), mode);
+    writeFileSync(join(folder, 'with.yaml'), 'serve: {policy: policy.yaml}\n');
+    const { out } = await ran('doctor', '--config', 'with.yaml');
+    return /^.*policy: .*$/m.exec(out)?.[0] ?? '';
+  };
+
+  it('is missed where a gate may run', async () => {
+    expect((await ran('doctor')).out).toContain('warn  policy: there is none: every client that is admitted');
+  });
+
+  it.each([
+    ['bindings: [{role: Viewer, identity: user/a}]', 'ok    policy: policy.yaml is enforced'],
+    ['mode: observe\nbindings: [{role: Viewer, identity: user/a}]', 'warn  policy: policy.yaml only observes'],
+    ['bindings: []', 'warn  policy: policy.yaml gives nobody a role'],
+    ['mode: x\nbindings: 1', 'fail  policy: policy.yaml:1:7: mode is "x" (and '],
+  ])('%s: %s', async (text, found) => expect(await said(text)).toContain(found));
+
+  it('that others can write is a failure', async () => {
+    expect(await said('bindings: [{role: Viewer, identity: user/a}]', 0o666)).toContain('can be written by others');
   });
 });

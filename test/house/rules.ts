@@ -27,7 +27,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   policy: { rooms: [], pure: true },
   http1: { rooms: [], pure: true },
   store: { rooms: [], never: TLS },
-  config: { rooms: ['identity'] },
+  config: { rooms: ['identity', 'policy'] },
   observe: { rooms: ['store'], never: TLS },
   authority: { rooms: ['pki', 'identity', 'store', 'observe'] },
   proxy: { rooms: ['http1', 'observe'], never: TLS },

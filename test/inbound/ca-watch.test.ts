@@ -59,6 +59,7 @@ async function gateOf(age: number) {
       },
       ...{
         unsafeUnrecorded: true,
+        policy: null,
         authority,
         caPlace: place,
         store,

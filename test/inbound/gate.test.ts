@@ -79,6 +79,7 @@ async function start(
     caPlace: { certsDir: join(folder, 'certs'), store, trustDomain: 'test.internal', actor: 'gate' },
     store,
     audit,
+    policy: null,
     log: pino({ level: 'silent' }),
     accessLog: false,
     enrolment: { tokens: true, lockOnReuse: true, graceMs: 0 },

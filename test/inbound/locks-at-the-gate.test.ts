@@ -95,6 +95,7 @@ async function start(rules: readonly IdentityRule[] = [{ from: 'spiffe' }]): Pro
     limits: GATE_LIMITS,
     credentials,
     trust,
+    policy: null,
     noteBundle: () => {},
     identities: {
       enter: async (identity) => {

@@ -51,6 +51,7 @@ async function connected({ store, live }: Scene, values: Partial<CertificateReco
   await addAll(store, [record]);
   const another = (): LiveConnection => {
     const entry: LiveConnection = {
+      permitted: () => true,
       socket: new Socket(),
       proxied: null,
       identity: identity ?? record.identity,

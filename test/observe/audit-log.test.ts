@@ -64,7 +64,7 @@ describe('a record', () => {
     expect(readFileSync(path, 'latin1')).toBe(
       '{"time":1790000000000,"requestId":"a","identity":"worker/etl-1","serial":"4f00aa","address":"192.0.2.7",' +
         '"method":"POST","path":"/api/flow_runs/","operation":"create_flow_run","object":"etl/prod",' +
-        '"decision":"permit","code":null,"status":201,"reason":null}\n',
+        '"decision":"permit","code":null,"status":201,"reason":null,"role":null,"rule":null}\n',
     );
     await log.close();
   });

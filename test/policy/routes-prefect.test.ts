@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findOperation, WEBSOCKET } from '../../src/policy/operation.ts';
 import { API_ROUTES } from '../../src/policy/routes.ts';
+import { compareRoutes } from '../../src/policy/sync.ts';
 import { type PythonScript, prefectPython, startScript } from './prefect-python.ts';
 
 const missing = 'missing' in prefectPython ? prefectPython.missing : null;
@@ -92,6 +93,18 @@ describe.skipIf(missing !== null)('the installed Prefect', () => {
     );
     const theirs = installed.openapi.map(([method, path]) => `${method} ${path}`);
     expect(theirs.filter((operation) => operation !== 'GET /metrics').toSorted()).toEqual(table.toSorted());
+  });
+
+  test('has, by `certgate policy sync`, nothing that the table does not know, and lacks nothing of it', () => {
+    const paths: Record<string, Record<string, object>> = {};
+    for (const [method, path] of installed.openapi) {
+      paths[`/api${path}`] = { ...paths[`/api${path}`], [method.toLowerCase()]: {} };
+    }
+    expect(compareRoutes({ paths })).toEqual({ described: installed.openapi.length, added: [], gone: [] });
+    delete paths['/api/flows/count'];
+    paths['/api/dreams/'] = { post: {} };
+    expect(compareRoutes({ paths })).toMatchObject({ added: ['POST /dreams/'], gone: ['POST /flows/count'] });
+    expect(compareRoutes({ openapi: '3.1.0' })).toBeNull();
   });
 
   test(

@@ -12,7 +12,8 @@ import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { caFiles, storeFile } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { compileRules } from '../../src/identity/identify.ts';
-import { startGate } from '../../src/inbound/gate.ts';
+import { type GateHealth, startGate } from '../../src/inbound/gate.ts';
+import type { PolicyPlace } from '../../src/inbound/policy-watch.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { GATE_LIMITS } from '../inbound/gate-limits.ts';
@@ -24,6 +25,9 @@ export interface GateFixture {
   connect(): Promise<RawPeer>;
   /** The lines of the audit record so far. */
   records(): ReadonlyArray<Readonly<Record<string, unknown>>>;
+  /** As SIGHUP does. */
+  reloadPolicy(): void;
+  health(): Promise<GateHealth>;
   close(): Promise<void>;
 }
 
@@ -31,7 +35,7 @@ export interface GateFixture {
 export interface GateHouse {
   /** The folder of `worker/etl-1`: tls.crt, tls.key, ca.crt. */
   readonly worker: string;
-  start(upstreamPort: number): Promise<GateFixture>;
+  start(upstreamPort: number, policy?: PolicyPlace): Promise<GateFixture>;
   close(): Promise<void>;
 }
 
@@ -49,7 +53,7 @@ export async function openGateHouse(): Promise<GateHouse> {
     ca: readFileSync(caFiles(certsDir).bundle),
   };
   const auditFile = join(stateDir, 'audit.jsonl');
-  const start = async (upstreamPort: number): Promise<GateFixture> => {
+  const start = async (upstreamPort: number, policy: PolicyPlace | null = null): Promise<GateFixture> => {
     const audit = await openAuditLog(auditFile);
     const gate = await startGate({
       host: '127.0.0.1',
@@ -62,6 +66,7 @@ export async function openGateHouse(): Promise<GateHouse> {
       rules: compileRules([{ from: 'spiffe' }]),
       unsafeUnrecorded: false,
       authority,
+      policy,
       caPlace: { certsDir, store, trustDomain: 'test.internal', actor: 'gate' },
       store,
       audit,
@@ -85,6 +90,8 @@ export async function openGateHouse(): Promise<GateHouse> {
           .split('\n')
           .filter((line) => line !== '')
           .map((line) => JSON.parse(line) as Record<string, unknown>),
+      reloadPolicy: () => gate.reloadPolicy?.(),
+      health: () => gate.health(),
       async close() {
         await gate.drain(0);
         await audit.close();

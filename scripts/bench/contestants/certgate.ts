@@ -1,5 +1,5 @@
 // certgate itself, as its user starts it: `certgate serve` with the configuration that `certgate init` wrote, its access
-// log in the usual place (stderr) and its audit log on, which can't be turned off.
+// log in the usual place (stderr), a policy that permits the load, and its audit log on, which can't be turned off.
 
 import { join } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
@@ -18,6 +18,7 @@ export function serveEnvironment(place: Place): Record<string, string> {
   return {
     CERTGATE_CONFIG: join(place.certificates.authorityDir, 'certgate.yaml'),
     CERTGATE_LOG_ACCESS: String(place.accessLog),
+    CERTGATE_SERVE_POLICY: join(place.certificates.authorityDir, 'policy.yaml'),
     // All load comes from one address and one identity; no other contestant has such limits.
     CERTGATE_SERVE_LIMITS_CONNECTIONS: 'off',
     CERTGATE_SERVE_LIMITS_CONNECTIONS_PER_ADDRESS: 'off',

@@ -19,6 +19,7 @@ import { createDoor, turnAway } from '../door.ts';
 import { DoorCounts } from '../door-counts.ts';
 import type { GateHealth, GateOptions, RunningGate } from '../gate.ts';
 import { addWork, NO_WORK } from '../live-index.ts';
+import { watchPolicy } from '../policy-watch.ts';
 import { clientTrustOf, issueServerCertificate, keepRenewed } from '../server-certificate.ts';
 import { assembleCrew, type Crew, type Member } from './crew.ts';
 import { rebuilt } from './failures.ts';
@@ -54,6 +55,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   let retired: Metrics = createMetrics();
   const issue = () => issueServerCertificate(authority, options.names, options.serverTtl);
   let [credentials, trust] = [await issue(), await clientTrustOf(authority)];
+  let policy = options.policy?.loaded.source ?? null;
   const noteBundle = noteBundlesIn(options.store, limitedLog);
   const desk = openDesk({ authority, store: options.store, policy: options.enrolment, log: limitedLog, metrics });
 
@@ -81,6 +83,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
             authString: options.authString,
             trust,
             credentials,
+            policy,
             workers: size,
           },
         });
@@ -204,6 +207,13 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       tellCredentials();
     },
   });
+  const policyWatch =
+    options.policy === null
+      ? null
+      : watchPolicy(options.policy, { log, metrics }, ({ source }) => {
+          policy = source;
+          for (const member of crew.members) member.send({ kind: 'policy', policy: source });
+        });
   let healthy = audit.healthy();
   const auditLook = setInterval(() => {
     if (audit.healthy() === healthy) return;
@@ -215,6 +225,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   return {
     host: options.host,
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
+    reloadPolicy: policyWatch?.reload ?? null,
     async applyRecords(causes) {
       const asked = crew.ready().map(async (member) => {
         try {
@@ -268,6 +279,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       clearTimeout(guard);
       clearInterval(auditLook);
       renewal.stop();
+      policyWatch?.stop();
       caWatch.stop();
       limitedLog.close();
     },

@@ -3,6 +3,7 @@
 // with the primary: node:cluster ends a process whose channel has closed.
 
 import { Socket } from 'node:net';
+import { type PolicyText, parsePolicy } from '../../config/policy-load.ts';
 import type { EnrollDesk } from '../../enroll/desk.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
@@ -44,6 +45,8 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
   const hurry = new AbortController();
   let serving: Serving | null = null;
   let auditHealthy = true;
+  /** One that came after the start message. */
+  let newPolicy: PolicyText | null = null;
 
   channel.listen((message, socket) => {
     switch (message.kind) {
@@ -70,6 +73,10 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
       case 'credentials':
         serving?.path.install(message.credentials, message.trust);
         break;
+      case 'policy':
+        newPolicy = message.policy;
+        serving?.path.setPolicy(parsePolicy(newPolicy).policy);
+        break;
       case 'elsewhere':
         for (const [identity, requests] of message.inFlight) serving?.identities.setElsewhere(identity, requests);
         break;
@@ -95,6 +102,7 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
     return;
   }
   serving.audit.setHealthy(auditHealthy);
+  if (newPolicy !== null) serving.path.setPolicy(parsePolicy(newPolicy).policy);
   channel.send({ kind: 'ready' });
   await drained.promise;
   await serving.stop();
@@ -129,7 +137,8 @@ async function openServing(
   });
   const { credentials, trust } = start;
   const noteBundle = (taken: BundleTaken): void => channel.send({ kind: 'bundle', taken });
-  const place = { credentials, trust, noteBundle, desk, identities, limitedLog, metrics };
+  const policy = start.policy === null ? null : parsePolicy(start.policy).policy;
+  const place = { credentials, trust, policy, noteBundle, desk, identities, limitedLog, metrics };
   const path = await openDataPath({ ...options, log, audit, ...place });
 
   let closed: number[] = [];

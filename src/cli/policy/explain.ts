@@ -1,0 +1,122 @@
+// certgate policy explain: may this identity do that, and by which binding, role, permission and line. It decides as the
+// gate does, by the same functions.
+import { Command } from 'commander';
+import { nearest } from '../../config/nearest.ts';
+import { EXIT, shown } from '../../errors.ts';
+import { parseIdentityName } from '../../identity/name.ts';
+import {
+  type Explanation,
+  explain,
+  explainOperation,
+  operationNames,
+  operationsNamed,
+  requestParts,
+} from '../../policy/explain.ts';
+import type { Origin, Policy } from '../../policy/policy.ts';
+import { refusalWords } from '../../policy/refusal.ts';
+import { asksByBody } from '../../policy/secrets.ts';
+import { printable, printableJson } from '../escape.ts';
+import { usage } from '../flags.ts';
+import { describe } from '../help.ts';
+import type { CommandIo } from '../io.ts';
+import { withSettings } from '../settings.ts';
+import { untestedPolicyAt } from './place.ts';
+
+interface Flags {
+  readonly policy?: string;
+  readonly json?: true;
+}
+
+export function explainCommand(io: CommandIo): Command {
+  const command = describe(new Command('explain'), 'say whether an identity may do something, and why', {
+    examples: [
+      ['may she make a flow', 'certgate policy explain user/alice POST /api/flows/'],
+      [
+        'may the worker say how a run went; any id will do',
+        'certgate policy explain worker/etl-1 POST /api/flow_runs/0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f/set_state',
+      ],
+      ['a WebSocket', 'certgate policy explain worker/etl-1 WEBSOCKET /api/events/in'],
+    ],
+    notes: [`exit code 0 is yes, ${EXIT.refused} is no.`],
+  })
+    .argument('<IDENTITY>', 'e.g. user/alice')
+    .argument(
+      '<METHOD>',
+      "GET, POST, PATCH, PUT, DELETE or WEBSOCKET; or, without a path, Prefect's name of an operation",
+    )
+    .argument('[PATH]', 'with the base path and, where it matters, the query')
+    .option('--policy <FILE>', 'another policy than serve.policy')
+    .option('--json', 'print JSON');
+  return withSettings(command).action((name: string, method: string, path: string | undefined, flags: Flags) => {
+    const identity = parseIdentityName(name);
+    const { policy } = untestedPolicyAt(flags.policy, command, io);
+    const said = path === undefined ? named(policy, identity, method) : asked(policy, identity, method, path);
+    if (!said.permit) io.setExitCode(EXIT.refused);
+    if (flags.json === true) return io.out(printableJson(jsonOf(said, policy.mode), 2));
+    for (const line of linesOf(said, policy.grants(identity).has('see_secret_blocks'))) io.out(printable(line));
+    if (!said.permit && policy.mode === 'observe')
+      io.say('the policy only observes: the gate would let it pass, and count it');
+  });
+}
+
+function named(policy: Policy, identity: string, name: string): Explanation {
+  const [operation] = operationsNamed(name);
+  if (operation !== undefined) return explainOperation(policy, identity, operation);
+  const near = nearest(name, operationNames());
+  const remedy =
+    near === null ? 'for example: certgate policy explain user/alice POST /api/flows/' : `did you mean ${near}?`;
+  throw usage(`Prefect has no operation ${shown(name)}`, remedy);
+}
+
+function asked(policy: Policy, identity: string, method: string, path: string): Explanation {
+  const parts = requestParts(`${method.toUpperCase()} ${path}`);
+  if (parts === null) {
+    const remedy = 'for example: certgate policy explain user/alice POST /api/flows/';
+    throw usage(`${shown(`${method} ${path}`)} is no request`, remedy);
+  }
+  const said = explain(policy, identity, parts.method, parts.target);
+  if (said !== null) return said;
+  throw usage(`the gate takes no target like ${shown(path)}, whoever asks`, 'see docs/strictness.md');
+}
+
+function linesOf(said: Explanation, grantsSecrets: boolean): string[] {
+  const { identity, operation, ruling, roles } = said;
+  const what = operation === null ? 'an operation that certgate does not know' : operation.name;
+  const lines = [`${said.permit ? 'yes' : 'no'}: ${identity} ${said.permit ? 'may do' : 'may not do'} ${what}`];
+  for (const { role, binding } of roles) lines.push(`  has ${role}, bound at ${binding}`);
+  if (roles.length === 0) lines.push('  has no role');
+  for (const { permission, given, taken } of said.needs) {
+    if (taken !== null) lines.push(`  needs ${permission}: denied ${originWords(taken)}`);
+    else if (given === null) lines.push(`  needs ${permission}: no role gives it`);
+    else lines.push(`  needs ${permission}: given ${originWords(given)}`);
+  }
+  if (operation !== null && said.needs.length === 0) lines.push('  needs no permission: any role will do');
+  if (said.permit && asksByBody(operation) && !grantsSecrets) {
+    lines.push('  and see_secret_blocks, if its body asks for secrets: no role gives it, or one denies it');
+  }
+  if (said.secrets === 'hide') lines.push('  the secrets are left out of the answer');
+  if (!ruling.permit || said.secrets === 'refuse') lines.push(`  the gate says: ${refusalWords(said)}`);
+  return lines;
+}
+
+function originWords({ role, holder, place }: Origin): string {
+  const by = holder === role ? `by ${role}` : `by ${holder}, which ${role} extends`;
+  return place === null ? `${by} (built in)` : `${by} at ${place}`;
+}
+
+function jsonOf(said: Explanation, mode: string): object {
+  const { identity, permit, operation, ruling, roles, needs, secrets } = said;
+  return {
+    identity,
+    permit,
+    mode,
+    operation: operation?.name ?? null,
+    why: ruling.permit ? (secrets === 'refuse' ? 'missing' : null) : ruling.why,
+    role: permit && ruling.permit ? ruling.role : null,
+    rule: permit && ruling.permit ? ruling.rule : null,
+    roles,
+    needs,
+    secrets,
+    refusal: permit ? null : refusalWords(said),
+  };
+}

@@ -1,0 +1,190 @@
+// The policy file: YAML in, a compiled policy and its own tests out. Everything wrong with it is told at once, each problem
+// with file:line:column and its remedy, as for certgate.yaml; an unknown key, role or permission is an error, never
+// a comment. It reads no file itself, so that whoever has the text (a worker of the gate, an editor) can ask the same.
+import { reasonOf, shown } from '../errors.ts';
+import { isIdentityName } from '../identity/name.ts';
+import { compilePattern } from '../identity/pattern.ts';
+import { operationNames, type PolicyTest, requestParts } from '../policy/explain.ts';
+import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission, permissionsNamed } from '../policy/permissions.ts';
+import { type BindingSource, compilePolicy, type Placed, type Policy, type RoleSource } from '../policy/policy.ts';
+import type { Problem } from './layers.ts';
+import { nearest } from './nearest.ts';
+import { type Part, readPlacedYaml } from './placed-yaml.ts';
+
+export interface ReadPolicy {
+  readonly policy: Policy;
+  readonly roles: readonly RoleSource[];
+  readonly bindings: readonly BindingSource[];
+  readonly tests: readonly PolicyTest[];
+}
+
+const BUILT_IN = Object.keys(BUILT_IN_ROLES);
+const ROLE_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+
+/** Reads `text`; `file` is what places call it. */
+export function readPolicy(
+  text: string,
+  file: string,
+): ({ readonly ok: true } & ReadPolicy) | { readonly ok: false; readonly problems: readonly Problem[] } {
+  const { root, problems } = readPlacedYaml(text, file);
+  const wrong = (place: string, problem: string, remedy: string): void =>
+    void problems.push({ place, problem, remedy });
+  const top = root.entries(['mode', 'secrets', 'createdBy', 'roles', 'bindings', 'tests']);
+  const choice = <T extends string>(key: string, choices: readonly [T, ...T[]]): T => {
+    const part = top.get(key);
+    if (part === undefined) return choices[0];
+    const found = choices.find((one) => one === part.words());
+    if (found === undefined) wrong(part.place, `${key} is ${said(part)}`, `it must be ${choices.join(' or ')}`);
+    return found ?? choices[0];
+  };
+  const mode = choice('mode', ['enforce', 'observe']);
+  const secrets = choice('secrets', ['refuse', 'hide']);
+  const createdBy = choice('createdBy', ['prefect', 'identity']);
+
+  const textsOf = (part: Part | undefined, wants: string): Placed[] =>
+    (part?.items() ?? []).flatMap((item) => {
+      const words = item.words();
+      if (words === null || words === '') {
+        wrong(item.place, `${wants} is wanted here`, 'write one, or a list in [brackets]');
+        return [];
+      }
+      return [{ text: words, place: item.place }];
+    });
+
+  const roleParts = top.get('roles')?.entries(null) ?? new Map<string, Part & { keyPlace: string }>();
+  const roleNames = new Set([...BUILT_IN, ...roleParts.keys()]);
+  const knownRoles = (names: readonly Placed[]): Placed[] =>
+    names.filter(({ text: name, place }) => {
+      if (roleNames.has(name)) return true;
+      const near = nearest(name, [...roleNames]);
+      const remedy = near === null ? `the roles are ${[...roleNames].join(', ')}` : `did you mean ${near}?`;
+      wrong(place, `there is no role ${shown(name)}`, remedy);
+      return false;
+    });
+  const permissionsIn = (part: Part | undefined): Placed<Permission>[] =>
+    textsOf(part, 'a permission').flatMap(({ text: name, place }) => {
+      const named = permissionsNamed(name);
+      if (named.length === 0) {
+        const near = nearest(name, ALL_PERMISSIONS);
+        const remedy = near === null ? 'certgate policy show lists them all' : `did you mean ${near}?`;
+        wrong(place, `there is no permission ${shown(name)}`, remedy);
+      }
+      return named.map((permission) => ({ text: permission, place }));
+    });
+
+  const roles: RoleSource[] = [...roleParts].map(([name, part]) => {
+    const taken = BUILT_IN.find((one) => one.toLowerCase() === name.toLowerCase());
+    if (!ROLE_NAME.test(name))
+      wrong(part.keyPlace, `${shown(name)} cannot name a role`, 'use letters, digits, - and _');
+    else if (taken !== undefined)
+      wrong(part.keyPlace, `${taken} is built in and cannot be changed`, `name another that has extends: [${taken}]`);
+    const keys = part.entries(['extends', 'permissions', 'deny']);
+    if (roleIsEmpty(keys)) wrong(part.keyPlace, `the role ${name} says nothing`, 'give it permissions, or extends');
+    return {
+      name: { text: name, place: part.keyPlace },
+      extends: knownRoles(textsOf(keys.get('extends'), 'the name of a role')),
+      permissions: permissionsIn(keys.get('permissions')),
+      deny: permissionsIn(keys.get('deny')),
+    };
+  });
+  for (const { name, circle } of circlesIn(roles))
+    wrong(name.place, `the role ${name.text} extends itself: ${circle}`, 'take one of these extends out');
+
+  const identityIn = ({ text: name, place }: Placed): boolean => {
+    if (isIdentityName(name) && !name.startsWith('gate/')) return true;
+    const remedy = /[*?[(]/.test(name) ? `for a pattern, use match: '${name.replace(/(?<!\.)\*/, '.*')}'` : NAMES;
+    wrong(place, `${shown(name)} is not the name of a client`, remedy);
+    return false;
+  };
+  const bindings: BindingSource[] = (top.get('bindings')?.items() ?? []).map((part) => {
+    const keys = part.entries(['role', 'identity', 'match']);
+    const names = textsOf(keys.get('role'), 'the name of a role');
+    if (names.length === 0 && !part.empty) wrong(part.place, 'this binding has no role', 'write role: Viewer');
+    const identities = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
+    const patterns = textsOf(keys.get('match'), 'a pattern');
+    if (!keys.has('identity') && !keys.has('match'))
+      wrong(part.place, 'this binding is for nobody', `write identity: user/alice, or match: 'user/.*'`);
+    const matchers = patterns.flatMap(({ text: source, place }) => {
+      try {
+        return [compilePattern(source).match];
+      } catch (error) {
+        wrong(place, `the pattern ${shown(source)} cannot be used: ${reasonOf(error)}`, PATTERNS);
+        return [];
+      }
+    });
+    return {
+      place: part.place,
+      roles: knownRoles(names),
+      identities: identities.map((one) => one.text),
+      matches: matchers.length === 0 ? null : (identity) => matchers.some((match) => match(identity) !== null),
+    };
+  });
+
+  const operations = operationNames();
+  const tests: PolicyTest[] = (top.get('tests')?.items() ?? []).flatMap((part) => {
+    const keys = part.entries(['identity', 'request', 'operation', 'expect']);
+    const [identity] = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
+    const [request] = textsOf(keys.get('request'), 'METHOD /path');
+    const [operation] = textsOf(keys.get('operation'), "Prefect's name of an operation");
+    const expected = keys.get('expect');
+    const expect = (['allow', 'deny'] as const).find((one) => one === expected?.words());
+    if (expect === undefined)
+      wrong(expected?.place ?? part.place, 'this test does not say what is expected', 'write expect: allow, or deny');
+    if (!keys.has('identity')) wrong(part.place, 'this test is about nobody', 'write identity: user/alice');
+    if ((request === undefined) === (operation === undefined))
+      wrong(part.place, 'a test is about one request or one operation', 'write request: POST /api/flows/filter');
+    if (request !== undefined && requestParts(request.text) === null)
+      wrong(request.place, `${shown(request.text)} is no request`, 'write a method and a path: GET /api/flows/…');
+    if (operation !== undefined && !operations.includes(operation.text)) {
+      const near = nearest(operation.text, operations);
+      const remedy = near === null ? 'docs/policy.md lists them all' : `did you mean ${near}?`;
+      wrong(operation.place, `Prefect has no operation ${shown(operation.text)}`, remedy);
+    }
+    const about = request ?? operation;
+    if (identity === undefined || about === undefined || expect === undefined) return [];
+    return [{ place: part.place, identity: identity.text, request: about.text, expect }];
+  });
+
+  if (problems.length > 0) return { ok: false, problems: problems.toSorted(byPlace) };
+  return { ok: true, policy: compilePolicy({ mode, secrets, createdBy, roles, bindings }), roles, bindings, tests };
+}
+
+const NAMES = 'names are worker/…, user/… or service/… in lower case, e.g. user/alice';
+const PATTERNS =
+  "patterns are JavaScript's, match the whole name, and repeat nothing that repeats: 'worker/etl-[0-9]+'";
+
+/** By line and column, which end a place. */
+function byPlace(a: Problem, b: Problem): number {
+  const [lineA = 0, columnA = 0] = a.place.split(':').slice(-2).map(Number);
+  const [lineB = 0, columnB = 0] = b.place.split(':').slice(-2).map(Number);
+  return lineA - lineB || columnA - columnB;
+}
+
+function said(part: Part): string {
+  const words = part.words();
+  return words === null || words === '' ? 'empty or no word' : shown(words);
+}
+
+function roleIsEmpty(keys: ReadonlyMap<string, Part>): boolean {
+  return ['extends', 'permissions', 'deny'].every((key) => keys.get(key)?.empty ?? true);
+}
+
+/** Roles that extend themselves, each once, with the way around. */
+function circlesIn(roles: readonly RoleSource[]): Array<{ name: Placed; circle: string }> {
+  const byName = new Map(roles.map((role) => [role.name.text, role]));
+  const done = new Set<string>();
+  const found: Array<{ name: Placed; circle: string }> = [];
+  const visit = (role: RoleSource, way: readonly string[]): void => {
+    const name = role.name.text;
+    const before = way.indexOf(name);
+    if (before !== -1) found.push({ name: role.name, circle: [...way.slice(before), name].join(' → ') });
+    if (before !== -1 || done.has(name)) return;
+    for (const { text } of role.extends) {
+      const above = byName.get(text);
+      if (above !== undefined) visit(above, [...way, name]);
+    }
+    done.add(name);
+  };
+  for (const role of roles) visit(role, []);
+  return found;
+}

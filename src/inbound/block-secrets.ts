@@ -1,0 +1,53 @@
+// The one body that the gate reads: that of `POST /block_documents/filter`, which may ask for secrets, of a client that may
+// not see them. It is held whole, 1 MiB at most, read as Prefect reads it, and sent on byte for byte unless the question
+// is taken out. What can't be read in one way only is refused; in observe mode nothing is, and nothing is changed.
+
+import type { RequestHead } from '../http1/request.ts';
+import { CHUNKED } from '../http1/syntax.ts';
+import type { SecretsMode } from '../policy/policy.ts';
+import { secretsInBody } from '../policy/secrets.ts';
+
+/** Bytes of a body that is read. */
+export const LONGEST_BODY = 1_048_576;
+
+/** Why a body is refused, or what to send in its place. */
+export type BodyVerdict =
+  | { readonly kind: 'refuse'; readonly status: number; readonly detail: string }
+  /** It asks for secrets, and that is refused. */
+  | { readonly kind: 'forbid' }
+  | { readonly kind: 'send'; readonly body: Buffer };
+
+/** Why the body that `head` announces can't be read; null when it can. */
+export function bodyProblem(head: RequestHead): { readonly status: number; readonly detail: string } | null {
+  if (head.bodyLength === CHUNKED) return { status: 411, detail: 'the body has to be read, and has no Content-Length' };
+  if (head.bodyLength > LONGEST_BODY) {
+    return { status: 413, detail: `the body has to be read, and is longer than ${LONGEST_BODY} bytes` };
+  }
+  for (let i = 0; i < head.names.length; i++) {
+    const value = (head.values[i] ?? '').toLowerCase();
+    if (head.names[i] === 'content-encoding' && value !== 'identity') {
+      return { status: 415, detail: 'the body has to be read, and is compressed' };
+    }
+    if (head.names[i] === 'content-type' && /charset/.test(value) && !/charset="?utf-8"?\s*(;|$)/.test(value)) {
+      return { status: 415, detail: 'the body has to be read, and is not said to be UTF-8' };
+    }
+    if (head.names[i] === 'expect')
+      return { status: 417, detail: 'the body has to be read before anyone can expect it' };
+  }
+  return null;
+}
+
+/** What becomes of a whole body. */
+export function decideBody(body: Buffer, secrets: SecretsMode): BodyVerdict {
+  let text: string;
+  try {
+    // A byte order mark stays, and is not JSON.
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
+  } catch {
+    return { kind: 'refuse', status: 400, detail: 'the body is not UTF-8' };
+  }
+  const said = secretsInBody(text);
+  if (!said.ok) return { kind: 'refuse', status: 400, detail: `the body ${said.problem}` };
+  if (!said.asks) return { kind: 'send', body };
+  return secrets === 'refuse' ? { kind: 'forbid' } : { kind: 'send', body: Buffer.from(said.hidden, 'utf8') };
+}

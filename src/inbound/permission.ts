@@ -1,0 +1,173 @@
+// The policy's say about a request of one admitted client: worked out when the connection first asks for it, then kept
+// with what the connection reads again and again, until the policy is another. In observe mode nothing is refused; what
+// would have been is counted and logged. No policy at all permits everything, as certgate did before there was one.
+
+import type { RequestHead } from '../http1/request.ts';
+import type { LimitedLog } from '../observe/limited-log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { explainOperation } from '../policy/explain.ts';
+import type { Operation } from '../policy/operation.ts';
+import type { CanonicalPath } from '../policy/paths.ts';
+import type { Policy } from '../policy/policy.ts';
+import { type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
+import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
+import type { Answer, BodyInspector } from '../proxy/contract.ts';
+import { bodyProblem, decideBody } from './block-secrets.ts';
+import { provenanceLines } from './provenance.ts';
+import { startOfHead } from './request-head.ts';
+
+/** What the policy says, and what follows for the request. */
+export interface Judgement {
+  /** Whose word it is; null for no policy. Another policy needs another judgement. */
+  readonly policy: Policy | null;
+  readonly role: string | null;
+  /** Where the binding stands that permits it; in observe mode why it would be refused. */
+  readonly rule: string | null;
+  readonly refusal: { readonly code: RefusalCode; readonly detail: string } | null;
+  /** The same, where it is only observed. */
+  readonly wouldRefuse: { readonly code: RefusalCode; readonly detail: string } | null;
+  /** Header lines that it gets on top, each with its CRLF. */
+  readonly stamp: string;
+  /** Its body may ask for secrets that the client may not see. */
+  readonly readBody: boolean;
+  /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
+  readonly target: string | null;
+}
+
+const UNJUDGED: Judgement = {
+  policy: null,
+  role: null,
+  rule: null,
+  refusal: null,
+  wouldRefuse: null,
+  stamp: '',
+  readBody: false,
+  target: null,
+};
+
+/** Judges `operation` (null: unknown) at `target` for `identity`. */
+export function judge(policy: Policy | null, identity: string, operation: Operation | null, target: string): Judgement {
+  if (policy === null) return UNJUDGED;
+  const question = secretsQuestion(operation, target);
+  const grants = policy.grants(identity);
+  const ruling = grants.rule(operation);
+  // The usual way; what a refusal needs is worked out only for one.
+  if (ruling.permit && question === null) {
+    const readBody = asksByBody(operation) && !grants.has('see_secret_blocks');
+    const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, stamp };
+  }
+  const said = explainOperation(policy, identity, operation, question?.asks === true);
+  if (ruling.permit && said.permit) {
+    const hidden = said.secrets === 'hide' && policy.mode === 'enforce' ? (question?.target ?? null) : null;
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, target: hidden };
+  }
+  const refusal = { code: refusalCode(said), detail: refusalWords(said) };
+  return policy.mode === 'enforce'
+    ? { ...UNJUDGED, policy, refusal }
+    : { ...UNJUDGED, policy, wouldRefuse: refusal, rule: `observe: ${refusal.code}` };
+}
+
+/** What of a request the policy has to do with, and what it said. */
+export interface Judged {
+  readonly head: RequestHead;
+  readonly target: CanonicalPath;
+  readonly operation: Operation | null;
+  /** How the head for upstream begins. */
+  start: string;
+  /** What the policy says; null until it was asked. */
+  judgement: Judgement | null;
+}
+
+/** Why a request is refused, as the gate answers it. */
+export interface Forbidden {
+  readonly status: number;
+  readonly code: RefusalCode | 'CG_REQUEST_BODY';
+  readonly detail: string;
+  readonly closeWebSocket?: true;
+}
+
+/**
+ * Judges a request, unless the present policy has, counts what comes of it, and answers why it is refused or null. The head
+ * for upstream begins anew where the policy changes the target.
+ */
+export function judgeReading(reading: Judged, gate: PolicyGate, identity: string, address: string): Forbidden | null {
+  const { policy, metrics } = gate;
+  if (policy === null && reading.judgement === null) return null;
+  let { judgement } = reading;
+  if (judgement === null || judgement.policy !== policy) {
+    const { head, target, operation } = reading;
+    const asked = target.ok ? target.target : '';
+    const judged = judgement !== null;
+    judgement = judge(policy, identity, operation, asked);
+    reading.judgement = judgement;
+    const changes = judgement.target !== null || judgement.stamp !== '';
+    if (judged || changes) reading.start = startOfHead(head, judgement.target ?? asked) + judgement.stamp;
+  }
+  if (judgement.policy === null) return null;
+  const { refusal, wouldRefuse, readBody } = judgement;
+  const name = reading.operation?.name ?? null;
+  if (name === null) metrics.unknownOperations++;
+  if (wouldRefuse !== null) observed(wouldRefuse, gate, { identity, address, operation: name });
+  if (readBody) {
+    const problem = bodyProblem(reading.head);
+    if (problem !== null) {
+      const why = { code: 'CG_REQUEST_BODY', ...problem } as const;
+      if (judgement.policy.mode === 'enforce') return why;
+      observed(why, gate, { identity, address, operation: name });
+    }
+  }
+  if (refusal === null) return null;
+  metrics.forbidden++;
+  // On the way in of events an HTTP error loses what Prefect's client has not sent yet; after a close it tries again for
+  // some seconds. The other WebSockets take 403 for what it is (docs/policy.md).
+  const closes = name === 'stream_events_in' && reading.head.upgrade === 'websocket';
+  return { status: 403, ...refusal, ...(closes && { closeWebSocket: true }) };
+}
+
+/** What a gate has that decisions need. */
+interface PolicyGate {
+  readonly policy: Policy | null;
+  readonly metrics: Metrics;
+  readonly limitedLog: LimitedLog;
+}
+
+function observed(
+  { code, detail: reason }: Pick<Forbidden, 'code' | 'detail'>,
+  { metrics, limitedLog }: PolicyGate,
+  fields: { readonly identity: string; readonly address: string; readonly operation: string | null },
+): void {
+  metrics.wouldRefuse++;
+  limitedLog.say('warn', `observe ${code}`, { ...fields, code, reason }, 'observed: would be refused');
+}
+
+/**
+ * Reads the body of a request that was judged, where its judgement wants that: `refuse` and `send` make what is answered or
+ * sent on. Null where the body is no matter.
+ */
+export function inspectorFor(
+  { judgement, operation, head }: Judged,
+  gate: PolicyGate,
+  identity: string,
+  address: string,
+  answers: { readonly refuse: (why: Forbidden) => Answer; readonly send: (body: Buffer) => ReturnType<BodyInspector> },
+): BodyInspector | null {
+  if (judgement === null || judgement.policy === null || !judgement.readBody || bodyProblem(head) !== null) return null;
+  const { policy } = judgement;
+  return (body) => {
+    const said = decideBody(body, policy.secrets);
+    if (said.kind === 'send') return answers.send(policy.mode === 'enforce' ? said.body : body);
+    const detail =
+      said.kind === 'refuse' ? said.detail : refusalWords(explainOperation(policy, identity, operation, true));
+    const why =
+      said.kind === 'refuse'
+        ? ({ status: said.status, code: 'CG_REQUEST_BODY', detail } as const)
+        : ({ status: 403, code: 'CG_PERMISSION', detail } as const);
+    if (policy.mode === 'observe') {
+      observed(why, gate, { identity, address, operation: operation?.name ?? null });
+      return answers.send(body);
+    }
+    gate.metrics.forbidden++;
+    return answers.refuse(why);
+  };
+}

@@ -1,0 +1,77 @@
+// The policy of a running gate: read again when its file changes, or at once when somebody says so (SIGHUP). Another policy
+// is read, checked and asked its tests before it is taken, all of it or nothing; on failure the old one stays, a line is
+// logged for each problem and a metric counts.
+
+import { statSync } from 'node:fs';
+import { type LoadedPolicy, loadPolicy } from '../config/policy-load.ts';
+import { isCertgateError, reasonOf } from '../errors.ts';
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+
+/** How often the file is looked at, ms. It is read when it is the same at two looks: half a file may be a policy too. */
+const LOOK_INTERVAL = 900;
+
+/** Where a gate's policy is, and the one that it starts with. */
+export interface PolicyPlace {
+  /** Absolute. */
+  readonly path: string;
+  /** What its places are told from. */
+  readonly cwd: string;
+  readonly loaded: LoadedPolicy;
+}
+
+export interface PolicyWatch {
+  /** Reads it now, changed or not. */
+  readonly reload: () => void;
+  stop(): void;
+}
+
+/** Watches; `taken` is called with each policy that is to hold from now on. */
+export function watchPolicy(
+  { path, cwd, loaded }: PolicyPlace,
+  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+  taken: (policy: LoadedPolicy) => void,
+): PolicyWatch {
+  let seen = stampOf(path);
+  let before = seen;
+  let current = loaded.source.text;
+
+  const reload = (): void => {
+    seen = stampOf(path);
+    try {
+      const fresh = loadPolicy(path, cwd);
+      if (fresh.source.text === current) return;
+      current = fresh.source.text;
+      metrics.policyReloads++;
+      const { mode } = fresh.policy;
+      const counts = { roles: fresh.roles.length, bindings: fresh.bindings.length, tests: fresh.tests.length };
+      log.info({ file: fresh.source.file, mode, ...counts }, 'new policy taken');
+      taken(fresh);
+    } catch (error) {
+      metrics.policyReloadFailures++;
+      const code = isCertgateError(error) ? error.code : null;
+      for (const reason of reasonOf(error).split('\n').slice(0, MOST_LINES)) {
+        log.error({ code, reason }, 'new policy refused, the old one stays');
+      }
+    }
+  };
+  const timer = setInterval(() => {
+    const now = stampOf(path);
+    if (now !== seen && now === before) reload();
+    before = now;
+  }, LOOK_INTERVAL);
+  timer.unref();
+  return { reload, stop: () => clearInterval(timer) };
+}
+
+/** Problems that are logged; certgate policy check tells them all. */
+const MOST_LINES = 20;
+
+function stampOf(path: string): string {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = statSync(path);
+    return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+  }
+}

@@ -1,0 +1,222 @@
+// A policy: roles made of permissions, and who has them. What an identity may do is the union of what its roles permit
+// less whatever any of them denies: deny wins, in whatever order things are written. Nobody has anything by default, and an
+// operation that the route table does not know is for whoever has all of Owner and is denied nothing. Everything is worked
+// out once for an identity; after that a decision is one look-up, however many roles and bindings there are.
+
+import type { Operation } from './operation.ts';
+import { ALL_PERMISSIONS, BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
+
+/** A word of the policy, and where it stands: `policy.yaml:3:5`. */
+export interface Placed<T extends string = string> {
+  readonly text: T;
+  readonly place: string;
+}
+
+export interface RoleSource {
+  readonly name: Placed;
+  /** Names of roles, all known; no circle. */
+  readonly extends: readonly Placed[];
+  readonly permissions: readonly Placed<Permission>[];
+  readonly deny: readonly Placed<Permission>[];
+}
+
+export interface BindingSource {
+  readonly place: string;
+  /** Names of roles, all known. */
+  readonly roles: readonly Placed[];
+  /** Names of identities that are bound as they stand. */
+  readonly identities: readonly string[];
+  /** Whether its pattern matches an identity; null when it has none. */
+  readonly matches: ((identity: string) => boolean) | null;
+}
+
+/** What happens to a client without see_secret_blocks that asks for secrets: 403, or it gets the block without them. */
+export type SecretsMode = 'refuse' | 'hide';
+
+/** Whom Prefect is told that created a run or a deployment: nobody but what it knows by itself, or the client's identity. */
+export type CreatedBy = 'prefect' | 'identity';
+
+export interface PolicySource {
+  readonly mode: 'enforce' | 'observe';
+  readonly secrets: SecretsMode;
+  readonly createdBy?: CreatedBy;
+  readonly roles: readonly RoleSource[];
+  readonly bindings: readonly BindingSource[];
+}
+
+/** Where a permission, or its denial, comes from. */
+export interface Origin {
+  /** The role that is bound. */
+  readonly role: string;
+  /** Where the binding stands. */
+  readonly binding: string;
+  /** The role that says it: `role` or one that it extends. */
+  readonly holder: string;
+  /** Where that stands; null in a built-in role. */
+  readonly place: string | null;
+}
+
+export type Ruling =
+  | { readonly permit: true; readonly role: string; readonly rule: string }
+  | {
+      readonly permit: false;
+      /** No role at all; permissions that no role gives; permissions that one takes; an operation nobody knows. */
+      readonly why: 'unbound' | 'missing' | 'denied' | 'unknown';
+      readonly missing: readonly Permission[];
+    };
+
+/** What one identity may do. */
+export interface Grants {
+  readonly roles: readonly { readonly role: string; readonly binding: string }[];
+  readonly allowed: ReadonlyMap<Permission, Origin>;
+  readonly denied: ReadonlyMap<Permission, Origin>;
+  /** Whether it has the permission, and nothing takes it. */
+  has(permission: Permission): boolean;
+  /** `null` is an operation that the route table does not know. */
+  rule(operation: Pick<Operation, 'needs'> | null): Ruling;
+}
+
+export interface Policy {
+  readonly mode: 'enforce' | 'observe';
+  readonly secrets: SecretsMode;
+  readonly createdBy: CreatedBy;
+  grants(identity: string): Grants;
+}
+
+interface Said {
+  readonly holder: string;
+  readonly place: string | null;
+}
+
+/** A role with all that it extends. */
+interface Role {
+  readonly allows: ReadonlyMap<Permission, Said>;
+  readonly denies: ReadonlyMap<Permission, Said>;
+  readonly owner: boolean;
+}
+
+/** Identities whose grants are kept; more are worked out again. */
+const MOST_KEPT = 20_000;
+
+/** Whether `name` is one of the roles that are always there. */
+export function isBuiltIn(name: string): name is BuiltInRole {
+  return Object.hasOwn(BUILT_IN_ROLES, name);
+}
+
+/** Compiles a policy whose names were checked. TypeError for a role that is not there or that extends itself. */
+export function compilePolicy(source: PolicySource): Policy {
+  const roles = compileRoles(source.roles);
+  const exact = new Map<string, BindingSource[]>();
+  const patterns = source.bindings.filter((one) => one.matches !== null);
+  for (const binding of source.bindings) {
+    for (const identity of binding.identities) {
+      const known = exact.get(identity);
+      if (known === undefined) exact.set(identity, [binding]);
+      else known.push(binding);
+    }
+  }
+  const kept = new Map<string, Grants>();
+  return {
+    mode: source.mode,
+    secrets: source.secrets,
+    createdBy: source.createdBy ?? 'prefect',
+    grants(identity) {
+      const known = kept.get(identity);
+      if (known !== undefined) return known;
+      const bindings = [...(exact.get(identity) ?? []), ...patterns.filter((one) => one.matches?.(identity) === true)];
+      const grants = grantsOf(bindings, roles);
+      if (kept.size >= MOST_KEPT) kept.clear();
+      kept.set(identity, grants);
+      return grants;
+    },
+  };
+}
+
+function compileRoles(sources: readonly RoleSource[]): ReadonlyMap<string, Role> {
+  const byName = new Map(sources.map((one) => [one.name.text, one]));
+  const done = new Map<string, Role>();
+  const compile = (name: string, way: readonly string[]): Role => {
+    const known = done.get(name);
+    if (known !== undefined) return known;
+    const role = isBuiltIn(name) ? builtIn(name) : extended(name, way);
+    done.set(name, role);
+    return role;
+  };
+  const extended = (name: string, way: readonly string[]): Role => {
+    const source = byName.get(name);
+    if (source === undefined || way.includes(name)) throw new TypeError(`the role ${name} was not checked`);
+    const allows = new Map<Permission, Said>();
+    const denies = new Map<Permission, Said>();
+    for (const { text, place } of source.permissions) put(allows, text, { holder: name, place });
+    for (const { text, place } of source.deny) put(denies, text, { holder: name, place });
+    let owner = false;
+    for (const { text } of source.extends) {
+      const above = compile(text, [...way, name]);
+      for (const [permission, said] of above.allows) put(allows, permission, said);
+      for (const [permission, said] of above.denies) put(denies, permission, said);
+      owner ||= above.owner;
+    }
+    return { allows, denies, owner };
+  };
+  for (const name of [...Object.keys(BUILT_IN_ROLES), ...byName.keys()]) compile(name, []);
+  return done;
+}
+
+function builtIn(name: BuiltInRole): Role {
+  const said = { holder: name, place: null };
+  const allows = new Map(BUILT_IN_ROLES[name].permissions.map((one) => [one, said]));
+  return { allows, denies: new Map(), owner: name === 'Owner' };
+}
+
+function put<K, V>(map: Map<K, V>, key: K, value: V): void {
+  if (!map.has(key)) map.set(key, value);
+}
+
+function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string, Role>): Grants {
+  const allowed = new Map<Permission, Origin>();
+  const denied = new Map<Permission, Origin>();
+  const roles: { role: string; binding: string }[] = [];
+  let owner = false;
+  for (const { place: binding, roles: names } of bindings) {
+    for (const { text: role } of names) {
+      const found = known.get(role);
+      if (found === undefined) throw new TypeError(`the role ${role} was not checked`);
+      roles.push({ role, binding });
+      for (const [permission, said] of found.allows) put(allowed, permission, { role, binding, ...said });
+      for (const [permission, said] of found.denies) put(denied, permission, { role, binding, ...said });
+      owner ||= found.owner;
+    }
+  }
+  const has = (permission: Permission): boolean => allowed.has(permission) && !denied.has(permission);
+  const everything = owner && ALL_PERMISSIONS.every(has);
+  const first = roles[0];
+  const work = (needs: readonly Permission[] | null): Ruling => {
+    if (first === undefined) return { permit: false, why: 'unbound', missing: needs ?? [] };
+    if (needs === null) {
+      if (!everything) return { permit: false, why: 'unknown', missing: [] };
+      return { permit: true, role: 'Owner', rule: first.binding };
+    }
+    const missing = needs.filter((one) => !has(one));
+    if (missing.length > 0) {
+      return { permit: false, why: missing.some((one) => denied.has(one)) ? 'denied' : 'missing', missing };
+    }
+    const origin = needs[0] === undefined ? undefined : allowed.get(needs[0]);
+    return { permit: true, role: origin?.role ?? first.role, rule: origin?.binding ?? first.binding };
+  };
+  // Operations that need the same share one array (operation.ts).
+  const rulings = new Map<readonly Permission[] | null, Ruling>();
+  return {
+    roles,
+    allowed,
+    denied,
+    has,
+    rule(operation) {
+      const needs = operation === null ? null : operation.needs;
+      const worked = rulings.get(needs);
+      if (worked !== undefined) return worked;
+      const ruling = work(needs);
+      rulings.set(needs, ruling);
+      return ruling;
+    },
+  };
+}

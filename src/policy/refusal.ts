@@ -1,0 +1,46 @@
+// What a refused client is told: who it is, what it wanted, what it lacks, and the line of the policy that would permit
+// it. Nothing of the request is quoted, so that a client can't put words into our mouth; above all not "Invalid CSRF
+// token", on which Prefect's client would try again.
+
+import type { Explanation } from './explain.ts';
+import { BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
+
+export type RefusalCode = 'CG_UNBOUND' | 'CG_PERMISSION' | 'CG_OPERATION_UNKNOWN';
+
+type Refused = Pick<Explanation, 'identity' | 'operation' | 'ruling' | 'roles' | 'needs' | 'secrets'>;
+
+/** The code of a refusal, from the catalogue of errors. */
+export function refusalCode({ ruling }: Pick<Refused, 'ruling'>): RefusalCode {
+  if (ruling.permit) return 'CG_PERMISSION';
+  if (ruling.why === 'unbound') return 'CG_UNBOUND';
+  return ruling.why === 'unknown' ? 'CG_OPERATION_UNKNOWN' : 'CG_PERMISSION';
+}
+
+/** The refusal in a sentence; printable ASCII. */
+export function refusalWords({ identity, operation, ruling, roles, needs, secrets }: Refused): string {
+  const name = operation?.name ?? 'an operation that certgate does not know';
+  const lacking = needs.filter((one) => one.given === null).map((one) => one.permission);
+  if (!ruling.permit && ruling.why === 'unbound') {
+    return `${identity} has no role, so it may not do ${name}; ${grant(identity, lacking)}`;
+  }
+  const held = [...new Set(roles.map((one) => one.role))].slice(0, 5).join(', ');
+  if (!ruling.permit && ruling.why === 'unknown') {
+    return `${identity} (${held}) may not do ${name}: only an Owner may, until a certgate is installed that knows it`;
+  }
+  const taken = needs.filter((one) => one.taken !== null);
+  const what = secrets === 'refuse' ? `${name} with secrets` : name;
+  if (taken.length > 0) {
+    const words = taken.map(({ permission, taken: by }) => `${permission} (by ${by?.holder ?? ''})`).join(' and ');
+    return `${identity} (${held}) may not do ${what}: it is denied ${words}; to permit it, take that deny out of the policy`;
+  }
+  return `${identity} (${held}) may not do ${what}: it lacks ${lacking.join(' and ')}; ${grant(identity, lacking)}`;
+}
+
+/** The line that would permit it, with the smallest role that is built in and fits. */
+function grant(identity: string, lacking: readonly Permission[]): string {
+  const order: readonly BuiltInRole[] = identity.startsWith('worker/')
+    ? ['Worker', 'Developer', 'Owner']
+    : ['Viewer', 'Runner', 'Developer', 'Owner'];
+  const role = order.find((one) => lacking.every((permission) => BUILT_IN_ROLES[one].permissions.includes(permission)));
+  return `to permit it, add to bindings in the policy: - {role: ${role ?? 'Owner'}, identity: ${identity}}`;
+}

@@ -1,0 +1,31 @@
+// A request whose body has to be read before anything is sent on. Its parts are held until it is whole; its length was
+// announced and is bounded by whoever asked for it, so that no more than that is ever held for one request.
+
+import { type Body, followBody, openBody } from '../http1/body.ts';
+import type { RequestHead } from '../http1/request.ts';
+import type { BodyInspector, Forward, Verdict } from './contract.ts';
+
+export interface HeldRequest {
+  readonly head: RequestHead;
+  readonly verdict: Forward;
+  readonly inspect: BodyInspector;
+  /** performance.now() */
+  readonly startedAt: number;
+  readonly body: Body;
+  readonly parts: Buffer[];
+}
+
+/** What is to be held of a request; null when it is streamed. */
+export function heldRequest(head: RequestHead, verdict: Verdict, startedAt: number): HeldRequest | null {
+  if (verdict.kind !== 'forward' || head.bodyLength <= 0) return null;
+  const inspect = verdict.inspectBody ?? null;
+  return inspect === null ? null : { head, verdict, inspect, startedAt, body: openBody(head.bodyLength), parts: [] };
+}
+
+/** Takes what `bytes[from…]` has of the body; answers the index one past it. */
+export function holdPart(held: HeldRequest, bytes: Buffer, from: number): number {
+  const to = followBody(held.body, bytes, from);
+  // The next read overwrites them.
+  held.parts.push(Buffer.from(bytes.subarray(from, to)));
+  return to;
+}

@@ -1,0 +1,216 @@
+// Decisions of a policy: what roles give and take, for whom, and the whole table of operations by built-in roles.
+
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { roleMatrix } from '../../src/policy/matrix.ts';
+import { findOperation } from '../../src/policy/operation.ts';
+import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission, permissionsNamed } from '../../src/policy/permissions.ts';
+import { type BindingSource, compilePolicy, type Policy, type RoleSource } from '../../src/policy/policy.ts';
+import { API_EXTRA_ROUTES, API_ROUTES, ROOT_ROUTES } from '../../src/policy/routes.ts';
+
+const placed = <T extends string>(text: T) => ({ text, place: `policy.yaml:${text}` });
+
+interface RoleWords {
+  readonly extends?: readonly string[];
+  readonly permissions?: readonly Permission[];
+  readonly deny?: readonly Permission[];
+}
+
+function role(name: string, words: RoleWords): RoleSource {
+  const { extends: above = [], permissions = [], deny = [] } = words;
+  return {
+    name: placed(name),
+    extends: above.map(placed),
+    permissions: permissions.map(placed),
+    deny: deny.map(placed),
+  };
+}
+
+function bound(identity: string, ...roles: string[]): BindingSource {
+  return { place: `binding of ${identity}`, roles: roles.map(placed), identities: [identity], matches: null };
+}
+
+function policy(roles: readonly RoleSource[], bindings: readonly BindingSource[]): Policy {
+  return compilePolicy({ mode: 'enforce', secrets: 'refuse', roles, bindings });
+}
+
+/** Permissions that one identity with these roles has. */
+function held(roles: readonly RoleSource[], ...names: string[]): readonly Permission[] {
+  const grants = policy(roles, [bound('user/a', ...names)]).grants('user/a');
+  return ALL_PERMISSIONS.filter((one) => grants.has(one));
+}
+
+const CREATE_FLOW = findOperation('POST', '/api/flows/');
+const HEALTH = findOperation('GET', '/api/health');
+
+describe('the operations', () => {
+  test('by built-in roles are those that a person has looked at', async () => {
+    const letter = { Viewer: 'V', Runner: 'R', Developer: 'D', Worker: 'W', Owner: 'O' };
+    const lines = roleMatrix().map(({ method, path, name, needs, may }) => {
+      const who = Object.entries(letter).map(([one, sign]) => (may.some((other) => other === one) ? sign : '.'));
+      return `${who.join('')} ${method.padEnd(6)} ${path} ${name}: ${needs.join(' + ') || 'any role'}`;
+    });
+    expect(lines).toHaveLength(API_ROUTES.length + API_EXTRA_ROUTES.length + ROOT_ROUTES.length);
+    await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot(join(import.meta.dirname, 'golden/operations.txt'));
+  });
+
+  test('that only read need a permission to see, and those that do not need another', () => {
+    for (const [method, path, cls, , ...needs] of API_ROUTES) {
+      const sees = needs.every((one) => one.startsWith('see_'));
+      const free = needs[0] === 'bound';
+      const reads = cls === 'read' || cls === 'ws-read' || cls === 'admin-read';
+      if (!free) expect(sees, `${method} ${path}`).toBe(reads);
+      else expect(['probe', 'session', 'admin-read'], `${method} ${path}`).toContain(cls);
+    }
+  });
+
+  test('name every permission there is but see_secret_blocks, which is for a question inside of a request', () => {
+    const named = new Set([...API_ROUTES, ...API_EXTRA_ROUTES].flatMap(([, , , , ...needs]) => needs));
+    expect(ALL_PERMISSIONS.filter((one) => !named.has(one))).toEqual(['see_secret_blocks']);
+  });
+});
+
+describe('the built-in roles', () => {
+  const of = (name: keyof typeof BUILT_IN_ROLES) => BUILT_IN_ROLES[name].permissions;
+  test('Viewer only sees, and neither secrets nor settings', () => {
+    expect(of('Viewer').every((one) => one.startsWith('see_'))).toBe(true);
+    expect(of('Viewer')).not.toContain('see_secret_blocks');
+    expect(of('Viewer')).not.toContain('see_workspace_settings');
+  });
+  test('Runner is Viewer and may run deployments', () => {
+    expect(of('Runner')).toEqual([...of('Viewer'), 'run_deployments']);
+  });
+  test('Developer has all but the changing of settings', () => {
+    expect(ALL_PERMISSIONS.filter((one) => !of('Developer').includes(one))).toEqual(['write_workspace_settings']);
+  });
+  test('Worker deletes nothing, and changes no deployment, pool, block, variable or automation', () => {
+    const changes = of('Worker').filter((one) => /^(write|manage)_/.test(one));
+    expect(changes).toEqual(['write_workers', 'write_artifacts', 'manage_events']);
+  });
+  test('Owner has everything', () => expect(of('Owner')).toEqual(ALL_PERMISSIONS));
+});
+
+describe('an identity', () => {
+  test('that is bound to nothing may do nothing, not even ask for health', () => {
+    const grants = policy([], [bound('user/a', 'Owner')]).grants('user/b');
+    expect(grants.rule(HEALTH)).toEqual({ permit: false, why: 'unbound', missing: [] });
+    expect(grants.rule(CREATE_FLOW)).toEqual({ permit: false, why: 'unbound', missing: ['run_flows'] });
+    expect(grants.rule(null)).toEqual({ permit: false, why: 'unbound', missing: [] });
+  });
+
+  test('with any role may ask for health, and is told what it lacks otherwise', () => {
+    const grants = policy([], [bound('user/a', 'Viewer')]).grants('user/a');
+    expect(grants.rule(HEALTH)).toEqual({ permit: true, role: 'Viewer', rule: 'binding of user/a' });
+    expect(grants.rule(CREATE_FLOW)).toEqual({ permit: false, why: 'missing', missing: ['run_flows'] });
+  });
+
+  test('is bound by its name and by every pattern that matches', () => {
+    const all: BindingSource = {
+      place: 'all',
+      roles: [placed('Viewer')],
+      identities: [],
+      matches: (identity) => identity.startsWith('user/'),
+    };
+    const some = policy([], [all, bound('user/a', 'Runner')]);
+    expect(some.grants('user/a').roles.map((one) => one.role)).toEqual(['Runner', 'Viewer']);
+    expect(some.grants('user/b').roles.map((one) => one.role)).toEqual(['Viewer']);
+    expect(some.grants('worker/a').roles).toEqual([]);
+  });
+});
+
+describe('an operation that the table does not know', () => {
+  test('is for Owner alone', () => {
+    for (const name of Object.keys(BUILT_IN_ROLES)) {
+      const ruling = policy([], [bound('user/a', name)])
+        .grants('user/a')
+        .rule(null);
+      expect(ruling.permit, name).toBe(name === 'Owner');
+    }
+  });
+  test('is not for a role with every permission that is not Owner, nor for an Owner who is denied anything', () => {
+    const every = role('every', { permissions: ALL_PERMISSIONS });
+    const less = role('less', { extends: ['Owner'], deny: ['see_events'] });
+    const owner = role('boss', { extends: ['Owner'] });
+    const rules = (...names: string[]) =>
+      policy([every, less, owner], [bound('user/a', ...names)])
+        .grants('user/a')
+        .rule(null).permit;
+    expect([rules('every'), rules('less'), rules('Owner', 'less'), rules('boss')]).toEqual([false, false, false, true]);
+  });
+});
+
+describe('roles', () => {
+  test('extend others, built in or not, at any depth, and say who gave what', () => {
+    const roles = [
+      role('a', { extends: ['b'] }),
+      role('b', { extends: ['Viewer'], permissions: ['run_flows'], deny: ['see_events'] }),
+    ];
+    const grants = policy(roles, [bound('user/a', 'a')]).grants('user/a');
+    expect(grants.allowed.get('run_flows')).toEqual({
+      role: 'a',
+      binding: 'binding of user/a',
+      holder: 'b',
+      place: 'policy.yaml:run_flows',
+    });
+    expect(grants.allowed.get('see_flows')).toMatchObject({ role: 'a', holder: 'Viewer', place: null });
+    expect(grants.denied.get('see_events')).toMatchObject({ role: 'a', holder: 'b' });
+    expect(grants.rule(findOperation('POST', '/api/events/filter'))).toEqual({
+      permit: false,
+      why: 'denied',
+      missing: ['see_events'],
+    });
+  });
+  test('name permissions by a beginning too', () => {
+    expect(permissionsNamed('manage_work*')).toEqual(['manage_work_pools', 'manage_work_queues', 'manage_workers']);
+    expect(permissionsNamed('*')).toEqual(ALL_PERMISSIONS);
+    expect(permissionsNamed('nothing*')).toEqual([]);
+    expect(permissionsNamed('see_')).toEqual([]);
+  });
+
+  const permission = fc.constantFrom(...ALL_PERMISSIONS);
+  const some = fc.uniqueArray(permission, { maxLength: 8 });
+  const words = fc.record({ permissions: some, deny: some });
+  // Each may extend those before it, so that no circle is made.
+  const anyRoles = fc
+    .array(fc.tuple(words, fc.array(fc.nat(), { maxLength: 3 })), { minLength: 1, maxLength: 5 })
+    .map((made) =>
+      made.map(([said, above], i) =>
+        role(`r${i}`, { ...said, extends: i === 0 ? [] : [...new Set(above.map((n) => `r${n % i}`))] }),
+      ),
+    );
+
+  test('that deny win over all that permit, in whatever order they are bound', () => {
+    fc.assert(
+      fc.property(anyRoles, some, (roles, taken) => {
+        const names = roles.map((one) => one.name.text);
+        const all = [...roles, role('no', { permissions: ['see_flows'], deny: taken })];
+        const first = held(all, 'no', 'Owner', ...names);
+        expect(first.filter((one) => taken.includes(one))).toEqual([]);
+        expect(held(all, ...names, 'Owner', 'no')).toEqual(first);
+      }),
+    );
+  });
+  test('that get one more permission never permit less', () => {
+    fc.assert(
+      fc.property(anyRoles, permission, fc.nat(), (roles, added, n) => {
+        const names = roles.map((one) => one.name.text);
+        const more = roles.map((one, i) =>
+          i === n % roles.length ? { ...one, permissions: [...one.permissions, placed(added)] } : one,
+        );
+        const after = held(more, ...names);
+        expect(held(roles, ...names).filter((one) => !after.includes(one))).toEqual([]);
+      }),
+    );
+  });
+  test('that are bound besides and deny nothing never permit less', () => {
+    fc.assert(
+      fc.property(anyRoles, some, (roles, given) => {
+        const names = roles.map((one) => one.name.text);
+        const all = [...roles, role('more', { permissions: given })];
+        const after = held(all, ...names, 'more');
+        expect(held(all, ...names).filter((one) => !after.includes(one))).toEqual([]);
+      }),
+    );
+  });
+});
