@@ -11,15 +11,21 @@ import type { LimitedLog } from '../observe/limited-log.ts';
 import { accessLogOf, type Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Policy } from '../policy/policy.ts';
-import { type ConnectionSet, type ConnectionWork, serveClient } from '../proxy/client-connection.ts';
-import { drainConnections, sweepConnections } from '../proxy/connection-set.ts';
+import {
+  type ConnectionSet,
+  type ConnectionWork,
+  drainConnections,
+  serveClient,
+  sweepConnections,
+} from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { BundleTaken, Store } from '../store/store.ts';
 import type { AdmissionRules } from './admission.ts';
 import { createClientReader } from './client-reader.ts';
-import { decideFor, type GateState } from './decide.ts';
+import { decideFor } from './decide.ts';
 import { receiveStranger } from './enrolment.ts';
+import type { GateState } from './gate-state.ts';
 import { type IdentityCounts, requestSlot } from './identity-counts.ts';
 import { createListener, installContext, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';

@@ -3,27 +3,22 @@
 // it must be, and sent on with the gate's own headers. Refusals speak Prefect's language (prefect-facts.md §5): 403 with
 // `{"detail": …}`, never 401; 503 with Retry-After in seconds and Prefect-Maintenance where waiting helps.
 
-import { randomBytes } from 'node:crypto';
-import type { EnrollDesk } from '../enroll/desk.ts';
 import { RENEW_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
-import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
-import type { LimitedLog } from '../observe/limited-log.ts';
-import { type AccessLog, accessClient, accessSubject, type Log } from '../observe/log.ts';
-import type { Metrics } from '../observe/metrics.ts';
+import type { AuditRecord } from '../observe/audit-log.ts';
+import { accessClient, accessSubject } from '../observe/log.ts';
 import { findOperation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';
-import type { Policy } from '../policy/policy.ts';
 import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
-import type { BundleTaken } from '../store/store.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
+import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import { inspectorFor, type Judged, judge, judgeReading } from './permission.ts';
 import {
@@ -35,8 +30,7 @@ import {
   startOfHead,
   writeHeadInto,
 } from './request-head.ts';
-import type { RevocationWatch } from './revocation-watch.ts';
-import type { ClientTrust } from './server-certificate.ts';
+import { newRequestId } from './request-id.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
 /**
@@ -44,28 +38,6 @@ import { rewriteUiSettings } from './ui-settings.ts';
  * 429 as for 503; without the second line a 429 would in the end reach a worker's loop, which a 4xx ends.
  */
 const MAINTENANCE = 'retry-after: 2\r\nprefect-maintenance: true\r\n';
-
-/** What every request of a gate shares. */
-export interface GateState {
-  readonly log: Log;
-  /** For what peers can cause as often as they like. */
-  readonly limitedLog: LimitedLog;
-  /** Null when access lines are off. */
-  readonly access: AccessLog | null;
-  readonly audit: AuditLog;
-  readonly metrics: Metrics;
-  readonly watch: RevocationWatch;
-  /** What is answered to who asks for the trust bundle; changed by a rotation. */
-  trust: ClientTrust;
-  /** Notes that the holder of a certificate has a bundle. Never fails. */
-  readonly noteBundle: (taken: BundleTaken) => void;
-  /** Where certificates are renewed. */
-  readonly desk: EnrollDesk;
-  /** The Prefect server's own password; null when it has none, or the clients bring it. */
-  readonly authString: string | null;
-  /** Who may do what; null permits everything. Changed by a reload, and holds at the next request. */
-  policy: Policy | null;
-}
 
 /** What a request head of this connection means: the same for every request that repeats it. */
 interface Reading extends Judged {
@@ -98,14 +70,6 @@ type Decided = (Answer | Forward | Take) & Decision;
 
 /** A longer head is read anew each time: a connection that waits must not hold much. Bytes. */
 const LONGEST_KEPT = 4_096;
-
-const RUN = `${randomBytes(6).toString('hex')}-`;
-let requests = 0;
-
-/** A new id, unique among all gates and runs: `<run>-<count>`, always of one length. */
-export function newRequestId(): string {
-  return RUN + String(++requests).padStart(10, '0');
-}
 
 /** The decisions about one connection, and whether the policy still permits the WebSocket that is open on it. */
 export interface Decisions extends Handler<Decided> {

@@ -7,7 +7,7 @@ import type { LockSummary } from '../authority/lock-table.ts';
 import { openDesk } from '../enroll/desk.ts';
 import { limitLog } from '../observe/limited-log.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
-import type { ConnectionWork } from '../proxy/client-connection.ts';
+import type { ConnectionWork } from '../proxy/connection-set.ts';
 import { bind } from '../proxy/connection-set.ts';
 import { noteBundlesIn } from './bundle-notes.ts';
 import { watchCa } from './ca-watch.ts';

@@ -12,9 +12,9 @@ import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { acceptedOf } from '../proxy/direct-io.ts';
 import { type AdmissionRules, type Admitted, admit, type Refused } from './admission.ts';
-import { newRequestId } from './decide.ts';
 import type { IdentityCounts, Tally } from './identity-counts.ts';
 import type { LiveConnection, LiveIndex } from './live-index.ts';
+import { newRequestId } from './request-id.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
 

@@ -3,7 +3,8 @@
 // leaves when its socket closes.
 
 import type { Socket } from 'node:net';
-import type { ClientConnection, ConnectionWork } from '../proxy/client-connection.ts';
+import type { ClientConnection } from '../proxy/client-connection.ts';
+import type { ConnectionWork } from '../proxy/connection-set.ts';
 
 /** A connection whose client is known. Times are milliseconds since the epoch, serial and issuer lower-case hex. */
 export interface LiveConnection {

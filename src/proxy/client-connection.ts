@@ -4,34 +4,21 @@
 
 import type { Socket } from 'node:net';
 import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
-import { CHUNKED, type Malformed } from '../http1/syntax.ts';
-import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
+import type { Malformed } from '../http1/syntax.ts';
 import { type BodyTaking, takeBody } from './body-taking.ts';
+import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
 import type { Answer, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
-import { type HeldRequest, heldRequest, holdPart } from './held-body.ts';
+import { type Asked, type HeldRequest, heldRequest, holdPart } from './held-body.ts';
+import { answered, answerOf, closingOf, textOf, tooMuch } from './own-answer.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
-import { acceptAndClose, SERVICE_RESTART, websocketProblem } from './websocket.ts';
+import { websocketProblem } from './websocket.ts';
 
 /** How long a client may take to read a last answer before its connection is dropped, ms (RFC 9112 §9.6). */
 const LINGER = 5_000;
 
-/** All connections of a listener, with the clock that their deadlines go by. */
-export interface ConnectionSet {
-  readonly members: Set<ClientConnection>;
-  /** performance.now() of the last sweep: coarse, and free to read. */
-  now: number;
-  /** No further request is read; each connection ends after its present answer. */
-  draining: boolean;
-}
-
-export interface ConnectionWork {
-  readonly connections: number;
-  readonly requests: number;
-  readonly tunnels: number;
-}
-
+/** Serves `socket` until it ends; it is in `set.members` meanwhile. */
 export class ClientConnection implements ExchangeOwner {
   readonly socket: Socket;
   private readonly handler: Handler<Verdict>;
@@ -41,9 +28,8 @@ export class ClientConnection implements ExchangeOwner {
   private readonly memory = openRequestMemory();
   private pending: Buffer | null = null;
   private exchange: Exchange | null = null;
-  /** A body that is taken whole before it is answered. */
+  /** A body that is read whole, before it is answered or before anything is sent on. */
   private taking: BodyTaking | null = null;
-  /** A request whose body is being read before anything is sent on. */
   private held: HeldRequest | null = null;
   private ending = false;
   /** An answer of our own waits for its record. */
@@ -92,9 +78,9 @@ export class ClientConnection implements ExchangeOwner {
 
   /** What is under way on it. */
   get work(): ConnectionWork {
-    const upgraded = this.exchange?.upgraded ?? false;
-    const open = (this.exchange !== null && !upgraded) || this.held !== null;
-    return { connections: 1, requests: open ? 1 : 0, tunnels: upgraded ? 1 : 0 };
+    const tunnels = this.exchange?.upgraded ? 1 : 0;
+    const open = this.exchange !== null || this.held !== null || this.taking !== null;
+    return { connections: 1, requests: open ? 1 - tunnels : 0, tunnels };
   }
 
   /** Resets it at once, in the middle of whatever is under way: the client gets not even what was already written. */
@@ -116,8 +102,7 @@ export class ClientConnection implements ExchangeOwner {
 
   /** Ends it as soon as it is idle: now, or after its present answer. */
   drain(): void {
-    const open = this.exchange !== null || this.held !== null || this.taking !== null || this.answering;
-    if (!open && this.pending === null) this.end();
+    if (this.work.requests + this.work.tunnels === 0 && !this.answering && this.pending === null) this.end();
   }
 
   /** Ends what has outstayed its limit; called for every connection a few times a second. */
@@ -231,12 +216,10 @@ export class ClientConnection implements ExchangeOwner {
   }
 
   private begin(head: RequestHead, bytes: Buffer): number {
-    if (head.upgrade === 'websocket') {
-      const problem = websocketProblem(head);
-      if (problem !== null) {
-        this.refuse({ ok: false, status: 400, reason: problem });
-        return bytes.length;
-      }
+    const problem = head.upgrade === 'websocket' ? websocketProblem(head) : null;
+    if (problem !== null) {
+      this.refuse({ ok: false, status: 400, reason: problem });
+      return bytes.length;
     }
     this.expect('stall');
     const startedAt = performance.now();
@@ -244,13 +227,12 @@ export class ClientConnection implements ExchangeOwner {
     this.held = heldRequest(head, verdict, startedAt);
     if (this.held !== null) return this.hold(this.held, bytes, head.size);
     if (verdict.kind === 'forward') {
-      const exchange = new Exchange(this, head, verdict, this.handler, this.pool, this.limits, startedAt);
-      this.exchange = exchange;
-      return exchange.start(bytes, head.size);
+      this.exchange = new Exchange(this, head, verdict, this.handler, this.pool, this.limits, startedAt);
+      return this.exchange.start(bytes, head.size);
     }
     if (verdict.kind === 'take') return this.take(head, verdict, startedAt);
-    const close = verdict.close || head.close || head.bodyLength !== 0 || head.upgrade !== null;
     this.tellAnswered({ head, startedAt }, verdict, verdict.status, 'complete');
+    const close = verdict.close || head.close || head.bodyLength !== 0 || head.upgrade !== null;
     this.answerWith(head, verdict, close);
     return close ? bytes.length : head.size;
   }
@@ -260,36 +242,24 @@ export class ClientConnection implements ExchangeOwner {
     const to = holdPart(held, bytes, from);
     if (!held.body.done) return to;
     this.held = null;
-    const { head, verdict, startedAt } = held;
-    const said = held.inspect(Buffer.concat(held.parts));
+    const { head, verdict, startedAt, inspect, parts } = held;
+    const said = inspect(Buffer.concat(parts));
     if (said.kind === 'answer') {
       this.tellAnswered(held, said, said.status, 'complete');
       this.answerWith(head, said, said.close || head.close);
       return to;
     }
-    const sent = { ...head, bodyLength: said.body.length };
-    const forward = { ...verdict, head: said.head };
+    const [sent, forward] = [
+      { ...head, bodyLength: said.body.length },
+      { ...verdict, head: said.head },
+    ];
     this.exchange = new Exchange(this, sent, forward, this.handler, this.pool, this.limits, startedAt);
     this.exchange.start(said.body, 0);
     return to;
   }
 
-  private tellAnswered(
-    { head, startedAt }: Pick<HeldRequest, 'head' | 'startedAt'>,
-    verdict: Verdict,
-    status: number,
-    ending: Ending,
-    requestBytes = 0,
-  ): void {
-    this.handler.finished(head, verdict, {
-      status,
-      requestBytes,
-      answerBytes: 0,
-      milliseconds: performance.now() - startedAt,
-      ending,
-      upgraded: false,
-      problem: null,
-    });
+  private tellAnswered(asked: Asked, verdict: Verdict, status: number, ending: Ending, bytes = 0): void {
+    this.handler.finished(asked.head, verdict, answered(status, bytes, asked.startedAt, ending));
   }
 
   /** Gives an answer of our own once it is on record. */
@@ -297,10 +267,9 @@ export class ClientConnection implements ExchangeOwner {
     const give = (): void => {
       this.answering = false;
       if (this.socket.destroyed || this.ending) return;
-      const restart = { code: SERVICE_RESTART, reason: 'the gate is not available, try again' };
-      const ending = verdict.closeWebSocket ?? (verdict.status === 503 ? restart : null);
-      if (ending !== null && head.upgrade === 'websocket') {
-        this.socket.write(acceptAndClose(head, ending.code, ending.reason));
+      const closing = closingOf(head, verdict);
+      if (closing !== null) {
+        this.socket.write(closing);
         this.end();
       } else this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
     };
@@ -311,10 +280,7 @@ export class ClientConnection implements ExchangeOwner {
         give();
         this.proceed();
       };
-      verdict.recorded.then(go, go).catch((error: unknown) => {
-        this.handler.fault(error);
-        this.cut('a fault of this proxy');
-      });
+      this.guard(verdict.recorded.then(go, go));
     }
   }
 
@@ -323,32 +289,35 @@ export class ClientConnection implements ExchangeOwner {
     const give = (answer: Answer, bytes: number): void => {
       this.answering = false;
       this.tellAnswered({ head, startedAt }, verdict, answer.status, 'complete', bytes);
-      if (this.socket.destroyed || this.ending) return;
-      this.write(head.close ? { ...answer, close: true } : answer, head.method !== 'HEAD');
+      if (!this.socket.destroyed && !this.ending) this.write({ ...answer, close: answer.close || head.close }, true);
     };
-    if (head.bodyLength === CHUNKED || head.bodyLength > verdict.most) {
-      give(answerOf(413, `a body of at most ${verdict.most} bytes, its length announced, is wanted`), 0);
-      return head.size;
-    }
-    this.expect('head');
-    if (head.expectsContinue) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
-    this.taking = takeBody(head.bodyLength, (body) => {
+    const whole = (body: Buffer): void => {
       this.taking = null;
       this.answering = true;
       this.expect('stall');
-      verdict
-        .answer(body)
-        .then((answer) => {
-          give(answer, body.length);
-          this.proceed();
-        })
-        .catch((error: unknown) => {
-          this.handler.fault(error);
-          this.cut('a fault of this proxy');
-        });
-    });
-    if (head.bodyLength === 0) this.taking.add(Buffer.alloc(0));
+      const done = (answer: Answer): void => {
+        give(answer, body.length);
+        this.proceed();
+      };
+      this.guard(verdict.answer(body).then(done));
+    };
+    const refusal = tooMuch(head, verdict.most);
+    if (refusal !== null) give(refusal, 0);
+    else {
+      this.expect('head');
+      if (head.expectsContinue) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+      this.taking = takeBody(head.bodyLength, whole);
+      if (head.bodyLength === 0) this.taking.add(Buffer.alloc(0));
+    }
     return head.size;
+  }
+
+  /** What fails in `work` is a fault of ours, and this connection alone pays for it. */
+  private guard(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      this.handler.fault(error);
+      this.cut('a fault of this proxy');
+    });
   }
 
   private refuse(problem: Malformed): void {
@@ -357,12 +326,7 @@ export class ClientConnection implements ExchangeOwner {
 
   private write(answer: Answer, withBody: boolean): void {
     const close = answer.close || this.closing;
-    const { status, detail, body = null, extra } = answer;
-    const text =
-      body === null
-        ? writeAnswer(status, detail, close, withBody, extra)
-        : writeOwnAnswer(status, body, close, withBody, extra);
-    this.socket.write(text, 'latin1');
+    this.socket.write(textOf(answer, close, withBody), 'latin1');
     if (close) this.end();
     else this.expect('idle');
   }
@@ -383,19 +347,4 @@ export class ClientConnection implements ExchangeOwner {
     if (this.exchange !== null) this.exchange.clientEnd();
     else if (!this.answering) this.end();
   }
-}
-
-/** Serves `socket` until it ends; the connection is in `set.members` meanwhile. */
-export function serveClient(
-  socket: Socket,
-  handler: Handler<Verdict>,
-  pool: UpstreamPool,
-  limits: Limits,
-  set: ConnectionSet,
-): ClientConnection {
-  return new ClientConnection(socket, handler, pool, limits, set);
-}
-
-function answerOf(status: number, detail: string): Answer {
-  return { kind: 'answer', status, detail, extra: '', close: true, recorded: null };
 }

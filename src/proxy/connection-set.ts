@@ -1,9 +1,26 @@
 // What concerns all connections of a listener at once: binding it, the deadlines of each, and the end of all.
 
 import { lstatSync, unlinkSync } from 'node:fs';
-import { connect, type Server } from 'node:net';
+import { connect, type Server, type Socket } from 'node:net';
 import { CertgateError } from '../errors.ts';
-import type { ConnectionSet } from './client-connection.ts';
+import { ClientConnection } from './client-connection.ts';
+import type { Handler, Limits, Verdict } from './contract.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+/** All connections of a listener, with the clock that their deadlines go by. */
+export interface ConnectionSet {
+  readonly members: Set<ClientConnection>;
+  /** performance.now() of the last sweep: coarse, and free to read. */
+  now: number;
+  /** No further request is read; each connection ends after its present answer. */
+  draining: boolean;
+}
+
+export interface ConnectionWork {
+  readonly connections: number;
+  readonly requests: number;
+  readonly tunnels: number;
+}
 
 /**
  * Connections that may wait to be accepted, as far as the system lets (net.core.somaxconn). Past it the system drops what
@@ -12,6 +29,17 @@ import type { ConnectionSet } from './client-connection.ts';
 const BACKLOG = 4096;
 /** Deadlines are held to within this, ms. */
 const SWEEP_INTERVAL = 250;
+
+/** Serves `socket` until it ends; the connection is in `set.members` meanwhile. */
+export function serveClient(
+  socket: Socket,
+  handler: Handler<Verdict>,
+  pool: UpstreamPool,
+  limits: Limits,
+  set: ConnectionSet,
+): ClientConnection {
+  return new ClientConnection(socket, handler, pool, limits, set);
+}
 
 /** Keeps the set's clock and every connection's deadline; `also` runs with it. Answers how to stop. */
 export function sweepConnections(set: ConnectionSet, also: () => void): () => void {

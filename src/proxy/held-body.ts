@@ -5,12 +5,15 @@ import { type Body, followBody, openBody } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { BodyInspector, Forward, Verdict } from './contract.ts';
 
-export interface HeldRequest {
+/** A request, and when it came: performance.now(). */
+export interface Asked {
   readonly head: RequestHead;
+  readonly startedAt: number;
+}
+
+export interface HeldRequest extends Asked {
   readonly verdict: Forward;
   readonly inspect: BodyInspector;
-  /** performance.now() */
-  readonly startedAt: number;
   readonly body: Body;
   readonly parts: Buffer[];
 }

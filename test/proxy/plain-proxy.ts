@@ -5,8 +5,13 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { createServer as createTlsServer } from 'node:tls';
 import type { RequestHead } from '../../src/http1/request.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
-import { type ConnectionSet, serveClient } from '../../src/proxy/client-connection.ts';
-import { bind, drainConnections, sweepConnections } from '../../src/proxy/connection-set.ts';
+import {
+  bind,
+  type ConnectionSet,
+  drainConnections,
+  serveClient,
+  sweepConnections,
+} from '../../src/proxy/connection-set.ts';
 import type { Answer, Forward, Handler, Limits, Outcome } from '../../src/proxy/contract.ts';
 import { openUpstreamPool } from '../../src/proxy/upstream-pool.ts';
 

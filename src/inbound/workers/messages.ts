@@ -7,7 +7,7 @@ import type { Config } from '../../config/schema.ts';
 import type { RenewalHolder } from '../../enroll/renewal-desk.ts';
 import type { AuditRecord } from '../../observe/audit-log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import type { ConnectionWork } from '../../proxy/client-connection.ts';
+import type { ConnectionWork } from '../../proxy/connection-set.ts';
 import type { BundleTaken } from '../../store/store.ts';
 import type { ClientTrust, ServerCredentials } from '../server-certificate.ts';
 

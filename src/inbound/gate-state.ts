@@ -1,0 +1,34 @@
+// What every request of a gate is decided with, in one place: a rotation and a reload change their part of it, and that
+// holds at the next request of every connection.
+
+import type { EnrollDesk } from '../enroll/desk.ts';
+import type { AuditLog } from '../observe/audit-log.ts';
+import type { LimitedLog } from '../observe/limited-log.ts';
+import type { AccessLog, Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { BundleTaken } from '../store/store.ts';
+import type { RevocationWatch } from './revocation-watch.ts';
+import type { ClientTrust } from './server-certificate.ts';
+
+/** What every request of a gate shares. */
+export interface GateState {
+  readonly log: Log;
+  /** For what peers can cause as often as they like. */
+  readonly limitedLog: LimitedLog;
+  /** Null when access lines are off. */
+  readonly access: AccessLog | null;
+  readonly audit: AuditLog;
+  readonly metrics: Metrics;
+  readonly watch: RevocationWatch;
+  /** What is answered to who asks for the trust bundle; changed by a rotation. */
+  trust: ClientTrust;
+  /** Notes that the holder of a certificate has a bundle. Never fails. */
+  readonly noteBundle: (taken: BundleTaken) => void;
+  /** Where certificates are renewed. */
+  readonly desk: EnrollDesk;
+  /** The Prefect server's own password; null when it has none, or the clients bring it. */
+  readonly authString: string | null;
+  /** Who may do what; null permits everything. Changed by a reload, and holds at the next request. */
+  policy: Policy | null;
+}

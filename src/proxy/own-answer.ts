@@ -1,0 +1,38 @@
+// Answers that are the proxy's own: their text, and those that it decides by itself. Pure.
+
+import type { RequestHead } from '../http1/request.ts';
+import { CHUNKED } from '../http1/syntax.ts';
+import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
+import type { Answer, Ending, Outcome } from './contract.ts';
+import { acceptAndClose, SERVICE_RESTART } from './websocket.ts';
+
+/** `answer` as it is sent: with or without its body, in latin1. */
+export function textOf({ status, detail, body = null, extra }: Answer, close: boolean, withBody: boolean): string {
+  return body === null
+    ? writeAnswer(status, detail, close, withBody, extra)
+    : writeOwnAnswer(status, body, close, withBody, extra);
+}
+
+/** A refusal after which the connection ends. */
+export function answerOf(status: number, detail: string): Answer {
+  return { kind: 'answer', status, detail, extra: '', close: true, recorded: null };
+}
+
+/** The refusal of a body that is not announced, or is longer than `most` bytes; null for one that may come. */
+export function tooMuch({ bodyLength }: RequestHead, most: number): Answer | null {
+  if (bodyLength !== CHUNKED && bodyLength <= most) return null;
+  return answerOf(413, `a body of at most ${most} bytes, its length announced, is wanted`);
+}
+
+/** How a request went that had an answer of our own; `startedAt` of performance.now(). */
+export function answered(status: number, requestBytes: number, startedAt: number, ending: Ending): Outcome {
+  const milliseconds = performance.now() - startedAt;
+  return { status, requestBytes, answerBytes: 0, milliseconds, ending, upgraded: false, problem: null };
+}
+
+/** The whole answer to a WebSocket that is accepted only to be closed; null where it is answered as any request is. */
+export function closingOf(head: RequestHead, { status, closeWebSocket }: Answer): Buffer | null {
+  const restart = { code: SERVICE_RESTART, reason: 'the gate is not available, try again' };
+  const why = closeWebSocket ?? (status === 503 ? restart : null);
+  return why === null || head.upgrade !== 'websocket' ? null : acceptAndClose(head, why.code, why.reason);
+}
