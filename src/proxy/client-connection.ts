@@ -295,11 +295,11 @@ export class ClientConnection implements ExchangeOwner {
       this.taking = null;
       this.answering = true;
       this.expect('stall');
-      const done = (answer: Answer): void => {
+      const tell = (answer: Answer): void => {
         give(answer, body.length);
         this.proceed();
       };
-      this.guard(verdict.answer(body).then(done));
+      this.guard(verdict.answer(body).then(tell));
     };
     const refusal = tooMuch(head, verdict.most);
     if (refusal !== null) give(refusal, 0);
