@@ -50,6 +50,9 @@ async function records(): Promise<ReadonlyArray<Readonly<Record<string, unknown>
 }
 
 test('the Worker role is enough for a worker and the flow runs that it starts; a Developer deploys, a Runner runs, a Viewer sees', async () => {
+  // Before the worker, whose role makes no pool: one that finds none asks to make it, is refused, and ends.
+  const pool = await prefect('developer', 'work-pool', 'create', 'by-roles', '--type', 'process');
+  expect(pool, pool.said).toMatchObject({ code: 0 });
   const worker = await home.issue('worker/etl-1');
   const working = start(
     ...home.run(gate, worker, [
@@ -65,7 +68,7 @@ test('the Worker role is enough for a worker and the flow runs that it starts; a
   );
   const deployed = await finish(join(programs, 'python'), [driver('deploy_and_run'), 'by-roles'], {
     env: clientEnvironment(url('developer'), join(temporary, 'developer')),
-    boundMs: 150_000,
+    boundMs: 280_000,
   });
   expect(deployed, `${deployed.stderr}\n${working.stderr()}`).toMatchObject({ code: 0 });
   const run = JSON.parse(deployed.stdout.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown[]>;
@@ -102,7 +105,7 @@ test('the Worker role is enough for a worker and the flow runs that it starts; a
       ['user/viewer', 'refuse', null, 'CG_PERMISSION'],
     ]),
   );
-}, 240_000);
+}, 480_000);
 
 test('who has no role gets nothing but a clear 403, and Prefect’s command shows it', async () => {
   const answer = await fetch(`${url('nobody')}/api/health`);
