@@ -27,6 +27,8 @@ interface Cut {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
+  /** Half of those that ask all the time or are WebSockets: the others may have been between two requests. */
+  readonly inUse: number;
   /** ms from the command's start to its first line, and to its end. */
   readonly committedMs: number;
   readonly commandMs: number;
@@ -107,13 +109,15 @@ async function cutOnce(identity: string, stage: Stage): Promise<Cut> {
       }),
     ]);
     const workedEnds = 'gone' in worked ? worked.gone.map(BigInt) : [];
-    const sinceCommit = [...held, ...workedEnds].map((ns) => Number(ns - command.committed) / 1e6);
+    const since = (ns: bigint): number => Number(ns - command.committed) / 1e6;
+    const sinceCommit = [...held, ...workedEnds].map(since);
     const at = (part: number): number => quantileOf(sinceCommit, part);
     return {
       connections: sinceCommit.length,
       p50: at(0.5),
       p99: at(0.99),
       max: at(1),
+      inUse: quantileOf(workedEnds.map(since), 0.5),
       committedMs: Number(command.committed - command.began) / 1e6,
       commandMs: Number(command.ended - command.began) / 1e6,
     };
@@ -144,6 +148,7 @@ export const revocation: SpecialWork = {
         row('revoke p50', (cut) => cut.p50),
         row('revoke p99', (cut) => cut.p99),
         row('revoke last', (cut) => cut.max),
+        row('revoke p50 in use', (cut) => cut.inUse),
         row('revoke start to committed', (cut) => cut.committedMs),
         row('revoke whole command', (cut) => cut.commandMs),
       ],
