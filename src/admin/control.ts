@@ -2,10 +2,10 @@
 // same machine. It answers what a person at the machine may know and triggers what the gate does by itself anyway; it
 // can't issue, grant or switch anything off. Whoever can open it could read the store as well.
 
-import { chmodSync } from 'node:fs';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { removeStale } from '../proxy/connection-set.ts';
+import { listenPrivately } from './private-socket.ts';
 
 // Not imported: an import reads every export of node:http, and its WebSocket loads all of undici: 23 ms and 6 MB more.
 const { createServer } = process.getBuiltinModule('node:http');
@@ -39,7 +39,7 @@ export async function serveControl(path: string, routes: ControlRoutes): Promise
   }
   if ((await removeStale(path)) === 'taken') throw new CertgateError('CG_GATE_RUNNING', { socket: path });
   const server = createServer({ requestTimeout: 5_000 }, (request, response) => void handle(routes, request, response));
-  await listen(server, path);
+  await listenPrivately(server, path);
   return {
     close: () =>
       new Promise((resolve) => {
@@ -47,22 +47,6 @@ export async function serveControl(path: string, routes: ControlRoutes): Promise
         server.closeAllConnections();
       }),
   };
-}
-
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const before = process.umask(0o177);
-    server.once('error', (error) => {
-      reject(new CertgateError('CG_LISTEN', { address: path, reason: error.message }, { cause: error }));
-    });
-    server.listen(path, () => {
-      chmodSync(path, 0o600);
-      server.on('error', () => {});
-      resolve();
-    });
-    // The socket's file is made within listen().
-    process.umask(before);
-  });
 }
 
 async function handle(routes: ControlRoutes, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -3,16 +3,16 @@
 // signature before the signature leaves. Clients are taken for hostile: heads, bodies, times, connections and the octets
 // held for all of them are bounded. It never says anything of a key but its public half. The protocol: docs/signer.md.
 
-import { createHash } from 'node:crypto';
-import { chmodSync } from 'node:fs';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { signerKeyId } from '../authority/remote-signer.ts';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
+import { bundleIdOf } from '../pki/bundle-signature.ts';
 import { keyName, spkiOf } from '../pki/public-keys.ts';
 import { isBundleStatement, judgeSignable, type SignerRules } from '../pki/signable.ts';
 import type { Signer } from '../pki/signing.ts';
 import { removeStale } from '../proxy/connection-set.ts';
+import { listenPrivately } from './private-socket.ts';
 
 // Not imported, as in control.ts.
 const { createServer } = process.getBuiltinModule('node:http');
@@ -122,7 +122,7 @@ async function signWith(
   const { log, clock } = serving;
   try {
     const pem = isBundleStatement(content) ? ((await bundle?.()) ?? null) : null;
-    const bundles = pem === null ? [] : [createHash('sha256').update(pem).digest('hex')];
+    const bundles = pem === null ? [] : [bundleIdOf(pem)];
     const what = judgeSignable(content, { ...rules, publicKey: signer.publicKey, bundles }, clock());
     const signature = await withinTime(signer.sign(content));
     log.info({ ...what, issuerKey: id, octets: content.length }, 'signed');
@@ -174,20 +174,4 @@ function reply(response: ServerResponse, status: number, body: Uint8Array | obje
     ...(status === 413 || status === 503 ? { connection: 'close' } : {}),
   });
   response.end(octets);
-}
-
-function listenPrivately(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // The socket's file is made within listen(): nobody else's from its first moment.
-    const before = process.umask(0o177);
-    server.once('error', (error) => {
-      reject(new CertgateError('CG_LISTEN', { address: path, reason: error.message }, { cause: error }));
-    });
-    server.listen(path, () => {
-      chmodSync(path, 0o600);
-      server.on('error', () => {});
-      resolve();
-    });
-    process.umask(before);
-  });
 }

@@ -2,15 +2,17 @@
 // them count, then the bundle's file. A kill before the transaction leaves files that nothing refers to; after it, at
 // most an old ca.crt, which the next change or start writes anew. Two at once: the store lets one through
 // (CG_CA_CHANGED), and the other takes its files back.
-import { lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, mkdir, readFile, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
+import { onOneLine } from '../pki/names.ts';
 import type { CaChange, CaRecord, Store } from '../store/store.ts';
-import { draftName, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
+import { PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
 import type { Generation } from './generations.ts';
-import { type KeyStore, openKeyStore } from './key-store.ts';
+import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { caFiles, generationFiles } from './layout.ts';
+import { writeOutputFile } from './output-file.ts';
 import { nextGeneration, pemOf, type Trust, trustIn } from './trust.ts';
 
 /** What every change of the CA is made with. */
@@ -36,8 +38,6 @@ export async function recordsOf({ store }: Pick<CaPlace, 'store'>): Promise<read
   });
 }
 
-const plainKeys = openKeyStore({ passphrase: null });
-
 /** What a change did. */
 export interface CaChanged {
   readonly trust: Trust;
@@ -59,7 +59,7 @@ export async function applyChange(
     readonly rootKeyDir?: string;
   },
 ): Promise<CaChanged> {
-  const { certsDir, store, trustDomain, keys = plainKeys, actor, clock = Date.now } = place;
+  const { certsDir, store, trustDomain, keys = plainKeyStore, actor, clock = Date.now } = place;
   const { made = [], also = [], states = [], action, rootKeyDir } = change;
   const written: string[] = [];
   const at = clock();
@@ -97,13 +97,9 @@ export async function applyChange(
 export async function writeBundle(certsDir: string, { bundlePem }: Trust): Promise<void> {
   const { bundle } = caFiles(certsDir);
   if ((await readFile(bundle, 'utf8').catch(() => '')) === bundlePem) return;
-  const draft = join(certsDir, draftName('ca.crt', 'writing'));
   try {
-    await writeNewFile(draft, bundlePem, PUBLIC_FILE);
-    await rename(draft, bundle);
-    await syncFolder(certsDir);
+    await writeOutputFile(bundle, Buffer.from(bundlePem), { mode: PUBLIC_FILE, force: true });
   } catch (error) {
-    await rm(draft, { force: true }).catch(() => {});
     throw unwritable(bundle, error);
   }
 }
@@ -134,10 +130,10 @@ export async function exists(path: string): Promise<boolean> {
  * @throws CG_CA_KEY when it is not there or another's, CG_KEY_MODE, CG_PASSPHRASE
  */
 export async function issuerFor(place: CaPlace, record: CaRecord, keyFile: string | null): Promise<Issuer> {
-  const { certsDir, keys = plainKeys } = place;
+  const { certsDir, keys = plainKeyStore } = place;
   const file = keyFile ?? generationFiles(certsDir, record).key;
   const certificate = readCertificate(record.der);
-  const name = certificate.subject.replaceAll('\n', ', ');
+  const name = onOneLine(certificate.subject);
   try {
     return issuerOf(record.der, await keys.signerFor(certificate, file, name));
   } catch (error) {

@@ -24,7 +24,7 @@ import {
 } from './files.ts';
 import { commonName, newIssuer, newRoot } from './generations.ts';
 import { givenIssuer, givenRecords, readGivenChain } from './given-root.ts';
-import { type KeyStore, openKeyStore } from './key-store.ts';
+import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { type CaFiles, caFiles, generationFiles, requestFile, storeFile } from './layout.ts';
 import { pemOf, trustIn } from './trust.ts';
 
@@ -96,7 +96,7 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     // A link can't leave a file system, and the root's key may go to another: its draft is beside it.
     const draftOf = (path: string): string =>
       dirname(path) === request.certsDir ? join(drafts, basename(path)) : rootKeyDraft;
-    const { keys = openKeyStore({ passphrase: null }) } = request;
+    const { keys = plainKeyStore } = request;
     for (const { path, content } of contents) {
       if (typeof content === 'string') await writeNewFile(draftOf(path), content, PUBLIC_FILE);
       else await keys.write(draftOf(path), content);

@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
 import { type Issuer, issuerOf } from '../pki/certificates.ts';
 import { CRL_LIFETIME, entriesOf, type SignedCrl, signCrl } from './crl.ts';
-import { openKeyStore } from './key-store.ts';
+import { plainKeyStore } from './key-store.ts';
 import { generationFiles } from './layout.ts';
 import { type AuthorityPlace, loadAuthority } from './load.ts';
 
@@ -45,7 +45,7 @@ async function signerFor(
   }
   const certificate = new X509Certificate(known.der);
   const file = generationFiles(place.certsDir, known);
-  const keys = place.keys ?? openKeyStore({ passphrase: null });
+  const keys = place.keys ?? plainKeyStore;
   const signer = issuerOf(known.der, await keys.signerFor(certificate, keyFile ?? file.key, file.certificate));
   return { signer, lifetime: known.role === 'root' ? ROOT_CRL_LIFETIME : CRL_LIFETIME };
 }

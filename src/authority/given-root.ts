@@ -5,9 +5,10 @@ import type { X509Certificate } from 'node:crypto';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate, type Signer } from '../pki/certificates.ts';
 import { describeCertificate } from '../pki/describe.ts';
+import { keyIdOf } from '../pki/keys.ts';
+import { onOneLine } from '../pki/names.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import type { CaRecord } from '../store/store.ts';
-import { keyIdOf } from './load.ts';
 
 export interface GivenChain {
   /** From whoever signs the issuer up to the root, which is the last. */
@@ -34,7 +35,7 @@ export function readGivenChain(chainPem: string, file: string, now: number): Giv
     const below = top;
     const above = certificates.find((one) => one !== below && signs(below, one));
     if (above === undefined) {
-      throw given(file, `holds no root: who signed ${below.subject.replaceAll('\n', ', ')} is not in it`);
+      throw given(file, `holds no root: who signed ${onOneLine(below.subject)} is not in it`);
     }
     chain.push(above);
   }
@@ -50,7 +51,7 @@ export function givenIssuer({ certificates }: GivenChain, signer: Signer, keyFil
     return issuerOf(first.raw, signer);
   } catch (error) {
     if (!isCertgateError(error, 'CG_KEY_MISMATCH')) throw error;
-    throw given(keyFile, `is not the key of ${first.subject.replaceAll('\n', ', ')}`);
+    throw given(keyFile, `is not the key of ${onOneLine(first.subject)}`);
   }
 }
 
@@ -90,7 +91,7 @@ function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
 
 /** `depth` counts the CAs below it in the file; certgate's issuer comes below those. */
 function requireRoomBelow(certificate: X509Certificate, depth: number, file: string, now: number): void {
-  const name = certificate.subject.replaceAll('\n', ', ');
+  const name = onOneLine(certificate.subject);
   const { keyUsage, pathlen } = describeCertificate(certificate);
   if (!certificate.ca) throw given(file, `holds ${name}, which is not a CA's certificate`);
   if (keyUsage !== null && keyUsage.length > 0 && !keyUsage.includes('keyCertSign')) {

@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { readCertificate } from '../pki/certificates.ts';
 import { describeCertificate } from '../pki/describe.ts';
-import { generateKey } from '../pki/keys.ts';
+import { generateKey, keyIdOf } from '../pki/keys.ts';
+import { onOneLine } from '../pki/names.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { createRequest, readRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
@@ -14,9 +15,8 @@ import type { CaRecord } from '../store/store.ts';
 import { applyChange, type CaChanged, type CaPlace, exists, freeGeneration, recordsOf } from './change.ts';
 import { PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
 import { commonName, issuerRecord } from './generations.ts';
-import { openKeyStore } from './key-store.ts';
+import { plainKeyStore } from './key-store.ts';
 import { generationFiles, requestFile } from './layout.ts';
-import { keyIdOf } from './load.ts';
 import { nextGeneration } from './trust.ts';
 
 export interface IssuerRequested {
@@ -33,7 +33,7 @@ export interface IssuerRequested {
  * @throws CG_CA_FILE, CG_PASSPHRASE, CG_STORE_*
  */
 export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
-  const { certsDir, trustDomain, keys = openKeyStore({ passphrase: null }) } = place;
+  const { certsDir, trustDomain, keys = plainKeyStore } = place;
   const records = await recordsOf(place);
   const waiting = await waitingRequest(certsDir, records);
   if (waiting !== null) return { ...waiting, again: true };
@@ -124,10 +124,7 @@ function chainOf(
     top = above;
   }
   const { subject } = chain.at(-1)?.certificate ?? issuer;
-  throw given(
-    file,
-    `does not chain to a root that this CA trusts: who signed ${subject.replaceAll('\n', ', ')} is unknown`,
-  );
+  throw given(file, `does not chain to a root that this CA trusts: who signed ${onOneLine(subject)} is unknown`);
 }
 
 // The request of the newest generation that is not on record yet.

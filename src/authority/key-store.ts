@@ -64,6 +64,9 @@ export function openKeyStore({ passphrase, prompt = null, warn = () => {} }: Key
   };
 }
 
+/** For keys that nothing encrypts; an encrypted one can't be read through it. */
+export const plainKeyStore: KeyStore = openKeyStore({ passphrase: null });
+
 /** What the file of a key holds: PKCS#8 PEM, encrypted when there is a source of a passphrase. CG_PASSPHRASE. */
 export async function keyText(key: KeyObject, passphrase: PassphraseSource | null): Promise<string> {
   return passphrase === null ? privateKeyToPem(key) : encryptedKeyToPem(key, await strongEnough(passphrase).read());

@@ -7,12 +7,12 @@ import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
-import { subjectKeyIdOf } from '../pki/facts.ts';
-import { keyId } from '../pki/keys.ts';
+import { fingerprintOf } from '../pki/facts.ts';
+import { keyIdOf } from '../pki/keys.ts';
 import type { CaRecord, Store } from '../store/store.ts';
 import { type Authority, type CaInUse, openAuthority } from './authority.ts';
 import { systemCode } from './files.ts';
-import { type KeyStore, openKeyStore } from './key-store.ts';
+import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { generationFiles } from './layout.ts';
 import { trustIn } from './trust.ts';
 
@@ -44,8 +44,6 @@ export async function loadAuthority(place: AuthorityPlace): Promise<Authority> {
   });
 }
 
-const plainKeys = openKeyStore({ passphrase: null });
-
 /** A certificate of the CA with the file that it is in. */
 interface Filed {
   readonly record: CaRecord;
@@ -55,7 +53,7 @@ interface Filed {
 
 /** The CA as store and files have it now. Throws as `loadAuthority`. */
 export async function readCa(place: AuthorityPlace): Promise<CaInUse> {
-  const { certsDir, store, trustDomain, keys = plainKeys, clock = Date.now } = place;
+  const { certsDir, store, trustDomain, keys = plainKeyStore, clock = Date.now } = place;
   const known = await store.listCa();
   const records = known.length > 0 ? known : await recordsOfFiles(certsDir);
   const filed: Filed[] = [];
@@ -198,14 +196,4 @@ function sameRecords(a: readonly CaRecord[], b: readonly CaRecord[]): boolean {
     a.length === b.length &&
     a.every((one, i) => one.keyId === b[i]?.keyId && one.state === b[i]?.state && one.changedAt === b[i]?.changedAt)
   );
-}
-
-/** SHA-256 of the DER, lower-case hex. */
-export function fingerprintOf(certificate: X509Certificate): string {
-  return certificate.fingerprint256.replaceAll(':', '').toLowerCase();
-}
-
-/** The key identifier by which the store knows a CA certificate, hex. */
-export function keyIdOf(certificate: X509Certificate): string {
-  return subjectKeyIdOf(certificate) ?? keyId(certificate.publicKey);
 }

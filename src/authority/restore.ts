@@ -7,8 +7,8 @@ import { lstat, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promi
 import { basename, dirname, join, resolve } from 'node:path';
 import { CertgateError, isCertgateError, shown } from '../errors.ts';
 import { readCertificate } from '../pki/certificates.ts';
-import { subjectKeyIdOf } from '../pki/facts.ts';
-import { keyId, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
+import { fingerprintOf } from '../pki/facts.ts';
+import { keyIdOf, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { type AdoptedCounts, adoptRevocations, readStoreFacts, type StoreFacts } from '../store/sqlite-copy.ts';
 import { requireFree, writeFailure } from './backup.ts';
@@ -201,8 +201,7 @@ async function requireTogether(
 function requireOneRoot(authorities: readonly X509Certificate[], facts: StoreFacts): void {
   const recorded = facts.rootFingerprint;
   if (recorded === null || facts.trustDomain === null) throw mismatch('the store in the backup belongs to no CA');
-  const isRecorded = (one: X509Certificate): boolean =>
-    one.fingerprint256.replaceAll(':', '').toLowerCase() === recorded;
+  const isRecorded = (one: X509Certificate): boolean => fingerprintOf(one) === recorded;
   if (!authorities.some(isRecorded)) {
     throw mismatch('the store in the backup was made for another root than the one beside it');
   }
@@ -210,7 +209,7 @@ function requireOneRoot(authorities: readonly X509Certificate[], facts: StoreFac
     if (isRecorded(one) || authorities.some((other) => one.checkIssued(other) && one.verify(other.publicKey))) continue;
     throw mismatch(`no certificate in the backup signed that of ${shown(one.subject)}`);
   }
-  const ids = new Set(authorities.map((one) => subjectKeyIdOf(one) ?? keyId(one.publicKey)));
+  const ids = new Set(authorities.map(keyIdOf));
   const stranger = facts.issuers.find((issuer) => !ids.has(issuer));
   if (stranger === undefined) return;
   throw mismatch(`the store in the backup has certificates of the issuer ${stranger}, whose own is not beside it`);

@@ -4,8 +4,8 @@
 import type { X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
 import { encodingOf, toHex } from '../pki/der.ts';
-import { frameOf, subjectKeyIdOf } from '../pki/facts.ts';
-import { keyId } from '../pki/keys.ts';
+import { frameOf } from '../pki/facts.ts';
+import { keyIdOf } from '../pki/keys.ts';
 import { isSignedBy, type ReadCrl } from '../pki/read-crl.ts';
 import type { ListedRevocation } from '../store/sqlite-copy.ts';
 import { type RevocationReason, revocationReasons } from '../store/store.ts';
@@ -61,7 +61,7 @@ export function judgeCrls(
 ): Judgement {
   const authorities = backup.authorities.map((certificate) => ({
     certificate,
-    keyId: subjectKeyIdOf(certificate) ?? keyId(certificate.publicKey),
+    keyId: keyIdOf(certificate),
   }));
   const lists: JudgedCrl[] = [];
   const listed: ListedRevocation[] = [];

@@ -1,7 +1,7 @@
 // What follows from the CA's certificates and their states: whom to trust, what to show a peer, which bundle everybody
 // should have. Pure: records in, PEM and sets out. Whatever is not `retired` is trusted, so that a rotation has both
 // sides trusted until the old one has nothing left that lives.
-import { createHash } from 'node:crypto';
+import { bundleIdOf } from '../pki/bundle-signature.ts';
 import { derToPem } from '../pki/pem.ts';
 import type { CaRecord, CaState } from '../store/store.ts';
 
@@ -42,11 +42,6 @@ export function trustIn(records: readonly CaRecord[]): Trust {
     issuersPem: issuers.map(pemOf).join(''),
     issuers: new Set(issuers.map(({ keyId }) => keyId)),
   };
-}
-
-/** SHA-256 of a bundle's PEM text, hex. */
-export function bundleIdOf(bundlePem: string): string {
-  return createHash('sha256').update(bundlePem).digest('hex');
 }
 
 /** From `issuer` up to, but without, its root: what a TLS peer is to be shown after its leaf. */

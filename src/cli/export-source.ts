@@ -9,6 +9,7 @@ import { CertgateError, isCertgateError, shown } from '../errors.ts';
 import { chainOf, isAmong } from '../pki/chain.ts';
 import { readCertificate, readFacts } from '../pki/facts.ts';
 import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
+import { onOneLine } from '../pki/names.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { usage } from './flags.ts';
 
@@ -54,7 +55,7 @@ export async function readSource(
   if (stray !== undefined) {
     throw new CertgateError('CG_EXPORT', {
       what: files.cert,
-      problem: `it is not a chain: ${shown(oneLine(stray.subject))} did not sign what stands before it`,
+      problem: `it is not a chain: ${shown(onOneLine(stray.subject))} did not sign what stands before it`,
       remedy: 'the file must hold the certificate first, then its issuer, and nothing else',
     });
   }
@@ -73,7 +74,7 @@ export async function readSource(
     stem: files.stem,
     whole,
     sent: complete && whole.length > 1 ? [leaf, ...whole.slice(1, -1)] : whole,
-    missing: complete ? null : oneLine(last.issuer),
+    missing: complete ? null : onOneLine(last.issuer),
     notAfter,
     privateKey: key,
   };
@@ -139,7 +140,7 @@ async function readKey(
       remedy: 'the file must hold the certificate first, then its issuer, and nothing else',
     });
   }
-  throw new CertgateError('CG_KEY_MISMATCH', { subject: oneLine(leaf.subject) });
+  throw new CertgateError('CG_KEY_MISMATCH', { subject: onOneLine(leaf.subject) });
 }
 
 /** worker/etl-1 of spiffe://DOMAIN/worker/etl-1; else the common name; else the whole subject. */
@@ -147,9 +148,5 @@ function nameOf(leaf: X509Certificate): string {
   const { subject, subjectAltNames } = readFacts(leaf.raw);
   const uri = subjectAltNames.find(({ type }) => type === 'URI')?.value;
   const [, path] = /^spiffe:\/\/[^/]+\/(.+)$/.exec(uri ?? '') ?? [];
-  return path ?? subject.find(([attribute]) => attribute === 'CN')?.[1] ?? oneLine(leaf.subject);
-}
-
-function oneLine(distinguishedName: string): string {
-  return distinguishedName.replaceAll('\n', ', ');
+  return path ?? subject.find(([attribute]) => attribute === 'CN')?.[1] ?? onOneLine(leaf.subject);
 }

@@ -13,6 +13,7 @@ import { CertgateError, shown } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { readCertificate } from '../pki/certificates.ts';
+import { onOneLine } from '../pki/names.ts';
 import { keyName } from '../pki/public-keys.ts';
 import { trustDomainsOf } from '../pki/signable.ts';
 import type { Signer } from '../pki/signing.ts';
@@ -93,7 +94,7 @@ export function signerCommand(io: CommandIo): Command {
       signer: { publicKey },
       rules,
     } of keys) {
-      const issuer = rules.certificate?.subject.replaceAll('\n', ', ') ?? null;
+      const issuer = rules.certificate === null ? null : onOneLine(rules.certificate.subject);
       log.info({ kind: keyName(publicKey), issuer, trustDomains: rules.trustDomains, maxTtlMs: maxTtl }, 'holds a key');
     }
     log.info({ socket: path }, 'listening');

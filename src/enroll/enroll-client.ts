@@ -11,13 +11,11 @@ import { factsOf } from '../pki/facts.ts';
 import { derToPem, pemBlocks } from '../pki/pem.ts';
 import { createRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
-import { askOnce, type GateAnswer } from './ask-gate.ts';
+import { askOnce, type GateAnswer, type GateRequest } from './ask-gate.ts';
 import { retryDelay } from './renewal-time.ts';
 import { covers, credentialOf, type Token } from './token.ts';
-import { ENROLL_PATH, type IssuedAnswer, readDetail, readIssued, writeEnrollRequest } from './wire.ts';
+import { BUNDLE_PATH, ENROLL_PATH, type IssuedAnswer, readDetail, readIssued, writeEnrollRequest } from './wire.ts';
 
-/** As src/inbound/bundle.ts has it. */
-const BUNDLE_PATH = '/.well-known/certgate/bundle';
 const NOT_VERIFIED = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_PURPOSE)/;
 
 export interface Enrolling {
@@ -96,7 +94,7 @@ async function fetchRoot(url: URL, to: ConnectionOptions, fingerprint: string): 
   throw new CertgateError('CG_ENROLL_PIN', { gate: url.origin, problem });
 }
 
-async function ask(url: URL, socket: TLSSocket, request: Parameters<typeof askOnce>[1]): Promise<GateAnswer> {
+async function ask(url: URL, socket: TLSSocket, request: GateRequest): Promise<GateAnswer> {
   const failed = Promise.withResolvers<never>();
   socket.once('error', (error: NodeJS.ErrnoException) => {
     if (!NOT_VERIFIED.test(error.code ?? '')) return;

@@ -5,6 +5,7 @@
 /** Behind the gate's own prefix (RFC 8615), never sent on to Prefect. */
 export const ENROLL_PATH = '/.well-known/certgate/enroll';
 export const RENEW_PATH = '/.well-known/certgate/renew';
+export const BUNDLE_PATH = '/.well-known/certgate/bundle';
 
 /** Of a request, bytes. */
 export const MOST_REQUEST_BYTES = 16 * 1024;

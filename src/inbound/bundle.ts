@@ -7,9 +7,6 @@ import type { RequestHead } from '../http1/request.ts';
 import type { Answer } from '../proxy/contract.ts';
 import type { ClientTrust } from './server-certificate.ts';
 
-/** Not one of Prefect's, and never sent on to it (RFC 8615). */
-export const BUNDLE_PATH = '/.well-known/certgate/bundle';
-
 /** The id of the bundle that the client says it has; null when it says nothing. */
 export function bundleHeld(head: RequestHead): string | null {
   const at = head.names.indexOf('if-none-match');

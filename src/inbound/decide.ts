@@ -3,7 +3,7 @@
 // it must be, and sent on with the gate's own headers. Refusals speak Prefect's language (prefect-facts.md §5): 403 with
 // `{"detail": …}`, never 401; 503 with Retry-After in seconds and Prefect-Maintenance where waiting helps.
 
-import { RENEW_PATH } from '../enroll/wire.ts';
+import { BUNDLE_PATH, RENEW_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
@@ -16,7 +16,7 @@ import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
-import { BUNDLE_PATH, bundleAnswer, bundleHeld } from './bundle.ts';
+import { bundleAnswer, bundleHeld } from './bundle.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';

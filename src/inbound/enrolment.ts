@@ -4,12 +4,11 @@
 import type { TLSSocket } from 'node:tls';
 import type { DeskAnswer } from '../enroll/answers.ts';
 import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
-import { ENROLL_PATH, MOST_REQUEST_BYTES, RENEW_PATH } from '../enroll/wire.ts';
+import { BUNDLE_PATH, ENROLL_PATH, MOST_REQUEST_BYTES, RENEW_PATH } from '../enroll/wire.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Answer, Take } from '../proxy/contract.ts';
 import { type AdmissionRules, admitLate, type Refused } from './admission.ts';
 import { type AnteroomAnswer, type AnteroomRequest, receive } from './anteroom.ts';
-import { BUNDLE_PATH } from './bundle.ts';
 import { addressKey } from './door-counts.ts';
 import type { ClientTrust } from './server-certificate.ts';
 

@@ -1,8 +1,6 @@
 // The inbound sidecar in one process: the door, the way behind it, and the gate's own certificate, taken up and down again
 // in order. Everything it needs is given to it; it reads no configuration and prints nothing.
 
-import type { Authority } from '../authority/authority.ts';
-import type { CaPlace } from '../authority/change.ts';
 import type { LockSummary } from '../authority/lock-table.ts';
 import { openDesk } from '../enroll/desk.ts';
 import { limitLog } from '../observe/limited-log.ts';
@@ -10,25 +8,17 @@ import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import type { ConnectionWork } from '../proxy/connection-set.ts';
 import { bind } from '../proxy/connection-set.ts';
 import { noteBundlesIn } from './bundle-notes.ts';
-import { watchCa } from './ca-watch.ts';
 import { type DataPathOptions, openDataPath } from './data-path.ts';
 import { createDoor } from './door.ts';
 import { DoorCounts, type DoorLimits } from './door-counts.ts';
 import { countIdentities } from './identity-counts.ts';
 import { type PolicyPlace, watchPolicy } from './policy-watch.ts';
-import { clientTrustOf, issueServerCertificate, keepRenewed } from './server-certificate.ts';
+import { openStandingCredentials, type StandingOptions } from './standing-credentials.ts';
 
-export interface GateOptions extends DataPathOptions {
+export interface GateOptions extends DataPathOptions, StandingOptions {
   readonly host: string;
   /** 0 for a free one. */
   readonly port: number;
-  /** DNS names and IP addresses of the server certificate. */
-  readonly names: readonly string[];
-  /** Lifetime of the server certificate, ms. */
-  readonly serverTtl: number;
-  readonly authority: Authority;
-  /** What the gate keeps its CA up with. */
-  readonly caPlace: CaPlace;
   /** Null for no policy: every client that is admitted may do everything. */
   readonly policy: PolicyPlace | null;
   readonly limits: DataPathOptions['limits'] & DoorLimits & { readonly connectionsPerIdentity: number };
@@ -63,15 +53,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const metrics = createMetrics();
   const limitedLog = limitLog(log);
   const { authority } = options;
-  const issue = () => issueServerCertificate(authority, options.names, options.serverTtl);
-  let [credentials, trust] = [await issue(), await clientTrustOf(authority)];
+  const standing = await openStandingCredentials(options);
   const noteBundle = noteBundlesIn(options.store, limitedLog);
   const desk = openDesk({ authority, store: options.store, policy: options.enrolment, log: limitedLog, metrics });
   const identities = countIdentities(options.limits.connectionsPerIdentity);
   const path = await openDataPath({
     ...options,
-    credentials,
-    trust,
+    ...standing.current,
     policy: options.policy?.loaded.policy ?? null,
     noteBundle,
     desk,
@@ -86,34 +74,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     metrics,
     letIn: (socket, address) => path.letIn(socket, () => counts.leave(address)),
   });
-  const renewal = keepRenewed(
-    credentials,
-    issue,
-    (fresh) => {
-      credentials = fresh;
-      path.install(fresh, trust);
-    },
-    log,
-  );
-  const caWatch = watchCa({
-    authority,
-    place: options.caPlace,
-    log,
-    async changed(issuerChanged) {
-      trust = await clientTrustOf(authority);
-      // First a certificate that everybody can verify, then an end to those by the old issuer.
-      if (issuerChanged) await renewal.renew();
-      path.install(credentials, trust);
-    },
-  });
+  const stopStanding = standing.keep(({ credentials, trust }) => path.install(credentials, trust));
   const policyWatch =
     options.policy === null
       ? null
       : watchPolicy(options.policy, { log, metrics }, ({ policy }) => path.setPolicy(policy));
   const stop = (): void => {
     policyWatch?.stop();
-    renewal.stop();
-    caWatch.stop();
+    stopStanding();
     limitedLog.close();
   };
   try {

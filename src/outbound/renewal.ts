@@ -5,10 +5,10 @@
 
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { askOnce } from '../enroll/ask-gate.ts';
+import { askOnce, type GateAnswer, type GateRequest } from '../enroll/ask-gate.ts';
 import { type PreparedRenewal, prepareRenewal, takeTurn } from '../enroll/identity-folder.ts';
 import { renewalTime, retryDelay } from '../enroll/renewal-time.ts';
-import { RENEW_PATH, readDetail, readIssued, writeRenewRequest } from '../enroll/wire.ts';
+import { BUNDLE_PATH, RENEW_PATH, readDetail, readIssued, writeRenewRequest } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { generateKey, publicKeyFits } from '../pki/keys.ts';
@@ -58,7 +58,7 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
   let stopped = false;
   let open: TLSSocket | null = null;
 
-  const ask = (request: Parameters<typeof askOnce>[1]): ReturnType<typeof askOnce> => {
+  const ask = (request: GateRequest): Promise<GateAnswer> => {
     open = connect();
     return askOnce(open, request);
   };
@@ -101,7 +101,7 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
       await giveBack();
     }
     // So that the gate knows from now on that the old one has been replaced; any request would do.
-    const bundle = { method: 'GET', host, path: '/.well-known/certgate/bundle' } as const;
+    const bundle = { method: 'GET', host, path: BUNDLE_PATH } as const;
     if (!stopped) await ask(bundle).catch(() => {});
   };
 

@@ -2,16 +2,16 @@
 // and takes a new one when it is signed by an issuer that the present one vouches for and the gate can be reached with
 // it. So a root can be rotated under a running worker, and nobody carries files. What is refused changes nothing.
 
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import { askOnce } from '../enroll/ask-gate.ts';
+import { BUNDLE_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
-import { readResponseHead } from '../http1/response.ts';
 import type { Log } from '../observe/log.ts';
-import { bundleIsSigned } from '../pki/bundle-signature.ts';
+import { bundleIdOf, bundleIsSigned } from '../pki/bundle-signature.ts';
+import { onOneLine } from '../pki/names.ts';
 import { derToPem, pemBlocks } from '../pki/pem.ts';
 
-const PATH = '/.well-known/certgate/bundle';
-const LIMITS = { headBytes: 8_192, headerLines: 50 };
 const MOST_BUNDLE_BYTES = 256 * 1024;
 const MOST_CERTIFICATES = 30;
 /** For a connection and its answer, ms. */
@@ -38,7 +38,7 @@ export function followTrust(options: TrustFollowing): () => void {
   let stopped = false;
   const ask = async (): Promise<void> => {
     const held = options.current();
-    const offered = await askGate(options.connect(held), options.host, idOf(held));
+    const offered = await askGate(options.connect(held), options.host, bundleIdOf(held));
     if (offered === null) return;
     const problem = problemOf(held, offered);
     if (problem !== null) {
@@ -46,10 +46,10 @@ export function followTrust(options: TrustFollowing): () => void {
       return;
     }
     // The last test is to use it: who takes a bundle must be able to reach the gate by it.
-    await askGate(options.connect(offered.pem), options.host, idOf(held));
+    await askGate(options.connect(offered.pem), options.host, bundleIdOf(held));
     options.take(offered.pem);
     // So that the gate knows at once who has it.
-    await askGate(options.connect(offered.pem), options.host, idOf(offered.pem));
+    await askGate(options.connect(offered.pem), options.host, bundleIdOf(offered.pem));
   };
   const schedule = (ms: number): void => {
     if (stopped) return;
@@ -86,7 +86,7 @@ function problemOf(held: string, { pem, signature }: Offered): string | null {
       return `it holds ${certificates.length} certificates`;
     }
     const stranger = certificates.find((certificate) => !certificate.ca);
-    if (stranger !== undefined) return `it holds ${stranger.subject.replaceAll('\n', ', ')}, which is no CA`;
+    if (stranger !== undefined) return `it holds ${onOneLine(stranger.subject)}, which is no CA`;
     // Nothing but these certificates may be in what is written to a file.
     if (certificates.map(({ raw }) => derToPem(raw, 'CERTIFICATE')).join('') !== pem) return 'it is not plain PEM';
     if (!bundleIsSigned(pem, signature, read(held), certificates)) return 'it is not signed by an issuer known here';
@@ -97,44 +97,13 @@ function problemOf(held: string, { pem, signature }: Offered): string | null {
 }
 
 /** Asks for the bundle; null when the gate says that `held` is the present one, or knows no bundle. */
-function askGate(socket: TLSSocket, host: string, held: string): Promise<Offered | null> {
-  return new Promise((resolve, reject) => {
-    let bytes = Buffer.alloc(0);
-    const fail = (reason: string): void => {
-      socket.destroy();
-      reject(new Error(reason));
-    };
-    const read = (): void => {
-      const head = readResponseHead(bytes, 0, 'GET', LIMITS);
-      if (head === null) return;
-      if (!head.ok) {
-        fail(head.reason);
-      } else if (head.status === 304 || head.status === 404) {
-        // A gate from before there were bundles asks Prefect, which knows no such path.
-        socket.destroy();
-        resolve(null);
-      } else if (head.status !== 200 || head.bodyLength < 1 || head.bodyLength > MOST_BUNDLE_BYTES) {
-        fail(`the gate answered ${head.status} with ${head.bodyLength} bytes`);
-      } else if (bytes.length >= head.size + head.bodyLength) {
-        socket.destroy();
-        const signature = head.values[head.names.indexOf('x-certgate-signature')] ?? '';
-        resolve({ pem: bytes.toString('latin1', head.size, head.size + head.bodyLength), signature });
-      }
-    };
-    socket.setTimeout(PATIENCE, () => fail('no answer in time'));
-    socket.on('error', (error) => fail(error.message));
-    socket.on('close', () => fail('the gate closed the connection'));
-    socket.on('data', (part: Buffer) => {
-      bytes = Buffer.concat([bytes, part]);
-      if (bytes.length > MOST_BUNDLE_BYTES + LIMITS.headBytes) fail('too long an answer');
-      else read();
-    });
-    socket.once('secureConnect', () => {
-      socket.write(`GET ${PATH} HTTP/1.1\r\nhost: ${host}\r\nif-none-match: "${held}"\r\nconnection: close\r\n\r\n`);
-    });
-  });
-}
-
-function idOf(bundlePem: string): string {
-  return createHash('sha256').update(bundlePem).digest('hex');
+async function askGate(socket: TLSSocket, host: string, held: string): Promise<Offered | null> {
+  const request = { method: 'GET', host, path: BUNDLE_PATH, ifNoneMatch: held, patience: PATIENCE } as const;
+  const { status, text, header } = await askOnce(socket, request);
+  // A gate from before there were bundles asks Prefect, which knows no such path.
+  if (status === 304 || status === 404) return null;
+  if (status !== 200 || text === '' || text.length > MOST_BUNDLE_BYTES) {
+    throw new Error(`the gate answered ${status} with ${text.length} characters`);
+  }
+  return { pem: text, signature: header('x-certgate-signature') ?? '' };
 }

@@ -11,7 +11,7 @@ export function bundleStatement(bundleId: string): Uint8Array {
 
 /** The signature over `bundlePem`, base64. What the signer throws. */
 export async function signBundle(bundlePem: string, signer: Signer): Promise<string> {
-  return Buffer.from(await signer.sign(bundleStatement(idOf(bundlePem)))).toString('base64');
+  return Buffer.from(await signer.sign(bundleStatement(bundleIdOf(bundlePem)))).toString('base64');
 }
 
 /**
@@ -24,7 +24,7 @@ export function bundleIsSigned(
   known: readonly X509Certificate[],
   offered: readonly X509Certificate[],
 ): boolean {
-  const statement = bundleStatement(idOf(bundlePem));
+  const statement = bundleStatement(bundleIdOf(bundlePem));
   const octets = Buffer.from(signature, 'base64');
   const vouched = offered.filter(
     (one) => one.ca && known.some((other) => other.ca && one.checkIssued(other) && one.verify(other.publicKey)),
@@ -38,6 +38,7 @@ export function bundleIsSigned(
   });
 }
 
-function idOf(bundlePem: string): string {
+/** Which bundle it is: SHA-256 of its PEM text, hex. */
+export function bundleIdOf(bundlePem: string): string {
   return createHash('sha256').update(bundlePem).digest('hex');
 }

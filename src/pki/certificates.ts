@@ -24,8 +24,8 @@ import {
   statusPointers,
   subjectAltName,
 } from './extensions.ts';
-import { frameOf, readCertificate, subjectKeyIdOf } from './facts.ts';
-import { type KeyPair, keyId } from './keys.ts';
+import { frameOf, readCertificate } from './facts.ts';
+import { type KeyPair, keyId, keyIdOf } from './keys.ts';
 import { commonNameOf } from './names.ts';
 import { acceptKey, spkiOf } from './public-keys.ts';
 import { type Signer, signerOf, signingAlgorithmOf, withSignature } from './signing.ts';
@@ -168,7 +168,7 @@ export function issuerOf(certificate: string | Uint8Array, signer: Signer): Issu
     });
   }
   if (!read.publicKey.equals(signer.publicKey)) throw new CertgateError('CG_KEY_MISMATCH', { subject: read.subject });
-  return { certificate: read, signer, keyId: subjectKeyIdOf(read) ?? keyId(read.publicKey) };
+  return { certificate: read, signer, keyId: keyIdOf(read) };
 }
 
 interface Content {

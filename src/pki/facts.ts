@@ -82,6 +82,11 @@ export function readAuthorityKeyId(extensions: readonly ReadExtension[]): string
   return toHex(contentOf(value, ofTag(id, context(0), 'authorityKeyIdentifier')));
 }
 
+/** SHA-256 of the DER, lower-case hex. */
+export function fingerprintOf({ fingerprint256 }: X509Certificate): string {
+  return fingerprint256.replaceAll(':', '').toLowerCase();
+}
+
 /** The subject key identifier of a certificate, hex; null when it has none. CG_CERT_UNREADABLE. */
 export function subjectKeyIdOf(certificate: X509Certificate): string | null {
   return unlessFaulty(() => readSubjectKeyId(readFrame(certificate.raw).extensions));

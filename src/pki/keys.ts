@@ -4,7 +4,7 @@
 import { createHash, createPrivateKey, generateKeyPair, type KeyObject, type X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import { CertgateError, reasonOf } from '../errors.ts';
-import { readCertificate } from './facts.ts';
+import { readCertificate, subjectKeyIdOf } from './facts.ts';
 import { keyBitsOf, spkiOf } from './public-keys.ts';
 
 export { keyName } from './public-keys.ts';
@@ -82,6 +82,11 @@ export function requireOneKey(pem: string): void {
 export function publicKeyFits(certificate: string | X509Certificate, privateKey: KeyObject): boolean {
   const read = typeof certificate === 'string' ? readCertificate(certificate) : certificate;
   return read.checkPrivateKey(privateKey);
+}
+
+/** By what a CA certificate is known, hex: its subject key identifier, else its key's identifier. CG_CERT_UNREADABLE. */
+export function keyIdOf(certificate: X509Certificate): string {
+  return subjectKeyIdOf(certificate) ?? keyId(certificate.publicKey);
 }
 
 /** Key identifier as RFC 5280 §4.2.1.2 (1) makes it: SHA-1 of the key's bit string, lower-case hex. */

@@ -200,6 +200,11 @@ export function readGeneralNames(bytes: Uint8Array, names: Tlv, what: string): S
   return members.map((member) => readGeneralName(bytes, member, what));
 }
 
+/** A name as node:crypto's X509Certificate has it, a line for each attribute, on one line. */
+export function onOneLine(distinguishedName: string): string {
+  return distinguishedName.replaceAll('\n', ', ');
+}
+
 /** A Name of one CN, always a UTF8String (RFC 5280 §4.1.2.4), DER. */
 export function commonNameOf(commonName: string): Uint8Array {
   const attribute = encodeTlv(

@@ -10,6 +10,7 @@ import { trustIn } from '../../authority/trust.ts';
 import { roughDuration } from '../../config/duration.ts';
 import { EXIT, isCertgateError } from '../../errors.ts';
 import { readCertificate } from '../../pki/certificates.ts';
+import { onOneLine } from '../../pki/names.ts';
 import type { CaRecord } from '../../store/store.ts';
 import { printableJson } from '../escape.ts';
 import { describe } from '../help.ts';
@@ -81,7 +82,7 @@ async function lineOf(record: CaRecord, certsDir: string, liveIdentities: readon
     generation: record.generation,
     state: record.state,
     keyId: record.keyId,
-    subject: subject.replaceAll('\n', ', '),
+    subject: onOneLine(subject),
     notAfter: validToDate.toISOString(),
     rotatesAt: issues ? new Date(rotationTime(record)).toISOString() : null,
     key: (await exists(key)) ? key : null,

@@ -14,13 +14,12 @@ import { limitLog } from '../../observe/limited-log.ts';
 import { addMetrics, createMetrics, type Metrics, onlyCounters } from '../../observe/metrics.ts';
 import { bind } from '../../proxy/connection-set.ts';
 import { noteBundlesIn } from '../bundle-notes.ts';
-import { watchCa } from '../ca-watch.ts';
 import { createDoor, turnAway } from '../door.ts';
 import { DoorCounts } from '../door-counts.ts';
 import type { GateHealth, GateOptions, RunningGate } from '../gate.ts';
 import { addWork, NO_WORK } from '../live-index.ts';
 import { watchPolicy } from '../policy-watch.ts';
-import { clientTrustOf, issueServerCertificate, keepRenewed } from '../server-certificate.ts';
+import { openStandingCredentials } from '../standing-credentials.ts';
 import { assembleCrew, type Crew, type Member } from './crew.ts';
 import { rebuilt } from './failures.ts';
 import { GateCounts } from './gate-counts.ts';
@@ -53,8 +52,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   const identities = new GateCounts(options.limits.connectionsPerIdentity);
   /** What workers that are gone had counted. */
   let retired: Metrics = createMetrics();
-  const issue = () => issueServerCertificate(authority, options.names, options.serverTtl);
-  let [credentials, trust] = [await issue(), await clientTrustOf(authority)];
+  const standing = await openStandingCredentials(options);
   let policy = options.policy?.loaded.source ?? null;
   const noteBundle = noteBundlesIn(options.store, limitedLog);
   const desk = openDesk({ authority, store: options.store, policy: options.enrolment, log: limitedLog, metrics });
@@ -81,8 +79,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
           start: {
             config,
             authString: options.authString,
-            trust,
-            credentials,
+            ...standing.current,
             policy,
             workers: size,
           },
@@ -184,28 +181,8 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
     throw error;
   }
   const bound = door.address();
-  const tellCredentials = (): void => {
+  const stopStanding = standing.keep(({ credentials, trust }) => {
     for (const member of crew.members) member.send({ kind: 'credentials', credentials, trust });
-  };
-  const renewal = keepRenewed(
-    credentials,
-    issue,
-    (fresh) => {
-      credentials = fresh;
-      tellCredentials();
-    },
-    log,
-  );
-  const caWatch = watchCa({
-    authority,
-    place: options.caPlace,
-    log,
-    async changed(issuerChanged) {
-      trust = await clientTrustOf(authority);
-      // First a certificate that everybody can verify, then an end to those by the old issuer.
-      if (issuerChanged) await renewal.renew();
-      tellCredentials();
-    },
   });
   const policyWatch =
     options.policy === null
@@ -278,9 +255,8 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       await Promise.all(all.map(({ gone }) => gone));
       clearTimeout(guard);
       clearInterval(auditLook);
-      renewal.stop();
+      stopStanding();
       policyWatch?.stop();
-      caWatch.stop();
       limitedLog.close();
     },
   };
