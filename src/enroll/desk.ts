@@ -179,8 +179,9 @@ function refusalOf(error: unknown): EnrollRefusal | null {
   return null;
 }
 
-function until(at: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, Math.max(0, at - performance.now()));
-  });
+// A timer may come a millisecond early: the floor is none that anybody may fall below.
+async function until(at: number): Promise<void> {
+  for (let left = at - performance.now(); left > 0; left = at - performance.now()) {
+    await new Promise((resolve) => setTimeout(resolve, Math.ceil(left)));
+  }
 }
