@@ -3,7 +3,7 @@
 // All are opened and written before the first is renamed: a wrong passphrase or a full disk changes nothing. A kill
 // between two renames leaves some keys with the new one; running it again finishes, since it takes keys that the new
 // one opens already. The key inside never changes, so certificates and running gates are not touched.
-import { readdir, rename, rm } from 'node:fs/promises';
+import { readdir, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { OpenedKey } from '../pki/encrypted-keys.ts';
@@ -22,7 +22,7 @@ import { keyText, type PassphraseSource, readKey } from './key-store.ts';
 const PURPOSE = 'passphrase';
 
 export interface PassphraseChange {
-  /** The keys' files; links are followed no further than the file that is named. */
+  /** The keys' files, or links to them. */
   readonly paths: readonly string[];
   /** What opens them now; asked only for keys that are encrypted. */
   readonly from: PassphraseSource | null;
@@ -44,7 +44,9 @@ export async function caKeyFiles(certsDir: string): Promise<readonly string[]> {
  * Writes the keys anew under `to`.
  * @throws CG_PASSPHRASE, CG_KEY_MODE, CG_KEY_UNREADABLE, CG_CA_FILE: before the first rename, nothing has changed
  */
-export async function changePassphrase({ paths, from, to }: PassphraseChange): Promise<void> {
+export async function changePassphrase({ paths: named, from, to }: PassphraseChange): Promise<void> {
+  // A link stays one: it is the key behind it that is written anew, beside itself.
+  const paths = await Promise.all(named.map((path) => realpath(path).catch(() => path)));
   const drafts: Array<readonly [draft: string, path: string]> = [];
   try {
     for (const [path, { key }] of await openAll(paths, from, to)) {

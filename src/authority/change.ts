@@ -43,6 +43,8 @@ export interface CaChanged {
   readonly trust: Trust;
   /** Files that were made. */
   readonly files: readonly string[];
+  /** Why `ca.crt` is not up to date; null when it is. The change is made either way. */
+  readonly bundleProblem: string | null;
 }
 
 /**
@@ -73,6 +75,8 @@ export async function applyChange(
     const add = [...also, ...made.map(({ record }) => record)];
     for (const record of add) {
       const { certificate } = generationFiles(certsDir, record);
+      // Put there by a person, or by this before a kill: what is the same needs no second writing.
+      if ((await readFile(certificate, 'utf8').catch(() => null)) === pemOf(record)) continue;
       await writeNewFile(certificate, pemOf(record), PUBLIC_FILE);
       written.push(certificate);
     }
@@ -89,8 +93,12 @@ export async function applyChange(
     throw unwritable(certsDir, error);
   }
   const trust = trustIn(await store.listCa());
-  await writeBundle(certsDir, trust);
-  return { trust, files: written };
+  // Committed: from here on nothing can fail but the telling.
+  const bundleProblem = await writeBundle(certsDir, trust).then(
+    () => null,
+    (error: unknown) => reasonOf(error),
+  );
+  return { trust, files: written, bundleProblem };
 }
 
 /** Brings `ca.crt` up to date, whole or not at all. CG_CA_FILE. */

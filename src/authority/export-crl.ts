@@ -5,7 +5,9 @@
 import { X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
 import { type Issuer, issuerOf } from '../pki/certificates.ts';
+import { onOneLine } from '../pki/names.ts';
 import { CRL_LIFETIME, entriesOf, type SignedCrl, signCrl } from './crl.ts';
+import { isMadeHere } from './generations.ts';
 import { plainKeyStore } from './key-store.ts';
 import { generationFiles } from './layout.ts';
 import { type AuthorityPlace, loadAuthority } from './load.ts';
@@ -16,7 +18,7 @@ const ROOT_CRL_LIFETIME = 365 * CRL_LIFETIME;
 /**
  * Signs a list of `issuer`: a key identifier, `root` for the root of the issuer that issues now, or null for that issuer.
  * `keyFile` is where the key of a root is; null for its place among the others.
- * @throws CG_NOT_FOUND; CG_CA_FILE where its key is not here; what `loadAuthority` throws
+ * @throws CG_NOT_FOUND; CG_USAGE for a root that is another CA's; CG_CA_FILE where its key is not here; what `loadAuthority` throws
  */
 export async function exportCrl(
   place: AuthorityPlace,
@@ -44,6 +46,11 @@ async function signerFor(
     throw new CertgateError('CG_NOT_FOUND', { what: `issuer ${shown(wanted ?? '')}`, problem });
   }
   const certificate = new X509Certificate(known.der);
+  // A list is about all that a root signs, and a company's signs much that is not on record here.
+  if (known.role === 'root' && !isMadeHere(known, certificate, place.trustDomain)) {
+    const problem = `the root ${onOneLine(certificate.subject)} is not one that certgate made`;
+    throw new CertgateError('CG_USAGE', { problem, remedy: 'take its list from where its own CA publishes it' });
+  }
   const file = generationFiles(place.certsDir, known);
   const keys = place.keys ?? plainKeyStore;
   const signer = issuerOf(known.der, await keys.signerFor(certificate, keyFile ?? file.key, file.certificate));

@@ -1,9 +1,9 @@
 // Makes the CA's own certificates, one generation after another, as certificate, record and file contents that belong
 // together. A root lives 10 years, an issuer 1 year or as long as who signs it, whichever ends first (DESIGN.md). It
 // writes nothing: who calls decides where a key goes, and commits the record.
-import type { KeyObject } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import { createIssuer, createRoot, type Issuer, issuerOf, readCertificate, signerOf } from '../pki/certificates.ts';
-import { generateKey, keyId } from '../pki/keys.ts';
+import { generateKey, keyId, keyIdOf } from '../pki/keys.ts';
 import type { CaRecord, CaState } from '../store/store.ts';
 import { BACKDATED } from './authority.ts';
 
@@ -64,7 +64,8 @@ export function issuerRecord(
   der: Uint8Array,
   { generation, state, now, parent }: Omit<GenerationRequest, 'trustDomain'> & { readonly parent: string },
 ): CaRecord {
-  const id = keyId(readCertificate(der).publicKey);
+  // Leaves name it by this (RFC 5280 §4.2.1.1), which for a certificate from elsewhere need not be a hash of its key.
+  const id = keyIdOf(readCertificate(der));
   return { keyId: id, role: 'issuer', generation, parent, state, der, addedAt: now, changedAt: now };
 }
 
@@ -75,6 +76,11 @@ export function issuerRecord(
 export function commonName(what: 'root' | 'issuer', generation: number, trustDomain: string): string {
   const name = generation === 1 ? `certgate ${what}` : `certgate ${what} ${generation}`;
   return `${name} ${trustDomain}`.slice(0, 64);
+}
+
+/** Whether a root is one that `newRoot` made, and no company's. */
+export function isMadeHere({ generation }: CaRecord, root: X509Certificate, trustDomain: string): boolean {
+  return root.subject === `CN=${commonName('root', generation, trustDomain)}`;
 }
 
 function startOf(now: number): Date {

@@ -17,7 +17,7 @@ import { PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
 import { commonName, issuerRecord } from './generations.ts';
 import { plainKeyStore } from './key-store.ts';
 import { generationFiles, requestFile } from './layout.ts';
-import { nextGeneration } from './trust.ts';
+import { nextGeneration, rootOf } from './trust.ts';
 
 export interface IssuerRequested {
   /** PEM. */
@@ -35,8 +35,8 @@ export interface IssuerRequested {
 export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
   const { certsDir, trustDomain, keys = plainKeyStore } = place;
   const records = await recordsOf(place);
-  const waiting = await waitingRequest(certsDir, records);
-  if (waiting !== null) return { ...waiting, again: true };
+  const waiting = (await waitingRequests(certsDir, records)).at(-1);
+  if (waiting !== undefined) return { ...waiting, again: true };
   const generation = await freeGeneration(records, 'issuer', certsDir);
   const { key: keyFile } = generationFiles(certsDir, { role: 'issuer', generation });
   const { privateKey } = await generateKey('P-256');
@@ -63,14 +63,23 @@ export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
 export async function importIssuer(place: CaPlace, pem: string, file: string): Promise<CaChanged> {
   const { certsDir, clock = Date.now } = place;
   const records = await recordsOf(place);
-  const waiting = await waitingRequest(certsDir, records);
-  if (waiting === null) {
+  const requests = await waitingRequests(certsDir, records);
+  if (requests.length === 0) {
     throw new CertgateError('CG_CA_STEP', { problem: 'no request waits for a certificate', remedy: 'certgate ca csr' });
   }
-  const { publicKey } = readRequest(waiting.request);
   const certificates = certificatesIn(pem, file);
-  const issuer = certificates.find((one) => one.publicKey.equals(publicKey));
-  if (issuer === undefined) throw given(file, `holds no certificate for the key of ${waiting.requestFile}`);
+  const [found] = requests.flatMap((waiting) => {
+    const { publicKey } = readRequest(waiting.request);
+    const issuer = certificates.find((one) => one.publicKey.equals(publicKey));
+    return issuer === undefined ? [] : [{ waiting, issuer }];
+  });
+  if (found === undefined) {
+    throw given(
+      file,
+      `holds no certificate for the key of ${requests.map(({ requestFile: name }) => name).join(', ')}`,
+    );
+  }
+  const { waiting, issuer } = found;
   const now = clock();
   requireIssuer(issuer, file, now);
   const trusted = records.filter(({ state }) => state !== 'retired');
@@ -112,7 +121,10 @@ function chainOf(
   trusted: readonly CaRecord[],
   file: string,
 ): ReadonlyArray<{ readonly certificate: X509Certificate; readonly parent: string }> {
-  const known = trusted.filter(({ role }) => role !== 'issuer').map(({ der }) => readCertificate(der));
+  // Below a root that is on its way out, or not yet in, it would go with that root.
+  const known = trusted
+    .filter((record) => record.role !== 'issuer' && rootOf(trusted, record)?.state === 'active')
+    .map(({ der }) => readCertificate(der));
   const chain: Array<{ certificate: X509Certificate; parent: string }> = [];
   for (let top = issuer; chain.length <= certificates.length; ) {
     const signs = (one: X509Certificate): boolean => top.checkIssued(one) && top.verify(one.publicKey);
@@ -127,13 +139,15 @@ function chainOf(
   throw given(file, `does not chain to a root that this CA trusts: who signed ${onOneLine(subject)} is unknown`);
 }
 
-// The request of the newest generation that is not on record yet.
-async function waitingRequest(
+// The requests of all generations that are not on record, the newest last: a rotation may have come in between.
+async function waitingRequests(
   certsDir: string,
   records: readonly CaRecord[],
-): Promise<Omit<IssuerRequested, 'again'> | null> {
-  const from = nextGeneration(records, 'issuer');
-  for (let generation = from; generation < from + 20; generation++) {
+): Promise<ReadonlyArray<Omit<IssuerRequested, 'again'>>> {
+  const waiting: Array<Omit<IssuerRequested, 'again'>> = [];
+  const recorded = new Set(records.filter(({ role }) => role === 'issuer').map(({ generation }) => generation));
+  for (let generation = 1; generation < nextGeneration(records, 'issuer') + 20; generation++) {
+    if (recorded.has(generation)) continue;
     const file = requestFile(certsDir, generation);
     const files = generationFiles(certsDir, { role: 'issuer', generation });
     if (!(await exists(files.key))) continue;
@@ -141,9 +155,9 @@ async function waitingRequest(
       if (systemCode(error) === 'ENOENT') return null;
       throw new CertgateError('CG_CA_FILE', { file, problem: `cannot be read: ${reasonOf(error)}` }, { cause: error });
     });
-    if (request !== null) return { request, requestFile: file, keyFile: files.key };
+    if (request !== null) waiting.push({ request, requestFile: file, keyFile: files.key });
   }
-  return null;
+  return waiting;
 }
 
 function certificatesIn(pem: string, file: string): readonly X509Certificate[] {

@@ -42,7 +42,7 @@ export async function rollbackIssuer(place: CaPlace): Promise<CaChanged> {
   const active = requireActive(records, 'issuer');
   const before = latest(records, 'issuer', 'retiring', (one) => one.parent === active.parent);
   if (before === null) throw step('there is no earlier issuer under the same root', 'certgate ca status');
-  await issuerFor(place, before, null);
+  await requireUsable(place, before);
   return applyChange(place, {
     action: 'ca.rotate-issuer.rollback',
     states: [move(active, 'retiring'), move(before, 'active')],
@@ -82,6 +82,7 @@ export async function prepareRoot(place: CaPlace, { keyDir }: RootPreparation = 
 export async function rollbackPrepare(place: CaPlace): Promise<CaChanged> {
   const records = await recordsOf(place);
   const root = requirePrepared(records);
+  requireNotIssuing(records, root);
   const states = [root, ...below(records, root)].filter(({ state }) => state !== 'retired');
   const live = await liveOf(place, below(records, root));
   if (live.length > 0) throw new CertgateError('CG_CA_IN_USE', { root: root.generation, identities: live });
@@ -101,7 +102,7 @@ export async function activateRoot(place: CaPlace, withoutWaiting: boolean): Pro
   const root = requirePrepared(records);
   const issuer = latest(records, 'issuer', 'prepared', (one) => rootOf(records, one) === root);
   if (issuer === null) throw step(`root ${root.generation} has no issuer`, 'certgate ca status');
-  await issuerFor(place, issuer, null);
+  await requireUsable(place, issuer);
   if (!withoutWaiting) {
     const missing = await store.identitiesWithout(trustIn(records).bundleId, clock());
     if (missing.length > 0) throw new CertgateError('CG_CA_BUNDLE', { identities: missing });
@@ -122,7 +123,7 @@ export async function rollbackActivate(place: CaPlace): Promise<CaChanged> {
   if (old === null) throw step('no earlier root is trusted any more', 'certgate ca rotate root retire --rollback');
   const before = latest(records, 'issuer', 'retiring', (one) => rootOf(records, one) === old);
   if (before === null) throw step(`root ${old.generation} has no issuer`, 'certgate ca status');
-  await issuerFor(place, before, null);
+  await requireUsable(place, before);
   const between = below(records, old).filter(({ role, state }) => role === 'intermediate' && state === 'retiring');
   return applyChange(place, {
     action: 'ca.rotate-root.activate.rollback',
@@ -142,6 +143,7 @@ export async function retireRoot(place: CaPlace): Promise<CaChanged> {
   const roots = records.filter(({ role, state }) => role === 'root' && state === 'retiring');
   if (roots.length === 0) throw step('no root is retiring', 'certgate ca status');
   for (const root of roots) {
+    requireNotIssuing(records, root);
     const live = await liveOf(place, below(records, root));
     if (live.length > 0) throw new CertgateError('CG_CA_IN_USE', { root: root.generation, identities: live });
   }
@@ -149,12 +151,15 @@ export async function retireRoot(place: CaPlace): Promise<CaChanged> {
   return applyChange(place, { action: 'ca.rotate-root.retire', states: goes.map((one) => move(one, 'retired')) });
 }
 
-/** The root that was retired last, and what was retired with it, are trusted again. CG_CA_STEP when there is none. */
+/**
+ * The root that was retired last, and what was retired with it, are trusted again. A root that was withdrawn before it
+ * ever issued, or retired before the present one issued, is never brought back. CG_CA_STEP when there is none.
+ */
 export async function rollbackRetire(place: CaPlace): Promise<CaChanged> {
   const records = await recordsOf(place);
-  const { generation } = requireActive(records, 'root');
-  const root = latest(records, 'root', 'retired', (one) => one.generation < generation);
-  if (root === null) throw step('no root was retired', 'certgate ca status');
+  const { generation, changedAt: since } = requireActive(records, 'root');
+  const root = latest(records, 'root', 'retired', (one) => one.generation < generation && one.changedAt >= since);
+  if (root === null) throw step(`no root was retired since root ${generation} issues`, 'certgate ca status');
   const together = [root, ...below(records, root)].filter(
     ({ state, changedAt }) => state === 'retired' && changedAt === root.changedAt,
   );
@@ -188,6 +193,24 @@ async function liveOf({ store, clock = Date.now }: CaPlace, issuers: readonly Ca
     for (const identity of await store.liveIdentities(keyId, clock())) live.add(identity);
   }
   return [...live].toSorted();
+}
+
+// What can't sign, or has ended, must not be what issues.
+async function requireUsable(place: CaPlace, issuer: CaRecord): Promise<void> {
+  const { certificate } = await issuerFor(place, issuer, null);
+  if ((place.clock ?? Date.now)() < certificate.validToDate.getTime()) return;
+  const ended = certificate.validToDate.toISOString();
+  throw step(`issuer ${issuer.generation} expired at ${ended}`, 'certgate ca rotate issuer');
+}
+
+// Nothing could be issued any more, and no step would lead back.
+function requireNotIssuing(records: readonly CaRecord[], root: CaRecord): void {
+  const issuer = below(records, root).find(({ role, state }) => role === 'issuer' && state === 'active');
+  if (issuer === undefined) return;
+  throw step(
+    `issuer ${issuer.generation}, which issues, is below root ${root.generation}`,
+    'certgate ca rotate issuer',
+  );
 }
 
 function move({ keyId, state }: CaRecord, to: CaState): { keyId: string; from: CaState; to: CaState } {

@@ -1,21 +1,22 @@
 // certgate crl export: signs a revocation list and writes it, without a gate. A file is replaced whole, so that whoever
 // reads it in the meantime has the old list or the new one. `certgate inspect` shows what is in one.
-import { open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { SignedCrl } from '../authority/crl.ts';
 import { exportCrl } from '../authority/export-crl.ts';
-import { draftName, PUBLIC_FILE, syncFolder } from '../authority/files.ts';
+import { PUBLIC_FILE } from '../authority/files.ts';
 import { storeFile } from '../authority/layout.ts';
-import { CertgateError } from '../errors.ts';
+import { writeOutputFile } from '../authority/output-file.ts';
+import { CertgateError, isCertgateError } from '../errors.ts';
 import { derToPem } from '../pki/certificates.ts';
+import { describeCrl } from '../pki/describe-crl.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { printable, printableJson } from './escape.ts';
 import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { commandKeys } from './passphrase.ts';
-import { systemFault } from './report.ts';
 import { configOf, withSettings } from './settings.ts';
 
 interface Flags {
@@ -60,6 +61,9 @@ function exportCommand(io: CommandIo): Command {
       const problem = format === 'der' ? 'DER is not for a terminal' : 'standard output is for the list or for JSON';
       throw usage(problem, `name a file: certgate crl export --format ${format} --out issuer.crl`);
     }
+    if (flags.rootKey !== undefined && flags.issuer === undefined) {
+      throw usage('--root-key is for the list of a root', 'name it: certgate crl export --issuer root --root-key FILE');
+    }
     const config = configOf(command, io);
     const store = openSqliteStore(storeFile(config.stateDir));
     let crl: SignedCrl;
@@ -73,7 +77,7 @@ function exportCommand(io: CommandIo): Command {
     }
     const content = format === 'der' ? crl.der : derToPem(crl.der, 'X509 CRL');
     if (flags.out === undefined) io.out(String(content).trimEnd());
-    else await replaceFile(resolve(io.cwd, flags.out), content);
+    else await writeList(resolve(io.cwd, flags.out), content);
     tell(crl, flags, io);
   });
 }
@@ -91,21 +95,21 @@ function tell(crl: SignedCrl, { out, json }: Flags, io: CommandIo): void {
   io.say(`revocation list number ${crl.number}, ${crl.listed} revoked, valid until ${nextUpdate}`);
 }
 
-async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
-  const draft = join(dirname(path), draftName(basename(path), 'exporting'));
+/** In place of an earlier list, which is done every day, and of nothing else. CG_FILE_EXISTS, CG_FILE. */
+async function writeList(path: string, content: string | Uint8Array): Promise<void> {
+  const force = await readFile(path).then(isList, () => false);
+  await writeOutputFile(path, Buffer.from(content), { mode: PUBLIC_FILE, force }).catch((error: unknown) => {
+    if (!isCertgateError(error, 'CG_FILE_EXISTS')) throw error;
+    const problem = 'exists already and is no revocation list';
+    throw new CertgateError('CG_FILE_EXISTS', { path, problem, replaceable: false }, { cause: error });
+  });
+}
+
+function isList(content: Uint8Array): boolean {
   try {
-    const file = await open(draft, 'wx', PUBLIC_FILE);
-    try {
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true }).catch(() => {});
-    const fault = systemFault(error); // about the draft, whose name is of no use to anybody
-    throw fault === null ? error : new CertgateError('CG_FILE', { ...fault, path }, { cause: error });
+    describeCrl(content[0] === 0x30 ? content : Buffer.from(content).toString('utf8'));
+    return true;
+  } catch {
+    return false;
   }
-  await syncFolder(dirname(path));
 }

@@ -35,16 +35,25 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
   let upkeepAt = Date.now();
   let remindAt = 0;
   let failing = false;
+  /** The CA was read anew, and what follows is still to be installed. */
+  let pending = false;
+  let issuing = authority.issuer.keyId;
 
   const look = async (): Promise<void> => {
     const now = await place.store.revision();
     if (now !== revision) {
-      const { keyId } = authority.issuer;
       if (await authority.reload()) {
+        pending = true;
         const { trust } = authority.ca;
         log.info({ bundle: trust.bundleId, issuers: [...trust.issuers] }, 'the CA has changed');
-        await writeBundle(place.certsDir, trust);
-        await changed(authority.issuer.keyId !== keyId);
+      }
+      if (pending) {
+        const { keyId } = authority.issuer;
+        await changed(keyId !== issuing);
+        [pending, issuing] = [false, keyId];
+        await writeBundle(place.certsDir, authority.ca.trust).catch((error: unknown) => {
+          log.warn({ reason: reasonOf(error) }, 'ca.crt is not up to date');
+        });
       }
       revision = now;
     }

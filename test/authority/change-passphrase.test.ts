@@ -1,8 +1,18 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { caKeyFiles, changePassphrase } from '../../src/authority/change-passphrase.ts';
 import { openKeyStore, readKey } from '../../src/authority/key-store.ts';
@@ -256,4 +266,16 @@ describe('the key store', () => {
     const { message } = await failureOf('CG_PASSPHRASE', () => openKeyStore({ passphrase: NEW }).read(path));
     expect(message).toBe(`${path}: the new one does not open it`);
   });
+});
+
+test('a key behind a link is written anew where it is, and the link stays', async () => {
+  const { certs, keys } = await folderOfKeys();
+  const away = join(newFolder(), 'root.key');
+  renameSync(join(certs, 'root.key'), away);
+  symlinkSync(away, join(certs, 'root.key'));
+  await changePassphrase({ paths: await caKeyFiles(certs), from: OLD, to: NEW });
+  expect(lstatSync(join(certs, 'root.key')).isSymbolicLink()).toBe(true);
+  const { key } = await readKey(away, NEW);
+  expect(key.equals(keys.get('root.key') as KeyObject)).toBe(true);
+  expect(readdirSync(dirname(away))).toEqual(['root.key']);
 });

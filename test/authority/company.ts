@@ -33,7 +33,8 @@ export function newCompany(): Company {
   const sign: Company['sign'] = (request, extensions, by = 'policy') => {
     const [csr, ext] = [join(dir, 'asked.csr'), join(dir, 'asked.ext')];
     writeFileSync(csr, request);
-    writeFileSync(ext, `${extensions}subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n`);
+    const identifier = extensions.includes('subjectKeyIdentifier') ? '' : 'subjectKeyIdentifier=hash\n';
+    writeFileSync(ext, `${extensions}${identifier}authorityKeyIdentifier=keyid\n`);
     const { cert, key } = by === 'root' ? root : policy;
     return openssl('x509', '-req', '-in', csr, '-CA', cert, '-CAkey', key, '-days', '300', '-extfile', ext);
   };

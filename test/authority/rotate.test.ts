@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { CaPlace } from '../../src/authority/change.ts';
@@ -85,6 +85,27 @@ describe('rotating the issuer', () => {
     await ca.authority.issue(request());
   });
 
+  test('does not go back to an issuer that has expired', async () => {
+    const ca = await openCa();
+    await rotateIssuer(placeOf(ca));
+    const later = { ...placeOf(ca), clock: () => Date.now() + 400 * 24 * HOUR };
+    expect((await failureOf('CG_CA_STEP', () => rollbackIssuer(later))).message).toContain('issuer 1 expired at 20');
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 active');
+  });
+
+  test('is done, and says so, though ca.crt cannot be written', async () => {
+    const ca = await openCa();
+    const bundle = join(ca.certsDir, 'ca.crt');
+    rmSync(bundle);
+    mkdirSync(bundle);
+    const { bundleProblem } = await rotateIssuer(placeOf(ca));
+    expect(bundleProblem).toContain(bundle);
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 active');
+    rmSync(bundle, { recursive: true });
+    expect((await rollbackIssuer(placeOf(ca))).bundleProblem).toBeNull();
+    expect(bundleOf(ca).match(/BEGIN/g)).toHaveLength(3);
+  });
+
   test('passes over files that a killed attempt left', async () => {
     const ca = await openCa();
     await rotateIssuer(placeOf(ca));
@@ -148,6 +169,24 @@ describe('rotating the root', () => {
     expect(ca.authority.ca.trust.issuers.size).toBe(1);
   });
 
+  test('never withdraws a root below which the issuer is that issues', async () => {
+    const ca = await openCa();
+    await prepareRoot(placeOf(ca));
+    const [old, fresh] = (await ca.store.listCa()).filter(({ role }) => role === 'issuer');
+    await ca.store.changeCa(
+      {
+        states: [
+          { keyId: old?.keyId ?? '', from: 'active', to: 'retiring' },
+          { keyId: fresh?.keyId ?? '', from: 'prepared', to: 'active' },
+        ],
+        at: Date.now(),
+      },
+      { time: Date.now(), actor: 'test', action: 'by hand', object: '', detail: {} },
+    );
+    const error = await failureOf('CG_CA_STEP', () => rollbackPrepare(placeOf(ca)));
+    expect(error.message).toContain('issuer 2, which issues, is below root 2');
+  });
+
   test('takes every step back', async () => {
     const ca = await openCa();
     const start = bundleOf(ca);
@@ -173,6 +212,22 @@ describe('rotating the root', () => {
     expect(await states(ca)).toBe(prepared);
     await ca.authority.reload();
     await ca.authority.issue(request());
+  });
+
+  test('never brings back a root that was withdrawn before it issued, nor one that was retired before this one issued', async () => {
+    const ca = await openCa();
+    await prepareRoot(placeOf(ca));
+    await rollbackPrepare(placeOf(ca));
+    await prepareRoot(placeOf(ca));
+    await activateRoot(placeOf(ca), true);
+    const before = await states(ca);
+    expect((await failureOf('CG_CA_STEP', () => rollbackRetire(placeOf(ca)))).message).toContain('since root 3 issues');
+    expect(await states(ca)).toBe(before);
+    await retireRoot(placeOf(ca));
+    await prepareRoot(placeOf(ca));
+    await activateRoot(placeOf(ca), true);
+    await failureOf('CG_CA_STEP', () => rollbackRetire(placeOf(ca)));
+    expect(await states(ca)).toContain('root 1 retired, root 2 retired, root 3 retiring, root 4 active');
   });
 
   test('waits until everybody has taken the bundle with both, and names who has not', async () => {

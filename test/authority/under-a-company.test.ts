@@ -3,14 +3,17 @@ import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createAuthority, type RootSource } from '../../src/authority/create.ts';
+import { exportCrl } from '../../src/authority/export-crl.ts';
 import { importIssuer, requestIssuer } from '../../src/authority/import-issuer.ts';
 import { openKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
-import { rotateIssuer } from '../../src/authority/rotate.ts';
+import { activateRoot, prepareRoot, retireRoot, rotateIssuer } from '../../src/authority/rotate.ts';
+import { createIssuer, derToPem, issuerOf } from '../../src/pki/certificates.ts';
+import { readRequest } from '../../src/pki/requests.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { closing, failureOf, newFolder, run } from '../store/fixture.ts';
 import { CA_EXTENSIONS, type Company, newCompany } from './company.ts';
-import { request, TRUST_DOMAIN } from './fixture.ts';
+import { type OpenCa, openCa, request, TRUST_DOMAIN } from './fixture.ts';
 
 const keys = openKeyStore({ passphrase: null });
 
@@ -135,6 +138,28 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
     await (await loadAuthority(place)).issue(request());
   });
 
+  test('knows an issuer by the key identifier that its leaves name, whatever that is made of', async () => {
+    const company = newCompany();
+    const { place, store } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });
+    const { request: csr } = await requestIssuer(place);
+    const extensions = `${CA_EXTENSIONS}subjectKeyIdentifier=00112233445566778899\n`;
+    await importIssuer(place, company.sign(csr, extensions), 'issuer.pem');
+    const { record } = await (await loadAuthority(place)).issue(request());
+    expect(record.issuer).toBe('00112233445566778899');
+    const issuer = (await store.listCa()).find(({ role }) => role === 'issuer');
+    expect(issuer?.keyId).toBe(record.issuer);
+    expect(await store.liveIdentities(issuer?.keyId ?? '', Date.now())).toEqual([record.identity]);
+  });
+
+  test('takes a certificate that was put in its place already', async () => {
+    const company = newCompany();
+    const { place, certsDir } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });
+    const pem = company.sign((await requestIssuer(place)).request, CA_EXTENSIONS);
+    writeFileSync(join(certsDir, 'issuer.crt'), pem);
+    await importIssuer(place, pem, 'issuer.pem');
+    await (await loadAuthority(place)).issue(request());
+  });
+
   test.each([
     ['for another key', 'other', 'holds no certificate for the key of'],
     ['that is no CA’s', 'basicConstraints=critical,CA:FALSE\n', 'no CA certificate'],
@@ -148,4 +173,51 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
     expect((await failureOf('CG_CA_GIVEN', () => importIssuer(place, pem, 'issuer.pem'))).message).toContain(problem);
     expect((await place.store.listCa()).some(({ role }) => role === 'issuer')).toBe(false);
   });
+});
+
+describe('an issuer that is signed elsewhere', () => {
+  const signedBy = async (ca: OpenCa, root: 'root' | 'root-2', csr: string): Promise<string> => {
+    const certificate = readFileSync(join(ca.certsDir, `${root}.crt`), 'utf8');
+    const der = await createIssuer({
+      ...{ commonName: 'by hand', trustDomain: TRUST_DOMAIN, key: readRequest(csr) },
+      ...{ notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 86_400_000) },
+      root: issuerOf(certificate, await keys.read(join(ca.certsDir, `${root}.key`))),
+    });
+    return derToPem(der, 'CERTIFICATE');
+  };
+  const placeOf = ({ certsDir, store }: OpenCa) => ({ certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'test' });
+
+  test('is waited for, whatever rotation comes in between', async () => {
+    const ca = await openCa();
+    const { request: csr } = await requestIssuer(placeOf(ca));
+    await rotateIssuer(placeOf(ca));
+    expect(await requestIssuer(placeOf(ca))).toMatchObject({ request: csr, again: true });
+    await importIssuer(placeOf(ca), await signedBy(ca, 'root', csr), 'issuer.pem');
+    const issuers = (await ca.store.listCa()).filter(({ role }) => role === 'issuer');
+    expect(issuers.map(({ generation, state }) => `${generation} ${state}`)).toEqual([
+      ...['1 retiring', '2 active', '3 retiring'],
+    ]);
+  });
+
+  test('is refused below a root that is on its way out, and a root is not retired under what issues', async () => {
+    const ca = await openCa();
+    await prepareRoot(placeOf(ca));
+    await activateRoot(placeOf(ca), true);
+    const { request: csr } = await requestIssuer(placeOf(ca));
+    const pem = await signedBy(ca, 'root', csr);
+    const error = await failureOf('CG_CA_GIVEN', () => importIssuer(placeOf(ca), pem, 'issuer.pem'));
+    expect(error.message).toContain('does not chain to a root that this CA trusts');
+    await importIssuer(placeOf(ca), await signedBy(ca, 'root-2', csr), 'issuer.pem');
+    await retireRoot(placeOf(ca));
+    await ca.authority.reload();
+    await ca.authority.issue(request());
+  });
+});
+
+test('no revocation list is signed in the name of a company’s root', async () => {
+  const company = newCompany();
+  const { place } = await make(await given(company));
+  chmodSync(company.root.key, 0o600);
+  const error = await failureOf('CG_USAGE', () => exportCrl(place, 'root', company.root.key));
+  expect(error.message).toContain('the root O=Acme, CN=Acme Root is not one that certgate made');
 });

@@ -1,7 +1,7 @@
 // A gate whose CA changes under it: what it takes over by itself, and what it does that nobody should have to remember.
 
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
@@ -13,6 +13,7 @@ import { caFiles } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { activateRoot, prepareRoot, retireRoot, rotateIssuer } from '../../src/authority/rotate.ts';
 import { compileRules } from '../../src/identity/identify.ts';
+import { watchCa } from '../../src/inbound/ca-watch.ts';
 import { startGate } from '../../src/inbound/gate.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { bundleIdOf } from '../../src/pki/bundle-signature.ts';
@@ -159,6 +160,25 @@ describe('a gate whose CA is changed by another process', () => {
     });
   });
 
+  test('takes it over though ca.crt cannot be written, and says so', async () => {
+    const house = await gateOf(0);
+    const gate = await house.start();
+    const { bundle } = caFiles(house.certsDir);
+    const pem = readFileSync(bundle, 'utf8');
+    rmSync(bundle);
+    mkdirSync(bundle);
+    await rotateIssuer(house.place);
+    await eventually(
+      'it says so',
+      () => house.logged.some((line) => line.includes('ca.crt is not up to date')) || undefined,
+    );
+    rmSync(bundle, { recursive: true });
+    writeFileSync(bundle, pem);
+    await eventually('the gate shows it', async () => {
+      return (await clientOf(house.dir, gate.port)).issuer.includes('issuer 2') || undefined;
+    });
+  });
+
   test('cuts who came by an issuer that is trusted no more, and lets them in no more', async () => {
     const house = await gateOf(0);
     const gate = await house.start();
@@ -191,6 +211,24 @@ describe('a gate whose CA is changed by another process', () => {
     });
     expect(house.logged.filter((line) => line.includes('could not be brought up to date'))).toHaveLength(1);
   });
+});
+
+test('what follows from a change is tried again until it is installed, though nothing changes any more', async () => {
+  const house = await gateOf(0);
+  await rotateIssuer(house.place);
+  const told: boolean[] = [];
+  const installed = Promise.withResolvers<void>();
+  const watch = watchCa({
+    ...{ authority: house.authority, place: house.place, log: pino({ level: 'silent' }) },
+    async changed(issuerChanged) {
+      told.push(issuerChanged);
+      if (told.length < 3) throw new Error('the signer is away');
+      installed.resolve();
+    },
+  });
+  onTestFinished(() => watch.stop());
+  await installed.promise;
+  expect(told).toEqual([true, true, true]);
 });
 
 describe('a gate that is asked for its trust bundle', () => {

@@ -7,7 +7,7 @@ import { printable, printableJson } from '../escape.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { withSettings } from '../settings.ts';
-import { withCa } from './place.ts';
+import { sayBundle, withCa } from './place.ts';
 
 export function csrCommand(io: CommandIo): Command {
   const command = describe(
@@ -50,11 +50,12 @@ export function importCommand(io: CommandIo): Command {
   return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(
     async (file: string, flags: { readonly json?: true }) => {
       const pem = readFileSync(resolve(io.cwd, file), 'utf8');
-      const { trust, files } = await withCa(command, io, (place) => importIssuer(place, pem, file));
+      const { trust, files, bundleProblem } = await withCa(command, io, (place) => importIssuer(place, pem, file));
       if (flags.json === true)
         io.out(printableJson({ files, issuer: trust.activeIssuer?.keyId, bundle: trust.bundleId }, 2));
       else for (const path of files) io.out(printable(path));
       io.say('the imported issuer issues now');
+      sayBundle(bundleProblem, io);
     },
   );
 }

@@ -5,6 +5,7 @@ import { storeFile } from '../../authority/layout.ts';
 import type { Config } from '../../config/schema.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import { actor } from '../actor.ts';
+import { printable } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
 import { commandKeys } from '../passphrase.ts';
 import { configOf } from '../settings.ts';
@@ -24,4 +25,9 @@ export async function withCa<T>(
   } finally {
     await store.close();
   }
+}
+
+/** A change that was made, with a bundle's file that was not: the next change or start of the gate tries again. */
+export function sayBundle(problem: string | null, io: CommandIo): void {
+  if (problem !== null) io.say(printable(`but ca.crt is not up to date: ${problem}; it is not needed by the gate`));
 }

@@ -17,7 +17,7 @@ import { usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { withSettings } from '../settings.ts';
-import { withCa } from './place.ts';
+import { sayBundle, withCa } from './place.ts';
 
 interface Flags {
   readonly rootKey?: string;
@@ -95,7 +95,7 @@ export function rotateCommand(io: CommandIo): Command {
     async (what: string, name: string | undefined, flags: Flags) => {
       const step = stepOf(what, name);
       requireFitting(what, name, flags);
-      const { trust, files } = await withCa(command, io, (place) =>
+      const { trust, files, bundleProblem } = await withCa(command, io, (place) =>
         flags.rollback === true ? step.back(place) : step.forward(place, flags, io),
       );
       const certificates = trust.records.map(({ role, generation, state, keyId }) => ({
@@ -107,6 +107,7 @@ export function rotateCommand(io: CommandIo): Command {
       if (flags.json === true) io.out(printableJson({ certificates, bundle: trust.bundleId, files }, 2));
       else for (const file of files) io.out(printable(file));
       io.say(flags.rollback === true ? step.undone : step.done);
+      sayBundle(bundleProblem, io);
     },
   );
 }
