@@ -3,7 +3,7 @@
 // needs to tell nobody. New files that don't fit are refused and the old ones stay. An encrypted key is opened with the
 // passphrase that the caller has, off the main thread and once; in the clear it is only in this process's memory.
 
-import { type KeyObject, X509Certificate } from 'node:crypto';
+import { type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
@@ -60,8 +60,8 @@ export interface WatchedCredentials {
    * knows it too; else, or where that fails, until this process ends or the file changes.
    */
   trust(ca: string, write: boolean): void;
-  /** Reads the files now, if they have changed; what is wrong with them is logged. */
-  look(): Promise<void>;
+  /** Reads the files now, if they have changed; false, and a line in the log, when what they hold can't be taken. */
+  look(): Promise<boolean>;
   /** PKCS#8 PEM of a key that takes the place of the present one: encrypted where that is. CG_PASSPHRASE. */
   keyText(key: KeyObject): Promise<string>;
   stop(): void;
@@ -143,35 +143,50 @@ export async function watchCredentials(
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
   let { opened, read: current } = await openCredentials(files);
-  let reading: Promise<void> | null = null;
-  /** A bundle that could not be written, and the stamp of the file that it stands in for. */
-  let unwritten: { readonly ca: string; readonly file: string } | null = null;
+  let reading: Promise<boolean> | null = null;
+  /** What was wrong with the files when they were last refused: said once. */
+  let refused = '';
+  /** A bundle that is not in its file, and the stamp of that file; `write` when it should be. */
+  let unwritten: { readonly ca: string; readonly file: string; readonly write: boolean } | null = null;
   let warned = false;
-  const readAnew = async (): Promise<void> => {
+  const readAnew = async (found: string): Promise<boolean> => {
     try {
       if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
       const fresh = await openCredentials(files, unwritten?.ca);
       ({ opened, read: current } = fresh);
       warned = false;
       log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
+      // Only now: what could not be read, for want of a descriptor say, is read again.
+      [seen, refused] = [found, ''];
       changed();
+      return true;
     } catch (error) {
-      log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
+      const problem = `${found} ${reasonOf(error)}`;
+      if (problem !== refused) log.error({ reason: reasonOf(error) }, 'new credentials refused, the old ones stay');
+      refused = problem;
+      return false;
     }
   };
-  const look = async (): Promise<void> => {
+  const look = async (): Promise<boolean> => {
     // One that is under way may have begun before the change that this one is about.
     await reading;
     const now = stamp(files);
-    if (now === seen) return;
-    seen = now;
-    reading = readAnew().finally(() => {
+    if (now === seen) return true;
+    reading = readAnew(now).finally(() => {
       reading = null;
     });
-    await reading;
+    return reading;
+  };
+  const writeAgain = (): void => {
+    if (unwritten?.write !== true || unwritten.file !== stampOf(files.ca)) return;
+    if (writeProblem(files.ca, unwritten.ca) !== null) return;
+    unwritten = null;
+    seen = stamp(files);
+    log.info({ ca: files.ca }, 'the trust bundle is written now');
   };
   const timer = setInterval(() => {
     void look();
+    writeAgain();
     const lifetime = current.notAfter - current.certificate.validFromDate.getTime();
     if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
       warned = true;
@@ -188,7 +203,12 @@ export async function watchCredentials(
     },
     trust(ca, write) {
       const fresh = readCredentials(files, opened, ca);
-      if (!write || !replaceFile(files.ca, ca, log)) unwritten = { ca, file: stampOf(files.ca) };
+      const problem = write ? writeProblem(files.ca, ca) : null;
+      if (problem !== null) {
+        const words = 'the trust bundle could not be written: it holds until this ends, and is tried again';
+        log.warn({ ca: files.ca, reason: problem }, words);
+      }
+      unwritten = write && problem === null ? null : { ca, file: stampOf(files.ca), write };
       current = fresh;
       seen = stamp(files);
       log.info({ ca: files.ca, written: unwritten === null }, 'new trust bundle taken');
@@ -205,12 +225,12 @@ export async function watchCredentials(
   };
 }
 
-/** Whole or not at all; false, and a line in the log, where it can't be. */
-function replaceFile(path: string, content: string, log: Log): boolean {
-  const draft = join(dirname(path), `.${basename(path)}.writing-${process.pid}`);
+/** Replaces the file, whole or not at all; why it can't be, or null. */
+function writeProblem(path: string, content: string): string | null {
+  const draft = join(dirname(path), `.${basename(path)}.writing-${process.pid}-${randomBytes(4).toString('hex')}`);
   try {
     const target = realpathSync(path);
-    if (dirname(target) !== realpathSync(dirname(path))) throw new Error('it is a link to another folder');
+    if (dirname(target) !== realpathSync(dirname(path))) return 'it is a link to another folder';
     const file = openSync(draft, 'wx', 0o644);
     try {
       writeFileSync(file, content);
@@ -219,11 +239,10 @@ function replaceFile(path: string, content: string, log: Log): boolean {
       closeSync(file);
     }
     renameSync(draft, path);
-    return true;
+    return null;
   } catch (error) {
     rmSync(draft, { force: true });
-    log.warn({ ca: path, reason: reasonOf(error) }, 'the trust bundle could not be written: it holds until this ends');
-    return false;
+    return reasonOf(error);
   }
 }
 

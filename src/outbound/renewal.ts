@@ -28,8 +28,8 @@ export interface RenewalFollowing {
   /** The gate's Host, for the request. */
   readonly host: string;
   readonly current: () => Credentials;
-  /** Reads the files again now, if they have changed. */
-  readonly look: () => Promise<void>;
+  /** Reads the files again now, if they have changed; false when what they hold can't be taken. */
+  readonly look: () => Promise<boolean>;
   /** What the file of a new key holds: encrypted where the present one is. */
   readonly keyText: (key: KeyObject) => Promise<string>;
   /** A new connection to the gate by the present certificate. */
@@ -82,7 +82,8 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
       return;
     }
     try {
-      await look();
+      // A certificate that could not be taken would be asked for again and again, until the gate saw a thief in it.
+      if (!(await look())) throw new Error('the files of the present certificate can not be taken');
       if (current().certificate.serialNumber !== serial) return; // another process was faster
       pending ??= await prepare();
       const body = writeRenewRequest(pending.csr);
@@ -96,7 +97,7 @@ export function followRenewal(options: RenewalFollowing): () => Promise<void> {
       requireValidNow(leaf);
       await pending.prepared.install(answer.certificate);
       pending = null;
-      await look();
+      if (!(await look())) throw new Error('the new certificate is in its files, and they can not be taken');
     } finally {
       await giveBack();
     }

@@ -66,7 +66,7 @@ test('a stop does not wait for a gate that never answers, and leaves no key behi
     dir,
     host: 'gate',
     current: () => current,
-    look: async () => {},
+    look: async () => true,
     keyText,
     connect,
     enrollAgain: null,
@@ -111,7 +111,7 @@ test('a certificate that this machine’s clock takes for over is not taken, and
     dir,
     host: 'gate',
     current: () => current,
-    look: async () => {},
+    look: async () => true,
     keyText,
     connect,
     enrollAgain: null,
@@ -121,4 +121,24 @@ test('a certificate that this machine’s clock takes for over is not taken, and
   expect(keys.size).toBe(1);
   expect(said.join('')).toContain('by the clock of this machine');
   expect(readFileSync(join(dir, 'tls.crt'), 'utf8')).toBe(before);
+});
+
+test('nothing is asked for while the files of the present certificate can not be taken', async () => {
+  const { dir, said, log, current } = await due();
+  const port = await listening(createServer((socket) => void socket.end()));
+  const asked: string[] = [];
+  const connect = () => {
+    asked.push('asked');
+    return connectTls({ host: '127.0.0.1', port });
+  };
+  const twice = Promise.withResolvers<void>();
+  let looks = 0;
+  const look = async () => {
+    if (++looks === 2) twice.resolve();
+    return false;
+  };
+  stop = followRenewal({ dir, host: 'gate', current: () => current, look, keyText, connect, enrollAgain: null, log });
+  await twice.promise;
+  expect(asked).toEqual([]);
+  expect(said.join('')).toContain('can not be taken');
 });

@@ -1,0 +1,58 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { expect, onTestFinished, test } from 'vitest';
+import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
+import { prepareRoot } from '../../src/authority/rotate.ts';
+import { watchCredentials } from '../../src/outbound/credentials.ts';
+import { openCa, request, TRUST_DOMAIN } from '../authority/fixture.ts';
+import { eventually } from '../e2e/harness/eventually.ts';
+import { fill, ownFileSystem } from '../store/file-system.ts';
+
+async function issued() {
+  const ca = await openCa();
+  const dir = join(ca.dir, 'worker');
+  await issueToDirectory(ca.authority, { ...request(), out: dir });
+  return { ca, dir };
+}
+
+async function watching(dir: string) {
+  const said: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void said.push(line) });
+  const files = { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') };
+  const watched = await watchCredentials(files, log, () => {});
+  onTestFinished(() => watched.stop());
+  return { watched, said, files };
+}
+
+test('files that can not be taken are said so once, and taken as soon as they can be', async () => {
+  const { ca, dir } = await issued();
+  const { watched, said, files } = await watching(dir);
+  const before = watched.current.certificate.serialNumber;
+  await issueToDirectory(ca.authority, { ...request(), out: dir, force: true });
+  const bundle = readFileSync(files.ca, 'utf8');
+  writeFileSync(files.ca, 'not a bundle');
+  expect([await watched.look(), await watched.look()]).toEqual([false, false]);
+  expect(watched.current.certificate.serialNumber).toBe(before);
+  expect(said.filter((line) => line.includes('new credentials refused'))).toHaveLength(1);
+  writeFileSync(files.ca, bundle);
+  expect([await watched.look(), await watched.look()]).toEqual([true, true]);
+  expect(watched.current.certificate.serialNumber).not.toBe(before);
+});
+
+test('a trust bundle for which there is no room holds at once, and is written when there is', async (context) => {
+  const { ca, dir } = await issued();
+  const place = ownFileSystem(context, '1m');
+  cpSync(dir, place, { recursive: true });
+  const { watched, said, files } = await watching(place);
+  const old = readFileSync(files.ca, 'utf8');
+  await prepareRoot({ certsDir: ca.certsDir, store: ca.store, trustDomain: TRUST_DOMAIN, actor: 'test' });
+  const fresh = readFileSync(join(ca.certsDir, 'ca.crt'), 'utf8');
+  const filler = fill(place);
+  watched.trust(fresh, true);
+  expect([watched.current.ca, readFileSync(files.ca, 'utf8')]).toEqual([fresh, old]);
+  expect(said.join('')).toContain('could not be written');
+  rmSync(filler);
+  await eventually('it is written', () => readFileSync(files.ca, 'utf8') === fresh || undefined);
+  expect(watched.current.ca).toBe(fresh);
+});
