@@ -2,7 +2,7 @@
 // gate's record, the configuration, and a manifest. It is a folder, so that any tool can look at it, copy it or put it
 // into an archive, and restoring parses no archive. It gets its name when all of it is on the disk, or never; what is
 // there is never replaced. Keys are copied as they are: what is encrypted stays so. Nothing of the CA is changed.
-import { mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { copyStoreFile, type StoreFacts } from '../store/sqlite-copy.ts';
@@ -87,7 +87,7 @@ async function fill(draft: string, request: BackupRequest): Promise<BackupManife
   for (let attempt = 1; ; attempt++) {
     const before = await lookAt(request);
     await makeDraftFolder(draft);
-    const manifest = await copyAll(draft, request, before.certificates);
+    const manifest = await copyAll(draft, request, before);
     if ((await lookAt(request)).fingerprint === before.fingerprint) return manifest;
     if (attempt === ATTEMPTS) {
       throw new CertgateError('CG_CA_FILE', {
@@ -103,17 +103,18 @@ async function fill(draft: string, request: BackupRequest): Promise<BackupManife
 async function copyAll(
   draft: string,
   request: BackupRequest,
-  certificates: readonly string[],
+  { certificates, nowhere }: Found,
 ): Promise<BackupManifest> {
   const files: BackupFile[] = [];
-  const leftOut: string[] = [];
+  const placeIn = (name: string): string => `${CERTIFICATES}/${name.split(sep).join('/')}`;
+  const leftOut = nowhere.map(placeIn);
   for (const name of ['state', CERTIFICATES]) await mkdir(join(draft, name), { mode: PRIVATE_FOLDER });
   const facts = await copyStore(request.store, join(draft, STORE));
   files.push({ path: STORE, ...(await digestOf(join(draft, STORE))) });
 
   for (const name of certificates) {
     const from = join(request.certsDir, name);
-    const to = `${CERTIFICATES}/${name.split(sep).join('/')}`;
+    const to = placeIn(name);
     const content = await readCertificateFile(from);
     if (!request.withKeys && !isPublic(content)) {
       leftOut.push(to);
@@ -163,14 +164,30 @@ async function readCertificateFile(path: string): Promise<Uint8Array> {
   return readFile(path);
 }
 
+interface Found {
+  readonly certificates: readonly string[];
+  /** Links to what is not there now: the medium of a key that is kept elsewhere. */
+  readonly nowhere: readonly string[];
+  readonly fingerprint: string;
+}
+
 /** The CA's files below its folder, and what tells whether any of them was changed. Hidden ones are drafts, and no part of it. */
-async function lookAt({ certsDir }: BackupRequest): Promise<{ certificates: string[]; fingerprint: string }> {
+async function lookAt({ certsDir }: BackupRequest): Promise<Found> {
   const certificates: string[] = [];
+  const nowhere: string[] = [];
   const seen: string[] = [];
   const visit = async (below: string): Promise<void> => {
     for (const name of (await readdir(join(certsDir, below))).filter(isName).toSorted()) {
       const path = join(below, name);
-      const facts = await stat(join(certsDir, path));
+      const facts = await stat(join(certsDir, path)).catch(async (error: unknown) => {
+        if (systemCode(error) === 'ENOENT' && (await lstat(join(certsDir, path))).isSymbolicLink()) return null;
+        throw error;
+      });
+      if (facts === null) {
+        nowhere.push(path);
+        seen.push(`${path} nowhere`);
+        continue;
+      }
       if (facts.isDirectory()) await visit(path);
       if (!facts.isFile()) continue;
       certificates.push(path);
@@ -184,7 +201,7 @@ async function lookAt({ certsDir }: BackupRequest): Promise<{ certificates: stri
       { cause: error },
     );
   });
-  return { certificates, fingerprint: seen.join('\n') };
+  return { certificates, nowhere, fingerprint: seen.join('\n') };
 }
 
 async function foldersBelow(folder: string): Promise<string[]> {

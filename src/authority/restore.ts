@@ -12,7 +12,15 @@ import { keyIdOf, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { type AdoptedCounts, adoptRevocations, readStoreFacts, type StoreFacts } from '../store/sqlite-copy.ts';
 import { requireFree, writeFailure } from './backup.ts';
-import { type BackupManifest, CERTIFICATES, CONFIGURATION, MANIFEST, parseManifest, STORE } from './backup-manifest.ts';
+import {
+  type BackupManifest,
+  CERTIFICATES,
+  CONFIGURATION,
+  isPublic,
+  MANIFEST,
+  parseManifest,
+  STORE,
+} from './backup-manifest.ts';
 import { copyFile } from './copy-file.ts';
 import {
   draftName,
@@ -115,7 +123,8 @@ async function copyAll(
     const facts = await lstat(source).catch(() => null);
     if (facts?.isFile() !== true) throw unusable('is missing, or is no file');
     await mkdir(dirname(join(draft, path)), { recursive: true, mode: PRIVATE_FOLDER });
-    const isOpen = path === CONFIGURATION || /\.(crt|pem|crl)$/.test(path);
+    // By what is in it: a key may be called anything.
+    const isOpen = path === CONFIGURATION || (/\.(crt|pem|crl)$/.test(path) && isPublic(await readFile(source)));
     const copied = await copyFile(source, join(draft, path), isOpen ? PUBLIC_FILE : PRIVATE_FILE);
     if (copied.bytes !== bytes) throw unusable(`has ${copied.bytes} bytes, not ${bytes} as the manifest says`);
     if (copied.sha256 !== sha256) throw unusable('is not what was backed up: its SHA-256 differs from the manifest’s');

@@ -69,8 +69,10 @@ export function backupCommand(io: CommandIo): Command {
 function* wordsAbout(path: string, { files, store, keys, leftOut }: BackupManifest, config: Config): Generator<string> {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   yield `${files.length} files, ${Math.ceil(bytes / 1024)} KiB; the store at revision ${store.revision}, certificates in it: ${store.certificates}`;
-  if (keys) yield 'the private keys are in it: keep it where only you can read it';
-  else yield `left out, keep them elsewhere: ${leftOut.length === 0 ? 'no key was there' : leftOut.join(', ')}`;
+  if (keys) {
+    yield 'the private keys are in it: keep it where only you can read it';
+    if (leftOut.length > 0) yield `links that lead nowhere now are not in it: ${leftOut.join(', ')}`;
+  } else yield `left out, keep them elsewhere: ${leftOut.length === 0 ? 'no key was there' : leftOut.join(', ')}`;
   if (config.file === null)
     yield 'there is no certgate.yaml: keep the flags and variables that you start the gate with';
   for (const { name, file } of filesElsewhere(config)) yield `not in it: ${file} (${name})`;

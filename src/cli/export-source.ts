@@ -24,6 +24,8 @@ type Certificates = readonly [X509Certificate, ...X509Certificate[]];
 export interface ExportSource {
   /** The identity, or the common name. */
   readonly name: string;
+  /** Paths of the files that it was read from. */
+  readonly files: readonly string[];
   /** For the name of the file: that of the folder or of the certificate's file. */
   readonly stem: string;
   /** Leaf and issuers, without a root: what one shows in a TLS handshake. */
@@ -71,6 +73,7 @@ export async function readSource(
   const last = whole.at(-1) ?? leaf;
   return {
     name,
+    files: [files.cert, files.key, files.ca].filter((file) => file !== null),
     stem: files.stem,
     whole,
     sent: complete && whole.length > 1 ? [leaf, ...whole.slice(1, -1)] : whole,

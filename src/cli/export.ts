@@ -1,12 +1,13 @@
 // certgate export: a certificate in the form that another program imports. It needs neither the CA nor the store: what it
 // hands over is read from files, checked to belong together, and written to one file, whole or not at all, with mode
 // 0600 when it holds a key. No key and no password is ever an argument, on stdout or in a message.
+import { statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { PRIVATE_FILE, PUBLIC_FILE } from '../authority/files.ts';
 import { requireFreePlace, writeOutputFile } from '../authority/output-file.ts';
 import { roughDuration } from '../config/duration.ts';
-import { shown } from '../errors.ts';
+import { CertgateError, shown } from '../errors.ts';
 import { printable, printableJson } from './escape.ts';
 import {
   certificatesIn,
@@ -79,11 +80,22 @@ export function exportCommand(io: CommandIo): Command {
       const path = resolve(io.cwd, flags.out ?? `${source.stem}${endings[format]}`);
       const force = flags.force === true;
       await requireFreePlace(path, force);
+      requireAnother(path, source.files);
       const pkcs12 = format === 'p12' ? await pkcs12Options(source, flags, io) : null;
       const content = await encodeExport(source, { format, publicOnly, pkcs12 });
       await writeOutputFile(path, content, { mode: withKey ? PRIVATE_FILE : PUBLIC_FILE, force });
       tell(source, path, { format, withKey, json: flags.json === true }, io);
     });
+}
+
+/** Replacing what is exported by what is made of it could lose the only key. CG_FILE_EXISTS. */
+function requireAnother(path: string, files: readonly string[]): void {
+  const there = statSync(path, { throwIfNoEntry: false });
+  const same = files.some((file) => {
+    const one = statSync(file, { throwIfNoEntry: false });
+    return there !== undefined && one?.ino === there.ino && one.dev === there.dev;
+  });
+  if (same) throw new CertgateError('CG_FILE_EXISTS', { path, problem: 'is what is exported', replaceable: false });
 }
 
 /** A flag that would change nothing is a misunderstanding, so it is said. */

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { makeBackup } from '../../src/authority/backup.ts';
@@ -94,6 +103,17 @@ it('without keys leaves out all that is not known to be public, and says what', 
     ['both.pem', 'bundle.p12', 'issuer.key', 'root.key'].map((name) => `certs/${name}`),
   );
   expect(readdirSync(join(out, 'certs')).toSorted()).toEqual(['ca.crt', 'issuer.crt', 'root.crt']);
+});
+
+it('goes on where a key’s medium is away, and says what is not in it', async () => {
+  const ca = await newCa();
+  const key = join(ca.certsDir, 'root.key');
+  rmSync(key);
+  symlinkSync(join(newFolder(), 'not', 'mounted', 'root.key'), key);
+  const out = join(newFolder(), 'backup');
+  const { manifest } = await makeBackup(backupOf(ca, out));
+  expect(manifest.leftOut).toEqual(['certs/root.key']);
+  expect(readdirSync(join(out, 'certs')).toSorted()).toEqual(['ca.crt', 'issuer.crt', 'issuer.key', 'root.crt']);
 });
 
 it('never replaces anything, nor lies in the folder that it is of', async () => {

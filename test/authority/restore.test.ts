@@ -195,6 +195,15 @@ describe('a CA of several generations, or with keys that are not plain,', () => 
     await (await loadAuthority(place)).issue(request());
   });
 
+  it('has a private key back as private as it was, whatever its file is called', async () => {
+    const ca = await openCa();
+    writeFileSync(join(ca.certsDir, 'corp.pem'), readFileSync(join(ca.certsDir, 'root.key')), { mode: 0o600 });
+    const dir = newSpot();
+    await restoreBackup(restoreOf(await backedUp(ca), dir, { withoutCrl: true }));
+    const modeOf = (name: string) => statSync(join(dir, 'certs', name)).mode & 0o777;
+    expect([modeOf('corp.pem'), modeOf('root.key'), modeOf('root.crt')]).toEqual([0o600, 0o600, 0o644]);
+  });
+
   it('whose root key is kept elsewhere comes back without it', async () => {
     const ca = await openCa();
     rmSync(join(ca.certsDir, 'root.key'));

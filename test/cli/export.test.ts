@@ -266,3 +266,12 @@ test('a disk without room leaves no file behind', () => {
   expect(stderr).toContain('error: ');
   expect(readdirSync(shell.dir).filter((name) => name.includes('full'))).toEqual([]);
 });
+
+test('what is exported is never replaced by what is made of it, --force or not', () => {
+  const before = read('user-alice/tls.key');
+  for (const file of ['tls.key', 'tls.crt', 'ca.crt']) {
+    const { status, stderr } = shell.run(`certgate export ./user-alice --format p7b --out user-alice/${file} --force`);
+    expect([status, stderr]).toEqual([3, expect.stringContaining('is what is exported [CG_FILE_EXISTS]') as string]);
+  }
+  expect(read('user-alice/tls.key').equals(before)).toBe(true);
+});
