@@ -2,13 +2,13 @@
 // them count, then the bundle's file. A kill before the transaction leaves files that nothing refers to; after it, at
 // most an old ca.crt, which the next change or start writes anew. Two at once: the store lets one through
 // (CG_CA_CHANGED), and the other takes its files back.
-import { lstat, mkdir, readFile, rm } from 'node:fs/promises';
+import { lstat, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { onOneLine } from '../pki/names.ts';
 import type { CaChange, CaRecord, Store } from '../store/store.ts';
-import { PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
+import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
 import type { Generation } from './generations.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { caFiles, generationFiles } from './layout.ts';
@@ -68,7 +68,7 @@ export async function applyChange(
   try {
     for (const { record, privateKey } of made) {
       const { key } = generationFiles(record.role === 'root' ? (rootKeyDir ?? certsDir) : certsDir, record);
-      await mkdir(dirname(key), { recursive: true, mode: PRIVATE_FOLDER });
+      await makeFolders(dirname(key), PRIVATE_FOLDER);
       await keys.write(key, privateKey);
       written.push(key);
     }

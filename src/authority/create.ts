@@ -3,7 +3,7 @@
 // that is. Links refuse to replace anything. A failure takes back what it placed; a kill in between leaves files of a CA
 // from which nothing was issued, and the next attempt says which they are (CG_CA_EXISTS).
 import { createHash, type KeyObject } from 'node:crypto';
-import { link, lstat, mkdir, rm, unlink } from 'node:fs/promises';
+import { link, lstat, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
@@ -15,6 +15,7 @@ import type { CaRecord } from '../store/store.ts';
 import {
   draftName,
   makeDraftFolder,
+  makeFolders,
   PRIVATE_FOLDER,
   PUBLIC_FILE,
   removeLeftovers,
@@ -89,7 +90,7 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     const made = await makeCa(trustDomain, source, (request.clock ?? Date.now)());
     const keyDirs = source.kind === 'new' && source.keyDir !== undefined ? [source.keyDir] : [];
     for (const folder of [request.certsDir, request.stateDir, ...keyDirs]) {
-      await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
+      await makeFolders(folder, PRIVATE_FOLDER);
     }
     await makeDraftFolder(drafts);
     const contents = contentsOf(request.certsDir, files, made);

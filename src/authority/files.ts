@@ -59,6 +59,30 @@ export function draftName(name: string, purpose: string): string {
   return `.${name}.${purpose}-${process.pid}-${randomBytes(4).toString('hex')}`;
 }
 
+/**
+ * Makes the folder `path` and those above it that are missing; answers what it made, outermost first. Step by step: Node's
+ * own way never ends where a folder that can't be made says that it is not there, as below /proc. Node's errors.
+ */
+export async function makeFolders(path: string, mode: number): Promise<readonly string[]> {
+  const missing: string[] = [];
+  if ((await stat(path).catch(() => null))?.isDirectory() === false) await mkdir(path); // EEXIST, as for any file there
+  for (let at = path; (await stat(at).catch(() => null)) === null; at = dirname(at)) {
+    if (at === dirname(at)) break;
+    missing.unshift(at);
+  }
+  const made: string[] = [];
+  for (const folder of missing) {
+    try {
+      await mkdir(folder, { mode });
+      made.push(folder);
+    } catch (error) {
+      // Somebody else was faster.
+      if (systemCode(error) !== 'EEXIST' || !(await stat(folder)).isDirectory()) throw error;
+    }
+  }
+  return made;
+}
+
 /** Makes the private folder `path`, which must not exist. */
 export async function makeDraftFolder(path: string): Promise<void> {
   await mkdir(path, { mode: PRIVATE_FOLDER });

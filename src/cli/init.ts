@@ -1,11 +1,19 @@
 // certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
 // exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
 import { readFileSync } from 'node:fs';
-import { link, lstat, mkdir, rm, rmdir } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { link, lstat, rm, rmdir } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createAuthority, type RootSource } from '../authority/create.ts';
-import { draftName, PUBLIC_FILE, removeLeftovers, syncFolder, writeNewFile } from '../authority/files.ts';
+import {
+  draftName,
+  makeFolders,
+  PRIVATE_FOLDER,
+  PUBLIC_FILE,
+  removeLeftovers,
+  syncFolder,
+  writeNewFile,
+} from '../authority/files.ts';
 import { openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
 import { caFiles, storeFile } from '../authority/layout.ts';
 import { parseHostPort } from '../config/address.ts';
@@ -112,7 +120,7 @@ async function makeAll(
   const folders: string[] = [];
   const draft = join(dir, draftName('certgate.yaml', 'creating'));
   try {
-    for (const folder of [dir, certsDir, stateDir]) folders.push(...(await makeFolder(folder)));
+    for (const folder of [dir, certsDir, stateDir]) folders.push(...(await makeFolders(folder, PRIVATE_FOLDER)));
     // Written before anything else is made, so that a full disk is met while there is nothing to take back.
     const text = configTemplate({
       trustDomain,
@@ -162,6 +170,10 @@ function passphraseFor(config: Config, must: boolean, io: CommandIo): Passphrase
 
 /** Where the root comes from. CG_USAGE, CG_CA_GIVEN, CG_KEY_*; CG_FILE for what cannot be read. */
 async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, config: Config, io: CommandIo): Promise<RootSource> {
+  if ([offlineRoot, rootCert, rootKey].includes('')) {
+    const problem = '--offline-root, --root-cert or --root-key is empty';
+    throw usage(problem, 'is the variable of the shell set? name a path');
+  }
   if (rootCert === undefined) {
     if (rootKey !== undefined)
       throw usage('--root-key without --root-cert', 'name the certificate too: --root-cert FILE');
@@ -200,15 +212,6 @@ async function requireNothing(paths: readonly string[]): Promise<void> {
     if ((await lstat(path).catch(() => null)) !== null) there.push(path);
   }
   if (there.length > 0) throw new CertgateError('CG_CA_EXISTS', { files: there });
-}
-
-/** Makes a folder, private, and those above it that are missing; answers all that it made. */
-async function makeFolder(path: string): Promise<string[]> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
-  const made: string[] = [];
-  for (let folder = path; first !== undefined && folder.length >= first.length; folder = dirname(folder))
-    made.push(folder);
-  return made;
 }
 
 /** What to do now: lines that work when they are pasted into a shell in the working directory. */

@@ -4,12 +4,6 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument 
 import type { Problem } from './layers.ts';
 import { nearest } from './nearest.ts';
 
-/** A text and where it stands. */
-export interface PlacedText {
-  readonly text: string;
-  readonly place: string;
-}
-
 /** A node of the file: ask it for what it should be, and it says itself where it is not. */
 export interface Part {
   readonly place: string;

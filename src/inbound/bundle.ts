@@ -13,14 +13,20 @@ export function bundleHeld(head: RequestHead): string | null {
   return /^"([0-9a-f]{64})"$/.exec(at < 0 ? '' : (head.values[at] ?? ''))?.[1] ?? null;
 }
 
+/** The bundle as a stranger has it, who believes it by a root's fingerprint only. */
+export function bundleContent({ bundlePem: text, bundleId }: ClientTrust) {
+  return { type: 'application/pem-certificate-chain', text, extra: `etag: "${bundleId}"\r\n` };
+}
+
 /** The bundle, or 304 when the client has it. */
 export function bundleAnswer(trust: ClientTrust, held: string | null): Answer {
+  const { type, text, extra } = bundleContent(trust);
   return {
     kind: 'answer',
     status: held === trust.bundleId ? 304 : 200,
     detail: '',
-    body: { type: 'application/pem-certificate-chain', text: trust.bundlePem },
-    extra: `etag: "${trust.bundleId}"\r\nx-certgate-signature: ${trust.bundleSignature}\r\n`,
+    body: { type, text },
+    extra: `${extra}x-certgate-signature: ${trust.bundleSignature}\r\n`,
     close: false,
     recorded: null,
   };

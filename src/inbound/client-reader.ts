@@ -1,7 +1,6 @@
 // What a client's certificate says: by which of our issuers it is, whom it speaks for, and the header lines that say so
-// upstream. It says the same each
-// time it is shown, so it is read once and remembered by its octets. Whether it is in its time, chains to our CA and
-// stands unrevoked is never remembered: OpenSSL and the records are asked with every handshake.
+// upstream. It says the same each time it is shown, so it is read once and remembered by its octets. Whether it is in its
+// time, chains to our CA and stands unrevoked is never remembered: OpenSSL and the records are asked with every handshake.
 
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { type CompiledRules, type Identified, identify, type Unidentified } from '../identity/identify.ts';

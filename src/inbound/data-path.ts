@@ -1,6 +1,6 @@
 // The way of every connection that is let in: TLS, who is it, what may it, and on to Prefect; with the records watched, so
-// that whom a revocation or lock concerns is cut here. One in each process that serves: a gate by itself, or each worker of one. It listens
-// nowhere and issues nothing: sockets and the server certificate are given to it.
+// that whom a revocation or lock concerns is cut here. One in each process that serves: a gate by itself, or each worker
+// of one. It listens nowhere and issues nothing: sockets and the server certificate are given to it.
 
 import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { type LockSummary, lockSummary } from '../authority/lock-table.ts';

@@ -9,6 +9,7 @@ import type { RequestHead } from '../http1/request.ts';
 import type { Answer, Take } from '../proxy/contract.ts';
 import { type AdmissionRules, admitLate, type Refused } from './admission.ts';
 import { type AnteroomAnswer, type AnteroomRequest, receive } from './anteroom.ts';
+import { bundleContent } from './bundle.ts';
 import { addressKey } from './door-counts.ts';
 import type { ClientTrust } from './server-certificate.ts';
 
@@ -40,7 +41,7 @@ export async function receiveStranger(
     requests.push(
       { method: 'POST', path: ENROLL_PATH, answer: async (body) => inAnteroom(await desk.enroll(body, from)) },
       // Public, and believed only by whoever knows the fingerprint of a root in it.
-      { method: 'GET', path: BUNDLE_PATH, answer: () => bundleIn(trust()) },
+      { method: 'GET', path: BUNDLE_PATH, answer: () => ({ status: 200, ...bundleContent(trust()) }) },
     );
   }
   if (why.code === 'CG_CLIENT_EXPIRED' && policy.graceMs > 0) {
@@ -95,8 +96,4 @@ export function takeRenewal(desk: EnrollDesk, holder: { readonly serial: string;
 
 function inAnteroom({ status, text }: DeskAnswer): AnteroomAnswer {
   return { status, type: JSON_TYPE, text, extra: status === 429 || status === 503 ? WAIT : '' };
-}
-
-function bundleIn({ bundlePem, bundleId }: ClientTrust): AnteroomAnswer {
-  return { status: 200, type: 'application/pem-certificate-chain', text: bundlePem, extra: `etag: "${bundleId}"\r\n` };
 }

@@ -1,8 +1,8 @@
 // What a signer that keeps the issuer's key apart from the gate is willing to sign, so that a gate in wrong hands gets no
 // more out of it than a gate may have: a leaf of the trust domain for a limited time (RFC 5280 §4.1), a CRL (§5.1), an
-// OCSP answer (RFC 6960 §4.2.1), a request for the issuer's own key (RFC 2986 §4.1), a trust bundle that it was shown. All of it must be read to the last
-// octet, name this issuer and be of now; what is none of these, or says more, is refused. It can't tell whether a leaf
-// was recorded, or whether somebody is revoked: that stays the gate's word.
+// OCSP answer (RFC 6960 §4.2.1), a request for the issuer's own key (RFC 2986 §4.1), a trust bundle that it was shown.
+// All of it must be read to the last octet, name this issuer and be of now; what is none of these, or says more, is
+// refused. It can't tell whether a leaf was recorded, or whether somebody is revoked: that stays the gate's word.
 import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
 import { bundleStatement } from './bundle-signature.ts';

@@ -1,0 +1,36 @@
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { makeFolders } from '../../src/authority/files.ts';
+import { newFolder } from '../store/fixture.ts';
+
+describe('folders', () => {
+  test('are made where they are missing, private, and told outermost first', async () => {
+    const dir = newFolder();
+    mkdirSync(join(dir, 'a'));
+    const [b, c] = [join(dir, 'a', 'b'), join(dir, 'a', 'b', 'c')];
+    expect(await makeFolders(c, 0o700)).toEqual([b, c]);
+    expect([b, c].map((folder) => statSync(folder).mode & 0o777)).toEqual([0o700, 0o700]);
+    expect(await makeFolders(c, 0o700)).toEqual([]);
+  });
+
+  test('are made by several at once', async () => {
+    const path = join(newFolder(), 'a', 'b', 'c');
+    const made = await Promise.all(Array.from({ length: 8 }, () => makeFolders(path, 0o700)));
+    expect(made.flat().toSorted()).toHaveLength(3);
+  });
+
+  test.each(['/proc/nowhere', '/proc/nowhere/below'])(
+    'that can not be made, as %s, are an error and no endless try',
+    async (path) => {
+      await expect(makeFolders(path, 0o700)).rejects.toMatchObject({ code: 'ENOENT' });
+    },
+  );
+
+  test('are not made below a file, nor in its place', async () => {
+    const file = join(newFolder(), 'file');
+    writeFileSync(file, '');
+    await expect(makeFolders(join(file, 'a'), 0o700)).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await expect(makeFolders(file, 0o700)).rejects.toMatchObject({ code: 'EEXIST' });
+  });
+});
