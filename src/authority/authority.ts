@@ -23,8 +23,10 @@ export interface IssueRequest {
   /** `worker/etl-1`, …; `gate/…` for the profile `server`. */
   readonly identity: string;
   readonly profile: 'client' | 'server';
-  /** From now on, ms; at least SHORTEST_TTL, at most what is left of the issuer. */
+  /** From now on, ms; at least SHORTEST_TTL, at most what is left of the issuer, unless `untilIssuerEnds`. */
   readonly ttlMs: number;
+  /** Whether what is left of the issuer will do where that is less; the record then says what was wanted. */
+  readonly untilIssuerEnds?: boolean;
   readonly publicKey: KeyObject;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
@@ -110,7 +112,8 @@ export function openAuthority(parts: AuthorityParts): Authority {
       const identity = parseIdentityName(request.identity);
       requireProfile(identity, request.profile);
       const now = clock();
-      const notAfter = requireLifetime(now, request.ttlMs, issuer);
+      const ttlMs = request.untilIssuerEnds === true ? withinIssuer(request.ttlMs, issuer, now) : request.ttlMs;
+      const notAfter = requireLifetime(now, ttlMs, issuer);
       await barredKeys.check(request.publicKey);
       const der = await createLeaf({
         profile: request.profile,
@@ -139,6 +142,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
         fingerprint: createHash('sha256').update(der).digest('hex'),
         der,
         issuedAt: now,
+        ...(ttlMs < request.ttlMs ? { wantedTtl: request.ttlMs } : {}),
         revokedAt: null,
         reason: null,
       };
@@ -194,6 +198,12 @@ function requireUnlocked(locks: readonly LockRecord[], identity: string, now: nu
     reason: lock.reason,
     unlock: targetArguments(lock),
   });
+}
+
+// Who renews near the end of an issuer gets what is left of that. An issuer that has ended is requireLifetime's to refuse.
+function withinIssuer(ttlMs: number, { certificate }: Issuer, now: number): number {
+  const left = Math.floor((certificate.validToDate.getTime() - now) / 1000) * 1000;
+  return Math.min(ttlMs, left);
 }
 
 // The end of a certificate's validity, ms since the epoch.

@@ -11,7 +11,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import { requireGranted } from '../pki/requested-names.ts';
 import type { CertificateRequest } from '../pki/requests.ts';
 import type { Store } from '../store/store.ts';
-import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy, withinIssuer } from './answers.ts';
+import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
 import { decideEnrollment, type EnrollDecision, type EnrollRefusal, refuse } from './decide.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
@@ -86,7 +86,8 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     const { record, chainPem } = await authority.issue({
       identity,
       profile: 'client',
-      ttlMs: withinIssuer(token.ttlMs, authority, clock()),
+      ttlMs: token.ttlMs,
+      untilIssuerEnds: true,
       publicKey: csr.publicKey,
       actor: `token:${token.id}`,
       cause: { kind: 'token', token: token.id, keyHash },

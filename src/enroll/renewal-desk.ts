@@ -8,7 +8,7 @@ import { isCertgateError, reasonOf } from '../errors.ts';
 import { factsOf, readCertificate } from '../pki/facts.ts';
 import type { CertificateRecord } from '../store/store.ts';
 import type { Succession } from '../store/tokens.ts';
-import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy, withinIssuer } from './answers.ts';
+import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
 import type { DeskParts, EnrollDesk } from './desk.ts';
 import { readRenewRequest } from './wire.ts';
@@ -66,7 +66,8 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     const made = await authority.issue({
       identity,
       profile: 'client',
-      ttlMs: withinIssuer(lifetimeOf(record), authority, now),
+      ttlMs: record.wantedTtl ?? lifetimeOf(record),
+      untilIssuerEnds: true,
       publicKey: csr.publicKey,
       ...namesIn(record),
       actor: identity,
@@ -131,7 +132,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
   };
 }
 
-/** What it was issued for, ms: its end is a whole second, so what was cut off is put back. */
+/** What it was issued with, ms: its end is a whole second, so what was cut off is put back. */
 function lifetimeOf({ issuedAt, notAfter }: CertificateRecord): number {
   return Math.ceil((notAfter - issuedAt) / 1000) * 1000;
 }

@@ -56,6 +56,7 @@ export async function issueServerCertificate(
     identity: 'gate/inbound',
     profile: 'server',
     ttlMs,
+    untilIssuerEnds: true,
     publicKey: pair.publicKey,
     dns: names.filter((name) => isIP(name) === 0),
     ip: names.filter((name) => isIP(name) !== 0),

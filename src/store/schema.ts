@@ -139,8 +139,13 @@ CREATE TABLE successions (
 CREATE INDEX successions_by_replaced ON successions (replaces);
 `;
 
+/** A renewal gives what was wanted, not what the end of an issuer left of it. */
+const fifth = `
+ALTER TABLE certificates ADD COLUMN wanted_ttl INTEGER;
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth];
+export const migrations: readonly string[] = [first, second, third, fourth, fifth];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

@@ -39,6 +39,8 @@ export interface CertificateRecord {
   readonly fingerprint: string;
   readonly der: Uint8Array;
   readonly issuedAt: number;
+  /** The lifetime that it should have had, ms, where the end of its issuer cut it short; else left out. */
+  readonly wantedTtl?: number;
   /** The moment of the first revocation; a second one changes neither it nor the reason. */
   readonly revokedAt: number | null;
   readonly reason: RevocationReason | null;

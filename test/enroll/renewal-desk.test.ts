@@ -2,8 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { lockClients, unlockClients } from '../../src/authority/locking.ts';
 import { revokeCertificates } from '../../src/authority/revocation.ts';
+import { rotateIssuer } from '../../src/authority/rotate.ts';
 import { readIssued } from '../../src/enroll/wire.ts';
-import { request } from '../authority/fixture.ts';
+import { request, TRUST_DOMAIN } from '../authority/fixture.ts';
 import { newKey, type Scene, scene, serialIn } from './fixture.ts';
 
 const DAY = 86_400_000;
@@ -43,6 +44,23 @@ describe('who has a certificate', () => {
     }
     const record = await recordOf(at, serial);
     expect((record?.notAfter ?? 0) - at.now).toBeGreaterThan(DAY - 1_000);
+  });
+
+  test('has its whole lifetime again under the next issuer after the end of one cut it short', async () => {
+    const at = await scene();
+    const yearOfIssuer = at.authority.issuer.certificate.validToDate.getTime();
+    at.now = yearOfIssuer - 5 * DAY;
+    const first = serialIn(await at.enroll(await at.token('worker/etl-1', { ttlMs: 7 * DAY }), newKey()));
+    expect((await recordOf(at, first))?.notAfter).toBe(yearOfIssuer);
+    at.now += 3 * DAY;
+    const second = serialIn(await at.renew(first, newKey()));
+    expect((await recordOf(at, second))?.notAfter).toBe(yearOfIssuer);
+    await at.desk.seen(second);
+    const place = { certsDir: at.certsDir, store: at.store, trustDomain: TRUST_DOMAIN, actor: 'test' };
+    await rotateIssuer({ ...place, clock: () => at.now });
+    await at.authority.reload();
+    const third = await recordOf(at, serialIn(await at.renew(second, newKey())));
+    expect(Math.abs((third?.notAfter ?? 0) - (at.now + 7 * DAY))).toBeLessThan(1_000);
   });
 
   test('gets the same one again for the same key, whether or not it is in use', async () => {
