@@ -144,8 +144,14 @@ const fifth = `
 ALTER TABLE certificates ADD COLUMN wanted_ttl INTEGER;
 `;
 
+/** The groups of an identity, a line each. */
+const sixth = `
+ALTER TABLE certificates ADD COLUMN member_of TEXT CHECK (member_of <> '');
+ALTER TABLE tokens ADD COLUMN member_of TEXT CHECK (member_of <> '');
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth];
+export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

@@ -42,6 +42,8 @@ export interface CertificateRecord {
   /** The lifetime that it should have had, ms, where the end of its issuer cut it short; else left out. */
   readonly wantedTtl?: number;
   /** The moment of the first revocation; a second one changes neither it nor the reason. */
+  /** The groups that it says; none when left out. */
+  readonly groups?: readonly string[];
   readonly revokedAt: number | null;
   readonly reason: RevocationReason | null;
 }
