@@ -144,8 +144,13 @@ const fifth = `
 ALTER TABLE certificates ADD COLUMN wanted_ttl INTEGER;
 `;
 
+/** That a key was compromised may be learned after its certificate was revoked: a list that names it is made anew. */
+const sixth = `
+ALTER TABLE certificates ADD COLUMN regraded INTEGER NOT NULL DEFAULT 0;
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth];
+export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;
