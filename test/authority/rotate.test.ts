@@ -104,7 +104,12 @@ describe('rotating the issuer', () => {
     const before = readdirSync(ca.certsDir);
     const place = (error: CertgateError): CaPlace => ({
       ...placeOf(ca),
-      store: { ...ca.store, changeCa: () => Promise.reject(error) },
+      store: {
+        ...ca.store,
+        async changeCa() {
+          throw error;
+        },
+      },
     });
     const location = 'certgate.db';
     const busy = new CertgateError('CG_STORE_BUSY', { location, waited: 5_000 });
