@@ -37,7 +37,7 @@ export function certificateOf(row: Row): CertificateRecord {
     ...(row['wanted_ttl'] === null ? {} : { wantedTtl: numberOf(row, 'wanted_ttl') }),
     ...groupsIn(row),
     revokedAt,
-    reason: revokedAt === null ? null : reasonOf(row),
+    reason: revocationReasonOf(row),
   };
 }
 
@@ -65,9 +65,10 @@ export function revocationOf(row: Row): Revocation {
     issuer: textOf(row, 'issuer'),
     identity: textOf(row, 'identity'),
     revokedAt: numberOf(row, 'revoked_at'),
-    reason: reasonOf(row),
+    reason: revocationReasonOf(row) ?? 'unspecified',
     notAfter: numberOf(row, 'not_after'),
     revision: numberOf(row, 'revoked_revision'),
+    isNew: numberOf(row, 'regraded') === 0,
   };
 }
 
@@ -136,6 +137,6 @@ function bytesOf(row: Row, column: string): Uint8Array {
 }
 
 // What was written was one of them; a reason of a later certgate is still a revocation.
-function reasonOf(row: Row): RevocationReason {
-  return textOf(row, 'reason') as RevocationReason;
+export function revocationReasonOf(row: Row): RevocationReason | null {
+  return row['reason'] === null ? null : (textOf(row, 'reason') as RevocationReason);
 }

@@ -24,7 +24,7 @@ import {
   textOf,
 } from './sqlite-rows.ts';
 import { sqliteTokens } from './sqlite-tokens.ts';
-import { type AuditEntry, type Store, UNKNOWN_IDENTITY } from './store.ts';
+import { type AuditEntry, outweighs, type Store, UNKNOWN_IDENTITY } from './store.ts';
 
 /** How long another process's lock is waited for, ms. */
 const PATIENCE = 5000;
@@ -71,12 +71,15 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     `UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ?
        WHERE serial = ? AND revoked = 0 RETURNING ${certificateColumns}`,
   );
+  const regradeCertificate = sql(
+    `UPDATE certificates SET regraded = 1, reason = ?, revoked_revision = ? WHERE serial = ? RETURNING ${certificateColumns}`,
+  );
   const selectCertificate = sql(`SELECT ${certificateColumns} FROM certificates WHERE serial = ?`);
   const selectStanding = sql(
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
   const selectRevocations = sql(
-    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision FROM certificates
+    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded FROM certificates
        WHERE revoked_revision > ? ORDER BY revoked_revision, id`,
   );
   const selectLocksOn = sql(
@@ -180,11 +183,16 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         return serials.flatMap((serial) => {
           const known = selectCertificate.get(serial);
           if (known === undefined) return [];
-          if (known['revoked_at'] !== null) return [certificateOf(known)];
+          const { reason: before, ...certificate } = certificateOf(known);
+          if (before !== null && !outweighs(reason, before)) return [{ ...certificate, reason: before }];
           revision ??= nextRevision();
-          const certificate = certificateOf(revokeCertificate.get(at, reason, revision, serial) ?? known);
-          record(audit(certificate));
-          return [certificate];
+          const row =
+            before === null
+              ? revokeCertificate.get(at, reason, revision, serial)
+              : regradeCertificate.get(reason, revision, serial);
+          const revoked = certificateOf(row ?? known);
+          record(audit(revoked, before));
+          return [revoked];
         });
       }),
     listCertificates: (filter) =>

@@ -17,6 +17,11 @@ export const revocationReasons = [
 ] as const;
 export type RevocationReason = (typeof revocationReasons)[number];
 
+/** Whether `reason` says what must be known of a certificate that was revoked for `before`. */
+export function outweighs(reason: RevocationReason, before: RevocationReason): boolean {
+  return reason === 'keyCompromise' && before !== 'keyCompromise' && before !== 'cACompromise';
+}
+
 /**
  * The identity of a certificate of which nothing is known but that a revocation list names it (sqlite-copy.ts): its `der`
  * holds its serial alone. No identity can be called so.
@@ -41,9 +46,9 @@ export interface CertificateRecord {
   readonly issuedAt: number;
   /** The lifetime that it should have had, ms, where the end of its issuer cut it short; else left out. */
   readonly wantedTtl?: number;
-  /** The moment of the first revocation; a second one changes neither it nor the reason. */
   /** The groups that it says; none when left out. */
   readonly groups?: readonly string[];
+  /** The moment of the first revocation. A second one changes the reason only, and only to keyCompromise. */
   readonly revokedAt: number | null;
   readonly reason: RevocationReason | null;
 }
@@ -99,8 +104,10 @@ export interface Revocation {
   readonly reason: RevocationReason;
   /** Of the certificate, ms since the epoch: how long a CRL must name it (RFC 5280 §3.3). */
   readonly notAfter: number;
-  /** The store's revision that carried it. */
+  /** The store's revision that carried it, or that made keyCompromise of another reason. */
   readonly revision: number;
+  /** False when it was revoked before, for another reason, and a list may name it already. */
+  readonly isNew: boolean;
 }
 
 /**
@@ -197,13 +204,15 @@ export interface Store extends TokenStore {
   /**
    * Marks what is not yet revoked among `serials`, with one audit entry each; answers the records as they now are, in
    * the order given, without those that don't exist. Idempotent: what was revoked before keeps its moment and reason,
-   * has no second audit entry, and moves no revision.
+   * has no second audit entry, and moves no revision. But that a key is known to others is never forgotten:
+   * `keyCompromise` takes the place of another reason (not of cACompromise), with an audit entry that is told the one
+   * before.
    */
   revoke(
     serials: readonly string[],
     reason: RevocationReason,
     at: number,
-    audit: (record: CertificateRecord) => AuditEntry,
+    audit: (record: CertificateRecord, before: RevocationReason | null) => AuditEntry,
   ): Promise<readonly CertificateRecord[]>;
   listCertificates(filter: CertificateFilter): Promise<readonly CertificateRecord[]>;
   /** Null when no such serial was ever recorded for that issuer. Synchronously cheap: one index look-up. */
