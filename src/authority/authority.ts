@@ -166,6 +166,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
           ip: (request.ip ?? []).join(','),
           ...(groups.length > 0 ? { groups: groups.join(',') } : {}),
           ...(request.cause?.kind === 'token' ? { token: request.cause.token } : {}),
+          ...(request.cause?.kind === 'identity-token' ? request.cause.about : {}),
           ...(request.cause?.kind === 'renewal' ? { replaces: request.cause.replaces } : {}),
         },
       };

@@ -224,6 +224,18 @@ const connect = z.strictObject({
     },
     aFile('ca.crt'),
   ),
+  fingerprint: optionalText(
+    {
+      about:
+        "SHA-256 of the root's certificate, hex: by what a gate is known that an identity token is to be shown to, where there is no `ca` here yet.",
+      flag: '--fingerprint',
+    },
+    {
+      wants: '64 hexadecimal digits, with or without colons, as `certgate inspect certs/root.crt` shows them',
+      example: 'a4'.repeat(32),
+      accepts: (value) => /^[0-9a-fA-F]{64}$/.test(value.replaceAll(':', '')),
+    },
+  ),
   trustInterval: duration(
     '1m',
     {
@@ -291,6 +303,7 @@ export const configSchema = z.strictObject({
           wants: `a list of {from: spiffe} or {from: CN|OU|O|DNS|URI|email, match: 'pattern', as: 'worker/$1'}`,
           example: '[{from: spiffe}]',
           fallback: '[{from: spiffe}]',
+          inEnvironment: `'[{"from":"spiffe"}]'`,
         },
       ),
       unsafeUnrecorded: withDefault(z.boolean(), false).register(settings, {

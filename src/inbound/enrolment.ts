@@ -36,7 +36,7 @@ export async function receiveStranger(
   refuse: () => void,
 ): Promise<boolean> {
   const requests: AnteroomRequest[] = [];
-  if (why.code === 'CG_CLIENT_NO_CERTIFICATE' && policy.tokens) {
+  if (why.code === 'CG_CLIENT_NO_CERTIFICATE' && takesStrangers(policy)) {
     const from = { address, addressKey: addressKey(address) };
     requests.push(
       { method: 'POST', path: ENROLL_PATH, answer: async (body) => inAnteroom(await desk.enroll(body, from)) },
@@ -96,4 +96,8 @@ export function takeRenewal(desk: EnrollDesk, holder: { readonly serial: string;
 
 function inAnteroom({ status, text }: DeskAnswer): AnteroomAnswer {
   return { status, type: JSON_TYPE, text, extra: status === 429 || status === 503 ? WAIT : '' };
+}
+
+function takesStrangers({ tokens, issuers = [] }: EnrollPolicy): boolean {
+  return tokens || issuers.length > 0;
 }
