@@ -42,6 +42,7 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const moveCa = sql('UPDATE authorities SET state = ?, changed_at = ? WHERE key_id = ? AND state = ?');
+  const renameCa = sql('UPDATE authorities SET key_id = ? WHERE key_id = ?');
   const upsertMeta = sql('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
   const insertLock = sql(
     'INSERT INTO locks (scope, subject, reason, actor, locked_at, until) VALUES (?, ?, ?, ?, ?, ?)',
@@ -75,10 +76,13 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
 
   return {
     listCa: () => read(() => selectCa.all().map(caOf)),
-    changeCa: ({ add = [], states = [], meta = {}, at }, audit) =>
+    changeCa: ({ add = [], states = [], renames = [], meta = {}, at }, audit) =>
       write(() => {
         nextRevision();
         try {
+          for (const { from, to } of renames) {
+            if (renameCa.run(to, from).changes !== 1) throw changed(`${from} is known by another name`);
+          }
           for (const { keyId, from, to } of states) {
             if (moveCa.run(to, at, keyId, from).changes !== 1) throw changed(`${keyId} is no longer ${from}`);
           }

@@ -133,8 +133,10 @@ export interface CaRecord {
   readonly changedAt: number;
 }
 
-/** What changes of the CA, all of it or nothing, in this order: `states`, then `add`. */
+/** What changes of the CA, all of it or nothing, in this order: `renames`, `states`, `add`. */
 export interface CaChange {
+  /** Key identifiers that were on record wrongly. */
+  readonly renames?: ReadonlyArray<{ readonly from: string; readonly to: string }>;
   readonly add?: readonly CaRecord[];
   readonly states?: ReadonlyArray<{ readonly keyId: string; readonly from: CaState; readonly to: CaState }>;
   /** What the store says about itself from now on. */
@@ -227,7 +229,7 @@ export interface Store extends TokenStore {
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
-   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` is not in `from`,
+   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` or `renames` is not in `from`,
    * or a new one's key or generation exists: somebody else was faster.
    */
   changeCa(change: CaChange, audit: AuditEntry): Promise<void>;
