@@ -129,7 +129,7 @@ export interface CaRecord {
   readonly state: CaState;
   readonly der: Uint8Array;
   readonly addedAt: number;
-  /** When it came into `state`. */
+  /** When it came into `state`, or, of an active issuer, when the CA was restored. No two changes have one moment. */
   readonly changedAt: number;
 }
 
@@ -230,7 +230,8 @@ export interface Store extends TokenStore {
   listCa(): Promise<readonly CaRecord[]>;
   /**
    * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` or `renames` is not in `from`,
-   * or a new one's key or generation exists: somebody else was faster.
+   * or a new one's key or generation exists: somebody else was faster. What comes into a state does so at a moment after
+   * all before it, whatever the clock says: at `at`, or 1 ms after the last.
    */
   changeCa(change: CaChange, audit: AuditEntry): Promise<void>;
   /** Locks, in place of a standing lock of the same scope and subject. */
