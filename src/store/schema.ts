@@ -149,8 +149,14 @@ const sixth = `
 ALTER TABLE certificates ADD COLUMN regraded INTEGER NOT NULL DEFAULT 0;
 `;
 
+/** The groups of an identity, a line each. */
+const seventh = `
+ALTER TABLE certificates ADD COLUMN member_of TEXT CHECK (member_of <> '');
+ALTER TABLE tokens ADD COLUMN member_of TEXT CHECK (member_of <> '');
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth];
+export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

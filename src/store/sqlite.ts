@@ -15,6 +15,7 @@ import {
   certificateColumns,
   certificateOf,
   compromisedOf,
+  groupsText,
   lockColumns,
   lockOf,
   numberOf,
@@ -64,7 +65,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   const thisRevision = sql('SELECT number FROM revision');
   const insertCertificate = sql(
     `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (:serial, :issuer, :identity, :profile, :subject, :notBefore,
-       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, NULL, NULL, 0)`,
+       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, :groups, NULL, NULL, 0)`,
   );
   const revokeCertificate = sql(
     `UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ?
@@ -167,6 +168,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
             der: r.der,
             issuedAt: r.issuedAt,
             wantedTtl: r.wantedTtl ?? null,
+            groups: groupsText(r.groups),
           });
         } catch (error) {
           if (isTaken(error)) throw new CertgateError('CG_STORE_SERIAL_TAKEN', { serial: r.serial }, { cause: error });
