@@ -169,11 +169,11 @@ describe('rotating the issuer', () => {
     await ca.authority.issue(request());
     const week = 7 * 24 * HOUR;
     await rotateIssuer(placeOf(ca));
-    const after = (ms: number): CaPlace => ({ ...placeOf(ca), clock: () => Date.now() + ms });
+    const inTime = (ms: number): CaPlace => ({ ...placeOf(ca), clock: () => Date.now() + ms });
     await ca.authority.issue(request({ ttlMs: week + 2 * HOUR, identity: 'worker/long' }));
-    expect(await retireIssuers(after(week - HOUR))).toBeNull(); // its leaf has ended, and nothing has settled
-    expect(await retireIssuers(after(week + HOUR))).toBeNull(); // a leaf of it still lives
-    await retireIssuers(after(week + 3 * HOUR));
+    expect(await retireIssuers(inTime(week - HOUR))).toBeNull(); // its leaf has ended, and nothing has settled
+    expect(await retireIssuers(inTime(week + HOUR))).toBeNull(); // a leaf of it still lives
+    await retireIssuers(inTime(week + 3 * HOUR));
     expect(await states(ca)).toBe('root 1 active, issuer 1 retired, issuer 2 active');
     expect(bundleOf(ca).match(/BEGIN/g)).toHaveLength(2);
   });
