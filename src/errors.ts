@@ -661,12 +661,13 @@ export const catalogue = {
     hint: (f) =>
       `issue them new certificates, then wait until the old ones expire or take them back: \`certgate list ${f.identities[0] ?? ''}\`, \`certgate revoke --serial HEX --reason superseded\``,
   }),
-  CG_CA_GIVEN: entry<{ file: string; problem: string }>({
+  CG_CA_GIVEN: entry<{ file: string; problem: string; remedy?: string }>({
     about: "A company's CA certificate, key or signed issuer cannot be used for certgate's CA; nothing was changed.",
     exit: EXIT.configuration,
     status: 400,
     message: (f) => `${f.file} ${f.problem}`,
     hint: (f) =>
+      f.remedy ??
       `give PEM with the certificate that signs the issuer and all above it up to the root; look into it with \`certgate inspect ${f.file}\``,
   }),
   CG_CA_UNFINISHED: entry<{ problem: string }>({
