@@ -714,6 +714,15 @@ export const catalogue = {
   }),
 
   // enroll
+  CG_GROUP: entry<{ group: string; problem: string }>({
+    about: 'A group that an identity is to belong to cannot be written into its certificate.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `the group ${shown(f.group)}: ${f.problem}`,
+    hint: () =>
+      'use up to 64 letters, digits and `_/ .:@+-`, 32 groups at most: `certgate issue user/alice --group data/etl`',
+  }),
+
   CG_TOKEN: entry<{ problem: string; remedy: string }>({
     about: 'The text is not a token, or not all of one.',
     exit: EXIT.usage,

@@ -91,6 +91,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       ttlMs: token.ttlMs,
       untilIssuerEnds: true,
       publicKey: csr.publicKey,
+      groups: token.groups ?? [],
       actor: `token:${token.id}`,
       cause: { kind: 'token', token: token.id, keyHash },
     });

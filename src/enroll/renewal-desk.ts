@@ -78,6 +78,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
       untilIssuerEnds: true,
       publicKey: csr.publicKey,
       ...namesIn(record),
+      groups: record.groups ?? [],
       actor: identity,
       cause: { kind: 'renewal', replaces: serial, keyHash },
     });

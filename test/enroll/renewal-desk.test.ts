@@ -68,6 +68,22 @@ describe('who has a certificate', () => {
     expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('enrol with a token')]);
   });
 
+  test('keeps its groups: those of its token, or those that the CA wrote', async () => {
+    const at = await scene();
+    const { record } = await at.authority.issue(request({ groups: ['etl', 'data/admins'] }));
+    const byToken = serialIn(await at.enroll(await at.token('worker/w', { groups: ['etl'] }), newKey()));
+    for (const [before, units] of [
+      [record.serial, ['data/admins', 'etl']],
+      [byToken, ['etl']],
+    ] as const) {
+      const answer = await at.renew(before, newKey());
+      expect(await recordOf(at, serialIn(answer))).toMatchObject({ groups: units });
+      const { subject } = new X509Certificate(readIssued(answer.text)?.certificate ?? '');
+      expect(subject.split('\n').filter((line) => line.startsWith('OU='))).toEqual(units.map((unit) => `OU=${unit}`));
+    }
+    expect((await at.store.listAudit({})).at(-1)?.detail).toMatchObject({ groups: 'etl' });
+  });
+
   test('keeps its lifetime over a hundred renewals', async () => {
     const [at, first] = await enrolled();
     let serial = first;
