@@ -889,6 +889,13 @@ export const catalogue = {
     hint: () =>
       "look what runs beside that sidecar: certificates renew themselves, and Prefect's client never asks for one",
   }),
+  CG_EST_REQUEST: entry<{ detail: string }>({
+    about: 'An EST client (RFC 7030) asked for what is not offered, or in a form that is none of the standard.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `not answered over EST: ${f.detail}`,
+    hint: () => 'see docs/est.md for what is offered, with commands that work',
+  }),
   CG_REQUEST_CROSS_SITE: entry<{ detail: string }>({
     about: 'A browser sent a request on behalf of another site.',
     exit: EXIT.refused,

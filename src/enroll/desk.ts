@@ -22,6 +22,8 @@ import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 export interface EnrollPolicy {
   /** Whether who has no certificate may come with a token. */
   readonly tokens: boolean;
+  /** Whether it may be asked in EST's words too. */
+  readonly est: boolean;
   /** Whether an identity whose superseded certificate is used again is locked. */
   readonly lockOnReuse: boolean;
   /** How long after its end a certificate may still be renewed, ms; 0 for not at all. */
