@@ -661,12 +661,13 @@ export const catalogue = {
     hint: (f) =>
       `issue them new certificates, then wait until the old ones expire or take them back: \`certgate list ${f.identities[0] ?? ''}\`, \`certgate revoke --serial HEX --reason superseded\``,
   }),
-  CG_CA_GIVEN: entry<{ file: string; problem: string }>({
+  CG_CA_GIVEN: entry<{ file: string; problem: string; remedy?: string }>({
     about: "A company's CA certificate, key or signed issuer cannot be used for certgate's CA; nothing was changed.",
     exit: EXIT.configuration,
     status: 400,
     message: (f) => `${f.file} ${f.problem}`,
     hint: (f) =>
+      f.remedy ??
       `give PEM with the certificate that signs the issuer and all above it up to the root; look into it with \`certgate inspect ${f.file}\``,
   }),
   CG_CA_UNFINISHED: entry<{ problem: string }>({
@@ -714,6 +715,15 @@ export const catalogue = {
   }),
 
   // enroll
+  CG_GROUP: entry<{ group: string; problem: string }>({
+    about: 'A group that an identity is to belong to cannot be written into its certificate.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `the group ${shown(f.group)}: ${f.problem}`,
+    hint: () =>
+      'use up to 64 letters, digits and `_/ .:@+-`, 32 groups at most: `certgate issue user/alice --group data/etl`',
+  }),
+
   CG_TOKEN: entry<{ problem: string; remedy: string }>({
     about: 'The text is not a token, or not all of one.',
     exit: EXIT.usage,
@@ -878,6 +888,13 @@ export const catalogue = {
     message: (f) => `no renewal through a sidecar: ${f.detail}`,
     hint: () =>
       "look what runs beside that sidecar: certificates renew themselves, and Prefect's client never asks for one",
+  }),
+  CG_EST_REQUEST: entry<{ detail: string }>({
+    about: 'An EST client (RFC 7030) asked for what is not offered, or in a form that is none of the standard.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `not answered over EST: ${f.detail}`,
+    hint: () => 'see docs/est.md for what is offered, with commands that work',
   }),
   CG_REQUEST_CROSS_SITE: entry<{ detail: string }>({
     about: 'A browser sent a request on behalf of another site.',

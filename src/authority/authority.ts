@@ -4,6 +4,7 @@
 // clocks of others. It never sees a subject's private key and never writes a file.
 import { createHash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
+import { parseGroups } from '../identity/groups.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
 import { createLeaf, derToPem, type Issuer, newSerial } from '../pki/certificates.ts';
 import { readFacts } from '../pki/facts.ts';
@@ -24,11 +25,15 @@ export interface IssueRequest {
   /** `worker/etl-1`, …; `gate/…` for the profile `server`. */
   readonly identity: string;
   readonly profile: 'client' | 'server';
-  /** From now on, ms; at least SHORTEST_TTL, at most what is left of the issuer. */
+  /** From now on, ms; at least SHORTEST_TTL, at most what is left of the issuer, unless `untilIssuerEnds`. */
   readonly ttlMs: number;
+  /** Whether what is left of the issuer will do where that is less; the record then says what was wanted. */
+  readonly untilIssuerEnds?: boolean;
   readonly publicKey: KeyObject;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
+  /** That it belongs to: the OUs of its subject. */
+  readonly groups?: readonly string[];
   /** Who asks, for the audit record: `cli:root@host`, `gate`, or an identity. */
   readonly actor: string;
   /** The token or the certificate on whose account it is issued; nothing when an operator asks. */
@@ -63,7 +68,7 @@ export interface Authority {
   reload(): Promise<boolean>;
   /**
    * A new certificate, recorded. None is for an identity that is locked by the time the record is committed.
-   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
+   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_GROUP, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
    *   CG_LOCKED, CG_TOKEN_SPENT, CG_RENEW_REFUSED, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
@@ -110,8 +115,10 @@ export function openAuthority(parts: AuthorityParts): Authority {
       const { issuer, trust } = ca;
       const identity = parseIdentityName(request.identity);
       requireProfile(identity, request.profile);
+      const groups = parseGroups(request.groups ?? []);
       const now = clock();
-      const notAfter = requireLifetime(now, request.ttlMs, issuer);
+      const ttlMs = request.untilIssuerEnds === true ? withinIssuer(request.ttlMs, issuer, now) : request.ttlMs;
+      const notAfter = requireLifetime(now, ttlMs, issuer);
       await barredKeys.check(request.publicKey);
       const der = await createLeaf({
         profile: request.profile,
@@ -119,6 +126,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
         spiffeUri: spiffeUri(trustDomain, identity),
         dns: request.dns ?? [],
         ip: request.ip ?? [],
+        units: groups,
         publicKey: request.publicKey,
         notBefore: new Date(wholeSecond(now - BACKDATED)),
         notAfter: new Date(notAfter),
@@ -139,6 +147,8 @@ export function openAuthority(parts: AuthorityParts): Authority {
         fingerprint: createHash('sha256').update(der).digest('hex'),
         der,
         issuedAt: now,
+        ...(ttlMs < request.ttlMs ? { wantedTtl: request.ttlMs } : {}),
+        ...(groups.length > 0 ? { groups } : {}),
         revokedAt: null,
         reason: null,
       };
@@ -154,6 +164,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
           fingerprint: record.fingerprint,
           dns: (request.dns ?? []).join(','),
           ip: (request.ip ?? []).join(','),
+          ...(groups.length > 0 ? { groups: groups.join(',') } : {}),
           ...(request.cause?.kind === 'token' ? { token: request.cause.token } : {}),
           ...(request.cause?.kind === 'renewal' ? { replaces: request.cause.replaces } : {}),
         },
@@ -194,6 +205,12 @@ function requireUnlocked(locks: readonly LockRecord[], identity: string, now: nu
     reason: lock.reason,
     unlock: targetArguments(lock),
   });
+}
+
+// Who renews near the end of an issuer gets what is left of that. An issuer that has ended is requireLifetime's to refuse.
+function withinIssuer(ttlMs: number, { certificate }: Issuer, now: number): number {
+  const left = Math.floor((certificate.validToDate.getTime() - now) / 1000) * 1000;
+  return Math.min(ttlMs, left);
 }
 
 // The end of a certificate's validity, ms since the epoch.

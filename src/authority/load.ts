@@ -11,6 +11,7 @@ import { fingerprintOf } from '../pki/facts.ts';
 import { keyIdOf } from '../pki/keys.ts';
 import type { CaRecord, Store } from '../store/store.ts';
 import { type Authority, type CaInUse, openAuthority } from './authority.ts';
+import { caRecordsIn } from './ca-records.ts';
 import { systemCode } from './files.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { generationFiles } from './layout.ts';
@@ -37,7 +38,7 @@ export async function loadAuthority(place: AuthorityPlace): Promise<Authority> {
   return openAuthority({
     store,
     ca: await readCa(place),
-    reread: async (known) => (sameRecords(await store.listCa(), known.trust.records) ? null : readCa(place)),
+    reread: async (known) => (sameRecords(await caRecordsIn(store), known.trust.records) ? null : readCa(place)),
     trustDomain,
     statusUrl,
     ...(clock === undefined ? {} : { clock }),
@@ -54,7 +55,7 @@ interface Filed {
 /** The CA as store and files have it now. Throws as `loadAuthority`. */
 export async function readCa(place: AuthorityPlace): Promise<CaInUse> {
   const { certsDir, store, trustDomain, keys = plainKeyStore, clock = Date.now } = place;
-  const known = await store.listCa();
+  const known = await caRecordsIn(store);
   const records = known.length > 0 ? known : await recordsOfFiles(certsDir);
   const filed: Filed[] = [];
   for (const record of records) {

@@ -12,8 +12,15 @@ const OUTPUT_FILES: readonly string[] = ['tls.crt', 'tls.key', 'ca.crt'];
 /** What a sidecar that renews its certificate keeps in the folder besides: see src/enroll/identity-folder.ts. */
 export const CURRENT_LINK = '.current';
 export const GENERATION = '.generation-';
-export const RENEWING_FILE = '.renewing';
-const OF_RENEWALS: readonly string[] = [CURRENT_LINK, RENEWING_FILE];
+/** Each who renews has a lock of its own. */
+export const RENEWING = '.renewing-';
+/** The number of the newest trust bundle that a sidecar has seen, beside that: see src/enroll/bundle-number.ts. */
+export const bundleNumberFile = (bundle: string): string => `.${bundle}.number`;
+const isOfRenewals = (name: string): boolean =>
+  name === bundleNumberFile('ca.crt') ||
+  name === CURRENT_LINK ||
+  name.startsWith(GENERATION) ||
+  name.startsWith(RENEWING);
 
 export interface OutputFolder {
   /** Where it will be: absolute, links followed. */
@@ -95,9 +102,7 @@ async function requireFree(path: string, { force, withKey }: OutputOptions): Pro
   });
   if (entries.length === 0) return 'free';
   if (!force) throw new CertgateError('CG_OUT_EXISTS', { path, problem: 'exists already' });
-  const others = entries.filter(
-    (name) => ![...OUTPUT_FILES, ...OF_RENEWALS].includes(name) && !name.startsWith(GENERATION),
-  );
+  const others = entries.filter((name) => !OUTPUT_FILES.includes(name) && !isOfRenewals(name));
   if (others.length > 0) {
     const problem = `holds other files too, which replacing it would take away: ${others.slice(0, 5).join(', ')}`;
     throw new CertgateError('CG_OUT_UNUSABLE', { path, problem, remedy: 'name a folder of its own with --out DIR' });

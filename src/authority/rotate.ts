@@ -171,12 +171,13 @@ export async function rollbackRetire(place: CaPlace): Promise<CaChanged> {
 
 /** Retires issuers under trusted roots that are `retiring` and have no live leaf; null when there are none. */
 export async function retireIssuers(place: CaPlace): Promise<CaChanged | null> {
+  const { clock = Date.now } = place;
   const records = await recordsOf(place);
   const done: CaRecord[] = [];
   for (const one of records) {
     if (one.role !== 'issuer' || one.state !== 'retiring') continue;
     if (rootOf(records, one)?.state !== 'active') continue;
-    if (Date.now() - one.changedAt < SETTLING || (await liveOf(place, [one])).length > 0) continue;
+    if (clock() - one.changedAt < SETTLING || (await liveOf(place, [one])).length > 0) continue;
     done.push(one);
   }
   if (done.length === 0) return null;

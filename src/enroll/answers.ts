@@ -13,12 +13,6 @@ export interface DeskAnswer {
   readonly text: string;
 }
 
-/** A lifetime that the issuer still has: who renews near its end gets what is left, and the next issuer's after that. */
-export function withinIssuer(ttlMs: number, { issuer }: Authority, now: number): number {
-  const left = Math.floor((issuer.certificate.validToDate.getTime() - now) / 1000) * 1000;
-  return Math.min(ttlMs, left);
-}
-
 /** SHA-256 of a request's SubjectPublicKeyInfo, hex. */
 export function keyHashOf({ publicKey }: Pick<CertificateRequest, 'publicKey'>): string {
   return createHash('sha256').update(spkiOf(publicKey)).digest('hex');

@@ -11,7 +11,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import { requireGranted } from '../pki/requested-names.ts';
 import type { CertificateRequest } from '../pki/requests.ts';
 import type { Store } from '../store/store.ts';
-import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy, withinIssuer } from './answers.ts';
+import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
 import { decideEnrollment, type EnrollDecision, type EnrollRefusal, refuse } from './decide.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
@@ -22,6 +22,8 @@ import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 export interface EnrollPolicy {
   /** Whether who has no certificate may come with a token. */
   readonly tokens: boolean;
+  /** Whether it may be asked in EST's words too. */
+  readonly est: boolean;
   /** Whether an identity whose superseded certificate is used again is locked. */
   readonly lockOnReuse: boolean;
   /** How long after its end a certificate may still be renewed, ms; 0 for not at all. */
@@ -88,8 +90,10 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     const { record, chainPem } = await authority.issue({
       identity,
       profile: 'client',
-      ttlMs: withinIssuer(token.ttlMs, authority, clock()),
+      ttlMs: token.ttlMs,
+      untilIssuerEnds: true,
       publicKey: csr.publicKey,
+      groups: token.groups ?? [],
       actor: `token:${token.id}`,
       cause: { kind: 'token', token: token.id, keyHash },
     });

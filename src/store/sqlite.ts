@@ -17,6 +17,7 @@ import {
   certificateColumns,
   certificateOf,
   compromisedOf,
+  groupsText,
   lockColumns,
   lockOf,
   numberOf,
@@ -25,7 +26,7 @@ import {
   textOf,
 } from './sqlite-rows.ts';
 import { sqliteTokens } from './sqlite-tokens.ts';
-import { type AuditEntry, type Store, UNKNOWN_IDENTITY } from './store.ts';
+import { type AuditEntry, outweighs, type Store, UNKNOWN_IDENTITY } from './store.ts';
 
 /** How long another process's lock is waited for, ms. */
 const PATIENCE = 5000;
@@ -65,18 +66,21 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   const thisRevision = sql('SELECT number FROM revision');
   const insertCertificate = sql(
     `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (:serial, :issuer, :identity, :profile, :subject, :notBefore,
-       :notAfter, :fingerprint, :der, :issuedAt, NULL, NULL, 0)`,
+       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, :groups, NULL, NULL, 0)`,
   );
   const revokeCertificate = sql(
     `UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ?
        WHERE serial = ? AND revoked = 0 RETURNING ${certificateColumns}`,
+  );
+  const regradeCertificate = sql(
+    `UPDATE certificates SET regraded = 1, reason = ?, revoked_revision = ? WHERE serial = ? RETURNING ${certificateColumns}`,
   );
   const selectCertificate = sql(`SELECT ${certificateColumns} FROM certificates WHERE serial = ?`);
   const selectStanding = sql(
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
   const selectRevocations = sql(
-    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision FROM certificates
+    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded FROM certificates
        WHERE revoked_revision > ? ORDER BY revoked_revision, id`,
   );
   const selectLocksOn = sql(
@@ -151,6 +155,8 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
             fingerprint: r.fingerprint,
             der: r.der,
             issuedAt: r.issuedAt,
+            wantedTtl: r.wantedTtl ?? null,
+            groups: groupsText(r.groups),
           });
         } catch (error) {
           if (isTaken(error)) throw new CertgateError('CG_STORE_SERIAL_TAKEN', { serial: r.serial }, { cause: error });
@@ -165,11 +171,16 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         return serials.flatMap((serial) => {
           const known = selectCertificate.get(serial);
           if (known === undefined) return [];
-          if (known['revoked_at'] !== null) return [certificateOf(known)];
+          const { reason: before, ...certificate } = certificateOf(known);
+          if (before !== null && !outweighs(reason, before)) return [{ ...certificate, reason: before }];
           revision ??= nextRevision();
-          const certificate = certificateOf(revokeCertificate.get(at, reason, revision, serial) ?? known);
-          record(audit(certificate));
-          return [certificate];
+          const row =
+            before === null
+              ? revokeCertificate.get(at, reason, revision, serial)
+              : regradeCertificate.get(reason, revision, serial);
+          const revoked = certificateOf(row ?? known);
+          record(audit(revoked, before));
+          return [revoked];
         });
       }),
     listCertificates: (filter) =>

@@ -131,14 +131,45 @@ describe('the folder of an identity', () => {
     expect(readdirSync(dir)).toEqual(before);
   });
 
-  test('is renewed by one at a time; what a kill left is taken over after two minutes', async () => {
+  test('is renewed by one at a time; what a kill left, or a clock that went back, is taken over', async () => {
     const [, dir] = await folder();
+    const lock = (): string => join(dir, readdirSync(dir).find((name) => name.startsWith('.renewing')) ?? 'none');
     const giveBack = await takeTurn(dir);
     expect(await takeTurn(dir)).toBeNull();
     await giveBack?.();
-    writeFileSync(join(dir, '.renewing'), '1\n');
-    expect(await takeTurn(dir)).toBeNull();
-    utimesSync(join(dir, '.renewing'), 1, 1);
+    expect(lock()).toBe(join(dir, 'none'));
+    for (const made of [1, Date.now() / 1000 + 3_600]) {
+      await takeTurn(dir);
+      expect(await takeTurn(dir)).toBeNull();
+      utimesSync(lock(), made, made);
+      expect([made, await takeTurn(dir)]).not.toEqual([made, null]);
+      utimesSync(lock(), 1, 1);
+    }
+  });
+
+  test('is given back by whoever has it, not by one that was taken for dead', async () => {
+    const [, dir] = await folder();
+    const late = await takeTurn(dir);
+    for (const name of readdirSync(dir).filter((one) => one.startsWith('.renewing'))) utimesSync(join(dir, name), 1, 1);
     expect(await takeTurn(dir)).not.toBeNull();
+    await late?.();
+    expect(await takeTurn(dir)).toBeNull();
+  });
+
+  test('is never the turn of two, among four processes of which half are taken for dead', async () => {
+    const [{ dir: beside }, dir] = await folder();
+    const [script, inside] = [join(import.meta.dirname, 'turn-process.ts'), join(beside, 'inside')];
+    const ends = await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const child = spawn(process.execPath, [script, dir, inside, '200'], { stdio: ['ignore', 'ignore', 'pipe'] });
+        let words = '';
+        child.stderr.on('data', (part: Buffer) => {
+          words += part.toString();
+        });
+        const [code] = (await once(child, 'close')) as [number];
+        return `${code} ${words}`;
+      }),
+    );
+    expect(ends).toEqual(Array(4).fill('0 '));
   });
 });

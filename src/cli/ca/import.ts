@@ -50,11 +50,14 @@ export function importCommand(io: CommandIo): Command {
   return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(
     async (file: string, flags: { readonly json?: true }) => {
       const pem = readFileSync(resolve(io.cwd, file), 'utf8');
-      const { trust, files, bundleProblem } = await withCa(command, io, (place) => importIssuer(place, pem, file));
+      const { trust, files, bundleProblem, warnings } = await withCa(command, io, (place) =>
+        importIssuer(place, pem, file),
+      );
       if (flags.json === true)
-        io.out(printableJson({ files, issuer: trust.activeIssuer?.keyId, bundle: trust.bundleId }, 2));
+        io.out(printableJson({ files, issuer: trust.activeIssuer?.keyId, bundle: trust.bundleId, warnings }, 2));
       else for (const path of files) io.out(printable(path));
       io.say('the imported issuer issues now');
+      for (const warning of warnings) io.say(printable(`warning: ${warning}`));
       sayBundle(bundleProblem, io);
     },
   );
