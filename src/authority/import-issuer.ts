@@ -82,6 +82,7 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
     throw given(
       file,
       `holds no certificate for the key of ${requests.map(({ requestFile: name }) => name).join(', ')}`,
+      'have the request signed that `certgate ca csr` prints, and import what comes back',
     );
   }
   const { waiting, issuer } = found;
@@ -135,7 +136,7 @@ function chainOf(
 }
 
 // The requests of all generations that are not on record, the newest last: a rotation may have come in between.
-async function waitingRequests(
+export async function waitingRequests(
   certsDir: string,
   records: readonly CaRecord[],
 ): Promise<ReadonlyArray<Omit<IssuerRequested, 'again'>>> {
@@ -164,6 +165,6 @@ function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
   }
 }
 
-function given(file: string, problem: string): CertgateError {
-  return new CertgateError('CG_CA_GIVEN', { file, problem });
+function given(file: string, problem: string, remedy?: string): CertgateError {
+  return new CertgateError('CG_CA_GIVEN', { file, problem, ...(remedy === undefined ? {} : { remedy }) });
 }
