@@ -8,9 +8,9 @@ const MOST = 256;
 
 export interface GroupedWrites {
   /** Runs `deed` in the next transaction and resolves with its answer when that is committed; what it throws undoes it. */
-  add<T>(deed: () => T): Promise<T>;
+  readonly add: <T>(deed: () => T) => Promise<T>;
   /** Resolves when nothing that was added before is under way. Never rejects. */
-  settled(): Promise<void>;
+  readonly settled: () => Promise<void>;
 }
 
 export interface GroupTools {

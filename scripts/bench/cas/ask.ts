@@ -2,6 +2,7 @@
 // with an empty one. Anything but a 200 is a failure.
 
 import { connect, type SecureContext, type TLSSocket } from 'node:tls';
+import { reasonOf } from '../processes.ts';
 
 /** When an answer that begins with `bytes` is whole: its body; null before that. @throws for anything but a 200 */
 export function bodyOf(bytes: Buffer): { readonly body: string; readonly close: boolean } | null {
@@ -71,23 +72,27 @@ export async function askAll(
       socket.on('secureConnect', ask);
       socket.on('error', reject);
       socket.on('close', () => reject(new Error('the connection was closed')));
-      socket.on('data', (part: Buffer) => {
-        try {
-          bytes = bytes.length === 0 ? part : Buffer.concat([bytes, part]);
-          const answer = bodyOf(bytes);
-          if (answer === null) return;
-          bytes = Buffer.alloc(0);
-          bodies[at] = answer.body;
-          ms[at] = performance.now() - began;
-          if (keepAlive && !answer.close) {
-            ask();
-            return;
-          }
-          resolve();
-          socket.end();
-        } catch (error) {
-          reject(error);
+      const take = (answer: NonNullable<ReturnType<typeof bodyOf>>): void => {
+        bytes = Buffer.alloc(0);
+        bodies[at] = answer.body;
+        ms[at] = performance.now() - began;
+        if (keepAlive && !answer.close) {
+          ask();
+          return;
         }
+        socket.end();
+        resolve();
+      };
+      socket.on('data', (part: Buffer) => {
+        bytes = bytes.length === 0 ? part : Buffer.concat([bytes, part]);
+        let answer: ReturnType<typeof bodyOf>;
+        try {
+          answer = bodyOf(bytes);
+        } catch (error) {
+          socket.destroy(new Error(reasonOf(error)));
+          return;
+        }
+        if (answer !== null) take(answer);
       });
     });
   const worker = async (): Promise<void> => {

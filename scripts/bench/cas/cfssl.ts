@@ -34,8 +34,7 @@ export const cfssl: Ca = {
         applicants.map(({ name, csr }) =>
           postRequest('/api/v1/cfssl/sign', JSON.stringify({ certificate_request: csr, hosts: [name] })),
         ),
-      certificateIn: (body) =>
-        String((JSON.parse(body) as { result?: { certificate?: unknown } }).result?.certificate ?? ''),
+      certificateIn: (body) => (JSON.parse(body) as { result?: { certificate?: string } }).result?.certificate ?? '',
       isRecorded: async () => null,
     };
   },

@@ -72,7 +72,7 @@ export const stepCa: Ca = {
       issuer: own.issuer,
       requestsFor: async (applicants) =>
         applicants.map(({ name, csr }) => postRequest('/1.0/sign', JSON.stringify({ csr, ott: tokenFor(name) }))),
-      certificateIn: (body) => String((JSON.parse(body) as { crt?: unknown }).crt ?? ''),
+      certificateIn: (body) => (JSON.parse(body) as { crt?: string }).crt ?? '',
       // Badger writes a value to its log before it answers; the key is the serial number in decimal.
       async isRecorded(serial) {
         const key = BigInt(`0x${serial}`).toString();
