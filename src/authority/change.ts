@@ -8,6 +8,7 @@ import { CertgateError, type ErrorCode, isCertgateError, reasonOf } from '../err
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { onOneLine } from '../pki/names.ts';
 import type { CaChange, CaRecord, Store } from '../store/store.ts';
+import { caRecordsIn } from './ca-records.ts';
 import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
 import type { Generation } from './generations.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
@@ -38,7 +39,7 @@ export interface CaPlace {
 
 /** The CA's certificates as they are on record. CG_CA_MISMATCH for a store that knows none. */
 export async function recordsOf({ store }: Pick<CaPlace, 'store'>): Promise<readonly CaRecord[]> {
-  const records = await store.listCa();
+  const records = await caRecordsIn(store);
   if (records.length > 0) return records;
   throw new CertgateError('CG_CA_MISMATCH', {
     problem: `${store.location} does not know this CA's certificates yet`,
@@ -104,7 +105,7 @@ export async function applyChange(
     if (isCertgateError(error)) throw error;
     throw unwritable(certsDir, error);
   }
-  const trust = trustIn(await store.listCa());
+  const trust = trustIn(await caRecordsIn(store));
   // Committed: from here on nothing can fail but the telling.
   const bundleProblem = await writeBundle(certsDir, trust).then(
     () => null,
@@ -149,7 +150,11 @@ export async function exists(path: string): Promise<boolean> {
  * What signs for `record`: its key in `keyFile`, or where the layout puts it.
  * @throws CG_CA_KEY when it is not there or another's, CG_KEY_MODE, CG_PASSPHRASE
  */
-export async function issuerFor(place: CaPlace, record: CaRecord, keyFile: string | null): Promise<Issuer> {
+export async function issuerFor(
+  place: Pick<CaPlace, 'certsDir' | 'keys'>,
+  record: CaRecord,
+  keyFile: string | null,
+): Promise<Issuer> {
   const { certsDir, keys = plainKeyStore } = place;
   const file = keyFile ?? generationFiles(certsDir, record).key;
   const certificate = readCertificate(record.der);

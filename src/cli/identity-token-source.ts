@@ -31,8 +31,8 @@ export function withIdentityTokenFlags(command: Command): Command {
 }
 
 /** The variable that holds the token itself, if one does: nobody else needs it. */
-export function identityTokenVariable({ identityTokenFrom }: IdentityTokenFlags): string | null {
-  return identityTokenFrom?.startsWith('env:') === true ? identityTokenFrom.slice(4) : null;
+export function identityTokenVariable({ identityTokenFrom: source }: IdentityTokenFlags): string | null {
+  return source?.startsWith('env:') === true ? source.slice(4) : null;
 }
 
 /** Whether an identity token is named. */

@@ -33,6 +33,7 @@ export function dataPathOptions(
     enrolment: {
       tokens: config.enroll.tokens,
       issuers: config.enroll.issuers,
+      est: config.enroll.est,
       lockOnReuse: config.renew.lockOnReuse,
       graceMs: config.renew.grace,
     },

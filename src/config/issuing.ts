@@ -36,6 +36,10 @@ export const enrollSettings = () =>
         fallback: '[]',
         inEnvironment: '\'[{"name":"ci","issuer":"https://…","audience":"https://…","rules":[…]}]\'',
       }),
+      est: onOff(
+        true,
+        'Whether the gate speaks EST (RFC 7030, docs/est.md) too: the same enrolment and renewal, under the same rules, in words that other clients know.',
+      ),
     }),
     {},
   );

@@ -10,7 +10,7 @@ import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
 import { enrollSettings, issueSettings, renewSettings } from './issuing.ts';
 import { identityRule } from './rules.ts';
-import { ca, clientKey, passphrase } from './schema-keys.ts';
+import { ca, clientKey, gateFingerprint, passphrase } from './schema-keys.ts';
 import {
   aFile,
   ceiling,
@@ -224,18 +224,7 @@ const connect = z.strictObject({
     },
     aFile('ca.crt'),
   ),
-  fingerprint: optionalText(
-    {
-      about:
-        "SHA-256 of the root's certificate, hex: by what a gate is known that an identity token is to be shown to, where there is no `ca` here yet.",
-      flag: '--fingerprint',
-    },
-    {
-      wants: '64 hexadecimal digits, with or without colons, as `certgate inspect certs/root.crt` shows them',
-      example: 'a4'.repeat(32),
-      accepts: (value) => /^[0-9a-fA-F]{64}$/.test(value.replaceAll(':', '')),
-    },
-  ),
+  ...gateFingerprint(),
   trustInterval: duration(
     '1m',
     {

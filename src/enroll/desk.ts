@@ -18,7 +18,7 @@ import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, 
 import { decideByIdentityToken } from './identity-token-decide.ts';
 import { openIdentityTokens, type VerifiedToken } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
-import { readCredential, sameHash } from './token.ts';
+import { isPattern, readCredential, sameHash } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 
 /** What a gate's configuration says of it. */
@@ -27,6 +27,8 @@ export interface EnrollPolicy {
   readonly tokens: boolean;
   /** Whose identity tokens are taken; nobody’s when left out. */
   readonly issuers?: readonly IdentityIssuer[];
+  /** Whether it may be asked in EST's words too. */
+  readonly est: boolean;
   /** Whether an identity whose superseded certificate is used again is locked. */
   readonly lockOnReuse: boolean;
   /** How long after its end a certificate may still be renewed, ms; 0 for not at all. */
@@ -95,7 +97,9 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     const identity = request.identity ?? token?.subject ?? '';
     const use = await store.tokenUse(id, { keyHash, identity });
     const now = clock();
-    const inUse = await isInUse(identity, now);
+    // A name's own token with a use left is good whoever has the name: it is how a machine that lost its key comes back.
+    const decides = !proved || token === null || token.usesLeft === 0 || isPattern(token.subject);
+    const inUse = decides && (await isInUse(identity, now));
     return decideEnrollment({ token, proved, use, keyHash, asked: request.identity, inUse, now });
   };
 

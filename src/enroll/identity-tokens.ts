@@ -63,8 +63,11 @@ export function openIdentityTokens(issuers: readonly IdentityIssuer[], log: Limi
       const { iss } = token.claims;
       const issuer = typeof iss === 'string' ? open.get(iss) : undefined;
       if (issuer === undefined) {
-        const said = typeof iss === 'string' ? shown(iss.slice(0, 200)) : 'nobody';
-        return refuse(`its issuer is ${said}, which is none of enroll.issuers`, 'enroll.issuers: iss letter by letter');
+        const whose = typeof iss === 'string' ? shown(iss.slice(0, 200)) : 'nobody';
+        return refuse(
+          `its issuer is ${whose}, which is none of enroll.issuers`,
+          'enroll.issuers: iss letter by letter',
+        );
       }
       return verifyFrom(issuer, text, token, now);
     },

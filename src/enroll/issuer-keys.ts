@@ -153,7 +153,7 @@ function keyProblem(jwk: unknown): string | null {
   if (kid !== undefined && typeof kid !== 'string') return 'has an odd kid';
   let key: KeyObject;
   try {
-    key = createPublicKey({ key: jwk as JWK, format: 'jwk' });
+    key = createPublicKey({ key: jwk, format: 'jwk' });
   } catch {
     return 'cannot be read';
   }

@@ -134,10 +134,10 @@ function captured(
 function groupsOf(claims: Claims, { rule, groupsMatch }: CompiledClaimRule): readonly string[] | string {
   const { groupsFrom } = rule;
   const said = groupsFrom === null ? [] : (textsAt(claims, groupsFrom) ?? []);
-  const own = said.filter((value) => groupsMatch === null || (!isOdd(value) && groupsMatch.match(value) !== null));
-  const odd = own.find((value) => !isGroupName(value));
+  const chosen = said.filter((value) => groupsMatch === null || (!isOdd(value) && groupsMatch.match(value) !== null));
+  const odd = chosen.find((value) => !isGroupName(value));
   if (odd !== undefined) return `${shown(odd)} in ${shown(groupsFrom ?? '')} is no name of a group; see groupsMatch`;
-  const all = [...new Set([...rule.groups, ...own])];
+  const all = [...new Set([...rule.groups, ...chosen])];
   return all.length > MOST_GROUPS ? `${all.length} groups, more than ${MOST_GROUPS}; see groupsMatch` : all;
 }
 

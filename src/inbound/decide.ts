@@ -3,6 +3,7 @@
 // it must be, and sent on with the gate's own headers. Refusals speak Prefect's language (prefect-facts.md §5): 403 with
 // `{"detail": …}`, never 401; 503 with Retry-After in seconds and Prefect-Maintenance where waiting helps.
 
+import { isEstPath } from '../enroll/est.ts';
 import { BUNDLE_PATH, RENEW_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
@@ -18,6 +19,7 @@ import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { bundleAnswer, bundleHeld } from './bundle.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
+import { answerHolder } from './est-holder.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import { inspectorFor, type Judged, judge, judgeReading } from './permission.ts';
@@ -66,6 +68,12 @@ interface Decision {
   readonly code: string | null;
 }
 
+/** `body` in place of the JSON with `detail`; `extra`: further header lines. */
+interface Refusal extends Pick<Answer, 'status' | 'detail' | 'body'> {
+  readonly code: string;
+  readonly extra?: string;
+}
+
 type Decided = (Answer | Forward | Take) & Decision;
 
 /** A longer head is read anew each time: a connection that waits must not hold much. Bytes. */
@@ -105,7 +113,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   const refuse = (
     reading: Reading,
-    why: { status: number; code: string; detail: string; wait?: boolean; close?: boolean; closeWebSocket?: true },
+    why: Refusal & { wait?: boolean; close?: boolean; closeWebSocket?: true },
   ): Answer & Decision => {
     gate.metrics.refused++;
     const requestId = newRequestId();
@@ -114,7 +122,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       kind: 'answer',
       status: why.status,
       detail: `certgate: ${why.detail}`,
-      extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}`,
+      extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}${why.extra ?? ''}`,
+      body: why.body ?? null,
       close: why.close === true,
       ...(why.closeWebSocket === true && {
         closeWebSocket: { code: POLICY_VIOLATION, reason: `certgate: ${why.code}` },
@@ -198,6 +207,12 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     return { ...bundleAnswer(gate.trust, held), reading, requestId: newRequestId(), code: null };
   };
 
+  const tellEst = (reading: Reading, path: string): Decided => {
+    const said = answerHolder(reading.head, path, reading.foreign, { serial: client.serial, address }, gate);
+    if (said.kind === 'refuse') return refuse(reading, said);
+    return { ...said, reading, requestId: newRequestId(), code: null };
+  };
+
   let last: Reading | null = null;
   let opened: Reading | null = null;
 
@@ -225,6 +240,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       const take = takeRenewal(gate.desk, { serial: client.serial, address });
       return { ...take, reading, requestId: newRequestId(), code: null };
     }
+    if (isEstPath(target.path)) return tellEst(reading, target.path);
     // Prefect takes such a Host for a request from inside its own process (prefect-facts.md §2.1 (6)).
     if (head.host.toLowerCase().includes('ephemeral-prefect')) {
       return refuse(reading, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });

@@ -5,13 +5,13 @@
 import type { Socket } from 'node:net';
 import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
-import { type BodyTaking, takeBody } from './body-taking.ts';
+import { type BodyTaking, type TakenBody, takeBody } from './body-taking.ts';
 import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
 import type { Answer, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import { type Asked, type HeldRequest, heldRequest, holdPart } from './held-body.ts';
-import { answered, answerOf, closingOf, textOf, tooMuch } from './own-answer.ts';
+import { answered, answerOf, closingOf, refusedBody, textOf, tooMuch } from './own-answer.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { websocketProblem } from './websocket.ts';
 
@@ -290,23 +290,22 @@ export class ClientConnection implements ExchangeOwner {
       this.answering = false;
       this.tellAnswered({ head, startedAt }, verdict, answer.status, 'complete', bytes);
       if (!this.socket.destroyed && !this.ending) this.write({ ...answer, close: answer.close || head.close }, true);
+      this.proceed();
     };
-    const whole = (body: Buffer): void => {
+    const taken = (body: TakenBody): void => {
       this.taking = null;
       this.answering = true;
       this.expect('stall');
-      const tell = (answer: Answer): void => {
-        give(answer, body.length);
-        this.proceed();
-      };
-      this.guard(verdict.answer(body).then(tell));
+      const [size, said] =
+        typeof body === 'string' ? [0, refusedBody(body, verdict, this.handler)] : [body.length, verdict.answer(body)];
+      this.guard(said.then((answer) => give(answer, size)));
     };
-    const refusal = tooMuch(head, verdict.most);
+    const refusal = tooMuch(head, verdict);
     if (refusal !== null) give(refusal, 0);
     else {
       this.expect('head');
       if (head.expectsContinue) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
-      this.taking = takeBody(head.bodyLength, whole);
+      this.taking = takeBody(head.bodyLength, verdict.most, taken);
       if (head.bodyLength === 0) this.taking.add(Buffer.alloc(0));
     }
     return head.size;

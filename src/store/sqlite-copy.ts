@@ -176,6 +176,11 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
       const detail = { serial, reason, notAfter, from: 'crl', ...(before === null ? {} : { before }) };
       record.run(at, actor, 'certificate.revoke', identity, JSON.stringify(detail));
     }
+    // The trust bundle that follows from it is newer than all that were told before: sidecars refuse one that goes back.
+    const last = numberOf(db.prepare('SELECT coalesce(max(changed_at), 0) AS n FROM authorities').get(), 'n');
+    db.prepare("UPDATE authorities SET changed_at = ? WHERE role = 'issuer' AND state = 'active'").run(
+      Math.max(at, last + 1),
+    );
     for (const [issuer, above] of crlNumbers) number.run(issuer, above);
     const entry = audit({ revoked, unknown });
     record.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));

@@ -131,12 +131,14 @@ export interface CaRecord {
   readonly state: CaState;
   readonly der: Uint8Array;
   readonly addedAt: number;
-  /** When it came into `state`. */
+  /** When it came into `state`, or, of an active issuer, when the CA was restored. No two changes have one moment. */
   readonly changedAt: number;
 }
 
-/** What changes of the CA, all of it or nothing, in this order: `states`, then `add`. */
+/** What changes of the CA, all of it or nothing, in this order: `renames`, `states`, `add`. */
 export interface CaChange {
+  /** Key identifiers that were on record wrongly. */
+  readonly renames?: ReadonlyArray<{ readonly from: string; readonly to: string }>;
   readonly add?: readonly CaRecord[];
   readonly states?: ReadonlyArray<{ readonly keyId: string; readonly from: CaState; readonly to: CaState }>;
   /** What the store says about itself from now on. */
@@ -229,8 +231,9 @@ export interface Store extends TokenStore {
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
-   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` is not in `from`,
-   * or a new one's key or generation exists: somebody else was faster.
+   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` or `renames` is not in `from`,
+   * or a new one's key or generation exists: somebody else was faster. What comes into a state does so at a moment after
+   * all before it, whatever the clock says: at `at`, or 1 ms after the last.
    */
   changeCa(change: CaChange, audit: AuditEntry): Promise<void>;
   /** Locks, in place of a standing lock of the same scope and subject. */

@@ -168,10 +168,12 @@ describe('rotating the issuer', () => {
     const ca = await openCa();
     await ca.authority.issue(request());
     const week = 7 * 24 * HOUR;
-    const long = { ...placeOf(ca), clock: () => Date.now() + week };
-    await rotateIssuer({ ...placeOf(ca), clock: () => Date.now() - week });
-    expect(await retireIssuers(placeOf(ca))).toBeNull(); // its leaf still lives
-    await retireIssuers(long);
+    await rotateIssuer(placeOf(ca));
+    const inTime = (ms: number): CaPlace => ({ ...placeOf(ca), clock: () => Date.now() + ms });
+    await ca.authority.issue(request({ ttlMs: week + 2 * HOUR, identity: 'worker/long' }));
+    expect(await retireIssuers(inTime(week - HOUR))).toBeNull(); // its leaf has ended, and nothing has settled
+    expect(await retireIssuers(inTime(week + HOUR))).toBeNull(); // a leaf of it still lives
+    await retireIssuers(inTime(week + 3 * HOUR));
     expect(await states(ca)).toBe('root 1 active, issuer 1 retired, issuer 2 active');
     expect(bundleOf(ca).match(/BEGIN/g)).toHaveLength(2);
   });

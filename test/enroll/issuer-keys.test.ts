@@ -48,8 +48,8 @@ const json =
   (_asked, answer) =>
     void answer.end(JSON.stringify(value));
 const setOf = (...kids: string[]) => ({ keys: kids.map((kid) => publicJwk(rsa, { kid, alg: 'RS256' })) });
-const place = (web: Web, more: Partial<KeyPlace> = {}): KeyPlace => ({
-  ...{ discoverAt: null, jwksUrl: `${web.origin}/jwks`, jwksFile: null, caFile: web.caFile, tokenFile: null },
+const place = (from: Web, more: Partial<KeyPlace> = {}): KeyPlace => ({
+  ...{ discoverAt: null, jwksUrl: `${from.origin}/jwks`, jwksFile: null, caFile: from.caFile, tokenFile: null },
   ...more,
 });
 

@@ -2,7 +2,7 @@
 // logs in as NAME is NAME@example.com, in the groups people and data/NAME. Run: node oidc-process.ts PORT CERT KEY JWKS CLIENT
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import Provider from 'oidc-provider';
+import { Provider } from 'oidc-provider';
 
 const [port = '', cert = '', key = '', jwks = '', client = ''] = process.argv.slice(2);
 const issuer = `https://127.0.0.1:${port}`;

@@ -4,11 +4,11 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, request as plainRequest } from 'node:http';
 import { request } from 'node:https';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { freePort } from './ports.ts';
 import { cleanEnvironment, finish, type Running, start } from './processes.ts';
 
-const PROGRAM = resolve(import.meta.dirname, 'oidc-process.ts');
+const PROGRAM = join(import.meta.dirname, 'oidc-process.ts');
 
 export interface OidcProvider {
   readonly issuer: string;

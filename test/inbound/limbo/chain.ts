@@ -58,6 +58,7 @@ const trustOf = (limbo: LimboCase): ClientTrust => ({
   issuers: [],
   bundlePem: pemOf(limbo.trusted),
   bundleId: '',
+  bundleNumber: 1,
   bundleSignature: '',
 });
 
