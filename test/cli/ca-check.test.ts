@@ -309,9 +309,9 @@ describe('the published list', () => {
     let served: Uint8Array | null = lists.crl(issuer.keyId)?.der ?? null;
     const server = createServer((request, response) => {
       if (request.url === STATUS_PATHS.crl(issuer.keyId) && served !== null) response.end(served);
-      else if (request.url === '/ocsp')
-        response.end(Buffer.from('30030a0101', 'hex')); // malformedRequest
-      else response.writeHead(404).end();
+      else if (request.url === STATUS_PATHS.ocsp) {
+        void buffer(request).then(async (octets) => response.end((await answer(octets)).der));
+      } else response.writeHead(404).end();
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const health = { status: 'ok', connections: 0 };
