@@ -22,7 +22,7 @@ export interface Section {
 
 /** What `config` names, at `now` (ms since the epoch). Nothing is thrown: what can't be looked at is a finding. */
 export async function examineCa(config: Config, now: number, command: Subject['command']): Promise<readonly Section[]> {
-  let looked: StoreLook | unknown;
+  let looked: unknown;
   let look: StoreLook | null = null;
   try {
     looked = look = lookAtStore(storeFile(config.stateDir), {

@@ -19,7 +19,7 @@ const BACKUP_EVERY = 7 * DAY;
 const MIB = 1024 * 1024;
 
 /** `looked` is what was read of the store, or what was thrown instead. */
-export function checkStore(looked: StoreLook | unknown, config: Config, command: Subject['command']): Finding {
+export function checkStore(looked: unknown, config: Config, command: Subject['command']): Finding {
   const location = storeFile(config.stateDir);
   if (!isLook(looked)) {
     const remedy = isCertgateError(looked) ? looked.hint : `ls -la ${shellWord(config.stateDir)}`;
