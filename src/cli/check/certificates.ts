@@ -55,7 +55,7 @@ function checkAge({ record, name, notBefore, notAfter, standing }: CaAge, subjec
       return failure(name, `${until}, in the last fiftieth of its life`, remedy);
     case 'ended':
       return failure(name, `${until}: nobody believes what it signed`, remedy);
-    case 'ahead':
+    default: // ahead
       return failure(name, `is valid only from ${new Date(notBefore).toISOString()}`, 'timedatectl set-ntp true');
   }
 }
