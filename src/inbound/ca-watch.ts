@@ -32,6 +32,7 @@ export interface CaWatch {
 /** Starts watching. */
 export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaWatch {
   let revision: number | null = null;
+  let opened: number | null = null;
   let busy = false;
   let upkeepAt = Date.now();
   let remindAt = 0;
@@ -43,7 +44,8 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
 
   const look = async (): Promise<void> => {
     const now = await place.store.revision();
-    if (now !== revision) {
+    const { openings } = place.store;
+    if (now !== revision || openings !== opened) {
       if (await authority.reload()) {
         pending = true;
         const { trust } = authority.ca;
@@ -57,7 +59,7 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
           log.warn({ reason: reasonOf(error) }, 'ca.crt is not up to date');
         });
       }
-      revision = now;
+      [revision, opened] = [now, openings];
     }
     if (Date.now() < upkeepAt) return;
     upkeepAt = Date.now() + UPKEEP_INTERVAL;
