@@ -49,8 +49,8 @@ export interface EnrollRefusal {
   readonly look: string;
   /** What to flag token and identity with: only a thief has reason to do that. Null for honest mistakes. */
   readonly flag: string | null;
-  /** The identity token that it is about, if it is about one. */
-  readonly misused?: VerifiedToken;
+  /** The identity token that it is about, if it is about one that its issuer has made. */
+  readonly verified?: VerifiedToken;
 }
 
 const TOKENS = 'certgate token list';

@@ -106,6 +106,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   const issue = async (
     { identity, groups, ttlMs, actor, cause, logged }: Grant,
     csr: CertificateRequest,
+    address: string,
   ): Promise<DeskAnswer> => {
     const granted = { identity, spiffeUri: spiffeUri(authority.trustDomain, identity), dns: [], ip: [] };
     requireGranted(csr, { ...granted, profile: 'client' });
@@ -117,6 +118,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       publicKey: csr.publicKey,
       groups,
       actor,
+      address,
       cause,
     });
     metrics.enrolled++;
@@ -133,12 +135,12 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   /** The certificate, or why there is none. What it throws is a failure of the gate's own. */
-  const serve = async (request: EnrollRequest, csr: CertificateRequest): Promise<Served> => {
+  const serve = async (request: EnrollRequest, csr: CertificateRequest, address: string): Promise<Served> => {
     const keyHash = keyHashOf(csr);
     for (let tries = 1; ; tries++) {
       const decision = await decide(request, keyHash);
       try {
-        if (decision.kind === 'issue') return await issue(decision.grant, csr);
+        if (decision.kind === 'issue') return await issue(decision.grant, csr, address);
       } catch (error) {
         // Somebody, perhaps the same machine, was faster: now there is something else to decide on.
         if (isCertgateError(error, 'CG_TOKEN_SPENT') && tries === 1) continue;
@@ -150,20 +152,27 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     }
   };
 
-  const flag = async (words: string, request: EnrollRequest, address: string, jwt?: VerifiedToken): Promise<void> => {
-    const now = clock();
-    const audit = { time: now, actor: 'gate', action: 'token.misuse' } as const;
+  /** On record for a token that there is; tries with others are many, and in the log. The first misuse flags the token. */
+  const recordRefusal = async ({ flag, reason, verified }: EnrollRefusal, request: EnrollRequest, address: string) => {
+    const time = clock();
+    const problem = flag ?? reason;
     if ('identityToken' in request) {
-      if (jwt === undefined) return;
-      const detail = { issuer: jwt.issuer, ...jwt.about, address, problem: words };
-      await store.flagIdentityToken(jwt.id, now, { ...audit, object: jwt.identity, detail });
+      if (verified === undefined) return;
+      const entry = { time, actor: 'gate', object: verified.identity };
+      const detail = { issuer: verified.issuer, ...verified.about, address, problem };
+      const misuse = { ...entry, action: 'token.misuse', detail };
+      if (flag !== null && (await store.flagIdentityToken(verified.id, time, misuse))) return;
+      await store.addAudit({ ...entry, action: 'token.refuse', detail });
       return;
     }
     const { id } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     if (token === null) return;
-    const detail = { token: id, address, problem: words };
-    await store.flagToken(id, words, now, { ...audit, object: request.identity ?? token.subject, detail });
+    const entry = { time, actor: 'gate', object: request.identity ?? token.subject };
+    const detail = { token: id, address, problem };
+    const misuse = { ...entry, action: 'token.misuse', detail };
+    if (flag !== null && (await store.flagToken(id, flag, time, misuse))) return;
+    await store.addAudit({ ...entry, action: 'token.refuse', detail });
   };
 
   return {
@@ -184,10 +193,8 @@ export function openDesk(parts: DeskParts): EnrollDesk {
           addresses.count(addressKey, started);
           return answerWith(400, typeof csr === 'string' ? csr : 'that is no enrolment request');
         }
-        answer = await serve(request, csr);
-        if ('kind' in answer && answer.kind === 'refuse' && answer.flag !== null) {
-          await flag(answer.flag, request, address, answer.misused);
-        }
+        answer = await serve(request, csr, address);
+        if ('kind' in answer && answer.kind === 'refuse') await recordRefusal(answer, request, address);
       } catch (error) {
         log.say('error', 'enroll failed', { address, tokenId: id, reason: reasonOf(error) }, 'enrolment failed');
         return answerWith(503, 'the gate cannot issue now; try again');

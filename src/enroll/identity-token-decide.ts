@@ -20,18 +20,22 @@ export interface IdentityTokenFacts {
 
 export function decideByIdentityToken({ token, uses, keyHash, asked, inUse, now }: IdentityTokenFacts): EnrollDecision {
   const { issuer, identity, groups, ttlMs, rule, id, about, endsAt } = token;
+  const no = (reason: string, look: string, flag: string | null = null): EnrollDecision => ({
+    ...refuse(reason, look, flag),
+    verified: token,
+  });
   const own = uses.find((use) => use.keyHash === keyHash);
   if (own !== undefined && now < own.usedAt + REPEAT_TIME) return { kind: 'again', serial: own.serial };
   if (own !== undefined) {
-    return refuse(`${issuer}: this key has used the token before`, 'the machine: it wants a new token of its issuer');
+    return no(`${issuer}: this key has used the token before`, 'the machine: it wants a new token of its issuer');
   }
   if (asked !== null && asked !== identity) {
-    return refuse(`${issuer}: ${rule} names ${identity}, and another name was asked for`, `the rules of ${issuer}`);
+    return no(`${issuer}: ${rule} names ${identity}, and another name was asked for`, `the rules of ${issuer}`);
   }
   if (uses.length >= token.uses) {
     const flag = inUse ? `somebody with another key brought a token that ${identity} had its certificate by` : null;
     const look = `who else has the token; uses of ${issuer}, where one token is to be good for several starts`;
-    return { ...refuse(`${issuer}: the token has been used, and this is another key`, look, flag), misused: token };
+    return no(`${issuer}: the token has been used, and this is another key`, look, flag);
   }
   const said = { issuer, iss: about.iss, sub: about.sub, jti: about.jti ?? '', rule };
   return {
