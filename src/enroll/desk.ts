@@ -16,7 +16,7 @@ import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from
 import { limitAttempts } from './attempt-limit.ts';
 import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, refuse } from './decide.ts';
 import { decideByIdentityToken } from './identity-token-decide.ts';
-import { openIdentityTokens, type VerifiedToken } from './identity-tokens.ts';
+import { openIdentityTokens } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
 import { isPattern, readCredential, sameHash } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
