@@ -11,7 +11,7 @@ import { type Signer, signerOf } from '../pki/certificates.ts';
 import { generateKey } from '../pki/keys.ts';
 import { createRequest } from '../pki/requests.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import type { CaRecord } from '../store/store.ts';
+import type { AuditEntry, CaRecord } from '../store/store.ts';
 import {
   draftName,
   makeDraftFolder,
@@ -56,6 +56,8 @@ export interface NewAuthority {
   readonly root?: RootSource;
   /** Who makes it, for the audit record. */
   readonly actor: string;
+  /** From where, for the same. */
+  readonly origin?: AuditEntry['detail'];
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
@@ -102,7 +104,7 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
       if (typeof content === 'string') await writeNewFile(draftOf(path), content, PUBLIC_FILE);
       else await keys.write(draftOf(path), content);
     }
-    await makeStore(storeDraft, trustDomain, made, request.actor);
+    await makeStore(storeDraft, made, request);
     const [last, ...others] = contents.map(({ path }) => [draftOf(path), path] as const).toReversed();
     await place([...others.toReversed(), [storeDraft, store], ...(last === undefined ? [] : [last])]);
     await removeLeftovers(join(request.certsDir, 'certgate'), ['creating']);
@@ -186,9 +188,9 @@ function contentsOf(
   ];
 }
 
-async function makeStore(path: string, trustDomain: string, made: MadeCa, actor: string): Promise<void> {
+async function makeStore(path: string, made: MadeCa, { trustDomain, actor, origin = {} }: NewAuthority): Promise<void> {
   const { records, madeAt } = made;
-  const store = openSqliteStore(path, { create: true });
+  const store = openSqliteStore(path, { create: true, origin });
   try {
     const issuer = records.find(({ role }) => role === 'issuer');
     const rootFingerprint = rootFingerprintOf(made);

@@ -11,6 +11,7 @@ import { fingerprintOf } from '../pki/facts.ts';
 import { keyIdOf, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { type AdoptedCounts, adoptRevocations, readStoreFacts, type StoreFacts } from '../store/sqlite-copy.ts';
+import type { AuditEntry } from '../store/store.ts';
 import { requireFree, writeFailure } from './backup.ts';
 import {
   type BackupManifest,
@@ -47,6 +48,8 @@ export interface RestoreRequest {
   /** The backup's certgate.yaml as it shall be in `dir`, and the trust domain in it, null when that cannot be told. */
   readonly configuration: (text: string) => { readonly text: string; readonly trustDomain: string | null };
   readonly actor: string;
+  /** From where, for the same. */
+  readonly origin?: AuditEntry['detail'];
   /** ms since the epoch */
   readonly now: number;
 }
@@ -270,6 +273,7 @@ function adopt(store: string, judgement: Judgement, manifest: BackupManifest, re
         crls: judgement.lists.map(({ issuer, number }) => `${issuer}:${number}`).join(','),
         revoked,
         unknown,
+        ...request.origin,
       },
     }),
   });

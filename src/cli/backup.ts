@@ -11,8 +11,7 @@ import { leaves } from '../config/leaves.ts';
 import type { Config } from '../config/schema.ts';
 import { isCertgateError } from '../errors.ts';
 import { SCHEMA_VERSION } from '../store/schema.ts';
-import { openSqliteStore } from '../store/sqlite.ts';
-import { actor } from './actor.ts';
+import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
@@ -98,7 +97,7 @@ async function remember(config: Config, path: string, made: BackupManifest, now:
     return;
   }
   try {
-    const store = openSqliteStore(storeFile(config.stateDir));
+    const store = openStoreToAct(config.stateDir, io);
     try {
       const detail = { out: path, revision: made.store.revision, keys: made.keys };
       await store.addAudit({ time: now, actor: actor(), action: 'ca.backup', object: made.trustDomain, detail });

@@ -6,13 +6,11 @@ import { Command } from 'commander';
 import type { SignedCrl } from '../authority/crl.ts';
 import { exportCrl } from '../authority/export-crl.ts';
 import { PUBLIC_FILE } from '../authority/files.ts';
-import { storeFile } from '../authority/layout.ts';
 import { writeOutputFile } from '../authority/output-file.ts';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { derToPem } from '../pki/certificates.ts';
 import { describeCrl } from '../pki/describe-crl.ts';
-import { openSqliteStore } from '../store/sqlite.ts';
-import { actor } from './actor.ts';
+import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
@@ -66,7 +64,7 @@ function exportCommand(io: CommandIo): Command {
       throw usage('--root-key is for the list of a root', 'name it: certgate crl export --issuer root --root-key FILE');
     }
     const config = configOf(command, io);
-    const store = openSqliteStore(storeFile(config.stateDir));
+    const store = openStoreToAct(config.stateDir, io);
     let crl: SignedCrl;
     try {
       const keys = await commandKeys(config, io);

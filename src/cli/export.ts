@@ -1,13 +1,18 @@
-// certgate export: a certificate in the form that another program imports. It needs neither the CA nor the store: what it
-// hands over is read from files, checked to belong together, and written to one file, whole or not at all, with mode
+// certgate export: a certificate in the form that another program imports. It needs neither the CA nor the store (where
+// the store is at hand and knows the certificate, it has an entry for the key): what it hands over is read from files, checked to belong together, and written to one file, whole or not at all, with mode
 // 0600 when it holds a key. No key and no password is ever an argument, on stdout or in a message.
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { PRIVATE_FILE, PUBLIC_FILE } from '../authority/files.ts';
+import { storeFile } from '../authority/layout.ts';
 import { requireFreePlace, writeOutputFile } from '../authority/output-file.ts';
 import { roughDuration } from '../config/duration.ts';
-import { CertgateError, shown } from '../errors.ts';
+import type { Config } from '../config/schema.ts';
+import { CertgateError, isCertgateError, shown } from '../errors.ts';
+import { factsOf } from '../pki/certificates.ts';
+import { fingerprintOf } from '../pki/facts.ts';
+import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import {
   certificatesIn,
@@ -23,6 +28,7 @@ import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { newPassword, type PasswordFlags, passwordFlagsGiven, withPasswordFlags } from './new-password.ts';
+import { configOf, withSettings } from './settings.ts';
 
 interface Flags extends SourceFlags, PasswordFlags {
   readonly format: string;
@@ -67,7 +73,7 @@ export function exportCommand(io: CommandIo): Command {
     .option('--legacy', 'p12: the older encryption, which everything reads')
     .option('--name <TEXT>', 'p12: what the importing program shows (default: the identity)')
     .option('--public', 'jwk: without the private half');
-  return withPasswordFlags(command)
+  return withSettings(withPasswordFlags(command))
     .option('--out <FILE>', 'the file to write (default: ./NAME.p12, .pem, …)')
     .option('--force', 'replace the file')
     .option('--json', 'print JSON')
@@ -83,9 +89,43 @@ export function exportCommand(io: CommandIo): Command {
       requireAnother(path, source.files);
       const pkcs12 = format === 'p12' ? await pkcs12Options(source, flags, io) : null;
       const content = await encodeExport(source, { format, publicOnly, pkcs12 });
+      const noted = withKey ? await onRecord(source, path, format, configOf(command, io), io) : null;
       await writeOutputFile(path, content, { mode: withKey ? PRIVATE_FILE : PUBLIC_FILE, force });
       tell(source, path, { format, withKey, json: flags.json === true }, io);
+      if (noted !== null) io.say(printable(noted));
     });
+}
+
+/**
+ * That the key goes out is on record before it does, where the store is at hand and knows the certificate; files alone have
+ * none. Answers what is to be said about it; null for nothing.
+ */
+async function onRecord(
+  { sent: [leaf] }: ExportSource,
+  file: string,
+  format: Format,
+  { stateDir }: Config,
+  io: CommandIo,
+): Promise<string | null> {
+  if (!existsSync(storeFile(stateDir))) return null;
+  try {
+    const store = openStoreToAct(stateDir, io);
+    try {
+      const { serial } = factsOf(leaf);
+      const [known] = await store.listCertificates({ serial, now: Date.now() });
+      if (known?.fingerprint !== fingerprintOf(leaf)) return null;
+      const detail = { serial, format, file };
+      await store.addAudit({
+        ...{ time: Date.now(), actor: actor(), action: 'key.export', object: known.identity, detail },
+      });
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    if (!isCertgateError(error)) throw error;
+    return `not noted in the record: ${error.message}`;
+  }
+  return null;
 }
 
 /** Replacing what is exported by what is made of it could lose the only key. CG_FILE_EXISTS. */

@@ -21,7 +21,8 @@ import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { configTemplate } from '../config/template.ts';
 import { CertgateError, isCertgateError } from '../errors.ts';
-import { actor } from './actor.ts';
+import type { AuditEntry } from '../store/store.ts';
+import { actor, origin } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
@@ -78,12 +79,10 @@ export function initCommand(io: CommandIo): Command {
   return withSettingFlags(command, ['trustDomain', 'serve.names', 'ca.passphraseFile']).action(async (flags: Flags) => {
     const dir = resolve(io.cwd, flags.dir);
     const config = loadConfig({ env: io.env, flags: flagsOf(command), cwd: io.cwd, withoutFileIn: dir });
-    const made = await makeAll(
-      dir,
-      config,
-      await rootOf(flags, config, io),
-      passphraseFor(config, flags.encrypt === true, io),
-    );
+    const made = await makeAll(dir, config, await rootOf(flags, config, io), {
+      passphrase: passphraseFor(config, flags.encrypt === true, io),
+      from: origin(io),
+    });
     const { paths, ...told } = made;
     if (flags.json === true) return io.out(printableJson(told, 2));
     io.say(
@@ -114,7 +113,7 @@ async function makeAll(
   dir: string,
   { certsDir, stateDir, trustDomain, serve, ca }: Config,
   root: RootSource,
-  passphrase: PassphraseSource | null,
+  { passphrase, from }: { passphrase: PassphraseSource | null; from: AuditEntry['detail'] },
 ): Promise<Made> {
   const configuration = join(dir, 'certgate.yaml');
   await requireNothing([configuration, ...Object.values<string>({ ...caFiles(certsDir) }), storeFile(stateDir)]);
@@ -136,6 +135,7 @@ async function makeAll(
       trustDomain,
       root,
       actor: actor(),
+      origin: from,
       keys: openKeyStore({ passphrase }),
     });
     const files: Readonly<Record<string, string>> = { ...made.files };

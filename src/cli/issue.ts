@@ -5,16 +5,15 @@ import { isIP } from 'node:net';
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { type IssuedDirectory, issueToDirectory } from '../authority/issue-to-directory.ts';
-import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { isDnsName } from '../config/address.ts';
 import { roughDuration } from '../config/duration.ts';
-import { shown } from '../errors.ts';
+import { EXIT, isCertgateError, shown } from '../errors.ts';
 import { parseGroups } from '../identity/groups.ts';
 import { parseIdentityName } from '../identity/name.ts';
 import type { KeyKind } from '../pki/keys.ts';
-import { openSqliteStore } from '../store/sqlite.ts';
-import { actor } from './actor.ts';
+import type { Store } from '../store/store.ts';
+import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { choiceFlag, collect, usage } from './flags.ts';
 import { describe } from './help.ts';
@@ -26,6 +25,8 @@ import { configOf, withSettings } from './settings.ts';
 
 const SETTINGS = ['issue.ttl', 'ca.passphraseFile', 'ca.signer'];
 const LARGEST_REQUEST = 1_048_576;
+/** Characters of it on record. */
+const LONGEST_REASON = 1024;
 
 /** Elliptic curves are smaller and faster; RSA is for programs that know nothing else. */
 const keyTypes: Readonly<Record<string, KeyKind>> = {
@@ -81,7 +82,7 @@ export function issueCommand(io: CommandIo): Command {
     const groups = parseGroups(flags.group ?? []);
     const config = configOf(command, io);
     const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
-    const store = openSqliteStore(storeFile(config.stateDir));
+    const store = openStoreToAct(config.stateDir, io);
     try {
       const statusUrl = config.serve.status.url;
       const keys = await commandKeys(config, io);
@@ -89,9 +90,9 @@ export function issueCommand(io: CommandIo): Command {
       const authority = await loadAuthority(place);
       const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
       const force = flags.force === true;
-      const issued = await issueToDirectory(authority, {
+      const request = {
         identity,
-        profile: 'client',
+        profile: 'client' as const,
         ttlMs: config.issue.ttl,
         ...names,
         groups,
@@ -100,7 +101,10 @@ export function issueCommand(io: CommandIo): Command {
         out,
         actor: actor(),
         force,
-      });
+      };
+      const issued = await issueToDirectory(authority, request).catch((error: unknown) =>
+        refusedOnRecord(store, identity, error),
+      );
       const { record, path, files } = issued;
       if (flags.json === true) io.out(printableJson({ ...asJson(record, Date.now()), path, files }, 2));
       else tell(issued, io);
@@ -108,6 +112,17 @@ export function issueCommand(io: CommandIo): Command {
       await store.close();
     }
   });
+}
+
+/** What the CA itself refuses, such as a lock, a name or a weak key, is on record too; then throws `error` again. */
+async function refusedOnRecord(store: Store, object: string, error: unknown): Promise<never> {
+  if (isCertgateError(error) && error.exitCode === EXIT.refused) {
+    const detail = { code: error.code, reason: error.message.slice(0, LONGEST_REASON) };
+    const entry = { time: Date.now(), actor: actor(), action: 'certificate.refuse', object, detail };
+    // The refusal is what must be told, even where the record cannot be written.
+    await store.addAudit(entry).catch(() => {});
+  }
+  throw error;
 }
 
 /** DER as it is, anything else as text: what is neither, src/pki refuses. */

@@ -1,13 +1,11 @@
 // certgate lock: keeps somebody out for now, without taking a certificate back. The lock is committed first; then the gate
 // on this machine is asked to look at once, and what it cut is told. A gate elsewhere sees it within WATCH_INTERVAL.
 import { Command } from 'commander';
-import { storeFile } from '../authority/layout.ts';
 import type { LockTarget } from '../authority/lock-table.ts';
 import { LONGEST_LOCK, type Locked, lockClients, SHORTEST_LOCK } from '../authority/locking.ts';
 import { shown } from '../errors.ts';
 import { lockedCause } from '../inbound/revocation-watch.ts';
-import { openSqliteStore } from '../store/sqlite.ts';
-import { actor } from './actor.ts';
+import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { durationFlag, readAll, usage } from './flags.ts';
 import { describe } from './help.ts';
@@ -52,7 +50,7 @@ export function lockCommand(io: CommandIo): Command {
     );
     const { stateDir } = configOf(command, io);
     const now = Date.now();
-    const store = openSqliteStore(storeFile(stateDir));
+    const store = openStoreToAct(stateDir, io);
     let locked: Locked;
     try {
       locked = await lockClients(store, { target, reason, forMs, actor: actor() }, now);

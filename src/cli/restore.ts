@@ -10,7 +10,7 @@ import { loadConfig } from '../config/load.ts';
 import { withOwnFolders } from '../config/relocate.ts';
 import { CertgateError, isCertgateError, reasonOf, shown } from '../errors.ts';
 import { readCrl } from '../pki/read-crl.ts';
-import { actor } from './actor.ts';
+import { actor, origin } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { collect, usage } from './flags.ts';
 import { describe } from './help.ts';
@@ -66,6 +66,7 @@ export function restoreCommand(io: CommandIo): Command {
         withoutCrl: flags.withoutCrl === true,
         configuration: (text) => configurationOf(source, text, io),
         actor: actor(),
+        origin: origin(io),
         now: Date.now(),
       });
       if (flags.json === true) return io.out(printableJson(asJson(restored), 2));

@@ -1,15 +1,13 @@
 // certgate revoke: takes certificates back. The revocation is committed first; then the gate on this machine is asked to
 // look at once, and what it cut is told. A gate elsewhere sees it by itself, within WATCH_INTERVAL.
 import { Command } from 'commander';
-import { storeFile } from '../authority/layout.ts';
 import { revokeCertificates } from '../authority/revocation.ts';
 import { tokenState } from '../authority/tokens.ts';
 import { covers } from '../enroll/token.ts';
 import { parseIdentityName } from '../identity/name.ts';
 import { revokedCause } from '../inbound/revocation-watch.ts';
-import { openSqliteStore } from '../store/sqlite.ts';
 import { type CertificateRecord, revocationReasons, type Store } from '../store/store.ts';
-import { actor } from './actor.ts';
+import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
@@ -51,7 +49,7 @@ export function revokeCommand(io: CommandIo): Command {
     const reason = choiceFlag('--reason', flags.reason, revocationReasons);
     const config = configOf(command, io);
     const started = Date.now();
-    const store = openSqliteStore(storeFile(config.stateDir));
+    const store = openStoreToAct(config.stateDir, io);
     let revoked: readonly CertificateRecord[];
     let tokens: readonly string[] = [];
     try {

@@ -1,11 +1,9 @@
 // certgate unlock: ends a lock before its time. Others stay: whoever was locked twice is told so. What is not locked is said
 // and no error, so that it can be asked for twice. The gate on this machine lets in again at once.
 import { Command } from 'commander';
-import { storeFile } from '../authority/layout.ts';
 import { type LockTarget, targetArguments } from '../authority/lock-table.ts';
 import { type Unlocked, unlockClients } from '../authority/locking.ts';
-import { openSqliteStore } from '../store/sqlite.ts';
-import { actor } from './actor.ts';
+import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
@@ -28,7 +26,7 @@ export function unlockCommand(io: CommandIo): Command {
     const target = targetOf('unlock', what, name);
     const { stateDir } = configOf(command, io);
     const now = Date.now();
-    const store = openSqliteStore(storeFile(stateDir));
+    const store = openStoreToAct(stateDir, io);
     let ended: Unlocked;
     try {
       ended = await unlockClients(store, target, actor(), now);

@@ -38,6 +38,8 @@ export interface SqliteOptions {
   readonly create?: boolean;
   /** Nothing can be changed through it, not even the schema brought up to date. */
   readonly readOnly?: boolean;
+  /** What each entry of the record that is written through it says besides, in its detail: from where its writer acts. */
+  readonly origin?: AuditEntry['detail'];
 }
 
 /**
@@ -49,10 +51,15 @@ export function openSqliteStore(path: string, options: SqliteOptions = {}): Stor
   const location = resolve(path);
   if (options.create === true) createStoreFile(location);
   const { db, check } = openStoreFile(location, options.readOnly === true);
-  return sqliteStore(db, location, check);
+  return sqliteStore(db, location, check, options.origin);
 }
 
-function sqliteStore(db: DatabaseSync, location: string, check: () => void): Store {
+function sqliteStore(
+  db: DatabaseSync,
+  location: string,
+  check: () => void,
+  origin: AuditEntry['detail'] | undefined,
+): Store {
   db.exec('PRAGMA busy_timeout = 0'); // SQLite would wait by blocking this process; `patiently` waits instead
   const prepared = new Map<string, StatementSync>();
   const sql = (text: string): StatementSync => {
@@ -126,7 +133,13 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   const nextRevision = (): number => numberOf(countUp.get(), 'number');
 
   const record = (entry: AuditEntry): void => {
-    insertAudit.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));
+    insertAudit.run(
+      entry.time,
+      entry.actor,
+      entry.action,
+      entry.object,
+      JSON.stringify({ ...entry.detail, ...origin }),
+    );
   };
 
   const tools = { sql, read, write: write.add, nextRevision, record };

@@ -4,12 +4,11 @@ import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { caKeyFiles, changePassphrase } from '../../authority/change-passphrase.ts';
 import type { PassphraseSource } from '../../authority/key-store.ts';
-import { storeFile } from '../../authority/layout.ts';
 import { passphraseFile } from '../../authority/passphrase.ts';
 import type { Config } from '../../config/schema.ts';
 import { CertgateError } from '../../errors.ts';
-import { openSqliteStore } from '../../store/sqlite.ts';
-import { actor } from '../actor.ts';
+import type { Store } from '../../store/store.ts';
+import { actor, openStoreToAct } from '../actor.ts';
 import { printable, printableJson } from '../escape.ts';
 import { collect, usage } from '../flags.ts';
 import { describe } from '../help.ts';
@@ -62,7 +61,8 @@ export function caPassphraseCommand(io: CommandIo): Command {
     const to = newOne(flags, config, io);
     const encrypted = to !== null;
     const change = { paths, from, to };
-    if (flags.key === undefined) await onRecord(config, encrypted, () => changePassphrase(change));
+    if (flags.key === undefined)
+      await onRecord(openStoreToAct(config.stateDir, io), config, encrypted, () => changePassphrase(change));
     else await changePassphrase(change);
     if (flags.json === true) return io.out(printableJson({ keys: paths, encrypted }, 2));
     for (const path of paths) io.out(printable(here(path, io)));
@@ -75,11 +75,11 @@ export function caPassphraseCommand(io: CommandIo): Command {
 
 /** The act is on record before it is done; a key that is kept elsewhere may be where there is no store. */
 async function onRecord(
-  { stateDir, trustDomain, certsDir }: Config,
+  store: Store,
+  { trustDomain, certsDir }: Config,
   encrypted: boolean,
   act: () => Promise<void>,
 ): Promise<void> {
-  const store = openSqliteStore(storeFile(stateDir));
   try {
     const detail = { certsDir, encrypted };
     await store.addAudit({ time: Date.now(), actor: actor(), action: 'ca.passphrase', object: trustDomain, detail });

@@ -1,10 +1,8 @@
 // What every `certgate ca` command works on: the configured folders, with the store open for as long as it takes.
 import type { Command } from 'commander';
 import type { CaPlace } from '../../authority/change.ts';
-import { storeFile } from '../../authority/layout.ts';
 import type { Config } from '../../config/schema.ts';
-import { openSqliteStore } from '../../store/sqlite.ts';
-import { actor } from '../actor.ts';
+import { actor, openStoreToAct } from '../actor.ts';
 import { printable } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
 import { commandKeys } from '../passphrase.ts';
@@ -18,7 +16,7 @@ export async function withCa<T>(
 ): Promise<T> {
   const config = configOf(command, io);
   const { certsDir, stateDir, trustDomain } = config;
-  const store = openSqliteStore(storeFile(stateDir));
+  const store = openStoreToAct(stateDir, io);
   try {
     const keys = await commandKeys(config, io);
     return await deed({ certsDir, store, trustDomain, keys, actor: actor() }, config);

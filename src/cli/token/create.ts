@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import { Command } from 'commander';
 import { SHORTEST_TTL } from '../../authority/authority.ts';
 import { recordsOf } from '../../authority/change.ts';
-import { storeFile } from '../../authority/layout.ts';
 import { LONGEST_TOKEN, MOST_USES, recordToken, SHORTEST_TOKEN } from '../../authority/tokens.ts';
 import { rootOf, type Trust, trustIn } from '../../authority/trust.ts';
 import { parseHostPort } from '../../config/address.ts';
@@ -12,9 +11,8 @@ import type { Config } from '../../config/schema.ts';
 import { newToken, requireSubject, secretHashOf, type Token, writeToken } from '../../enroll/token.ts';
 import { CertgateError, shown } from '../../errors.ts';
 import { parseGroups } from '../../identity/groups.ts';
-import { openSqliteStore } from '../../store/sqlite.ts';
 import type { TokenRecord } from '../../store/tokens.ts';
-import { actor } from '../actor.ts';
+import { actor, openStoreToAct } from '../actor.ts';
 import { printableJson } from '../escape.ts';
 import { collect, countFlag, durationFlag, usage } from '../flags.ts';
 import { describe } from '../help.ts';
@@ -69,7 +67,7 @@ export function createCommand(io: CommandIo): Command {
     const groups = parseGroups(flags.group ?? []);
     const config = configOf(command, io);
     const now = Date.now();
-    const store = openSqliteStore(storeFile(config.stateDir));
+    const store = openStoreToAct(config.stateDir, io);
     try {
       // No key of the CA is needed: whoever may write the records may make a token.
       const rootFingerprint = fingerprintOf(trustIn(await recordsOf({ store })));

@@ -1,10 +1,8 @@
 // certgate token revoke: nobody can enrol with it any more. What was issued by it stays: that is for certgate revoke.
 import { Command } from 'commander';
-import { storeFile } from '../../authority/layout.ts';
 import { revokeToken } from '../../authority/tokens.ts';
 import { shown } from '../../errors.ts';
-import { openSqliteStore } from '../../store/sqlite.ts';
-import { actor } from '../actor.ts';
+import { actor, openStoreToAct } from '../actor.ts';
 import { printable } from '../escape.ts';
 import { usage } from '../flags.ts';
 import { describe } from '../help.ts';
@@ -22,7 +20,7 @@ export function revokeCommand(io: CommandIo): Command {
       throw usage(`that is ${what}, not the id of one`, 'give the id that `certgate token list` shows: 16 hex digits');
     }
     const { stateDir } = configOf(command, io);
-    const store = openSqliteStore(storeFile(stateDir));
+    const store = openStoreToAct(stateDir, io);
     try {
       const revoked = await revokeToken(store, text, actor(), Date.now());
       io.say(revoked ? `token ${text} is revoked` : `token ${text} was revoked before`);
