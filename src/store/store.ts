@@ -60,6 +60,8 @@ export type CertificateState = 'valid' | 'expired' | 'revoked';
 export interface CertificateFilter {
   /** Exactly this identity. */
   readonly identity?: string;
+  /** Identities that begin so. */
+  readonly identityStart?: string;
   readonly serial?: string;
   readonly state?: CertificateState;
   /** Only certificates that expire before this moment, ms since the epoch. */
