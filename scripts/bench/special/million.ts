@@ -26,7 +26,15 @@ export function fillStore(file: string, { issuer, derBytes, revoked, days, lasts
   try {
     db.exec('PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -400000; BEGIN');
     const step = (days * DAY_MS) / MILLION;
-    const values = { issuer, derBytes, from: MILLION - revoked, step, start: now - days * DAY_MS, life: lasts * DAY_MS, now };
+    const values = {
+      issuer,
+      derBytes,
+      from: MILLION - revoked,
+      step,
+      start: now - days * DAY_MS,
+      life: lasts * DAY_MS,
+      now,
+    };
     db.prepare(
       `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${MILLION - 1}),
          one AS (SELECT i, 'worker/etl-' || (i * 7919 % 20000) AS who, CAST(:start + i * :step AS INTEGER) AS at FROM n)
