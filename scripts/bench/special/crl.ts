@@ -91,7 +91,8 @@ function storeOf(all: readonly Revocation[]): Store {
   const part: Partial<Store> = {
     location: 'memory',
     revision: async () => all.length,
-    revocationsSince: async (revision) => all.slice(revision),
+    revocationsSince: async (revision, limit) =>
+      all.slice(revision, limit === undefined ? undefined : revision + limit),
     nextCrlNumber: async () => ++number,
   };
   return part as Store;

@@ -22,12 +22,25 @@ import type { SpecialWork, Stage } from './stage.ts';
 const NONE = 'none revoked';
 /** How long the gate is watched after a revocation, ms. */
 const WATCHED = 6_000;
+const LIST_LIMIT = 120_000;
 
-async function startOn(authorityDir: string, stage: Stage): Promise<Running> {
+/** Waits for the list of revocations. @returns ms from the call */
+async function firstList(port: number): Promise<number> {
+  const began = performance.now();
+  while (performance.now() - began < LIST_LIMIT) {
+    const answer = await fetch(`http://127.0.0.1:${port}/crl.crl`).catch(() => null);
+    if (answer?.status === 200 && (await answer.arrayBuffer()).byteLength > 0) return performance.now() - began;
+    await sleep(50);
+  }
+  throw new Error(`no list of revocations within ${LIST_LIMIT} ms`);
+}
+
+async function startOn(authorityDir: string, stage: Stage): Promise<{ running: Running; statusPort: number }> {
   const ground: Ground = { ...stage.ground, certificates: { ...stage.ground.certificates, authorityDir } };
   const contestant = certgateFrom(stage.options.form);
-  const status = `127.0.0.1:${await freePort()}`;
-  return launch(
+  const statusPort = await freePort();
+  const status = `127.0.0.1:${statusPort}`;
+  const running = await launch(
     {
       ...contestant,
       start: (place) =>
@@ -42,6 +55,7 @@ async function startOn(authorityDir: string, stage: Stage): Promise<Running> {
     },
     ground,
   );
+  return { running, statusPort };
 }
 
 /** One more revocation. @returns the longest that a new connection's answer took in the time after it, ms */
@@ -83,18 +97,21 @@ export const revoked: SpecialWork = {
       [OURS, []],
       [NONE, []],
     ]);
-    const first: Record<string, { idle: number; start: number; revoke: number[] }> = {};
+    const first: Record<string, { idle: number; start: number; list: number; revoke: number[] }> = {};
     try {
       for (const [label, dir] of [
         [OURS, full],
         [NONE, authorityDir],
       ] as const) {
-        const running = await startOn(dir, stage);
+        const { running, statusPort } = await startOn(dir, stage);
         gates.set(label, running);
+        const list = await firstList(statusPort);
         await sleep(2_000);
         const idle = residentBytes(processTree(running.pid)) / 1e6;
-        first[label] = { idle, start: running.facts.startMs, revoke: [] };
-        say(`revoked: ${label} started in ${running.facts.startMs.toFixed(0)} ms, ${idle.toFixed(0)} MB`);
+        first[label] = { idle, start: running.facts.startMs, list, revoke: [] };
+        say(
+          `revoked: ${label} started in ${running.facts.startMs.toFixed(0)} ms, its list came ${list.toFixed(0)} ms later, ${idle.toFixed(0)} MB`,
+        );
       }
       const turn = async (label: string, warmSeconds: number, seconds: number) => {
         const running = gates.get(label);
@@ -129,6 +146,7 @@ export const revoked: SpecialWork = {
         rowOf('handshake, a million revoked', 'CPU µs/handshake', (label) => cpu.get(label) ?? []),
         rowOf('memory, a million revoked', 'MB', (label) => [first[label]?.idle ?? Number.NaN]),
         rowOf('start, a million revoked', 'ms', (label) => [first[label]?.start ?? Number.NaN]),
+        rowOf('first list after the start, a million revoked', 'ms', (label) => [first[label]?.list ?? Number.NaN]),
         rowOf('slowest answer after one more', 'ms', (label) => first[label]?.revoke ?? []),
       ],
       notes: [`${OURS} has them, ${NONE} is the same gate without; the list of the first has as many entries`],
