@@ -13,6 +13,7 @@ export const EXIT = {
   configuration: 5,
   storage: 6,
   network: 7,
+  warnings: 8,
 } as const;
 
 /** The first of `names`, and how many more. */

@@ -84,6 +84,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     { identity, token }: Extract<EnrollDecision, { kind: 'issue' }>,
     csr: CertificateRequest,
     keyHash: string,
+    address: string,
   ): Promise<DeskAnswer> => {
     const granted = { identity, spiffeUri: spiffeUri(authority.trustDomain, identity), dns: [], ip: [] };
     requireGranted(csr, { ...granted, profile: 'client' });
@@ -95,6 +96,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       publicKey: csr.publicKey,
       groups: token.groups ?? [],
       actor: `token:${token.id}`,
+      address,
       cause: { kind: 'token', token: token.id, keyHash },
     });
     metrics.enrolled++;
@@ -111,12 +113,16 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   /** The certificate, or why there is none. What it throws is a failure of the gate's own. */
-  const serve = async (request: EnrollRequest, csr: CertificateRequest): Promise<DeskAnswer | EnrollRefusal> => {
+  const serve = async (
+    request: EnrollRequest,
+    csr: CertificateRequest,
+    address: string,
+  ): Promise<DeskAnswer | EnrollRefusal> => {
     const keyHash = keyHashOf(csr);
     for (let tries = 1; ; tries++) {
       const decision = await decide(request, keyHash);
       try {
-        if (decision.kind === 'issue') return await issue(decision, csr, keyHash);
+        if (decision.kind === 'issue') return await issue(decision, csr, keyHash, address);
       } catch (error) {
         // Somebody, perhaps the same machine, was faster: now there is something else to decide on.
         if (isCertgateError(error, 'CG_TOKEN_SPENT') && tries === 1) continue;
@@ -128,14 +134,17 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     }
   };
 
-  const flag = async (words: string, request: EnrollRequest, address: string): Promise<void> => {
+  /** On record for a token that there is; tries with others are many, and in the log. The first misuse flags the token. */
+  const recordRefusal = async ({ flag, reason }: EnrollRefusal, request: EnrollRequest, address: string) => {
     const { id } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     if (token === null) return;
     const now = clock();
-    const object = request.identity ?? token.subject;
-    const detail = { token: id, address, problem: words };
-    await store.flagToken(id, words, now, { time: now, actor: 'gate', action: 'token.misuse', object, detail });
+    const entry = { time: now, actor: 'gate', object: request.identity ?? token.subject };
+    const detail = { token: id, address, problem: flag ?? reason };
+    const misuse = { ...entry, action: 'token.misuse', detail };
+    if (flag !== null && (await store.flagToken(id, flag, now, misuse))) return;
+    await store.addAudit({ ...entry, action: 'token.refuse', detail });
   };
 
   return {
@@ -156,8 +165,8 @@ export function openDesk(parts: DeskParts): EnrollDesk {
           addresses.count(addressKey, started);
           return answerWith(400, typeof csr === 'string' ? csr : 'that is no enrolment request');
         }
-        answer = await serve(request, csr);
-        if ('kind' in answer && answer.flag !== null) await flag(answer.flag, request, address);
+        answer = await serve(request, csr, address);
+        if ('kind' in answer) await recordRefusal(answer, request, address);
       } catch (error) {
         log.say('error', 'enroll failed', { address, tokenId: id, reason: reasonOf(error) }, 'enrolment failed');
         return answerWith(503, 'the gate cannot issue now; try again');

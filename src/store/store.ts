@@ -190,6 +190,11 @@ export type MetaKey = 'trustDomain' | 'rootFingerprint';
 export interface Store extends TokenStore {
   /** Where it is, for messages: a file path or a database URL without its password. */
   readonly location: string;
+  /**
+   * How often it has been opened. When it grows, the file was lost and found since, maybe unseen by this reader because
+   * another one's call met the failure: what was read before may be of another past.
+   */
+  readonly openings: number;
   /** Null when it was never set. */
   meta(key: MetaKey): Promise<string | null>;
   /**
