@@ -18,7 +18,9 @@ describe('revocations in pages', () => {
     ] as const) {
       await store.revoke(serials.slice(from, to), 'keyCompromise', NOW, () => newAudit());
     }
-    for (const read of [store.revocationsSince, store.compromisedSince]) {
+    const revocations = (after: number, limit: number) => store.revocationsSince(after, limit);
+    const compromised = (after: number, limit: number) => store.compromisedSince(after, limit);
+    for (const read of [revocations, compromised]) {
       const seen: string[] = [];
       const sizes: number[] = [];
       for (let after = 0; ; ) {

@@ -143,11 +143,11 @@ export const revoked: SpecialWork = {
     });
     return {
       rows: [
-        rowOf('handshake, a million revoked', 'CPU µs/handshake', (label) => cpu.get(label) ?? []),
-        rowOf('memory, a million revoked', 'MB', (label) => [first[label]?.idle ?? Number.NaN]),
-        rowOf('start, a million revoked', 'ms', (label) => [first[label]?.start ?? Number.NaN]),
-        rowOf('first list after the start, a million revoked', 'ms', (label) => [first[label]?.list ?? Number.NaN]),
-        rowOf('slowest answer after one more', 'ms', (label) => first[label]?.revoke ?? []),
+        rowOf('revoked handshake', 'CPU µs/handshake', (label) => cpu.get(label) ?? []),
+        rowOf('revoked memory', 'MB', (label) => [first[label]?.idle ?? Number.NaN]),
+        rowOf('revoked start', 'ms', (label) => [first[label]?.start ?? Number.NaN]),
+        rowOf('revoked first list after the start', 'ms', (label) => [first[label]?.list ?? Number.NaN]),
+        rowOf('revoked slowest answer after one more', 'ms', (label) => first[label]?.revoke ?? []),
       ],
       notes: [`${OURS} has them, ${NONE} is the same gate without; the list of the first has as many entries`],
     };
