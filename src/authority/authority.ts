@@ -169,6 +169,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
           ...(groups.length > 0 ? { groups: groups.join(',') } : {}),
           ...(request.address === undefined ? {} : { address: request.address }),
           ...(request.cause?.kind === 'token' ? { token: request.cause.token } : {}),
+          ...(request.cause?.kind === 'identity-token' ? request.cause.about : {}),
           ...(request.cause?.kind === 'renewal' ? { replaces: request.cause.replaces } : {}),
         },
       };

@@ -60,6 +60,8 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     tokenUse: (id, by) => use((store) => store.tokenUse(id, by)),
     revokeToken: (id, at, audit) => use((store) => store.revokeToken(id, at, audit)),
     flagToken: (id, flag, at, audit) => use((store) => store.flagToken(id, flag, at, audit)),
+    identityTokenUses: (token) => use((store) => store.identityTokenUses(token)),
+    flagIdentityToken: (token, at, audit) => use((store) => store.flagIdentityToken(token, at, audit)),
     successors: (serial) => use((store) => store.successors(serial)),
     unseenSuccession: (serial) => use((store) => store.unseenSuccession(serial)),
     markSeen: (serial, at) => use((store) => store.markSeen(serial, at)),

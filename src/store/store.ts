@@ -200,7 +200,7 @@ export interface Store extends TokenStore {
   /**
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
-   * `cause` is recorded with it: a use of a token is counted, and is none when the token has expired or been used up.
+   * `cause` is recorded with it: a use of a token, of either kind, is counted, and is none when it has expired or been used up.
    * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it; CG_TOKEN_SPENT; CG_RENEW_REFUSED when
    * the certificate that it is to replace is revoked or locked.
    */
