@@ -17,6 +17,9 @@ const LIMITS = { headBytes: 8_192, headerLines: 50 } as const;
  */
 const WAITS = { first: 2_000, whole: 10_000, linger: 5_000, write: 60_000 } as const;
 
+/** All methods that the reader of heads knows, for who answers to each of them below a path. */
+export const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
 /** What is answered here. */
 export interface AnteroomRequest {
   /** How its first line begins, octet for octet; `requestLine` for all of it. */
