@@ -27,6 +27,7 @@ import {
 } from './der.ts';
 import { frameOf, readAuthorityKeyId, readSubjectAltNames } from './facts.ts';
 import { keyId } from './keys.ts';
+import { constraintsOf, permittedHosts } from './name-constraints.ts';
 import { keyBitsOf, spkiOf } from './public-keys.ts';
 import { signingAlgorithmOf } from './signing.ts';
 import { type CertificateFrame, type ReadExtension, readAlgorithm, readExtensions, readFrame } from './structure.ts';
@@ -120,15 +121,8 @@ function judgeBundle(content: Uint8Array, { bundles }: SignerRules, now: number)
 
 /** The trust domains that an issuer's certificate permits; none when it has no constraint. CG_CERT_UNREADABLE. */
 export function trustDomainsOf(certificate: X509Certificate): readonly string[] {
-  const value = frameOf(certificate).extensions.find(({ oid }) => oid === '2.5.29.30')?.value;
-  if (value === undefined) return [];
-  const [permitted] = childrenOf(value, readOnly(value, TAG.sequence, 'nameConstraints'));
-  if (permitted?.tag !== contextConstructed(0)) return [];
-  return childrenOf(value, permitted).flatMap((subtree) =>
-    childrenOf(value, subtree)
-      .filter(({ tag }) => tag === context(6))
-      .map((uri) => Buffer.from(contentOf(value, uri)).toString('latin1')),
-  );
+  const constraints = constraintsOf(certificate);
+  return constraints === null ? [] : permittedHosts(constraints);
 }
 
 interface OwnIssuer {
