@@ -312,12 +312,12 @@ export const catalogue = {
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
     hint: () => 'see whether `certgate signer` runs there, and what its log says; the gate serves on without it',
   }),
-  CG_SIGNER_KEY: entry<{ signer: string; problem: string }>({
+  CG_SIGNER_KEY: entry<{ signer: string; problem: string; remedy?: string }>({
     about: 'The signer does not hold that key of the CA.',
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
-    hint: () => 'start it with the key: `certgate signer --key FILE`, once for each key',
+    hint: (f) => f.remedy ?? 'start it with the key: `certgate signer --key FILE`, once for each key',
   }),
   CG_SIGNER_REFUSED: entry<{ problem: string }>({
     about: 'The signer refuses to sign that: it signs leaves of its own trust domain, CRLs, OCSP answers and requests.',

@@ -6,7 +6,8 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { parseGroups } from '../identity/groups.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
-import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
+import { createLeaf, derToPem, type Issuer, newSerial } from '../pki/certificates.ts';
+import { readFacts } from '../pki/facts.ts';
 import type { CaRecord, CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
 import type { IssueCause } from '../store/tokens.ts';
 import { openBarredKeys } from './barred-keys.ts';
@@ -133,9 +134,8 @@ export function openAuthority(parts: AuthorityParts): Authority {
         issuer,
         ...(statusUrl === null ? {} : { status: statusUrls(statusUrl, issuer.keyId) }),
       });
-      const certificate = readCertificate(der);
       // Serial and issuer as a gate will read them out of the certificate: they are what it looks up.
-      const facts = factsOf(certificate);
+      const facts = readFacts(der);
       const record: CertificateRecord = {
         serial: facts.serial,
         issuer: facts.issuer,

@@ -225,7 +225,8 @@ function nextCommands(dir: string, { serve }: Config, name: string | undefined, 
   const port = parseHostPort(serve.listen)?.port ?? 8443;
   const run = `${io.program} run --gate https://${gate}:${port} --identity ./worker-etl-1`;
   return [
-    '  # a certificate for a worker, into ./worker-etl-1',
+    '  # a certificate for a worker, into ./worker-etl-1; with nothing to copy, once the gate runs:',
+    `  #   ${io.program} token create worker/etl-1${config}`,
     `  ${io.program} issue worker/etl-1${config}`,
     '  # the gate, in front of the Prefect server on this machine',
     `  ${io.program} serve${config}`,

@@ -1,5 +1,5 @@
 // A further listener of a gate for those who have no certificate yet, or renew one: enrolment, renewal, EST, and what is
-// published of the issuers, over TLS, one request a connection (anteroom.ts). It can stand on a public network where the
+// published of the issuers, over TLS, as in the anteroom. It can stand on a public network where the
 // gate's own port can't: it knows no upstream, and whatever else is asked of it is not there, whoever asks. The same desk
 // answers as on the gate's own port. One in a gate, also in one of several workers, where the primary has it.
 
@@ -44,7 +44,7 @@ export interface EnrolmentListener {
   stop(): Promise<void>;
 }
 
-/** Connections at once: each is one request and has seconds for it. */
+/** Connections at once: each has seconds for a request, and is there for little else. */
 const MOST_CONNECTIONS = 1_024;
 /** Of a question about certificates, bytes. */
 const MOST_QUESTION = 8_192;
