@@ -2,7 +2,8 @@
 // a certificate already. A part of the schema of its own.
 import * as z from 'zod/mini';
 import { parseHostPort } from './address.ts';
-import { duration, onOff, optionalText } from './setting.ts';
+import { issuersSchema } from './issuers.ts';
+import { duration, onOff, optionalText, settings, withDefault } from './setting.ts';
 
 export const issueSettings = () =>
   z.prefault(
@@ -26,6 +27,16 @@ export const enrollSettings = () =>
         true,
         'Whether who has no certificate may come to the port of the gate with a token of `certgate token create`, and for nothing else.',
       ),
+      issuers: withDefault(issuersSchema, []).register(settings, {
+        kind: 'rules',
+        about:
+          'Whose identity tokens (JWT) who has no certificate may come with, and whom they name: see docs/identity-tokens.md.',
+        wants: 'a list of {name, issuer, audience, rules: [{match: {claim: pattern}, as: name}], …}',
+        example:
+          "[{name: ci, issuer: https://token.actions.githubusercontent.com, audience: https://gate.example:8443, rules: [{match: {repository: 'acme/etl', ref: refs/heads/main}, as: service/etl}]}]",
+        fallback: '[]',
+        inEnvironment: '\'[{"name":"ci","issuer":"https://…","audience":"https://…","rules":[…]}]\'',
+      }),
       listen: optionalText(
         {
           about:

@@ -50,7 +50,7 @@ export async function strangersRequests(
   const { desk, policy, admission, trust } = parts;
   if (why.code === 'CG_CLIENT_NO_CERTIFICATE') {
     const from = { address, addressKey: addressKey(address) };
-    if (!policy.tokens) return [];
+    if (!takesStrangers(policy)) return [];
     return [
       posted(ENROLL_PATH, (body) => desk.enroll(body, from)),
       // Public, and believed only by whoever knows the fingerprint of a root in it.
@@ -130,4 +130,8 @@ function posted(path: string, ask: (body: string) => Promise<DeskAnswer>): Anter
 
 function json({ status, text }: DeskAnswer): AnteroomAnswer {
   return { status, type: JSON_TYPE, text, extra: status === 429 || status === 503 ? WAIT : '' };
+}
+
+function takesStrangers({ tokens, issuers = [] }: EnrolmentParts['policy']): boolean {
+  return tokens || issuers.length > 0;
 }
