@@ -109,7 +109,7 @@ export const catalogue = {
     exit: EXIT.failure,
     status: 500,
     message: (f) => `${f.path}: ${f.problem}`,
-    hint: (f) => `look at it with \`ls -lad ${f.path}\``,
+    hint: (f) => `look at it with \`ls -lad ${shellWord(f.path)}\``,
   }),
   CG_INSPECT: entry<{ what: string; problem: string }>({
     about: 'The thing to inspect is nothing that certgate knows.',
@@ -312,12 +312,12 @@ export const catalogue = {
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
     hint: () => 'see whether `certgate signer` runs there, and what its log says; the gate serves on without it',
   }),
-  CG_SIGNER_KEY: entry<{ signer: string; problem: string }>({
+  CG_SIGNER_KEY: entry<{ signer: string; problem: string; remedy?: string }>({
     about: 'The signer does not hold that key of the CA.',
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
-    hint: () => 'start it with the key: `certgate signer --key FILE`, once for each key',
+    hint: (f) => f.remedy ?? 'start it with the key: `certgate signer --key FILE`, once for each key',
   }),
   CG_SIGNER_REFUSED: entry<{ problem: string }>({
     about: 'The signer refuses to sign that: it signs leaves of its own trust domain, CRLs, OCSP answers and requests.',
@@ -391,12 +391,12 @@ export const catalogue = {
     message: (f) => `key not certified: ${f.problem}`,
     hint: () => 'make a new key: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out tls.key`',
   }),
-  CG_CRL_UNREADABLE: entry<{ problem: string }>({
+  CG_CRL_UNREADABLE: entry<{ problem: string; file?: string }>({
     about: 'The certificate revocation list cannot be read.',
     exit: EXIT.failure,
     status: 400,
-    message: (f) => `certificate revocation list unreadable: ${f.problem}`,
-    hint: () => 'look at it with `openssl crl -in FILE -text -noout`',
+    message: (f) => `certificate revocation list unreadable: ${f.file === undefined ? '' : `${f.file}: `}${f.problem}`,
+    hint: () => 'name a list in PEM or DER: one that the gate has published, or that certgate crl export has written',
   }),
 
   // store
@@ -594,27 +594,29 @@ export const catalogue = {
     message: (f) => `not a serial number: ${shown(f.serial)}`,
     hint: () => 'a serial number is 1 to 40 hexadecimal digits, as `certgate list` prints it; colons are accepted',
   }),
-  CG_NOT_FOUND: entry<{ what: string; problem: string }>({
+  CG_NOT_FOUND: entry<{ what: string; problem: string; remedy?: string }>({
     about: 'Nothing in the store matches.',
     exit: EXIT.notFound,
     status: 404,
     message: (f) => `${f.what}: ${f.problem}`,
-    hint: () => 'see what there is with `certgate list`',
+    hint: (f) => f.remedy ?? 'see what there is with `certgate list`',
   }),
-  CG_CA_EXISTS: entry<{ files: readonly string[] }>({
+  CG_CA_EXISTS: entry<{ files: readonly string[]; remedy?: string }>({
     about: 'A CA, or a part of one, is already where a new one was to be made; nothing was changed.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `there is already ${f.files.join(', ')}`,
-    hint: () =>
+    hint: (f) =>
+      f.remedy ??
       'certgate never overwrites a CA: choose another folder with `certgate init --dir DIR`; if an earlier init was interrupted (issuer.crt is missing), nothing was issued from it: move these files away and run init again',
   }),
-  CG_CA_FILE: entry<{ file: string; problem: string }>({
+  CG_CA_FILE: entry<{ file: string; problem: string; remedy?: string }>({
     about: "A file of the CA's certificates and keys cannot be read or written.",
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `${f.file} ${f.problem}`,
-    hint: () =>
+    hint: (f) =>
+      f.remedy ??
       'make a CA with `certgate init --dir DIR`, or name the right folder with certsDir or CERTGATE_CERTS_DIR',
   }),
   CG_CA_MISMATCH: entry<{ problem: string; remedy: string }>({
@@ -661,20 +663,24 @@ export const catalogue = {
     hint: (f) =>
       `issue them new certificates, then wait until the old ones expire or take them back: \`certgate list ${f.identities[0] ?? ''}\`, \`certgate revoke --serial HEX --reason superseded\``,
   }),
-  CG_CA_GIVEN: entry<{ file: string; problem: string }>({
+  CG_CA_GIVEN: entry<{ file: string; problem: string; remedy?: string }>({
     about: "A company's CA certificate, key or signed issuer cannot be used for certgate's CA; nothing was changed.",
     exit: EXIT.configuration,
     status: 400,
     message: (f) => `${f.file} ${f.problem}`,
     hint: (f) =>
-      `give PEM with the certificate that signs the issuer and all above it up to the root; look into it with \`certgate inspect ${f.file}\``,
+      f.remedy ??
+      `give PEM with the certificate that signs the issuer and all above it up to the root; look into it with \`certgate inspect ${shellWord(f.file)}\``,
   }),
-  CG_CA_UNFINISHED: entry<{ problem: string }>({
+  CG_CA_UNFINISHED: entry<{ problem: string; request: string | null }>({
     about: "The CA cannot issue: its issuer's certificate is still to be signed elsewhere.",
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `this CA cannot issue yet: ${f.problem}`,
-    hint: () => 'have certs/issuer.csr signed as a CA (pathlen 0), then `certgate ca import SIGNED.pem`',
+    hint: (f) =>
+      f.request === null
+        ? 'make a request for it with `certgate ca csr`, have that signed as a CA (pathlen 0), then `certgate ca import SIGNED.pem`'
+        : `have ${f.request} signed as a CA (pathlen 0), then \`certgate ca import SIGNED.pem\``,
   }),
   CG_CA_EXPIRED: entry<{ file: string; problem: string }>({
     about: "The CA's certificate is outside its validity, so it cannot issue.",
@@ -714,6 +720,15 @@ export const catalogue = {
   }),
 
   // enroll
+  CG_GROUP: entry<{ group: string; problem: string }>({
+    about: 'A group that an identity is to belong to cannot be written into its certificate.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `the group ${shown(f.group)}: ${f.problem}`,
+    hint: () =>
+      'use up to 64 letters, digits and `_/ .:@+-`, 32 groups at most: `certgate issue user/alice --group data/etl`',
+  }),
+
   CG_TOKEN: entry<{ problem: string; remedy: string }>({
     about: 'The text is not a token, or not all of one.',
     exit: EXIT.usage,
@@ -879,6 +894,13 @@ export const catalogue = {
     hint: () =>
       "look what runs beside that sidecar: certificates renew themselves, and Prefect's client never asks for one",
   }),
+  CG_EST_REQUEST: entry<{ detail: string }>({
+    about: 'An EST client (RFC 7030) asked for what is not offered, or in a form that is none of the standard.',
+    exit: EXIT.refused,
+    status: 400,
+    message: (f) => `not answered over EST: ${f.detail}`,
+    hint: () => 'see docs/est.md for what is offered, with commands that work',
+  }),
   CG_REQUEST_CROSS_SITE: entry<{ detail: string }>({
     about: 'A browser sent a request on behalf of another site.',
     exit: EXIT.refused,
@@ -1006,6 +1028,11 @@ export function isCertgateError<C extends ErrorCode = ErrorCode>(error: unknown,
 /** The text of anything thrown, without its stack. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** `text` as one word of a POSIX shell. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /**

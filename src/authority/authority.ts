@@ -4,8 +4,10 @@
 // clocks of others. It never sees a subject's private key and never writes a file.
 import { createHash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
+import { parseGroups } from '../identity/groups.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
-import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
+import { createLeaf, derToPem, type Issuer, newSerial } from '../pki/certificates.ts';
+import { readFacts } from '../pki/facts.ts';
 import type { CaRecord, CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
 import type { IssueCause } from '../store/tokens.ts';
 import { openBarredKeys } from './barred-keys.ts';
@@ -30,6 +32,8 @@ export interface IssueRequest {
   readonly publicKey: KeyObject;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
+  /** That it belongs to: the OUs of its subject. */
+  readonly groups?: readonly string[];
   /** Who asks, for the audit record: `cli:root@host`, `gate`, or an identity. */
   readonly actor: string;
   /** The token or the certificate on whose account it is issued; nothing when an operator asks. */
@@ -64,7 +68,7 @@ export interface Authority {
   reload(): Promise<boolean>;
   /**
    * A new certificate, recorded. None is for an identity that is locked by the time the record is committed.
-   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
+   * @throws CG_IDENTITY_NAME, CG_PROFILE, CG_GROUP, CG_TTL, CG_CA_EXPIRED, CG_CERT_CONTENT, CG_CSR_KEY, CG_KEY_BARRED,
    *   CG_LOCKED, CG_TOKEN_SPENT, CG_RENEW_REFUSED, CG_STORE_*
    */
   issue(request: IssueRequest): Promise<Issued>;
@@ -111,6 +115,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
       const { issuer, trust } = ca;
       const identity = parseIdentityName(request.identity);
       requireProfile(identity, request.profile);
+      const groups = parseGroups(request.groups ?? []);
       const now = clock();
       const ttlMs = request.untilIssuerEnds === true ? withinIssuer(request.ttlMs, issuer, now) : request.ttlMs;
       const notAfter = requireLifetime(now, ttlMs, issuer);
@@ -121,6 +126,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
         spiffeUri: spiffeUri(trustDomain, identity),
         dns: request.dns ?? [],
         ip: request.ip ?? [],
+        units: groups,
         publicKey: request.publicKey,
         notBefore: new Date(wholeSecond(now - BACKDATED)),
         notAfter: new Date(notAfter),
@@ -128,9 +134,8 @@ export function openAuthority(parts: AuthorityParts): Authority {
         issuer,
         ...(statusUrl === null ? {} : { status: statusUrls(statusUrl, issuer.keyId) }),
       });
-      const certificate = readCertificate(der);
       // Serial and issuer as a gate will read them out of the certificate: they are what it looks up.
-      const facts = factsOf(certificate);
+      const facts = readFacts(der);
       const record: CertificateRecord = {
         serial: facts.serial,
         issuer: facts.issuer,
@@ -143,6 +148,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
         der,
         issuedAt: now,
         ...(ttlMs < request.ttlMs ? { wantedTtl: request.ttlMs } : {}),
+        ...(groups.length > 0 ? { groups } : {}),
         revokedAt: null,
         reason: null,
       };
@@ -158,6 +164,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
           fingerprint: record.fingerprint,
           dns: (request.dns ?? []).join(','),
           ip: (request.ip ?? []).join(','),
+          ...(groups.length > 0 ? { groups: groups.join(',') } : {}),
           ...(request.cause?.kind === 'token' ? { token: request.cause.token } : {}),
           ...(request.cause?.kind === 'renewal' ? { replaces: request.cause.replaces } : {}),
         },

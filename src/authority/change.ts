@@ -1,19 +1,28 @@
 // How the CA's own certificates change: new files first, under names that did not exist, then one transaction that makes
 // them count, then the bundle's file. A kill before the transaction leaves files that nothing refers to; after it, at
 // most an old ca.crt, which the next change or start writes anew. Two at once: the store lets one through
-// (CG_CA_CHANGED), and the other takes its files back.
+// (CG_CA_CHANGED), and the other takes its files back. Where nobody can know whether the transaction counts, files stay.
 import { lstat, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, type ErrorCode, isCertgateError, reasonOf } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { onOneLine } from '../pki/names.ts';
 import type { CaChange, CaRecord, Store } from '../store/store.ts';
+import { caRecordsIn } from './ca-records.ts';
 import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
 import type { Generation } from './generations.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { caFiles, generationFiles } from './layout.ts';
 import { writeOutputFile } from './output-file.ts';
 import { nextGeneration, pemOf, type Trust, trustIn } from './trust.ts';
+
+/**
+ * What the store refuses with before anything is written. After any other failure the transaction may count all the same:
+ * SQLite's COMMIT fails when its fsync does, and the next to open the store finds all of it in the log (tried with EIO).
+ */
+const NOTHING_WRITTEN: readonly ErrorCode[] = [
+  ...(['CG_CA_CHANGED', 'CG_STORE_BUSY', 'CG_STORE_READONLY', 'CG_STORE_FULL', 'CG_STORE_CLOSED'] as const),
+];
 
 /** What every change of the CA is made with. */
 export interface CaPlace {
@@ -30,7 +39,7 @@ export interface CaPlace {
 
 /** The CA's certificates as they are on record. CG_CA_MISMATCH for a store that knows none. */
 export async function recordsOf({ store }: Pick<CaPlace, 'store'>): Promise<readonly CaRecord[]> {
-  const records = await store.listCa();
+  const records = await caRecordsIn(store);
   if (records.length > 0) return records;
   throw new CertgateError('CG_CA_MISMATCH', {
     problem: `${store.location} does not know this CA's certificates yet`,
@@ -50,7 +59,7 @@ export interface CaChanged {
 /**
  * Writes `made` (with keys into `keyDirs` by role where it names one), commits `change` with all of them added, and
  * writes the bundle anew.
- * @throws CG_CA_CHANGED, CG_CA_FILE, CG_STORE_*; then nothing has changed
+ * @throws CG_CA_CHANGED, CG_CA_FILE, CG_STORE_*; then nothing has changed, but perhaps after CG_STORE_IO and CG_STORE_LOST
  */
 export async function applyChange(
   place: CaPlace,
@@ -65,6 +74,7 @@ export async function applyChange(
   const { made = [], also = [], states = [], action, rootKeyDir } = change;
   const written: string[] = [];
   const at = clock();
+  let isCommitting = false;
   try {
     for (const { record, privateKey } of made) {
       const { key } = generationFiles(record.role === 'root' ? (rootKeyDir ?? certsDir) : certsDir, record);
@@ -83,16 +93,19 @@ export async function applyChange(
     for (const folder of new Set(written.map((path) => dirname(path)))) await syncFolder(folder);
     const moved = states.map(({ keyId, from, to }) => `${keyId} ${from} → ${to}`);
     const added = add.map(({ keyId, role, state }) => `${role} ${keyId} ${state}`);
+    isCommitting = true;
     await store.changeCa(
       { states, add, at },
       { time: at, actor, action, object: trustDomain, detail: { changes: [...moved, ...added].join(', ') } },
     );
   } catch (error) {
-    for (const path of written) await rm(path, { force: true }).catch(() => {});
+    const nothingWritten = !isCommitting || NOTHING_WRITTEN.some((code) => isCertgateError(error, code));
+    // A key that is left over signs nothing on record; one that is missing would end the CA.
+    for (const path of nothingWritten ? written : []) await rm(path, { force: true }).catch(() => {});
     if (isCertgateError(error)) throw error;
     throw unwritable(certsDir, error);
   }
-  const trust = trustIn(await store.listCa());
+  const trust = trustIn(await caRecordsIn(store));
   // Committed: from here on nothing can fail but the telling.
   const bundleProblem = await writeBundle(certsDir, trust).then(
     () => null,
@@ -137,7 +150,11 @@ export async function exists(path: string): Promise<boolean> {
  * What signs for `record`: its key in `keyFile`, or where the layout puts it.
  * @throws CG_CA_KEY when it is not there or another's, CG_KEY_MODE, CG_PASSPHRASE
  */
-export async function issuerFor(place: CaPlace, record: CaRecord, keyFile: string | null): Promise<Issuer> {
+export async function issuerFor(
+  place: Pick<CaPlace, 'certsDir' | 'keys'>,
+  record: CaRecord,
+  keyFile: string | null,
+): Promise<Issuer> {
   const { certsDir, keys = plainKeyStore } = place;
   const file = keyFile ?? generationFiles(certsDir, record).key;
   const certificate = readCertificate(record.der);

@@ -83,6 +83,11 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
     const now = clock();
     if (state.revision < seen) {
       const news = await store.revocationsSince(state.revision);
+      if (state.revision > 0 && news.some((one) => one.issuer === keyId && !one.isNew)) {
+        // What the entries name already must not come twice.
+        published.set(keyId, { ...state, epoch: Number.NaN });
+        return follow(issuer, seen);
+      }
       if (takeUp(state.entries, news, keyId, now) > 0) state.isBehind = true;
       // The last may have been committed after `seen` was read: it must not come twice.
       state.revision = Math.max(seen, news.at(-1)?.revision ?? 0);

@@ -4,11 +4,11 @@
 import type { X509Certificate } from 'node:crypto';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate, type Signer } from '../pki/certificates.ts';
-import { describeCertificate } from '../pki/describe.ts';
 import { keyIdOf } from '../pki/keys.ts';
 import { onOneLine } from '../pki/names.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import type { CaRecord } from '../store/store.ts';
+import { type FitFor, requireAbove } from './ca-fitness.ts';
 
 export interface GivenChain {
   /** From whoever signs the issuer up to the root, which is the last. */
@@ -18,10 +18,11 @@ export interface GivenChain {
 }
 
 /**
- * Reads and checks `chainPem` (PEM, in any order) at `now`, ms since the epoch. `file` is for messages.
+ * Reads and checks `chainPem` (PEM, in any order).
  * @throws CG_CA_GIVEN
  */
-export function readGivenChain(chainPem: string, file: string, now: number): GivenChain {
+export function readGivenChain(chainPem: string, fit: FitFor): GivenChain {
+  const { file } = fit;
   const certificates = certificatesIn(chainPem, file);
   const signs = (below: X509Certificate, above: X509Certificate): boolean =>
     below.checkIssued(above) && below.verify(above.publicKey);
@@ -40,7 +41,7 @@ export function readGivenChain(chainPem: string, file: string, now: number): Giv
     chain.push(above);
   }
   if (chain.length !== certificates.length) throw given(file, 'holds certificates that are not of the chain');
-  for (const [depth, certificate] of chain.entries()) requireRoomBelow(certificate, depth, file, now);
+  for (const [depth, certificate] of chain.entries()) requireAbove(certificate, depth + 1, fit);
   return { certificates: chain, signer: keyIdOf(chain[0] ?? raise(file)) };
 }
 
@@ -51,7 +52,7 @@ export function givenIssuer({ certificates }: GivenChain, signer: Signer, keyFil
     return issuerOf(first.raw, signer);
   } catch (error) {
     if (!isCertgateError(error, 'CG_KEY_MISMATCH')) throw error;
-    throw given(keyFile, `is not the key of ${onOneLine(first.subject)}`);
+    throw given(keyFile, `is not the key of ${onOneLine(first.subject)}`, KEY_REMEDY);
   }
 }
 
@@ -89,24 +90,12 @@ function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
   throw given(file, 'holds no certificates, or more than ten');
 }
 
-/** `depth` counts the CAs below it in the file; certgate's issuer comes below those. */
-function requireRoomBelow(certificate: X509Certificate, depth: number, file: string, now: number): void {
-  const name = onOneLine(certificate.subject);
-  const { keyUsage, pathlen } = describeCertificate(certificate);
-  if (!certificate.ca) throw given(file, `holds ${name}, which is not a CA's certificate`);
-  if (keyUsage !== null && keyUsage.length > 0 && !keyUsage.includes('keyCertSign')) {
-    throw given(file, `holds ${name}, whose key usage lets it sign no certificates`);
-  }
-  if (pathlen !== null && pathlen < depth + 1) {
-    throw given(file, `holds ${name}, whose path length ${pathlen} has no room for certgate's issuer`);
-  }
-  if (now < certificate.validFromDate.getTime() || now >= certificate.validToDate.getTime()) {
-    throw given(file, `holds ${name}, valid from ${certificate.validFrom} to ${certificate.validTo} only`);
-  }
-}
+/** For a key that is none, or another's. */
+export const KEY_REMEDY =
+  'name the key of that certificate with --root-key FILE, or leave it out: then a request is made, to be signed elsewhere';
 
-function given(file: string, problem: string): CertgateError {
-  return new CertgateError('CG_CA_GIVEN', { file, problem });
+function given(file: string, problem: string, remedy?: string): CertgateError {
+  return new CertgateError('CG_CA_GIVEN', { file, problem, ...(remedy === undefined ? {} : { remedy }) });
 }
 
 function raise(file: string): never {

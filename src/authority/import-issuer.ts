@@ -5,13 +5,13 @@ import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { readCertificate } from '../pki/certificates.ts';
-import { describeCertificate } from '../pki/describe.ts';
 import { generateKey, keyIdOf } from '../pki/keys.ts';
 import { onOneLine } from '../pki/names.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { createRequest, readRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
 import type { CaRecord } from '../store/store.ts';
+import { requireAbove, requireIssuer, warningsAbout } from './ca-fitness.ts';
 import { applyChange, type CaChanged, type CaPlace, exists, freeGeneration, recordsOf } from './change.ts';
 import { PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
 import { commonName, issuerRecord } from './generations.ts';
@@ -26,6 +26,11 @@ export interface IssuerRequested {
   readonly keyFile: string;
   /** It waited for its certificate already. */
   readonly again: boolean;
+}
+
+export interface IssuerImported extends CaChanged {
+  /** For people, one sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -60,7 +65,7 @@ export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
  * before is `retiring`. `file` is for messages.
  * @throws CG_CA_GIVEN, CG_CA_STEP when nothing waits for it, CG_CA_CHANGED, CG_STORE_*
  */
-export async function importIssuer(place: CaPlace, pem: string, file: string): Promise<CaChanged> {
+export async function importIssuer(place: CaPlace, pem: string, file: string): Promise<IssuerImported> {
   const { certsDir, clock = Date.now } = place;
   const records = await recordsOf(place);
   const requests = await waitingRequests(certsDir, records);
@@ -77,13 +82,20 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
     throw given(
       file,
       `holds no certificate for the key of ${requests.map(({ requestFile: name }) => name).join(', ')}`,
+      'have the request signed that `certgate ca csr` prints, and import what comes back',
     );
   }
   const { waiting, issuer } = found;
   const now = clock();
-  requireIssuer(issuer, file, now);
+  const fit = { trustDomain: place.trustDomain, now, file };
+  requireIssuer(issuer, fit);
   const trusted = records.filter(({ state }) => state !== 'retired');
+  const same = records.find(({ keyId }) => keyId === keyIdOf(issuer));
+  if (same !== undefined) {
+    throw given(file, `has the subject key identifier of ${same.role} ${same.generation}: it must have one of its own`);
+  }
   const chain = chainOf(issuer, certificates, trusted, file);
+  for (const [i, { certificate }] of chain.entries()) if (i > 0) requireAbove(certificate, i, fit);
   const first = nextGeneration(records, 'intermediate');
   const also = chain.map(({ certificate, parent }, i): CaRecord => {
     if (certificate === issuer) {
@@ -95,23 +107,7 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
   });
   const old = trusted.find(({ role, state }) => role === 'issuer' && state === 'active');
   const states = old === undefined ? [] : [{ keyId: old.keyId, from: 'active', to: 'retiring' } as const];
-  return applyChange(place, { action: 'ca.import', states, also });
-}
-
-function requireIssuer(issuer: X509Certificate, file: string, now: number): void {
-  const { keyUsage, pathlen } = describeCertificate(issuer);
-  if (!issuer.ca)
-    throw given(file, 'holds a certificate for that key which is no CA certificate: it could sign nothing');
-  if (!keyUsage.includes('keyCertSign') || !keyUsage.includes('cRLSign')) {
-    throw given(file, `lets the issuer do ${keyUsage.join(', ') || 'nothing'}: it needs keyCertSign and cRLSign`);
-  }
-  if (pathlen !== 0) {
-    const problem = pathlen === null ? 'has no path length' : `has path length ${pathlen}`;
-    throw given(file, `holds an issuer that ${problem}: it must be 0, so that it can make no further CA`);
-  }
-  if (now < issuer.validFromDate.getTime() || now >= issuer.validToDate.getTime()) {
-    throw given(file, `holds an issuer that is valid from ${issuer.validFrom} to ${issuer.validTo} only`);
-  }
+  return { ...(await applyChange(place, { action: 'ca.import', states, also })), warnings: warningsAbout(issuer, fit) };
 }
 
 /** From the issuer up to, but without, the first certificate that is trusted already; each with its signer's key id. */
@@ -140,7 +136,7 @@ function chainOf(
 }
 
 // The requests of all generations that are not on record, the newest last: a rotation may have come in between.
-async function waitingRequests(
+export async function waitingRequests(
   certsDir: string,
   records: readonly CaRecord[],
 ): Promise<ReadonlyArray<Omit<IssuerRequested, 'again'>>> {
@@ -169,6 +165,6 @@ function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
   }
 }
 
-function given(file: string, problem: string): CertgateError {
-  return new CertgateError('CG_CA_GIVEN', { file, problem });
+function given(file: string, problem: string, remedy?: string): CertgateError {
+  return new CertgateError('CG_CA_GIVEN', { file, problem, ...(remedy === undefined ? {} : { remedy }) });
 }

@@ -20,6 +20,7 @@ export interface DirectoryRequest {
   readonly ttlMs: number;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
+  readonly groups?: readonly string[];
   /** A certificate signing request, PEM or DER: then the key stays where it is. Names it asks for are never taken over. */
   readonly csr?: string | Uint8Array;
   /** What key to make; P-256 when left out. Nothing for a request, which has its own. */
@@ -45,7 +46,18 @@ export interface IssuedDirectory {
  *   `Authority.issue` throws
  */
 export async function issueToDirectory(authority: Authority, request: DirectoryRequest): Promise<IssuedDirectory> {
-  const { identity, profile, ttlMs, dns = [], ip = [], csr, keyKind = 'P-256', actor, force = false } = request;
+  const {
+    identity,
+    profile,
+    ttlMs,
+    dns = [],
+    ip = [],
+    groups = [],
+    csr,
+    keyKind = 'P-256',
+    actor,
+    force = false,
+  } = request;
   const asked = csr === undefined ? null : readRequest(csr);
   if (asked !== null) {
     requireGranted(asked, { identity, spiffeUri: spiffeUri(authority.trustDomain, identity), dns, ip, profile });
@@ -59,7 +71,7 @@ export async function issueToDirectory(authority: Authority, request: DirectoryR
       await folder.write('tls.key', privateKeyToPem(pair.privateKey), PRIVATE_FILE);
       publicKey = pair.publicKey;
     }
-    const issued = await authority.issue({ identity, profile, ttlMs, publicKey, dns, ip, actor });
+    const issued = await authority.issue({ identity, profile, ttlMs, publicKey, dns, ip, groups, actor });
     record = issued.record;
     await folder.write('tls.crt', issued.chainPem, PUBLIC_FILE);
     await folder.write('ca.crt', authority.bundlePem, PUBLIC_FILE);

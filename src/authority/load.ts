@@ -11,7 +11,9 @@ import { fingerprintOf } from '../pki/facts.ts';
 import { keyIdOf } from '../pki/keys.ts';
 import type { CaRecord, Store } from '../store/store.ts';
 import { type Authority, type CaInUse, openAuthority } from './authority.ts';
+import { caRecordsIn } from './ca-records.ts';
 import { systemCode } from './files.ts';
+import { waitingRequests } from './import-issuer.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { generationFiles } from './layout.ts';
 import { trustIn } from './trust.ts';
@@ -37,7 +39,7 @@ export async function loadAuthority(place: AuthorityPlace): Promise<Authority> {
   return openAuthority({
     store,
     ca: await readCa(place),
-    reread: async (known) => (sameRecords(await store.listCa(), known.trust.records) ? null : readCa(place)),
+    reread: async (known) => (sameRecords(await caRecordsIn(store), known.trust.records) ? null : readCa(place)),
     trustDomain,
     statusUrl,
     ...(clock === undefined ? {} : { clock }),
@@ -54,7 +56,7 @@ interface Filed {
 /** The CA as store and files have it now. Throws as `loadAuthority`. */
 export async function readCa(place: AuthorityPlace): Promise<CaInUse> {
   const { certsDir, store, trustDomain, keys = plainKeyStore, clock = Date.now } = place;
-  const known = await store.listCa();
+  const known = await caRecordsIn(store);
   const records = known.length > 0 ? known : await recordsOfFiles(certsDir);
   const filed: Filed[] = [];
   for (const record of records) {
@@ -64,7 +66,8 @@ export async function readCa(place: AuthorityPlace): Promise<CaInUse> {
   }
   const active = filed.find(({ record }) => record.role === 'issuer' && record.state === 'active');
   if (active === undefined) {
-    throw new CertgateError('CG_CA_UNFINISHED', { problem: "the issuer's certificate was not imported yet" });
+    const request = (await waitingRequests(certsDir, records)).at(-1)?.requestFile ?? null;
+    throw new CertgateError('CG_CA_UNFINISHED', { problem: "the issuer's certificate was not imported yet", request });
   }
   const issuer = await withKey(active, certsDir, keys);
   requireChains(filed);

@@ -19,7 +19,8 @@ const SLOW_CLOCK = 3_600_000;
 
 /**
  * Revokes what `selector` names at `now`, ms since the epoch, and answers it as it then is. Idempotent: what was revoked
- * before keeps its first moment and reason, and has no second audit entry. By identity it is every certificate that has
+ * before keeps its first moment and reason, and has no second audit entry; but keyCompromise takes the place of a lesser
+ * reason (RFC 5280 §5.3.1: verifiers, and who certifies keys, must know). By identity it is every certificate that has
  * not expired, or expired within the last hour, for slow clocks.
  * @throws CG_NOT_FOUND, CG_SERIAL, CG_IDENTITY_NAME, CG_CERT_UNREADABLE, CG_PEM, CG_STORE_*
  */
@@ -31,12 +32,12 @@ export async function revokeCertificates(
   now: number,
 ): Promise<readonly CertificateRecord[]> {
   const serials = await selectCertificates(store, selector, now);
-  return store.revoke(serials, reason, now, (record) => ({
+  return store.revoke(serials, reason, now, (record, before) => ({
     time: now,
     actor,
     action: 'certificate.revoke',
     object: record.identity,
-    detail: { serial: record.serial, reason, notAfter: record.notAfter },
+    detail: { serial: record.serial, reason, notAfter: record.notAfter, ...(before === null ? {} : { before }) },
   }));
 }
 

@@ -171,12 +171,13 @@ export async function rollbackRetire(place: CaPlace): Promise<CaChanged> {
 
 /** Retires issuers under trusted roots that are `retiring` and have no live leaf; null when there are none. */
 export async function retireIssuers(place: CaPlace): Promise<CaChanged | null> {
+  const { clock = Date.now } = place;
   const records = await recordsOf(place);
   const done: CaRecord[] = [];
   for (const one of records) {
     if (one.role !== 'issuer' || one.state !== 'retiring') continue;
     if (rootOf(records, one)?.state !== 'active') continue;
-    if (Date.now() - one.changedAt < SETTLING || (await liveOf(place, [one])).length > 0) continue;
+    if (clock() - one.changedAt < SETTLING || (await liveOf(place, [one])).length > 0) continue;
     done.push(one);
   }
   if (done.length === 0) return null;
@@ -230,7 +231,7 @@ function latest(
 function requireActive(records: readonly CaRecord[], role: 'root' | 'issuer'): CaRecord {
   const active = records.find((one) => one.role === role && one.state === 'active');
   if (active !== undefined) return active;
-  throw new CertgateError('CG_CA_UNFINISHED', { problem: `it has no active ${role}` });
+  throw new CertgateError('CG_CA_UNFINISHED', { problem: `it has no active ${role}`, request: null });
 }
 
 function requirePrepared(records: readonly CaRecord[]): CaRecord {

@@ -1,6 +1,7 @@
 // Making and taking back one-time tokens: the records' side. The secret is thrown here, handed out once, and kept as a
 // hash only. It needs the records, never the CA's key: whoever may write the store may let somebody enrol.
 import { CertgateError } from '../errors.ts';
+import { parseGroups } from '../identity/groups.ts';
 import type { Store } from '../store/store.ts';
 import type { TokenRecord } from '../store/tokens.ts';
 
@@ -16,14 +17,17 @@ export interface TokenRequest {
   readonly uses: number;
   /** Of the certificates, ms. */
   readonly ttlMs: number;
+  /** That their holder belongs to. */
+  readonly groups?: readonly string[];
   /** ms from now */
   readonly lastsMs: number;
   readonly actor: string;
 }
 
-/** Records a token at `now`, ms since the epoch. CG_STORE_* */
+/** Records a token at `now`, ms since the epoch. CG_GROUP, CG_STORE_* */
 export async function recordToken(store: Store, request: TokenRequest, now: number): Promise<TokenRecord> {
   const { id, secretHash, subject, uses, ttlMs, lastsMs, actor } = request;
+  const groups = parseGroups(request.groups ?? []);
   const token: TokenRecord = {
     id,
     secretHash,
@@ -31,6 +35,7 @@ export async function recordToken(store: Store, request: TokenRequest, now: numb
     uses,
     usesLeft: uses,
     ttlMs,
+    ...(groups.length > 0 ? { groups } : {}),
     expiresAt: now + lastsMs,
     createdAt: now,
     createdBy: actor,
@@ -38,7 +43,13 @@ export async function recordToken(store: Store, request: TokenRequest, now: numb
     flaggedAt: null,
     flag: null,
   };
-  const detail = { token: id, uses, ttlMs, expiresAt: token.expiresAt };
+  const detail = {
+    token: id,
+    uses,
+    ttlMs,
+    expiresAt: token.expiresAt,
+    ...(groups.length > 0 ? { groups: groups.join(',') } : {}),
+  };
   await store.addToken(token, { time: now, actor, action: 'token.create', object: subject, detail });
   return token;
 }

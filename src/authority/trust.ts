@@ -14,6 +14,8 @@ export interface Trust {
   readonly bundlePem: string;
   /** SHA-256 of `bundlePem`, hex: which bundle somebody has. */
   readonly bundleId: string;
+  /** When the CA last changed, ms since the epoch: `Store.changeCa` has it grow with each change. */
+  readonly bundleNumber: number;
   /** The issuers alone, PEM: whose leaves a gate lets in. A root may be a company's, which signs much else. */
   readonly issuersPem: string;
   /** Key identifiers of those issuers. */
@@ -39,6 +41,7 @@ export function trustIn(records: readonly CaRecord[]): Trust {
     activeRoot: active('root'),
     bundlePem,
     bundleId: bundleIdOf(bundlePem),
+    bundleNumber: Math.max(1, ...records.map(({ changedAt }) => changedAt)),
     issuersPem: issuers.map(pemOf).join(''),
     issuers: new Set(issuers.map(({ keyId }) => keyId)),
   };

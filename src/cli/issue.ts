@@ -1,7 +1,6 @@
 // certgate issue: a certificate in a folder, with the names of a Kubernetes TLS secret. The key is made there with mode
 // 0600, or never seen when a signing request is given. What is wrong with the command line or the configuration is said
 // before anything is made; src/authority keeps the rest whole or takes it back.
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
@@ -11,6 +10,7 @@ import { loadAuthority } from '../authority/load.ts';
 import { isDnsName } from '../config/address.ts';
 import { roughDuration } from '../config/duration.ts';
 import { shown } from '../errors.ts';
+import { parseGroups } from '../identity/groups.ts';
 import { parseIdentityName } from '../identity/name.ts';
 import type { KeyKind } from '../pki/keys.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
@@ -20,6 +20,7 @@ import { choiceFlag, collect, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { asJson } from './list.ts';
+import { readNamed } from './named-file.ts';
 import { commandKeys } from './passphrase.ts';
 import { configOf, withSettings } from './settings.ts';
 
@@ -39,6 +40,7 @@ const keyTypes: Readonly<Record<string, KeyKind>> = {
 interface Flags {
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
+  readonly group?: readonly string[];
   readonly csr?: string;
   readonly keyType?: string;
   readonly out?: string;
@@ -66,6 +68,7 @@ export function issueCommand(io: CommandIo): Command {
     .argument('<NAME>', 'worker/…, user/… or service/…, e.g. worker/etl-1')
     .option('--dns <NAME>', 'a DNS name to put into the certificate too; may be repeated', collect)
     .option('--ip <ADDRESS>', 'an IP address to put into the certificate too; may be repeated', collect)
+    .option('--group <NAME>', 'a group that it belongs to, for roles of groups; may be repeated', collect)
     .option('--csr <FILE>', 'certify the key of this signing request (PEM or DER; - is standard input)')
     .option('--key-type <TYPE>', `the key to make: ${Object.keys(keyTypes).join(', ')} (default: p-256)`)
     .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /)')
@@ -75,6 +78,7 @@ export function issueCommand(io: CommandIo): Command {
     const identity = parseIdentityName(name);
     const names = namesOf(flags);
     const keyKind = keyKindOf(flags);
+    const groups = parseGroups(flags.group ?? []);
     const config = configOf(command, io);
     const csr = flags.csr === undefined ? {} : { csr: await readRequestFrom(flags.csr, io) };
     const store = openSqliteStore(storeFile(config.stateDir));
@@ -90,6 +94,7 @@ export function issueCommand(io: CommandIo): Command {
         profile: 'client',
         ttlMs: config.issue.ttl,
         ...names,
+        groups,
         ...csr,
         keyKind,
         out,
@@ -107,7 +112,7 @@ export function issueCommand(io: CommandIo): Command {
 
 /** DER as it is, anything else as text: what is neither, src/pki refuses. */
 async function readRequestFrom(file: string, io: CommandIo): Promise<Uint8Array | string> {
-  const bytes = file === '-' ? await io.input(LARGEST_REQUEST) : readFileSync(resolve(io.cwd, file));
+  const bytes = file === '-' ? await io.input(LARGEST_REQUEST) : readNamed(file, io);
   return bytes[0] === 0x30 ? bytes : Buffer.from(bytes).toString('utf8');
 }
 

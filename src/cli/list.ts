@@ -158,6 +158,7 @@ export function asJson(record: CertificateRecord, now: number): object {
   const time = (milliseconds: number) => new Date(milliseconds).toISOString();
   return {
     ...rest,
+    groups: record.groups ?? [],
     state: stateOf(record, now),
     notBefore: time(notBefore),
     notAfter: time(notAfter),

@@ -25,6 +25,10 @@ export const enrollSettings = () =>
         true,
         'Whether who has no certificate may come to the port of the gate with a token of `certgate token create`, and for nothing else.',
       ),
+      est: onOff(
+        true,
+        'Whether the gate speaks EST (RFC 7030, docs/est.md) too: the same enrolment and renewal, under the same rules, in words that other clients know.',
+      ),
     }),
     {},
   );

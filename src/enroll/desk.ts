@@ -15,13 +15,15 @@ import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from
 import { limitAttempts } from './attempt-limit.ts';
 import { decideEnrollment, type EnrollDecision, type EnrollRefusal, refuse } from './decide.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
-import { readCredential, sameHash } from './token.ts';
+import { isPattern, readCredential, sameHash } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 
 /** What a gate's configuration says of it. */
 export interface EnrollPolicy {
   /** Whether who has no certificate may come with a token. */
   readonly tokens: boolean;
+  /** Whether it may be asked in EST's words too. */
+  readonly est: boolean;
   /** Whether an identity whose superseded certificate is used again is locked. */
   readonly lockOnReuse: boolean;
   /** How long after its end a certificate may still be renewed, ms; 0 for not at all. */
@@ -72,7 +74,9 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     const identity = request.identity ?? token?.subject ?? '';
     const use = await store.tokenUse(id, { keyHash, identity });
     const now = clock();
-    const inUse = (await store.listCertificates({ identity, state: 'valid', now, limit: 1 })).length > 0;
+    // A name's own token with a use left is good whoever has the name: it is how a machine that lost its key comes back.
+    const decides = !proved || token === null || token.usesLeft === 0 || isPattern(token.subject);
+    const inUse = decides && (await store.listCertificates({ identity, state: 'valid', now, limit: 1 })).length > 0;
     return decideEnrollment({ token, proved, use, keyHash, asked: request.identity, inUse, now });
   };
 
@@ -89,6 +93,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       ttlMs: token.ttlMs,
       untilIssuerEnds: true,
       publicKey: csr.publicKey,
+      groups: token.groups ?? [],
       actor: `token:${token.id}`,
       cause: { kind: 'token', token: token.id, keyHash },
     });

@@ -5,21 +5,27 @@
 import { isIP } from 'node:net';
 import { lockClients } from '../authority/locking.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
-import { factsOf, readCertificate } from '../pki/facts.ts';
+import { factsOf, readCertificate, type SubjectAltName } from '../pki/facts.ts';
+import type { CertificateRequest } from '../pki/requests.ts';
 import type { CertificateRecord } from '../store/store.ts';
 import type { Succession } from '../store/tokens.ts';
 import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
 import type { DeskParts, EnrollDesk } from './desk.ts';
-import { readRenewRequest } from './wire.ts';
+import { readDetail, readRenewRequest } from './wire.ts';
 
 /** Whom the gate has admitted, or, within the grace, would have. */
 export interface RenewalHolder {
   /** Of the certificate that is to be renewed. */
   readonly serial: string;
   readonly address: string;
+  /** Whether the request has to say its names, and say them as the certificate does (RFC 7030 §4.2.2). */
+  readonly exactNames?: boolean;
 }
 
+const LOOK = 'what renews at that address, and what certgate list --json says of the certificate with that serial';
+/** An attribute that asks for another name than the certificate's (RFC 6402 §2.8). */
+const CHANGE_SUBJECT_NAME = '1.3.6.1.5.5.7.7.36';
 /** Tries of one certificate: that many at once, then one every so many ms. */
 const PER_CERTIFICATE = { burst: 20, everyMs: 10_000 } as const;
 
@@ -40,7 +46,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     await lockClients(store, { target, reason: words, forMs: null, actor: 'gate' }, now);
   };
 
-  const renew = async (csrPem: string, { serial, address }: RenewalHolder): Promise<DeskAnswer> => {
+  const renew = async (csrPem: string, { serial, address, exactNames = false }: RenewalHolder): Promise<DeskAnswer> => {
     const csr = readRequestOrWhy(csrPem);
     if (typeof csr === 'string') return answerWith(400, csr);
     const now = clock();
@@ -50,6 +56,8 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     if (record.profile !== 'client') return answerWith(403, 'only certificates of clients are renewed');
     if (record.revokedAt !== null) return answerWith(403, `the certificate of ${identity} was revoked`);
     if (now >= record.notAfter + policy.graceMs) return answerWith(403, `the certificate of ${identity} has expired`);
+    const otherwise = exactNames ? otherNamesThan(record, csr) : null;
+    if (otherwise !== null) return answerWith(400, otherwise);
     const keyHash = keyHashOf(csr);
     const successors = await store.successors(serial);
     const same = successors.find((one) => one.keyHash === keyHash);
@@ -70,6 +78,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
       untilIssuerEnds: true,
       publicKey: csr.publicKey,
       ...namesIn(record),
+      groups: record.groups ?? [],
       actor: identity,
       cause: { kind: 'renewal', replaces: serial, keyHash },
     });
@@ -105,10 +114,20 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
       const csr = readRenewRequest(body);
       if (csr === null) return answerWith(400, 'that is no renewal request');
       try {
-        return await renew(csr, holder);
+        const answer = await renew(csr, holder);
+        if (answer.status !== 200) {
+          const reason = readDetail(answer.text).replace(/^certgate: /, '');
+          log.say(
+            'warn',
+            `renew refused ${holder.serial}`,
+            { ...aboutOf(holder), reason, look: LOOK },
+            'renewal refused',
+          );
+        }
+        return answer;
       } catch (error) {
-        const { serial, address } = holder;
-        log.say('warn', `renew ${serial}`, { serial, address, reason: reasonOf(error) }, 'renewal failed');
+        const fields = { ...aboutOf(holder), reason: reasonOf(error), look: LOOK };
+        log.say('warn', `renew ${holder.serial}`, fields, 'renewal failed');
         if (isCertgateError(error, 'CG_LOCKED')) return answerWith(403, 'the identity is locked');
         if (isCertgateError(error, 'CG_RENEW_REFUSED')) return answerWith(403, 'the certificate is revoked or locked');
         if (isCertgateError(error, 'CG_KEY_BARRED')) return answerWith(403, 'that key is known, and not certified');
@@ -132,9 +151,32 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
   };
 }
 
+function aboutOf({ serial, address }: RenewalHolder) {
+  return { serial, address };
+}
+
 /** What it was issued with, ms: its end is a whole second, so what was cut off is put back. */
 function lifetimeOf({ issuedAt, notAfter }: CertificateRecord): number {
   return Math.ceil((notAfter - issuedAt) / 1000) * 1000;
+}
+
+/** How a request's names are not those of the certificate; null when they are. */
+function otherNamesThan({ der }: CertificateRecord, csr: CertificateRequest): string | null {
+  const facts = factsOf(readCertificate(der));
+  const words = (names: readonly SubjectAltName[]): string =>
+    names
+      .map(({ type, value }) => `${type}:${value}`)
+      .toSorted((one, other) => (one < other ? -1 : 1))
+      .join('\n');
+  if (csr.attributes.includes(CHANGE_SUBJECT_NAME))
+    return 'a new name wants a new certificate: enrol with a token for it';
+  const same =
+    JSON.stringify(csr.subject) === JSON.stringify(facts.subject) &&
+    words(csr.subjectAltNames) === words(facts.subjectAltNames);
+  if (same) return null;
+  const subject = facts.subject.map(([attribute, value]) => `${attribute}=${value}`).join(', ');
+  const alternative = facts.subjectAltNames.map(({ type, value }) => `${type}:${value}`).join(',');
+  return `a renewal has the subject and the subjectAltName of the certificate: ${subject}; ${alternative}`;
 }
 
 /** The further names that it has. */

@@ -1,6 +1,6 @@
 // What a machine and the gate say to each other when it enrols or renews: one POST with JSON, one answer with JSON. Small,
-// bounded and read strictly, because a stranger may send it. Pure. RFC 7030 has more ceremony than this needs: there is no
-// certificate chain to build and no password in a header.
+// bounded and read strictly, because a stranger may send it. Pure. Other clients say the same in the words of RFC 7030, which
+// has more ceremony than certgate's own need (est.ts).
 
 /** Behind the gate's own prefix (RFC 8615), never sent on to Prefect. */
 export const ENROLL_PATH = '/.well-known/certgate/enroll';

@@ -95,6 +95,18 @@ function followChunks(body: Body, bytes: Buffer, from: number): number {
   return at;
 }
 
+/** The data of a body in chunks that `followBody` has followed from its first byte to its last, without the framing. */
+export function chunksOf(body: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; ; ) {
+    const dataAt = body.indexOf('\r\n', at) + 2;
+    const size = Number.parseInt(body.toString('latin1', at, dataAt - 2), 16);
+    if (!(size > 0)) return Buffer.concat(parts);
+    parts.push(body.subarray(dataAt, dataAt + size));
+    at = dataAt + size + 2;
+  }
+}
+
 function hexDigit(byte: number): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
   const lower = byte | 0x20;

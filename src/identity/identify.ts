@@ -3,6 +3,7 @@
 // of another trust domain, a name that is not exactly one (SPIFFE X509-SVID §2, §5.2; name.ts). Pure: it trusts that the
 // TLS layer verified the chain and that the facts were read exactly (src/pki/facts.ts), and looks at nothing else.
 import { shown } from '../errors.ts';
+import { isGroupName, MOST_GROUPS } from './groups.ts';
 import { isIdentityName, kindOf } from './name.ts';
 import { type CompiledRules, fillTemplate, type PatternRule, type PatternSource } from './rules.ts';
 
@@ -28,6 +29,8 @@ export interface Identified {
   readonly identity: string;
   /** The rule that found it: `identity.rules[0]`. */
   readonly rule: string;
+  /** The OUs of its subject that are names of groups, each once; the others are no groups. */
+  readonly groups: readonly string[];
 }
 
 export type UnidentifiedCode =
@@ -46,7 +49,8 @@ export interface Unidentified {
 }
 
 /** What one rule makes of a certificate; a string says why it had nothing to say. */
-type Finding = Identified | Unidentified | string;
+type Finding = Named | Unidentified | string;
+type Named = Omit<Identified, 'groups'>;
 
 /** Longer values are refused before any pattern sees them; a name has 128 characters at most. */
 const LONGEST_VALUE = 256;
@@ -69,10 +73,16 @@ export function identify(
       rule.from === 'spiffe'
         ? bySpiffeId(spiffeIds[0], valuesOf(facts, 'URI'), trustDomain, rule.label)
         : byPattern(facts, rule);
-    if (typeof finding !== 'string') return finding;
+    if (typeof finding !== 'string') return finding.ok ? withGroups(finding, facts) : finding;
     passed.push(`${rule.label}: ${finding}`);
   }
   return refuse('CG_IDENTITY_NONE', passed.slice(0, 5).join('; '));
+}
+
+function withGroups(named: Named, facts: CertificateFacts): Identified | Unidentified {
+  const groups = [...new Set(valuesOf(facts, 'OU').filter(isGroupName))];
+  if (groups.length <= MOST_GROUPS) return { ...named, groups };
+  return refuse('CG_IDENTITY_ODD', `it has ${groups.length} groups (OU), more than ${MOST_GROUPS}`);
 }
 
 function bySpiffeId(id: string | undefined, uris: readonly string[], trustDomain: string, rule: string): Finding {
@@ -105,7 +115,7 @@ function byPattern(facts: CertificateFacts, rule: PatternRule): Finding {
   return nameOrRefusal(filled.name, `${rule.from} ${value}`, rule.label);
 }
 
-function nameOrRefusal(name: string, from: string, rule: string): Identified | Unidentified {
+function nameOrRefusal(name: string, from: string, rule: string): Named | Unidentified {
   if (!isIdentityName(name)) return refuse('CG_IDENTITY_ODD', `${shown(name)}, from ${shown(from)}`);
   if (kindOf(name) === 'gate') return refuse('CG_IDENTITY_RESERVED', `${shown(name)} names a gate`);
   return { ok: true, identity: name, rule };

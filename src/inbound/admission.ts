@@ -16,6 +16,8 @@ export interface Admitted {
   readonly identity: string;
   /** The rule that named it, e.g. `identity.rules[0]`. */
   readonly rule: string;
+  /** That it belongs to, by its certificate. */
+  readonly groups: readonly string[];
   readonly serial: string;
   readonly issuer: string;
   /** Whom the certificate was issued to; null for one that is not on record. */
@@ -103,7 +105,8 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
         ...known,
       });
     }
-    return { ok: true, identity: who.identity, rule: who.rule, serial, issuer, recorded, notAfter, lines };
+    const { identity, rule, groups } = who;
+    return { ok: true, identity, rule, groups, serial, issuer, recorded, notAfter, lines };
   } catch (error) {
     if (isCertgateError(error, 'CG_CERT_UNREADABLE')) {
       return refused(error.code, error.message, { detail: 'certgate: the client certificate cannot be read' });

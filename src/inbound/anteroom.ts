@@ -1,40 +1,74 @@
 // For connections that are not let in, but may ask one thing of the gate itself: who has no certificate, to enrol; who has
-// one that has just expired, to renew it, where that is allowed. One request whose first line is, octet for octet, one of
+// one that has just expired, to renew it, where that is allowed. A request's first line begins, octet for octet, as one of
 // those that are answered here; anything else is refused as if this room did not exist, and not a byte of it is read on.
-// Nothing of it ever goes on to Prefect.
+// After a success the connection may be used again, a bounded number of times; any other answer ends it. Nothing of it ever
+// goes on to Prefect.
 
 import type { TLSSocket } from 'node:tls';
-import { MOST_REQUEST_BYTES } from '../enroll/wire.ts';
-import { readRequestHead } from '../http1/request.ts';
+import { type RequestHead, readRequestHead } from '../http1/request.ts';
 import { CHUNKED } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
+import { type BodyTaking, type TakenBody, takeBody } from '../proxy/body-taking.ts';
+import type { StatusAnswer } from './status/answer.ts';
 
 const LIMITS = { headBytes: 8_192, headerLines: 50 } as const;
-/** ms; `first`: for the first line, as long as a refused peer has to say something; `whole`: for the request; `linger`: to read the answer. */
-const WAITS = { first: 2_000, whole: 10_000, linger: 5_000 } as const;
+/** Requests of one connection: whoever brings in a fleet need not shake hands for each machine. */
+const MOST_REQUESTS = 100;
+/**
+ * ms; `first`: for a first line, as long as a refused peer has to say something; `whole`: for the request; `linger`: to
+ * read the answer; `write`: to take one that may be long.
+ */
+const WAITS = { first: 2_000, whole: 10_000, linger: 5_000, write: 60_000 } as const;
 
 /** What is answered here. */
 export interface AnteroomRequest {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly answer: (body: string) => Promise<AnteroomAnswer> | AnteroomAnswer;
+  /** How its first line begins, octet for octet; `requestLine` for all of it. */
+  readonly begins: string;
+  /** What a request that begins so comes to, by its head. */
+  readonly visit: (head: RequestHead) => AnteroomAnswer | AnteroomTake;
 }
 
-export interface AnteroomAnswer {
-  readonly status: number;
-  readonly type: string;
-  /** ASCII. */
-  readonly text: string;
-  /** Header lines, each with its CRLF. */
-  readonly extra: string;
+export type AnteroomAnswer =
+  | {
+      readonly status: number;
+      readonly type: string;
+      /** ASCII. */
+      readonly text: string;
+      /** Header lines, each with its CRLF. */
+      readonly extra: string;
+    }
+  /** Written already; it says that the connection ends. */
+  | StatusAnswer;
+
+/** The body is wanted first. */
+export interface AnteroomTake {
+  /** Bytes; in chunks with their framing. */
+  readonly most: number;
+  readonly chunks?: boolean;
+  readonly answer: (body: Buffer) => Promise<AnteroomAnswer> | AnteroomAnswer;
 }
 
-/** Serves `socket` one of `requests`; `other` is called instead when it asks for anything else, or for nothing in time. */
+/** The whole first line of one request, for `begins`. */
+export function requestLine(method: 'GET' | 'POST', path: string): string {
+  return `${method} ${path} HTTP/1.1\r\n`;
+}
+
+/** Serves `socket` what it asks for of `requests`; `other` is called when it asks for anything else, or for nothing in time. */
 export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[], other: () => void): void {
-  const lines = requests.map(({ method, path }) => `${method} ${path} HTTP/1.1\r\n`);
+  const longest = Math.max(...requests.map(({ begins }) => begins.length));
   let bytes: Buffer = Buffer.alloc(0);
-  let deadline = setTimeout(turnAway, WAITS.first);
+  let taking: BodyTaking | null = null;
+  /** Whether something came behind the request that is being answered. */
+  let more = false;
+  let answered = 0;
+  let deadline = listen();
 
+  function listen(): NodeJS.Timeout {
+    socket.on('data', read);
+    socket.on('end', turnAway);
+    socket.on('close', leave);
+    return setTimeout(turnAway, WAITS.first).unref();
+  }
   function leave(): void {
     clearTimeout(deadline);
     socket.off('data', read);
@@ -43,23 +77,30 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
   }
   function turnAway(): void {
     leave();
-    other();
+    // Who has had an answer, and says nothing more, has done nothing wrong.
+    if (answered > 0 && bytes.length === 0) end({ head: '', body: null });
+    else other();
   }
-  function end(text: string): void {
+  function end({ head, body }: StatusAnswer): void {
     leave();
     socket.on('data', () => {});
-    socket.end(text, 'latin1');
-    setTimeout(() => socket.destroy(), WAITS.linger).unref();
+    socket.write(head, 'latin1');
+    if (body === null) socket.end();
+    else socket.end(body);
+    setTimeout(() => socket.destroy(), body === null ? WAITS.linger : WAITS.write).unref();
   }
   function refuse(status: number, detail: string): void {
-    end(writeAnswer(status, `certgate: ${detail}`, true, true, ''));
+    end({ head: writeAnswer(status, `certgate: ${detail}`, true, true, ''), body: null });
   }
   function read(part: Buffer): void {
+    if (taking !== null) {
+      more = taking.add(part) < part.length;
+      return;
+    }
     const begun = bytes.length === 0;
     bytes = Buffer.concat([bytes, part]);
-    const text = bytes.toString('latin1', 0, Math.max(...lines.map(({ length }) => length)));
-    const at = lines.findIndex((line) => line.startsWith(text.slice(0, line.length)));
-    const request = requests[at];
+    const text = bytes.toString('latin1', 0, longest);
+    const request = requests.find(({ begins }) => begins.startsWith(text.slice(0, begins.length)));
     if (request === undefined) {
       turnAway();
       return;
@@ -70,28 +111,65 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     }
     const head = readRequestHead(bytes, 0, LIMITS);
     if (head === null) return;
-    if (!head.ok) refuse(head.status, head.reason);
-    else if (head.bodyLength === CHUNKED || head.bodyLength > MOST_REQUEST_BYTES) {
-      refuse(413, `a body of at most ${MOST_REQUEST_BYTES} bytes, its length announced, is wanted`);
-    } else if (bytes.length >= head.size + head.bodyLength) {
-      leave();
-      socket.on('data', () => {});
-      void give(request, bytes.toString('utf8', head.size, head.size + head.bodyLength));
-    } else if (head.expectsContinue && bytes.length === head.size) {
-      socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
-    }
+    if (head.ok) visit(request, head);
+    else refuse(head.status, head.reason);
   }
-  async function give(request: AnteroomRequest, body: string): Promise<void> {
+  function visit(request: AnteroomRequest, head: RequestHead): void {
+    const said = request.visit(head);
+    if (!('most' in said)) {
+      tell(head, said);
+      return;
+    }
+    const { most, chunks = false, answer } = said;
+    const tooLong = `a body of at most ${most} bytes${chunks ? '' : ', its length announced,'} is wanted`;
+    if (head.bodyLength === CHUNKED ? !chunks : head.bodyLength > most) {
+      refuse(413, tooLong);
+      return;
+    }
+    const taken = (body: TakenBody): void => {
+      if (typeof body === 'string') {
+        if (body === 'too long') refuse(413, tooLong);
+        else refuse(400, 'the body has a malformed chunk');
+        return;
+      }
+      leave();
+      socket.on('data', ignore);
+      void give(head, answer, body);
+    };
+    if (head.expectsContinue && bytes.length === head.size) socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+    taking = takeBody(head.bodyLength, most, taken);
+    const rest = bytes.subarray(head.size);
+    more = taking.add(rest) < rest.length;
+  }
+  function ignore(): void {
+    more = true;
+  }
+  async function give(head: RequestHead, answer: AnteroomTake['answer'], body: Buffer): Promise<void> {
     try {
-      const { status, type, text, extra } = await request.answer(body);
-      end(writeOwnAnswer(status, { type, text }, true, true, extra));
+      tell(head, await answer(body));
     } catch {
       socket.destroy();
     }
   }
-
-  deadline.unref();
-  socket.on('data', read);
-  socket.on('end', turnAway);
-  socket.on('close', leave);
+  function tell({ method, close, size }: RequestHead, answer: AnteroomAnswer): void {
+    if ('head' in answer) {
+      end(answer);
+      return;
+    }
+    const { status, type, text, extra } = answer;
+    // What came behind the request before it was answered is not read.
+    const hasMore = more || (taking === null && bytes.length > size);
+    const ends = close || hasMore || status !== 200 || ++answered >= MOST_REQUESTS;
+    const head = writeOwnAnswer(status, { type, text }, ends, method !== 'HEAD', extra);
+    if (ends) {
+      end({ head, body: null });
+      return;
+    }
+    leave();
+    socket.off('data', ignore);
+    if (socket.destroyed) return;
+    [bytes, taking] = [Buffer.alloc(0), null];
+    socket.write(head, 'latin1');
+    deadline = listen();
+  }
 }

@@ -1,7 +1,8 @@
 // How the trust bundle reaches every connected client by itself: a sidecar asks the gate for it over its own connection,
 // saying which one it has (If-None-Match with the bundle's SHA-256); who asks with the present one is known to have it.
 // The bundle is public; what makes it trustworthy is the connection it comes by, which the old bundle has verified, and
-// the signature of an issuer that the old bundle vouches for.
+// the signature of an issuer that the old bundle vouches for, over its number, too. Both are told with a 304 as well: so a
+// sidecar learns the number of the bundle that it has.
 
 import type { RequestHead } from '../http1/request.ts';
 import type { Answer } from '../proxy/contract.ts';
@@ -26,7 +27,7 @@ export function bundleAnswer(trust: ClientTrust, held: string | null): Answer {
     status: held === trust.bundleId ? 304 : 200,
     detail: '',
     body: { type, text },
-    extra: `${extra}x-certgate-signature: ${trust.bundleSignature}\r\n`,
+    extra: `${extra}x-certgate-bundle-number: ${trust.bundleNumber}\r\nx-certgate-signature: ${trust.bundleSignature}\r\n`,
     close: false,
     recorded: null,
   };

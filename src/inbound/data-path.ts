@@ -136,6 +136,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     lookups: openScopeLookups(asker.ask, () => performance.now()),
     noteBundle: options.noteBundle,
     desk: options.desk,
+    enrolment: options.enrolment,
   };
 
   const read = createClientReader(options.rules, options.trustDomain, options.trust);
@@ -145,7 +146,13 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     locks: () => watch.locks,
     unsafeUnrecorded: options.unsafeUnrecorded,
   };
-  const enrolment = { desk: options.desk, policy: options.enrolment, admission, trust: () => state.trust };
+  const enrolment = {
+    desk: options.desk,
+    policy: options.enrolment,
+    admission,
+    trust: () => state.trust,
+    log: limitedLog,
+  };
   const noteSeen = async (serial: string): Promise<void> => {
     // Read here, where a connection is, so that the desk hears of a certificate once and not with every handshake.
     const succession = await store.unseenSuccession(serial).catch(() => null);

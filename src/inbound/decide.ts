@@ -3,6 +3,7 @@
 // it must be, and sent on with the gate's own headers. Refusals speak Prefect's language (prefect-facts.md §5): 403 with
 // `{"detail": …}`, never 401; 503 with Retry-After in seconds and Prefect-Maintenance where waiting helps.
 
+import { isEstPath } from '../enroll/est.ts';
 import { BUNDLE_PATH, RENEW_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
@@ -11,23 +12,14 @@ import type { AuditRecord } from '../observe/audit-log.ts';
 import { accessClient, accessSubject } from '../observe/log.ts';
 import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';
-import type {
-  Answer,
-  AnswerRewriter,
-  Forward,
-  Handler,
-  HeadBytes,
-  Outcome,
-  Take,
-  TunnelRewriter,
-} from '../proxy/contract.ts';
+import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
-import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { bundleAnswer, bundleHeld } from './bundle.ts';
 import { type Refusing, recordOfDecision } from './decision-record.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
+import { answerHolder } from './est-holder.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import { inspectorFor, type Judged, judgeReading } from './permission.ts';
@@ -41,14 +33,8 @@ import {
   writeHeadInto,
 } from './request-head.ts';
 import { newRequestId } from './request-id.ts';
-import {
-  forgetWritten,
-  heardReader,
-  inTurn,
-  messageReader,
-  scopeInspector,
-  stillPermitted,
-} from './scoped-requests.ts';
+import { forgetWritten, scopeInspector, stillPermitted } from './scoped-requests.ts';
+import { tunnelRewriters } from './scoped-tunnels.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
 /**
@@ -111,7 +97,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       kind: 'answer',
       status: why.status,
       detail: `certgate: ${why.detail}`,
-      extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}`,
+      extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}${why.extra ?? ''}`,
+      body: why.body ?? null,
       close: why.close === true,
       ...(why.closeWebSocket === true && {
         closeWebSocket: { code: POLICY_VIOLATION, reason: `certgate: ${why.code}` },
@@ -199,6 +186,12 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     return { ...bundleAnswer(gate.trust, held), reading, requestId: newRequestId(), code: null };
   };
 
+  const tellEst = (reading: Reading, path: string): Decided => {
+    const said = answerHolder(reading.head, path, reading.foreign, { serial: client.serial, address }, gate);
+    if (said.kind === 'refuse') return refuse(reading, said);
+    return { ...said, reading, requestId: newRequestId(), code: null };
+  };
+
   let last: Reading | null = null;
   let opened: Reading | null = null;
   const asker = { identity: client.identity, address };
@@ -210,16 +203,12 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     return gate.audit.append(record({ reading, requestId, code: null }, null, null));
   };
 
-  const tunnelRewriter = (reading: Reading, requestId: string): TunnelRewriter | null => {
-    if (reading.head.upgrade !== 'websocket') return null;
-    const auth = gate.authString === null ? null : rewriteAuthMessage(gate.authString);
-    const reader = messageReader(reading, gate, asker, (why) => {
+  const rewriters = (reading: Reading, requestId: string): ReturnType<typeof tunnelRewriters> =>
+    tunnelRewriters(reading, gate, asker, (why) => {
       const refused = { reading, requestId, code: why.code };
       // It is refused whether or not that can be recorded.
       void gate.audit.append(record(refused, null, why.detail)).catch(() => gate.metrics.auditFailures++);
     });
-    return reader === null ? auth : auth === null ? reader : inTurn(reader, auth);
-  };
 
   const decide = (head: RequestHead): Decided => {
     gate.metrics.requests++;
@@ -245,6 +234,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       const take = takeRenewal(gate.desk, { serial: client.serial, address });
       return { ...take, reading, requestId: newRequestId(), code: null };
     }
+    if (isEstPath(target.path)) return tellEst(reading, target.path);
     // Prefect takes such a Host for a request from inside its own process (prefect-facts.md §2.1 (6)).
     if (head.host.toLowerCase().includes('ephemeral-prefect')) {
       return refuse(reading, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });
@@ -284,8 +274,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       inspectBody:
         within ??
         inspectorFor(reading, gate, client.identity, address, { refuse: (why) => refuse(reading, why), send: sendAs }),
-      rewriteTunnel: tunnelRewriter(reading, requestId),
-      rewriteTunnelBack: heardReader(reading, gate, client.identity),
+      ...rewriters(reading, requestId),
       reading,
       requestId,
       code: null,

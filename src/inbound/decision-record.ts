@@ -3,6 +3,7 @@
 import type { RequestHead } from '../http1/request.ts';
 import type { AuditRecord } from '../observe/audit-log.ts';
 import { type Operation, objectOf } from '../policy/operation.ts';
+import type { Answer } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import type { Judgement } from './permission.ts';
 
@@ -23,6 +24,10 @@ export interface Refusing {
   readonly status: number;
   readonly code: string;
   readonly detail: string;
+  /** In place of the JSON with `detail`. */
+  readonly body?: Answer['body'];
+  /** Further header lines. */
+  readonly extra?: string;
   readonly wait?: boolean;
   readonly close?: boolean;
   readonly closeWebSocket?: true;

@@ -3,25 +3,22 @@
 
 import type { TLSSocket } from 'node:tls';
 import type { DeskAnswer } from '../enroll/answers.ts';
-import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
+import type { EnrollDesk } from '../enroll/desk.ts';
 import { BUNDLE_PATH, ENROLL_PATH, MOST_REQUEST_BYTES, RENEW_PATH } from '../enroll/wire.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Answer, Take } from '../proxy/contract.ts';
 import { type AdmissionRules, admitLate, type Refused } from './admission.ts';
-import { type AnteroomAnswer, type AnteroomRequest, receive } from './anteroom.ts';
+import { type AnteroomRequest, receive, requestLine } from './anteroom.ts';
 import { bundleContent } from './bundle.ts';
 import { addressKey } from './door-counts.ts';
-import type { ClientTrust } from './server-certificate.ts';
+import { type EstParts, estRequests } from './est.ts';
 
 const JSON_TYPE = 'application/json';
 /** Waiting helps; as Prefect's clients are told, too. */
 const WAIT = 'retry-after: 2\r\n';
 
-export interface EnrolmentParts {
-  readonly desk: EnrollDesk;
-  readonly policy: EnrollPolicy;
+export interface EnrolmentParts extends EstParts {
   readonly admission: AdmissionRules;
-  readonly trust: () => ClientTrust;
 }
 
 /**
@@ -32,24 +29,28 @@ export async function receiveStranger(
   socket: TLSSocket,
   address: string,
   why: Refused,
-  { desk, policy, admission, trust }: EnrolmentParts,
+  parts: EnrolmentParts,
   refuse: () => void,
 ): Promise<boolean> {
+  const { desk, policy, admission, trust } = parts;
   const requests: AnteroomRequest[] = [];
+  const from = { address, addressKey: addressKey(address) };
   if (why.code === 'CG_CLIENT_NO_CERTIFICATE' && policy.tokens) {
-    const from = { address, addressKey: addressKey(address) };
     requests.push(
-      { method: 'POST', path: ENROLL_PATH, answer: async (body) => inAnteroom(await desk.enroll(body, from)) },
+      posted(ENROLL_PATH, (body) => desk.enroll(body, from)),
       // Public, and believed only by whoever knows the fingerprint of a root in it.
-      { method: 'GET', path: BUNDLE_PATH, answer: () => ({ status: 200, ...bundleContent(trust()) }) },
+      { begins: requestLine('GET', BUNDLE_PATH), visit: () => ({ status: 200, ...bundleContent(trust()) }) },
+      ...estRequests({ ...from, serial: null }, parts),
     );
   }
   if (why.code === 'CG_CLIENT_EXPIRED' && policy.graceMs > 0) {
     const late = await admitLate(socket, admission, policy.graceMs);
     if (late.ok) {
-      const holder = { serial: late.serial, address };
-      const answer = async (body: string) => inAnteroom(await desk.renew(body, holder));
-      requests.push({ method: 'POST', path: RENEW_PATH, answer });
+      const { serial } = late;
+      requests.push(
+        posted(RENEW_PATH, (body) => desk.renew(body, { serial, address })),
+        ...estRequests({ ...from, serial }, parts),
+      );
     }
   }
   if (requests.length === 0 || socket.destroyed) return false;
@@ -67,10 +68,17 @@ export function renewalProblem(
     return problem(405, 'CG_REQUEST_TARGET', `${RENEW_PATH} takes POST`);
   }
   if (foreign !== null) return problem(403, 'CG_REQUEST_CROSS_SITE', foreign);
+  const barred = throughSidecar(head);
+  return barred === null ? null : problem(403, barred.code, barred.detail);
+}
+
+/** Why a request may not give out a certificate: it came through a sidecar. Null when it did not. */
+export function throughSidecar(head: RequestHead): { readonly code: string; readonly detail: string } | null {
   // Sidecars say this of every request that they pass on, and let no client say or unsay it (outbound/forward.ts). Whoever
   // can reach a sidecar's port may act by its certificate there, and must not be able to carry one away.
   if (!head.names.includes('x-certgate-client-proto')) return null;
-  return problem(403, 'CG_RENEW_THROUGH_SIDECAR', 'a certificate is renewed by its holder, not through its sidecar');
+  const detail = 'a certificate is renewed by its holder, not through its sidecar';
+  return { code: 'CG_RENEW_THROUGH_SIDECAR', detail };
 }
 
 /** What an admitted client's POST to RENEW_PATH comes to. */
@@ -94,6 +102,11 @@ export function takeRenewal(desk: EnrollDesk, holder: { readonly serial: string;
   };
 }
 
-function inAnteroom({ status, text }: DeskAnswer): AnteroomAnswer {
-  return { status, type: JSON_TYPE, text, extra: status === 429 || status === 503 ? WAIT : '' };
+/** A POST with JSON to the desk. */
+function posted(path: string, ask: (body: string) => Promise<DeskAnswer>): AnteroomRequest {
+  const answer = async (body: Buffer) => {
+    const { status, text } = await ask(body.toString('utf8'));
+    return { status, type: JSON_TYPE, text, extra: status === 429 || status === 503 ? WAIT : '' };
+  };
+  return { begins: requestLine('POST', path), visit: () => ({ most: MOST_REQUEST_BYTES, answer }) };
 }

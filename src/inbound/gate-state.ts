@@ -1,7 +1,7 @@
 // What every request of a gate is decided with, in one place: a rotation and a reload change their part of it, and that
 // holds at the next request of every connection.
 
-import type { EnrollDesk } from '../enroll/desk.ts';
+import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { AccessLog, Log } from '../observe/log.ts';
@@ -28,6 +28,7 @@ export interface GateState {
   readonly noteBundle: (taken: BundleTaken) => void;
   /** Where certificates are renewed. */
   readonly desk: EnrollDesk;
+  readonly enrolment: EnrollPolicy;
   /** The Prefect server's own password; null when it has none, or the clients bring it. */
   readonly authString: string | null;
   /** Whose things of Prefect are. */

@@ -5,15 +5,12 @@
 import { reasonOf } from '../errors.ts';
 import type { Operation } from '../policy/operation.ts';
 import { beyondWords } from '../policy/refusal.ts';
-import type { Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { examineText } from '../policy/scope-request.ts';
-import type { BodyInspector, BodyVerdict, TunnelRewriter, TunnelStep } from '../proxy/contract.ts';
+import type { BodyInspector, BodyVerdict } from '../proxy/contract.ts';
 import { bodyProblem, mostOf, textOfBody } from './block-secrets.ts';
 import type { GateState } from './gate-state.ts';
-import { type MessageVerdict, readMessages } from './messages.ts';
 import { type BodyAnswers, type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
-import { judgeHeard, judgeMessages, listens } from './scoped-messages.ts';
 
 /** Who asks. */
 export interface Asker {
@@ -67,101 +64,6 @@ export function scopeInspector(
   };
 }
 
-/** Reads what the client sends on a WebSocket that was judged; null where that is no matter. `record` tells of a refusal. */
-export function messageReader(
-  { judgement, operation }: Judged,
-  gate: GateState,
-  { identity, address }: Asker,
-  record: (why: Forbidden) => void,
-): TunnelRewriter | null {
-  if (judgement === null || operation === null || !judgement.readMessages || listens(operation)) return null;
-  // By the policy as it is when the message comes.
-  const now = () => judge(gate.policy, identity, operation, '');
-  const scopeNow = (): Scope | null => {
-    const ruling = gate.policy?.grants(identity).rule(operation);
-    return ruling?.permit === true ? ruling.scope : null;
-  };
-  const close = (why: Forbidden): MessageVerdict => {
-    if (now().observed) {
-      noteObserved(why, gate, { identity, address, operation: operation.name });
-      return { kind: 'pass' };
-    }
-    gate.metrics.forbidden++;
-    record(why);
-    return { kind: 'close', reason: `certgate: ${why.code}: ${why.detail}` };
-  };
-  const beyond = (why: string): MessageVerdict => {
-    const scope = scopeNow();
-    const { role, rule } = now();
-    const said = { identity, role: role ?? '', rule: rule ?? '', operation: operation.name, why };
-    const detail = scope === null ? `${identity}: it ${why}` : beyondWords({ ...said, scope });
-    return close({ status: 403, code: 'CG_SCOPE', detail });
-  };
-  return readMessages(
-    'client',
-    judgeMessages(operation, {
-      beyond,
-      observed: () => now().observed,
-      async within(needs) {
-        const scope = scopeNow();
-        if (scope === null) return { kind: 'pass' };
-        try {
-          const outside = await gate.lookups.outside(scope, needs);
-          return outside === null ? { kind: 'pass' } : beyond(outsideWords(outside));
-        } catch (error) {
-          return close(unknown(gate, operation, error));
-        }
-      },
-    }),
-  );
-}
-
-/** Reads what the client is sent on a WebSocket that was judged, and keeps back what is not within; null where that is no matter. */
-export function heardReader(
-  { judgement, operation }: Judged,
-  gate: GateState,
-  identity: string,
-): TunnelRewriter | null {
-  if (judgement === null || operation === null || !judgement.readMessages || !listens(operation)) return null;
-  return readMessages(
-    'server',
-    judgeHeard(async (refs) => {
-      const ruling = gate.policy?.grants(identity).rule(operation);
-      const scope = ruling?.permit === true ? ruling.scope : null;
-      if (scope === null || judge(gate.policy, identity, operation, '').observed) return { kind: 'pass' };
-      try {
-        for (const ref of refs) {
-          if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }])) === null) return { kind: 'pass' };
-        }
-        return { kind: 'drop' };
-      } catch (error) {
-        return { kind: 'close', reason: `certgate: ${unknown(gate, operation, error).code}` };
-      }
-    }),
-  );
-}
-
-/** What `first` sends on, as far as `then` does; `then` may want to see no more before `first` does. */
-export function inTurn(first: TunnelRewriter, then: (bytes: Buffer) => TunnelStep): TunnelRewriter {
-  let done = false;
-  const go = (step: TunnelStep): TunnelStep => {
-    if (done || step.send === null || step.send.length === 0) return step;
-    const next = then(step.send);
-    if (next.refuse !== undefined) return next;
-    done = next.finished;
-    return { ...step, send: next.send, finished: step.finished && done };
-  };
-  let passes = false;
-  return (bytes) => {
-    const step = passes ? { send: bytes, finished: true } : first(bytes);
-    const act = (one: TunnelStep): TunnelStep => {
-      passes ||= one.finished;
-      return go(one);
-    };
-    return step instanceof Promise ? step.then(act) : act(step);
-  };
-}
-
 /** Whether the WebSocket that `opened` is may stay open under the present policy. */
 export function stillPermitted({ operation, judgement }: Judged, gate: GateState, identity: string): boolean {
   const now = judge(gate.policy, identity, operation, '');
@@ -184,7 +86,8 @@ function bad(problem: string): Forbidden {
   return { status: 400, code: 'CG_REQUEST_BODY', detail: `the body ${problem}` };
 }
 
-function unknown(gate: GateState, operation: Operation, error: unknown): Forbidden {
+/** That it can't be found out whose something is. */
+export function unknown(gate: GateState, operation: Operation, error: unknown): Forbidden {
   const fields = { operation: operation.name, reason: reasonOf(error) };
   gate.limitedLog.say('warn', 'CG_SCOPE_UNKNOWN', fields, 'Prefect does not say whose something is');
   const detail = "the gate can't ask Prefect whose this is, and lets it pass only when it can";
@@ -192,6 +95,6 @@ function unknown(gate: GateState, operation: Operation, error: unknown): Forbidd
 }
 
 /** Completes "it …". The kind of thing alone: what a client sent is not said back. */
-function outsideWords({ ref }: Need): string {
+export function outsideWords({ ref }: Need): string {
   return `is about a ${ref.type.replace(/_(?:name|of|key)$/, '').replaceAll('_', ' ')} that is not`;
 }

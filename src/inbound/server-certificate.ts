@@ -34,15 +34,17 @@ export interface ClientTrust {
   /** The trust bundle that everybody should have, PEM, and its SHA-256, hex. */
   readonly bundlePem: string;
   readonly bundleId: string;
+  /** See NumberedBundle. */
+  readonly bundleNumber: number;
   /** By the issuer, base64: see pki/bundle-signature.ts. */
   readonly bundleSignature: string;
 }
 
 /** The trust of the authority as it is now; plain, to be sent to workers. What the issuer's signer throws. */
 export async function clientTrustOf({ ca: { trust, issuer } }: Authority): Promise<ClientTrust> {
-  const { issuersPem, issuers, bundlePem, bundleId } = trust;
-  const bundleSignature = await signBundle(bundlePem, issuer.signer);
-  return { issuersPem, issuers: [...issuers], bundlePem, bundleId, bundleSignature };
+  const { issuersPem, issuers, bundlePem, bundleId, bundleNumber } = trust;
+  const bundleSignature = await signBundle({ pem: bundlePem, number: bundleNumber }, issuer.signer);
+  return { issuersPem, issuers: [...issuers], bundlePem, bundleId, bundleNumber, bundleSignature };
 }
 
 /** Issues a server certificate for `names` (DNS names and IP addresses). CG_* of the authority. */

@@ -41,9 +41,9 @@ export type AccessLog = (line: AccessLine) => void;
 /** Printable ASCII that stands for itself in JSON. */
 const PLAIN = /^[ !#-[\]-~]*$/;
 const REDACTED = '[redacted]';
-/** Names whose values are secret. `key` alone too; not `keyId`, `publicKey`. */
+/** Names whose values are secret. `key` alone too; not `keyId`, `publicKey`, and not `tokenId`, by which a token is found. */
 const SECRET_NAME =
-  /^key$|authorization|cookie|password|passwd|passphrase|secret|token|credential|private-?_?key|auth-?_?string|api-?_?key/i;
+  /^key$|authorization|cookie|password|passwd|passphrase|secret|token(?!Id$)|credential|private-?_?key|auth-?_?string|api-?_?key/i;
 /** An Authorization value (a word that no sentence has: with a capital, a digit or `=`), or a PEM private key. */
 const SECRET_TEXT =
   /\b(?:[Bb]earer|[Bb]asic)\s+(?=[\w.~+/-]*[A-Z\d=])[\w.~+/-]{6,}=*|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END)[^"])*/g;

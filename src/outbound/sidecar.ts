@@ -3,6 +3,7 @@
 
 import { createServer, isIP, type OnReadOpts } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls, type SecureContext } from 'node:tls';
+import { openBundleNumber } from '../enroll/bundle-number.ts';
 import { limitLog } from '../observe/limited-log.ts';
 import type { Log } from '../observe/log.ts';
 import { bind, type ConnectionSet, drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
@@ -101,6 +102,7 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     current: () => credentials.current.ca,
     connect: (bundle) => connectTls(toGate(credentials.current.contextWith(bundle))),
     take: (bundle) => credentials.trust(bundle, options.trust.write),
+    number: openBundleNumber(options.trust.write ? options.files.ca : null, options.log),
     log: options.log,
   });
   const { renewIn } = options;

@@ -1,14 +1,16 @@
 // Follows the CA's trust bundle: asks the gate for it now and then, over a connection that the present bundle verifies,
 // and takes a new one when it is signed by an issuer that the present one vouches for and the gate can be reached with
-// it. So a root can be rotated under a running worker, and nobody carries files. What is refused changes nothing.
+// it. So a root can be rotated under a running worker, and nobody carries files. What is refused changes nothing. One that
+// is older than one that was seen is refused, whoever tells it: it may hold a root that is trusted no more.
 
 import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { askOnce } from '../enroll/ask-gate.ts';
+import type { BundleNumber } from '../enroll/bundle-number.ts';
 import { BUNDLE_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
-import { bundleIdOf, bundleIsSigned } from '../pki/bundle-signature.ts';
+import { bundleIdOf, bundleIsSigned, type NumberedBundle } from '../pki/bundle-signature.ts';
 import { onOneLine } from '../pki/names.ts';
 import { derToPem, pemBlocks } from '../pki/pem.ts';
 
@@ -28,6 +30,8 @@ export interface TrustFollowing {
   readonly connect: (bundlePem: string) => TLSSocket;
   /** Takes a new bundle. */
   readonly take: (bundlePem: string) => void;
+  /** The largest number of a bundle that was seen. */
+  readonly number: BundleNumber;
   readonly log: Log;
 }
 
@@ -38,18 +42,26 @@ export function followTrust(options: TrustFollowing): () => void {
   let stopped = false;
   const ask = async (): Promise<void> => {
     const held = options.current();
-    const offered = await askGate(options.connect(held), options.host, bundleIdOf(held));
+    const offered = await askGate(options.connect(held), options.host, held);
     if (offered === null) return;
-    const problem = problemOf(held, offered);
+    const seen = Math.max(options.number.seen(), leastNumberOf(held));
+    if (offered.pem === held) {
+      // That it is the one held is its say; which number that has is not.
+      if (offered.number > seen && problemOf(held, offered, seen) === null) options.number.note(offered.number);
+      return;
+    }
+    const problem = problemOf(held, offered, seen);
     if (problem !== null) {
       log.error({ reason: problem }, 'new trust bundle refused, the old one stays');
       return;
     }
     // The last test is to use it: who takes a bundle must be able to reach the gate by it.
-    await askGate(options.connect(offered.pem), options.host, bundleIdOf(held));
+    await askGate(options.connect(offered.pem), options.host, held);
+    // First: a kill in between leaves a bundle that its successor, of this number, may replace.
+    options.number.note(offered.number);
     options.take(offered.pem);
     // So that the gate knows at once who has it.
-    await askGate(options.connect(offered.pem), options.host, bundleIdOf(offered.pem));
+    await askGate(options.connect(offered.pem), options.host, offered.pem);
   };
   const schedule = (ms: number): void => {
     if (stopped) return;
@@ -70,14 +82,23 @@ export function followTrust(options: TrustFollowing): () => void {
   };
 }
 
-interface Offered {
-  readonly pem: string;
+interface Offered extends NumberedBundle {
   /** Base64; empty when there was none. */
   readonly signature: string;
 }
 
-/** Null when it would be no bundle to take in place of `held`; else why. */
-function problemOf(held: string, { pem, signature }: Offered): string | null {
+/**
+ * The bundle's number is no less than this: it was made when its newest certificate was, or later. So one that lacks that
+ * certificate is known for an old one, even where no number was ever noted.
+ */
+function leastNumberOf(bundlePem: string): number {
+  const made = pemBlocks(bundlePem, 'CERTIFICATE').map((der) => new X509Certificate(der).validFromDate.getTime());
+  return Math.max(0, ...made);
+}
+
+/** Why the bundle is none to take in place of `held`, where one numbered `seen` was seen; null when it is. */
+function problemOf(held: string, offered: Offered, seen: number): string | null {
+  const { pem, number, signature } = offered;
   try {
     const read = (text: string): X509Certificate[] =>
       pemBlocks(text, 'CERTIFICATE').map((der) => new X509Certificate(der));
@@ -89,21 +110,33 @@ function problemOf(held: string, { pem, signature }: Offered): string | null {
     if (stranger !== undefined) return `it holds ${onOneLine(stranger.subject)}, which is no CA`;
     // Nothing but these certificates may be in what is written to a file.
     if (certificates.map(({ raw }) => derToPem(raw, 'CERTIFICATE')).join('') !== pem) return 'it is not plain PEM';
-    if (!bundleIsSigned(pem, signature, read(held), certificates)) return 'it is not signed by an issuer known here';
+    if (number === 0) return 'it has no number: the gate is of an older certgate';
+    if (!bundleIsSigned(offered, signature, read(held), certificates))
+      return 'it is not signed by an issuer known here';
+    if (number < seen) return `it is an old one: its number is ${number}, and ${seen} was seen here`;
     return null;
   } catch (error) {
     return reasonOf(error);
   }
 }
 
-/** Asks for the bundle; null when the gate says that `held` is the present one, or knows no bundle. */
+/** Asks for the bundle, which is `held` itself when the gate says that this is the present one; null when it knows none. */
 async function askGate(socket: TLSSocket, host: string, held: string): Promise<Offered | null> {
-  const request = { method: 'GET', host, path: BUNDLE_PATH, ifNoneMatch: held, patience: PATIENCE } as const;
+  const request = {
+    method: 'GET',
+    host,
+    path: BUNDLE_PATH,
+    ifNoneMatch: bundleIdOf(held),
+    patience: PATIENCE,
+  } as const;
   const { status, text, header } = await askOnce(socket, request);
   // A gate from before there were bundles asks Prefect, which knows no such path.
-  if (status === 304 || status === 404) return null;
+  if (status === 404) return null;
+  const signature = header('x-certgate-signature') ?? '';
+  const number = Number(/^[1-9]\d{0,15}$/.exec(header('x-certgate-bundle-number') ?? '')?.[0] ?? 0);
+  if (status === 304) return { pem: held, number, signature };
   if (status !== 200 || text === '' || text.length > MOST_BUNDLE_BYTES) {
     throw new Error(`the gate answered ${status} with ${text.length} characters`);
   }
-  return { pem: text, signature: header('x-certgate-signature') ?? '' };
+  return { pem: text, number, signature };
 }

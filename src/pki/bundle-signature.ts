@@ -1,30 +1,50 @@
 // The signature that a trust bundle travels with: by an issuer that the bundle before it vouches for, so that whoever has
-// stolen no more than a gate's own key can't plant a root of his. What is signed names its purpose, and is no structure
+// stolen no more than a gate's own key can't plant a root of his; nor bring back one that is trusted no more, because the
+// bundle's number, which grows with each change, is signed too. What is signed names its purpose, and is no structure
 // that any other signature of a CA covers: it begins with `certgate`, and DER begins with 0x30.
 import { createHash, verify, type X509Certificate } from 'node:crypto';
 import { type Signer, signingAlgorithmOf } from './signing.ts';
 
-/** What is signed for the bundle with this SHA-256, hex. */
-export function bundleStatement(bundleId: string): Uint8Array {
-  return Buffer.from(`certgate trust bundle 1\n${bundleId}\n`, 'latin1');
+/** A bundle as it travels. */
+export interface NumberedBundle {
+  /** PEM. */
+  readonly pem: string;
+  /** The moment of the change that made it, ms since the epoch; larger than that of every bundle of this CA before it. */
+  readonly number: number;
 }
 
-/** The signature over `bundlePem`, base64. What the signer throws. */
-export async function signBundle(bundlePem: string, signer: Signer): Promise<string> {
-  return Buffer.from(await signer.sign(bundleStatement(bundleIdOf(bundlePem)))).toString('base64');
+/** What is signed for the bundle with this number and SHA-256, hex. */
+export function bundleStatement(bundleId: string, number: number): Uint8Array {
+  return Buffer.from(`certgate trust bundle 2\n${number}\n${bundleId}\n`, 'latin1');
+}
+
+/** What `bundleStatement` has made of what; null for anything else. */
+export function readBundleStatement(
+  content: Uint8Array,
+): { readonly bundleId: string; readonly number: number } | null {
+  const text = Buffer.from(content).toString('latin1');
+  const [, digits = '', bundleId = ''] =
+    /^certgate trust bundle 2\n([1-9]\d{0,15})\n([0-9a-f]{64})\n$/.exec(text) ?? [];
+  const number = Number(digits);
+  return bundleId !== '' && Number.isSafeInteger(number) ? { bundleId, number } : null;
+}
+
+/** The signature over the bundle, base64. What the signer throws. */
+export async function signBundle({ pem, number }: NumberedBundle, signer: Signer): Promise<string> {
+  return Buffer.from(await signer.sign(bundleStatement(bundleIdOf(pem), number))).toString('base64');
 }
 
 /**
- * Whether `signature` (base64) over `bundlePem` is by one of `known`, or by a CA among `offered` that one of `known` has
+ * Whether `signature` (base64) over the bundle is by one of `known`, or by a CA among `offered` that one of `known` has
  * signed. Validity in time is not asked: a bundle has to reach those, too, whose clock is wrong.
  */
 export function bundleIsSigned(
-  bundlePem: string,
+  { pem, number }: NumberedBundle,
   signature: string,
   known: readonly X509Certificate[],
   offered: readonly X509Certificate[],
 ): boolean {
-  const statement = bundleStatement(bundleIdOf(bundlePem));
+  const statement = bundleStatement(bundleIdOf(pem), number);
   const octets = Buffer.from(signature, 'base64');
   const vouched = offered.filter(
     (one) => one.ca && known.some((other) => other.ca && one.checkIssued(other) && one.verify(other.publicKey)),

@@ -10,6 +10,7 @@ import {
   checkDnsName,
   checkSerial,
   checkTrustDomain,
+  checkUnit,
   checkUri,
   checkValidity,
 } from './content.ts';
@@ -71,6 +72,8 @@ export interface LeafRequest {
   readonly profile: 'client' | 'server';
   /** Left out of the subject when empty or longer than the 64 characters of RFC 5280: the SAN is then critical. */
   readonly subjectCommonName: string;
+  /** Organizational units: one OU of the subject for each. */
+  readonly units?: readonly string[];
   readonly spiffeUri: string;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
@@ -130,7 +133,16 @@ export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> 
 
 /** A leaf, DER. CG_CERT_CONTENT for a name, serial or dates that RFC 5280 does not allow; CG_CSR_KEY for a weak key. */
 export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
-  const { issuer, publicKey, subjectCommonName: commonName, spiffeUri, dns = [], ip = [], status } = request;
+  const {
+    issuer,
+    publicKey,
+    subjectCommonName: commonName,
+    spiffeUri,
+    dns = [],
+    ip = [],
+    units = [],
+    status,
+  } = request;
   // A name cut to fit could be somebody else's: too long means left out
   const named = commonName !== '' && Array.from(commonName).length <= MOST_COMMON_NAME;
   const names = {
@@ -140,7 +152,7 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
   };
   return write({
     ...request,
-    subject: named ? commonNameOf(checkCommonName(commonName)) : encodeTlv(TAG.sequence),
+    subject: commonNameOf(named ? checkCommonName(commonName) : '', units.map(checkUnit)),
     issuerName: subjectOf(issuer),
     signer: issuer.signer,
     serial: checkSerial(request.serial),
@@ -148,7 +160,7 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
       basicConstraints(false, null),
       keyUsage('digitalSignature'),
       extendedKeyUsage(request.profile),
-      subjectAltName(names, !named),
+      subjectAltName(names, !named && units.length === 0),
       ...keyIdentifiers(keyId(publicKey), issuer.keyId),
       ...(status === undefined ? [] : statusPointers(status)),
     ],

@@ -19,10 +19,21 @@ function refuse(problem: string, remedy: string): never {
 /** A common name: 1 to 64 characters (ub-common-name), none of them a control or formatting character. */
 export function checkCommonName(commonName: string): string {
   const length = Array.from(commonName).length;
-  if (length === 0 || length > 64 || !commonName.isWellFormed() || /[\p{C}\p{Zl}\p{Zp}]/u.test(commonName)) {
+  if (length === 0 || length > 64 || !isVisible(commonName)) {
     refuse(`common name ${shown(commonName)}`, 'use 1 to 64 visible characters');
   }
   return commonName;
+}
+
+/** An organizational unit: the same, with another bound of the same size (ub-organizational-unit-name). */
+export function checkUnit(unit: string): string {
+  const length = Array.from(unit).length;
+  if (length === 0 || length > 64 || !isVisible(unit)) refuse(`OU ${shown(unit)}`, 'use 1 to 64 visible characters');
+  return unit;
+}
+
+function isVisible(text: string): boolean {
+  return text.isWellFormed() && !/[\p{C}\p{Zl}\p{Zp}]/u.test(text);
 }
 
 export function checkDnsName(name: string): string {

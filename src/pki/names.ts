@@ -46,6 +46,7 @@ const attributeNames = new Map([
 ]);
 
 const COMMON_NAME = Uint8Array.of(0x55, 0x04, 0x03);
+const ORGANIZATIONAL_UNIT = Uint8Array.of(0x55, 0x04, 0x0b);
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const latin1Of = (bytes: Uint8Array): string =>
@@ -205,14 +206,16 @@ export function onOneLine(distinguishedName: string): string {
   return distinguishedName.replaceAll('\n', ', ');
 }
 
-/** A Name of one CN, always a UTF8String (RFC 5280 §4.1.2.4), DER. */
-export function commonNameOf(commonName: string): Uint8Array {
-  const attribute = encodeTlv(
-    TAG.sequence,
-    encodeTlv(TAG.oid, COMMON_NAME),
-    encodeTlv(TAG.utf8String, Buffer.from(commonName)),
-  );
-  return encodeTlv(TAG.sequence, encodeTlv(TAG.set, attribute));
+/** A Name of one CN, or of none where that is empty, and one OU for each unit, in that order, DER. */
+export function commonNameOf(commonName: string, units: readonly string[] = []): Uint8Array {
+  const names = commonName === '' ? [] : [relativeName(COMMON_NAME, commonName)];
+  return encodeTlv(TAG.sequence, ...names, ...units.map((unit) => relativeName(ORGANIZATIONAL_UNIT, unit)));
+}
+
+/** Of one attribute, always a UTF8String (RFC 5280 §4.1.2.4). */
+function relativeName(type: Uint8Array, value: string): Uint8Array {
+  const attribute = encodeTlv(TAG.sequence, encodeTlv(TAG.oid, type), encodeTlv(TAG.utf8String, Buffer.from(value)));
+  return encodeTlv(TAG.set, attribute);
 }
 
 /**

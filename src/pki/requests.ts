@@ -34,6 +34,8 @@ export interface CertificateRequest {
   readonly subjectAltNames: readonly SubjectAltName[];
   /** All that it asks for, the SANs among them. */
   readonly extensions: readonly ReadExtension[];
+  /** The types of its attributes. */
+  readonly attributes: readonly string[];
   readonly signatureAlgorithm: string;
   readonly der: Uint8Array;
 }
@@ -102,11 +104,12 @@ function readDer(der: Uint8Array): CertificateRequest {
   if (readUnsigned(der, version, 1, 'version') !== '00') throw new DerFault('its version is not 1');
   if (rest.length > 0) throw new DerFault('it has parts after its attributes');
   requireTextTypes(der, subject, 'subject');
-  const extensions = readRequestedExtensions(der, attributes);
+  const { extensions, types } = readAttributes(der, attributes);
   const asked = {
     subject: readName(der, subject, 'subject'),
     subjectAltNames: readSubjectAltNames(extensions),
     extensions,
+    attributes: types,
   };
   const publicKey = readPublicKey(encodingOf(der, ofTag(spki, TAG.sequence, 'public key')));
   const signatureAlgorithm = readAlgorithm(der, algorithm, 'signature algorithm');
@@ -131,18 +134,20 @@ function prove(publicKey: KeyObject, oid: string, signed: Uint8Array, signature:
   if (!proved) throw new CertgateError('CG_CSR_SIGNATURE', { problem: 'the signature is not by the key it asks for' });
 }
 
-/** What is asked for in the extensionRequest attribute, which may occur once. */
-function readRequestedExtensions(der: Uint8Array, attributes: Tlv | undefined): readonly ReadExtension[] {
-  if (attributes === undefined) return []; // some tools leave out the empty list
+/** The types of the attributes, and what is asked for in the extensionRequest, which may occur once. */
+function readAttributes(der: Uint8Array, attributes: Tlv | undefined) {
   let extensions: readonly ReadExtension[] | null = null;
+  const types: string[] = [];
+  if (attributes === undefined) return { extensions: [], types }; // some tools leave out the empty list
   for (const attribute of childrenOf(der, ofTag(attributes, contextConstructed(0), 'attributes'))) {
     const [type, values, ...rest] = childrenOf(der, ofTag(attribute, TAG.sequence, 'attribute'));
     const oid = readOid(der, type, 'attribute type');
     const members = childrenOf(der, ofTag(values, TAG.set, `attribute ${oid}`));
     if (rest.length > 0) throw new DerFault(`attribute ${oid} has more than two parts`);
+    types.push(oid);
     if (!EXTENSION_REQUESTS.includes(oid)) continue;
     if (members.length !== 1 || extensions !== null) throw new DerFault('it asks for extensions twice');
     extensions = readExtensions(der, members[0], 'requested extensions');
   }
-  return extensions ?? [];
+  return { extensions: extensions ?? [], types };
 }

@@ -5,7 +5,7 @@
 // refused. It can't tell whether a leaf was recorded, or whether somebody is revoked: that stays the gate's word.
 import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
-import { bundleStatement } from './bundle-signature.ts';
+import { readBundleStatement } from './bundle-signature.ts';
 import {
   childrenOf,
   contentOf,
@@ -27,6 +27,7 @@ import {
 } from './der.ts';
 import { frameOf, readAuthorityKeyId, readSubjectAltNames } from './facts.ts';
 import { keyId } from './keys.ts';
+import { constraintsOf, permittedHosts } from './name-constraints.ts';
 import { keyBitsOf, spkiOf } from './public-keys.ts';
 import { signingAlgorithmOf } from './signing.ts';
 import { type CertificateFrame, type ReadExtension, readAlgorithm, readExtensions, readFrame } from './structure.ts';
@@ -61,6 +62,8 @@ const SLACK = 300_000;
 const MOST_FRESH = 31 * 86_400_000;
 /** CRLs and OCSP answers are of now, or of a state a little older, ms. */
 const MOST_AGE = 3_600_000;
+/** How far ahead the clock may have been by which the CA was last changed, ms. */
+const MOST_AHEAD = 86_400_000;
 /** subjectKeyIdentifier, keyUsage, subjectAltName, basicConstraints, CRL points, policies, AKI, EKU, AIA, OCSP no-check. */
 const LEAF_EXTENSIONS: readonly string[] = [
   ...['2.5.29.14', '2.5.29.15', '2.5.29.17', '2.5.29.19', '2.5.29.31', '2.5.29.32', '2.5.29.35', '2.5.29.37'],
@@ -76,7 +79,7 @@ const LEAF_PURPOSES: readonly string[] = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.
  */
 export function judgeSignable(content: Uint8Array, rules: SignerRules, now: number): Signable {
   try {
-    if (isBundleStatement(content)) return judgeBundle(content, rules);
+    if (isBundleStatement(content)) return judgeBundle(content, rules, now);
     const parts = childrenOf(content, readOnly(content, TAG.sequence, 'content'));
     const [first, second] = parts;
     if (first?.tag === TAG.integer && readUnsigned(content, first, 1, 'version') === '00') {
@@ -103,23 +106,23 @@ export function isBundleStatement(content: Uint8Array): boolean {
   return Buffer.from(content).subarray(0, BUNDLE.length).equals(BUNDLE);
 }
 
-/** Only a hash is to be seen: a bundle that this signer was not shown could hold anybody's root. */
-function judgeBundle(content: Uint8Array, { bundles }: SignerRules): Signable {
-  if (bundles.some((id) => Buffer.from(bundleStatement(id)).equals(content))) return { kind: 'bundle' };
+/**
+ * Only a hash is to be seen: a bundle that this signer was not shown could hold anybody's root. Its number is a time: one
+ * that is far off would have the sidecars refuse all bundles until then.
+ */
+function judgeBundle(content: Uint8Array, { bundles }: SignerRules, now: number): Signable {
+  const asked = readBundleStatement(content);
+  if (asked !== null && bundles.includes(asked.bundleId)) {
+    if (asked.number <= now + MOST_AHEAD) return { kind: 'bundle' };
+    throw new DerFault(`it numbers the trust bundle ${asked.number}, a time to come`);
+  }
   throw new DerFault("it vouches for a trust bundle that is not the one here: copy the CA's ca.crt to the signer");
 }
 
 /** The trust domains that an issuer's certificate permits; none when it has no constraint. CG_CERT_UNREADABLE. */
 export function trustDomainsOf(certificate: X509Certificate): readonly string[] {
-  const value = frameOf(certificate).extensions.find(({ oid }) => oid === '2.5.29.30')?.value;
-  if (value === undefined) return [];
-  const [permitted] = childrenOf(value, readOnly(value, TAG.sequence, 'nameConstraints'));
-  if (permitted?.tag !== contextConstructed(0)) return [];
-  return childrenOf(value, permitted).flatMap((subtree) =>
-    childrenOf(value, subtree)
-      .filter(({ tag }) => tag === context(6))
-      .map((uri) => Buffer.from(contentOf(value, uri)).toString('latin1')),
-  );
+  const constraints = constraintsOf(certificate);
+  return constraints === null ? [] : permittedHosts(constraints);
 }
 
 interface OwnIssuer {

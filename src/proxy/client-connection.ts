@@ -5,14 +5,14 @@
 import type { Socket } from 'node:net';
 import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
-import { type BodyTaking, takeBody } from './body-taking.ts';
+import { type BodyTaking, type TakenBody, takeBody } from './body-taking.ts';
 import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
 import type { Answer, BodyVerdict, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
 import { type Expected, timeFor } from './deadline.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import { type Asked, type HeldRequest, heldRequest, holdPart, sendable } from './held-body.ts';
-import { answered, answerOf, closingOf, textOf, tooMuch } from './own-answer.ts';
+import { answered, answerOf, closingOf, refusedBody, textOf, tooMuch } from './own-answer.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { websocketProblem } from './websocket.ts';
 
@@ -286,17 +286,19 @@ export class ClientConnection implements ExchangeOwner {
       this.tellAnswered({ head, startedAt }, verdict, answer.status, 'complete', bytes);
       if (!this.socket.destroyed && !this.ending) this.write({ ...answer, close: answer.close || head.close }, true);
     };
-    const whole = (body: Buffer): void => {
+    const taken = (body: TakenBody): void => {
       this.taking = null;
       this.expect('stall');
-      this.later(verdict.answer(body), (answer) => give(answer, body.length));
+      const [size, said] =
+        typeof body === 'string' ? [0, refusedBody(body, verdict, this.handler)] : [body.length, verdict.answer(body)];
+      this.later(said, (answer) => give(answer, size));
     };
-    const refusal = tooMuch(head, verdict.most);
+    const refusal = tooMuch(head, verdict);
     if (refusal !== null) give(refusal, 0);
     else {
       this.expect('head');
       if (head.expectsContinue) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
-      this.taking = takeBody(head.bodyLength, whole);
+      this.taking = takeBody(head.bodyLength, verdict.most, taken);
       if (head.bodyLength === 0) this.taking.add(Buffer.alloc(0));
     }
     return head.size;

@@ -81,8 +81,10 @@ export type TunnelRewriter = (bytes: Buffer) => TunnelStep | Promise<TunnelStep>
 /** Take the request's body whole, then answer by it: for what is asked of the proxy itself. */
 export interface Take {
   readonly kind: 'take';
-  /** The most bytes that the body may have; a longer one, and one in chunks, is answered 413 unread. */
+  /** The most bytes that the body may have; a longer one is answered 413 unread, or, in chunks, as soon as it is too long. */
   readonly most: number;
+  /** Whether it may come in chunks, which are counted with their framing; else that is answered 413 too. */
+  readonly chunks?: boolean;
   readonly answer: (body: Buffer) => Promise<Answer>;
 }
 

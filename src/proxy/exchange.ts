@@ -11,6 +11,7 @@ import { AnswerStream, type Progress } from './answer-stream.ts';
 import type { Answer, Ending, ExchangeOwner, Forward, Handler, Limits, Verdict } from './contract.ts';
 import { writeAtOnce } from './direct-io.ts';
 import { headAndBody, leaveWritten, writeTransient } from './framing.ts';
+import { BAD_CHUNK } from './own-answer.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamPool, UpstreamUser } from './upstream-pool.ts';
 import { acceptAndClose, acceptProblem, closeFrame, POLICY_VIOLATION, SERVICE_RESTART } from './websocket.ts';
@@ -309,7 +310,7 @@ export class Exchange implements UpstreamUser {
   }
 
   private badRequestBody(bytes: Buffer): number {
-    const answer = this.handler.refuseMalformed({ ok: false, status: 400, reason: 'the body has a malformed chunk' });
+    const answer = this.handler.refuseMalformed(BAD_CHUNK);
     this.answerInstead({ ...answer, close: true }, 'malformed request body');
     return bytes.length;
   }

@@ -1,10 +1,13 @@
 // Answers that are the proxy's own: their text, and those that it decides by itself. Pure.
 
 import type { RequestHead } from '../http1/request.ts';
-import { CHUNKED } from '../http1/syntax.ts';
+import { CHUNKED, type Malformed } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
-import type { Answer, Ending, Outcome } from './contract.ts';
+import type { Answer, Ending, Handler, Outcome, Take } from './contract.ts';
 import { acceptAndClose, SERVICE_RESTART } from './websocket.ts';
+
+/** What is wrong with a body in chunks whose framing can't be followed. */
+export const BAD_CHUNK: Malformed = { ok: false, status: 400, reason: 'the body has a malformed chunk' };
 
 /** `answer` as it is sent: with or without its body, in latin1. */
 export function textOf({ status, detail, body = null, extra }: Answer, close: boolean, withBody: boolean): string {
@@ -18,10 +21,23 @@ export function answerOf(status: number, detail: string): Answer {
   return { kind: 'answer', status, detail, extra: '', close: true, recorded: null };
 }
 
-/** The refusal of a body that is not announced, or is longer than `most` bytes; null for one that may come. */
-export function tooMuch({ bodyLength }: RequestHead, most: number): Answer | null {
-  if (bodyLength !== CHUNKED && bodyLength <= most) return null;
-  return answerOf(413, `a body of at most ${most} bytes, its length announced, is wanted`);
+/** The refusal of a body that is longer than `most` bytes, or not announced where it has to be; null for one that may come. */
+export function tooMuch({ bodyLength }: RequestHead, take: Pick<Take, 'most' | 'chunks'>): Answer | null {
+  const may = bodyLength === CHUNKED ? take.chunks === true : bodyLength <= take.most;
+  return may ? null : tooLong(take);
+}
+
+/** The answer to a body in chunks that can't be taken. */
+export async function refusedBody(
+  why: 'malformed' | 'too long',
+  take: Take,
+  handler: Pick<Handler, 'refuseMalformed'>,
+): Promise<Answer> {
+  return why === 'too long' ? tooLong(take) : { ...handler.refuseMalformed(BAD_CHUNK), close: true };
+}
+
+function tooLong({ most, chunks }: Pick<Take, 'most' | 'chunks'>): Answer {
+  return answerOf(413, `a body of at most ${most} bytes${chunks === true ? '' : ', its length announced,'} is wanted`);
 }
 
 /** How a request went that had an answer of our own; `startedAt` of performance.now(). */

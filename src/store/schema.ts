@@ -144,8 +144,19 @@ const fifth = `
 ALTER TABLE certificates ADD COLUMN wanted_ttl INTEGER;
 `;
 
+/** That a key was compromised may be learned after its certificate was revoked: a list that names it is made anew. */
+const sixth = `
+ALTER TABLE certificates ADD COLUMN regraded INTEGER NOT NULL DEFAULT 0;
+`;
+
+/** The groups of an identity, a line each. */
+const seventh = `
+ALTER TABLE certificates ADD COLUMN member_of TEXT CHECK (member_of <> '');
+ALTER TABLE tokens ADD COLUMN member_of TEXT CHECK (member_of <> '');
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth];
+export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

@@ -41,7 +41,9 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
     `INSERT INTO authorities (key_id, role, generation, parent, state, der, added_at, changed_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
+  const selectLastChange = sql('SELECT coalesce(max(changed_at), 0) AS last FROM authorities');
   const moveCa = sql('UPDATE authorities SET state = ?, changed_at = ? WHERE key_id = ? AND state = ?');
+  const renameCa = sql('UPDATE authorities SET key_id = ? WHERE key_id = ?');
   const upsertMeta = sql('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
   const insertLock = sql(
     'INSERT INTO locks (scope, subject, reason, actor, locked_at, until) VALUES (?, ?, ?, ?, ?, ?)',
@@ -75,15 +77,19 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
 
   return {
     listCa: () => read(() => selectCa.all().map(caOf)),
-    changeCa: ({ add = [], states = [], meta = {}, at }, audit) =>
+    changeCa: ({ add = [], states = [], renames = [], meta = {}, at }, audit) =>
       write(() => {
         nextRevision();
         try {
+          for (const { from, to } of renames) {
+            if (renameCa.run(to, from).changes !== 1) throw changed(`${from} is known by another name`);
+          }
+          const moment = Math.max(at, numberOf(selectLastChange.get(), 'last') + 1);
           for (const { keyId, from, to } of states) {
-            if (moveCa.run(to, at, keyId, from).changes !== 1) throw changed(`${keyId} is no longer ${from}`);
+            if (moveCa.run(to, moment, keyId, from).changes !== 1) throw changed(`${keyId} is no longer ${from}`);
           }
           for (const r of add) {
-            insertCa.run(r.keyId, r.role, r.generation, r.parent, r.state, r.der, r.addedAt, r.changedAt);
+            insertCa.run(r.keyId, r.role, r.generation, r.parent, r.state, r.der, r.addedAt, moment);
           }
         } catch (error) {
           if (isTaken(error)) throw changed('it has another certificate of that generation by now', error);

@@ -9,8 +9,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { storeFailure } from './sqlite-failure.ts';
 import { connect, fileFailure, openStoreFile, pragma, requireSchema } from './sqlite-file.ts';
-import { caOf, numberOf, textOf } from './sqlite-rows.ts';
-import { type AuditEntry, type CaRecord, type RevocationReason, UNKNOWN_IDENTITY } from './store.ts';
+import { caOf, numberOf, revocationReasonOf, textOf } from './sqlite-rows.ts';
+import { type AuditEntry, type CaRecord, outweighs, type RevocationReason, UNKNOWN_IDENTITY } from './store.ts';
 
 /** What a store's file says about itself. Key identifiers and hashes are lower-case hex. */
 export interface StoreFacts {
@@ -128,7 +128,7 @@ function factsOf(path: string, check: 'quick_check' | 'integrity_check'): StoreF
  * Takes over, in one transaction, what revocation lists say, into a store that nobody else has open. What is valid there
  * becomes revoked at the list's moment and for its reason. What is not there is recorded as revoked, so that its serial
  * stays taken and the next list names it too: as UNKNOWN_IDENTITY, with its serial in place of its DER. What was revoked
- * stays as it is. Brings the store to the newest schema.
+ * stays as it is, but where the list knows that a key was compromised. Brings the store to the newest schema.
  * @throws CG_STORE_*
  */
 export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, audit }: Adoption): AdoptedCounts {
@@ -136,9 +136,12 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
   try {
     db.exec(`PRAGMA cache_size = -${CACHE_KIB}; BEGIN IMMEDIATE`);
     const revision = numberOf(db.prepare('UPDATE revision SET number = number + 1 RETURNING number').get(), 'number');
-    const known = db.prepare('SELECT issuer, identity, not_after, revoked FROM certificates WHERE serial = ?');
+    const known = db.prepare('SELECT issuer, identity, not_after, revoked, reason FROM certificates WHERE serial = ?');
     const revoke = db.prepare(
       'UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ? WHERE serial = ?',
+    );
+    const regrade = db.prepare(
+      'UPDATE certificates SET regraded = 1, reason = ?, revoked_revision = ? WHERE serial = ?',
     );
     const insert = db.prepare(
       `INSERT INTO certificates (serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der,
@@ -152,7 +155,9 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
     for (const { serial, issuer, revokedAt, reason, issuerNotAfter } of listed) {
       const row = known.get(serial);
       // Serials are 128 random bits: one that another issuer has given is somebody else's certificate.
-      if (row !== undefined && (row['revoked'] === 1 || row['issuer'] !== issuer)) continue;
+      if (row !== undefined && row['issuer'] !== issuer) continue;
+      const before = row === undefined ? null : revocationReasonOf(row);
+      if (before !== null && !outweighs(reason, before)) continue;
       const identity = row === undefined ? UNKNOWN_IDENTITY : textOf(row, 'identity');
       const notAfter = row === undefined ? Math.max(issuerNotAfter, revokedAt + 1) : numberOf(row, 'not_after');
       if (row === undefined) {
@@ -162,13 +167,20 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
           ...[serial, issuer, identity, revokedAt, notAfter, digest, octets, revokedAt, revokedAt, reason, revision],
         );
         unknown++;
+      } else if (before !== null) {
+        regrade.run(reason, revision, serial);
       } else {
         revoke.run(revokedAt, reason, revision, serial);
         revoked++;
       }
-      const detail = { serial, reason, notAfter, from: 'crl' };
+      const detail = { serial, reason, notAfter, from: 'crl', ...(before === null ? {} : { before }) };
       record.run(at, actor, 'certificate.revoke', identity, JSON.stringify(detail));
     }
+    // The trust bundle that follows from it is newer than all that were told before: sidecars refuse one that goes back.
+    const last = numberOf(db.prepare('SELECT coalesce(max(changed_at), 0) AS n FROM authorities').get(), 'n');
+    db.prepare("UPDATE authorities SET changed_at = ? WHERE role = 'issuer' AND state = 'active'").run(
+      Math.max(at, last + 1),
+    );
     for (const [issuer, above] of crlNumbers) number.run(issuer, above);
     const entry = audit({ revoked, unknown });
     record.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));

@@ -10,6 +10,8 @@ const READONLY = 8;
 const IOERR = 10;
 const CORRUPT = 11;
 const FULL = 13;
+/** Of what was written: unlike with any other failure, it may be found there later. */
+const IOERR_FSYNC = 1034;
 const CANTOPEN = 14;
 const CONSTRAINT_PRIMARY_KEY = 1555;
 const CONSTRAINT_UNIQUE = 2067;
@@ -55,7 +57,11 @@ export function storeFailure(error: unknown, location: string, waited = 0): Cert
       return new CertgateError('CG_STORE_FULL', { location, problem }, cause);
     case IOERR:
       // The shared-memory file beside the store meets a full disk as an I/O error.
-      return new CertgateError(noRoomAt(location) ? 'CG_STORE_FULL' : 'CG_STORE_IO', { location, problem }, cause);
+      return new CertgateError(
+        code !== IOERR_FSYNC && noRoomAt(location) ? 'CG_STORE_FULL' : 'CG_STORE_IO',
+        { location, problem },
+        cause,
+      );
     case CANTOPEN: {
       const forbidden = forbiddenAt(location);
       if (forbidden === null) return new CertgateError('CG_STORE_IO', { location, problem }, cause);

@@ -19,7 +19,7 @@ export type Row = Record<string, SQLOutputValue>;
 
 /** The columns that `certificateOf` reads. */
 export const certificateColumns =
-  'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, wanted_ttl, revoked_at, reason';
+  'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, wanted_ttl, member_of, revoked_at, reason';
 
 export function certificateOf(row: Row): CertificateRecord {
   const revokedAt = row['revoked_at'] === null ? null : numberOf(row, 'revoked_at');
@@ -35,9 +35,20 @@ export function certificateOf(row: Row): CertificateRecord {
     der: bytesOf(row, 'der'),
     issuedAt: numberOf(row, 'issued_at'),
     ...(row['wanted_ttl'] === null ? {} : { wantedTtl: numberOf(row, 'wanted_ttl') }),
+    ...groupsIn(row),
     revokedAt,
-    reason: revokedAt === null ? null : reasonOf(row),
+    reason: revocationReasonOf(row),
   };
+}
+
+/** Written by `groupsText`. */
+export function groupsIn(row: Row): { readonly groups?: readonly string[] } {
+  return row['member_of'] === null ? {} : { groups: textOf(row, 'member_of').split('\n') };
+}
+
+/** No group has a line end in its name; null for none. */
+export function groupsText(groups: readonly string[] = []): string | null {
+  return groups.length === 0 ? null : groups.join('\n');
 }
 
 export function standingOf(row: Row): CertificateStanding {
@@ -54,9 +65,10 @@ export function revocationOf(row: Row): Revocation {
     issuer: textOf(row, 'issuer'),
     identity: textOf(row, 'identity'),
     revokedAt: numberOf(row, 'revoked_at'),
-    reason: reasonOf(row),
+    reason: revocationReasonOf(row) ?? 'unspecified',
     notAfter: numberOf(row, 'not_after'),
     revision: numberOf(row, 'revoked_revision'),
+    isNew: numberOf(row, 'regraded') === 0,
   };
 }
 
@@ -125,6 +137,6 @@ function bytesOf(row: Row, column: string): Uint8Array {
 }
 
 // What was written was one of them; a reason of a later certgate is still a revocation.
-function reasonOf(row: Row): RevocationReason {
-  return textOf(row, 'reason') as RevocationReason;
+export function revocationReasonOf(row: Row): RevocationReason | null {
+  return row['reason'] === null ? null : (textOf(row, 'reason') as RevocationReason);
 }

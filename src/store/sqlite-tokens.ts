@@ -2,12 +2,12 @@
 // transactions that `write` opens; `recordCause` runs in the one that records a certificate, and what it throws undoes it.
 import { CertgateError } from '../errors.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
-import { numberOf, type Row, textOf } from './sqlite-rows.ts';
+import { groupsIn, groupsText, numberOf, type Row, textOf } from './sqlite-rows.ts';
 import type { CertificateRecord } from './store.ts';
 import type { IssueCause, Succession, TokenRecord, TokenStore, TokenUse } from './tokens.ts';
 
 const tokenColumns = `id, secret_hash, subject, uses, uses_left, ttl, expires_at, created_at, created_by, revoked_at,
-  flagged_at, flag`;
+  flagged_at, flag, member_of`;
 const useColumns = 'token, key_hash, identity, serial, used_at';
 
 export interface SqliteTokens extends TokenStore {
@@ -19,7 +19,7 @@ export interface SqliteTokens extends TokenStore {
 export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteTools): SqliteTokens {
   const insertToken = sql(
     `INSERT INTO tokens (${tokenColumns}) VALUES (:id, :secretHash, :subject, :uses, :usesLeft, :ttlMs, :expiresAt,
-       :createdAt, :createdBy, NULL, NULL, NULL)`,
+       :createdAt, :createdBy, NULL, NULL, NULL, :groups)`,
   );
   const selectToken = sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`);
   const selectTokens = sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`);
@@ -54,7 +54,10 @@ export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteT
       write(() => {
         nextRevision();
         const { id, secretHash, subject, uses, usesLeft, ttlMs, expiresAt, createdAt, createdBy } = token;
-        insertToken.run({ id, secretHash, subject, uses, usesLeft, ttlMs, expiresAt, createdAt, createdBy });
+        insertToken.run({
+          ...{ id, secretHash, subject, uses, usesLeft, ttlMs, expiresAt, createdAt, createdBy },
+          groups: groupsText(token.groups),
+        });
         record(audit);
       }),
     token: (id) =>
@@ -114,6 +117,7 @@ function tokenOf(row: Row): TokenRecord {
     uses: numberOf(row, 'uses'),
     usesLeft: numberOf(row, 'uses_left'),
     ttlMs: numberOf(row, 'ttl'),
+    ...groupsIn(row),
     expiresAt: numberOf(row, 'expires_at'),
     createdAt: numberOf(row, 'created_at'),
     createdBy: textOf(row, 'created_by'),

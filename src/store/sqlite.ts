@@ -1,7 +1,8 @@
 // The store in one SQLite file (node:sqlite): write-ahead log, synchronous=FULL, so that what was committed survives a
-// kill and a power cut (sqlite.org/wal.html). Every change is one BEGIN IMMEDIATE transaction that runs without a pause,
-// together with its audit entry and a new revision. Another process's lock is waited for without blocking this
-// process. What is no longer the file that was opened is never believed: reads and writes fail with CG_STORE_LOST.
+// kill and a power cut (sqlite.org/wal.html). Every change is whole or not at all, together with its audit entry and a new
+// revision; changes that come together share a BEGIN IMMEDIATE transaction that runs without a pause (sqlite-group.ts).
+// Another process's lock is waited for without blocking this process. What is no longer the file that was opened is never
+// believed: reads and writes fail with CG_STORE_LOST.
 import { resolve } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -9,12 +10,14 @@ import { CertgateError } from '../errors.ts';
 import { sqliteCa } from './sqlite-ca.ts';
 import { isBusy, isTaken, storeFailure } from './sqlite-failure.ts';
 import { createStoreFile, openStoreFile } from './sqlite-file.ts';
+import { openGroupedWrites } from './sqlite-group.ts';
 import { pageOf, pageSize, SPARSE } from './sqlite-listing.ts';
 import {
   auditEntryOf,
   certificateColumns,
   certificateOf,
   compromisedOf,
+  groupsText,
   lockColumns,
   lockOf,
   numberOf,
@@ -23,7 +26,7 @@ import {
   textOf,
 } from './sqlite-rows.ts';
 import { sqliteTokens } from './sqlite-tokens.ts';
-import { type AuditEntry, type Store, UNKNOWN_IDENTITY } from './store.ts';
+import { type AuditEntry, outweighs, type Store, UNKNOWN_IDENTITY } from './store.ts';
 
 /** How long another process's lock is waited for, ms. */
 const PATIENCE = 5000;
@@ -59,23 +62,25 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     prepared.set(text, statement);
     return statement;
   };
-  const [begin, commit, rollback] = [sql('BEGIN IMMEDIATE'), sql('COMMIT'), sql('ROLLBACK')];
   const countUp = sql('UPDATE revision SET number = number + 1 RETURNING number');
   const thisRevision = sql('SELECT number FROM revision');
   const insertCertificate = sql(
     `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (:serial, :issuer, :identity, :profile, :subject, :notBefore,
-       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, NULL, NULL, 0)`,
+       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, :groups, NULL, NULL, 0)`,
   );
   const revokeCertificate = sql(
     `UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ?
        WHERE serial = ? AND revoked = 0 RETURNING ${certificateColumns}`,
+  );
+  const regradeCertificate = sql(
+    `UPDATE certificates SET regraded = 1, reason = ?, revoked_revision = ? WHERE serial = ? RETURNING ${certificateColumns}`,
   );
   const selectCertificate = sql(`SELECT ${certificateColumns} FROM certificates WHERE serial = ?`);
   const selectStanding = sql(
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
   const selectRevocations = sql(
-    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision FROM certificates
+    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded FROM certificates
        WHERE revoked_revision > ? ORDER BY revoked_revision, id`,
   );
   const selectLocksOn = sql(
@@ -116,20 +121,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
       return deed();
     });
 
-  // The deed changes rows and answers; what it throws undoes them. Without a change there is no revision.
-  const write = <T>(deed: () => T): Promise<T> =>
-    patiently(() => {
-      begin.run();
-      try {
-        const answer = deed();
-        commit.run();
-        check(); // a commit to a file that nobody else will ever read is no record
-        return answer;
-      } catch (error) {
-        if (db.isTransaction) rollback.run();
-        throw error;
-      }
-    });
+  const write = openGroupedWrites({ db, sql, patiently, check, failure: (error) => storeFailure(error, location, 0) });
 
   const nextRevision = (): number => numberOf(countUp.get(), 'number');
 
@@ -137,7 +129,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     insertAudit.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));
   };
 
-  const tools = { sql, read, write, nextRevision, record };
+  const tools = { sql, read, write: write.add, nextRevision, record };
   const { recordCause, ...tokens } = sqliteTokens(tools);
 
   return {
@@ -148,7 +140,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         return row === undefined ? null : textOf(row, 'value');
       }),
     addCertificate: (r, audit, approve, cause) =>
-      write(() => {
+      write.add(() => {
         nextRevision();
         approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
         try {
@@ -164,6 +156,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
             der: r.der,
             issuedAt: r.issuedAt,
             wantedTtl: r.wantedTtl ?? null,
+            groups: groupsText(r.groups),
           });
         } catch (error) {
           if (isTaken(error)) throw new CertgateError('CG_STORE_SERIAL_TAKEN', { serial: r.serial }, { cause: error });
@@ -173,16 +166,21 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         record(audit);
       }),
     revoke: (serials, reason, at, audit) =>
-      write(() => {
+      write.add(() => {
         let revision: number | undefined;
         return serials.flatMap((serial) => {
           const known = selectCertificate.get(serial);
           if (known === undefined) return [];
-          if (known['revoked_at'] !== null) return [certificateOf(known)];
+          const { reason: before, ...certificate } = certificateOf(known);
+          if (before !== null && !outweighs(reason, before)) return [{ ...certificate, reason: before }];
           revision ??= nextRevision();
-          const certificate = certificateOf(revokeCertificate.get(at, reason, revision, serial) ?? known);
-          record(audit(certificate));
-          return [certificate];
+          const row =
+            before === null
+              ? revokeCertificate.get(at, reason, revision, serial)
+              : regradeCertificate.get(reason, revision, serial);
+          const revoked = certificateOf(row ?? known);
+          record(audit(revoked, before));
+          return [revoked];
         });
       }),
     listCertificates: (filter) =>
@@ -196,7 +194,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         return row === undefined ? null : standingOf(row);
       }),
     addAudit: (entry) =>
-      write(() => {
+      write.add(() => {
         nextRevision();
         record(entry);
       }),
@@ -207,6 +205,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     ...tokens,
     compromisedSince: (revision) => read(() => selectCompromised.all(revision).map(compromisedOf)),
     close: async () => {
+      await write.settled();
       if (db.isOpen) db.close();
     },
   };

@@ -17,6 +17,11 @@ export const revocationReasons = [
 ] as const;
 export type RevocationReason = (typeof revocationReasons)[number];
 
+/** Whether `reason` says what must be known of a certificate that was revoked for `before`. */
+export function outweighs(reason: RevocationReason, before: RevocationReason): boolean {
+  return reason === 'keyCompromise' && before !== 'keyCompromise' && before !== 'cACompromise';
+}
+
 /**
  * The identity of a certificate of which nothing is known but that a revocation list names it (sqlite-copy.ts): its `der`
  * holds its serial alone. No identity can be called so.
@@ -41,7 +46,9 @@ export interface CertificateRecord {
   readonly issuedAt: number;
   /** The lifetime that it should have had, ms, where the end of its issuer cut it short; else left out. */
   readonly wantedTtl?: number;
-  /** The moment of the first revocation; a second one changes neither it nor the reason. */
+  /** The groups that it says; none when left out. */
+  readonly groups?: readonly string[];
+  /** The moment of the first revocation. A second one changes the reason only, and only to keyCompromise. */
   readonly revokedAt: number | null;
   readonly reason: RevocationReason | null;
 }
@@ -97,8 +104,10 @@ export interface Revocation {
   readonly reason: RevocationReason;
   /** Of the certificate, ms since the epoch: how long a CRL must name it (RFC 5280 §3.3). */
   readonly notAfter: number;
-  /** The store's revision that carried it. */
+  /** The store's revision that carried it, or that made keyCompromise of another reason. */
   readonly revision: number;
+  /** False when it was revoked before, for another reason, and a list may name it already. */
+  readonly isNew: boolean;
 }
 
 /**
@@ -122,12 +131,14 @@ export interface CaRecord {
   readonly state: CaState;
   readonly der: Uint8Array;
   readonly addedAt: number;
-  /** When it came into `state`. */
+  /** When it came into `state`, or, of an active issuer, when the CA was restored. No two changes have one moment. */
   readonly changedAt: number;
 }
 
-/** What changes of the CA, all of it or nothing, in this order: `states`, then `add`. */
+/** What changes of the CA, all of it or nothing, in this order: `renames`, `states`, `add`. */
 export interface CaChange {
+  /** Key identifiers that were on record wrongly. */
+  readonly renames?: ReadonlyArray<{ readonly from: string; readonly to: string }>;
   readonly add?: readonly CaRecord[];
   readonly states?: ReadonlyArray<{ readonly keyId: string; readonly from: CaState; readonly to: CaState }>;
   /** What the store says about itself from now on. */
@@ -195,13 +206,15 @@ export interface Store extends TokenStore {
   /**
    * Marks what is not yet revoked among `serials`, with one audit entry each; answers the records as they now are, in
    * the order given, without those that don't exist. Idempotent: what was revoked before keeps its moment and reason,
-   * has no second audit entry, and moves no revision.
+   * has no second audit entry, and moves no revision. But that a key is known to others is never forgotten:
+   * `keyCompromise` takes the place of another reason (not of cACompromise), with an audit entry that is told the one
+   * before.
    */
   revoke(
     serials: readonly string[],
     reason: RevocationReason,
     at: number,
-    audit: (record: CertificateRecord) => AuditEntry,
+    audit: (record: CertificateRecord, before: RevocationReason | null) => AuditEntry,
   ): Promise<readonly CertificateRecord[]>;
   listCertificates(filter: CertificateFilter): Promise<readonly CertificateRecord[]>;
   /** Null when no such serial was ever recorded for that issuer. Synchronously cheap: one index look-up. */
@@ -218,8 +231,9 @@ export interface Store extends TokenStore {
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
-   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` is not in `from`,
-   * or a new one's key or generation exists: somebody else was faster.
+   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` or `renames` is not in `from`,
+   * or a new one's key or generation exists: somebody else was faster. What comes into a state does so at a moment after
+   * all before it, whatever the clock says: at `at`, or 1 ms after the last.
    */
   changeCa(change: CaChange, audit: AuditEntry): Promise<void>;
   /** Locks, in place of a standing lock of the same scope and subject. */

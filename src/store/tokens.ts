@@ -16,6 +16,8 @@ export interface TokenRecord {
   readonly usesLeft: number;
   /** Lifetime of those certificates, ms. */
   readonly ttlMs: number;
+  /** The groups that they say; none when left out. */
+  readonly groups?: readonly string[];
   readonly expiresAt: number;
   readonly createdAt: number;
   /** As in AuditEntry. */

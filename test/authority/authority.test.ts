@@ -233,6 +233,18 @@ describe('revoking', () => {
     expect(second).toEqual(first);
   });
 
+  it('for keyCompromise counts after any other reason, with an audit record of its own', async () => {
+    const { authority, store } = await openCa();
+    const { record } = await authority.issue(request());
+    await authority.revoke({ serial: record.serial }, 'superseded', 'test');
+    await authority.revoke({ identity: 'worker/etl-1' }, 'keyCompromise', 'test');
+    const acts = (await store.listAudit({})).filter(({ action }) => action === 'certificate.revoke');
+    expect(acts.map(({ detail }) => detail)).toMatchObject([
+      { serial: record.serial, reason: 'superseded' },
+      { serial: record.serial, reason: 'keyCompromise', before: 'superseded' },
+    ]);
+  });
+
   it('finds nothing: an error that says why', async () => {
     let now = Date.UTC(2026, 10, 23);
     const { authority, store } = await openCa(() => now);

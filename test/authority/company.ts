@@ -12,8 +12,8 @@ export interface Company {
   readonly policy: { readonly cert: string; readonly key: string };
   /** PEM of policy and root. */
   readonly chain: string;
-  /** Signs a request by the policy CA with these extensions; answers PEM. */
-  sign(request: string, extensions: string, by?: 'root' | 'policy'): string;
+  /** Signs a request by the policy CA with these extensions, and sections that they name; answers PEM. */
+  sign(request: string, extensions: string, by?: 'root' | 'policy', sections?: string): string;
   /** A leaf with a key of its own, signed by the policy CA. */
   leaf(name: string, extensions: string): { readonly cert: string; readonly key: string };
 }
@@ -21,7 +21,8 @@ export interface Company {
 export const CA_EXTENSIONS = 'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n';
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
 
-export function newCompany(): Company {
+/** `policyExtensions` are those of its policy CA. */
+export function newCompany(policyExtensions = CA_EXTENSIONS.replace('pathlen:0', 'pathlen:1')): Company {
   const dir = newFolder();
   const at = (name: string) => ({ cert: join(dir, `${name}.crt`), key: join(dir, `${name}.key`) });
   const [root, policy] = [at('root'), at('policy')];
@@ -30,11 +31,12 @@ export function newCompany(): Company {
     if (status !== 0) throw new Error(stderr);
     return stdout;
   };
-  const sign: Company['sign'] = (request, extensions, by = 'policy') => {
+  const sign: Company['sign'] = (request, extensions, by = 'policy', sections = '') => {
     const [csr, ext] = [join(dir, 'asked.csr'), join(dir, 'asked.ext')];
     writeFileSync(csr, request);
+    const issuerIdentifier = extensions.includes('authorityKeyIdentifier') ? '' : 'authorityKeyIdentifier=keyid\n';
     const identifier = extensions.includes('subjectKeyIdentifier') ? '' : 'subjectKeyIdentifier=hash\n';
-    writeFileSync(ext, `${extensions}${identifier}authorityKeyIdentifier=keyid\n`);
+    writeFileSync(ext, `${extensions.trimEnd()}\n${identifier}${issuerIdentifier}${sections}`);
     const { cert, key } = by === 'root' ? root : policy;
     return openssl('x509', '-req', '-in', csr, '-CA', cert, '-CAkey', key, '-days', '300', '-extfile', ext);
   };
@@ -56,7 +58,6 @@ export function newCompany(): Company {
     root.cert,
     ...rootExtensions,
   );
-  const policyExtensions = CA_EXTENSIONS.replace('pathlen:0', 'pathlen:1');
   writeFileSync(policy.cert, sign(request('Acme Policy CA', policy.key), policyExtensions, 'root'));
   return {
     dir,

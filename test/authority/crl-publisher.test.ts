@@ -6,7 +6,7 @@ import { type CrlPublisher, publishCrls } from '../../src/authority/crl-publishe
 import { CertgateError } from '../../src/errors.ts';
 import type { Issuer } from '../../src/pki/certificates.ts';
 import { describeCrl } from '../../src/pki/describe-crl.ts';
-import type { CertificateRecord, Store } from '../../src/store/store.ts';
+import type { CertificateRecord, RevocationReason, Store } from '../../src/store/store.ts';
 import { HOUR } from '../store/fixture.ts';
 import { openCa, request } from './fixture.ts';
 
@@ -28,7 +28,8 @@ async function publishing(different: { readonly store?: (store: Store) => Store;
     publisher,
     keyId,
     issue: async (ttlMs = 24 * HOUR) => (await ca.authority.issue(request({ ttlMs }))).record.serial,
-    revoke: (serial: string) => ca.authority.revoke({ serial }, 'keyCompromise', 'test'),
+    revoke: (serial: string, reason: RevocationReason = 'keyCompromise') =>
+      ca.authority.revoke({ serial }, reason, 'test'),
     pass: (ms: number) => {
       now += ms;
     },
@@ -41,7 +42,12 @@ function listOf(publisher: CrlPublisher, keyId: string) {
   if (crl === null) throw new Error('there is no list');
   const { entries, ...read } = describeCrl(crl.der);
   expect(read.number).toBe(crl.number.toString(16).padStart(2, '0'));
-  return { ...read, number: crl.number, serials: entries.map((entry) => entry.serial) };
+  return {
+    ...read,
+    number: crl.number,
+    serials: entries.map((entry) => entry.serial),
+    reasons: entries.map((entry) => entry.reason),
+  };
 }
 
 describe('the published list', () => {
@@ -83,6 +89,19 @@ describe('the published list', () => {
       await publisher.look();
       expect(list()).toMatchObject({ number, serials });
     }
+  });
+
+  test('names once, and for keyCompromise, what was revoked for less before', async () => {
+    const { publisher, issue, revoke, list } = await publishing();
+    const [one, other] = [await issue(), await issue()];
+    for (const serial of [one, other]) await revoke(serial, 'superseded');
+    await publisher.look();
+    expect(list()).toMatchObject({ number: 2, serials: [one, other], reasons: ['superseded', 'superseded'] });
+    await revoke(one, 'keyCompromise');
+    await publisher.look();
+    expect(list()).toMatchObject({ number: 3, serials: [other, one], reasons: ['superseded', 'keyCompromise'] });
+    await publisher.look();
+    expect(list().number).toBe(3);
   });
 
   test('names what has expired once more after it has, and then no longer (RFC 5280 §3.3)', async () => {

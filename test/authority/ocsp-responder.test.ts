@@ -6,7 +6,7 @@ import { CertgateError } from '../../src/errors.ts';
 import type { Issuer } from '../../src/pki/certificates.ts';
 import { encodeTlv, TAG } from '../../src/pki/der.ts';
 import { OCSP_ERRORS } from '../../src/pki/ocsp.ts';
-import type { Store } from '../../src/store/store.ts';
+import type { RevocationReason, Store } from '../../src/store/store.ts';
 import { folderWith, openssl } from '../pki/openssl.ts';
 import { HOUR } from '../store/fixture.ts';
 import { openCa, request } from './fixture.ts';
@@ -43,7 +43,8 @@ async function responding(different: (store: Store) => Store = (store) => store)
       now += ms;
     },
     issue: async () => (await ca.authority.issue(request())).record.serial,
-    revoke: (serial: string) => ca.authority.revoke({ serial }, 'keyCompromise', 'test'),
+    revoke: (serial: string, reason: RevocationReason = 'keyCompromise') =>
+      ca.authority.revoke({ serial }, reason, 'test'),
   };
 }
 
@@ -72,6 +73,16 @@ describe('the OCSP responder', () => {
     expect(await statuses((await answer(asked)).der)).toEqual(['good', 'unknown']);
     await revoke(serial);
     expect(await statuses((await answer(asked)).der)).toEqual(['revoked', 'keyCompromise', 'unknown']);
+  });
+
+  test('says that a key was compromised, whatever it was revoked for before', async () => {
+    const { answer, issuer, issue, revoke } = await responding();
+    const serial = await issue();
+    const asked = await requestFor(issuer, [serial], '-no_nonce');
+    await revoke(serial, 'superseded');
+    expect(await statuses((await answer(asked)).der)).toEqual(['revoked', 'superseded']);
+    await revoke(serial, 'keyCompromise');
+    expect(await statuses((await answer(asked)).der)).toEqual(['revoked', 'keyCompromise']);
   });
 
   test('gives a kept answer again for half of its life, and never one that is no longer true', async () => {

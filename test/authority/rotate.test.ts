@@ -16,8 +16,10 @@ import {
   rotateIssuer,
   rotationTime,
 } from '../../src/authority/rotate.ts';
+import { CertgateError } from '../../src/errors.ts';
 import { factsOf } from '../../src/pki/facts.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
 import { closing, failureOf, HOUR, newFolder } from '../store/fixture.ts';
 import { type OpenCa, openCa, request, TRUST_DOMAIN } from './fixture.ts';
 
@@ -76,6 +78,51 @@ describe('rotating the issuer', () => {
     expect(await states(ca)).toContain('issuer 2 active');
   });
 
+  test.each(['CG_STORE_IO', 'CG_STORE_LOST'] as const)(
+    'keeps its keys when the store fails with %s, and counts all the same',
+    async (code) => {
+      const ca = await openCa();
+      const facts = { location: 'certgate.db', problem: 'disk I/O error (SQLite 1034)' };
+      const fails = new CertgateError(code, facts);
+      const failing: Store = {
+        ...ca.store,
+        changeCa: async (change, audit) => {
+          await ca.store.changeCa(change, audit);
+          throw fails;
+        },
+      };
+      await failureOf(code, () => rotateIssuer({ ...placeOf(ca), store: failing }));
+      expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 active');
+      await ca.authority.reload();
+      const { record } = await ca.authority.issue(request());
+      expect(record.issuer).toBe((await ca.store.listCa()).at(-1)?.keyId);
+    },
+  );
+
+  test('that the store has refused leaves no file; one that it may have made leaves some, and the next is made beside them', async () => {
+    const ca = await openCa();
+    const before = readdirSync(ca.certsDir);
+    const place = (error: CertgateError): CaPlace => ({
+      ...placeOf(ca),
+      store: {
+        ...ca.store,
+        async changeCa() {
+          throw error;
+        },
+      },
+    });
+    const location = 'certgate.db';
+    const busy = new CertgateError('CG_STORE_BUSY', { location, waited: 5_000 });
+    await failureOf('CG_STORE_BUSY', () => rotateIssuer(place(busy)));
+    expect(readdirSync(ca.certsDir)).toEqual(before);
+    const broken = new CertgateError('CG_STORE_IO', { location, problem: 'disk I/O error' });
+    await failureOf('CG_STORE_IO', () => rotateIssuer(place(broken)));
+    await rotateIssuer(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 3 active');
+    await ca.authority.reload();
+    await ca.authority.issue(request());
+  });
+
   test('by two at once is done once, and leaves no file of the other', async () => {
     const ca = await openCa();
     const ended = await Promise.allSettled([rotateIssuer(placeOf(ca)), rotateIssuer(placeOf(ca))]);
@@ -121,10 +168,12 @@ describe('rotating the issuer', () => {
     const ca = await openCa();
     await ca.authority.issue(request());
     const week = 7 * 24 * HOUR;
-    const long = { ...placeOf(ca), clock: () => Date.now() + week };
-    await rotateIssuer({ ...placeOf(ca), clock: () => Date.now() - week });
-    expect(await retireIssuers(placeOf(ca))).toBeNull(); // its leaf still lives
-    await retireIssuers(long);
+    await rotateIssuer(placeOf(ca));
+    const inTime = (ms: number): CaPlace => ({ ...placeOf(ca), clock: () => Date.now() + ms });
+    await ca.authority.issue(request({ ttlMs: week + 2 * HOUR, identity: 'worker/long' }));
+    expect(await retireIssuers(inTime(week - HOUR))).toBeNull(); // its leaf has ended, and nothing has settled
+    expect(await retireIssuers(inTime(week + HOUR))).toBeNull(); // a leaf of it still lives
+    await retireIssuers(inTime(week + 3 * HOUR));
     expect(await states(ca)).toBe('root 1 active, issuer 1 retired, issuer 2 active');
     expect(bundleOf(ca).match(/BEGIN/g)).toHaveLength(2);
   });

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
 import { createAuthority, type RootSource } from '../../src/authority/create.ts';
 import { exportCrl } from '../../src/authority/export-crl.ts';
@@ -9,6 +10,7 @@ import { openKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { activateRoot, prepareRoot, retireRoot, rotateIssuer } from '../../src/authority/rotate.ts';
 import { createIssuer, derToPem, issuerOf } from '../../src/pki/certificates.ts';
+import { keyId } from '../../src/pki/keys.ts';
 import { readRequest } from '../../src/pki/requests.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { closing, failureOf, newFolder, run } from '../store/fixture.ts';
@@ -149,6 +151,29 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
     const issuer = (await store.listCa()).find(({ role }) => role === 'issuer');
     expect(issuer?.keyId).toBe(record.issuer);
     expect(await store.liveIdentities(issuer?.keyId ?? '', Date.now())).toEqual([record.identity]);
+  });
+
+  test('puts right an issuer that an older certgate recorded by the hash of its key', async () => {
+    const company = newCompany();
+    const { place, store } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });
+    const { request: csr } = await requestIssuer(place);
+    const extensions = `${CA_EXTENSIONS}subjectKeyIdentifier=00112233445566778899\n`;
+    await importIssuer(place, company.sign(csr, extensions), 'issuer.pem');
+    const { record } = await (await loadAuthority(place)).issue(request());
+    const old = new DatabaseSync(store.location);
+    const hash = keyId(readRequest(csr).publicKey);
+    old.prepare("UPDATE authorities SET key_id = ? WHERE role = 'issuer'").run(hash);
+    old.close();
+    const { ca } = await loadAuthority(place);
+    expect([...ca.trust.issuers]).toEqual([record.issuer]);
+    expect((await store.listCa()).find(({ role }) => role === 'issuer')?.keyId).toBe(record.issuer);
+    expect((await store.listAudit({})).at(-1)).toMatchObject({
+      action: 'ca.rename-issuer',
+      detail: { changes: `${hash} is ${record.issuer}` },
+    });
+    const revision = await store.revision();
+    await loadAuthority(place);
+    expect(await store.revision()).toBe(revision);
   });
 
   test('takes a certificate that was put in its place already', async () => {

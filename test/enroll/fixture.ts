@@ -41,7 +41,7 @@ export async function scene(policy: Partial<EnrollPolicy> = {}): Promise<Scene> 
   const desk = openDesk({
     authority: ca.authority,
     store: ca.store,
-    policy: { tokens: true, lockOnReuse: true, graceMs: 0, ...policy },
+    policy: { tokens: true, est: true, lockOnReuse: true, graceMs: 0, ...policy },
     log,
     metrics,
     clock,

@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { lockClients, unlockClients } from '../../src/authority/locking.ts';
 import { revokeCertificates } from '../../src/authority/revocation.ts';
 import { rotateIssuer } from '../../src/authority/rotate.ts';
-import { readIssued } from '../../src/enroll/wire.ts';
+import { readIssued, writeRenewRequest } from '../../src/enroll/wire.ts';
 import { request, TRUST_DOMAIN } from '../authority/fixture.ts';
+import { folderWith, openssl } from '../pki/openssl.ts';
 import { newKey, type Scene, scene, serialIn } from './fixture.ts';
 
 const DAY = 86_400_000;
@@ -32,6 +33,55 @@ describe('who has a certificate', () => {
       actor: 'worker/etl-1',
       detail: { replaces: record.serial },
     });
+  });
+
+  const [cn, uri] = ['/CN=worker\\/etl-1', `URI:spiffe://${TRUST_DOMAIN}/worker/etl-1`];
+  test.each([
+    ['exactly its names', cn, `IP:192.0.2.7,DNS:etl.example,${uri}`, 200, ''],
+    ['no name', '/', null, 400, 'CN=worker/etl-1; URI:'],
+    ['fewer names', cn, uri, 400, 'DNS:etl.example,IP:192.0.2.7'],
+    ['more names', cn, `DNS:a,DNS:etl.example,IP:192.0.2.7,${uri}`, 400, 'CN=worker'],
+    ['one name twice', cn, `DNS:etl.example,DNS:etl.example,IP:192.0.2.7,${uri}`, 400, 'CN=worker'],
+    ['another subject', '/CN=worker\\/etl-2', `IP:192.0.2.7,DNS:etl.example,${uri}`, 400, 'CN=worker/etl-1'],
+    ['more of a subject', `${cn}/O=x`, `IP:192.0.2.7,DNS:etl.example,${uri}`, 400, 'CN=worker/etl-1'],
+  ] as const)(
+    'by a request that has to say its names is answered for %s',
+    async (_what, subject, names, status, words) => {
+      const at = await scene();
+      const { record } = await at.authority.issue(request({ dns: ['etl.example'], ip: ['192.0.2.7'] }));
+      const folder = folderWith({ 'key.pem': newKey().export({ type: 'pkcs8', format: 'pem' }) });
+      const alternative = names === null ? [] : ['-addext', `subjectAltName=${names}`];
+      const made = await openssl(folder, 'req', '-new', '-key', 'key.pem', '-subj', subject, ...alternative);
+      const holder = { serial: record.serial, address: '192.0.2.1', exactNames: true };
+      const answer = await at.desk.renew(writeRenewRequest(made.text), holder);
+      expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(words)]);
+    },
+  );
+
+  test('gets no other name by an attribute that asks for one', async () => {
+    const [at, serial] = await enrolled();
+    // RFC 6402 §2.8; openssl takes any attribute from its configuration.
+    const conf = `[req]\ndistinguished_name=dn\nattributes=at\nprompt=no\nreq_extensions=ext\n[dn]\nCN=worker/etl-1\n[at]\n1.3.6.1.5.5.7.7.36=x\n[ext]\nsubjectAltName=URI:spiffe://${TRUST_DOMAIN}/worker/etl-1\n`;
+    const folder = folderWith({ 'key.pem': newKey().export({ type: 'pkcs8', format: 'pem' }), conf });
+    const made = await openssl(folder, 'req', '-new', '-key', 'key.pem', '-config', 'conf');
+    const answer = await at.desk.renew(writeRenewRequest(made.text), { serial, address: 'x', exactNames: true });
+    expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('enrol with a token')]);
+  });
+
+  test('keeps its groups: those of its token, or those that the CA wrote', async () => {
+    const at = await scene();
+    const { record } = await at.authority.issue(request({ groups: ['etl', 'data/admins'] }));
+    const byToken = serialIn(await at.enroll(await at.token('worker/w', { groups: ['etl'] }), newKey()));
+    for (const [before, units] of [
+      [record.serial, ['data/admins', 'etl']],
+      [byToken, ['etl']],
+    ] as const) {
+      const answer = await at.renew(before, newKey());
+      expect(await recordOf(at, serialIn(answer))).toMatchObject({ groups: units });
+      const { subject } = new X509Certificate(readIssued(answer.text)?.certificate ?? '');
+      expect(subject.split('\n').filter((line) => line.startsWith('OU='))).toEqual(units.map((unit) => `OU=${unit}`));
+    }
+    expect((await at.store.listAudit({})).at(-1)?.detail).toMatchObject({ groups: 'etl' });
   });
 
   test('keeps its lifetime over a hundred renewals', async () => {

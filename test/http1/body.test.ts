@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { followBody, openBody } from '../../src/http1/body.ts';
+import { chunksOf, followBody, openBody } from '../../src/http1/body.ts';
 import { CHUNKED, UNTIL_CLOSE } from '../../src/http1/syntax.ts';
 import { chunkedBody } from './messages.ts';
 import { cutAt, follow, latin1 } from './read.ts';
@@ -181,6 +181,16 @@ describe('a chunked body', () => {
     });
     fc.assert(property, { numRuns: 5_000 });
   });
+});
+
+test('the data of a body in chunks is that of its chunks, whatever stands in them', () => {
+  const chunk = fc.uint8Array({ minLength: 1, maxLength: 40 });
+  const property = fc.property(fc.array(chunk, { maxLength: 6 }), fc.boolean(), (parts, padded) => {
+    const size = (part: Uint8Array) => (padded ? '000' : '') + part.length.toString(16);
+    const framed = parts.flatMap((part) => [latin1(`${size(part)}\r\n`), part, latin1('\r\n')]);
+    expect(chunksOf(Buffer.concat([...framed, latin1('0\r\n\r\n')]))).toEqual(Buffer.concat(parts));
+  });
+  fc.assert(property);
 });
 
 /** A second reading of the grammar, written as a regular expression for each chunk. */

@@ -35,7 +35,7 @@ describe('by the default rule', () => {
     fc.assert(
       fc.property(trustDomain, identityName, (domain, name) => {
         const found = ask(facts([], uris(spiffeUri(domain, name))), defaultRules, domain);
-        expect(found).toEqual({ ok: true, identity: name, rule: 'identity.rules[0]' });
+        expect(found).toEqual({ ok: true, identity: name, rule: 'identity.rules[0]', groups: [] });
       }),
     );
   });
@@ -287,7 +287,7 @@ describe('the order of the rules', () => {
         const winner = ordered[index];
         if (winner === undefined) expect(found).toMatchObject({ ok: false, code: 'CG_IDENTITY_NONE' });
         else
-          expect(found).toEqual({
+          expect(found).toMatchObject({
             ok: true,
             identity: expected[winner.from],
             rule: `identity.rules[${index}]`,

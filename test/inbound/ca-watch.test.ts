@@ -66,7 +66,7 @@ async function gateOf(age: number) {
         store,
         audit,
         accessLog: false,
-        enrolment: { tokens: true, lockOnReuse: true, graceMs: 0 },
+        enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
         authString: null,
       },
       log: pino({ level: 'info' }, { write: (line: string) => void logged.push(line) }),

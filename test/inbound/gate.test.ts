@@ -82,7 +82,7 @@ async function start(
     policy: null,
     log: pino({ level: 'silent' }),
     accessLog: false,
-    enrolment: { tokens: true, lockOnReuse: true, graceMs: 0 },
+    enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
     authString: null,
     limits: { ...GATE_LIMITS, ...limits },
     ...other,

@@ -90,7 +90,7 @@ async function start(rules: readonly IdentityRule[] = [{ from: 'spiffe' }]): Pro
     log,
     accessLog: false,
     desk: { enroll: unasked, renew: unasked, seen: unasked },
-    enrolment: { tokens: true, lockOnReuse: true, graceMs: 0 },
+    enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
     authString: null,
     limits: GATE_LIMITS,
     credentials,

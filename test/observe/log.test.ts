@@ -125,6 +125,7 @@ describe('a secret', () => {
     const { log, last } = collected();
     const fields = {
       keyId: 'ab12',
+      tokenId: 'e51a431979fce488',
       publicKey: 'P-256',
       keyboard: 1,
       none: null,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { connect, createServer } from 'node:tls';
 import pino from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { activateRoot, prepareRoot, rotateIssuer } from '../../src/authority/rotate.ts';
+import { activateRoot, prepareRoot, rollbackIssuer, rotateIssuer } from '../../src/authority/rotate.ts';
 import { followTrust } from '../../src/outbound/trust-bundle.ts';
 import { signBundle } from '../../src/pki/bundle-signature.ts';
 import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
@@ -18,15 +18,23 @@ interface Told {
   readonly asked: string[];
   readonly taken: string[];
   readonly logged: string[];
+  readonly noted: number[];
 }
 
 /** Follows a gate with a certificate of `ca` that answers `answer`, from the bundle `held` on, until it was asked `times`. */
-async function follow(ca: OpenCa, held: string, answer: string | (() => string), times: number): Promise<Told> {
+async function follow(
+  ca: OpenCa,
+  held: string,
+  answer: string | (() => string),
+  times: number,
+  seen = 0,
+): Promise<Told> {
   const { privateKey, publicKey } = await generateKey();
   const issued = await ca.authority.issue({
     ...{ identity: 'gate/inbound', profile: 'server', ttlMs: 3_600_000, publicKey, dns: ['localhost'], actor: 'test' },
   });
-  const told: Told = { asked: [], taken: [], logged: [] };
+  const told: Told = { asked: [], taken: [], logged: [], noted: [] };
+  let number = seen;
   const done = Promise.withResolvers<void>();
   let current = held;
   const server = createServer({ key: privateKeyToPem(privateKey), cert: issued.chainPem }, (socket) => {
@@ -52,6 +60,13 @@ async function follow(ca: OpenCa, held: string, answer: string | (() => string),
       told.taken.push(bundle);
       current = bundle;
     },
+    number: {
+      seen: () => number,
+      note: (one) => {
+        told.noted.push(one);
+        number = one;
+      },
+    },
     log,
   });
   onTestFinished(stop);
@@ -61,8 +76,15 @@ async function follow(ca: OpenCa, held: string, answer: string | (() => string),
 }
 
 const idOf = (pem: string): string => createHash('sha256').update(pem).digest('hex');
-const answerOf = (pem: string, signature: string): string =>
-  `HTTP/1.1 200 OK\r\ncontent-length: ${pem.length}\r\nx-certgate-signature: ${signature}\r\n\r\n${pem}`;
+/** After all that a test changes. */
+const LATE = Date.now() + 3_600_000;
+const headersOf = (signature: string, number: number): string =>
+  `x-certgate-bundle-number: ${number}\r\nx-certgate-signature: ${signature}\r\n`;
+const answerOf = (pem: string, signature: string, number = LATE): string =>
+  `HTTP/1.1 200 OK\r\ncontent-length: ${pem.length}\r\n${headersOf(signature, number)}\r\n${pem}`;
+/** As signed by `ca`, or by another. */
+const signed = (pem: string, { authority }: Pick<OpenCa, 'authority'>, number = LATE): Promise<string> =>
+  signBundle({ pem, number }, authority.issuer.signer);
 const bundleOf = ({ certsDir }: OpenCa): string => readFileSync(join(certsDir, 'ca.crt'), 'utf8');
 
 describe('a sidecar that follows the trust bundle', () => {
@@ -71,7 +93,7 @@ describe('a sidecar that follows the trust bundle', () => {
     const held = bundleOf(ca);
     await prepareRoot(placeOf(ca));
     const fresh = bundleOf(ca);
-    const told = await follow(ca, held, answerOf(fresh, await signBundle(fresh, ca.authority.issuer.signer)), 3);
+    const told = await follow(ca, held, answerOf(fresh, await signed(fresh, ca)), 3);
     expect(told.taken[0]).toBe(fresh);
     expect(told.asked.slice(0, 3)).toEqual([idOf(held), idOf(held), idOf(fresh)]);
   });
@@ -82,7 +104,7 @@ describe('a sidecar that follows the trust bundle', () => {
     await rotateIssuer(placeOf(ca));
     await ca.authority.reload();
     const fresh = bundleOf(ca);
-    const told = await follow(ca, held, answerOf(fresh, await signBundle(fresh, ca.authority.issuer.signer)), 3);
+    const told = await follow(ca, held, answerOf(fresh, await signed(fresh, ca)), 3);
     expect(told.taken[0]).toBe(fresh);
   });
 
@@ -92,7 +114,7 @@ describe('a sidecar that follows the trust bundle', () => {
     await prepareRoot(placeOf(ca));
     // The gate still shows the old issuer's certificate, and the bundle has the new root alone.
     const only = readFileSync(join(ca.certsDir, 'root-2.crt'), 'utf8');
-    const told = await follow(ca, held, answerOf(only, await signBundle(only, ca.authority.issuer.signer)), 3);
+    const told = await follow(ca, held, answerOf(only, await signed(only, ca)), 3);
     expect(told.taken).toEqual([]);
   });
 
@@ -100,12 +122,13 @@ describe('a sidecar that follows the trust bundle', () => {
     ['without a signature', async (_ca, fresh) => answerOf(fresh, ''), 'not signed by an issuer known here'],
     [
       'signed by a key of the thief’s',
-      async (_ca, fresh) => answerOf(fresh, await signBundle(fresh, signerOf((await generateKey()).privateKey))),
+      async (_ca, fresh) =>
+        answerOf(fresh, await signBundle({ pem: fresh, number: LATE }, signerOf((await generateKey()).privateKey))),
       'not signed by an issuer known here',
     ],
     [
       'signed for another bundle',
-      async (ca, fresh) => answerOf(fresh, await signBundle(`${fresh}\n`, ca.authority.issuer.signer)),
+      async (ca, fresh) => answerOf(fresh, await signed(`${fresh}\n`, ca)),
       'not signed by an issuer known here',
     ],
     [
@@ -113,14 +136,13 @@ describe('a sidecar that follows the trust bundle', () => {
       async (ca) => {
         const other = await openCa();
         const pem = bundleOf(ca) + bundleOf(other);
-        return answerOf(pem, await signBundle(pem, other.authority.issuer.signer));
+        return answerOf(pem, await signed(pem, other));
       },
       'not signed by an issuer known here',
     ],
     [
       'with something besides certificates in it',
-      async (ca, fresh) =>
-        answerOf(`# hello\n${fresh}`, await signBundle(`# hello\n${fresh}`, ca.authority.issuer.signer)),
+      async (ca, fresh) => answerOf(`# hello\n${fresh}`, await signed(`# hello\n${fresh}`, ca)),
       'it is not plain PEM',
     ],
     [
@@ -129,7 +151,7 @@ describe('a sidecar that follows the trust bundle', () => {
         const { publicKey } = await generateKey();
         const asked = { identity: 'worker/x', profile: 'client', ttlMs: 3_600_000, publicKey, actor: 'test' } as const;
         const pem = fresh + (await ca.authority.issue(asked)).certificatePem;
-        return answerOf(pem, await signBundle(pem, ca.authority.issuer.signer));
+        return answerOf(pem, await signed(pem, ca));
       },
       'which is no CA',
     ],
@@ -157,10 +179,56 @@ describe('a sidecar that follows the trust bundle', () => {
     expect(told.taken).toEqual([]);
   });
 
+  test('refuses an old one that a rightful issuer has signed, told by whoever has the gate’s key', async () => {
+    const ca = await openCa();
+    await rotateIssuer(placeOf(ca));
+    await ca.authority.reload();
+    const { bundlePem: old, bundleNumber } = ca.authority.ca.trust;
+    const recording = answerOf(old, await signed(old, ca, bundleNumber), bundleNumber);
+    await rollbackIssuer(placeOf(ca));
+    await ca.authority.reload();
+    const { bundlePem: held, bundleNumber: later } = ca.authority.ca.trust;
+    expect(later).toBeGreaterThan(bundleNumber);
+    // One that was never told a number would take it: nothing in the two tells which is older.
+    expect((await follow(ca, held, recording, 3)).taken).toContain(old);
+    const told = await follow(ca, held, recording, 3, later);
+    expect([told.taken, told.noted]).toEqual([[], []]);
+    expect(told.logged.join('')).toContain(`it is an old one: its number is ${bundleNumber}, and ${later} was seen`);
+  });
+
+  test('refuses an old one that lacks a certificate which it has, though it was never told a number', async () => {
+    const ca = await openCa(() => Date.now() - 120_000);
+    const { bundlePem: old, bundleNumber } = ca.authority.ca.trust;
+    const signature = await signed(old, ca, bundleNumber);
+    await rotateIssuer(placeOf(ca));
+    const told = await follow(ca, bundleOf(ca), answerOf(old, signature, bundleNumber), 3);
+    expect(told.taken).toEqual([]);
+    expect(told.logged.join('')).toContain('it is an old one');
+  });
+
+  test('learns the number of the one that it has, when that is signed', async () => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    const same = (signature: string): string => `HTTP/1.1 304 Not Modified\r\n${headersOf(signature, LATE)}\r\n`;
+    expect((await follow(ca, held, same(await signed(held, ca)), 3)).noted).toEqual([LATE]);
+    expect((await follow(ca, held, same(await signed(`${held}x`, ca)), 3)).noted).toEqual([]);
+    expect((await follow(ca, held, same(await signed(held, ca, LATE - 1)), 3)).noted).toEqual([]);
+  });
+
+  test('refuses one without a number', async () => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    await prepareRoot(placeOf(ca));
+    const answer = answerOf(bundleOf(ca), await signed(bundleOf(ca), ca)).replace(/x-certgate-bundle-number.*\r\n/, '');
+    const told = await follow(ca, held, answer, 2);
+    expect(told.taken).toEqual([]);
+    expect(told.logged.join('')).toContain('it has no number');
+  });
+
   test('refuses to take back what it was told before by a gate of the old root', async () => {
     const ca = await openCa();
     const old = bundleOf(ca);
-    const signature = await signBundle(old, ca.authority.issuer.signer);
+    const signature = await signed(old, ca);
     await prepareRoot(placeOf(ca));
     await activateRoot(placeOf(ca), true);
     await ca.authority.reload();

@@ -119,11 +119,20 @@ describe('a signer signs', () => {
 });
 
 test('a signer vouches for the trust bundle that it was shown, and for no other', () => {
-  expect(judge(bundleStatement(BUNDLE_ID))).toEqual({ kind: 'bundle' });
-  expect(refusal(bundleStatement('b'.repeat(64)))).toContain('ca.crt');
-  expect(refusal(bundleStatement(BUNDLE_ID), { bundles: [] })).toContain('ca.crt');
-  const more = Buffer.concat([bundleStatement(BUNDLE_ID), Buffer.from('x')]);
+  expect(judge(bundleStatement(BUNDLE_ID, NOW))).toEqual({ kind: 'bundle' });
+  expect(refusal(bundleStatement('b'.repeat(64), NOW))).toContain('ca.crt');
+  expect(refusal(bundleStatement(BUNDLE_ID, NOW), { bundles: [] })).toContain('ca.crt');
+  const more = Buffer.concat([bundleStatement(BUNDLE_ID, NOW), Buffer.from('x')]);
   expect(refusal(more)).toContain('ca.crt');
+  expect(refusal(Buffer.from(`certgate trust bundle 1\n${BUNDLE_ID}\n`))).toContain('ca.crt');
+});
+
+test('a signer gives no trust bundle a number that lies far ahead: the sidecars would refuse all after it', () => {
+  expect(judge(bundleStatement(BUNDLE_ID, NOW + DAY))).toEqual({ kind: 'bundle' });
+  expect(refusal(bundleStatement(BUNDLE_ID, NOW + DAY + 1))).toContain('a time to come');
+  for (const number of ['0', '01', '-1', '1e9', '99999999999999999']) {
+    expect(refusal(Buffer.from(`certgate trust bundle 2\n${number}\n${BUNDLE_ID}\n`))).not.toBe('');
+  }
 });
 
 describe('a signer refuses', () => {

@@ -72,7 +72,7 @@ export async function openGateHouse(): Promise<GateHouse> {
       audit,
       log: pino({ level: 'silent' }),
       accessLog: false,
-      enrolment: { tokens: true, lockOnReuse: true, graceMs: 0 },
+      enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
       authString: null,
       limits: GATE_LIMITS,
     });

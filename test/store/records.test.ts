@@ -86,6 +86,21 @@ describe('a revocation', () => {
     expect(await store.listAudit({})).toHaveLength(2);
   });
 
+  it('learns that a key was compromised after another reason: the moment stays, the reason and the revision do not', async () => {
+    const store = newStore();
+    const record = newRecord();
+    await store.addCertificate(record, newAudit());
+    await store.revoke([record.serial], 'superseded', NOW, () => newAudit());
+    const revision = await store.revision();
+    const again = await store.revoke([record.serial], 'keyCompromise', NOW + HOUR, () => newAudit());
+    expect(again).toMatchObject([{ revokedAt: NOW, reason: 'keyCompromise' }]);
+    expect(await store.revocationsSince(revision)).toMatchObject([{ serial: record.serial, isNew: false }]);
+    expect(await store.compromisedSince(revision)).toMatchObject([{ serial: record.serial }]);
+    expect(await store.listAudit({})).toHaveLength(3);
+    await store.revoke([record.serial], 'cACompromise', NOW + HOUR, () => newAudit());
+    expect(await store.revocationsSince(revision)).toMatchObject([{ reason: 'keyCompromise' }]);
+  });
+
   it('answers in the order asked, without serials that do not exist', async () => {
     const store = newStore();
     const [one, two] = [newRecord(), newRecord()];
@@ -127,6 +142,7 @@ describe('a revocation', () => {
       reason: 'superseded',
       notAfter: two.notAfter,
       revision: middle,
+      isNew: true,
     });
   });
 });

@@ -39,7 +39,7 @@ async function makeIssuer(): Promise<{ issuer: Issuer; key: KeyPair }> {
 function revocations(count: number, issuer: string): Revocation[] {
   return Array.from({ length: count }, (_, i) => ({
     ...{ serial: newSerial(), issuer, identity: 'worker/etl-1', reason: 'keyCompromise' as const },
-    ...{ revokedAt: NOW - (count - i) * 1000, notAfter: NOW + 86_400_000, revision: i + 1 },
+    ...{ revokedAt: NOW - (count - i) * 1000, notAfter: NOW + 86_400_000, revision: i + 1, isNew: true },
   }));
 }
 

@@ -1,6 +1,7 @@
 // certgate ca status: the roots and issuers of this CA, where each rotation stands, and who has not followed it yet.
 
 import { Command } from 'commander';
+import { caRecordsIn } from '../../authority/ca-records.ts';
 import { exists } from '../../authority/change.ts';
 import { openKeyStore } from '../../authority/key-store.ts';
 import { generationFiles } from '../../authority/layout.ts';
@@ -51,7 +52,7 @@ export function statusCommand(io: CommandIo): Command {
       await readCa({ ...place, keys }).catch((error: unknown) => {
         if (!isCertgateError(error) || error.exitCode === EXIT.storage) throw error;
       });
-      const records = await place.store.listCa();
+      const records = await caRecordsIn(place.store);
       const now = Date.now();
       const lines: CaLine[] = [];
       for (const record of records) {

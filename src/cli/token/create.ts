@@ -11,11 +11,12 @@ import { roughDuration } from '../../config/duration.ts';
 import type { Config } from '../../config/schema.ts';
 import { newToken, requireSubject, secretHashOf, type Token, writeToken } from '../../enroll/token.ts';
 import { CertgateError, shown } from '../../errors.ts';
+import { parseGroups } from '../../identity/groups.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { TokenRecord } from '../../store/tokens.ts';
 import { actor } from '../actor.ts';
 import { printableJson } from '../escape.ts';
-import { countFlag, durationFlag, usage } from '../flags.ts';
+import { collect, countFlag, durationFlag, usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { configOf, withSettings } from '../settings.ts';
@@ -28,6 +29,7 @@ interface Flags {
   readonly ttl: string;
   readonly certTtl?: string;
   readonly uses: string;
+  readonly group?: readonly string[];
   readonly json?: true;
 }
 
@@ -51,6 +53,7 @@ export function createCommand(io: CommandIo): Command {
     .option('--ttl <DURATION>', 'how long the token can be used', '10m')
     .option('--cert-ttl <DURATION>', 'lifetime of the certificates (default: that of `certgate issue`)')
     .option('--uses <N>', 'how many certificates it is good for', '1')
+    .option('--group <NAME>', 'a group that its machines belong to; may be repeated', collect)
     .option('--json', 'print JSON');
   return withSettings(command, ['connect.gate']).action(async (name: string, flags: Flags) => {
     const subject = requireSubject(name);
@@ -63,6 +66,7 @@ export function createCommand(io: CommandIo): Command {
     if (certTtl !== null && (certTtl < SHORTEST_TTL || certTtl > LONGEST_TTL)) {
       throw usage(`--cert-ttl is ${shown(flags.certTtl ?? '')}; it is 5m to 3650d`, 'for example --cert-ttl 24h');
     }
+    const groups = parseGroups(flags.group ?? []);
     const config = configOf(command, io);
     const now = Date.now();
     const store = openSqliteStore(storeFile(config.stateDir));
@@ -79,6 +83,7 @@ export function createCommand(io: CommandIo): Command {
         uses,
         ttlMs: certTtl ?? config.issue.ttl,
         lastsMs,
+        groups,
       };
       const record = await recordToken(store, { ...request, actor: actor() }, now);
       const text = writeToken(token);
@@ -110,5 +115,5 @@ function gateOf({ connect, serve }: Config): string {
 function fingerprintOf({ records, activeIssuer, activeRoot }: Trust): string {
   const root = activeIssuer === null ? activeRoot : rootOf(records, activeIssuer);
   if (root !== null) return createHash('sha256').update(root.der).digest('hex');
-  throw new CertgateError('CG_CA_UNFINISHED', { problem: 'it has no root on record' });
+  throw new CertgateError('CG_CA_UNFINISHED', { problem: 'it has no root on record', request: null });
 }

@@ -7,6 +7,7 @@ export function tokenJson(token: TokenRecord, now: number): Record<string, unkno
   const { secretHash: _hash, expiresAt, createdAt, revokedAt, flaggedAt, ...rest } = token;
   return {
     ...rest,
+    groups: token.groups ?? [],
     state: tokenState(token, now),
     expiresAt: time(expiresAt),
     createdAt: time(createdAt),

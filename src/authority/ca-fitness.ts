@@ -1,0 +1,119 @@
+// Whether a company's CA certificate, or an issuer that a company has signed, can stand above certgate's leaves: what could
+// never have a valid leaf is refused before anything is on record (RFC 5280 §4.2.1.3, .9, .10, .12), with what to do about
+// it. What is fit, and more than it need be, is told.
+import type { X509Certificate } from 'node:crypto';
+import { CertgateError, isCertgateError } from '../errors.ts';
+import { type CertificateDescription, describeCertificate } from '../pki/describe.ts';
+import { boundKinds, constraintProblem, constraintsOf, permittedHosts } from '../pki/name-constraints.ts';
+import { onOneLine } from '../pki/names.ts';
+
+/** For whom, when, and what messages call the certificate. */
+export interface FitFor {
+  readonly trustDomain: string;
+  /** ms since the epoch */
+  readonly now: number;
+  /** The file that it was in. */
+  readonly file: string;
+}
+
+/** What leaves are for: `serve` and its clients. A CA that names purposes must name both. */
+const PURPOSES = ['serverAuth', 'clientAuth'] as const;
+
+/** A CA above the issuer, with `below` CAs between it and leaves. CG_CA_GIVEN. */
+export function requireAbove(certificate: X509Certificate, below: number, fit: FitFor): void {
+  const name = onOneLine(certificate.subject);
+  const refuse = (problem: string): never => {
+    throw new CertgateError('CG_CA_GIVEN', {
+      file: fit.file,
+      problem: `holds ${name}, ${problem}`,
+      remedy: 'use another CA of the company, or make one with a root of its own: `certgate init --dir DIR`',
+    });
+  };
+  const { ca, keyUsage, pathlen } = described(certificate, fit);
+  if (!ca) refuse("which is not a CA's certificate");
+  if (keyUsage.length > 0 && !keyUsage.includes('keyCertSign')) {
+    refuse('whose key usage lets it sign no certificates');
+  }
+  if (pathlen !== null && pathlen < below) {
+    refuse(`whose path length ${pathlen} has no room for certgate's issuer`);
+  }
+  requireCommon(certificate, fit, refuse);
+}
+
+/** The issuer itself. CG_CA_GIVEN. */
+export function requireIssuer(certificate: X509Certificate, fit: FitFor): void {
+  const { file } = fit;
+  const refuse = (problem: string): never => {
+    throw new CertgateError('CG_CA_GIVEN', { file, problem, remedy: signedAgain(fit) });
+  };
+  // Node calls no CA what may not sign certificates either.
+  const { ca, keyUsage, pathlen } = described(certificate, fit);
+  if (!ca) refuse('holds a certificate for that key which is no CA certificate: it could sign nothing');
+  if (!keyUsage.includes('keyCertSign') || !keyUsage.includes('cRLSign')) {
+    refuse(`lets the issuer do ${keyUsage.join(', ') || 'nothing'}: it needs keyCertSign and cRLSign`);
+  }
+  if (pathlen !== 0) {
+    const problem = pathlen === null ? 'has no path length' : `has path length ${pathlen}`;
+    refuse(`holds an issuer that ${problem}: it must be 0, so that it can make no further CA`);
+  }
+  requireCommon(certificate, fit, (problem) => refuse(`holds an issuer ${problem}`));
+}
+
+/** What is fit and could be narrower, or binds what else leaves are called; for people, one sentence each. */
+export function warningsAbout(certificate: X509Certificate, { trustDomain }: FitFor): readonly string[] {
+  const constraints = constraintsOf(certificate);
+  if (constraints === null || permittedHosts(constraints).length === 0) {
+    return [
+      `the issuer is not constrained to spiffe://${trustDomain}: other software that trusts its root takes what it signs for any name; next time have it signed with nameConstraints=permitted;URI:${trustDomain}`,
+    ];
+  }
+  return boundKinds(constraints).map(
+    (kind) =>
+      `the issuer is constrained to some ${kind === 'DNS' ? 'DNS names' : 'addresses'}: those of the gate (serve.names) and of leaves must be among them`,
+  );
+}
+
+function requireCommon(
+  certificate: X509Certificate,
+  { trustDomain, now }: FitFor,
+  refuse: (why: string) => void,
+): void {
+  const { extendedKeyUsage, signatureAlgorithm } = describeCertificate(certificate);
+  const missing = PURPOSES.filter((purpose) => !extendedKeyUsage.includes(purpose));
+  // OpenSSL does not take anyExtendedKeyUsage for either.
+  if (extendedKeyUsage.length > 0 && missing.length > 0) {
+    refuse(`whose purposes (${extendedKeyUsage.join(', ')}) leave out ${missing.join(' and ')}: no leaf could be used`);
+  }
+  const constraints = constraintsOf(certificate);
+  const bound = constraints === null ? null : constraintProblem(constraints, trustDomain);
+  if (bound !== null) refuse(`whose name constraints let no leaf of this CA pass: it ${bound}`);
+  if (/sha1|md5/i.test(signatureAlgorithm) && !certificate.checkIssued(certificate)) {
+    refuse(`that is signed with ${signatureAlgorithm}, which nobody accepts any more`);
+  }
+  if (now < certificate.validFromDate.getTime() || now >= certificate.validToDate.getTime()) {
+    refuse(`valid from ${certificate.validFrom} to ${certificate.validTo} only`);
+  }
+}
+
+function described(certificate: X509Certificate, { file }: FitFor): CertificateDescription {
+  try {
+    const read = describeCertificate(certificate);
+    constraintsOf(certificate);
+    return read;
+  } catch (error) {
+    if (!isCertgateError(error)) throw error;
+    throw new CertgateError('CG_CA_GIVEN', { file, problem: `cannot be read: ${error.message}` }, { cause: error });
+  }
+}
+
+/** What a company signs the request with: made by a command, so that nothing of it is to be typed. */
+function signedAgain({ trustDomain }: FitFor): string {
+  const lines = [
+    'basicConstraints=critical,CA:TRUE,pathlen:0',
+    'keyUsage=critical,digitalSignature,keyCertSign,cRLSign',
+    'subjectKeyIdentifier=hash',
+    'authorityKeyIdentifier=keyid',
+    `nameConstraints=permitted;URI:${trustDomain}`,
+  ];
+  return `have the request signed again with the extensions that this writes: \`printf '%s\\n' ${lines.map((line) => `'${line}'`).join(' ')} > issuer.ext\``;
+}

@@ -1,0 +1,49 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { isGroupName, MOST_GROUPS, parseGroups } from '../../src/identity/groups.ts';
+import { compileRules, defaultRules, identify } from '../../src/identity/identify.ts';
+
+const groupsOf = (units: readonly string[]) => {
+  const subject = units.map((unit) => ['OU', unit] as const);
+  const uri = { type: 'URI', value: 'spiffe://prefect.example/user/alice' } as const;
+  const facts = {
+    subject: [['CN', 'user/alice'] as const, ...subject],
+    subjectAltNames: [uri],
+    serial: '4f',
+    issuer: 'aa',
+  };
+  return identify(facts, compileRules(defaultRules), 'prefect.example');
+};
+
+describe('the groups of an identity', () => {
+  test('are the OUs of its certificate, each once, letter by letter', () => {
+    expect(groupsOf(['data/etl', 'Admins', 'data/etl'])).toMatchObject({ ok: true, groups: ['data/etl', 'Admins'] });
+    expect(groupsOf([])).toMatchObject({ ok: true, groups: [] });
+  });
+
+  test('are none of those OUs that no group can be called', () => {
+    for (const odd of ['a,b', 'a\nb', ' a', 'a ', '', 'gr\u00fcn', 'a\u202eb', 'x'.repeat(65), '*'])
+      expect([odd, groupsOf([odd, 'ok'])]).toMatchObject([odd, { ok: true, groups: ['ok'] }]);
+  });
+
+  test('are not cut off where they are too many: the certificate is refused', () => {
+    const many = Array.from({ length: MOST_GROUPS + 1 }, (_, i) => `g${i}`);
+    expect(groupsOf(many.slice(1))).toMatchObject({ ok: true });
+    expect(groupsOf(many)).toMatchObject({ ok: false, code: 'CG_IDENTITY_ODD' });
+  });
+
+  test('are written sorted and each once, and refused with their value when they are no names', () => {
+    expect(parseGroups(['b', 'a', 'b'])).toEqual(['a', 'b']);
+    expect(() => parseGroups(['a\nb'])).toThrow(/the group "a\\u\{a\}b"/);
+    expect(() => parseGroups(Array.from({ length: 33 }, (_, i) => `g${i}`))).toThrow(/one of 33/);
+  });
+
+  test('never hold what would be two in a list, or another line in a log', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 70 }), (text) => {
+        if (isGroupName(text)) expect(text).toMatch(/^[\x20-\x7e]{1,64}$/);
+        if (/[,;"'\\\n\0]/.test(text)) expect(isGroupName(text)).toBe(false);
+      }),
+    );
+  });
+});
