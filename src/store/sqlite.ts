@@ -134,6 +134,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
 
   return {
     location,
+    openings: 1,
     meta: (key) =>
       read(() => {
         const row = selectMeta.get(key);
