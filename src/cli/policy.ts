@@ -5,6 +5,7 @@ import type { CommandIo } from './io.ts';
 import { checkCommand } from './policy/check.ts';
 import { explainCommand } from './policy/explain.ts';
 import { showCommand } from './policy/show.ts';
+import { suggestCommand } from './policy/suggest.ts';
 import { syncCommand } from './policy/sync.ts';
 
 export function policyCommand(io: CommandIo): Command {
@@ -13,11 +14,13 @@ export function policyCommand(io: CommandIo): Command {
       ['everything wrong with a policy, and its own tests', 'certgate policy check policy.yaml'],
       ['may she, and why', 'certgate policy explain user/alice POST /api/flows/'],
       ['roles and what they permit', 'certgate policy show'],
+      ['the least role for what was done', 'certgate policy suggest --from-log gate.log'],
     ],
     notes: [
       'a running gate takes a changed policy by itself within two seconds, or at once on SIGHUP, if check would pass it.',
     ],
   });
-  for (const sub of [checkCommand(io), explainCommand(io), showCommand(io), syncCommand(io)]) command.addCommand(sub);
+  for (const sub of [checkCommand(io), explainCommand(io), showCommand(io), suggestCommand(io), syncCommand(io)])
+    command.addCommand(sub);
   return command;
 }
