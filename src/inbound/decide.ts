@@ -187,7 +187,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   };
 
   const tellEst = (reading: Reading, path: string): Decided => {
-    const said = answerHolder(reading.head, path, reading.foreign, { serial: client.serial, address }, gate);
+    const said = answerHolder(reading.head, path, { serial: client.serial, address }, gate);
     if (said.kind === 'refuse') return refuse(reading, said);
     return { ...said, reading, requestId: newRequestId(), code: null };
   };
@@ -229,7 +229,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     }
     if (target.path === BUNDLE_PATH) return tellBundle(reading);
     if (target.path === RENEW_PATH) {
-      const why = renewalProblem(head, reading.foreign);
+      const why = renewalProblem(head);
       if (why !== null) return refuse(reading, why);
       const take = takeRenewal(gate.desk, { serial: client.serial, address });
       return { ...take, reading, requestId: newRequestId(), code: null };
