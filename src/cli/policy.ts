@@ -14,7 +14,6 @@ export function policyCommand(io: CommandIo): Command {
       ['everything wrong with a policy, and its own tests', 'certgate policy check policy.yaml'],
       ['may she, and why', 'certgate policy explain user/alice POST /api/flows/'],
       ['roles and what they permit', 'certgate policy show'],
-      ['propose the least role for what was done', 'certgate policy suggest --help'],
     ],
     notes: [
       'a running gate takes a changed policy by itself within two seconds, or at once on SIGHUP, if check would pass it.',
