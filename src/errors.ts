@@ -13,6 +13,7 @@ export const EXIT = {
   configuration: 5,
   storage: 6,
   network: 7,
+  warnings: 8,
 } as const;
 
 /** The first of `names`, and how many more. */
@@ -767,20 +768,35 @@ export const catalogue = {
     hint: (f) => `check that this machine reaches it: \`certgate inspect ${f.gate.replace(/^https:\/\//, '')}\``,
   }),
   CG_ENROLL_PIN: entry<{ gate: string; problem: string }>({
-    about: 'The gate to enrol at is not the one that the token is for; it was told nothing.',
+    about: 'The gate to enrol at is not the one that was meant; it was told nothing.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `${f.gate} is not the gate that this token is for: ${f.problem}`,
+    message: (f) => `${f.gate} is not the gate that is meant: ${f.problem}`,
     hint: () =>
-      'make a token on the gate of that address: `certgate token create worker/etl-1 --gate https://HOST:8443`; if it was made there, somebody stands between',
+      'a token is for one gate: `certgate token create worker/etl-1 --gate https://HOST:8443` makes one there; --fingerprint is the sha-256 of `certgate inspect certs/root.crt` there. If both are right, somebody stands between',
   }),
   CG_ENROLL_REFUSED: entry<{ gate: string; reason: string }>({
-    about: 'The gate refused the token; its log says why, its answer does not.',
+    about: 'The gate refused the token, or the identity token; its log says why, its answer does not.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `${f.gate} gave no certificate: ${f.reason}`,
     hint: () =>
-      'the token may be used, expired or revoked: on the gate, `certgate token list` and its log say which; make another with `certgate token create`',
+      'its log says why. A token may be used, expired or revoked: `certgate token list` there; make another with `certgate token create`. An identity token may be used, too old, for another audience, or named by no rule of enroll.issuers',
+  }),
+  CG_ENROLL_CA: entry<Record<string, never>>({
+    about: 'A trust bundle that a gate is to be known by has no root in it.',
+    exit: EXIT.usage,
+    status: 400,
+    message: () => 'there is no root certificate in what --ca names',
+    hint: () =>
+      "give the gate's certs/ca.crt, or, in its place, --fingerprint HEX of `certgate inspect certs/root.crt`",
+  }),
+  CG_IDENTITY_TOKEN: entry<{ where: string; problem: string }>({
+    about: 'There is no identity token where one should be.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `no identity token in ${f.where}: ${f.problem}`,
+    hint: () => 'docs/identity-tokens.md says for each platform how a job or a pod gets one',
   }),
   CG_ENROLL_ANSWER: entry<{ problem: string }>({
     about: 'What the gate answered to an enrolment cannot be used; nothing was written.',
@@ -921,6 +937,22 @@ export const catalogue = {
     status: 403,
     message: (f) => `not permitted: ${f.detail}`,
     hint: () => '`certgate policy explain user/alice POST /api/flows/` says which role, permission and line',
+  }),
+  CG_SCOPE: entry<{ detail: string }>({
+    about:
+      'A client may do this only to what is in its pools or carries its tag, and this is not, or cannot be known to be.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `beyond the scope: ${f.detail}`,
+    hint: () =>
+      'docs/policy.md, "Scopes", says what each operation needs; `certgate policy explain` says where it is bound',
+  }),
+  CG_SCOPE_UNKNOWN: entry<{ detail: string }>({
+    about: "The gate has to ask Prefect whose something is, and gets no answer: the client's request waits.",
+    exit: EXIT.refused,
+    status: 503,
+    message: (f) => `whose it is cannot be found out: ${f.detail}`,
+    hint: () => '`certgate health` says whether the gate reaches Prefect; clients try again by themselves',
   }),
   CG_REQUEST_BODY: entry<{ detail: string }>({
     about: 'A body has to be read to decide about the request, and it cannot be, or not in one way only.',

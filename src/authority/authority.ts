@@ -36,6 +36,8 @@ export interface IssueRequest {
   readonly groups?: readonly string[];
   /** Who asks, for the audit record: `cli:root@host`, `gate`, or an identity. */
   readonly actor: string;
+  /** The peer's IP address, for the audit record; nothing when an operator asks on this machine. */
+  readonly address?: string;
   /** The token or the certificate on whose account it is issued; nothing when an operator asks. */
   readonly cause?: IssueCause;
 }
@@ -165,7 +167,9 @@ export function openAuthority(parts: AuthorityParts): Authority {
           dns: (request.dns ?? []).join(','),
           ip: (request.ip ?? []).join(','),
           ...(groups.length > 0 ? { groups: groups.join(',') } : {}),
+          ...(request.address === undefined ? {} : { address: request.address }),
           ...(request.cause?.kind === 'token' ? { token: request.cause.token } : {}),
+          ...(request.cause?.kind === 'identity-token' ? request.cause.about : {}),
           ...(request.cause?.kind === 'renewal' ? { replaces: request.cause.replaces } : {}),
         },
       };

@@ -15,19 +15,24 @@ import { type AuthorityPlace, loadAuthority } from './load.ts';
 const ROOT_CRL_LIFETIME = 365 * CRL_LIFETIME;
 
 /**
- * Signs a list of `issuer`: a key identifier, `root` for the root of the issuer that issues now, or null for that issuer.
+ * Signs a list of `issuer`, on record as `actor`'s: a key identifier, `root` for the root of the issuer that issues now, or null for that issuer.
  * `keyFile` is where the key of a root is; null for its place among the others.
  * @throws CG_NOT_FOUND; CG_USAGE for a root that is another CA's; CG_CA_KEY where its key is not here; what `loadAuthority` throws
  */
 export async function exportCrl(
   place: AuthorityPlace,
   issuer: string | null,
-  keyFile: string | null = null,
+  keyFile: string | null,
+  actor: string,
 ): Promise<SignedCrl> {
-  const { store, clock = Date.now } = place;
+  const { store, trustDomain, clock = Date.now } = place;
   const { signer, lifetime } = await signerFor(place, issuer?.toLowerCase() ?? null, keyFile);
   const entries = await entriesOf(store, signer.keyId, clock());
-  return signCrl({ store, issuer: signer, entries, distributionPoint: null, now: clock(), lifetime });
+  const now = clock();
+  const crl = await signCrl({ store, issuer: signer, entries, distributionPoint: null, now, lifetime });
+  const detail = { issuer: signer.keyId, number: crl.number, revoked: crl.listed };
+  await store.addAudit({ time: now, actor, action: 'crl.export', object: trustDomain, detail });
+  return crl;
 }
 
 async function signerFor(

@@ -38,7 +38,7 @@ export interface IssuerImported extends CaChanged {
  * @throws CG_CA_FILE, CG_PASSPHRASE, CG_STORE_*
  */
 export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
-  const { certsDir, trustDomain, keys = plainKeyStore } = place;
+  const { certsDir, store, trustDomain, keys = plainKeyStore, actor, clock = Date.now } = place;
   const records = await recordsOf(place);
   const waiting = (await waitingRequests(certsDir, records)).at(-1);
   if (waiting !== undefined) return { ...waiting, again: true };
@@ -53,6 +53,8 @@ export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
     await keys.write(keyFile, privateKey);
     await writeNewFile(file, request, PUBLIC_FILE);
     await syncFolder(certsDir);
+    const detail = { generation, requestFile: file };
+    await store.addAudit({ time: clock(), actor, action: 'ca.request', object: trustDomain, detail });
   } catch (error) {
     if (isCertgateError(error)) throw error;
     throw new CertgateError('CG_CA_FILE', { file, problem: `cannot be written: ${reasonOf(error)}` }, { cause: error });

@@ -1,7 +1,9 @@
 // The settings of whoever issues: `issue` for a person at the CA, `enroll` for who comes with a token, `renew` for who has
 // a certificate already. A part of the schema of its own.
 import * as z from 'zod/mini';
-import { duration, onOff } from './setting.ts';
+import { parseHostPort } from './address.ts';
+import { issuersSchema } from './issuers.ts';
+import { duration, onOff, optionalText, settings, withDefault } from './setting.ts';
 
 export const issueSettings = () =>
   z.prefault(
@@ -24,6 +26,29 @@ export const enrollSettings = () =>
       tokens: onOff(
         true,
         'Whether who has no certificate may come to the port of the gate with a token of `certgate token create`, and for nothing else.',
+      ),
+      issuers: withDefault(issuersSchema, []).register(settings, {
+        kind: 'rules',
+        about:
+          'Whose identity tokens (JWT) who has no certificate may come with, and whom they name: see docs/identity-tokens.md.',
+        wants: 'a list of {name, issuer, audience, rules: [{match: {claim: pattern}, as: name}], …}',
+        example:
+          "[{name: ci, issuer: https://token.actions.githubusercontent.com, audience: https://gate.example:8443, rules: [{match: {repository: 'acme/etl', ref: refs/heads/main}, as: service/etl}]}]",
+        fallback: '[]',
+        inEnvironment: '\'[{"name":"ci","issuer":"https://…","audience":"https://…","rules":[…]}]\'',
+      }),
+      listen: optionalText(
+        {
+          about:
+            'A further address, with mutual TLS, for those who have no certificate yet, or renew one: it answers enrolment, renewal, EST, CRL and OCSP, and passes nothing on to Prefect. Off when not set.',
+          flag: '--enroll-listen',
+        },
+        {
+          kind: 'address',
+          wants: 'host:port or [ipv6]:port',
+          example: '0.0.0.0:8444',
+          accepts: (value) => parseHostPort(value) !== null,
+        },
       ),
       est: onOff(
         true,

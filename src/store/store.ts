@@ -60,6 +60,8 @@ export type CertificateState = 'valid' | 'expired' | 'revoked';
 export interface CertificateFilter {
   /** Exactly this identity. */
   readonly identity?: string;
+  /** Identities that begin so. */
+  readonly identityStart?: string;
   readonly serial?: string;
   readonly state?: CertificateState;
   /** Only certificates that expire before this moment, ms since the epoch. */
@@ -188,13 +190,19 @@ export type MetaKey = 'trustDomain' | 'rootFingerprint';
 export interface Store extends TokenStore {
   /** Where it is, for messages: a file path or a database URL without its password. */
   readonly location: string;
+  /**
+   * How often it has been opened. When it grows, the file was lost and found since, maybe unseen by this reader because
+   * another one's call met the failure: what was read before may be of another past.
+   */
+  readonly openings: number;
   /** Null when it was never set. */
   meta(key: MetaKey): Promise<string | null>;
   /**
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
-   * `cause` is recorded with it: a use of a token is counted, and is none when the token has expired or been used up.
-   * CG_CA_CHANGED when its issuer is retired; CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it; CG_TOKEN_SPENT; CG_RENEW_REFUSED when
+   * `cause` is recorded with it: a use of a token, of either kind, is counted, and is none when it has expired or been used up.
+   * CG_CA_CHANGED when its issuer is retired; CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it;
+   * CG_TOKEN_SPENT; CG_RENEW_REFUSED when
    * the certificate that it is to replace is revoked or locked.
    */
   addCertificate(
@@ -224,10 +232,13 @@ export interface Store extends TokenStore {
   listAudit(filter: { readonly afterId?: number; readonly limit?: number }): Promise<readonly StoredAuditEntry[]>;
   /** The number of the newest committed change; cheap enough to ask a hundred times a second. CG_STORE_* on failure. */
   revision(): Promise<number>;
-  /** Revocations committed after `revision`, oldest first. */
-  revocationsSince(revision: number): Promise<readonly Revocation[]>;
+  /**
+   * Revocations committed after `revision`, oldest first: all, or `limit` and what else the revision of the last has; fewer
+   * than `limit` are the last.
+   */
+  revocationsSince(revision: number, limit?: number): Promise<readonly Revocation[]>;
   /** Those of them for keyCompromise, with the certificate. Cheap when there are none: one index look-up. */
-  compromisedSince(revision: number): Promise<readonly CompromisedCertificate[]>;
+  compromisedSince(revision: number, limit?: number): Promise<readonly CompromisedCertificate[]>;
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
