@@ -6,6 +6,8 @@ import { canonicalPath } from './paths.ts';
 import type { Permission } from './permissions.ts';
 import type { Grants, Origin, Policy, Ruling } from './policy.ts';
 import { API_ROUTES } from './routes.ts';
+import { scopeWords } from './scope.ts';
+import { type Bounds, boundsOf } from './scope-request.ts';
 import { secretsQuestion } from './secrets.ts';
 
 export interface Explanation {
@@ -22,16 +24,25 @@ export interface Explanation {
     readonly given: Origin | null;
     readonly taken: Origin | null;
   }>;
+  /** How far it may: null for everywhere, or where a scope is no matter. */
+  readonly scope: { readonly words: string; readonly bounds: Exclude<Bounds, { kind: 'open' }> } | null;
   /** What the gate would do about secrets: nothing, refuse, or take the question out. */
   readonly secrets: 'none' | 'refuse' | 'hide';
 }
 
 /** Explains `method target` of `identity`; null when the gate would refuse the target whoever asks (paths.ts). */
-export function explain(policy: Policy, identity: string, method: string, target: string): Explanation | null {
+export function explain(
+  policy: Policy,
+  identity: string,
+  method: string,
+  target: string,
+  groups: readonly string[] = [],
+): Explanation | null {
   const path = canonicalPath(target);
   if (!path.ok) return null;
   const operation = findOperation(methodOf(method), path.path);
-  return explainOperation(policy, identity, operation, secretsQuestion(operation, path.target)?.asks === true);
+  const asked = secretsQuestion(operation, path.target)?.asks === true;
+  return explainOperation(policy, identity, operation, asked, path.target, groups);
 }
 
 /** The same for an operation that is known already; `asked` when the request asks for the secrets of blocks. */
@@ -40,8 +51,10 @@ export function explainOperation(
   identity: string,
   operation: Operation | null,
   asked = false,
+  target = '',
+  groups: readonly string[] = [],
 ): Explanation {
-  const grants = policy.grants(identity);
+  const grants = policy.grants(identity, groups);
   const secrets = asked && !grants.has('see_secret_blocks') ? policy.secrets : 'none';
   const needs = [...(operation?.needs ?? []), ...(asked ? (['see_secret_blocks'] as const) : [])].map((permission) => ({
     permission,
@@ -50,13 +63,23 @@ export function explainOperation(
   }));
   const ruling = grants.rule(operation);
   const { roles } = grants;
-  return { identity, permit: ruling.permit && secrets !== 'refuse', operation, ruling, roles, needs, secrets };
+  const scope = scopeOf(ruling, operation, target);
+  const permit = ruling.permit && secrets !== 'refuse' && scope?.bounds.kind !== 'refuse';
+  return { identity, permit, operation, ruling, roles, needs, scope, secrets };
+}
+
+function scopeOf(ruling: Ruling, operation: Operation | null, target: string): Explanation['scope'] {
+  if (!ruling.permit || ruling.scope === null) return null;
+  const bounds = boundsOf(operation, target, ruling.scope);
+  return bounds.kind === 'open' ? null : { words: scopeWords(ruling.scope), bounds };
 }
 
 /** A question with the answer that the policy's author wants. */
 export interface PolicyTest {
   readonly place: string;
   readonly identity: string;
+  /** Of its certificate. */
+  readonly groups?: readonly string[];
   /** `METHOD PATH`, or the name of an operation. */
   readonly request: string;
   readonly expect: 'allow' | 'deny';
@@ -76,14 +99,16 @@ export function runTests(policy: Policy, tests: readonly PolicyTest[]): readonly
   });
 }
 
-function answersTo(policy: Policy, { identity, request }: PolicyTest): readonly boolean[] {
+function answersTo(policy: Policy, { identity, request, groups = [] }: PolicyTest): readonly boolean[] {
   const parts = requestParts(request);
   if (parts !== null) {
-    const said = explain(policy, identity, parts.method, parts.target);
+    const said = explain(policy, identity, parts.method, parts.target, groups);
     // What the gate refuses whoever asks.
     return [said?.permit ?? false];
   }
-  return operationsNamed(request).map((operation) => explainOperation(policy, identity, operation).permit);
+  return operationsNamed(request).map(
+    (operation) => explainOperation(policy, identity, operation, false, '', groups).permit,
+  );
 }
 
 /** `POST /api/flows/` in two; null when it is not that. `WEBSOCKET` stands for the opening of one. */

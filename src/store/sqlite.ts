@@ -83,12 +83,16 @@ function sqliteStore(
     `UPDATE certificates SET regraded = 1, reason = ?, revoked_revision = ? WHERE serial = ? RETURNING ${certificateColumns}`,
   );
   const selectCertificate = sql(`SELECT ${certificateColumns} FROM certificates WHERE serial = ?`);
+  const selectIssuer = sql('SELECT state FROM authorities WHERE key_id = ?');
   const selectStanding = sql(
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
   const selectRevocations = sql(
     `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded FROM certificates
-       WHERE revoked_revision > ? ORDER BY revoked_revision, id`,
+       WHERE revoked_revision > :after AND revoked_revision <= (SELECT max(found) FROM (
+         SELECT revoked_revision AS found FROM certificates WHERE revoked_revision > :after
+           ORDER BY revoked_revision LIMIT :limit))
+       ORDER BY revoked_revision, id`,
   );
   const selectLocksOn = sql(
     `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now)
@@ -96,7 +100,10 @@ function sqliteStore(
   );
   const selectCompromised = sql(
     `SELECT serial, identity, der, revoked_revision FROM certificates
-       WHERE revoked_revision > ? AND reason = 'keyCompromise' AND identity <> '${UNKNOWN_IDENTITY}'
+       WHERE revoked_revision > :after AND reason = 'keyCompromise' AND identity <> '${UNKNOWN_IDENTITY}'
+         AND revoked_revision <= (SELECT max(found) FROM (
+           SELECT revoked_revision AS found FROM certificates WHERE revoked_revision > :after AND reason = 'keyCompromise'
+             AND identity <> '${UNKNOWN_IDENTITY}' ORDER BY revoked_revision LIMIT :limit))
        ORDER BY revoked_revision, id`,
   );
   const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
@@ -156,6 +163,11 @@ function sqliteStore(
     addCertificate: (r, audit, approve, cause) =>
       write.add(() => {
         nextRevision();
+        const issuer = selectIssuer.get(r.issuer);
+        // Who has not seen the CA change yet would hand out what nobody lets in any more.
+        if (issuer !== undefined && textOf(issuer, 'state') === 'retired') {
+          throw new CertgateError('CG_CA_CHANGED', { problem: `the issuer ${r.issuer} is retired by now` });
+        }
         approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
         try {
           insertCertificate.run({
@@ -214,10 +226,10 @@ function sqliteStore(
       }),
     listAudit: ({ afterId = 0, limit }) => read(() => selectAudit.all(afterId, pageSize(limit)).map(auditEntryOf)),
     revision: () => read(() => numberOf(thisRevision.get(), 'number')),
-    revocationsSince: (revision) => read(() => selectRevocations.all(revision).map(revocationOf)),
+    revocationsSince: (after, limit = -1) => read(() => selectRevocations.all({ after, limit }).map(revocationOf)),
     ...sqliteCa(tools),
     ...tokens,
-    compromisedSince: (revision) => read(() => selectCompromised.all(revision).map(compromisedOf)),
+    compromisedSince: (after, limit = -1) => read(() => selectCompromised.all({ after, limit }).map(compromisedOf)),
     close: async () => {
       await write.settled();
       if (db.isOpen) db.close();

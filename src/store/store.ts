@@ -60,6 +60,8 @@ export type CertificateState = 'valid' | 'expired' | 'revoked';
 export interface CertificateFilter {
   /** Exactly this identity. */
   readonly identity?: string;
+  /** Identities that begin so. */
+  readonly identityStart?: string;
   readonly serial?: string;
   readonly state?: CertificateState;
   /** Only certificates that expire before this moment, ms since the epoch. */
@@ -199,7 +201,8 @@ export interface Store extends TokenStore {
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
    * `cause` is recorded with it: a use of a token, of either kind, is counted, and is none when it has expired or been used up.
-   * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it; CG_TOKEN_SPENT; CG_RENEW_REFUSED when
+   * CG_CA_CHANGED when its issuer is retired; CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it;
+   * CG_TOKEN_SPENT; CG_RENEW_REFUSED when
    * the certificate that it is to replace is revoked or locked.
    */
   addCertificate(
@@ -229,16 +232,20 @@ export interface Store extends TokenStore {
   listAudit(filter: { readonly afterId?: number; readonly limit?: number }): Promise<readonly StoredAuditEntry[]>;
   /** The number of the newest committed change; cheap enough to ask a hundred times a second. CG_STORE_* on failure. */
   revision(): Promise<number>;
-  /** Revocations committed after `revision`, oldest first. */
-  revocationsSince(revision: number): Promise<readonly Revocation[]>;
+  /**
+   * Revocations committed after `revision`, oldest first: all, or `limit` and what else the revision of the last has; fewer
+   * than `limit` are the last.
+   */
+  revocationsSince(revision: number, limit?: number): Promise<readonly Revocation[]>;
   /** Those of them for keyCompromise, with the certificate. Cheap when there are none: one index look-up. */
-  compromisedSince(revision: number): Promise<readonly CompromisedCertificate[]>;
+  compromisedSince(revision: number, limit?: number): Promise<readonly CompromisedCertificate[]>;
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
-   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` or `renames` is not in `from`,
-   * or a new one's key or generation exists: somebody else was faster. What comes into a state does so at a moment after
-   * all before it, whatever the clock says: at `at`, or 1 ms after the last.
+   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when somebody else was faster: one of
+   * `states` or `renames` is not in `from`, a new one's key or generation exists, a second root would be `prepared`, or an
+   * issuer `retired` that has a live client certificate at `at`. What comes into a state does so at a moment after all
+   * before it, whatever the clock says: at `at`, or 1 ms after the last.
    */
   changeCa(change: CaChange, audit: AuditEntry): Promise<void>;
   /** Locks, in place of a standing lock of the same scope and subject. */

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { nearest } from '../../config/nearest.ts';
 import { EXIT, shown } from '../../errors.ts';
+import { parseGroups } from '../../identity/groups.ts';
 import { parseIdentityName } from '../../identity/name.ts';
 import {
   type Explanation,
@@ -16,7 +17,7 @@ import type { Origin, Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
 import { asksByBody } from '../../policy/secrets.ts';
 import { printable, printableJson } from '../escape.ts';
-import { usage } from '../flags.ts';
+import { collect, usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { withSettings } from '../settings.ts';
@@ -24,6 +25,7 @@ import { untestedPolicyAt } from './place.ts';
 
 interface Flags {
   readonly policy?: string;
+  readonly group?: readonly string[];
   readonly json?: true;
 }
 
@@ -45,42 +47,47 @@ export function explainCommand(io: CommandIo): Command {
       "GET, POST, PATCH, PUT, DELETE or WEBSOCKET; or, without a path, Prefect's name of an operation",
     )
     .argument('[PATH]', 'with the base path and, where it matters, the query')
+    .option('--group <NAME>', 'a group of its certificate; may be repeated', collect)
     .option('--policy <FILE>', 'another policy than serve.policy')
     .option('--json', 'print JSON');
   return withSettings(command).action((name: string, method: string, path: string | undefined, flags: Flags) => {
     const identity = parseIdentityName(name);
+    const groups = parseGroups(flags.group ?? []);
     const { policy } = untestedPolicyAt(flags.policy, command, io);
-    const said = path === undefined ? named(policy, identity, method) : asked(policy, identity, method, path);
+    const said =
+      path === undefined ? named(policy, identity, method, groups) : asked(policy, identity, method, path, groups);
     if (!said.permit) io.setExitCode(EXIT.refused);
     if (flags.json === true) return io.out(printableJson(jsonOf(said, policy.mode), 2));
-    for (const line of linesOf(said, policy.grants(identity).has('see_secret_blocks'))) io.out(printable(line));
-    if (!said.permit && policy.mode === 'observe')
-      io.say('the policy only observes: the gate would let it pass, and count it');
+    for (const line of linesOf(said, policy.grants(identity, groups).has('see_secret_blocks'))) io.out(printable(line));
+    if (said.permit) return;
+    if (policy.mode === 'observe') io.say('the policy only observes: the gate would let it pass, and count it');
+    else if (policy.grants(identity, groups).observes)
+      io.say('a role of it only observes: the gate would let it pass, and count it');
   });
 }
 
-function named(policy: Policy, identity: string, name: string): Explanation {
+function named(policy: Policy, identity: string, name: string, groups: readonly string[]): Explanation {
   const [operation] = operationsNamed(name);
-  if (operation !== undefined) return explainOperation(policy, identity, operation);
+  if (operation !== undefined) return explainOperation(policy, identity, operation, false, '', groups);
   const near = nearest(name, operationNames());
   const remedy =
     near === null ? 'for example: certgate policy explain user/alice POST /api/flows/' : `did you mean ${near}?`;
   throw usage(`Prefect has no operation ${shown(name)}`, remedy);
 }
 
-function asked(policy: Policy, identity: string, method: string, path: string): Explanation {
+function asked(policy: Policy, identity: string, method: string, path: string, groups: readonly string[]): Explanation {
   const parts = requestParts(`${method.toUpperCase()} ${path}`);
   if (parts === null) {
     const remedy = 'for example: certgate policy explain user/alice POST /api/flows/';
     throw usage(`${shown(`${method} ${path}`)} is no request`, remedy);
   }
-  const said = explain(policy, identity, parts.method, parts.target);
+  const said = explain(policy, identity, parts.method, parts.target, groups);
   if (said !== null) return said;
   throw usage(`the gate takes no target like ${shown(path)}, whoever asks`, 'see docs/strictness.md');
 }
 
 function linesOf(said: Explanation, grantsSecrets: boolean): string[] {
-  const { identity, operation, ruling, roles } = said;
+  const { identity, operation, roles } = said;
   const what = operation === null ? 'an operation that certgate does not know' : operation.name;
   const lines = [`${said.permit ? 'yes' : 'no'}: ${identity} ${said.permit ? 'may do' : 'may not do'} ${what}`];
   for (const { role, binding } of roles) lines.push(`  has ${role}, bound at ${binding}`);
@@ -94,9 +101,18 @@ function linesOf(said: Explanation, grantsSecrets: boolean): string[] {
   if (said.permit && asksByBody(operation) && !grantsSecrets) {
     lines.push('  and see_secret_blocks, if its body asks for secrets: no role gives it, or one denies it');
   }
+  if (said.scope !== null) lines.push(`  within ${said.scope.words}: ${scopeSays(said.scope.bounds)}`);
   if (said.secrets === 'hide') lines.push('  the secrets are left out of the answer');
-  if (!ruling.permit || said.secrets === 'refuse') lines.push(`  the gate says: ${refusalWords(said)}`);
+  if (!said.permit) lines.push(`  the gate says: ${refusalWords(said)}`);
   return lines;
+}
+
+function scopeSays(bounds: NonNullable<Explanation['scope']>['bounds']): string {
+  if (bounds.kind === 'refuse') return `it ${bounds.why}`;
+  const things = [...new Set(bounds.needs.map((need) => need.ref.type.replaceAll('_', ' ')))];
+  const looks = things.length === 0 ? [] : [`the gate asks Prefect whose the ${things.join(' and the ')} is`];
+  if (bounds.readBody) looks.push('its body is read, and must stay within');
+  return looks.length === 0 ? 'it is' : looks.join('; ');
 }
 
 function originWords({ role, holder, place }: Origin): string {
@@ -105,13 +121,14 @@ function originWords({ role, holder, place }: Origin): string {
 }
 
 function jsonOf(said: Explanation, mode: string): object {
-  const { identity, permit, operation, ruling, roles, needs, secrets } = said;
+  const { identity, permit, operation, ruling, roles, needs, scope, secrets } = said;
   return {
     identity,
     permit,
     mode,
     operation: operation?.name ?? null,
-    why: ruling.permit ? (secrets === 'refuse' ? 'missing' : null) : ruling.why,
+    why: ruling.permit ? (permit ? null : secrets === 'refuse' ? 'missing' : 'scope') : ruling.why,
+    scope: scope === null ? null : { within: scope.words, says: scopeSays(scope.bounds) },
     role: permit && ruling.permit ? ruling.role : null,
     rule: permit && ruling.permit ? ruling.rule : null,
     roles,
