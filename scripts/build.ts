@@ -1,10 +1,10 @@
 // Builds what is published: dist/main.js and a few files beside it, with every package that they need inside. A start
 // then reads ten files instead of four hundred, and nothing has to be installed beside them. Lines and names stay, for
 // stack traces; comments go, and what is not ASCII is escaped, because V8 keeps such a file in half the memory.
-// THIRD-PARTY-LICENSES.txt holds the licence of each package that has gone in; one without a licence fails the build.
+// debian-weak-keys.bin, which src/authority reads, goes beside them. THIRD-PARTY-LICENSES.txt holds the licence of each package that has gone in; one without a licence fails the build.
 // Run: npm run build            (`node scripts/build.ts --out DIR` builds into DIR, which is replaced)
 
-import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { rolldown } from 'rolldown';
@@ -49,5 +49,10 @@ await bundle.close();
 
 const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
 const packages = new Set(modules.map(packageFolder).filter((folder) => folder !== null));
-const licences = [...packages].toSorted().map(licenceOf);
+copyFileSync(join(root, 'src/authority/debian-weak-keys.bin'), join(out, 'debian-weak-keys.bin'));
+const listLicence = readFileSync(join(root, 'src/authority/debian-weak-keys.LICENSE'), 'utf8').trim();
+const licences = [
+  ...[...packages].toSorted().map(licenceOf),
+  `debian-weak-keys.bin, made from the list of badkeys 0.0.3\n\n${listLicence}\n`,
+];
 writeFileSync(join(out, 'THIRD-PARTY-LICENSES.txt'), licences.join(`\n${'-'.repeat(80)}\n\n`));

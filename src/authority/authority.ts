@@ -11,6 +11,7 @@ import { readFacts } from '../pki/facts.ts';
 import type { CaRecord, CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
 import type { IssueCause } from '../store/tokens.ts';
 import { openBarredKeys } from './barred-keys.ts';
+import { requireNotDebian } from './debian-weak-keys.ts';
 import { lockOnIssue, targetArguments, targetWords, untilWords } from './lock-table.ts';
 import { type RevocationSelector, revokeCertificates } from './revocation.ts';
 import { statusUrls } from './status-urls.ts';
@@ -122,6 +123,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
       const ttlMs = request.untilIssuerEnds === true ? withinIssuer(request.ttlMs, issuer, now) : request.ttlMs;
       const notAfter = requireLifetime(now, ttlMs, issuer);
       await barredKeys.check(request.publicKey);
+      await requireNotDebian(request.publicKey);
       const der = await createLeaf({
         profile: request.profile,
         subjectCommonName: identity, // left out when too long: the SPIFFE URI says it in full

@@ -1,6 +1,6 @@
 // What is published and what the container image holds: the built program, which needs Node and nothing beside it.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -57,11 +57,25 @@ describe('the production build', () => {
     expect(manifest.dependencies ?? {}).toEqual({});
   });
 
+  test('refuses one of the keys that Debian made, whose list is beside it', () => {
+    const config = join(place, 'home', 'certgate.yaml');
+    const csr = join(root, 'test/authority/debian-weak.csr');
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [join(place, 'dist/main.js'), 'issue', 'worker/etl-1', '--csr', csr, '--config', config],
+      { encoding: 'utf8', cwd: place },
+    );
+    expect(stderr).toContain('CVE-2008-0166');
+    expect(status).toBe(3);
+  });
+
   test('holds the licence of every package that is in it', () => {
     const licences = readFileSync(join(place, 'dist/THIRD-PARTY-LICENSES.txt'), 'utf8');
     for (const name of ['commander', 'pino', 'sonic-boom', 'yaml', 'zod']) {
       expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+\n\n[^]*?Copyright`, 'm'));
     }
+    expect(licences).toMatch(/^debian-weak-keys\.bin, made from the list of badkeys 0\.0\.3\n\nMIT License\n/m);
+    expect(licences).toContain('Hanno Böck');
   });
 
   test('is ASCII, which V8 keeps in half the memory, and reads line by line in a stack trace', () => {

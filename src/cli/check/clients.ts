@@ -1,6 +1,7 @@
 // Checks of `certgate ca check` about whom the CA lets in: certificates that end without another, identities that have too
 // many or too long ones, weak keys, the trust bundle that somebody has not taken, locks and tokens that were forgotten.
 import { X509Certificate } from 'node:crypto';
+import { debianWeaknessOf } from '../../authority/debian-weak-keys.ts';
 import { targetWords } from '../../authority/lock-table.ts';
 import { roughDuration } from '../../config/duration.ts';
 import { spkiOf } from '../../pki/public-keys.ts';
@@ -16,7 +17,7 @@ export const FORGOTTEN = 7 * DAY;
 /** How long a lock without an end, or a token that nobody used, may stand before it looks forgotten, ms. */
 const LONG_AGO = 7 * DAY;
 
-export function checkIdentities(records: RecordsLook, subject: Subject): Finding[] {
+export async function checkIdentities(records: RecordsLook, subject: Subject): Promise<Finding[]> {
   const { now, command } = subject;
   const ended = records.ending.filter(({ notAfter }) => notAfter <= now).map(({ identity }) => identity);
   const ending = records.ending.filter(({ notAfter }) => notAfter > now);
@@ -40,20 +41,22 @@ export function checkIdentities(records: RecordsLook, subject: Subject): Finding
     const found = `${longLived.certificates} live longer than ${LONGEST_LIFE / DAY} days, one of ${longLived.identity}`;
     findings.push(warning('lifetimes', found, command(`list ${shellWord(longLived.identity)}`)));
   }
-  findings.push(...checkWeakKeys(records, subject));
+  findings.push(...(await checkWeakKeys(records, subject)));
   if (findings.length > 0) return findings;
   return [fine('identities', 'each has a certificate that lasts, or was left to end a while ago')];
 }
 
 // What was issued before a fault of its key was known.
-function checkWeakKeys({ newestCertificates }: RecordsLook, { command }: Subject): Finding[] {
-  return newestCertificates.flatMap(({ serial, identity, der }) => {
+async function checkWeakKeys({ newestCertificates }: RecordsLook, { command }: Subject): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { serial, identity, der } of newestCertificates) {
     const { publicKey } = new X509Certificate(der);
-    const weakness = weaknessOf(publicKey, spkiOf(publicKey));
-    if (weakness === null) return [];
+    const weakness = weaknessOf(publicKey, spkiOf(publicKey)) ?? (await debianWeaknessOf(publicKey));
+    if (weakness === null) continue;
     const remedy = command(`revoke --serial ${serial} --reason keyCompromise`);
-    return [failure('weak key', `${identity} has a certificate for a key ${weakness}`, remedy)];
-  });
+    findings.push(failure('weak key', `${identity} has a certificate for a key ${weakness}`, remedy));
+  }
+  return findings;
 }
 
 /** `without` are the identities that were not seen to have the bundle that is trusted now. */

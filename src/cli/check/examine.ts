@@ -58,7 +58,7 @@ export async function examineCa(config: Config, now: number, command: Subject['c
         records === null
           ? [skipped('identities', 'the records could not be read')]
           : [
-              ...checkIdentities(records, subject),
+              ...(await checkIdentities(records, subject)),
               checkBundle(records.withoutBundle, subject),
               ...checkLocks(records, subject),
               ...checkTokens(records, subject),
