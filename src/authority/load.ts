@@ -5,7 +5,7 @@
 // and issuer are in their time.
 import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, type ErrorCode, isCertgateError, reasonOf } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { fingerprintOf } from '../pki/facts.ts';
 import { keyIdOf } from '../pki/keys.ts';
@@ -26,6 +26,8 @@ export interface AuthorityPlace {
   readonly keys?: KeyStore;
   /** As in AuthorityParts. */
   readonly statusUrl?: string | null;
+  /** Told what the CA goes on without, a sentence each. */
+  readonly warn?: (sentence: string) => void;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
@@ -55,7 +57,7 @@ interface Filed {
 
 /** The CA as store and files have it now. Throws as `loadAuthority`. */
 export async function readCa(place: AuthorityPlace): Promise<CaInUse> {
-  const { certsDir, store, trustDomain, keys = plainKeyStore, clock = Date.now } = place;
+  const { certsDir, store, trustDomain, keys = plainKeyStore, warn = () => {}, clock = Date.now } = place;
   const known = await caRecordsIn(store);
   const records = known.length > 0 ? known : await recordsOfFiles(certsDir);
   const filed: Filed[] = [];
@@ -79,7 +81,7 @@ export async function readCa(place: AuthorityPlace): Promise<CaInUse> {
   return {
     trust: trustIn(records),
     issuer,
-    issuers: [issuer, ...(await othersWithKeys(filed, active, certsDir, keys))],
+    issuers: [issuer, ...(await othersWithKeys(filed, active, { certsDir, keys, warn }))],
   };
 }
 
@@ -112,19 +114,23 @@ async function withKey({ record, certificate, file }: Filed, certsDir: string, k
   return issuerOf(certificate.raw, await keys.signerFor(certificate, generationFiles(certsDir, record).key, file));
 }
 
+/** What of another issuer's key only that issuer needs. Not CG_KEY_MODE: others may have read the key of a CA. */
+const KEYLESS: readonly ErrorCode[] = ['CG_CA_FILE', 'CG_CA_MISMATCH', 'CG_KEY_UNREADABLE', 'CG_PASSPHRASE'];
+
 // Without its key an issuer can't sign a CRL any more; all else goes on.
 async function othersWithKeys(
   filed: readonly Filed[],
   active: Filed,
-  certsDir: string,
-  keys: KeyStore,
+  { certsDir, keys, warn }: Required<Pick<AuthorityPlace, 'certsDir' | 'keys' | 'warn'>>,
 ): Promise<readonly Issuer[]> {
   const others: Issuer[] = [];
   for (const one of filed) {
     if (one === active || one.record.role !== 'issuer') continue;
     const other = await withKey(one, certsDir, keys).catch((error: unknown) => {
-      if (isCertgateError(error, 'CG_CA_FILE')) return null;
-      throw error;
+      if (!isCertgateError(error) || !KEYLESS.includes(error.code)) throw error;
+      const { generation, state } = one.record;
+      warn(`issuer ${generation}, ${state}, can sign no revocation list: ${error.message}; see certgate ca check`);
+      return null;
     });
     if (other !== null) others.push(other);
   }

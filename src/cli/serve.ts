@@ -86,7 +86,11 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   const claim = claimStateFolder(config.stateDir);
   const keys = await keyStoreOf(config, io, (sentence) => log.warn(sentence));
   const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, keys };
-  const authority = await loadAuthority({ ...place, statusUrl: config.serve.status.url });
+  const authority = await loadAuthority({
+    ...place,
+    statusUrl: config.serve.status.url,
+    warn: (sentence) => log.warn(sentence),
+  });
   const audit = await openAuditLog(auditFile(config));
   const listen = parseHostPort(config.serve.listen);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);

@@ -1,14 +1,22 @@
-import { chmodSync, copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { loadAuthority } from '../../src/authority/load.ts';
+import { rotateIssuer } from '../../src/authority/rotate.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { closing, failureOf, newFolder, newStore } from '../store/fixture.ts';
 import { type MadeCa, newCa, request, TRUST_DOMAIN } from './fixture.ts';
 
 const load = ({ certsDir, storePath }: MadeCa, values: { trustDomain?: string; clock?: () => number } = {}) =>
   loadAuthority({ certsDir, store: closing(openSqliteStore(storePath)), trustDomain: TRUST_DOMAIN, ...values });
+
+const encrypt = (key: string): void => {
+  const from = ['pkcs8', '-topk8', '-in', key, '-out', `${key}.new`, '-passout', 'pass:nobody-has-this'];
+  expect(spawnSync('openssl', from).status).toBe(0);
+  renameSync(`${key}.new`, key);
+};
 
 describe('loading the CA from its files', () => {
   it('gives an authority that issues', async () => {
@@ -61,6 +69,33 @@ describe('loading the CA from its files', () => {
     copyFileSync(join(ca.certsDir, 'root.key'), join(ca.certsDir, 'issuer.key'));
     const error = await failureOf('CG_CA_MISMATCH', () => load(ca));
     expect(error.message).toContain('issuer.key is not the key of');
+  });
+
+  it.each([
+    ['of another certificate', 'is not the key of', (key: string, other: string) => copyFileSync(other, key)],
+    ['of something else', 'cannot be read', (key: string) => writeFileSync(key, 'hello')],
+    ['of a passphrase that nobody has', 'is encrypted', (key: string) => encrypt(key)],
+    ['gone', 'does not exist', (key: string) => rmSync(key)],
+  ])('goes on, and says so, when the key of an issuer that issues no more is one %s', async (_, words, spoil) => {
+    const ca = await newCa();
+    const store = closing(openSqliteStore(ca.storePath));
+    await rotateIssuer({ certsDir: ca.certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'test' });
+    spoil(join(ca.certsDir, 'issuer.key'), join(ca.certsDir, 'root.key'));
+    const said: string[] = [];
+    const warn = (sentence: string): void => void said.push(sentence);
+    const authority = await loadAuthority({ certsDir: ca.certsDir, store, trustDomain: TRUST_DOMAIN, warn });
+    expect((await authority.issue(request())).record.issuer).toBe(authority.issuer.keyId);
+    expect(authority.ca.issuers).toEqual([authority.issuer]);
+    expect(said).toEqual([expect.stringMatching(/^issuer 1, retiring, can sign no revocation list: /)]);
+    expect(said[0]).toContain(words);
+  });
+
+  it('fails when others may read the key of an issuer that issues no more', async () => {
+    const ca = await newCa();
+    const store = closing(openSqliteStore(ca.storePath));
+    await rotateIssuer({ certsDir: ca.certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'test' });
+    chmodSync(join(ca.certsDir, 'issuer.key'), 0o644);
+    await failureOf('CG_KEY_MODE', () => load(ca));
   });
 
   it('fails when the root did not issue the issuer', async () => {
