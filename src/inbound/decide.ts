@@ -10,11 +10,12 @@ import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import type { AuditRecord } from '../observe/audit-log.ts';
 import { accessClient, accessSubject } from '../observe/log.ts';
-import { findOperation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
+import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';
 import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
+import { noteOutcome, recordOf } from './audit-record.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { bundleAnswer, bundleHeld } from './bundle.ts';
@@ -90,26 +91,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
-  const record = (decision: Decision, status: number | null, reason: string | null): AuditRecord => {
-    const { head, path, operation, judgement } = decision.reading;
-    return {
-      time: Date.now(),
-      requestId: decision.requestId,
-      identity: client.identity,
-      serial: client.serial,
-      address,
-      method: head.method,
-      path,
-      operation: operation?.name ?? null,
-      object: operation === null ? null : objectOf(operation),
-      decision: decision.code === null ? 'permit' : 'refuse',
-      code: decision.code,
-      status,
-      reason,
-      role: judgement?.role ?? null,
-      rule: judgement?.rule ?? null,
-    };
-  };
+  const record = (decision: Decision, status: number | null, reason: string | null): AuditRecord =>
+    recordOf(client, address, decision, status, reason);
 
   const refuse = (
     reading: Reading,
@@ -275,7 +258,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       recorded,
       rewriteAnswer: reading.rewriteAnswer,
       inspectBody: inspectorFor(reading, gate, client.identity, address, {
-        refuse: (why) => refuse(reading, why),
+        refuse: (why) => {
+          if (recorded !== null) noteOutcome(gate.audit, requestId, why.status, 'refused', 0);
+          return refuse(reading, why);
+        },
         send: (body) => ({ kind: 'send', head: headFor(withBody(reading, body.length), requestId), body }),
       }),
       rewriteTunnel:
@@ -313,6 +299,9 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       slot.free();
       opened = null;
+      if (verdict.kind === 'forward' && verdict.recorded !== null) {
+        noteOutcome(gate.audit, verdict.requestId, outcome.status, outcome.ending, outcome.milliseconds);
+      }
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
         const fields = { requestId: verdict.requestId, reason: outcome.problem };
         gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');

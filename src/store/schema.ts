@@ -155,8 +155,20 @@ ALTER TABLE certificates ADD COLUMN member_of TEXT CHECK (member_of <> '');
 ALTER TABLE tokens ADD COLUMN member_of TEXT CHECK (member_of <> '');
 `;
 
+/**
+ * Each act names the hash of the one before it (sqlite-acts.ts); those of before have none. The newest checkpoint, signed, is kept
+ * here as well as in the gate's record.
+ */
+const eighth = `
+ALTER TABLE audit ADD COLUMN prev TEXT CHECK (length(prev) = 64 AND prev NOT GLOB '*[^0-9a-f]*');
+CREATE TABLE checkpoint (
+  id   INTEGER PRIMARY KEY CHECK (id = 1),
+  line TEXT NOT NULL CHECK (json_valid(line))
+) STRICT;
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh];
+export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh, eighth];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

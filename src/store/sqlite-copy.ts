@@ -7,6 +7,7 @@ import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, st
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, isCertgateError } from '../errors.ts';
+import { actAdder } from './sqlite-acts.ts';
 import { storeFailure } from './sqlite-failure.ts';
 import { connect, fileFailure, openStoreFile, pragma, requireSchema } from './sqlite-file.ts';
 import { caOf, numberOf, revocationReasonOf, textOf } from './sqlite-rows.ts';
@@ -147,7 +148,7 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
       `INSERT INTO certificates (serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der,
          issued_at, revoked, revoked_at, reason, revoked_revision) VALUES (?, ?, ?, 'client', '', ?, ?, ?, ?, ?, 1, ?, ?, ?)`,
     );
-    const record = db.prepare('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
+    const record = actAdder(db);
     const number = db.prepare(
       'INSERT INTO crls VALUES (?, ?) ON CONFLICT (issuer) DO UPDATE SET number = max(number, excluded.number)',
     );
@@ -174,7 +175,7 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
         revoked++;
       }
       const detail = { serial, reason, notAfter, from: 'crl', ...(before === null ? {} : { before }) };
-      record.run(at, actor, 'certificate.revoke', identity, JSON.stringify(detail));
+      record({ time: at, actor, action: 'certificate.revoke', object: identity, detail });
     }
     // The trust bundle that follows from it is newer than all that were told before: sidecars refuse one that goes back.
     const last = numberOf(db.prepare('SELECT coalesce(max(changed_at), 0) AS n FROM authorities').get(), 'n');
@@ -182,8 +183,7 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
       Math.max(at, last + 1),
     );
     for (const [issuer, above] of crlNumbers) number.run(issuer, above);
-    const entry = audit({ revoked, unknown });
-    record.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));
+    record(audit({ revoked, unknown }));
     db.exec('COMMIT');
     return { revoked, unknown };
   } catch (error) {
