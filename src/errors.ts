@@ -13,6 +13,7 @@ export const EXIT = {
   configuration: 5,
   storage: 6,
   network: 7,
+  warnings: 8,
 } as const;
 
 /** The first of `names`, and how many more. */
@@ -109,7 +110,7 @@ export const catalogue = {
     exit: EXIT.failure,
     status: 500,
     message: (f) => `${f.path}: ${f.problem}`,
-    hint: (f) => `look at it with \`ls -lad ${f.path}\``,
+    hint: (f) => `look at it with \`ls -lad ${shellWord(f.path)}\``,
   }),
   CG_INSPECT: entry<{ what: string; problem: string }>({
     about: 'The thing to inspect is nothing that certgate knows.',
@@ -328,12 +329,12 @@ export const catalogue = {
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
     hint: () => 'see whether `certgate signer` runs there, and what its log says; the gate serves on without it',
   }),
-  CG_SIGNER_KEY: entry<{ signer: string; problem: string }>({
+  CG_SIGNER_KEY: entry<{ signer: string; problem: string; remedy?: string }>({
     about: 'The signer does not hold that key of the CA.',
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
-    hint: () => 'start it with the key: `certgate signer --key FILE`, once for each key',
+    hint: (f) => f.remedy ?? 'start it with the key: `certgate signer --key FILE`, once for each key',
   }),
   CG_SIGNER_REFUSED: entry<{ problem: string }>({
     about: 'The signer refuses to sign that: it signs leaves of its own trust domain, CRLs, OCSP answers and requests.',
@@ -407,12 +408,12 @@ export const catalogue = {
     message: (f) => `key not certified: ${f.problem}`,
     hint: () => 'make a new key: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out tls.key`',
   }),
-  CG_CRL_UNREADABLE: entry<{ problem: string }>({
+  CG_CRL_UNREADABLE: entry<{ problem: string; file?: string }>({
     about: 'The certificate revocation list cannot be read.',
     exit: EXIT.failure,
     status: 400,
-    message: (f) => `certificate revocation list unreadable: ${f.problem}`,
-    hint: () => 'look at it with `openssl crl -in FILE -text -noout`',
+    message: (f) => `certificate revocation list unreadable: ${f.file === undefined ? '' : `${f.file}: `}${f.problem}`,
+    hint: () => 'name a list in PEM or DER: one that the gate has published, or that certgate crl export has written',
   }),
 
   // store
@@ -610,27 +611,29 @@ export const catalogue = {
     message: (f) => `not a serial number: ${shown(f.serial)}`,
     hint: () => 'a serial number is 1 to 40 hexadecimal digits, as `certgate list` prints it; colons are accepted',
   }),
-  CG_NOT_FOUND: entry<{ what: string; problem: string }>({
+  CG_NOT_FOUND: entry<{ what: string; problem: string; remedy?: string }>({
     about: 'Nothing in the store matches.',
     exit: EXIT.notFound,
     status: 404,
     message: (f) => `${f.what}: ${f.problem}`,
-    hint: () => 'see what there is with `certgate list`',
+    hint: (f) => f.remedy ?? 'see what there is with `certgate list`',
   }),
-  CG_CA_EXISTS: entry<{ files: readonly string[] }>({
+  CG_CA_EXISTS: entry<{ files: readonly string[]; remedy?: string }>({
     about: 'A CA, or a part of one, is already where a new one was to be made; nothing was changed.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `there is already ${f.files.join(', ')}`,
-    hint: () =>
+    hint: (f) =>
+      f.remedy ??
       'certgate never overwrites a CA: choose another folder with `certgate init --dir DIR`; if an earlier init was interrupted (issuer.crt is missing), nothing was issued from it: move these files away and run init again',
   }),
-  CG_CA_FILE: entry<{ file: string; problem: string }>({
+  CG_CA_FILE: entry<{ file: string; problem: string; remedy?: string }>({
     about: "A file of the CA's certificates and keys cannot be read or written.",
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `${f.file} ${f.problem}`,
-    hint: () =>
+    hint: (f) =>
+      f.remedy ??
       'make a CA with `certgate init --dir DIR`, or name the right folder with certsDir or CERTGATE_CERTS_DIR',
   }),
   CG_CA_MISMATCH: entry<{ problem: string; remedy: string }>({
@@ -684,14 +687,17 @@ export const catalogue = {
     message: (f) => `${f.file} ${f.problem}`,
     hint: (f) =>
       f.remedy ??
-      `give PEM with the certificate that signs the issuer and all above it up to the root; look into it with \`certgate inspect ${f.file}\``,
+      `give PEM with the certificate that signs the issuer and all above it up to the root; look into it with \`certgate inspect ${shellWord(f.file)}\``,
   }),
-  CG_CA_UNFINISHED: entry<{ problem: string }>({
+  CG_CA_UNFINISHED: entry<{ problem: string; request: string | null }>({
     about: "The CA cannot issue: its issuer's certificate is still to be signed elsewhere.",
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `this CA cannot issue yet: ${f.problem}`,
-    hint: () => 'have certs/issuer.csr signed as a CA (pathlen 0), then `certgate ca import SIGNED.pem`',
+    hint: (f) =>
+      f.request === null
+        ? 'make a request for it with `certgate ca csr`, have that signed as a CA (pathlen 0), then `certgate ca import SIGNED.pem`'
+        : `have ${f.request} signed as a CA (pathlen 0), then \`certgate ca import SIGNED.pem\``,
   }),
   CG_CA_EXPIRED: entry<{ file: string; problem: string }>({
     about: "The CA's certificate is outside its validity, so it cannot issue.",
@@ -778,20 +784,35 @@ export const catalogue = {
     hint: (f) => `check that this machine reaches it: \`certgate inspect ${f.gate.replace(/^https:\/\//, '')}\``,
   }),
   CG_ENROLL_PIN: entry<{ gate: string; problem: string }>({
-    about: 'The gate to enrol at is not the one that the token is for; it was told nothing.',
+    about: 'The gate to enrol at is not the one that was meant; it was told nothing.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `${f.gate} is not the gate that this token is for: ${f.problem}`,
+    message: (f) => `${f.gate} is not the gate that is meant: ${f.problem}`,
     hint: () =>
-      'make a token on the gate of that address: `certgate token create worker/etl-1 --gate https://HOST:8443`; if it was made there, somebody stands between',
+      'a token is for one gate: `certgate token create worker/etl-1 --gate https://HOST:8443` makes one there; --fingerprint is the sha-256 of `certgate inspect certs/root.crt` there. If both are right, somebody stands between',
   }),
   CG_ENROLL_REFUSED: entry<{ gate: string; reason: string }>({
-    about: 'The gate refused the token; its log says why, its answer does not.',
+    about: 'The gate refused the token, or the identity token; its log says why, its answer does not.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `${f.gate} gave no certificate: ${f.reason}`,
     hint: () =>
-      'the token may be used, expired or revoked: on the gate, `certgate token list` and its log say which; make another with `certgate token create`',
+      'its log says why. A token may be used, expired or revoked: `certgate token list` there; make another with `certgate token create`. An identity token may be used, too old, for another audience, or named by no rule of enroll.issuers',
+  }),
+  CG_ENROLL_CA: entry<Record<string, never>>({
+    about: 'A trust bundle that a gate is to be known by has no root in it.',
+    exit: EXIT.usage,
+    status: 400,
+    message: () => 'there is no root certificate in what --ca names',
+    hint: () =>
+      "give the gate's certs/ca.crt, or, in its place, --fingerprint HEX of `certgate inspect certs/root.crt`",
+  }),
+  CG_IDENTITY_TOKEN: entry<{ where: string; problem: string }>({
+    about: 'There is no identity token where one should be.',
+    exit: EXIT.usage,
+    status: 400,
+    message: (f) => `no identity token in ${f.where}: ${f.problem}`,
+    hint: () => 'docs/identity-tokens.md says for each platform how a job or a pod gets one',
   }),
   CG_ENROLL_ANSWER: entry<{ problem: string }>({
     about: 'What the gate answered to an enrolment cannot be used; nothing was written.',
@@ -1023,6 +1044,11 @@ export function isCertgateError<C extends ErrorCode = ErrorCode>(error: unknown,
 /** The text of anything thrown, without its stack. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** `text` as one word of a POSIX shell. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /**

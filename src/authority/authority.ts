@@ -6,7 +6,8 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { parseGroups } from '../identity/groups.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
-import { createLeaf, derToPem, factsOf, type Issuer, newSerial, readCertificate } from '../pki/certificates.ts';
+import { createLeaf, derToPem, type Issuer, newSerial } from '../pki/certificates.ts';
+import { readFacts } from '../pki/facts.ts';
 import type { CaRecord, CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
 import type { IssueCause } from '../store/tokens.ts';
 import { openBarredKeys } from './barred-keys.ts';
@@ -35,6 +36,8 @@ export interface IssueRequest {
   readonly groups?: readonly string[];
   /** Who asks, for the audit record: `cli:root@host`, `gate`, or an identity. */
   readonly actor: string;
+  /** The peer's IP address, for the audit record; nothing when an operator asks on this machine. */
+  readonly address?: string;
   /** The token or the certificate on whose account it is issued; nothing when an operator asks. */
   readonly cause?: IssueCause;
 }
@@ -133,9 +136,8 @@ export function openAuthority(parts: AuthorityParts): Authority {
         issuer,
         ...(statusUrl === null ? {} : { status: statusUrls(statusUrl, issuer.keyId) }),
       });
-      const certificate = readCertificate(der);
       // Serial and issuer as a gate will read them out of the certificate: they are what it looks up.
-      const facts = factsOf(certificate);
+      const facts = readFacts(der);
       const record: CertificateRecord = {
         serial: facts.serial,
         issuer: facts.issuer,
@@ -165,7 +167,9 @@ export function openAuthority(parts: AuthorityParts): Authority {
           dns: (request.dns ?? []).join(','),
           ip: (request.ip ?? []).join(','),
           ...(groups.length > 0 ? { groups: groups.join(',') } : {}),
+          ...(request.address === undefined ? {} : { address: request.address }),
           ...(request.cause?.kind === 'token' ? { token: request.cause.token } : {}),
+          ...(request.cause?.kind === 'identity-token' ? request.cause.about : {}),
           ...(request.cause?.kind === 'renewal' ? { replaces: request.cause.replaces } : {}),
         },
       };

@@ -150,7 +150,11 @@ export async function exists(path: string): Promise<boolean> {
  * What signs for `record`: its key in `keyFile`, or where the layout puts it.
  * @throws CG_CA_KEY when it is not there or another's, CG_KEY_MODE, CG_PASSPHRASE
  */
-export async function issuerFor(place: CaPlace, record: CaRecord, keyFile: string | null): Promise<Issuer> {
+export async function issuerFor(
+  place: Pick<CaPlace, 'certsDir' | 'keys'>,
+  record: CaRecord,
+  keyFile: string | null,
+): Promise<Issuer> {
   const { certsDir, keys = plainKeyStore } = place;
   const file = keyFile ?? generationFiles(certsDir, record).key;
   const certificate = readCertificate(record.der);

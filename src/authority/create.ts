@@ -81,15 +81,15 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
   const trustDomain = parseTrustDomain(request.trustDomain);
   const source = request.root ?? { kind: 'new' };
   const files = caFiles(request.certsDir, source.kind === 'new' ? source.keyDir : undefined);
+  const keyDir = source.kind === 'new' ? (source.keyDir ?? null) : null;
   const store = storeFile(request.stateDir);
   const drafts = join(request.certsDir, draftName('certgate', 'creating'));
   const rootKeyDraft = join(dirname(files.rootKey), draftName('root.key', 'creating'));
   const storeDraft = join(dirname(store), draftName(basename(store), 'creating'));
   try {
-    await requireNothing([...Object.values<string>({ ...files }), store]);
+    await requireNothing([...Object.values<string>({ ...files }), store], keyDir === null ? null : files.rootKey);
     const made = await makeCa(trustDomain, source, (request.clock ?? Date.now)());
-    const keyDirs = source.kind === 'new' && source.keyDir !== undefined ? [source.keyDir] : [];
-    for (const folder of [request.certsDir, request.stateDir, ...keyDirs]) {
+    for (const folder of [request.certsDir, request.stateDir, ...(keyDir === null ? [] : [keyDir])]) {
       await makeFolders(folder, PRIVATE_FOLDER);
     }
     await makeDraftFolder(drafts);
@@ -117,10 +117,17 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     };
   } catch (error) {
     if (isCertgateError(error)) throw error;
-    if (systemCode(error) === 'EEXIST') await requireNothing([...Object.values<string>({ ...files }), store]);
+    if (systemCode(error) === 'EEXIST')
+      await requireNothing([...Object.values<string>({ ...files }), store], keyDir === null ? null : files.rootKey);
+    const at = error instanceof Error && 'path' in error ? String(error.path) : request.certsDir;
+    const isFile = systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOTDIR';
     throw new CertgateError(
       'CG_CA_FILE',
-      { file: request.certsDir, problem: `cannot be written: ${reasonOf(error)}` },
+      {
+        file: at,
+        problem: isFile ? 'is no folder, or is below a file' : `cannot be written: ${reasonOf(error)}`,
+        remedy: `name ${at.startsWith(dirname(files.rootKey)) && keyDir !== null ? "another folder for the root's key: --offline-root DIR" : 'another folder: --dir DIR'}`,
+      },
       { cause: error },
     );
   } finally {
@@ -227,10 +234,13 @@ async function place(pairs: ReadonlyArray<readonly [draft: string, path: string]
   }
 }
 
-async function requireNothing(paths: readonly string[]): Promise<void> {
+async function requireNothing(paths: readonly string[], offlineKey: string | null): Promise<void> {
   const there: string[] = [];
   for (const path of paths) {
     if ((await lstat(path).catch(() => null)) !== null) there.push(path);
   }
-  if (there.length > 0) throw new CertgateError('CG_CA_EXISTS', { files: there });
+  if (there.length === 0) return;
+  const onlyKey = there.every((path) => path === offlineKey);
+  const remedy = "it is another CA's key: name another folder for this one's, --offline-root DIR";
+  throw new CertgateError('CG_CA_EXISTS', { files: there, ...(onlyKey ? { remedy } : {}) });
 }

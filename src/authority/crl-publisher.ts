@@ -51,6 +51,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
   const { store, issuers, statusUrl, log, clock = Date.now } = options;
   const published = new Map<string, Published>();
   let revision = 0;
+  let openings = store.openings;
   /** Grows when the store was away or went back: what was read from it before may be another's. */
   let epoch = 0;
   let problem: string | null = null;
@@ -63,8 +64,8 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
       epoch++;
       throw error;
     });
-    if (seen < revision) epoch++;
-    revision = seen;
+    if (seen < revision || store.openings !== openings) epoch++;
+    [revision, openings] = [seen, store.openings];
     const failures: unknown[] = [];
     for (const issuer of issuers()) {
       // One whose signer fails does not hold up the others.

@@ -4,31 +4,35 @@
 // that checks whole chains (nginx does) wants one of each.
 import { X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
-import { type Issuer, issuerOf } from '../pki/certificates.ts';
+import type { Issuer } from '../pki/certificates.ts';
 import { onOneLine } from '../pki/names.ts';
+import { issuerFor } from './change.ts';
 import { CRL_LIFETIME, entriesOf, type SignedCrl, signCrl } from './crl.ts';
 import { isMadeHere } from './generations.ts';
-import { plainKeyStore } from './key-store.ts';
-import { generationFiles } from './layout.ts';
 import { type AuthorityPlace, loadAuthority } from './load.ts';
 
 /** A root's key is kept away, and is fetched for this seldom. ms */
 const ROOT_CRL_LIFETIME = 365 * CRL_LIFETIME;
 
 /**
- * Signs a list of `issuer`: a key identifier, `root` for the root of the issuer that issues now, or null for that issuer.
+ * Signs a list of `issuer`, on record as `actor`'s: a key identifier, `root` for the root of the issuer that issues now, or null for that issuer.
  * `keyFile` is where the key of a root is; null for its place among the others.
- * @throws CG_NOT_FOUND; CG_USAGE for a root that is another CA's; CG_CA_FILE where its key is not here; what `loadAuthority` throws
+ * @throws CG_NOT_FOUND; CG_USAGE for a root that is another CA's; CG_CA_KEY where its key is not here; what `loadAuthority` throws
  */
 export async function exportCrl(
   place: AuthorityPlace,
   issuer: string | null,
-  keyFile: string | null = null,
+  keyFile: string | null,
+  actor: string,
 ): Promise<SignedCrl> {
-  const { store, clock = Date.now } = place;
+  const { store, trustDomain, clock = Date.now } = place;
   const { signer, lifetime } = await signerFor(place, issuer?.toLowerCase() ?? null, keyFile);
   const entries = await entriesOf(store, signer.keyId, clock());
-  return signCrl({ store, issuer: signer, entries, distributionPoint: null, now: clock(), lifetime });
+  const now = clock();
+  const crl = await signCrl({ store, issuer: signer, entries, distributionPoint: null, now, lifetime });
+  const detail = { issuer: signer.keyId, number: crl.number, revoked: crl.listed };
+  await store.addAudit({ time: now, actor, action: 'crl.export', object: trustDomain, detail });
+  return crl;
 }
 
 async function signerFor(
@@ -43,7 +47,8 @@ async function signerFor(
   const known = wanted === 'root' ? activeRoot : records.find(({ keyId }) => keyId === wanted);
   if (known === null || known === undefined) {
     const problem = `the CA has no such certificate: ${records.map(({ role, keyId }) => `${role} ${keyId}`).join(', ')}`;
-    throw new CertgateError('CG_NOT_FOUND', { what: `issuer ${shown(wanted ?? '')}`, problem });
+    const remedy = 'name one of those, or root; what each is: `certgate ca status`';
+    throw new CertgateError('CG_NOT_FOUND', { what: `issuer ${shown(wanted ?? '')}`, problem, remedy });
   }
   const certificate = new X509Certificate(known.der);
   // A list is about all that a root signs, and a company's signs much that is not on record here.
@@ -51,8 +56,6 @@ async function signerFor(
     const problem = `the root ${onOneLine(certificate.subject)} is not one that certgate made`;
     throw new CertgateError('CG_USAGE', { problem, remedy: 'take its list from where its own CA publishes it' });
   }
-  const file = generationFiles(place.certsDir, known);
-  const keys = place.keys ?? plainKeyStore;
-  const signer = issuerOf(known.der, await keys.signerFor(certificate, keyFile ?? file.key, file.certificate));
+  const signer = await issuerFor(place, known, keyFile);
   return { signer, lifetime: known.role === 'root' ? ROOT_CRL_LIFETIME : CRL_LIFETIME };
 }

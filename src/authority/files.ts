@@ -44,7 +44,10 @@ export async function syncFolder(path: string): Promise<void> {
 export async function readKeyFile(path: string): Promise<string> {
   const file = await open(path, 'r');
   try {
-    const { mode } = await file.stat();
+    const found = await file.stat();
+    if (found.isDirectory())
+      throw Object.assign(new Error('it is a folder'), { code: 'EISDIR', syscall: 'read', path });
+    const { mode } = found;
     if ((mode & 0o077) !== 0) {
       throw new CertgateError('CG_KEY_MODE', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') });
     }

@@ -90,7 +90,8 @@ function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
   throw given(file, 'holds no certificates, or more than ten');
 }
 
-const KEY_REMEDY =
+/** For a key that is none, or another's. */
+export const KEY_REMEDY =
   'name the key of that certificate with --root-key FILE, or leave it out: then a request is made, to be signed elsewhere';
 
 function given(file: string, problem: string, remedy?: string): CertgateError {

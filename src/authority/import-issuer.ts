@@ -38,7 +38,7 @@ export interface IssuerImported extends CaChanged {
  * @throws CG_CA_FILE, CG_PASSPHRASE, CG_STORE_*
  */
 export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
-  const { certsDir, trustDomain, keys = plainKeyStore } = place;
+  const { certsDir, store, trustDomain, keys = plainKeyStore, actor, clock = Date.now } = place;
   const records = await recordsOf(place);
   const waiting = (await waitingRequests(certsDir, records)).at(-1);
   if (waiting !== undefined) return { ...waiting, again: true };
@@ -53,6 +53,8 @@ export async function requestIssuer(place: CaPlace): Promise<IssuerRequested> {
     await keys.write(keyFile, privateKey);
     await writeNewFile(file, request, PUBLIC_FILE);
     await syncFolder(certsDir);
+    const detail = { generation, requestFile: file };
+    await store.addAudit({ time: clock(), actor, action: 'ca.request', object: trustDomain, detail });
   } catch (error) {
     if (isCertgateError(error)) throw error;
     throw new CertgateError('CG_CA_FILE', { file, problem: `cannot be written: ${reasonOf(error)}` }, { cause: error });
@@ -82,6 +84,7 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
     throw given(
       file,
       `holds no certificate for the key of ${requests.map(({ requestFile: name }) => name).join(', ')}`,
+      'have the request signed that `certgate ca csr` prints, and import what comes back',
     );
   }
   const { waiting, issuer } = found;
@@ -135,7 +138,7 @@ function chainOf(
 }
 
 // The requests of all generations that are not on record, the newest last: a rotation may have come in between.
-async function waitingRequests(
+export async function waitingRequests(
   certsDir: string,
   records: readonly CaRecord[],
 ): Promise<ReadonlyArray<Omit<IssuerRequested, 'again'>>> {
@@ -164,6 +167,6 @@ function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
   }
 }
 
-function given(file: string, problem: string): CertgateError {
-  return new CertgateError('CG_CA_GIVEN', { file, problem });
+function given(file: string, problem: string, remedy?: string): CertgateError {
+  return new CertgateError('CG_CA_GIVEN', { file, problem, ...(remedy === undefined ? {} : { remedy }) });
 }

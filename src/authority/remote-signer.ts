@@ -51,7 +51,8 @@ export function signedElsewhere(path: string, files: KeyStore): KeyStore {
       if (!isIssuerKey(file)) return files.write(file, key);
       throw new CertgateError('CG_SIGNER_KEY', {
         signer: path,
-        problem: "keeps the issuers' keys: a new one is made there",
+        problem: "keeps the issuers' keys: a new one is not made here while ca.signer is set",
+        remedy: 'the commands for a new issuer are in docs/signer.md, "A new issuer"',
       });
     },
   };

@@ -3,8 +3,8 @@
 // since is in no record, so that a gate refuses it by itself; serials are 128 random bits, so that none comes twice.
 // Everything is made and checked under another name first; the place gets all of it or nothing. The backup is only read.
 import type { X509Certificate } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { CertgateError, isCertgateError, shown } from '../errors.ts';
 import { readCertificate } from '../pki/certificates.ts';
 import { fingerprintOf } from '../pki/facts.ts';
@@ -70,6 +70,7 @@ export async function restoreBackup(request: RestoreRequest): Promise<Restored> 
   const [from, dir] = [resolve(request.from), resolve(request.dir)];
   const manifest = await readManifest(from);
   await requireFree(dir);
+  await requireOutside(dir, from);
   const inside = (await stat(dir).catch(() => null)) !== null;
   // Beside the place when that is still to be made, in it when it is there: it may be a mount point.
   const draft = join(inside ? dir : dirname(dir), draftName(basename(dir), 'restoring'));
@@ -94,6 +95,19 @@ export async function restoreBackup(request: RestoreRequest): Promise<Restored> 
     throw writeFailure(error, dir, draft);
   } finally {
     await rm(draft, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/** The backup is only read, so that it can be restored again. CG_FOLDER_TAKEN. */
+async function requireOutside(dir: string, from: string): Promise<void> {
+  const backup = await realpath(from);
+  for (let at = dir; at !== dirname(at); at = dirname(at)) {
+    const there = await realpath(at).catch(() => null);
+    if (there === null) continue;
+    if (there === backup || there.startsWith(`${backup}${sep}`)) {
+      throw new CertgateError('CG_FOLDER_TAKEN', { path: dir, problem: `is in the backup ${from} itself` });
+    }
+    return;
   }
 }
 

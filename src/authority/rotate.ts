@@ -231,7 +231,7 @@ function latest(
 function requireActive(records: readonly CaRecord[], role: 'root' | 'issuer'): CaRecord {
   const active = records.find((one) => one.role === role && one.state === 'active');
   if (active !== undefined) return active;
-  throw new CertgateError('CG_CA_UNFINISHED', { problem: `it has no active ${role}` });
+  throw new CertgateError('CG_CA_UNFINISHED', { problem: `it has no active ${role}`, request: null });
 }
 
 function requirePrepared(records: readonly CaRecord[]): CaRecord {

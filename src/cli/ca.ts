@@ -1,5 +1,6 @@
 // certgate ca …: the CA's own certificates. Each subcommand stands in a file of its own in ca/.
 import { Command } from 'commander';
+import { checkCommand } from './ca/check.ts';
 import { csrCommand, importCommand } from './ca/import.ts';
 import { caPassphraseCommand } from './ca/passphrase.ts';
 import { rotateCommand } from './ca/rotate.ts';
@@ -8,16 +9,21 @@ import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 
 export function caCommand(io: CommandIo): Command {
-  const command = describe(new Command('ca'), "the CA's own certificates: see, rotate, put under a company's CA", {
-    examples: [
-      ['which roots and issuers there are, until when, and who has not taken the trust bundle', 'certgate ca status'],
-      ['a new issuer; everybody who trusts the root trusts it at once', 'certgate ca rotate issuer'],
-      ['a new root, in three steps', 'certgate ca rotate root prepare'],
-      ['encrypt the private keys under a passphrase', 'certgate ca passphrase'],
-    ],
-    notes: ['a running gate takes every change by itself, within a second.'],
-  });
-  for (const sub of [statusCommand(io), rotateCommand(io), csrCommand(io), importCommand(io), caPassphraseCommand(io)])
-    command.addCommand(sub);
+  const command = describe(
+    new Command('ca'),
+    "the CA's own certificates: see, check, rotate, put under a company's CA",
+    {
+      examples: [
+        ['which roots and issuers there are, until when, and who has not taken the trust bundle', 'certgate ca status'],
+        ['whether the CA is well, and what to do where it is not', 'certgate ca check'],
+        ['a new issuer; everybody who trusts the root trusts it at once', 'certgate ca rotate issuer'],
+        ['a new root, in three steps', 'certgate ca rotate root prepare'],
+        ['encrypt the private keys under a passphrase', 'certgate ca passphrase'],
+      ],
+      notes: ['a running gate takes every change by itself, within a second.'],
+    },
+  );
+  const subs = [statusCommand, checkCommand, rotateCommand, csrCommand, importCommand, caPassphraseCommand];
+  for (const sub of subs) command.addCommand(sub(io));
   return command;
 }

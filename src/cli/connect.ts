@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
 import { warnOfNode } from './doctor/machine.ts';
+import { type EnrollFlags, withEnrollFlags } from './enroll-source.ts';
 import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
 import { collect } from './flags.ts';
 import { describe } from './help.ts';
@@ -11,7 +12,6 @@ import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
 import { untilStopped } from './signals.ts';
-import { type TokenFlags, withTokenFlags } from './token-source.ts';
 
 export function connectCommand(io: CommandIo): Command {
   const command = describe(
@@ -43,8 +43,8 @@ export function connectCommand(io: CommandIo): Command {
       [],
     )
     .option('--unsafe-listen', 'allow an address that is not loopback: whoever reaches it uses this certificate');
-  withTokenFlags(command);
-  return command.action(async (options: TokenFlags & { allowHost: string[]; unsafeListen?: boolean }) => {
+  withEnrollFlags(command);
+  return command.action(async (options: EnrollFlags & { allowHost: string[]; unsafeListen?: boolean }) => {
     const given = configOf(command, io);
     const log = openLog({ level: given.log.level });
     warnOfNode(log);

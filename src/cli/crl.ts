@@ -12,6 +12,7 @@ import { CertgateError, isCertgateError } from '../errors.ts';
 import { derToPem } from '../pki/certificates.ts';
 import { describeCrl } from '../pki/describe-crl.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
+import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
@@ -71,7 +72,7 @@ function exportCommand(io: CommandIo): Command {
       const keys = await commandKeys(config, io);
       const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, keys };
       const keyFile = flags.rootKey === undefined ? null : resolve(io.cwd, flags.rootKey);
-      crl = await exportCrl(place, flags.issuer ?? null, keyFile);
+      crl = await exportCrl(place, flags.issuer ?? null, keyFile, actor());
     } finally {
       await store.close();
     }

@@ -1,16 +1,18 @@
-// `certgate doctor`: looks at this machine (a gate's, a worker's or both) and says for each finding what to do.
+// `certgate doctor`: looks at this machine (a gate's, a worker's or both), what is configured on it and what it reaches, and
+// says for each finding what to do. Of a CA here it says the sum alone: each finding about it is `certgate ca check`'s.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
 import { EXIT } from '../errors.ts';
+import { examineCa, levelled } from './check/examine.ts';
+import { commandWriter } from './check/subject.ts';
 import { checkEnvironment } from './doctor/environment.ts';
-import type { Finding } from './doctor/finding.ts';
-import { checkAuthorityFiles, checkIdentityFiles, checkNode } from './doctor/machine.ts';
+import { type Finding, failure, findingLines, fine, plainMarks, warning } from './doctor/finding.ts';
+import { checkIdentityFiles, checkNode } from './doctor/machine.ts';
 import { checkPolicy } from './doctor/policy.ts';
 import { checkGate, checkOwnGate } from './doctor/reach.ts';
-import { printable } from './escape.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
@@ -30,32 +32,43 @@ export function doctorCommand(io: CommandIo): Command {
       ['where the gate runs', 'certgate doctor'],
       ['where a worker runs', 'certgate doctor --gate https://gate.example:8443 --identity ./worker-etl-1'],
     ],
-    notes: ['exit code 0 when nothing failed, 1 when something did; warnings do not count.'],
+    notes: [
+      'it is about this machine: its configuration, and what it reaches. Of a CA that is here it says only whether it is well;',
+      'certgate ca check says the rest.',
+      'exit code 0 when nothing failed, 1 when something did; warnings do not count.',
+    ],
   });
   withSettings(command, SETTINGS).option('--json', 'print JSON');
   return command.action(async (options: { json?: boolean }) => {
-    const findings = await examine(configOf(command, io), io);
+    const findings = await examine(configOf(command, io), command, io);
     if (options.json === true) io.out(JSON.stringify(findings));
     else {
-      for (const { check, level, found, remedy } of findings) {
-        io.out(`${level.padEnd(4)}  ${check}: ${printable(found)}`);
-        if (remedy !== '') io.out(`      → ${printable(remedy)}`);
-      }
+      for (const finding of findings) for (const line of findingLines(finding, plainMarks())) io.out(line);
     }
     if (findings.some(({ level }) => level === 'fail')) io.setExitCode(EXIT.failure);
   });
 }
 
-async function examine(config: Config, io: CommandIo): Promise<Finding[]> {
+async function examine(config: Config, command: Command, io: CommandIo): Promise<Finding[]> {
   const now = Date.now();
   const hasAuthority = existsSync(join(config.certsDir, 'issuer.crt'));
   return [
     checkNode(process.version),
-    ...checkAuthorityFiles(config, now),
+    ...(hasAuthority ? [await checkCa(config, now, commandWriter(io.program, config.file, command))] : []),
     ...checkPolicy(config, hasAuthority, io.cwd),
     ...(await checkOwnGate(config, hasAuthority)),
     ...checkIdentityFiles(config, now),
     ...(await checkGate(config, io)),
     ...checkEnvironment(io.env, config.connect.gate),
   ];
+}
+
+/** The sum of `certgate ca check`. */
+async function checkCa(config: Config, now: number, command: (words: string) => string): Promise<Finding> {
+  const findings = (await examineCa(config, now, command)).flatMap((section) => section.findings);
+  const [failed, warned] = [levelled(findings, 'fail'), levelled(findings, 'warn')];
+  const [first] = [...failed, ...warned];
+  if (first === undefined) return fine('CA', `is well, by ${findings.length} checks`);
+  const found = `failed: ${failed.length}, warnings: ${warned.length}, first ${first.check}: ${first.found}`;
+  return (failed.length > 0 ? failure : warning)('CA', found, command('ca check'));
 }

@@ -5,15 +5,14 @@ import { Command } from 'commander';
 import { roughDuration } from '../config/duration.ts';
 import type { Config } from '../config/schema.ts';
 import { type EnrolledFolder, enrollToFolder } from '../enroll/enroll-to-folder.ts';
-import type { Token } from '../enroll/token.ts';
+import { type EnrollFlags, type EnrollSource, enrollSource, withEnrollFlags } from './enroll-source.ts';
 import { printable, printableJson } from './escape.ts';
 import { durationFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
-import { nameToEnroll, type TokenFlags, tokenFrom, withTokenFlags } from './token-source.ts';
 
-interface Flags extends TokenFlags {
+interface Flags extends EnrollFlags {
   readonly out?: string;
   readonly force?: true;
   readonly wait: string;
@@ -21,7 +20,7 @@ interface Flags extends TokenFlags {
 }
 
 export function enrollCommand(io: CommandIo): Command {
-  const command = describe(new Command('enroll'), 'get a certificate with a token of `certgate token create`', {
+  const command = describe(new Command('enroll'), 'get a certificate with a token, or with an identity token (JWT)', {
     examples: [
       ['with a token in a file, into ./worker-etl-1', 'certgate enroll --token-file token'],
       [
@@ -29,34 +28,37 @@ export function enrollCommand(io: CommandIo): Command {
         'certgate enroll --token-file - --out /etc/certgate/identity',
       ],
       ['pasted: in `ps` and in the history of the shell, but good for one use', 'certgate enroll cgt1_…'],
+      [
+        'with the service-account token of a pod',
+        'certgate enroll --identity-token-file /var/run/secrets/certgate/token --gate https://gate.example:8443 --ca ca.crt',
+      ],
       ['one of a fleet', 'certgate enroll --token-file token --name worker/etl-7'],
     ],
     notes: [
-      'certgate run and certgate connect take --token-file too, and then need no enroll before.',
+      'certgate run and certgate connect take the same flags, and then need no enroll before.',
       'killed half-way, or its answer lost: the same command gets the same certificate within five minutes.',
       'without --name, a token for several names is used with the name of this machine.',
+      'an identity token is shown only to a gate that --ca or --fingerprint vouches for; its rules say the name.',
     ],
   }).argument('[TOKEN]', 'the token itself');
-  withTokenFlags(command)
-    .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /)')
+  withEnrollFlags(command)
+    .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /, or ./certgate-identity)')
     .option('--force', 'replace the certificate in an existing folder')
     .option('--wait <DURATION>', 'how long to try while the gate cannot be reached', '30s')
     .option('--json', 'print JSON');
-  return withSettings(command, ['connect.gate', 'connect.serverName']).action(
+  return withSettings(command, ['connect.gate', 'connect.ca', 'connect.fingerprint', 'connect.serverName']).action(
     async (text: string | undefined, flags: Flags) => {
-      const token = await tokenFrom(flags, io, text);
-      if (token === null)
-        throw usage('no token', 'give one with --token-file FILE (- is standard input) or CERTGATE_TOKEN');
       const config = configOf(command, io);
-      const identity = nameToEnroll(token, flags.name);
-      const out = resolve(io.cwd, flags.out ?? identity.replaceAll('/', '-'));
+      const source = await enrollSource(flags, config, io, text);
+      if (source === null) {
+        const ways =
+          'give one with --token-file FILE (- is standard input) or CERTGATE_TOKEN; or see --identity-token-file';
+        throw usage('no token', ways);
+      }
+      const out = flags.out === undefined ? source.folder : resolve(io.cwd, flags.out);
       const patienceMs = durationFlag('--wait', flags.wait);
-      const enrolled = await enrolInto(
-        token,
-        config,
-        { identity, out, patienceMs, force: flags.force === true },
-        (words) => io.say(words),
-      );
+      const where = { out, patienceMs, force: flags.force === true };
+      const enrolled = await enrolInto(source, config, where, (words) => io.say(words));
       if (flags.json === true) {
         const { notAfter, ...rest } = enrolled;
         io.out(printableJson({ ...rest, notAfter: new Date(notAfter).toISOString() }, 2));
@@ -69,16 +71,17 @@ export function enrollCommand(io: CommandIo): Command {
   );
 }
 
-/** Enrols as the configuration and the token say; `say` is told of each wait. What `enrollToFolder` throws. */
+/** Enrols as the configuration and the source say; `say` is told of each wait. What `enrollToFolder` throws. */
 export function enrolInto(
-  token: Token,
+  { credential, identity }: EnrollSource,
   { connect }: Config,
-  where: { readonly identity: string; readonly out: string; readonly patienceMs: number; readonly force: boolean },
+  where: { readonly out: string; readonly patienceMs: number; readonly force: boolean },
   say: (text: string) => void,
 ): Promise<EnrolledFolder> {
   return enrollToFolder({
     ...where,
-    token,
+    credential,
+    identity,
     gate: connect.gate === null ? null : new URL(connect.gate),
     serverName: connect.serverName,
     waiting: (reason, ms) => say(printable(`${reason}; trying again in ${(ms / 1000).toFixed(1)} s`)),

@@ -1,15 +1,14 @@
 // What `run` and `connect` do first when they are given a token: where there is no certificate that can be used, they enrol.
 // Where there is one, the token is left alone, so that the same command line starts a worker today and restarts it tomorrow.
-import { resolve } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { isCertgateError } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { openCredentials } from '../outbound/credentials.ts';
 import { enrolInto, enrolledWords } from './enroll.ts';
+import { type EnrollFlags, enrollSource, namesSource } from './enroll-source.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
 import { filesOf } from './sidecar-options.ts';
-import { namesToken, nameToEnroll, type TokenFlags, tokenFrom } from './token-source.ts';
 
 /** How long a worker that starts with its gate waits for it, ms. */
 const PATIENCE = 300_000;
@@ -18,43 +17,44 @@ const PATIENCE = 300_000;
  * The configuration with what the token says where it says nothing: the gate, and the folder of the identity; enrolled.
  * @throws CG_USAGE, CG_TOKEN and what `enrollToFolder` throws
  */
-export async function ensureEnrolled(config: Config, flags: TokenFlags, log: Log, io: CommandIo): Promise<Config> {
+export async function ensureEnrolled(config: Config, flags: EnrollFlags, log: Log, io: CommandIo): Promise<Config> {
   const { gate: knownGate, identityDir: knownDir } = config.connect;
   // Then the token's file may be gone.
   if (knownGate !== null && knownDir !== null && (await hasCertificate(config))) return config;
-  const token = await tokenFrom(flags, io);
-  if (token === null) {
+  const source = await enrollSource(flags, config, io);
+  if (source === null) {
     if (flags.name !== undefined)
       throw usage('--name is for a token, and there is none', 'give one with --token-file FILE');
     return config;
   }
   const { cert, key } = config.connect;
   if (cert !== null || key !== null) {
-    throw usage('a token and --cert or --key are two ways to get one certificate', 'use --identity DIR with a token');
+    throw usage(
+      'something to enrol with and --cert or --key are two ways to get one certificate',
+      'use --identity DIR with it',
+    );
   }
-  const identity = nameToEnroll(token, flags.name);
-  const identityDir = config.connect.identityDir ?? resolve(io.cwd, identity.replaceAll('/', '-'));
-  const connect = { ...config.connect, identityDir, gate: config.connect.gate ?? token.gate };
+  const identityDir = config.connect.identityDir ?? source.folder;
+  const connect = { ...config.connect, identityDir, gate: config.connect.gate ?? source.credential.gate.origin };
   const complete: Config = { ...config, connect };
   if (await hasCertificate(complete)) {
     log.info({ identityDir }, 'there is a certificate already: the token is not used');
     return complete;
   }
-  const where = { identity, out: identityDir, patienceMs: PATIENCE, force: true };
-  const enrolled = await enrolInto(token, complete, where, (text) => log.warn(text));
+  const where = { out: identityDir, patienceMs: PATIENCE, force: true };
+  const enrolled = await enrolInto(source, complete, where, (text) => log.warn(text));
   for (const line of enrolledWords(enrolled)) log.info({ identityDir }, line);
   return complete;
 }
 
 /** How to enrol anew, with the token as it is then, once a certificate has ended unrenewed; null where no token was named. */
-export function enrollingAgain(config: Config, flags: TokenFlags, io: CommandIo): (() => Promise<void>) | null {
+export function enrollingAgain(config: Config, flags: EnrollFlags, io: CommandIo): (() => Promise<void>) | null {
   const { identityDir } = config.connect;
-  if (identityDir === null || !namesToken(flags, io)) return null;
+  if (identityDir === null || !namesSource(flags, io)) return null;
   return async () => {
-    const token = await tokenFrom(flags, io);
-    if (token === null) throw usage('there is no token any more', 'put another in its place');
-    const where = { identity: nameToEnroll(token, flags.name), out: identityDir, patienceMs: 0, force: true };
-    await enrolInto(token, config, where, () => {});
+    const source = await enrollSource(flags, config, io);
+    if (source === null) throw usage('there is no token any more', 'put another in its place');
+    await enrolInto(source, config, { out: identityDir, patienceMs: 0, force: true }, () => {});
   };
 }
 

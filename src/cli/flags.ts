@@ -1,7 +1,8 @@
 // The flags and arguments that are no settings: how their text is read. Each function answers the value or throws
 // CG_USAGE with the value, what it should be and an example. Pure.
+import type { Command } from 'commander';
 import { parseDuration } from '../config/duration.ts';
-import { CertgateError, shown } from '../errors.ts';
+import { CertgateError, isCertgateError, shown } from '../errors.ts';
 
 /** `24h`, `7d`, `1h30m` → ms. */
 export function durationFlag(flag: string, text: string): number {
@@ -48,6 +49,39 @@ export function momentFlag(flag: string, text: string, now: number): number {
     );
   }
   return moment;
+}
+
+/** What all of `reads` answer; every problem of them at once, each an error of the catalogue. */
+export function readAll<T extends readonly unknown[]>(...reads: { readonly [K in keyof T]: () => T[K] }): T {
+  const problems: CertgateError[] = [];
+  const values = reads.map((read) => {
+    try {
+      return read();
+    } catch (error) {
+      if (!isCertgateError(error)) throw error;
+      problems.push(error);
+      return undefined;
+    }
+  });
+  const [first, ...more] = problems;
+  if (first === undefined) return values as unknown as T;
+  throw more.length === 0 ? first : new AggregateError(problems);
+}
+
+/** Options and arguments that name a file or a folder, where one is empty: so a variable that is not set ends up. CG_USAGE. */
+export function requirePaths(command: Command): void {
+  const isPath = (words: string): boolean => /\b(FILE|DIR|BACKUP)\b/.test(words);
+  const empty = [
+    ...command.options
+      .filter((option) => isPath(option.flags) && [command.getOptionValue(option.attributeName())].flat().includes(''))
+      .map((option) => option.long ?? option.flags),
+    ...command.registeredArguments
+      .filter((argument, i) => isPath(argument.name()) && command.args[i] === '')
+      .map((argument) => argument.name()),
+  ];
+  if (empty.length === 0) return;
+  const verb = empty.length === 1 ? 'is' : 'are';
+  throw usage(`${empty.join(', ')} ${verb} empty`, 'is the variable of the shell set? name a path');
 }
 
 /** For flags that may be repeated. */

@@ -38,6 +38,7 @@ export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> 
   [`${EXIT.configuration}`, 'the configuration has problems'],
   [`${EXIT.storage}`, 'the store cannot be opened, read or written'],
   [`${EXIT.network}`, 'a peer cannot be reached, or does not answer as it should'],
+  [`${EXIT.warnings}`, '`certgate ca check`: nothing failed, and something will hurt later'],
   ['128+n', '`certgate run`: the command ended by signal n; any other code of `run` is the command’s own'],
 ];
 

@@ -1,6 +1,5 @@
 // certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
 // exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
-import { readFileSync } from 'node:fs';
 import { link, lstat, rm, rmdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
@@ -14,18 +13,20 @@ import {
   syncFolder,
   writeNewFile,
 } from '../authority/files.ts';
+import { KEY_REMEDY } from '../authority/given-root.ts';
 import { openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
 import { caFiles, storeFile } from '../authority/layout.ts';
 import { parseHostPort } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { configTemplate } from '../config/template.ts';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, isCertgateError } from '../errors.ts';
 import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
+import { readNamed } from './named-file.ts';
 import { commandKeys, configuredPassphrase, newPassphrase } from './passphrase.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
 
@@ -170,10 +171,6 @@ function passphraseFor(config: Config, must: boolean, io: CommandIo): Passphrase
 
 /** Where the root comes from. CG_USAGE, CG_CA_GIVEN, CG_KEY_*; CG_FILE for what cannot be read. */
 async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, config: Config, io: CommandIo): Promise<RootSource> {
-  if ([offlineRoot, rootCert, rootKey].includes('')) {
-    const problem = '--offline-root, --root-cert or --root-key is empty';
-    throw usage(problem, 'is the variable of the shell set? name a path');
-  }
   if (rootCert === undefined) {
     if (rootKey !== undefined)
       throw usage('--root-key without --root-cert', 'name the certificate too: --root-cert FILE');
@@ -182,10 +179,17 @@ async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, config: Config,
   if (offlineRoot !== undefined) {
     throw usage('--offline-root is for a new root, --root-cert names one that exists', 'leave one of the two out');
   }
-  const chainPem = readFileSync(resolve(io.cwd, rootCert), 'utf8');
+  const chainPem = readNamed(rootCert, io).toString('utf8');
   if (rootKey === undefined) return { kind: 'elsewhere', file: rootCert, chainPem };
   const keys = await commandKeys(config, io);
-  const signer = await keys.read(resolve(io.cwd, rootKey));
+  const signer = await keys.read(resolve(io.cwd, rootKey)).catch((error: unknown) => {
+    if (!isCertgateError(error, 'CG_CA_FILE')) throw error;
+    throw new CertgateError(
+      'CG_CA_GIVEN',
+      { file: rootKey, problem: error.facts.problem, remedy: KEY_REMEDY },
+      { cause: error },
+    );
+  });
   return { kind: 'given', file: rootCert, chainPem, keyFile: rootKey, signer };
 }
 
@@ -221,7 +225,8 @@ function nextCommands(dir: string, { serve }: Config, name: string | undefined, 
   const port = parseHostPort(serve.listen)?.port ?? 8443;
   const run = `${io.program} run --gate https://${gate}:${port} --identity ./worker-etl-1`;
   return [
-    '  # a certificate for a worker, into ./worker-etl-1',
+    '  # a certificate for a worker, into ./worker-etl-1; with nothing to copy, once the gate runs:',
+    `  #   ${io.program} token create worker/etl-1${config}`,
     `  ${io.program} issue worker/etl-1${config}`,
     '  # the gate, in front of the Prefect server on this machine',
     `  ${io.program} serve${config}`,

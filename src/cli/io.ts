@@ -3,6 +3,7 @@
 // escape what others wrote (escape.ts) before they hand it over. Nothing here ends the process.
 import { Buffer } from 'node:buffer';
 import { basename, delimiter, dirname } from 'node:path';
+import { shellWord } from '../errors.ts';
 import { askSecret } from './ask-secret.ts';
 
 export interface Io {
@@ -48,10 +49,7 @@ function programName(script: string, path: string): string {
   return path.split(delimiter).includes(folder) ? name : shellWord(script);
 }
 
-/** `text` as one word of a POSIX shell. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
+export { shellWord };
 
 async function readAll(limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];

@@ -1,7 +1,6 @@
 // certgate issue: a certificate in a folder, with the names of a Kubernetes TLS secret. The key is made there with mode
 // 0600, or never seen when a signing request is given. What is wrong with the command line or the configuration is said
 // before anything is made; src/authority keeps the rest whole or takes it back.
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
@@ -21,6 +20,7 @@ import { choiceFlag, collect, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { asJson } from './list.ts';
+import { readNamed } from './named-file.ts';
 import { commandKeys } from './passphrase.ts';
 import { configOf, withSettings } from './settings.ts';
 
@@ -112,7 +112,7 @@ export function issueCommand(io: CommandIo): Command {
 
 /** DER as it is, anything else as text: what is neither, src/pki refuses. */
 async function readRequestFrom(file: string, io: CommandIo): Promise<Uint8Array | string> {
-  const bytes = file === '-' ? await io.input(LARGEST_REQUEST) : readFileSync(resolve(io.cwd, file));
+  const bytes = file === '-' ? await io.input(LARGEST_REQUEST) : readNamed(file, io);
   return bytes[0] === 0x30 ? bytes : Buffer.from(bytes).toString('utf8');
 }
 

@@ -2,13 +2,14 @@
 // on this machine is asked to look at once, and what it cut is told. A gate elsewhere sees it within WATCH_INTERVAL.
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
+import type { LockTarget } from '../authority/lock-table.ts';
 import { LONGEST_LOCK, type Locked, lockClients, SHORTEST_LOCK } from '../authority/locking.ts';
 import { shown } from '../errors.ts';
 import { lockedCause } from '../inbound/revocation-watch.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
-import { durationFlag, usage } from './flags.ts';
+import { durationFlag, readAll, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { endWords, lockJson, reasonFlag, targetOf, whoWords } from './lock-words.ts';
@@ -44,9 +45,11 @@ export function lockCommand(io: CommandIo): Command {
     .requiredOption('--reason <TEXT>', 'why, for the record')
     .option('--json', 'print JSON');
   return withSettings(command).action(async (what: string, name: string | undefined, flags: Flags) => {
-    const target = targetOf('lock', what, name);
-    const reason = reasonFlag(flags.reason);
-    const forMs = flags.for === undefined ? null : timeOf(flags.for);
+    const [target, reason, forMs] = readAll<[LockTarget, string, number | null]>(
+      () => targetOf('lock', what, name),
+      () => reasonFlag(flags.reason),
+      () => (flags.for === undefined ? null : timeOf(flags.for)),
+    );
     const { stateDir } = configOf(command, io);
     const now = Date.now();
     const store = openSqliteStore(storeFile(stateDir));

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { CertgateError } from '../errors.ts';
+import { requirePaths } from './flags.ts';
 import { describe, formatHelp } from './help.ts';
 import type { CommandIo, Io } from './io.ts';
 import { requireNode } from './node-version.ts';
@@ -66,6 +67,7 @@ export async function buildProgram(io: CommandIo, only?: string): Promise<Comman
   for (const [name, load] of Object.entries(commands)) {
     if (only === undefined || only === name) program.addCommand((await load())(io));
   }
+  program.hook('preAction', (_program, command) => requirePaths(command));
   settle(program, io);
   return program.helpCommand(false);
 }

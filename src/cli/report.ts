@@ -7,6 +7,9 @@ import type { Io } from './io.ts';
 
 /** Says what failed on stderr; answers the exit code. `command` is the one that failed, e.g. `certgate issue`. */
 export function report(error: unknown, io: Pick<Io, 'say'>, command: string): number {
+  if (error instanceof AggregateError) {
+    return error.errors.map((one) => report(one, io, command)).reduce((first) => first);
+  }
   const failure = asCertgateError(error, command);
   if (isCertgateError(failure, 'CG_CONFIG') || isCertgateError(failure, 'CG_POLICY')) {
     for (const { place, problem, remedy } of failure.facts.problems)

@@ -15,6 +15,7 @@ import { printable, printableJson } from './escape.ts';
 import { collect, usage } from './flags.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
+import { named } from './named-file.ts';
 
 interface Flags {
   readonly dir: string;
@@ -74,12 +75,22 @@ export function restoreCommand(io: CommandIo): Command {
 }
 
 async function readGiven(source: string, io: CommandIo): Promise<GivenCrl> {
-  const bytes = /^https?:\/\//i.test(source) ? await download(source) : await readFileOf(resolve(io.cwd, source));
-  return { source, crl: readCrl(bytes) };
+  const isUrl = /^https?:\/\//i.test(source);
+  const bytes = isUrl ? await download(source) : await readFileOf(source, io);
+  try {
+    return { source, crl: readCrl(bytes) };
+  } catch (error) {
+    if (!isCertgateError(error, 'CG_CRL_UNREADABLE')) throw error;
+    throw new CertgateError('CG_CRL_UNREADABLE', { problem: error.facts.problem, file: source }, { cause: error });
+  }
 }
 
-async function readFileOf(path: string): Promise<Uint8Array> {
-  return gather(createReadStream(path) as AsyncIterable<Uint8Array>, path);
+async function readFileOf(file: string, { cwd }: CommandIo): Promise<Uint8Array> {
+  try {
+    return await gather(createReadStream(resolve(cwd, file)) as AsyncIterable<Uint8Array>, file);
+  } catch (error) {
+    throw named(file, error);
+  }
 }
 
 async function download(url: string): Promise<Uint8Array> {

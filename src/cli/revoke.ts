@@ -1,7 +1,5 @@
 // certgate revoke: takes certificates back. The revocation is committed first; then the gate on this machine is asked to
 // look at once, and what it cut is told. A gate elsewhere sees it by itself, within WATCH_INTERVAL.
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
 import { revokeCertificates } from '../authority/revocation.ts';
@@ -17,6 +15,7 @@ import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { asJson } from './list.ts';
+import { readNamed } from './named-file.ts';
 import { configOf, withSettings } from './settings.ts';
 import { gateWords, tellGate } from './tell-gate.ts';
 
@@ -93,7 +92,7 @@ function selectorOf(identity: string | undefined, { serial, file }: Flags, io: C
   }
   if (identity !== undefined) return { identity: parseIdentityName(identity) };
   if (serial !== undefined) return { serial };
-  return { certificatePem: firstCertificate(readFileSync(resolve(io.cwd, file ?? ''), 'utf8')) };
+  return { certificatePem: firstCertificate(readNamed(file ?? '', io).toString('utf8')) };
 }
 
 /** tls.crt holds the leaf, then its issuer; it is the leaf that is meant. What is no PEM at all is refused further on. */

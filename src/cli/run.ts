@@ -8,13 +8,14 @@ import { Command } from 'commander';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
+import { type EnrollFlags, withEnrollFlags } from './enroll-source.ts';
 import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
+import { identityTokenVariable } from './identity-token-source.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
-import { type TokenFlags, withTokenFlags } from './token-source.ts';
 
 const PASSED_ON: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
 /** A terminal sends these to the whole foreground group, the command included; a second copy would force it to quit. */
@@ -41,9 +42,9 @@ export function runCommand(io: CommandIo): Command {
       'of its own log, only warnings are shown; --log-level debug shows every request.',
     ],
   });
-  withTokenFlags(withSettings(command, CONNECT_SETTINGS));
+  withEnrollFlags(withSettings(command, CONNECT_SETTINGS));
   command.argument('<command...>', 'the command and its arguments, after --');
-  return command.passThroughOptions().action(async (words: string[], flags: TokenFlags) => {
+  return command.passThroughOptions().action(async (words: string[], flags: EnrollFlags) => {
     if (flags.tokenFile === '-') {
       throw usage(
         'standard input is the command’s, and cannot carry a token',
@@ -64,7 +65,7 @@ export function runCommand(io: CommandIo): Command {
       }),
     );
     try {
-      const env = environmentFor(io.env, sidecar.url, new URL(config.connect.gate ?? '').origin);
+      const env = environmentFor(io.env, sidecar.url, new URL(config.connect.gate ?? '').origin, flags);
       io.setExitCode(await runToEnd(words, env));
     } finally {
       await sidecar.drain(config.connect.drain);
@@ -74,9 +75,16 @@ export function runCommand(io: CommandIo): Command {
 }
 
 /** The command's environment: the caller's, with Prefect pointed at the sidecar. */
-export function environmentFor(env: NodeJS.ProcessEnv, url: string, gate: string): NodeJS.ProcessEnv {
+export function environmentFor(
+  env: NodeJS.ProcessEnv,
+  url: string,
+  gate: string,
+  flags: EnrollFlags = {},
+): NodeJS.ProcessEnv {
   // The command has no use for what enrols it or opens its key, and whatever it starts would have it too.
   const { CERTGATE_TOKEN: _token, CERTGATE_PASSPHRASE: _passphrase, ...passed } = env;
+  const variable = identityTokenVariable(flags);
+  if (variable !== null) delete passed[variable];
   const noProxy = [env['NO_PROXY'] ?? env['no_proxy'], '127.0.0.1', 'localhost'].filter(Boolean).join(',');
   return {
     ...passed,

@@ -32,6 +32,7 @@ export function dataPathOptions(
     authString,
     enrolment: {
       tokens: config.enroll.tokens,
+      issuers: config.enroll.issuers,
       est: config.enroll.est,
       lockOnReuse: config.renew.lockOnReuse,
       graceMs: config.renew.grace,

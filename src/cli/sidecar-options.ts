@@ -18,6 +18,7 @@ export const CONNECT_SETTINGS = [
   'connect.cert',
   'connect.key',
   'connect.ca',
+  'connect.fingerprint',
   'connect.passphraseFile',
   'connect.serverName',
   'connect.drain',

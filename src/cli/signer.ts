@@ -1,6 +1,6 @@
 // `certgate signer`: a process that keeps the issuer's key, in a file or in a PKCS#11 token, and signs for the gate over
 // a unix socket. A gate that is taken over can then have leaves signed while it lasts, and never takes the key away.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
@@ -20,6 +20,7 @@ import type { Signer } from '../pki/signing.ts';
 import { collect, durationFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { readNamed } from './named-file.ts';
 import { configuredPassphrase, promptedPassphrase } from './passphrase.ts';
 import { configOf, withSettings } from './settings.ts';
 import { untilStopped } from './signals.ts';
@@ -135,7 +136,7 @@ async function keysOf(
       throw usage('no --pkcs11-module', 'name the library, e.g. /usr/lib/softhsm/libsofthsm2.so');
     const pin = pinFile === undefined ? null : passphraseFile(resolve(io.cwd, pinFile));
     const file = certificates[files.length] ?? null;
-    const publicKey = file === null ? undefined : readCertificate(readFileSync(resolve(io.cwd, file))).publicKey;
+    const publicKey = file === null ? undefined : readCertificate(readNamed(file, io)).publicKey;
     const signer = await openPkcs11Key({ uri: pkcs11, module, pin, publicKey });
     keys.push(served(signer, pkcs11, file, { flags, maxTtl, io }));
   }
@@ -149,7 +150,7 @@ function served(
   certificateFile: string | null,
   { flags, maxTtl, io }: { readonly flags: Flags; readonly maxTtl: number; readonly io: CommandIo },
 ): ServedKey {
-  const certificate = certificateFile === null ? null : readCertificate(readFileSync(resolve(io.cwd, certificateFile)));
+  const certificate = certificateFile === null ? null : readCertificate(readNamed(certificateFile, io));
   if (certificate !== null && !certificate.publicKey.equals(signer.publicKey)) {
     const problem = `${key} is not the key of ${certificateFile ?? ''}`;
     throw new CertgateError('CG_CA_MISMATCH', { problem, remedy: 'name the certificate of the key: --cert FILE' });

@@ -1,14 +1,13 @@
 // Where the token to enrol with comes from: a file, standard input, the variable CERTGATE_TOKEN, or, where it does not
 // matter that every user of the machine can read it in `ps`, the command line. What is read is never printed.
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isPattern, readToken, type Token } from '../enroll/token.ts';
 import { CertgateError, shown } from '../errors.ts';
 import { isIdentityName, parseIdentityName } from '../identity/name.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
+import { readNamed } from './named-file.ts';
 
 export interface TokenFlags {
   readonly token?: string;
@@ -46,7 +45,7 @@ export async function tokenFrom(flags: TokenFlags, io: CommandIo, first?: string
 
 async function textIn(file: string | undefined, io: CommandIo): Promise<string | undefined> {
   if (file === undefined) return undefined;
-  const bytes = file === '-' ? await io.input(LONGEST) : readFileSync(resolve(io.cwd, file));
+  const bytes = file === '-' ? await io.input(LONGEST) : readNamed(file, io);
   if (bytes.length > LONGEST) {
     throw new CertgateError('CG_TOKEN', {
       problem: `${file} is too long to be one`,

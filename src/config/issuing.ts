@@ -1,7 +1,8 @@
 // The settings of whoever issues: `issue` for a person at the CA, `enroll` for who comes with a token, `renew` for who has
 // a certificate already. A part of the schema of its own.
 import * as z from 'zod/mini';
-import { duration, onOff } from './setting.ts';
+import { issuersSchema } from './issuers.ts';
+import { duration, onOff, settings, withDefault } from './setting.ts';
 
 export const issueSettings = () =>
   z.prefault(
@@ -25,6 +26,16 @@ export const enrollSettings = () =>
         true,
         'Whether who has no certificate may come to the port of the gate with a token of `certgate token create`, and for nothing else.',
       ),
+      issuers: withDefault(issuersSchema, []).register(settings, {
+        kind: 'rules',
+        about:
+          'Whose identity tokens (JWT) who has no certificate may come with, and whom they name: see docs/identity-tokens.md.',
+        wants: 'a list of {name, issuer, audience, rules: [{match: {claim: pattern}, as: name}], …}',
+        example:
+          "[{name: ci, issuer: https://token.actions.githubusercontent.com, audience: https://gate.example:8443, rules: [{match: {repository: 'acme/etl', ref: refs/heads/main}, as: service/etl}]}]",
+        fallback: '[]',
+        inEnvironment: '\'[{"name":"ci","issuer":"https://…","audience":"https://…","rules":[…]}]\'',
+      }),
       est: onOff(
         true,
         'Whether the gate speaks EST (RFC 7030, docs/est.md) too: the same enrolment and renewal, under the same rules, in words that other clients know.',

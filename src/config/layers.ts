@@ -88,8 +88,8 @@ export function readFileLayer(text: string, file: string): Layer {
   return { given, problems };
 }
 
-/** Variables of certgate's that are no settings: where the file is, and a token to enrol with. */
-const NO_SETTINGS: readonly string[] = ['CERTGATE_CONFIG', 'CERTGATE_TOKEN'];
+/** Variables of certgate's that are no settings: where the file is, and tokens to enrol with. */
+const NO_SETTINGS: readonly string[] = ['CERTGATE_CONFIG', 'CERTGATE_TOKEN', 'CERTGATE_IDENTITY_TOKEN_FILE'];
 
 /** What the environment sets. An unknown `CERTGATE_*` is a problem; an empty one is as if it were not set. */
 export function readEnvironmentLayer(env: Readonly<Record<string, string | undefined>>): Layer {
@@ -144,7 +144,7 @@ function typedValue(leaf: Leaf, text: string): unknown {
 /** A value that is accepted outside the file, where a list is separated by commas and rules are JSON. */
 function textExample({ setting }: Leaf): string {
   if (setting.kind === 'list') return setting.example.replace(/^\[(.*)\]$/, '$1').replaceAll(', ', ',');
-  return setting.kind === 'rules' ? `'[{"from":"spiffe"}]'` : setting.example;
+  return setting.inEnvironment ?? setting.example;
 }
 
 function parseJson(text: string): unknown {

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { parseSocketPath } from './address.ts';
+import { issuerProblems, issuerShapeProblem, withAbsolutePaths } from './issuers.ts';
 import { type Given, type Layer, type Problem, readEnvironmentLayer, readFileLayer, readFlagLayer } from './layers.ts';
 import { leaves } from './leaves.ts';
 import { ruleProblems } from './rules.ts';
@@ -80,7 +81,12 @@ export function shortName(path: string, cwd: string): string {
 function check(one: Given): Problem[] {
   const { leaf, value } = one;
   const result = leaf.schema.safeParse(value);
-  if (result.success) return leaf.setting.kind === 'rules' ? ruleProblems(one) : [];
+  const isIssuers = leaf.path === 'enroll.issuers';
+  if (result.success) {
+    if (isIssuers) return issuerProblems(one);
+    return leaf.setting.kind === 'rules' ? ruleProblems(one) : [];
+  }
+  if (isIssuers) return result.error.issues.map((issue) => issuerShapeProblem(one, issue));
   return result.error.issues.map((issue) => {
     const inside = issue.path.length > 0 && typeof issue.path[0] === 'number' ? issue.path.slice(0, 1) : [];
     const part = inside.reduce<unknown>((whole, key) => (whole as Record<PropertyKey, unknown>)[key], value);
@@ -135,7 +141,9 @@ function treeOf(winners: ReadonlyMap<string, Given>, base: { dir: string; cwd: s
     const last = keys.pop() ?? '';
     let section = tree;
     for (const key of keys) section = subsection(section, key);
-    section[last] = absolute(value, leaf.setting.kind, one?.fromCwd === true ? base.cwd : base.dir);
+    const from = one?.fromCwd === true ? base.cwd : base.dir;
+    section[last] =
+      leaf.path === 'enroll.issuers' ? withAbsolutePaths(value, from) : absolute(value, leaf.setting.kind, from);
   }
   return tree;
 }

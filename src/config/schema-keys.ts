@@ -30,6 +30,22 @@ export const clientKey = () => ({
   ),
 });
 
+/** By what an outbound sidecar knows a gate whose trust bundle it has not got yet. */
+export const gateFingerprint = () => ({
+  fingerprint: optionalText(
+    {
+      about:
+        "SHA-256 of the root's certificate, hex: by what a gate is known that an identity token is to be shown to, where there is no `ca` here yet.",
+      flag: '--fingerprint',
+    },
+    {
+      wants: '64 hexadecimal digits, with or without colons, as `certgate inspect certs/root.crt` shows them',
+      example: 'a4'.repeat(32),
+      accepts: (value) => /^[0-9a-fA-F]{64}$/.test(value.replaceAll(':', '')),
+    },
+  ),
+});
+
 /** The CA's keys. */
 export const ca = () =>
   z.strictObject({

@@ -10,7 +10,7 @@ import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
 import { enrollSettings, issueSettings, renewSettings } from './issuing.ts';
 import { identityRule } from './rules.ts';
-import { ca, clientKey, passphrase } from './schema-keys.ts';
+import { ca, clientKey, gateFingerprint, passphrase } from './schema-keys.ts';
 import {
   aFile,
   ceiling,
@@ -224,6 +224,7 @@ const connect = z.strictObject({
     },
     aFile('ca.crt'),
   ),
+  ...gateFingerprint(),
   trustInterval: duration(
     '1m',
     {
@@ -291,6 +292,7 @@ export const configSchema = z.strictObject({
           wants: `a list of {from: spiffe} or {from: CN|OU|O|DNS|URI|email, match: 'pattern', as: 'worker/$1'}`,
           example: '[{from: spiffe}]',
           fallback: '[{from: spiffe}]',
+          inEnvironment: `'[{"from":"spiffe"}]'`,
         },
       ),
       unsafeUnrecorded: withDefault(z.boolean(), false).register(settings, {

@@ -18,6 +18,8 @@ export interface Setting {
   readonly example: string;
   /** The default as written in the file; null when there is none. */
   readonly fallback: string | null;
+  /** An example of how it is written in a variable, where that is JSON. */
+  readonly inEnvironment?: string;
   /** What its flag is called on the commands that take it, e.g. `--listen`. */
   readonly flag?: string;
   /** Secrets: only the environment may carry them, never the file or a flag. */

@@ -1,6 +1,7 @@
 // Who may have a certificate for a token: one decision from what is on record and what was asked, as data. A refusal says
 // to the operator what to look at; what the stranger is told is the same for all of them (desk.ts). Pure.
-import type { TokenRecord, TokenUse } from '../store/tokens.ts';
+import type { IssueCause, TokenRecord, TokenUse } from '../store/tokens.ts';
+import type { VerifiedToken } from './identity-tokens.ts';
 import { covers, isPattern } from './token.ts';
 
 /** How long the same key may have the same certificate again, ms: a lost answer costs nothing. */
@@ -23,10 +24,23 @@ export interface EnrollFacts {
 }
 
 export type EnrollDecision =
-  | { readonly kind: 'issue'; readonly identity: string; readonly token: TokenRecord }
+  | { readonly kind: 'issue'; readonly grant: Grant }
   /** The certificate that this key was given before. */
   | { readonly kind: 'again'; readonly serial: string }
-  | EnrollRefusal;
+  | EnrollRefusal
+  /** It cannot be said now. */
+  | { readonly kind: 'later'; readonly reason: string };
+
+/** What is to be issued, and on whose account. */
+export interface Grant {
+  readonly identity: string;
+  readonly groups: readonly string[];
+  readonly ttlMs: number;
+  readonly actor: string;
+  readonly cause: IssueCause;
+  /** What the log says beside name and serial. */
+  readonly logged: Readonly<Record<string, string>>;
+}
 
 export interface EnrollRefusal {
   readonly kind: 'refuse';
@@ -35,6 +49,8 @@ export interface EnrollRefusal {
   readonly look: string;
   /** What to flag token and identity with: only a thief has reason to do that. Null for honest mistakes. */
   readonly flag: string | null;
+  /** The identity token that it is about, if it is about one that its issuer has made. */
+  readonly verified?: VerifiedToken;
 }
 
 const TOKENS = 'certgate token list';
@@ -71,7 +87,9 @@ export function decideEnrollment(facts: EnrollFacts): EnrollDecision {
       `certgate list ${identity}; revoke it, or choose a free name`,
     );
   }
-  return { kind: 'issue', identity, token };
+  const { id, ttlMs, groups = [] } = token;
+  const cause = { kind: 'token', token: id, keyHash } as const;
+  return { kind: 'issue', grant: { identity, groups, ttlMs, actor: `token:${id}`, cause, logged: { tokenId: id } } };
 }
 
 export function refuse(reason: string, look: string, flag: string | null = null): EnrollRefusal {

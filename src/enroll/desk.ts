@@ -4,6 +4,7 @@
 // follows from a copied key stand in renewal-desk.ts.
 import { createHash } from 'node:crypto';
 import type { Authority } from '../authority/authority.ts';
+import type { IdentityIssuer } from '../config/issuers.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
 import { spiffeUri } from '../identity/name.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
@@ -13,15 +14,19 @@ import type { CertificateRequest } from '../pki/requests.ts';
 import type { Store } from '../store/store.ts';
 import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
-import { decideEnrollment, type EnrollDecision, type EnrollRefusal, refuse } from './decide.ts';
+import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, refuse } from './decide.ts';
+import { decideByIdentityToken } from './identity-token-decide.ts';
+import { openIdentityTokens } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
-import { readCredential, sameHash } from './token.ts';
+import { isPattern, readCredential, sameHash } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 
 /** What a gate's configuration says of it. */
 export interface EnrollPolicy {
   /** Whether who has no certificate may come with a token. */
   readonly tokens: boolean;
+  /** Whose identity tokens are taken; nobody’s when left out. */
+  readonly issuers?: readonly IdentityIssuer[];
   /** Whether it may be asked in EST's words too. */
   readonly est: boolean;
   /** Whether an identity whose superseded certificate is used again is locked. */
@@ -51,6 +56,8 @@ export interface DeskParts {
   readonly refusalTime?: number;
 }
 
+type Served = DeskAnswer | Exclude<EnrollDecision, { kind: 'issue' | 'again' }>;
+
 /** Longer than the slowest refusal takes by itself, ms. */
 const REFUSAL_TIME = 300;
 /** Refused tries of one address (IPv6 /64): that many at once, then one every so many ms. */
@@ -62,41 +69,60 @@ const NOBODY = { id: '0'.repeat(16), secretHash: createHash('sha256').update('no
 const REFUSED = answerWith(403, 'enrolment refused; the log of the gate says why');
 
 export function openDesk(parts: DeskParts): EnrollDesk {
-  const { authority, store, log, metrics, clock = Date.now, refusalTime = REFUSAL_TIME } = parts;
+  const { authority, store, policy, log, metrics, clock = Date.now, refusalTime = REFUSAL_TIME } = parts;
+  const identityTokens = openIdentityTokens(policy.issuers ?? [], log);
   const addresses = limitAttempts(PER_ADDRESS);
   const tokens = limitAttempts(PER_TOKEN);
   const renewals = openRenewals(parts);
 
+  const decideByJwt = async (text: string, asked: string | null, keyHash: string): Promise<EnrollDecision> => {
+    const now = clock();
+    const token = await identityTokens.verify(text, now);
+    if (token.kind === 'refuse') return refuse(token.reason, token.look);
+    if (token.kind === 'later') return token;
+    const uses = await store.identityTokenUses(token.id);
+    const inUse = await isInUse(token.identity, now);
+    return decideByIdentityToken({ token, uses, keyHash, asked, inUse, now });
+  };
+
+  const isInUse = async (identity: string, now: number): Promise<boolean> =>
+    (await store.listCertificates({ identity, state: 'valid', now, limit: 1 })).length > 0;
+
   const decide = async (request: EnrollRequest, keyHash: string): Promise<EnrollDecision> => {
+    if ('identityToken' in request) return decideByJwt(request.identityToken, request.identity, keyHash);
+    if (!policy.tokens) return refuse('tokens are not taken here', 'enroll.tokens');
     const { id, secretHash } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     const proved = sameHash(token?.secretHash ?? NOBODY.secretHash, secretHash);
     const identity = request.identity ?? token?.subject ?? '';
     const use = await store.tokenUse(id, { keyHash, identity });
     const now = clock();
-    const inUse = (await store.listCertificates({ identity, state: 'valid', now, limit: 1 })).length > 0;
+    // A name's own token with a use left is good whoever has the name: it is how a machine that lost its key comes back.
+    const decides = !proved || token === null || token.usesLeft === 0 || isPattern(token.subject);
+    const inUse = decides && (await isInUse(identity, now));
     return decideEnrollment({ token, proved, use, keyHash, asked: request.identity, inUse, now });
   };
 
   const issue = async (
-    { identity, token }: Extract<EnrollDecision, { kind: 'issue' }>,
+    { identity, groups, ttlMs, actor, cause, logged }: Grant,
     csr: CertificateRequest,
-    keyHash: string,
+    address: string,
   ): Promise<DeskAnswer> => {
     const granted = { identity, spiffeUri: spiffeUri(authority.trustDomain, identity), dns: [], ip: [] };
     requireGranted(csr, { ...granted, profile: 'client' });
     const { record, chainPem } = await authority.issue({
       identity,
       profile: 'client',
-      ttlMs: token.ttlMs,
+      ttlMs,
       untilIssuerEnds: true,
       publicKey: csr.publicKey,
-      groups: token.groups ?? [],
-      actor: `token:${token.id}`,
-      cause: { kind: 'token', token: token.id, keyHash },
+      groups,
+      actor,
+      address,
+      cause,
     });
     metrics.enrolled++;
-    log.say('info', 'enrolled', { identity, serial: record.serial, tokenId: token.id }, 'enrolled');
+    log.say('info', 'enrolled', { identity, serial: record.serial, ...logged }, 'enrolled');
     return issued(identity, chainPem, authority);
   };
 
@@ -109,12 +135,12 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   /** The certificate, or why there is none. What it throws is a failure of the gate's own. */
-  const serve = async (request: EnrollRequest, csr: CertificateRequest): Promise<DeskAnswer | EnrollRefusal> => {
+  const serve = async (request: EnrollRequest, csr: CertificateRequest, address: string): Promise<Served> => {
     const keyHash = keyHashOf(csr);
     for (let tries = 1; ; tries++) {
       const decision = await decide(request, keyHash);
       try {
-        if (decision.kind === 'issue') return await issue(decision, csr, keyHash);
+        if (decision.kind === 'issue') return await issue(decision.grant, csr, address);
       } catch (error) {
         // Somebody, perhaps the same machine, was faster: now there is something else to decide on.
         if (isCertgateError(error, 'CG_TOKEN_SPENT') && tries === 1) continue;
@@ -126,42 +152,59 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     }
   };
 
-  const flag = async (words: string, request: EnrollRequest, address: string): Promise<void> => {
+  /** On record for a token that there is; tries with others are many, and in the log. The first misuse flags the token. */
+  const recordRefusal = async ({ flag, reason, verified }: EnrollRefusal, request: EnrollRequest, address: string) => {
+    const time = clock();
+    const problem = flag ?? reason;
+    if ('identityToken' in request) {
+      if (verified === undefined) return;
+      const entry = { time, actor: 'gate', object: verified.identity };
+      const detail = { issuer: verified.issuer, ...verified.about, address, problem };
+      const misuse = { ...entry, action: 'token.misuse', detail };
+      if (flag !== null && (await store.flagIdentityToken(verified.id, time, misuse))) return;
+      await store.addAudit({ ...entry, action: 'token.refuse', detail });
+      return;
+    }
     const { id } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     if (token === null) return;
-    const now = clock();
-    const object = request.identity ?? token.subject;
-    const detail = { token: id, address, problem: words };
-    await store.flagToken(id, words, now, { time: now, actor: 'gate', action: 'token.misuse', object, detail });
+    const entry = { time, actor: 'gate', object: request.identity ?? token.subject };
+    const detail = { token: id, address, problem };
+    const misuse = { ...entry, action: 'token.misuse', detail };
+    if (flag !== null && (await store.flagToken(id, flag, time, misuse))) return;
+    await store.addAudit({ ...entry, action: 'token.refuse', detail });
   };
 
   return {
     async enroll(body, { address, addressKey }) {
       const started = performance.now();
       const request = readEnrollRequest(body);
-      const id = readCredential(request?.token ?? '')?.id ?? NOBODY.id;
+      const id = idOf(request);
       if (!addresses.may(addressKey, started) || !tokens.may(id, started)) {
         metrics.enrollRefused++;
         const look = 'who is at that address: too many of its tries, or of those with that token, were refused';
         log.say('warn', 'enroll limit', { address, tokenId: id, look }, 'enrolment put off: too many refused tries');
         return answerWith(429, 'too many tries');
       }
-      let answer: DeskAnswer | EnrollRefusal;
+      let answer: Served;
       try {
         const csr = request === null ? null : readRequestOrWhy(request.csr);
         if (request === null || csr === null || typeof csr === 'string') {
           addresses.count(addressKey, started);
           return answerWith(400, typeof csr === 'string' ? csr : 'that is no enrolment request');
         }
-        answer = await serve(request, csr);
-        if ('kind' in answer && answer.flag !== null) await flag(answer.flag, request, address);
+        answer = await serve(request, csr, address);
+        if ('kind' in answer && answer.kind === 'refuse') await recordRefusal(answer, request, address);
       } catch (error) {
         log.say('error', 'enroll failed', { address, tokenId: id, reason: reasonOf(error) }, 'enrolment failed');
         return answerWith(503, 'the gate cannot issue now; try again');
       }
       if (!('kind' in answer)) return answer;
       addresses.count(addressKey, started);
+      if (answer.kind === 'later') {
+        log.say('warn', `enroll ${answer.reason}`, { address, reason: answer.reason }, 'enrolment put off');
+        return answerWith(503, 'the gate cannot check that now; try again');
+      }
       tokens.count(id, started);
       metrics.enrollRefused++;
       const { reason, look } = answer;
@@ -172,6 +215,13 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     renew: renewals.renew,
     seen: renewals.seen,
   };
+}
+
+/** What names the token in the log and is counted: nothing that lets anybody use it. */
+function idOf(request: EnrollRequest | null): string {
+  if (request === null) return NOBODY.id;
+  if ('token' in request) return readCredential(request.token)?.id ?? NOBODY.id;
+  return createHash('sha256').update(request.identityToken).digest('hex').slice(0, 16);
 }
 
 /** The refusal that a failure of the CA comes to; null for what is the gate's own failure. */

@@ -1,7 +1,7 @@
-// Enrolment from the new machine's side. First the CA is pinned: the gate's trust bundle is fetched over a connection that
-// nobody has verified, and only the root in it with the token's fingerprint is taken, nothing else. Then everything is
-// made anew: a connection that is verified up to that root, by the gate's name, and over it the token and a request that
-// proves the key. So the secret is told to nobody but the gate of that CA. What comes back is checked before it is used.
+// Enrolment from the new machine's side. First the CA is pinned: by a bundle that is here, or by a fingerprint, that of the
+// token or one that was said. Then the gate's trust bundle is fetched over a connection that nobody has verified, and only
+// the root in it with that fingerprint is taken, nothing else. Then everything is made anew: a connection that is verified up
+// to that root, by the gate's name, and over it the token and a request that proves the key. So the secret is told to nobody but the gate of that CA. What comes back is checked before it is used.
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
@@ -12,18 +12,18 @@ import { derToPem, pemBlocks } from '../pki/pem.ts';
 import { createRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
 import { askOnce, type GateAnswer, type GateRequest } from './ask-gate.ts';
+import type { Credential } from './credential.ts';
 import { retryDelay } from './renewal-time.ts';
-import { covers, credentialOf, type Token } from './token.ts';
 import { BUNDLE_PATH, ENROLL_PATH, type IssuedAnswer, readDetail, readIssued, writeEnrollRequest } from './wire.ts';
 
 const NOT_VERIFIED = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_PURPOSE)/;
 
 export interface Enrolling {
-  readonly token: Token;
+  readonly credential: Credential;
   readonly privateKey: KeyObject;
-  /** Which name it is to be, for a token for several; null to leave it to the token. */
+  /** Which name it is to be; null to leave it to what it enrols with. */
   readonly identity: string | null;
-  /** Where the gate is, in place of what the token says; null for that. */
+  /** Where the gate is, in place of what the credential says; null for that. */
   readonly gate: URL | null;
   /** The name to verify in the gate's certificate; null for the host of its address. */
   readonly serverName: string | null;
@@ -33,7 +33,7 @@ export interface Enrolling {
   readonly waiting?: (reason: string, ms: number) => void;
 }
 
-/** @throws CG_ENROLL_GATE, CG_ENROLL_PIN, CG_ENROLL_REFUSED, CG_ENROLL_ANSWER */
+/** @throws CG_ENROLL_CA, CG_IDENTITY_TOKEN, CG_ENROLL_GATE, CG_ENROLL_PIN, CG_ENROLL_REFUSED, CG_ENROLL_ANSWER */
 export async function enroll(options: Enrolling): Promise<IssuedAnswer> {
   const started = performance.now();
   for (let failures = 1; ; failures++) {
@@ -52,8 +52,8 @@ export async function enroll(options: Enrolling): Promise<IssuedAnswer> {
   }
 }
 
-async function enrollOnce({ token, privateKey, identity, gate, serverName }: Enrolling): Promise<IssuedAnswer> {
-  const url = gate ?? new URL(token.gate);
+async function enrollOnce({ credential, privateKey, identity, gate, serverName }: Enrolling): Promise<IssuedAnswer> {
+  const url = gate ?? credential.gate;
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const name = serverName ?? host;
   const to: ConnectionOptions = {
@@ -64,14 +64,16 @@ async function enrollOnce({ token, privateKey, identity, gate, serverName }: Enr
     ALPNProtocols: ['http/1.1'],
     minVersion: 'TLSv1.2',
   };
-  const root = await fetchRoot(url, to, token.rootFingerprint);
+  const { pin } = credential;
+  const roots = 'ca' in pin ? rootsIn(pin.ca) : [await fetchRoot(url, to, pin.fingerprint)];
   const checkName: ConnectionOptions['checkServerIdentity'] = (_host, certificate) =>
     checkServerIdentity(name, certificate);
   const csr = await createRequest(signerOf(privateKey), { commonName: null });
-  const body = writeEnrollRequest({ token: credentialOf(token), csr, identity });
-  const verified = connect({ ...to, ca: derToPem(root.raw, 'CERTIFICATE'), checkServerIdentity: checkName });
+  const body = writeEnrollRequest({ ...(await credential.present(privateKey)), csr, identity });
+  const ca = roots.map(({ raw }) => derToPem(raw, 'CERTIFICATE'));
+  const verified = connect({ ...to, ca, checkServerIdentity: checkName });
   const { status, text } = await ask(url, verified, { method: 'POST', host: url.host, path: ENROLL_PATH, body });
-  if (status === 200) return checkAnswer(text, { token, privateKey, identity, root });
+  if (status === 200) return checkAnswer(text, { credential, privateKey, identity, roots });
   const detail = readDetail(text);
   if (status === 429 || status === 503) throw unreachable(url, `${status}: ${detail}`);
   throw new CertgateError('CG_ENROLL_REFUSED', { gate: url.origin, reason: `${status}: ${detail}` });
@@ -111,7 +113,7 @@ async function ask(url: URL, socket: TLSSocket, request: GateRequest): Promise<G
 /** The answer, when it is a certificate for this key and this name, by the CA that was pinned. CG_ENROLL_ANSWER. */
 function checkAnswer(
   text: string,
-  wanted: Pick<Enrolling, 'token' | 'privateKey' | 'identity'> & { readonly root: X509Certificate },
+  wanted: Pick<Enrolling, 'credential' | 'privateKey' | 'identity'> & { readonly roots: readonly X509Certificate[] },
 ): IssuedAnswer {
   const answer = readIssued(text);
   const problem = answer === null ? 'it is not what a gate answers' : problemOf(answer, wanted);
@@ -121,22 +123,36 @@ function checkAnswer(
 
 function problemOf(
   { certificate, bundle, identity }: IssuedAnswer,
-  { token, privateKey, identity: asked, root }: Parameters<typeof checkAnswer>[1],
+  { credential, privateKey, identity: asked, roots }: Parameters<typeof checkAnswer>[1],
 ): string | null {
   try {
     const [leaf, ...others] = certificatesIn(certificate);
     if (leaf === undefined || !leaf.checkPrivateKey(privateKey)) return 'its certificate is for another key';
-    const chain = chainOf(leaf, [...others, root]);
-    if (!chain.complete || !chain.certificates.at(-1)?.raw.equals(root.raw)) return 'its certificate is by another CA';
+    const chain = chainOf(leaf, [...others, ...roots]);
+    const root = roots.find(({ raw }) => chain.certificates.at(-1)?.raw.equals(raw) === true);
+    if (!chain.complete || root === undefined) return 'its certificate is by another CA';
     if (!certificatesIn(bundle).some(({ raw }) => raw.equals(root.raw))) return 'its trust bundle lacks the root';
     const uri = factsOf(leaf).subjectAltNames.find(({ type }) => type === 'URI')?.value ?? '';
-    if (!uri.endsWith(`/${identity}`) || !covers(token.subject, identity) || (asked ?? identity) !== identity) {
+    if (!uri.endsWith(`/${identity}`) || !credential.covers(identity) || (asked ?? identity) !== identity) {
       return `its certificate is for another name: ${uri}`;
     }
     return null;
   } catch (error) {
     return reasonOf(error);
   }
+}
+
+/** What is trusted by name: no issuer in between makes a CA of anybody. CG_ENROLL_CA. */
+function rootsIn(pem: string): readonly X509Certificate[] {
+  let all: readonly X509Certificate[] = [];
+  try {
+    all = certificatesIn(pem);
+  } catch {
+    // As if there were none.
+  }
+  const roots = all.filter((one) => one.checkIssued(one));
+  if (roots.length === 0) throw new CertgateError('CG_ENROLL_CA', {});
+  return roots;
 }
 
 function certificatesIn(pem: string): X509Certificate[] {

@@ -28,7 +28,7 @@ export async function enrollToFolder(
   options: Omit<Enrolling, 'privateKey'> & { readonly out: string; readonly force: boolean },
 ): Promise<EnrolledFolder> {
   const folder = await startOutputFolder(options.out, { force: options.force, withKey: true });
-  const pending = join(dirname(folder.path), `.${basename(folder.path)}.enrolling-${options.token.id}`);
+  const pending = join(dirname(folder.path), `.${basename(folder.path)}.enrolling-${options.credential.id}`);
   try {
     const privateKey = await pendingKey(pending);
     const { identity, certificate, bundle } = await enroll({ ...options, privateKey });

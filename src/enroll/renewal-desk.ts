@@ -80,6 +80,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
       ...namesIn(record),
       groups: record.groups ?? [],
       actor: identity,
+      address,
       cause: { kind: 'renewal', replaces: serial, keyHash },
     });
     metrics.renewed++;
@@ -87,7 +88,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     if (late) {
       metrics.renewedInGrace++;
       const problem = `renewed ${Math.round((now - record.notAfter) / 1000)} s after its end`;
-      const detail = { serial, successor: made.record.serial, problem };
+      const detail = { serial, successor: made.record.serial, address, problem };
       await store.addAudit({
         time: now,
         actor: identity,
@@ -106,6 +107,21 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     return issued(record.identity, authority.chainFor(record), authority);
   };
 
+  /** Who shows a certificate and may not renew it: what an operator asks about afterwards. */
+  const recordRefusal = async (problem: string, { serial, address }: RenewalHolder): Promise<void> => {
+    const now = clock();
+    const [record] = await store.listCertificates({ serial, now });
+    const identity = record?.identity ?? 'unknown';
+    const detail = { serial, address, problem };
+    await store.addAudit({
+      time: now,
+      actor: identity,
+      action: 'certificate.refuse-renewal',
+      object: identity,
+      detail,
+    });
+  };
+
   return {
     async renew(body, holder) {
       const started = performance.now();
@@ -117,6 +133,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
         const answer = await renew(csr, holder);
         if (answer.status !== 200) {
           const reason = readDetail(answer.text).replace(/^certgate: /, '');
+          if (answer.status === 403) await recordRefusal(reason, holder);
           log.say(
             'warn',
             `renew refused ${holder.serial}`,

@@ -12,12 +12,19 @@ export const MOST_REQUEST_BYTES = 16 * 1024;
 /** Of an answer, bytes: a chain and a bundle of many certificates. */
 export const MOST_ANSWER_BYTES = 512 * 1024;
 
-export interface EnrollRequest {
+export type EnrollRequest = RequestedCertificate & EnrollCredential;
+
+/** Which of the two it is. */
+export type EnrollCredential =
   /** As `credentialOf` writes it. */
-  readonly token: string;
+  | { readonly token: string }
+  /** A JWT. */
+  | { readonly identityToken: string };
+
+interface RequestedCertificate {
   /** PKCS #10, PEM: proves possession of the key. */
   readonly csr: string;
-  /** Which name it is to be, where the token is for several; null to leave it to the token. */
+  /** Which name it is to be, where a token is for several; null to leave it to the token. */
   readonly identity: string | null;
 }
 
@@ -29,15 +36,17 @@ export interface IssuedAnswer {
   readonly bundle: string;
 }
 
-export function writeEnrollRequest({ token, csr, identity }: EnrollRequest): string {
-  return JSON.stringify({ token, csr, ...(identity === null ? {} : { identity }) });
+export function writeEnrollRequest({ identity, ...request }: EnrollRequest): string {
+  return JSON.stringify({ ...request, ...(identity === null ? {} : { identity }) });
 }
 
 /** Null for what is none. */
 export function readEnrollRequest(body: string): EnrollRequest | null {
-  const { token, csr, identity = null, ...others } = objectIn(body);
-  if (typeof token !== 'string' || typeof csr !== 'string' || Object.keys(others).length > 0) return null;
-  return identity === null || typeof identity === 'string' ? { token, csr, identity } : null;
+  const { token, identityToken, csr, identity = null, ...others } = objectIn(body);
+  if (typeof csr !== 'string' || Object.keys(others).length > 0) return null;
+  if (identity !== null && typeof identity !== 'string') return null;
+  if (typeof token === 'string' && identityToken === undefined) return { token, csr, identity };
+  return typeof identityToken === 'string' && token === undefined ? { identityToken, csr, identity } : null;
 }
 
 export function writeRenewRequest(csr: string): string {

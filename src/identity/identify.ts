@@ -110,7 +110,7 @@ function byPattern(facts: CertificateFacts, rule: PatternRule): Finding {
   }
   const captures = rule.pattern.match(value);
   if (captures === null) return `${rule.from} ${shown(value)} does not match ${shown(rule.pattern.source)}`;
-  const filled = fillTemplate(rule, captures);
+  const filled = fillTemplate(rule.template, captures);
   if ('problem' in filled) return refuse('CG_IDENTITY_ODD', `${rule.from} ${shown(value)}: ${filled.problem}`);
   return nameOrRefusal(filled.name, `${rule.from} ${value}`, rule.label);
 }

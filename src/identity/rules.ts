@@ -27,8 +27,14 @@ export interface PatternRule {
   readonly label: string;
   readonly from: PatternSource;
   readonly pattern: Pattern;
-  /** The template: literal text and group numbers in turn. */
-  readonly template: ReadonlyArray<string | number>;
+  readonly template: Template;
+}
+
+/** Literal text and group numbers in turn. */
+export interface Template {
+  readonly parts: ReadonlyArray<string | number>;
+  /** The pattern that the numbers are about, for messages. */
+  readonly source: string;
 }
 
 /** Rules ready for `identify`, in the order that decides. */
@@ -46,14 +52,16 @@ function compileRule(rule: IdentityRule, label: string): SpiffeRule | PatternRul
   if (rule.from === 'spiffe') return { label, from: 'spiffe' };
   try {
     const pattern = compilePattern(rule.match);
-    return { label, from: rule.from, pattern, template: readTemplate(rule.as, pattern, label) };
+    const template = { parts: readTemplate(rule.as, pattern, label), source: pattern.source };
+    return { label, from: rule.from, pattern, template };
   } catch (error) {
     if (error instanceof PatternFault) throw ruleFault(label, `match ${shown(rule.match)}: ${error.message}`);
     throw error;
   }
 }
 
-function readTemplate(text: string, pattern: Pattern, label: string): ReadonlyArray<string | number> {
+/** The parts of a template with captures of `pattern`. CG_IDENTITY_RULE. */
+export function readTemplate(text: string, pattern: Captured, label: string): Template['parts'] {
   const parts = text.split(/(\$\d+|\$<[^>]*>)/).filter((part) => part !== '');
   const template = parts.map((part) => (part.startsWith('$') ? groupOf(part, pattern, label) : part));
   for (const part of template) {
@@ -68,7 +76,9 @@ function readTemplate(text: string, pattern: Pattern, label: string): ReadonlyAr
   return template;
 }
 
-function groupOf(reference: string, pattern: Pattern, label: string): number {
+type Captured = Pick<Pattern, 'source' | 'groups' | 'names'>;
+
+function groupOf(reference: string, pattern: Captured, label: string): number {
   const group = reference.startsWith('$<') ? pattern.names.get(reference.slice(2, -1)) : Number(reference.slice(1));
   if (group === undefined || group < 1 || group > pattern.groups) {
     throw ruleFault(label, `as refers to ${shown(reference)}, but match ${shown(pattern.source)} has no such group`);
@@ -97,12 +107,12 @@ function ruleFault(rule: string, problem: string): CertgateError {
  * The template filled in, or why it cannot be. A capture may hold a `/` only when it is the whole template: otherwise a
  * value such as CN=admin/x could choose more of its name than the place it was given.
  */
-export function fillTemplate(rule: PatternRule, captures: Captures): { name: string } | { problem: string } {
+export function fillTemplate({ parts, source }: Template, captures: Captures): { name: string } | { problem: string } {
   let name = '';
-  for (const part of rule.template) {
+  for (const part of parts) {
     const text = typeof part === 'number' ? captures[part] : part;
-    if (text === undefined) return { problem: `group ${part} of ${shown(rule.pattern.source)} is empty` };
-    if (typeof part === 'number' && rule.template.length > 1 && text.includes('/')) {
+    if (text === undefined) return { problem: `group ${part} of ${shown(source)} is empty` };
+    if (typeof part === 'number' && parts.length > 1 && text.includes('/')) {
       return { problem: `${shown(text)} would take more than one segment of the name` };
     }
     name += text;

@@ -1,7 +1,8 @@
 // For connections that are not let in, but may ask one thing of the gate itself: who has no certificate, to enrol; who has
-// one that has just expired, to renew it, where that is allowed. One request whose first line begins, octet for octet, as
-// one of those that are answered here; anything else is refused as if this room did not exist, and not a byte of it is read
-// on. Nothing of it ever goes on to Prefect.
+// one that has just expired, to renew it, where that is allowed. A request's first line begins, octet for octet, as one of
+// those that are answered here; anything else is refused as if this room did not exist, and not a byte of it is read on.
+// After a success the connection may be used again, a bounded number of times; any other answer ends it. Nothing of it ever
+// goes on to Prefect.
 
 import type { TLSSocket } from 'node:tls';
 import { type RequestHead, readRequestHead } from '../http1/request.ts';
@@ -11,8 +12,10 @@ import { type BodyTaking, type TakenBody, takeBody } from '../proxy/body-taking.
 import type { StatusAnswer } from './status/answer.ts';
 
 const LIMITS = { headBytes: 8_192, headerLines: 50 } as const;
+/** Requests of one connection: whoever brings in a fleet need not shake hands for each machine. */
+const MOST_REQUESTS = 100;
 /**
- * ms; `first`: for the first line, as long as a refused peer has to say something; `whole`: for the request; `linger`: to
+ * ms; `first`: for a first line, as long as a refused peer has to say something; `whole`: for the request; `linger`: to
  * read the answer; `write`: to take one that may be long.
  */
 const WAITS = { first: 2_000, whole: 10_000, linger: 5_000, write: 60_000 } as const;
@@ -50,13 +53,22 @@ export function requestLine(method: 'GET' | 'POST', path: string): string {
   return `${method} ${path} HTTP/1.1\r\n`;
 }
 
-/** Serves `socket` one of `requests`; `other` is called instead when it asks for anything else, or for nothing in time. */
+/** Serves `socket` what it asks for of `requests`; `other` is called when it asks for anything else, or for nothing in time. */
 export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[], other: () => void): void {
   const longest = Math.max(...requests.map(({ begins }) => begins.length));
   let bytes: Buffer = Buffer.alloc(0);
   let taking: BodyTaking | null = null;
-  let deadline = setTimeout(turnAway, WAITS.first);
+  /** Whether something came behind the request that is being answered. */
+  let more = false;
+  let answered = 0;
+  let deadline = listen();
 
+  function listen(): NodeJS.Timeout {
+    socket.on('data', read);
+    socket.on('end', turnAway);
+    socket.on('close', leave);
+    return setTimeout(turnAway, WAITS.first).unref();
+  }
   function leave(): void {
     clearTimeout(deadline);
     socket.off('data', read);
@@ -65,7 +77,9 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
   }
   function turnAway(): void {
     leave();
-    other();
+    // Who has had an answer, and says nothing more, has done nothing wrong.
+    if (answered > 0 && bytes.length === 0) end({ head: '', body: null });
+    else other();
   }
   function end({ head, body }: StatusAnswer): void {
     leave();
@@ -80,7 +94,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
   }
   function read(part: Buffer): void {
     if (taking !== null) {
-      taking.add(part);
+      more = taking.add(part) < part.length;
       return;
     }
     const begun = bytes.length === 0;
@@ -119,12 +133,16 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
         return;
       }
       leave();
-      socket.on('data', () => {});
+      socket.on('data', ignore);
       void give(head, answer, body);
     };
     if (head.expectsContinue && bytes.length === head.size) socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
     taking = takeBody(head.bodyLength, most, taken);
-    taking.add(bytes.subarray(head.size));
+    const rest = bytes.subarray(head.size);
+    more = taking.add(rest) < rest.length;
+  }
+  function ignore(): void {
+    more = true;
   }
   async function give(head: RequestHead, answer: AnteroomTake['answer'], body: Buffer): Promise<void> {
     try {
@@ -133,16 +151,25 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
       socket.destroy();
     }
   }
-  function tell({ method }: RequestHead, answer: AnteroomAnswer): void {
-    if ('head' in answer) end(answer);
-    else {
-      const { status, type, text, extra } = answer;
-      end({ head: writeOwnAnswer(status, { type, text }, true, method !== 'HEAD', extra), body: null });
+  function tell({ method, close, size }: RequestHead, answer: AnteroomAnswer): void {
+    if ('head' in answer) {
+      end(answer);
+      return;
     }
+    const { status, type, text, extra } = answer;
+    // What came behind the request before it was answered is not read.
+    const hasMore = more || (taking === null && bytes.length > size);
+    const ends = close || hasMore || status !== 200 || ++answered >= MOST_REQUESTS;
+    const head = writeOwnAnswer(status, { type, text }, ends, method !== 'HEAD', extra);
+    if (ends) {
+      end({ head, body: null });
+      return;
+    }
+    leave();
+    socket.off('data', ignore);
+    if (socket.destroyed) return;
+    [bytes, taking] = [Buffer.alloc(0), null];
+    socket.write(head, 'latin1');
+    deadline = listen();
   }
-
-  deadline.unref();
-  socket.on('data', read);
-  socket.on('end', turnAway);
-  socket.on('close', leave);
 }

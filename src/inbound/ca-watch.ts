@@ -4,6 +4,7 @@
 // leaves have ended. What fails is logged and tried again; the CA that was there stays in use.
 
 import type { Authority } from '../authority/authority.ts';
+import { agesOf } from '../authority/ca-ages.ts';
 import { type CaPlace, writeBundle } from '../authority/change.ts';
 import { retireIssuers, rotateIssuer, rotationTime } from '../authority/rotate.ts';
 import { EXIT, isCertgateError, reasonOf } from '../errors.ts';
@@ -13,7 +14,7 @@ import type { Log } from '../observe/log.ts';
 const LOOK_INTERVAL = 250;
 /** How often the issuer's age is looked at, and what failed is tried again, ms. */
 const UPKEEP_INTERVAL = 60_000;
-/** How often it is said that the issuer can't be rotated for want of a key, ms. */
+/** How often it is said that the issuer can't be rotated for want of a key, or that a certificate is near its end, ms. */
 const REMIND_INTERVAL = 86_400_000;
 
 export interface CaWatchOptions {
@@ -31,9 +32,11 @@ export interface CaWatch {
 /** Starts watching. */
 export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaWatch {
   let revision: number | null = null;
+  let opened: number | null = null;
   let busy = false;
   let upkeepAt = Date.now();
   let remindAt = 0;
+  let warnAt = 0;
   let failing = false;
   /** The CA was read anew, and what follows is still to be installed. */
   let pending = false;
@@ -41,7 +44,8 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
 
   const look = async (): Promise<void> => {
     const now = await place.store.revision();
-    if (now !== revision) {
+    const { openings } = place.store;
+    if (now !== revision || openings !== opened) {
       if (await authority.reload()) {
         pending = true;
         const { trust } = authority.ca;
@@ -55,14 +59,28 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
           log.warn({ reason: reasonOf(error) }, 'ca.crt is not up to date');
         });
       }
-      revision = now;
+      [revision, opened] = [now, openings];
     }
     if (Date.now() < upkeepAt) return;
     upkeepAt = Date.now() + UPKEEP_INTERVAL;
     await keepUp();
   };
 
+  const warnOfAges = (): void => {
+    if (Date.now() < warnAt) return;
+    warnAt = Date.now() + REMIND_INTERVAL;
+    for (const { name, notAfter, standing } of agesOf(authority.ca.trust.records, Date.now())) {
+      if (standing === 'good' || standing === 'due') continue;
+      const facts = { certificate: name, notAfter: new Date(notAfter).toISOString(), standing };
+      log[standing === 'near' ? 'warn' : 'error'](
+        facts,
+        'a certificate of the CA needs another in its place: certgate ca check',
+      );
+    }
+  };
+
   const keepUp = async (): Promise<void> => {
+    warnOfAges();
     await retireIssuers(place);
     const { activeIssuer } = authority.ca.trust;
     if (activeIssuer === null || Date.now() < rotationTime(activeIssuer)) return;

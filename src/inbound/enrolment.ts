@@ -35,7 +35,7 @@ export async function receiveStranger(
   const { desk, policy, admission, trust } = parts;
   const requests: AnteroomRequest[] = [];
   const from = { address, addressKey: addressKey(address) };
-  if (why.code === 'CG_CLIENT_NO_CERTIFICATE' && policy.tokens) {
+  if (why.code === 'CG_CLIENT_NO_CERTIFICATE' && takesStrangers(policy)) {
     requests.push(
       posted(ENROLL_PATH, (body) => desk.enroll(body, from)),
       // Public, and believed only by whoever knows the fingerprint of a root in it.
@@ -109,4 +109,8 @@ function posted(path: string, ask: (body: string) => Promise<DeskAnswer>): Anter
     return { status, type: JSON_TYPE, text, extra: status === 429 || status === 503 ? WAIT : '' };
   };
   return { begins: requestLine('POST', path), visit: () => ({ most: MOST_REQUEST_BYTES, answer }) };
+}
+
+function takesStrangers({ tokens, issuers = [] }: EnrolmentParts['policy']): boolean {
+  return tokens || issuers.length > 0;
 }

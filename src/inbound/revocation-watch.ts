@@ -17,6 +17,7 @@ export const WATCH_INTERVAL = 50;
 const REMEMBERED = 10_000;
 /** While the store can't be read, ms. */
 const RETRY_INTERVAL = 250;
+const UNREADABLE = 'the store cannot be read: refusing everyone';
 const NO_LOCKS = lockTable([]);
 
 export interface RevocationWatch {
@@ -60,6 +61,7 @@ export async function watchRevocations(
   let locks = lockTable(await store.locks(lookedAt));
   let problem: string | null = null;
   let epoch = 0;
+  let openings = store.openings;
   let stopped = false;
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
@@ -105,7 +107,13 @@ export async function watchRevocations(
   // between the two and be missed by both.
   const look = async (): Promise<void> => {
     const [now, wall] = [await store.revision(), Date.now()];
+    if (problem === null && store.openings !== openings) {
+      // Another of its readers met the failure, and the file was there again before this look.
+      problem = 'it was lost and opened anew';
+      log.error({ store: store.location, reason: problem }, UNREADABLE);
+    }
     if (problem !== null) {
+      const opened = store.openings;
       epoch++;
       // What was missed while the store was away may lie before any revision we know: ask about everyone.
       for (const one of live.certificates()) {
@@ -115,7 +123,7 @@ export async function watchRevocations(
         }
       }
       takeLocks(lockTable(await store.locks(wall)), NO_LOCKS, wall);
-      problem = null;
+      [problem, openings] = [null, opened];
       log.info({ store: store.location, revision: now }, 'the store can be read again');
     } else if (now !== revision || wall < lookedAt) {
       const gone = now === revision ? [] : await store.revocationsSince(revision);
@@ -131,7 +139,7 @@ export async function watchRevocations(
     running ??= look()
       .catch((error: unknown) => {
         if (problem === null) {
-          log.error({ store: store.location, reason: reasonOf(error) }, 'the store cannot be read: refusing everyone');
+          log.error({ store: store.location, reason: reasonOf(error) }, UNREADABLE);
         }
         problem = reasonOf(error);
         throw error;

@@ -125,17 +125,12 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   /** Not among those that wait: at the end of the log, nobody adds to those any more. */
   async function add(checkpoint: Checkpoint): Promise<void> {
     while (working !== null) await working;
-    let failure: Error | null = null;
-    const writing = lock
-      .holding(() => write([checkpointJson(checkpoint)]))
-      .catch((error: unknown) => {
-        failure = unwritable(reasonOf(error), error);
-      });
-    working = writing.then(() => {
+    const writing = lock.holding(() => write([checkpointJson(checkpoint)]));
+    const goOn = (): void => {
       working = waiting.length > 0 || outcomes.length > 0 ? work() : null;
-    });
+    };
+    working = writing.then(goOn, goOn);
     await writing;
-    if (failure !== null) throw failure;
   }
 
   async function commit(batch: readonly Waiting[]): Promise<void> {

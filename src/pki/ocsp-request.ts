@@ -1,11 +1,15 @@
 // Reads OCSP requests (RFC 6960 §4.1, nonces as RFC 9654 has them) from whoever sends them: strictly, within bounds, and
 // without believing anything. A signature on a request is let pass unread, as §4.1.2 allows: everybody is answered the
 // same. Whatever is not such a request is null, which the responder answers with malformedRequest; nothing is thrown.
+import { createHash, type X509Certificate } from 'node:crypto';
 import {
   childrenOf,
   contentOf,
   contextConstructed,
   DerFault,
+  encodeOid,
+  encodeTlv,
+  encodeUnsigned,
   encodingOf,
   ofTag,
   readOnly,
@@ -14,6 +18,8 @@ import {
   type Tlv,
   toHex,
 } from './der.ts';
+import { frameOf } from './facts.ts';
+import { keyBitsOf } from './public-keys.ts';
 import { readAlgorithm, readExtensions, readSerial } from './structure.ts';
 
 /** Which certificate is asked about. Hashes are lower-case hex. */
@@ -114,4 +120,31 @@ function readNonce(der: Uint8Array, explicit: Tlv): Uint8Array | null {
   const nonce = contentOf(value, readOnly(value, TAG.octetString, 'nonce'));
   if (nonce.length === 0 || nonce.length > MOST_NONCE_OCTETS) throw new DerFault('nonce is not of 1 to 128 octets');
   return nonce;
+}
+
+/** A request about one certificate of `issuer`, DER, without a nonce; `serial` as the store keeps it. */
+export function createOcspRequest(issuer: X509Certificate, serial: string): Uint8Array {
+  const { der, subject, publicKey } = frameOf(issuer);
+  const hash = (octets: Uint8Array): Uint8Array =>
+    encodeTlv(TAG.octetString, createHash('sha256').update(octets).digest());
+  const algorithm = encodeTlv(TAG.sequence, encodeOid('2.16.840.1.101.3.4.2.1'));
+  const certId = encodeTlv(
+    TAG.sequence,
+    algorithm,
+    hash(encodingOf(der, subject)),
+    hash(keyBitsOf(encodingOf(der, publicKey))),
+    encodeUnsigned(Buffer.from(serial, 'hex')),
+  );
+  return [1, 2, 3, 4].reduce((inner: Uint8Array) => encodeTlv(TAG.sequence, inner), certId);
+}
+
+/** Whether an answer says `successful` (RFC 6960 §4.2.1), which is not yet that it is right. */
+export function isSuccessful(answer: Uint8Array): boolean {
+  try {
+    const [status] = childrenOf(answer, readOnly(answer, TAG.sequence, 'OCSPResponse'));
+    return status?.tag === TAG.enumerated && toHex(contentOf(answer, status)) === '00';
+  } catch (error) {
+    if (error instanceof DerFault) return false;
+    throw error;
+  }
 }

@@ -79,11 +79,19 @@ export function readPublicKey(spki: Uint8Array): KeyObject {
   } catch (cause) {
     throw new CertgateError('CG_CSR_KEY', { key: `unreadable (${reasonOf(cause)})` }, { cause });
   }
+  if (isOwnEncoding(key, spki)) exported.set(key, Buffer.from(spki));
   const problem = spkiOf(key).equals(spki)
     ? problemOf(key, spki)
     : `${keyName(key)} in an encoding that is not its own`;
   if (problem !== null) throw new CertgateError('CG_CSR_KEY', { key: problem });
   return key;
+}
+
+/** What OpenSSL has read that begins so, and is so long, can be written in no other way: an export would give it again. */
+function isOwnEncoding(key: KeyObject, spki: Uint8Array): boolean {
+  const encoding = encodings.get(keyName(key));
+  if (encoding === undefined || spki.length !== encoding.octets) return false;
+  return Buffer.from(spki).toString('hex', 0, encoding.prefix.length / 2) === encoding.prefix;
 }
 
 function problemOf(key: KeyObject, spki: Uint8Array): string | null {

@@ -7,9 +7,13 @@ import type { Store } from './store.ts';
 /** Opens with `open` at the first call and again after any failure of `revision()`, the call that watches its health. */
 export function openReopeningStore(location: string, open: () => Promise<Store>): Store {
   let current: Promise<Store> | null = null;
+  let openings = 0;
 
   const use = async <T>(act: (store: Store) => Promise<T>): Promise<T> => {
-    current ??= open();
+    if (current === null) {
+      current = open();
+      openings++;
+    }
     const opened = current;
     try {
       return await act(await opened);
@@ -26,6 +30,9 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
 
   return {
     location,
+    get openings() {
+      return openings;
+    },
     meta: (key) => use((store) => store.meta(key)),
     addCertificate: (record, audit, approve, cause) =>
       use((store) => store.addCertificate(record, audit, approve, cause)),
@@ -56,6 +63,8 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     tokenUse: (id, by) => use((store) => store.tokenUse(id, by)),
     revokeToken: (id, at, audit) => use((store) => store.revokeToken(id, at, audit)),
     flagToken: (id, flag, at, audit) => use((store) => store.flagToken(id, flag, at, audit)),
+    identityTokenUses: (token) => use((store) => store.identityTokenUses(token)),
+    flagIdentityToken: (token, at, audit) => use((store) => store.flagIdentityToken(token, at, audit)),
     successors: (serial) => use((store) => store.successors(serial)),
     unseenSuccession: (serial) => use((store) => store.unseenSuccession(serial)),
     markSeen: (serial, at) => use((store) => store.markSeen(serial, at)),

@@ -155,11 +155,26 @@ ALTER TABLE certificates ADD COLUMN member_of TEXT CHECK (member_of <> '');
 ALTER TABLE tokens ADD COLUMN member_of TEXT CHECK (member_of <> '');
 `;
 
+const eighth = `
+-- which certificates an identity token (JWT) was used for, until nobody would take it any more; it is kept as a hash
+CREATE TABLE identity_token_uses (
+  token      TEXT NOT NULL CHECK (length(token) = 64),
+  key_hash   TEXT NOT NULL CHECK (length(key_hash) = 64),
+  identity   TEXT NOT NULL CHECK (identity <> ''),
+  serial     TEXT NOT NULL UNIQUE CHECK (serial <> ''),
+  used_at    INTEGER NOT NULL,
+  ends_at    INTEGER NOT NULL,
+  flagged_at INTEGER,
+  PRIMARY KEY (token, key_hash)
+) STRICT;
+CREATE INDEX identity_token_uses_by_end ON identity_token_uses (ends_at);
+`;
+
 /**
  * Each act names the hash of the one before it (sqlite-acts.ts); those of before have none. The newest checkpoint, signed, is kept
  * here as well as in the gate's record.
  */
-const eighth = `
+const ninth = `
 ALTER TABLE audit ADD COLUMN prev TEXT CHECK (length(prev) = 64 AND prev NOT GLOB '*[^0-9a-f]*');
 CREATE TABLE checkpoint (
   id   INTEGER PRIMARY KEY CHECK (id = 1),
@@ -168,7 +183,7 @@ CREATE TABLE checkpoint (
 `;
 
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh, eighth];
+export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

@@ -31,6 +31,12 @@ type CaStore = Pick<
   | 'liveIdentities'
 >;
 
+/** For a bundle's hash and the moment: as `Store.identitiesWithout`. */
+export const IDENTITIES_WITHOUT = `
+  SELECT DISTINCT c.identity FROM certificates c LEFT JOIN bundles_taken b ON b.serial = c.serial AND b.bundle = ?
+    WHERE c.revoked = 0 AND c.not_after > ? AND c.profile = 'client' AND b.serial IS NULL
+    ORDER BY c.identity LIMIT 1000`;
+
 /** The CA's part of a store over `tools`. */
 export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools): CaStore {
   const selectCa = sql(
@@ -65,11 +71,7 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
     `INSERT INTO bundles_taken VALUES (?, ?, ?, ?) ON CONFLICT (serial)
        DO UPDATE SET identity = excluded.identity, bundle = excluded.bundle, taken_at = excluded.taken_at`,
   );
-  const selectWithout = sql(
-    `SELECT DISTINCT c.identity FROM certificates c LEFT JOIN bundles_taken b ON b.serial = c.serial AND b.bundle = ?
-       WHERE c.revoked = 0 AND c.not_after > ? AND c.profile = 'client' AND b.serial IS NULL
-       ORDER BY c.identity LIMIT 1000`,
-  );
+  const selectWithout = sql(IDENTITIES_WITHOUT);
   const selectIdentities = sql(
     `SELECT DISTINCT identity FROM certificates WHERE issuer = ? AND revoked = 0 AND not_after > ? AND profile = 'client'
        ORDER BY identity LIMIT 1000`,

@@ -14,6 +14,8 @@ import { storeFailure } from './sqlite-failure.ts';
 
 /** How long SQLite itself waits for a lock while a store is being opened, ms. */
 const OPENING_WAIT = 5000;
+/** How far the write-ahead log grows before it is copied into the file, pages of 4 KiB: a page that changed often is copied once. */
+const CHECKPOINT_PAGES = 4000;
 
 /**
  * Makes an empty store of the newest schema at `path`.
@@ -65,7 +67,7 @@ export function openStoreFile(path: string, readOnly: boolean): OpenStoreFile {
     requireSchema(db, path, readOnly);
     if (!readOnly) {
       requireWal(db, path);
-      db.exec('PRAGMA synchronous = FULL');
+      db.exec(`PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       migrate(db);
     }
     db.prepare('SELECT number FROM revision').get(); // the -wal and -shm files exist from here on
@@ -135,7 +137,8 @@ export function connect(path: string, readOnly: boolean, immutable = false): Dat
   if (immutable) url.searchParams.set('immutable', '1');
   const db = new DatabaseSync(url, { readOnly, timeout: OPENING_WAIT });
   try {
-    db.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON');
+    // What a savepoint may have to undo is kept in memory: by default SQLite makes and removes a file for it each time.
+    db.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY');
     return db;
   } catch (error) {
     db.close();

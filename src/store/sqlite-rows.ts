@@ -118,7 +118,7 @@ export function textOf(row: Row, column: string): string {
   throw new TypeError(`column ${column} holds no text`);
 }
 
-function bytesOf(row: Row, column: string): Uint8Array {
+export function bytesOf(row: Row, column: string): Uint8Array {
   const value = row[column];
   if (value instanceof Uint8Array) return value;
   throw new TypeError(`column ${column} holds no bytes`);

@@ -2,6 +2,7 @@
 // transactions that `write` opens; `recordCause` runs in the one that records a certificate, and what it throws undoes it.
 import { CertgateError } from '../errors.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
+import { sqliteIdentityTokens } from './sqlite-identity-tokens.ts';
 import { groupsIn, groupsText, numberOf, type Row, textOf } from './sqlite-rows.ts';
 import type { CertificateRecord } from './store.ts';
 import type { IssueCause, Succession, TokenRecord, TokenStore, TokenUse } from './tokens.ts';
@@ -16,7 +17,9 @@ export interface SqliteTokens extends TokenStore {
 }
 
 /** The tokens' part of a store over `tools`. */
-export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteTools): SqliteTokens {
+export function sqliteTokens(tools: SqliteTools): SqliteTokens {
+  const { sql, read, write, nextRevision, record } = tools;
+  const { recordUse, ...identityTokens } = sqliteIdentityTokens(tools);
   const insertToken = sql(
     `INSERT INTO tokens (${tokenColumns}) VALUES (:id, :secretHash, :subject, :uses, :usesLeft, :ttlMs, :expiresAt,
        :createdAt, :createdBy, NULL, NULL, NULL, :groups)`,
@@ -50,6 +53,7 @@ export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteT
   const see = sql('UPDATE successions SET seen_at = ? WHERE serial = ? AND seen_at IS NULL');
 
   return {
+    ...identityTokens,
     addToken: (token, audit) =>
       write(() => {
         nextRevision();
@@ -93,13 +97,18 @@ export function sqliteTokens({ sql, read, write, nextRevision, record }: SqliteT
         return row === undefined ? null : successionOf(row);
       }),
     markSeen: (serial, at) => write(() => see.run(at, serial).changes === 1),
-    recordCause(cause, { serial, identity, issuedAt }) {
+    recordCause(cause, certificate) {
+      const { serial, identity, issuedAt } = certificate;
       if (cause.kind === 'renewal') {
         // Here, and not before: a revocation that was committed in between must not be outrun.
         if (renewable.get({ serial: cause.replaces, now: issuedAt }) === undefined) {
           throw new CertgateError('CG_RENEW_REFUSED', { serial: cause.replaces });
         }
         insertSuccession.run(serial, cause.replaces, cause.keyHash);
+        return;
+      }
+      if (cause.kind === 'identity-token') {
+        recordUse(cause, certificate);
         return;
       }
       const spent = (): CertgateError => new CertgateError('CG_TOKEN_SPENT', { token: cause.token });

@@ -1,7 +1,8 @@
 // The store in one SQLite file (node:sqlite): write-ahead log, synchronous=FULL, so that what was committed survives a
-// kill and a power cut (sqlite.org/wal.html). Every change is one BEGIN IMMEDIATE transaction that runs without a pause,
-// together with its audit entry and a new revision. Another process's lock is waited for without blocking this
-// process. What is no longer the file that was opened is never believed: reads and writes fail with CG_STORE_LOST.
+// kill and a power cut (sqlite.org/wal.html). Every change is whole or not at all, together with its audit entry and a new
+// revision; changes that come together share a BEGIN IMMEDIATE transaction that runs without a pause (sqlite-group.ts).
+// Another process's lock is waited for without blocking this process. What is no longer the file that was opened is never
+// believed: reads and writes fail with CG_STORE_LOST.
 import { resolve } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,6 +11,7 @@ import { ACT_COLUMNS, actAdder, auditEntryOf } from './sqlite-acts.ts';
 import { sqliteCa } from './sqlite-ca.ts';
 import { isBusy, isTaken, storeFailure } from './sqlite-failure.ts';
 import { createStoreFile, openStoreFile } from './sqlite-file.ts';
+import { openGroupedWrites } from './sqlite-group.ts';
 import { pageOf, pageSize, SPARSE } from './sqlite-listing.ts';
 import {
   certificateColumns,
@@ -60,7 +62,6 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     prepared.set(text, statement);
     return statement;
   };
-  const [begin, commit, rollback] = [sql('BEGIN IMMEDIATE'), sql('COMMIT'), sql('ROLLBACK')];
   const countUp = sql('UPDATE revision SET number = number + 1 RETURNING number');
   const thisRevision = sql('SELECT number FROM revision');
   const insertCertificate = sql(
@@ -124,37 +125,25 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
       return deed();
     });
 
-  // The deed changes rows and answers; what it throws undoes them. Without a change there is no revision.
-  const write = <T>(deed: () => T): Promise<T> =>
-    patiently(() => {
-      begin.run();
-      try {
-        const answer = deed();
-        commit.run();
-        check(); // a commit to a file that nobody else will ever read is no record
-        return answer;
-      } catch (error) {
-        if (db.isTransaction) rollback.run();
-        throw error;
-      }
-    });
+  const write = openGroupedWrites({ db, sql, patiently, check, failure: (error) => storeFailure(error, location, 0) });
 
   const nextRevision = (): number => numberOf(countUp.get(), 'number');
 
   const record = actAdder(db);
 
-  const tools = { sql, read, write, nextRevision, record };
+  const tools = { sql, read, write: write.add, nextRevision, record };
   const { recordCause, ...tokens } = sqliteTokens(tools);
 
   return {
     location,
+    openings: 1,
     meta: (key) =>
       read(() => {
         const row = selectMeta.get(key);
         return row === undefined ? null : textOf(row, 'value');
       }),
     addCertificate: (r, audit, approve, cause) =>
-      write(() => {
+      write.add(() => {
         nextRevision();
         approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
         try {
@@ -180,7 +169,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         record(audit);
       }),
     revoke: (serials, reason, at, audit) =>
-      write(() => {
+      write.add(() => {
         let revision: number | undefined;
         return serials.flatMap((serial) => {
           const known = selectCertificate.get(serial);
@@ -208,7 +197,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
         return row === undefined ? null : standingOf(row);
       }),
     addAudit: (entry) =>
-      write(() => {
+      write.add(() => {
         nextRevision();
         record(entry);
       }),
@@ -233,6 +222,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     ...tokens,
     compromisedSince: (revision) => read(() => selectCompromised.all(revision).map(compromisedOf)),
     close: async () => {
+      await write.settled();
       if (db.isOpen) db.close();
     },
   };

@@ -193,12 +193,17 @@ export type MetaKey = 'trustDomain' | 'rootFingerprint';
 export interface Store extends TokenStore {
   /** Where it is, for messages: a file path or a database URL without its password. */
   readonly location: string;
+  /**
+   * How often it has been opened. When it grows, the file was lost and found since, maybe unseen by this reader because
+   * another one's call met the failure: what was read before may be of another past.
+   */
+  readonly openings: number;
   /** Null when it was never set. */
   meta(key: MetaKey): Promise<string | null>;
   /**
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
-   * `cause` is recorded with it: a use of a token is counted, and is none when the token has expired or been used up.
+   * `cause` is recorded with it: a use of a token, of either kind, is counted, and is none when it has expired or been used up.
    * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it; CG_TOKEN_SPENT; CG_RENEW_REFUSED when
    * the certificate that it is to replace is revoked or locked.
    */

@@ -1,6 +1,7 @@
 // What the store keeps of enrolment: tokens, who has used them, and which certificate took the place of which. A token is
 // kept as a hash, so that whoever reads the records can enrol nobody. Its uses are counted in the transaction that
 // records the certificate: no token is used up by a certificate that does not exist, none is used once too often.
+import type { IdentityTokenCause, IdentityTokenStore } from './identity-tokens.ts';
 import type { AuditEntry } from './store.ts';
 
 /** Times are ms since the epoch. */
@@ -53,9 +54,10 @@ export interface Succession {
 /** Why a certificate is issued, recorded in its transaction. */
 export type IssueCause =
   | { readonly kind: 'token'; readonly token: string; readonly keyHash: string }
+  | IdentityTokenCause
   | { readonly kind: 'renewal'; readonly replaces: string; readonly keyHash: string };
 
-export interface TokenStore {
+export interface TokenStore extends IdentityTokenStore {
   addToken(token: TokenRecord, audit: AuditEntry): Promise<void>;
   /** Null when there is none of that id. One index look-up. */
   token(id: string): Promise<TokenRecord | null>;

@@ -243,6 +243,6 @@ test('no revocation list is signed in the name of a company’s root', async () 
   const company = newCompany();
   const { place } = await make(await given(company));
   chmodSync(company.root.key, 0o600);
-  const error = await failureOf('CG_USAGE', () => exportCrl(place, 'root', company.root.key));
+  const error = await failureOf('CG_USAGE', () => exportCrl(place, 'root', company.root.key, 'test'));
   expect(error.message).toContain('the root O=Acme, CN=Acme Root is not one that certgate made');
 });

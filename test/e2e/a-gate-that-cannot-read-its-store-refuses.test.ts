@@ -86,12 +86,22 @@ test('a store whose file is replaced by something else, and put back', async () 
   );
 });
 
-test('a store whose write-ahead log is taken away, and put back', async () => {
-  const wal = join(state(), 'certgate.db-wal');
-  await lostAndFound(
-    async () => await rename(wal, `${wal}.aside`),
-    async () => await rename(`${wal}.aside`, wal),
+test('a store whose write-ahead log is taken away: nothing is forgotten, and who was revoked stays out', async () => {
+  const [told, again] = [refusals(), recoveries()];
+  const gone = await credentialsIn(await home.issue('worker/gone'));
+  const ran = await finish(...certgateCommand(['revoke', 'worker/gone', '--config', home.config]), {
+    env: cleanEnvironment(),
+  });
+  expect(ran.code, ran.stderr).toBe(0);
+  // The gate writes what its open log holds into the store before it opens the store anew.
+  await rename(join(state(), 'certgate.db-wal'), join(home.dir, 'taken-away'));
+  await gate.logged(() => refusals() > told && recoveries() > again);
+  expect((await ask(await openTls(gate.port, alice), get('/api/hello'))).status).toBe(200);
+  const refused = await openTls(gate.port, gone).then(
+    async (wire) => (await ask(wire, get('/api/hello'))).status,
+    () => 'no connection',
   );
+  expect(refused).not.toBe(200);
 });
 
 test('a store that is truncated in place, and restored from a backup', async () => {

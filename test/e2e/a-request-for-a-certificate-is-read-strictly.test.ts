@@ -36,9 +36,9 @@ const enrolment = async (name: string): Promise<string> => {
 };
 
 describe('a stranger', () => {
-  test('enrols by a request that comes octet by octet, and the connection ends with the answer', async () => {
+  test('enrols by a request that comes octet by octet, and the connection ends with the answer where it asked for that', async () => {
     const wire = await openTls(gate.port, stranger);
-    const request = post(ENROLL, await enrolment('worker/slow'));
+    const request = post(ENROLL, await enrolment('worker/slow'), 'Connection: close');
     for (let at = 0; at < request.length; at += at < 100 ? 1 : 97) {
       wire.send(request.slice(at, at < 100 ? at + 1 : at + 97));
       if (at % 10 === 0) await pause(1);
@@ -48,7 +48,38 @@ describe('a stranger', () => {
     expect((await wire.ended).how).toBe('end');
   });
 
-  test('gets no second answer on one connection', async () => {
+  test('enrols several machines over one connection, and is refused there like anywhere', async () => {
+    const wire = await openTls(gate.port, stranger);
+    for (const name of ['worker/fleet-1', 'worker/fleet-2']) {
+      const { status, headers, body } = await ask(wire, post(ENROLL, await enrolment(name)));
+      expect([status, headers['connection'], JSON.parse(body.toString())]).toMatchObject([
+        200,
+        undefined,
+        { identity: name },
+      ]);
+      expect((await ask(wire, get('/.well-known/certgate/bundle'))).body.toString()).toBe(stranger.ca);
+    }
+    expect((await ask(wire, get('/api/hello'))).status).toBe(403);
+    expect((await wire.ended).how).toBe('end');
+  });
+
+  test('is answered a hundred times on one connection, and no more', async () => {
+    const wire = await openTls(gate.port, stranger);
+    for (let asked = 1; asked <= 100; asked++) {
+      const { status, headers } = await ask(wire, get('/.well-known/certgate/bundle'));
+      expect([status, headers['connection']]).toEqual([200, asked === 100 ? 'close' : undefined]);
+    }
+    expect((await wire.ended).how).toBe('end');
+  });
+
+  test('who has had an answer and says no more is let go without a word', async () => {
+    const wire = await openTls(gate.port, stranger);
+    expect((await ask(wire, get('/.well-known/certgate/bundle'))).status).toBe(200);
+    expect((await wire.ended).how).toBe('end');
+    expect(wire.received().length).toBe(0);
+  });
+
+  test('gets no answer to what was sent before the last answer came', async () => {
     const wire = await openTls(gate.port, stranger);
     wire.send(post(ENROLL, await enrolment('worker/twice')) + get('/api/hello'));
     expect((await wire.answer()).status).toBe(200);

@@ -47,6 +47,33 @@ describe('a token', () => {
     expect((await at.store.token(token.id))?.flag).toContain('another key');
     const misuses = (await at.store.listAudit({})).filter(({ action }) => action === 'token.misuse');
     expect(misuses).toMatchObject([{ object: 'worker/etl-1', detail: { token: token.id, address: '198.51.100.9' } }]);
+    // The second is on record as refused.
+    expect((await actions(at)).slice(-2)).toEqual(['token.misuse', 'token.refuse']);
+  });
+
+  test('has one entry for each act, with the address and the certificate, and for each that was refused', async () => {
+    const at = await scene();
+    const token = await at.token('worker/etl-1', { lastsMs: 60_000 });
+    const serial = serialIn(await at.enroll(token, newKey(), { address: '192.0.2.9' }));
+    const other = await at.token('worker/etl-2', { lastsMs: 60_000 });
+    at.now += 120_000;
+    await at.enroll(other, newKey(), { address: '198.51.100.9' });
+    await at.enroll({ ...other, id: 'f'.repeat(16) }, newKey());
+    expect((await at.store.listAudit({})).slice(-3)).toMatchObject([
+      {
+        actor: `token:${token.id}`,
+        action: 'certificate.issue',
+        object: 'worker/etl-1',
+        detail: { serial, address: '192.0.2.9', token: token.id },
+      },
+      { actor: 'test', action: 'token.create', object: 'worker/etl-2' },
+      {
+        actor: 'gate',
+        action: 'token.refuse',
+        object: 'worker/etl-2',
+        detail: { token: other.id, address: '198.51.100.9', problem: expect.stringContaining('expired') as unknown },
+      },
+    ]);
   });
 
   test('of a machine that comes back when its certificate has ended is refused, and flags nobody', async () => {

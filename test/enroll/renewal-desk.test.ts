@@ -31,7 +31,19 @@ describe('who has a certificate', () => {
     expect(await at.store.successors(record.serial)).toMatchObject([{ serial: fresh?.serial, seenAt: null }]);
     expect((await at.store.listAudit({})).at(-1)).toMatchObject({
       actor: 'worker/etl-1',
-      detail: { replaces: record.serial },
+      detail: { serial: fresh?.serial, replaces: record.serial, address: '192.0.2.1' },
+    });
+  });
+
+  test('and may not renew is on record as refused, with the address and the certificate', async () => {
+    const [at, serial] = await enrolled();
+    await revokeCertificates(at.store, { serial }, 'superseded', 'test', at.now);
+    expect(await at.renew(serial, newKey())).toMatchObject({ status: 403 });
+    expect((await at.store.listAudit({})).at(-1)).toMatchObject({
+      actor: 'worker/etl-1',
+      action: 'certificate.refuse-renewal',
+      object: 'worker/etl-1',
+      detail: { serial, address: '192.0.2.1', problem: 'the certificate of worker/etl-1 was revoked' },
     });
   });
 

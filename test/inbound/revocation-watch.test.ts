@@ -30,6 +30,9 @@ async function scene(store: Store = newStore()): Promise<Scene> {
   let lost = false;
   const watched: Store = {
     ...store,
+    get openings() {
+      return store.openings;
+    },
     revision: () => (lost ? Promise.reject(new Error('gone')) : store.revision()),
   };
   const watch = await watchRevocations(watched, live, pino({ level: 'silent' }), (work, why) => {
@@ -183,6 +186,21 @@ describe('everybody is looked at anew', () => {
     expect(here.watch.healthy).toBe(true);
     expect(here.watch.epoch).toBeGreaterThan(before);
     expect([cut(revoked), cut(locked), cut(stays)]).toEqual([true, true, false]);
+  });
+
+  it('when another reader met the loss, and what was found again has the same revision', async () => {
+    const store = newStore();
+    const past = await store.revision();
+    const found = { ...store, openings: 1, revision: () => Promise.resolve(past) };
+    const here = await scene(found);
+    const [revoked, stays] = [await connected(here), await connected(here)];
+    await store.revoke([revoked.record.serial], 'superseded', Date.now(), () => newAudit());
+    await here.watch.apply([]);
+    expect(cut(revoked)).toBe(false); // told by nothing
+    found.openings++;
+    await here.watch.apply([]);
+    expect(here.watch.healthy).toBe(true);
+    expect([cut(revoked), cut(stays)]).toEqual([true, false]);
   });
 
   it.each([

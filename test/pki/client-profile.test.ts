@@ -11,7 +11,18 @@ const usage = (...octets: readonly number[]): Uint8Array =>
 const noName = encodeTlv(TAG.sequence);
 const san = (critical: boolean): Uint8Array => extension(SAN, generalNames([2, 'a.example']), critical);
 
+const ACCESS = '1.3.6.1.5.5.7.1.1';
+const CA_ISSUERS = '1.3.6.1.5.5.7.48.2';
+const ACCESS_PROBLEM = 'says in no readable way where its issuer is';
+const access = (...parts: readonly Uint8Array[]): Uint8Array =>
+  extension(ACCESS, encodeTlv(TAG.sequence, ...(parts.length === 0 ? [] : [encodeTlv(TAG.sequence, ...parts)])));
+
 describe('a certificate is a client’s', () => {
+  test('when it says where its issuer is', async () => {
+    const url = encodeTlv(0x86, Buffer.from('http://ca.example/ca.crt'));
+    expect(clientProblemOf(await craft({ extensions: [CLIENT, access(oid(CA_ISSUERS), url)] }))).toBeNull();
+  });
+
   test('when certgate issued it for one, under a short name or one too long for the subject', async () => {
     for (const name of ['worker/etl-1', `worker/${'a'.repeat(100)}`]) {
       expect(clientProblemOf(await leafOf(name, { dns: ['etl_1.example'], ip: ['192.0.2.7', '::1'] }))).toBeNull();
@@ -28,6 +39,18 @@ describe('a certificate is no client’s', () => {
   test.each<[string, Parameters<typeof craft>[0], string]>([
     ['with the purpose of servers alone', { extensions: [purposes('1.3.6.1.5.5.7.3.1')] }, 'is not for clients'],
     ['with every purpose', { extensions: [purposes('2.5.29.37.0')] }, 'is not for clients'],
+    [
+      'with every purpose beside that of clients',
+      { extensions: [purposes('1.3.6.1.5.5.7.3.2', '2.5.29.37.0')] },
+      'is for every purpose, not for clients alone',
+    ],
+    ['with nothing where its issuer would be', { extensions: [CLIENT, access()] }, ACCESS_PROBLEM],
+    ['with a way to its issuer that is none', { extensions: [CLIENT, access(oid(CA_ISSUERS))] }, ACCESS_PROBLEM],
+    [
+      'with text for a way to its issuer',
+      { extensions: [CLIENT, extension(ACCESS, Buffer.from('web'))] },
+      ACCESS_PROBLEM,
+    ],
     ['without any', { extensions: [] }, 'is not for clients'],
     [
       'when it is a CA’s',

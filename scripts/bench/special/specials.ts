@@ -1,6 +1,7 @@
 // The special works by name, in the order in which they are done.
 
 import { crl } from './crl.ts';
+import { enrol } from './enrol.ts';
 import { flow } from './flow.ts';
 import { memory } from './memory.ts';
 import { revocation } from './revoke.ts';
@@ -8,4 +9,4 @@ import type { SpecialWork } from './stage.ts';
 import { start } from './start.ts';
 import { workers } from './workers.ts';
 
-export const specials: readonly SpecialWork[] = [start, memory, workers, revocation, crl, flow];
+export const specials: readonly SpecialWork[] = [start, memory, workers, revocation, crl, enrol, flow];

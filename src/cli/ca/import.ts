@@ -1,11 +1,10 @@
 // certgate ca csr and certgate ca import: an issuer under a company's CA whose key is out of reach.
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { importIssuer, requestIssuer } from '../../authority/import-issuer.ts';
 import { printable, printableJson } from '../escape.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
+import { readNamed } from '../named-file.ts';
 import { withSettings } from '../settings.ts';
 import { sayBundle, withCa } from './place.ts';
 
@@ -49,7 +48,7 @@ export function importCommand(io: CommandIo): Command {
     .option('--json', 'print JSON');
   return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(
     async (file: string, flags: { readonly json?: true }) => {
-      const pem = readFileSync(resolve(io.cwd, file), 'utf8');
+      const pem = readNamed(file, io).toString('utf8');
       const { trust, files, bundleProblem, warnings } = await withCa(command, io, (place) =>
         importIssuer(place, pem, file),
       );

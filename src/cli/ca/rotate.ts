@@ -107,6 +107,13 @@ export function rotateCommand(io: CommandIo): Command {
       if (flags.json === true) io.out(printableJson({ certificates, bundle: trust.bundleId, files }, 2));
       else for (const file of files) io.out(printable(file));
       io.say(flags.rollback === true ? step.undone : step.done);
+      const rootKey = files.find((file) => /\/root(-\d+)?\.key$/.test(file));
+      if (rootKey !== undefined && flags.offlineRoot === undefined) {
+        io.say(
+          printable(`the new root's key is in ${rootKey}: with it anybody is this CA, and the gate does not need it.`),
+        );
+        io.say('take it away now, or take this step back and name a folder elsewhere: --offline-root DIR');
+      }
       sayBundle(bundleProblem, io);
     },
   );

@@ -1,14 +1,15 @@
-// Checks of `certgate doctor` about the program and its files: Node's version, modes of keys and folders, expiry.
+// Checks of `certgate doctor` about the program and an identity's files: Node's version, the key's mode, expiry.
+// What the CA has of both is `certgate ca check`'s.
 
 import { X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { Config } from '../../config/schema.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
 import { isTooOld } from '../node-version.ts';
 import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
+import { checkMode } from './modes.ts';
 
 const DAY = 86_400_000;
 
@@ -43,25 +44,6 @@ export function warnOfNode(log: Log): void {
   if (level !== 'ok') log.warn({ remedy }, found);
 }
 
-/** Judges what `init` made, where it is; nothing when this machine has no CA. */
-export function checkAuthorityFiles(config: Config, now: number): Finding[] {
-  if (!existsSync(join(config.certsDir, 'issuer.crt'))) return [];
-  const file = (name: string): string => join(config.certsDir, name);
-  return [
-    ...['root.key', 'issuer.key'].map((name) => checkMode(file(name), 0o600)),
-    checkMode(config.stateDir, 0o700),
-    checkMode(join(config.stateDir, 'certgate.db'), 0o600),
-    checkExpiry(
-      'root certificate',
-      file('root.crt'),
-      90 * DAY,
-      'plan a new root: every client must come to trust it',
-      now,
-    ),
-    checkExpiry('issuer certificate', file('issuer.crt'), 30 * DAY, 'make a new issuer before it expires', now),
-  ].filter((finding) => finding !== null);
-}
-
 /** Judges the files an outbound sidecar would use; nothing when none are configured. */
 export function checkIdentityFiles(config: Config, now: number): Finding[] {
   if (config.connect.identityDir === null && config.connect.cert === null) return [];
@@ -72,20 +54,6 @@ export function checkIdentityFiles(config: Config, now: number): Finding[] {
     checkExpiry('identity certificate', cert, DAY / 12, renew, now),
     checkExpiry('trust bundle', ca, 30 * DAY, 'copy the new ca.crt from the gate', now),
   ].filter((finding) => finding !== null);
-}
-
-/** A path's mode may have no bit beyond `most`; null when the path is absent and something else says so. */
-function checkMode(path: string, most: number): Finding | null {
-  try {
-    const mode = statSync(path).mode & 0o777;
-    const octal = (bits: number): string => bits.toString(8).padStart(4, '0');
-    return (mode & ~most) === 0
-      ? fine('file mode', `${path} is ${octal(mode)}`)
-      : failure('file mode', `${path} is ${octal(mode)}: others can use it`, `chmod ${octal(most)} ${path}`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    return failure('file mode', `${path}: ${reasonOf(error)}`, 'run doctor as the user that runs certgate');
-  }
 }
 
 function checkExpiry(check: string, path: string, soon: number, remedy: string, now: number): Finding {

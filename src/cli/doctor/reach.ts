@@ -99,10 +99,6 @@ export async function checkOwnGate(config: Config, hasAuthority: boolean): Promi
       const bad = [health.store ? '' : 'store', health.audit ? '' : 'record', health.upstream ? '' : 'upstream'];
       findings.push(failure('own gate', `is degraded: ${bad.filter(Boolean).join(', ')}`, 'look at its log'));
     }
-    if (health !== null && health.locks.standing > 0) {
-      const found = health.locks.everyone ? 'everyone is locked out' : `${health.locks.standing} stand`;
-      findings.push(warning('locks', found, 'who, why and until when: certgate locks'));
-    }
   } catch (error) {
     findings.push(failure('own gate', reasonOf(error), 'look at its log'));
   }

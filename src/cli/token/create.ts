@@ -115,5 +115,5 @@ function gateOf({ connect, serve }: Config): string {
 function fingerprintOf({ records, activeIssuer, activeRoot }: Trust): string {
   const root = activeIssuer === null ? activeRoot : rootOf(records, activeIssuer);
   if (root !== null) return createHash('sha256').update(root.der).digest('hex');
-  throw new CertgateError('CG_CA_UNFINISHED', { problem: 'it has no root on record' });
+  throw new CertgateError('CG_CA_UNFINISHED', { problem: 'it has no root on record', request: null });
 }

@@ -45,9 +45,7 @@ const LAXER = new Map([
   ['webpki::nc::intermediate-permitted-excluded-subtrees-both-null', CA_BELOW],
   ['rfc5280::nc::permitted-dns-match-noncritical', 'certgate’s own name constraints are not critical, for Chromium'],
   ['rfc5280::san::underscore-dns', 'host names in the field have underscores, and no identity is a host name'],
-  ['webpki::eku::ee-anyeku', 'it says that it is for clients, whatever else it says'],
   ['webpki::eku::ee-critical-eku', 'the public web asks that it be not critical; RFC 5280 §4.2.1.12 leaves it open'],
-  ['webpki::malformed-aia', 'a gate never follows what a certificate says about where its issuer is'],
 ]);
 
 let credentials: { readonly keyPem: string; readonly chainPem: string };

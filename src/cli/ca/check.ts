@@ -1,0 +1,72 @@
+// certgate ca check: whether the CA is well, in the manner of `linkerd check` and `vault pki health-check`: each finding
+// with its value, and a command that mends it. It changes nothing, asks for no passphrase and needs no gate.
+import { Command } from 'commander';
+import { EXIT } from '../../errors.ts';
+import { examineCa, levelled, type Section } from '../check/examine.ts';
+import { commandWriter } from '../check/subject.ts';
+import { type Finding, findingLines, marksFor } from '../doctor/finding.ts';
+import { checkNode } from '../doctor/machine.ts';
+import { printableJson } from '../escape.ts';
+import { describe } from '../help.ts';
+import type { CommandIo } from '../io.ts';
+import { configOf, withSettings } from '../settings.ts';
+
+export function checkCommand(io: CommandIo): Command {
+  const command = describe(new Command('check'), 'whether the CA is well, and what to do where it is not', {
+    examples: [
+      ['everything, with a command below each thing that is not well', 'certgate ca check'],
+      ['only what is not well', 'certgate ca check --quiet'],
+      [
+        'for a monitor: what failed, and what to do',
+        'certgate ca check --json | jq -r \'.findings[] | select(.level == "fail") | .found + ": " + .remedy\'',
+      ],
+    ],
+    notes: [
+      'exit code 0 when all is well, 8 when there are warnings only, 1 when something failed. What could not be looked at',
+      '(an encrypted key, a file of another user) is skipped, says why, and counts as well.',
+      'nothing is changed or made, no passphrase is asked for, no gate need run. certgate doctor looks at this machine instead:',
+      'its configuration, and whether it reaches the gate and Prefect.',
+    ],
+  })
+    .option('--quiet', 'show only what is not well')
+    .option('--json', 'print JSON');
+  return withSettings(command).action(async (flags: { readonly quiet?: true; readonly json?: true }) => {
+    const config = configOf(command, io);
+    const now = Date.now();
+    const sections = [
+      ...(await examineCa(config, now, commandWriter(io.program, config.file, command))),
+      { title: 'this machine', findings: [checkNode(process.version)] },
+    ];
+    const all = sections.flatMap(({ findings }) => findings);
+    const status = statusOf(all);
+    if (flags.json === true) io.out(printableJson(jsonOf(sections, status, now, config.trustDomain), 2));
+    else tell(sections, flags.quiet === true, io);
+    if (status === 'fail') io.setExitCode(EXIT.failure);
+    if (status === 'warn') io.setExitCode(EXIT.warnings);
+  });
+}
+
+function statusOf(findings: readonly Finding[]): 'ok' | 'warn' | 'fail' {
+  if (levelled(findings, 'fail').length > 0) return 'fail';
+  return levelled(findings, 'warn').length > 0 ? 'warn' : 'ok';
+}
+
+function jsonOf(sections: readonly Section[], status: string, now: number, trustDomain: string): object {
+  const findings = sections.flatMap(({ title, findings: found }) => found.map((one) => ({ section: title, ...one })));
+  return { checkedAt: new Date(now).toISOString(), trustDomain, status, findings };
+}
+
+function tell(sections: readonly Section[], quiet: boolean, io: CommandIo): void {
+  const marks = marksFor(io.env);
+  for (const { title, findings } of sections) {
+    const shown = quiet ? findings.filter(({ level }) => level === 'warn' || level === 'fail') : findings;
+    if (shown.length === 0) continue;
+    io.out(title);
+    io.out('-'.repeat(title.length));
+    for (const finding of shown) for (const line of findingLines(finding, marks)) io.out(line);
+    io.out('');
+  }
+  const all = sections.flatMap(({ findings }) => findings);
+  const count = (level: Finding['level']): number => levelled(all, level).length;
+  io.say(`well: ${count('ok')}, warnings: ${count('warn')}, failed: ${count('fail')}, skipped: ${count('skip')}`);
+}

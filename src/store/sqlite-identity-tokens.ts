@@ -1,0 +1,54 @@
+// The part of the SQLite store that keeps the uses of identity tokens (identity-tokens.ts), like sqlite-tokens.ts for those
+// of one-time tokens. Uses that have had their time are removed by the next one.
+import { CertgateError } from '../errors.ts';
+import type { IdentityTokenCause, IdentityTokenStore, IdentityTokenUse } from './identity-tokens.ts';
+import type { SqliteTools } from './sqlite-ca.ts';
+import { numberOf, type Row, textOf } from './sqlite-rows.ts';
+import type { CertificateRecord } from './store.ts';
+
+export interface SqliteIdentityTokens extends IdentityTokenStore {
+  /** To be called in the transaction that records `record`. CG_TOKEN_SPENT. */
+  readonly recordUse: (cause: IdentityTokenCause, record: CertificateRecord) => void;
+}
+
+export function sqliteIdentityTokens({ sql, read, write, nextRevision, record }: SqliteTools): SqliteIdentityTokens {
+  const selectUses = sql(
+    `SELECT token, key_hash, identity, serial, used_at FROM identity_token_uses WHERE token = ? ORDER BY used_at, rowid`,
+  );
+  const forget = sql('DELETE FROM identity_token_uses WHERE ends_at <= ?');
+  const count = sql('SELECT count(*) AS n FROM identity_token_uses WHERE token = ?');
+  const insert = sql(
+    `INSERT OR IGNORE INTO identity_token_uses (token, key_hash, identity, serial, used_at, ends_at, flagged_at)
+       VALUES (?, ?, ?, ?, ?, ?, NULL)`,
+  );
+  const flag = sql(
+    `UPDATE identity_token_uses SET flagged_at = :at WHERE token = :token
+       AND NOT EXISTS (SELECT 1 FROM identity_token_uses WHERE token = :token AND flagged_at IS NOT NULL)`,
+  );
+  return {
+    identityTokenUses: (token) => read(() => selectUses.all(token).map(useOf)),
+    flagIdentityToken: (token, at, audit) =>
+      write(() => {
+        if (flag.run({ token, at }).changes === 0) return false;
+        nextRevision();
+        record(audit);
+        return true;
+      }),
+    recordUse({ token, keyHash, uses, endsAt }, { identity, serial, issuedAt }) {
+      forget.run(issuedAt);
+      const used = numberOf(count.get(token), 'n');
+      if (used < uses && insert.run(token, keyHash, identity, serial, issuedAt, endsAt).changes === 1) return;
+      throw new CertgateError('CG_TOKEN_SPENT', { token: token.slice(0, 16) });
+    },
+  };
+}
+
+function useOf(row: Row): IdentityTokenUse {
+  return {
+    token: textOf(row, 'token'),
+    keyHash: textOf(row, 'key_hash'),
+    identity: textOf(row, 'identity'),
+    serial: textOf(row, 'serial'),
+    usedAt: numberOf(row, 'used_at'),
+  };
+}

@@ -1,0 +1,147 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { isCertgateError } from '../../src/errors.ts';
+
+const GOOD = [
+  '    - name: ci',
+  '      issuer: https://token.actions.githubusercontent.com',
+  '      audience: https://gate.example:8443',
+  '      rules:',
+  "        - match: {repository: 'acme/(.*)', ref: refs/heads/main}",
+  '          as: service/ci/$1',
+];
+
+function loaded(lines: readonly string[], env: Record<string, string> = {}) {
+  const cwd = mkdtempSync(join(tmpdir(), 'certgate-config-'));
+  writeFileSync(join(cwd, 'certgate.yaml'), ['enroll:', '  issuers:', ...lines, ''].join('\n'));
+  return { cwd, config: () => loadConfig({ env, cwd }).enroll.issuers };
+}
+function problems(lines: readonly string[], env: Record<string, string> = {}): string[] {
+  try {
+    loaded(lines, env).config();
+  } catch (error) {
+    if (!isCertgateError(error, 'CG_CONFIG')) throw error;
+    return error.facts.problems.map(({ place, problem, remedy }) => `${place} | ${problem} | ${remedy}`);
+  }
+  return [];
+}
+/** The good one with a line more, or one in place of another. */
+const changed = (line: string, more: string) => GOOD.map((one) => (one.includes(line) ? more : one));
+
+describe('an issuer of identity tokens', () => {
+  test('needs a name, itself, an audience and rules; the rest has defaults', () => {
+    expect(loaded(GOOD).config()).toEqual([
+      {
+        name: 'ci',
+        issuer: 'https://token.actions.githubusercontent.com',
+        audience: ['https://gate.example:8443'],
+        jwksUrl: null,
+        jwksFile: null,
+        caFile: null,
+        tokenFile: null,
+        algorithms: expect.not.arrayContaining(['none', 'HS256']) as string[],
+        maxAge: 3_600_000,
+        clockTolerance: 30_000,
+        uses: 1,
+        rules: [
+          {
+            match: { repository: 'acme/(.*)', ref: 'refs/heads/main' },
+            as: 'service/ci/$1',
+            groups: [],
+            groupsFrom: null,
+            groupsMatch: null,
+            ttl: 86_400_000,
+          },
+        ],
+      },
+    ]);
+  });
+
+  test('has its files where the configuration is', () => {
+    const at = loaded([...GOOD, '      jwksFile: keys/jwks.json']);
+    expect(at.config()).toMatchObject([{ jwksFile: join(at.cwd, 'keys/jwks.json') }]);
+  });
+
+  test('may stand in a variable, as JSON', () => {
+    const rules = [{ match: { sub: 'a' }, as: 'worker/a' }];
+    const value = JSON.stringify([{ name: 'x', issuer: 'https://idp.example', audience: ['a'], rules }]);
+    expect(loaded(GOOD, { CERTGATE_ENROLL_ISSUERS: value }).config()).toMatchObject([{ name: 'x', audience: ['a'] }]);
+    expect(problems(GOOD, { CERTGATE_ENROLL_ISSUERS: '[{]' })).toEqual([
+      expect.stringContaining('CERTGATE_ENROLL_ISSUERS | enroll.issuers is "[{]" | it must be a list of issuers'),
+    ]);
+  });
+
+  test.each<[string, readonly string[], string]>([
+    ['no audience', GOOD.filter((line) => !line.includes('audience')), 'enroll.issuers[0].audience is missing'],
+    [
+      'an unknown key',
+      changed('audience', '      audiences: a'),
+      'certgate.yaml:5:18 | there is no setting enroll.issuers[0].audiences | did you mean audience?',
+    ],
+    ['an unknown key of a rule', [...GOOD, '          group: [a]'], 'rules[0].group | did you mean groups?'],
+    [
+      'a secret algorithm',
+      [...GOOD, '      algorithms: [RS256, HS256]'],
+      'enroll.issuers[0].algorithms[1] is "HS256" | it must be one of RS256',
+    ],
+    ['alg none', [...GOOD, '      algorithms: [none]'], 'algorithms[0] is "none"'],
+    ['no algorithm', [...GOOD, '      algorithms: []'], 'algorithms is []'],
+    [
+      'plain HTTP for its keys',
+      [...GOOD, '      jwksUrl: http://idp.example/jwks'],
+      'jwksUrl is "http://idp.example/jwks" | it must be an https:// URL',
+    ],
+    ['a password in the URL', [...GOOD, '      jwksUrl: https://a:b@idp.example/jwks'], 'it must be an https:// URL'],
+    [
+      'keys in two places',
+      [...GOOD, '      jwksUrl: https://a/b', '      jwksFile: c'],
+      'jwksUrl and jwksFile are two places',
+    ],
+    ['a CA for a file', [...GOOD, '      jwksFile: c', '      caFile: d'], 'are for keys that are fetched'],
+    [
+      'no place for its keys',
+      changed('issuer: ', '      issuer: kubernetes/serviceaccount'),
+      'no https:// URL, so nobody can ask it',
+    ],
+    [
+      'a tolerance of an hour',
+      [...GOOD, '      clockTolerance: 1h'],
+      'clockTolerance is "1h" | it must be a duration such as 30s, 5m or 24h, from 0s to 5m',
+    ],
+    ['a bare number of seconds', [...GOOD, '      maxAge: 3600'], 'maxAge is 3600'],
+    ['no rules', [...GOOD.slice(0, 3), '      rules: []'], 'rules is [] | it must be at least one rule'],
+    ['a rule for everybody', changed('match', '        - match: {}'), 'match is empty: every token'],
+    [
+      'a pattern that cannot be',
+      changed('match', "        - match: {repository: '(a+)+'}"),
+      'match of "repository": nested quantifiers',
+    ],
+    [
+      'a template with what is not captured',
+      changed('as: ', '          as: service/$2'),
+      'match "acme/(.*) refs/heads/main" has no such group',
+    ],
+    ['a gate’s name', changed('as: ', '          as: gate/$1'), 'does not begin with worker/, user/ or service/'],
+    ['one capture twice', changed('match', "        - match: {a: '(?<x>.)', b: '(?<x>.)'}"), 'two groups called x'],
+    ['a filter of nothing', [...GOOD, '          groupsMatch: a'], 'groupsMatch without groupsFrom'],
+    ['an odd group', [...GOOD, "          groups: ['a,b']"], 'groups has "a,b"'],
+    ['a short life', [...GOOD, '          ttl: 1m'], 'ttl is "1m"'],
+  ])('with %s is refused, with its place and what to do', (_what, lines, words) => {
+    const found = problems(lines);
+    expect(found.join('\n')).toContain(words);
+    expect(found[0]).toMatch(/^certgate\.yaml:\d+:\d+ \| /);
+  });
+
+  test('is named once, and has one entry', () => {
+    const found = problems([...GOOD, ...GOOD]).join('\n');
+    expect(found).toContain('there are two called ci');
+    expect(found).toContain('there is another entry for it');
+  });
+
+  test('is told of with all that is wrong at once', () => {
+    expect(problems([...changed('audience', '      audience: []'), '      uses: 0', '      maxAge: x']).length).toBe(3);
+  });
+});
