@@ -60,6 +60,8 @@ export type CertificateState = 'valid' | 'expired' | 'revoked';
 export interface CertificateFilter {
   /** Exactly this identity. */
   readonly identity?: string;
+  /** Identities that begin so. */
+  readonly identityStart?: string;
   readonly serial?: string;
   readonly state?: CertificateState;
   /** Only certificates that expire before this moment, ms since the epoch. */
@@ -240,10 +242,13 @@ export interface Store extends TokenStore {
   checkpoint(): Promise<string | null>;
   /** The number of the newest committed change; cheap enough to ask a hundred times a second. CG_STORE_* on failure. */
   revision(): Promise<number>;
-  /** Revocations committed after `revision`, oldest first. */
-  revocationsSince(revision: number): Promise<readonly Revocation[]>;
+  /**
+   * Revocations committed after `revision`, oldest first: all, or `limit` and what else the revision of the last has; fewer
+   * than `limit` are the last.
+   */
+  revocationsSince(revision: number, limit?: number): Promise<readonly Revocation[]>;
   /** Those of them for keyCompromise, with the certificate. Cheap when there are none: one index look-up. */
-  compromisedSince(revision: number): Promise<readonly CompromisedCertificate[]>;
+  compromisedSince(revision: number, limit?: number): Promise<readonly CompromisedCertificate[]>;
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
