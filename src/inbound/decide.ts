@@ -194,7 +194,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   let last: Reading | null = null;
   let opened: Reading | null = null;
-  const asker = { identity: client.identity, address };
+  const asker = { identity: client.identity, groups: client.groups, address };
 
   /** What is forwarded is on record, if it may change anything. */
   const recordOf = (reading: Reading, requestId: string): Promise<void> | null => {
@@ -242,7 +242,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     if (reading.foreign !== null) {
       return refuse(reading, { status: 403, code: 'CG_REQUEST_CROSS_SITE', detail: reading.foreign });
     }
-    const refusal = judgeReading(reading, gate, client.identity, address);
+    const refusal = judgeReading(reading, gate, asker);
     if (refusal !== null) return refuse(reading, refusal);
     if (head.upgrade !== 'websocket' && !slot.take()) {
       gate.metrics.limitedRequests++;
@@ -276,8 +276,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       // Within a scope it is on record once it is decided.
       recorded: within === null ? recordOf(reading, requestId) : null,
       rewriteAnswer: reading.rewriteAnswer,
-      inspectBody:
-        within ?? inspectorFor(reading, gate, client.identity, address, { refuse: refuseBody, send: sendAs }),
+      inspectBody: within ?? inspectorFor(reading, gate, asker, { refuse: refuseBody, send: sendAs }),
       ...rewriters(reading, requestId),
       reading,
       requestId,
@@ -287,7 +286,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   return {
     decide,
-    permitted: () => opened === null || stillPermitted(opened, gate, client.identity),
+    permitted: () => opened === null || stillPermitted(opened, gate, asker),
     refuseMalformed(problem: Malformed): Answer {
       gate.metrics.refused++;
       const fields = { identity: client.identity, address, status: problem.status, reason: problem.reason };

@@ -55,6 +55,8 @@ export interface AdoptedCounts {
   readonly revoked: number;
   /** Were not in the store at all. */
   readonly unknown: number;
+  /** One-time tokens that could still be used by the store, and can no more. */
+  readonly tokens: number;
 }
 
 /** What taking over a long list may hold in memory, KiB: serials are random, so that every row is on another page. */
@@ -129,7 +131,7 @@ function factsOf(path: string, check: 'quick_check' | 'integrity_check'): StoreF
  * Takes over, in one transaction, what revocation lists say, into a store that nobody else has open. What is valid there
  * becomes revoked at the list's moment and for its reason. What is not there is recorded as revoked, so that its serial
  * stays taken and the next list names it too: as UNKNOWN_IDENTITY, with its serial in place of its DER. What was revoked
- * stays as it is, but where the list knows that a key was compromised. Brings the store to the newest schema.
+ * stays as it is, but where the list knows that a key was compromised. One-time tokens end. Brings the store to the newest schema.
  * @throws CG_STORE_*
  */
 export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, audit }: Adoption): AdoptedCounts {
@@ -183,9 +185,18 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
       Math.max(at, last + 1),
     );
     for (const [issuer, above] of crlNumbers) number.run(issuer, above);
-    record(audit({ revoked, unknown }));
+    // Whether they were used or revoked since the backup stands nowhere: a one-time token must not be one twice.
+    const tokens = db.prepare(
+      'UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > ? RETURNING id, subject, uses_left',
+    );
+    const ended = tokens.all(at, at);
+    for (const row of ended) {
+      const detail = { token: textOf(row, 'id'), usesLeft: numberOf(row, 'uses_left'), from: 'restore' };
+      record({ time: at, actor, action: 'token.revoke', object: textOf(row, 'subject'), detail });
+    }
+    record(audit({ revoked, unknown, tokens: ended.length }));
     db.exec('COMMIT');
-    return { revoked, unknown };
+    return { revoked, unknown, tokens: ended.length };
   } catch (error) {
     throw storeFailure(error, path);
   } finally {

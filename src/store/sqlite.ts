@@ -76,6 +76,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     `UPDATE certificates SET regraded = 1, reason = ?, revoked_revision = ? WHERE serial = ? RETURNING ${certificateColumns}`,
   );
   const selectCertificate = sql(`SELECT ${certificateColumns} FROM certificates WHERE serial = ?`);
+  const selectIssuer = sql('SELECT state FROM authorities WHERE key_id = ?');
   const selectStanding = sql(
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
@@ -151,6 +152,11 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
     addCertificate: (r, audit, approve, cause) =>
       write.add(() => {
         nextRevision();
+        const issuer = selectIssuer.get(r.issuer);
+        // Who has not seen the CA change yet would hand out what nobody lets in any more.
+        if (issuer !== undefined && textOf(issuer, 'state') === 'retired') {
+          throw new CertgateError('CG_CA_CHANGED', { problem: `the issuer ${r.issuer} is retired by now` });
+        }
         approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
         try {
           insertCertificate.run({

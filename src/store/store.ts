@@ -206,7 +206,8 @@ export interface Store extends TokenStore {
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
    * `cause` is recorded with it: a use of a token, of either kind, is counted, and is none when it has expired or been used up.
-   * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it; CG_TOKEN_SPENT; CG_RENEW_REFUSED when
+   * CG_CA_CHANGED when its issuer is retired; CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it;
+   * CG_TOKEN_SPENT; CG_RENEW_REFUSED when
    * the certificate that it is to replace is revoked or locked.
    */
   addCertificate(
@@ -252,9 +253,10 @@ export interface Store extends TokenStore {
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
-   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` or `renames` is not in `from`,
-   * or a new one's key or generation exists: somebody else was faster. What comes into a state does so at a moment after
-   * all before it, whatever the clock says: at `at`, or 1 ms after the last.
+   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when somebody else was faster: one of
+   * `states` or `renames` is not in `from`, a new one's key or generation exists, a second root would be `prepared`, or an
+   * issuer `retired` that has a live client certificate at `at`. What comes into a state does so at a moment after all
+   * before it, whatever the clock says: at `at`, or 1 ms after the last.
    */
   changeCa(change: CaChange, audit: AuditEntry): Promise<void>;
   /** Locks, in place of a standing lock of the same scope and subject. */
