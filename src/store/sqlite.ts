@@ -7,13 +7,13 @@ import { resolve } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CertgateError } from '../errors.ts';
+import { ACT_COLUMNS, actAdder, auditEntryOf } from './sqlite-acts.ts';
 import { sqliteCa } from './sqlite-ca.ts';
 import { isBusy, isTaken, storeFailure } from './sqlite-failure.ts';
 import { createStoreFile, openStoreFile } from './sqlite-file.ts';
 import { openGroupedWrites } from './sqlite-group.ts';
 import { pageOf, pageSize, SPARSE } from './sqlite-listing.ts';
 import {
-  auditEntryOf,
   certificateColumns,
   certificateOf,
   compromisedOf,
@@ -106,8 +106,12 @@ function sqliteStore(
              AND identity <> '${UNKNOWN_IDENTITY}' ORDER BY revoked_revision LIMIT :limit))
        ORDER BY revoked_revision, id`,
   );
-  const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
-  const selectAudit = sql('SELECT id, time, actor, action, object, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?');
+  const selectAudit = sql(`SELECT ${ACT_COLUMNS} FROM audit WHERE id > ? ORDER BY id LIMIT ?`);
+  const selectLastAct = sql(`SELECT ${ACT_COLUMNS} FROM audit ORDER BY id DESC LIMIT 1`);
+  const upsertCheckpoint = sql(
+    'INSERT INTO checkpoint VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET line = excluded.line',
+  );
+  const selectCheckpoint = sql('SELECT line FROM checkpoint');
   const selectMeta = sql('SELECT value FROM meta WHERE key = ?');
   let lookedAt = Number.NEGATIVE_INFINITY;
 
@@ -139,15 +143,8 @@ function sqliteStore(
 
   const nextRevision = (): number => numberOf(countUp.get(), 'number');
 
-  const record = (entry: AuditEntry): void => {
-    insertAudit.run(
-      entry.time,
-      entry.actor,
-      entry.action,
-      entry.object,
-      JSON.stringify({ ...entry.detail, ...origin }),
-    );
-  };
+  const addAct = actAdder(db);
+  const record = (entry: AuditEntry): void => addAct({ ...entry, detail: { ...entry.detail, ...origin } });
 
   const tools = { sql, read, write: write.add, nextRevision, record };
   const { recordCause, ...tokens } = sqliteTokens(tools);
@@ -225,6 +222,20 @@ function sqliteStore(
         record(entry);
       }),
     listAudit: ({ afterId = 0, limit }) => read(() => selectAudit.all(afterId, pageSize(limit)).map(auditEntryOf)),
+    lastAct: () =>
+      read(() => {
+        const row = selectLastAct.get();
+        return row === undefined ? null : auditEntryOf(row);
+      }),
+    saveCheckpoint: (line) =>
+      write.add(() => {
+        upsertCheckpoint.run(line);
+      }),
+    checkpoint: () =>
+      read(() => {
+        const row = selectCheckpoint.get();
+        return row === undefined ? null : textOf(row, 'line');
+      }),
     revision: () => read(() => numberOf(thisRevision.get(), 'number')),
     revocationsSince: (after, limit = -1) => read(() => selectRevocations.all({ after, limit }).map(revocationOf)),
     ...sqliteCa(tools),
