@@ -170,8 +170,13 @@ CREATE TABLE identity_token_uses (
 CREATE INDEX identity_token_uses_by_end ON identity_token_uses (ends_at);
 `;
 
+/** Who has to come again, a person say, has a certificate that is not renewed. */
+const ninth = `
+ALTER TABLE certificates ADD COLUMN renewable INTEGER NOT NULL DEFAULT 1 CHECK (renewable IN (0, 1));
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh, eighth];
+export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;
