@@ -127,14 +127,15 @@ function permissionReference(): string {
       ]),
     ),
     '## Every operation',
-    'Read from Prefect 3.8.3 and checked against the Prefect that the tests install. `WS` is a WebSocket. *any role*: whoever has one may; who has none may nothing. Every other GET outside of `/api`, and all below `/api/static/`, is a file of the web interface: any role. What is not in this table is unknown, and for an Owner alone.',
+    "Read from Prefect 3.8.3 and checked against the Prefect that the tests install. `WS` is a WebSocket. *any role*: whoever has one may; who has none may nothing. Every other GET outside of `/api`, and all below `/api/static/`, is a file of the web interface: any role. What is not in this table is unknown, and for an Owner alone. The last column says what holds it within a scope (pools, a tag) where its role is bound with one: *open*, nothing of it is anybody's; *refused*, nothing could; else what is looked at, and must be within.",
     table(
-      ['operation', 'name', 'needs', ...roles.map(([name]) => name)],
-      roleMatrix().map(({ method, path, name, needs, may }) => [
+      ['operation', 'name', 'needs', ...roles.map(([name]) => name), 'within a scope'],
+      roleMatrix().map(({ method, path, name, needs, may, scope }) => [
         `${method} \`${path}\``,
         `\`${name}\``,
         needs.length === 0 ? '*any role*' : needs.map((one) => `\`${one}\``).join(' and '),
         ...roles.map(([role]) => mark(may.some((one) => one === role))),
+        scope,
       ]),
     ),
   ]);

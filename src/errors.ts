@@ -946,6 +946,22 @@ export const catalogue = {
     message: (f) => `not permitted: ${f.detail}`,
     hint: () => '`certgate policy explain user/alice POST /api/flows/` says which role, permission and line',
   }),
+  CG_SCOPE: entry<{ detail: string }>({
+    about:
+      'A client may do this only to what is in its pools or carries its tag, and this is not, or cannot be known to be.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `beyond the scope: ${f.detail}`,
+    hint: () =>
+      'docs/policy.md, "Scopes", says what each operation needs; `certgate policy explain` says where it is bound',
+  }),
+  CG_SCOPE_UNKNOWN: entry<{ detail: string }>({
+    about: "The gate has to ask Prefect whose something is, and gets no answer: the client's request waits.",
+    exit: EXIT.refused,
+    status: 503,
+    message: (f) => `whose it is cannot be found out: ${f.detail}`,
+    hint: () => '`certgate health` says whether the gate reaches Prefect; clients try again by themselves',
+  }),
   CG_REQUEST_BODY: entry<{ detail: string }>({
     about: 'A body has to be read to decide about the request, and it cannot be, or not in one way only.',
     exit: EXIT.refused,

@@ -2,10 +2,16 @@
 // key at work elsewhere; and those of certificates revoked for keyCompromise, because whoever has such a key would have
 // the new certificate's as well (RFC 5280 §5.3.1). Keys are told by the SHA-256 of their SubjectPublicKeyInfo. What the
 // store has revoked is read once and from then on only what came since: one look into an index a certificate.
-import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
+import { createHash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
+import { encodingOf } from '../pki/der.ts';
+import { unlessFaulty } from '../pki/facts.ts';
 import { spkiOf } from '../pki/public-keys.ts';
+import { readFrame } from '../pki/structure.ts';
 import type { CaRecord, Store } from '../store/store.ts';
+
+/** Compromised certificates that are read in one go: some 20 ms. */
+const PAGE = 1000;
 
 export interface BarredKeys {
   /** Returns when `publicKey` may be certified. CG_KEY_BARRED, CG_STORE_*. */
@@ -19,7 +25,8 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
   let known: readonly CaRecord[] = [];
   let seen = 0;
   const bar = (der: Uint8Array, problem: string): void => {
-    const hash = hashOf(new X509Certificate(der).publicKey);
+    const { publicKey } = unlessFaulty(() => readFrame(der));
+    const hash = sha256(encodingOf(der, publicKey));
     if (!barred.has(hash)) barred.set(hash, problem);
   };
   return {
@@ -29,9 +36,14 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
         for (const { role, generation, der } of known)
           bar(der, `it is the key of the ${role} of generation ${generation}`);
       }
-      for (const { serial, identity, der, revision } of await store.compromisedSince(seen)) {
-        bar(der, `it was that of certificate ${serial} of ${identity}, which was revoked for keyCompromise`);
-        seen = Math.max(seen, revision);
+      for (;;) {
+        const page = await store.compromisedSince(seen, PAGE);
+        for (const { serial, identity, der, revision } of page) {
+          bar(der, `it was that of certificate ${serial} of ${identity}, which was revoked for keyCompromise`);
+          seen = Math.max(seen, revision);
+        }
+        if (page.length < PAGE) break;
+        await new Promise(setImmediate);
       }
       const problem = barred.get(hashOf(publicKey));
       if (problem !== undefined) throw new CertgateError('CG_KEY_BARRED', { problem });
@@ -40,5 +52,9 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
 }
 
 function hashOf(publicKey: KeyObject): string {
-  return createHash('sha256').update(spkiOf(publicKey)).digest('hex');
+  return sha256(spkiOf(publicKey));
+}
+
+function sha256(octets: Uint8Array): string {
+  return createHash('sha256').update(octets).digest('hex');
 }

@@ -2,16 +2,19 @@
 // on a signed list within a second, and a list is renewed at half of its life. While the store or the signer fails, the
 // last list stays, as long as it is valid: a verifier without a list refuses everybody. What was missed meanwhile is read
 // again from the beginning.
+import { setTimeout as pause } from 'node:timers/promises';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Issuer } from '../pki/certificates.ts';
 import { type CrlEntries, dropExpired, openCrlEntries } from '../pki/crl.ts';
 import type { Store } from '../store/store.ts';
-import { CRL_LIFETIME, type SignedCrl, signCrl, takeUp } from './crl.ts';
+import { CRL_LIFETIME, revocationsAfter, type SignedCrl, signCrl, takeUp } from './crl.ts';
 import { statusUrls } from './status-urls.ts';
 
 /** How often the records are looked at, ms. */
 const LOOK_INTERVAL = 200;
+/** How long a start waits for its lists, ms: a million revocations take seconds, and who asks meanwhile is told to come again. */
+const FIRST_WAIT = 1000;
 /** After a failure, ms. */
 const RETRY_INTERVAL = 1000;
 /** A large list must not take the whole process: of the time, at most one part in so many goes to signing lists. */
@@ -46,7 +49,7 @@ interface Published {
   crl: SignedCrl | null;
 }
 
-/** Starts publishing; the first lists are signed when this resolves. CG_STORE_*, and what the signer throws. */
+/** Starts publishing; the first lists are signed when this resolves, unless they take longer than FIRST_WAIT. CG_STORE_*, and what the signer throws. */
 export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPublisher> {
   const { store, issuers, statusUrl, log, clock = Date.now } = options;
   const published = new Map<string, Published>();
@@ -83,15 +86,20 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
         : { entries: openCrlEntries(), epoch, revision: 0, isBehind: true, crl: before?.crl ?? null };
     const now = clock();
     if (state.revision < seen) {
-      const news = await store.revocationsSince(state.revision);
-      if (state.revision > 0 && news.some((one) => one.issuer === keyId && !one.isNew)) {
-        // What the entries name already must not come twice.
-        published.set(keyId, { ...state, epoch: Number.NaN });
-        return follow(issuer, seen);
+      const known = state.revision;
+      for await (const news of revocationsAfter(store, known)) {
+        if (isStopped) return;
+        const last = news.at(-1)?.revision ?? 0;
+        // What the entries name already must not come twice: what was regraded since they, or the first pages, were read.
+        if (news.some((one) => one.issuer === keyId && !one.isNew && (known > 0 || one.revision > seen))) {
+          published.set(keyId, { ...state, epoch: Number.NaN });
+          return follow(issuer, Math.max(seen, last));
+        }
+        if (takeUp(state.entries, news, keyId, now) > 0) state.isBehind = true;
+        // The last may have been committed after `seen` was read: it must not come twice.
+        state.revision = last;
       }
-      if (takeUp(state.entries, news, keyId, now) > 0) state.isBehind = true;
-      // The last may have been committed after `seen` was read: it must not come twice.
-      state.revision = Math.max(seen, news.at(-1)?.revision ?? 0);
+      state.revision = Math.max(seen, state.revision);
     }
     published.set(keyId, state);
     if (state.isBehind || !isInItsTime(state.crl, now)) await renew(state, issuer);
@@ -137,7 +145,9 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
     }, wait);
   };
 
-  await run();
+  const first = run();
+  first.catch(() => {});
+  await Promise.race([first, pause(FIRST_WAIT, undefined, { ref: false })]);
   schedule(LOOK_INTERVAL);
 
   return {

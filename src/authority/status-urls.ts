@@ -12,6 +12,9 @@ export const STATUS_PATHS = {
   activeCrl: '/crl.crl',
 } as const;
 
+/** How every one of them begins, and nothing that is not about certificates. */
+export const STATUS_ROOTS = ['/crl', '/ocsp', '/issuer/'] as const;
+
 /** The URLs for the issuer `keyId` below `base`, e.g. `http://gate.example:8081`. */
 export function statusUrls(base: string, keyId: string): StatusUrls {
   const below = base.replace(/\/$/, '');

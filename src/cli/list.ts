@@ -52,10 +52,9 @@ export function listCommand(io: CommandIo): Command {
     const now = Date.now();
     const limit = countFlag('--limit', flags.limit, { min: 1, max: 1_000_000 });
     const filter = filterOf(identity, flags, now);
-    const wanted = namePattern(identity);
     const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
     try {
-      const found = await collect(store, filter, wanted, limit + 1);
+      const found = await collect(store, filter, limit + 1);
       const locks = lockTable(await store.locks(now));
       const certificates = found.slice(0, limit);
       const last = found.length > limit ? certificates.at(-1) : undefined;
@@ -88,34 +87,29 @@ function filterOf(identity: string | undefined, flags: Flags, now: number): Cert
   const within = flags.expiringWithin;
   return {
     now,
-    ...(identity === undefined || identity.endsWith('*') ? {} : { identity: parseIdentityName(identity) }),
+    ...(identity === undefined ? {} : namesOf(identity)),
     ...(flags.state === undefined ? {} : { state: choiceFlag('--state', flags.state, STATES) }),
     ...(within === undefined ? {} : { expiresBefore: now + durationFlag('--expiring-within', within) }),
     ...(flags.after === undefined ? {} : { after: readCursor(flags.after) }),
   };
 }
 
-/** What a record's identity must start with; the store answers exact names by itself. */
-function namePattern(identity: string | undefined): (record: CertificateRecord) => boolean {
-  if (identity === undefined || !identity.endsWith('*')) return () => true;
-  const start = identity.slice(0, -1);
-  if (start.includes('*')) throw usage('only one * is possible, at the end', "for example certgate list 'worker/*'");
-  return (record) => record.identity.startsWith(start);
+function namesOf(identity: string): Pick<CertificateFilter, 'identity' | 'identityStart'> {
+  if (!identity.endsWith('*')) return { identity: parseIdentityName(identity) };
+  const identityStart = identity.slice(0, -1);
+  if (!identityStart.includes('*')) return { identityStart };
+  throw usage('only one * is possible, at the end', "for example certgate list 'worker/*'");
 }
 
-async function collect(
-  store: Store,
-  filter: CertificateFilter,
-  wanted: (record: CertificateRecord) => boolean,
-  enough: number,
-): Promise<CertificateRecord[]> {
+async function collect(store: Store, filter: CertificateFilter, enough: number): Promise<CertificateRecord[]> {
   const found: CertificateRecord[] = [];
   let after = filter.after;
   for (;;) {
-    const page = await store.listCertificates({ ...filter, limit: PAGE, ...(after === undefined ? {} : { after }) });
-    found.push(...page.filter(wanted));
+    const limit = Math.min(enough - found.length, PAGE);
+    const page = await store.listCertificates({ ...filter, limit, ...(after === undefined ? {} : { after }) });
+    found.push(...page);
     const last = page.at(-1);
-    if (last === undefined || page.length < PAGE || found.length >= enough) return found.slice(0, enough);
+    if (last === undefined || page.length < limit || found.length >= enough) return found;
     after = { issuedAt: last.issuedAt, serial: last.serial };
   }
 }

@@ -11,8 +11,10 @@ import { loadAuthority } from '../authority/load.ts';
 import { parseHostPort } from '../config/address.ts';
 import { loadPolicy } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
+import type { EnrolmentPlace } from '../inbound/enrolment-listener.ts';
 import { type GateOptions, startGate } from '../inbound/gate.ts';
 import type { PolicyPlace } from '../inbound/policy-watch.ts';
+import type { Publishing } from '../inbound/status/answers.ts';
 import { openAuditLog } from '../observe/audit-log.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { mostConnections } from '../proxy/descriptors.ts';
@@ -40,6 +42,7 @@ const SETTINGS = [
   'serve.drain',
   'serve.workers',
   'serve.status.listen',
+  'enroll.listen',
   'ca.passphraseFile',
   'ca.signer',
   'log.level',
@@ -92,6 +95,8 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   warnOfNode(log);
   const { workers, names, serverTtl, limits } = config.serve;
   const own = mostConnections();
+  const publishing = await publishingOf(config, store, authority, log);
+  const enrolmentPlace = enrolmentPlaceOf(config, publishing);
   const options: GateOptions = {
     ...dataPathOptions(config, authStringOf(config), store),
     ...listen,
@@ -102,10 +107,11 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     audit,
     log,
     policy,
+    enrolmentPlace,
     limits: { ...limits, connections: limits.connections ?? own * workers },
   };
-  const gate = several
-    ? await (await import('../inbound/workers/primary.ts')).startWorkers({
+  const starting = several
+    ? (await import('../inbound/workers/primary.ts')).startWorkers({
         ...options,
         // Workers sign nothing: the passphrase stays here.
         config: { ...config, passphrase: null },
@@ -113,10 +119,14 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
         program: { exec: process.argv[1] ?? '', args: ['serve', WORKER_FLAG] },
         connectionsPerWorker: limits.connections === null ? own : Number.POSITIVE_INFINITY,
       })
-    : await startGate(options);
+    : startGate(options);
+  const gate = await starting.catch(async (error: unknown) => {
+    await publishing?.stop();
+    throw error;
+  });
   let status: { stop(): Promise<void> } | null = null;
   try {
-    status = await startStatus(config, store, authority, log);
+    status = await startStatus(config, publishing, log);
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
       'POST /records/apply': (body) => gate.applyRecords(causesIn(body)),
@@ -135,6 +145,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
       await control.close();
       claim.release();
       await status?.stop();
+      await publishing?.stop();
       await gate.drain(config.serve.drain, hurry);
     });
     await audit.close();
@@ -142,6 +153,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     log.info('stopped');
   } catch (error) {
     await status?.stop();
+    await publishing?.stop();
     await gate.drain(0);
     throw error;
   } finally {
@@ -149,16 +161,32 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   }
 }
 
-/** The status listener, where one is configured: loaded only then. */
-async function startStatus(config: Config, store: Store, authority: Authority, log: Log) {
-  const { listen, url } = config.serve.status;
-  const where = listen === null ? null : parseHostPort(listen);
-  if (where === null) return null;
+/** What is published of the issuers, where some listener gives it out: loaded only then. */
+async function publishingOf(
+  { serve: { status }, enroll }: Config,
+  store: Store,
+  authority: Authority,
+  log: Log,
+): Promise<Publishing | null> {
+  if (status.listen === null && enroll.listen === null) return null;
+  const { startPublishing } = await import('../inbound/status/answers.ts');
+  return startPublishing({ url: status.url, store, issuers: () => authority.ca.issuers, log });
+}
+
+/** The status listener, where one is configured. */
+async function startStatus({ serve: { status } }: Config, publishing: Publishing | null, log: Log) {
+  const where = status.listen === null ? null : parseHostPort(status.listen);
+  if (where === null || publishing === null) return null;
   const { startStatus: start } = await import('../inbound/status/listener.ts');
-  const status = await start({ ...where, url, store, issuers: () => authority.ca.issuers, log });
+  const listener = await start(where, publishing);
   const host = where.host.includes(':') ? `[${where.host}]` : where.host;
-  log.info({ address: `${host}:${status.port}`, url }, 'publishing revocations');
-  return status;
+  log.info({ address: `${host}:${listener.port}`, url: status.url }, 'publishing revocations');
+  return listener;
+}
+
+function enrolmentPlaceOf({ enroll }: Config, publishing: Publishing | null): EnrolmentPlace | null {
+  const where = enroll.listen === null ? null : parseHostPort(enroll.listen);
+  return where === null || publishing === null ? null : { ...where, publishing };
 }
 
 /** The policy that the gate starts with, its tests passed; null when the configuration names none. */

@@ -7,6 +7,7 @@ import { compilePattern } from '../identity/pattern.ts';
 import { operationNames, type PolicyTest, requestParts } from '../policy/explain.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission, permissionsNamed } from '../policy/permissions.ts';
 import { type BindingSource, compilePolicy, type Placed, type Policy, type RoleSource } from '../policy/policy.ts';
+import type { Scope } from '../policy/scope.ts';
 import type { Problem } from './layers.ts';
 import { nearest } from './nearest.ts';
 import { type Part, readPlacedYaml } from './placed-yaml.ts';
@@ -78,13 +79,17 @@ export function readPolicy(
       wrong(part.keyPlace, `${shown(name)} cannot name a role`, 'use letters, digits, - and _');
     else if (taken !== undefined)
       wrong(part.keyPlace, `${taken} is built in and cannot be changed`, `name another that has extends: [${taken}]`);
-    const keys = part.entries(['extends', 'permissions', 'deny']);
+    const keys = part.entries(['extends', 'permissions', 'deny', 'mode']);
+    const shadow = keys.get('mode');
+    if (shadow !== undefined && !['enforce', 'observe'].includes(shadow.words() ?? ''))
+      wrong(shadow.place, `mode is ${said(shadow)}`, 'it must be enforce or observe');
     if (roleIsEmpty(keys)) wrong(part.keyPlace, `the role ${name} says nothing`, 'give it permissions, or extends');
     return {
       name: { text: name, place: part.keyPlace },
       extends: knownRoles(textsOf(keys.get('extends'), 'the name of a role')),
       permissions: permissionsIn(keys.get('permissions')),
       deny: permissionsIn(keys.get('deny')),
+      observe: shadow?.words() === 'observe',
     };
   });
   for (const { name, circle } of circlesIn(roles))
@@ -96,8 +101,20 @@ export function readPolicy(
     wrong(place, `${shown(name)} is not the name of a client`, remedy);
     return false;
   };
+  /** How far a binding goes: what stands there is said, or it would go everywhere. */
+  const scopeIn = (keys: ReadonlyMap<string, Part & { keyPlace: string }>): Scope | null => {
+    const [pools, tag] = [keys.get('pools'), keys.get('tag')];
+    if (pools === undefined && tag === undefined) return null;
+    const names = textsOf(pools, 'the name of a work pool').map((one) => one.text);
+    if (pools !== undefined && names.length === 0)
+      wrong(pools.keyPlace, 'this binding is for no pool', 'write pools: [etl], or take the key out');
+    const word = tag?.words() ?? '';
+    if (tag !== undefined && word === '')
+      wrong(tag.keyPlace, 'one tag is wanted here', 'write tag: team-a; a binding for each of several');
+    return { pools: pools === undefined ? null : names, tag: tag === undefined ? null : word, torn: false };
+  };
   const bindings: BindingSource[] = (top.get('bindings')?.items() ?? []).map((part) => {
-    const keys = part.entries(['role', 'identity', 'match']);
+    const keys = part.entries(['role', 'identity', 'match', 'pools', 'tag']);
     const names = textsOf(keys.get('role'), 'the name of a role');
     if (names.length === 0 && !part.empty) wrong(part.place, 'this binding has no role', 'write role: Viewer');
     const identities = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
@@ -117,6 +134,7 @@ export function readPolicy(
       roles: knownRoles(names),
       identities: identities.map((one) => one.text),
       matches: matchers.length === 0 ? null : (identity) => matchers.some((match) => match(identity) !== null),
+      scope: scopeIn(keys),
     };
   });
 

@@ -20,6 +20,9 @@ const MOST_REQUESTS = 100;
  */
 const WAITS = { first: 2_000, whole: 10_000, linger: 5_000, write: 60_000 } as const;
 
+/** All methods that the reader of heads knows, for who answers to each of them below a path. */
+export const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
 /** What is answered here. */
 export interface AnteroomRequest {
   /** How its first line begins, octet for octet; `requestLine` for all of it. */

@@ -4,23 +4,15 @@
 // (RFC 6455 §5). A client that breaks the framing before it has spoken is cut.
 
 import { randomBytes } from 'node:crypto';
-import type { TunnelRewriter } from '../proxy/contract.ts';
+import type { TunnelStep } from '../proxy/contract.ts';
+import { CONTINUATION, readFrame, TEXT } from './frames.ts';
 
 /** Prefect's auth message is under 1 KiB. */
 const MOST_BYTES = 60_000;
 const MOST_FRAGMENTS = 64;
-const CONTINUATION = 0;
-const TEXT = 1;
-
-interface Frame {
-  readonly fin: boolean;
-  readonly opcode: number;
-  readonly payload: Buffer;
-  readonly end: number;
-}
 
 /** Makes the rewriter for one WebSocket whose extensions were not negotiated. */
-export function rewriteAuthMessage(authString: string): TunnelRewriter {
+export function rewriteAuthMessage(authString: string): (bytes: Buffer) => TunnelStep {
   let pending: Buffer = Buffer.alloc(0);
   let fragments: Buffer[] = [];
   let raw: Buffer[] = [];
@@ -29,7 +21,7 @@ export function rewriteAuthMessage(authString: string): TunnelRewriter {
     pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
     const send: Buffer[] = [];
     for (;;) {
-      const frame = readFrame(pending);
+      const frame = readFrame(pending, MOST_BYTES, true);
       if (frame === null) {
         if (pending.length + rawBytes > MOST_BYTES)
           return { send: null, finished: true, refuse: 'the first message is too long' };
@@ -69,33 +61,6 @@ export function rewriteAuthMessage(authString: string): TunnelRewriter {
   };
 }
 
-/** One client frame at the start of `bytes`; null while it is incomplete; what is wrong with it. */
-function readFrame(bytes: Buffer): Frame | string | null {
-  const first = bytes[0];
-  const second = bytes[1];
-  if (first === undefined || second === undefined) return null;
-  if ((first & 0x70) !== 0) return 'a frame uses an extension that was not agreed on';
-  if ((second & 0x80) === 0) return 'a frame is not masked';
-  let length = second & 0x7f;
-  let at = 2;
-  if (length === 126) {
-    if (bytes.length < 4) return null;
-    length = bytes.readUInt16BE(2);
-    at = 4;
-  } else if (length === 127) {
-    if (bytes.length < 10) return null;
-    const long = bytes.readBigUInt64BE(2);
-    if (long > BigInt(MOST_BYTES)) return 'the first message is too long';
-    length = Number(long);
-    at = 10;
-  }
-  if (bytes.length < at + 4 + length) return null;
-  const mask = bytes.subarray(at, at + 4);
-  const payload = Buffer.from(bytes.subarray(at + 4, at + 4 + length));
-  for (let i = 0; i < payload.length; i++) payload[i] = (payload[i] ?? 0) ^ (mask[i & 3] ?? 0);
-  return { fin: (first & 0x80) !== 0, opcode: first & 0x0f, payload, end: at + 4 + length };
-}
-
 /** The auth message with our token; null when it is not one, which then passes unchanged and is Prefect's to refuse. */
 function withToken(message: Buffer, authString: string): Buffer | null {
   try {
@@ -107,12 +72,16 @@ function withToken(message: Buffer, authString: string): Buffer | null {
   }
 }
 
-function maskedTextFrame(payload: Buffer): Buffer {
+/** `payload`, of less than 65,536 bytes or not, as a client's text frame. */
+export function maskedTextFrame(payload: Buffer): Buffer {
   const mask = randomBytes(4);
-  const header = Buffer.alloc(payload.length < 126 ? 2 : 4);
+  const header = Buffer.alloc(payload.length < 126 ? 2 : payload.length < 65_536 ? 4 : 10);
   header[0] = 0x80 | TEXT;
   if (payload.length < 126) header[1] = 0x80 | payload.length;
-  else {
+  else if (payload.length >= 65_536) {
+    header[1] = 0x80 | 127;
+    header.writeBigUInt64BE(BigInt(payload.length), 2);
+  } else {
     header[1] = 0x80 | 126;
     header.writeUInt16BE(payload.length, 2);
   }

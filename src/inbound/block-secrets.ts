@@ -1,14 +1,22 @@
-// The one body that the gate reads: that of `POST /block_documents/filter`, which may ask for secrets, of a client that may
-// not see them. It is held whole, 1 MiB at most, read as Prefect reads it, and sent on byte for byte unless the question
+// What a body must be to be read before it is sent on; and one of those that are, `POST /block_documents/filter`, which may
+// ask for secrets, of a client that may not see them. It is held whole, 1 MiB at most, read as Prefect reads it, and sent on byte for byte unless the question
 // is taken out. What can't be read in one way only is refused; in observe mode nothing is, and nothing is changed.
 
 import type { RequestHead } from '../http1/request.ts';
 import { CHUNKED } from '../http1/syntax.ts';
+import type { Operation } from '../policy/operation.ts';
 import type { SecretsMode } from '../policy/policy.ts';
 import { secretsInBody } from '../policy/secrets.ts';
 
 /** Bytes of a body that is read. */
 export const LONGEST_BODY = 1_048_576;
+/** Prefect's client sends logs in batches of 4 MB at most, of lines of 1 MB. */
+const LONGEST_LOGS = 6_291_456;
+
+/** The most bytes that the body of `operation` may have where it is read. */
+export function mostOf(operation: Operation | null): number {
+  return operation?.name === 'create_logs' ? LONGEST_LOGS : LONGEST_BODY;
+}
 
 /** Why a body is refused, or what to send in its place. */
 export type BodyVerdict =
@@ -18,10 +26,13 @@ export type BodyVerdict =
   | { readonly kind: 'send'; readonly body: Buffer };
 
 /** Why the body that `head` announces can't be read; null when it can. */
-export function bodyProblem(head: RequestHead): { readonly status: number; readonly detail: string } | null {
+export function bodyProblem(
+  head: RequestHead,
+  most = LONGEST_BODY,
+): { readonly status: number; readonly detail: string } | null {
   if (head.bodyLength === CHUNKED) return { status: 411, detail: 'the body has to be read, and has no Content-Length' };
-  if (head.bodyLength > LONGEST_BODY) {
-    return { status: 413, detail: `the body has to be read, and is longer than ${LONGEST_BODY} bytes` };
+  if (head.bodyLength > most) {
+    return { status: 413, detail: `the body has to be read, and is longer than ${most} bytes` };
   }
   for (let i = 0; i < head.names.length; i++) {
     const value = (head.values[i] ?? '').toLowerCase();
@@ -37,15 +48,20 @@ export function bodyProblem(head: RequestHead): { readonly status: number; reado
   return null;
 }
 
-/** What becomes of a whole body. */
-export function decideBody(body: Buffer, secrets: SecretsMode): BodyVerdict {
-  let text: string;
+/** A body as text; null when it is not UTF-8. */
+export function textOfBody(body: Buffer): string | null {
   try {
     // A byte order mark stays, and is not JSON.
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
   } catch {
-    return { kind: 'refuse', status: 400, detail: 'the body is not UTF-8' };
+    return null;
   }
+}
+
+/** What becomes of a whole body. */
+export function decideBody(body: Buffer, secrets: SecretsMode): BodyVerdict {
+  const text = textOfBody(body);
+  if (text === null) return { kind: 'refuse', status: 400, detail: 'the body is not UTF-8' };
   const said = secretsInBody(text);
   if (!said.ok) return { kind: 'refuse', status: 400, detail: `the body ${said.problem}` };
   if (!said.asks) return { kind: 'send', body };

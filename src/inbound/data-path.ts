@@ -29,7 +29,9 @@ import type { GateState } from './gate-state.ts';
 import { type IdentityCounts, requestSlot } from './identity-counts.ts';
 import { createListener, installContext, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';
+import { openAsker } from './prefect-ask.ts';
 import { watchRevocations } from './revocation-watch.ts';
+import { openScopeLookups } from './scope-lookups.ts';
 import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
 
 export interface DataPathOptions {
@@ -93,6 +95,9 @@ export interface DataPath {
   stop(): Promise<void>;
 }
 
+/** How long Prefect may take to answer the gate's own questions, ms. */
+const UPSTREAM_ANSWER = 10_000;
+
 /** CG_STORE_* when the records can't be read. */
 export async function openDataPath(options: DataPathOptions & DataPathPlace): Promise<DataPath> {
   const { log, audit, store, metrics, limitedLog } = options;
@@ -116,6 +121,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     idle: options.limits.upstreamIdle,
     connectTimeout: options.limits.upstreamConnect,
   });
+  const asker = openAsker(options.upstream, options.authString, UPSTREAM_ANSWER);
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
   const state: GateState = {
     log,
@@ -127,6 +133,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     authString: options.authString,
     trust: options.trust,
     policy: options.policy,
+    lookups: openScopeLookups(asker.ask, () => performance.now()),
     noteBundle: options.noteBundle,
     desk: options.desk,
     enrolment: options.enrolment,
@@ -182,6 +189,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
   const stop = async (): Promise<void> => {
     stopSweep();
     pool.close();
+    asker.close();
     await watch.stop();
   };
 

@@ -10,19 +10,19 @@ import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import type { AuditRecord } from '../observe/audit-log.ts';
 import { accessClient, accessSubject } from '../observe/log.ts';
-import { findOperation, objectOf, WEBSOCKET, writes } from '../policy/operation.ts';
+import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';
 import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
-import { rewriteAuthMessage } from './auth-message.ts';
 import { crossSite } from './browser.ts';
 import { bundleAnswer, bundleHeld } from './bundle.ts';
+import { type Refusing, recordOfDecision } from './decision-record.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
 import { answerHolder } from './est-holder.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
-import { inspectorFor, type Judged, judge, judgeReading } from './permission.ts';
+import { inspectorFor, type Judged, judgeReading } from './permission.ts';
 import {
   clientProto,
   type HeadPlace,
@@ -33,6 +33,8 @@ import {
   writeHeadInto,
 } from './request-head.ts';
 import { newRequestId } from './request-id.ts';
+import { forgetWritten, scopeInspector, stillPermitted } from './scoped-requests.ts';
+import { tunnelRewriters } from './scoped-tunnels.ts';
 import { rewriteUiSettings } from './ui-settings.ts';
 
 /**
@@ -68,12 +70,6 @@ interface Decision {
   readonly code: string | null;
 }
 
-/** `body` in place of the JSON with `detail`; `extra`: further header lines. */
-interface Refusal extends Pick<Answer, 'status' | 'detail' | 'body'> {
-  readonly code: string;
-  readonly extra?: string;
-}
-
 type Decided = (Answer | Forward | Take) & Decision;
 
 /** A longer head is read anew each time: a connection that waits must not hold much. Bytes. */
@@ -90,31 +86,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
-  const record = (decision: Decision, status: number | null, reason: string | null): AuditRecord => {
-    const { head, path, operation, judgement } = decision.reading;
-    return {
-      time: Date.now(),
-      requestId: decision.requestId,
-      identity: client.identity,
-      serial: client.serial,
-      address,
-      method: head.method,
-      path,
-      operation: operation?.name ?? null,
-      object: operation === null ? null : objectOf(operation),
-      decision: decision.code === null ? 'permit' : 'refuse',
-      code: decision.code,
-      status,
-      reason,
-      role: judgement?.role ?? null,
-      rule: judgement?.rule ?? null,
-    };
-  };
+  const record = (decision: Decision, status: number | null, reason: string | null): AuditRecord =>
+    recordOfDecision(client, address, decision, status, reason);
 
-  const refuse = (
-    reading: Reading,
-    why: Refusal & { wait?: boolean; close?: boolean; closeWebSocket?: true },
-  ): Answer & Decision => {
+  const refuse = (reading: Reading, why: Refusing): Answer & Decision => {
     gate.metrics.refused++;
     const requestId = newRequestId();
     const decision: Decision = { reading, requestId, code: why.code };
@@ -156,11 +131,12 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     };
   };
 
-  const stampOf = (head: RequestHead, plainAnswer: boolean) => ({
+  const stampOf = (head: RequestHead, plainAnswer: boolean, plainMessages = false) => ({
     client: client.lines,
     address,
     proto: clientProto(head),
     plainAnswer,
+    plainMessages,
     authorization,
   });
 
@@ -182,8 +158,11 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   const headFor = (reading: Reading, requestId: string): HeadBytes => {
     const { head, start } = reading;
-    if (reading.rewriteAnswer !== null) {
-      return writeHeadInto(openHeadPlace(keptLines(head, stampOf(head, true)), requestId), start, requestId);
+    const plainAnswer = reading.rewriteAnswer !== null;
+    const plainMessages = reading.judgement?.readMessages === true;
+    if (plainAnswer || plainMessages) {
+      const kept = keptLines(head, stampOf(head, plainAnswer, plainMessages));
+      return writeHeadInto(openHeadPlace(kept, requestId), start, requestId);
     }
     const lines = linesOf(head);
     const place = writeHeadInto(lines.place, start, requestId);
@@ -208,13 +187,28 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   };
 
   const tellEst = (reading: Reading, path: string): Decided => {
-    const said = answerHolder(reading.head, path, reading.foreign, { serial: client.serial, address }, gate);
+    const said = answerHolder(reading.head, path, { serial: client.serial, address }, gate);
     if (said.kind === 'refuse') return refuse(reading, said);
     return { ...said, reading, requestId: newRequestId(), code: null };
   };
 
   let last: Reading | null = null;
   let opened: Reading | null = null;
+  const asker = { identity: client.identity, address };
+
+  /** What is forwarded is on record, if it may change anything. */
+  const recordOf = (reading: Reading, requestId: string): Promise<void> | null => {
+    if (!reading.changes) return null;
+    gate.metrics.auditRecords++;
+    return gate.audit.append(record({ reading, requestId, code: null }, null, null));
+  };
+
+  const rewriters = (reading: Reading, requestId: string): ReturnType<typeof tunnelRewriters> =>
+    tunnelRewriters(reading, gate, asker, (why) => {
+      const refused = { reading, requestId, code: why.code };
+      // It is refused whether or not that can be recorded.
+      void gate.audit.append(record(refused, null, why.detail)).catch(() => gate.metrics.auditFailures++);
+    });
 
   const decide = (head: RequestHead): Decided => {
     gate.metrics.requests++;
@@ -235,7 +229,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     }
     if (target.path === BUNDLE_PATH) return tellBundle(reading);
     if (target.path === RENEW_PATH) {
-      const why = renewalProblem(head, reading.foreign);
+      const why = renewalProblem(head);
       if (why !== null) return refuse(reading, why);
       const take = takeRenewal(gate.desk, { serial: client.serial, address });
       return { ...take, reading, requestId: newRequestId(), code: null };
@@ -259,27 +253,28 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     }
     if (head.upgrade === 'websocket') opened = reading;
     const requestId = newRequestId();
-    let recorded: Promise<void> | null = null;
-    if (reading.changes) {
-      if (!gate.audit.healthy()) {
-        const detail = "the gate can't write its record and lets no write pass until it can";
-        return refuse(reading, { status: 503, code: 'CG_AUDIT_UNWRITABLE', detail, wait: true });
-      }
-      gate.metrics.auditRecords++;
-      recorded = gate.audit.append(record({ reading, requestId, code: null }, null, null));
+    if (reading.changes && !gate.audit.healthy()) {
+      const detail = "the gate can't write its record and lets no write pass until it can";
+      return refuse(reading, { status: 503, code: 'CG_AUDIT_UNWRITABLE', detail, wait: true });
     }
+    const sendAs = (body: Buffer) => {
+      return { kind: 'send', head: headFor(withBody(reading, body.length), requestId), body } as const;
+    };
+    const within = scopeInspector(reading, gate, asker, {
+      refuse: (why) => refuse(reading, why),
+      send: (body) => ({ ...sendAs(body), recorded: recordOf(reading, requestId) }),
+    });
     return {
       kind: 'forward',
       head: headFor(reading, requestId),
       answerExtra: `x-request-id: ${requestId}\r\n`,
-      recorded,
+      // Within a scope it is on record once it is decided.
+      recorded: within === null ? recordOf(reading, requestId) : null,
       rewriteAnswer: reading.rewriteAnswer,
-      inspectBody: inspectorFor(reading, gate, client.identity, address, {
-        refuse: (why) => refuse(reading, why),
-        send: (body) => ({ kind: 'send', head: headFor(withBody(reading, body.length), requestId), body }),
-      }),
-      rewriteTunnel:
-        gate.authString !== null && head.upgrade === 'websocket' ? rewriteAuthMessage(gate.authString) : null,
+      inspectBody:
+        within ??
+        inspectorFor(reading, gate, client.identity, address, { refuse: (why) => refuse(reading, why), send: sendAs }),
+      ...rewriters(reading, requestId),
       reading,
       requestId,
       code: null,
@@ -288,7 +283,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   return {
     decide,
-    permitted: () => opened === null || judge(gate.policy, client.identity, opened.operation, '').refusal === null,
+    permitted: () => opened === null || stillPermitted(opened, gate, client.identity),
     refuseMalformed(problem: Malformed): Answer {
       gate.metrics.refused++;
       const fields = { identity: client.identity, address, status: problem.status, reason: problem.reason };
@@ -313,6 +308,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       slot.free();
       opened = null;
+      if (verdict.reading.changes) forgetWritten(verdict.reading.operation, gate.lookups);
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
         const fields = { requestId: verdict.requestId, reason: outcome.problem };
         gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');

@@ -22,7 +22,8 @@ import type { RequestHead } from '../http1/request.ts';
 import { CHUNKED } from '../http1/syntax.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { canonicalPath } from '../policy/paths.ts';
-import type { AnteroomRequest } from './anteroom.ts';
+import { type AnteroomRequest, METHODS } from './anteroom.ts';
+import { heldBack } from './held-back.ts';
 import type { ClientTrust } from './server-certificate.ts';
 
 /** Waiting helps. */
@@ -60,9 +61,14 @@ export interface EstAnswer {
 
 export type EstReply =
   | EstAnswer
-  /** For the log as for the client: nothing in it is anybody's secret. */
-  | (EstAnswer & { readonly refused: string })
+  | EstRefusal
   | { readonly kind: 'take'; readonly most: number; readonly chunks: true; answer(body: Buffer): Promise<EstAnswer> };
+
+/** `detail` is for the log as for the client: nothing in it is anybody's secret. */
+export interface EstRefusal extends EstAnswer {
+  readonly code: string;
+  readonly detail: string;
+}
 
 /** What a request for `path`, decoded once, comes to. */
 export function answerEst(head: RequestHead, path: string, visitor: EstVisitor, parts: EstParts): EstReply {
@@ -78,6 +84,8 @@ export function answerEst(head: RequestHead, path: string, visitor: EstVisitor, 
   if (operation === 'csrattrs') return given(CSRATTRS_TYPE, CSR_ATTRIBUTES);
   const problem = bodyProblem(head);
   if (problem !== null) return problem;
+  const barred = visitor.serial === null ? null : heldBack(head);
+  if (barred !== null) return refused(403, barred.detail, '', barred.code);
   if (operation === 'simplereenroll') {
     const { serial, address } = visitor;
     if (serial === null)
@@ -95,30 +103,25 @@ export function answerEst(head: RequestHead, path: string, visitor: EstVisitor, 
 /** The requests of a visitor who is not let in, whatever their method: what it may not ask is said in EST's own words. */
 export function estRequests(visitor: EstVisitor, parts: EstParts): readonly AnteroomRequest[] {
   if (!parts.policy.est) return [];
-  return ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].map((method) => ({
+  return METHODS.map((method) => ({
     begins: `${method} ${EST_PATH}/`,
     visit(head) {
       const target = canonicalPath(head.target);
       const reply = target.ok
         ? answerEst(head, target.path, visitor, parts)
         : refused(400, `the request target ${target.reason}`);
-      if ('refused' in reply) noteRefusal(reply, visitor, parts.log);
+      if ('code' in reply) noteRefusal(reply, visitor, parts.log);
       return reply;
     },
   }));
 }
 
 /** Tells the operator; of an admitted client there is an access line and a record instead. */
-function noteRefusal(
-  { status, refused: reason }: EstAnswer & { refused: string },
-  visitor: EstVisitor,
-  log: LimitedLog,
-): void {
-  const { address } = visitor;
+function noteRefusal({ status, code, detail: reason }: EstRefusal, { address }: EstVisitor, log: LimitedLog): void {
   // Clients ask once without a password to be told that one is wanted.
   const level = status === 401 ? 'info' : 'warn';
   const look = 'what EST client is at that address, and how it is configured: docs/est.md';
-  log.say(level, `est ${status}`, { address, status, reason, look }, 'est request refused');
+  log.say(level, `est ${status}`, { address, code, status, reason, look }, 'est request refused');
 }
 
 function take(ask: (csr: string) => Promise<DeskAnswer>): EstReply {
@@ -148,8 +151,8 @@ function given(type: string, text: string): EstAnswer {
   return { kind: 'answer', status: 200, type, text, extra: ENCODING };
 }
 
-function refused(status: number, detail: string, extra = ''): EstReply {
-  return { ...plain(status, detail, extra), refused: detail };
+function refused(status: number, detail: string, extra = '', code = 'CG_EST_REQUEST'): EstRefusal {
+  return { ...plain(status, detail, extra), code, detail };
 }
 
 function plain(status: number, detail: string, extra: string): EstAnswer {

@@ -4,13 +4,14 @@
 import type { LockSummary } from '../authority/lock-table.ts';
 import { openDesk } from '../enroll/desk.ts';
 import { limitLog } from '../observe/limited-log.ts';
-import { createMetrics, type Metrics } from '../observe/metrics.ts';
+import { addMetrics, createMetrics, type Metrics } from '../observe/metrics.ts';
 import type { ConnectionWork } from '../proxy/connection-set.ts';
 import { bind } from '../proxy/connection-set.ts';
 import { noteBundlesIn } from './bundle-notes.ts';
 import { type DataPathOptions, openDataPath } from './data-path.ts';
 import { createDoor } from './door.ts';
 import { DoorCounts, type DoorLimits } from './door-counts.ts';
+import type { EnrolmentListener, EnrolmentPlace } from './enrolment-listener.ts';
 import { countIdentities } from './identity-counts.ts';
 import { type PolicyPlace, watchPolicy } from './policy-watch.ts';
 import { openStandingCredentials, type StandingOptions } from './standing-credentials.ts';
@@ -21,6 +22,8 @@ export interface GateOptions extends DataPathOptions, StandingOptions {
   readonly port: number;
   /** Null for no policy: every client that is admitted may do everything. */
   readonly policy: PolicyPlace | null;
+  /** The listener for enrolment alone; null, or left out, for none. */
+  readonly enrolmentPlace?: EnrolmentPlace | null;
   readonly limits: DataPathOptions['limits'] & DoorLimits & { readonly connectionsPerIdentity: number };
 }
 
@@ -74,7 +77,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     metrics,
     letIn: (socket, address) => path.letIn(socket, () => counts.leave(address)),
   });
-  const stopStanding = standing.keep(({ credentials, trust }) => path.install(credentials, trust));
+  let enrolling: EnrolmentListener | null = null;
+  const stopStanding = standing.keep((fresh) => {
+    path.install(fresh.credentials, fresh.trust);
+    enrolling?.install(fresh);
+  });
   const policyWatch =
     options.policy === null
       ? null
@@ -85,9 +92,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     limitedLog.close();
   };
   try {
+    enrolling = await enrolmentListenerOf(options, { desk, limitedLog, standing: standing.current });
     await bind(door, { host: options.host, port: options.port });
   } catch (error) {
     stop();
+    await enrolling?.stop();
     await path.stop();
     throw error;
   }
@@ -101,12 +110,25 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     async health() {
       const health = await path.health();
       const ok = health.store && audit.healthy() && health.upstream;
-      return { status: ok ? 'ok' : 'degraded', audit: audit.healthy(), ...health };
+      const all = addMetrics(health.metrics, enrolling?.metrics() ?? null);
+      return { status: ok ? 'ok' : 'degraded', audit: audit.healthy(), ...health, metrics: all };
     },
     async drain(ms, hurry) {
       door.close();
+      await enrolling?.stop();
       await path.drain(ms, hurry);
       stop();
     },
   };
+}
+
+/** The listener for enrolment alone, where one is configured: loaded only then. */
+export async function enrolmentListenerOf(
+  options: GateOptions,
+  shared: Parameters<typeof import('./enrolment-listener.ts').startEnrolmentListener>[2],
+): Promise<EnrolmentListener | null> {
+  const place = options.enrolmentPlace ?? null;
+  if (place === null) return null;
+  const { startEnrolmentListener } = await import('./enrolment-listener.ts');
+  return startEnrolmentListener(place, options, shared);
 }

@@ -8,13 +8,17 @@ import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
-import type { Policy } from '../policy/policy.ts';
-import { type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
+import type { Policy, Ruling } from '../policy/policy.ts';
+import { beyondWords, type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
+import type { Scope } from '../policy/scope.ts';
+import type { Need } from '../policy/scope-refs.ts';
+import { boundsOf } from '../policy/scope-request.ts';
 import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
-import type { Answer, BodyInspector } from '../proxy/contract.ts';
-import { bodyProblem, decideBody } from './block-secrets.ts';
+import type { Answer, BodyInspector, BodyVerdict } from '../proxy/contract.ts';
+import { bodyProblem, decideBody, mostOf } from './block-secrets.ts';
 import { provenanceLines } from './provenance.ts';
 import { startOfHead } from './request-head.ts';
+import { messagesMatter } from './scoped-messages.ts';
 
 /** What the policy says, and what follows for the request. */
 export interface Judgement {
@@ -30,8 +34,21 @@ export interface Judgement {
   readonly stamp: string;
   /** Its body may ask for secrets that the client may not see. */
   readonly readBody: boolean;
+  /** How far it may go, and what has to be found out for that; null where a scope is no matter. */
+  readonly scoped: Scoped | null;
+  /** The client's messages have to be read: it is a WebSocket. */
+  readonly readMessages: boolean;
+  /** Nothing is refused, only counted. */
+  readonly observed: boolean;
   /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
   readonly target: string | null;
+}
+
+/** What has to be within a scope for a request to go on. */
+export interface Scoped {
+  readonly scope: Scope;
+  readonly needs: readonly Need[];
+  readonly readBody: boolean;
 }
 
 const UNJUDGED: Judgement = {
@@ -42,6 +59,9 @@ const UNJUDGED: Judgement = {
   wouldRefuse: null,
   stamp: '',
   readBody: false,
+  scoped: null,
+  readMessages: false,
+  observed: false,
   target: null,
 };
 
@@ -51,21 +71,47 @@ export function judge(policy: Policy | null, identity: string, operation: Operat
   const question = secretsQuestion(operation, target);
   const grants = policy.grants(identity);
   const ruling = grants.rule(operation);
+  const observed = policy.mode === 'observe' || grants.observes;
+  const readMessages = messagesMatter(operation, grants, ruling.permit ? ruling.scope : null);
   // The usual way; what a refusal needs is worked out only for one.
   if (ruling.permit && question === null) {
     const readBody = asksByBody(operation) && !grants.has('see_secret_blocks');
     const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
-    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, stamp };
+    const said = { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, readMessages, observed, stamp };
+    return ruling.scope === null ? said : withinScope(said, identity, operation, target, ruling);
   }
   const said = explainOperation(policy, identity, operation, question?.asks === true);
   if (ruling.permit && said.permit) {
-    const hidden = said.secrets === 'hide' && policy.mode === 'enforce' ? (question?.target ?? null) : null;
-    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, target: hidden };
+    const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden };
   }
   const refusal = { code: refusalCode(said), detail: refusalWords(said) };
-  return policy.mode === 'enforce'
-    ? { ...UNJUDGED, policy, refusal }
-    : { ...UNJUDGED, policy, wouldRefuse: refusal, rule: `observe: ${refusal.code}` };
+  return refusedOrObserved({ ...UNJUDGED, policy, observed }, refusal);
+}
+
+function refusedOrObserved(said: Judgement, refusal: NonNullable<Judgement['refusal']>): Judgement {
+  return said.observed
+    ? { ...said, wouldRefuse: refusal, role: null, rule: `observe: ${refusal.code}` }
+    : { ...said, refusal, role: null, rule: null };
+}
+
+/** What is permitted within a scope only: refused at once, or to be found out about. */
+function withinScope(
+  said: Judgement,
+  identity: string,
+  operation: Operation | null,
+  target: string,
+  { scope, role, rule }: Extract<Ruling, { permit: true }>,
+): Judgement {
+  const bounds = scope === null ? null : boundsOf(operation, target, scope);
+  if (bounds === null || scope === null || bounds.kind === 'open') return said;
+  if (bounds.kind === 'refuse') {
+    const name = operation?.name ?? 'an operation that certgate does not know';
+    const detail = beyondWords({ identity, role, rule, operation: name, scope, why: bounds.why });
+    return refusedOrObserved(said, { code: 'CG_SCOPE', detail });
+  }
+  const { needs, readBody } = bounds;
+  return needs.length === 0 && !readBody ? said : { ...said, scoped: { scope, needs, readBody } };
 }
 
 /** What of a request the policy has to do with, and what it said. */
@@ -82,7 +128,8 @@ export interface Judged {
 /** Why a request is refused, as the gate answers it. */
 export interface Forbidden {
   readonly status: number;
-  readonly code: RefusalCode | 'CG_REQUEST_BODY';
+  readonly code: RefusalCode | 'CG_REQUEST_BODY' | 'CG_SCOPE_UNKNOWN';
+  readonly wait?: boolean;
   readonly detail: string;
   readonly closeWebSocket?: true;
 }
@@ -105,16 +152,16 @@ export function judgeReading(reading: Judged, gate: PolicyGate, identity: string
     if (judged || changes) reading.start = startOfHead(head, judgement.target ?? asked) + judgement.stamp;
   }
   if (judgement.policy === null) return null;
-  const { refusal, wouldRefuse, readBody } = judgement;
+  const { refusal, wouldRefuse, readBody, scoped } = judgement;
   const name = reading.operation?.name ?? null;
   if (name === null) metrics.unknownOperations++;
-  if (wouldRefuse !== null) observed(wouldRefuse, gate, { identity, address, operation: name });
-  if (readBody) {
-    const problem = bodyProblem(reading.head);
+  if (wouldRefuse !== null) noteObserved(wouldRefuse, gate, { identity, address, operation: name });
+  if (readBody || scoped !== null) {
+    const problem = bodyProblem(reading.head, mostOf(reading.operation));
     if (problem !== null) {
       const why = { code: 'CG_REQUEST_BODY', ...problem } as const;
-      if (judgement.policy.mode === 'enforce') return why;
-      observed(why, gate, { identity, address, operation: name });
+      if (!judgement.observed) return why;
+      noteObserved(why, gate, { identity, address, operation: name });
     }
   }
   if (refusal === null) return null;
@@ -126,19 +173,26 @@ export function judgeReading(reading: Judged, gate: PolicyGate, identity: string
 }
 
 /** What a gate has that decisions need. */
-interface PolicyGate {
+export interface PolicyGate {
   readonly policy: Policy | null;
   readonly metrics: Metrics;
   readonly limitedLog: LimitedLog;
 }
 
-function observed(
+/** Counts and logs what would be refused. */
+export function noteObserved(
   { code, detail: reason }: Pick<Forbidden, 'code' | 'detail'>,
   { metrics, limitedLog }: PolicyGate,
   fields: { readonly identity: string; readonly address: string; readonly operation: string | null },
 ): void {
   metrics.wouldRefuse++;
   limitedLog.say('warn', `observe ${code}`, { ...fields, code, reason }, 'observed: would be refused');
+}
+
+/** How a body that was read is answered, or sent on. */
+export interface BodyAnswers {
+  readonly refuse: (why: Forbidden) => Answer;
+  readonly send: (body: Buffer) => Extract<BodyVerdict, { readonly kind: 'send' }>;
 }
 
 /**
@@ -150,21 +204,22 @@ export function inspectorFor(
   gate: PolicyGate,
   identity: string,
   address: string,
-  answers: { readonly refuse: (why: Forbidden) => Answer; readonly send: (body: Buffer) => ReturnType<BodyInspector> },
+  answers: BodyAnswers,
 ): BodyInspector | null {
-  if (judgement === null || judgement.policy === null || !judgement.readBody || bodyProblem(head) !== null) return null;
-  const { policy } = judgement;
+  if (judgement === null || judgement.policy === null || !judgement.readBody) return null;
+  if (head.bodyLength === 0 || bodyProblem(head) !== null) return null;
+  const { policy, observed: lenient } = judgement;
   return (body) => {
     const said = decideBody(body, policy.secrets);
-    if (said.kind === 'send') return answers.send(policy.mode === 'enforce' ? said.body : body);
+    if (said.kind === 'send') return answers.send(lenient ? body : said.body);
     const detail =
       said.kind === 'refuse' ? said.detail : refusalWords(explainOperation(policy, identity, operation, true));
     const why =
       said.kind === 'refuse'
         ? ({ status: said.status, code: 'CG_REQUEST_BODY', detail } as const)
         : ({ status: 403, code: 'CG_PERMISSION', detail } as const);
-    if (policy.mode === 'observe') {
-      observed(why, gate, { identity, address, operation: operation?.name ?? null });
+    if (lenient) {
+      noteObserved(why, gate, { identity, address, operation: operation?.name ?? null });
       return answers.send(body);
     }
     gate.metrics.forbidden++;

@@ -55,6 +55,8 @@ export interface Stamp {
   readonly proto: 'http' | 'https';
   /** The answer will be read here, so it must come uncompressed. */
   readonly plainAnswer: boolean;
+  /** The messages of the WebSocket will be read. */
+  readonly plainMessages?: boolean;
   /** `Authorization` for the server's own password; null to pass the client's on. */
   readonly authorization: string | null;
 }
@@ -130,11 +132,10 @@ export function keptLines(head: RequestHead, stamp: Omit<Stamp, 'requestId' | 't
     if (isOwnHeader(name)) continue;
     if (stamp.plainAnswer && name === 'accept-encoding') continue;
     if (dropped?.includes(name)) continue;
-    if (stamp.authorization !== null) {
-      if (name === 'authorization') continue;
-      // The first message will be read and changed, so it must not be compressed (RFC 7692).
-      if (websocket && name === 'sec-websocket-extensions') continue;
-    }
+    if (stamp.authorization !== null && name === 'authorization') continue;
+    // Messages that will be read must not be compressed (RFC 7692); with a password the first one is.
+    const plain = stamp.authorization !== null || stamp.plainMessages === true;
+    if (plain && websocket && name === 'sec-websocket-extensions') continue;
     text += `${name}: ${head.values[i]}\r\n`;
   }
   if (stamp.authorization !== null) text += `authorization: ${stamp.authorization}\r\n`;

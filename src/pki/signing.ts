@@ -1,6 +1,6 @@
 // Writes what certgate signs: certificates (RFC 5280 §4.1) and requests (RFC 2986 §4) share their outer shape, and this
 // file signs both. The hash goes with the key: P-384 signs with SHA-384, P-256 and RSA with SHA-256, Ed25519 with its own.
-// Who signs is behind `Signer`: a key in this process (then OpenSSL signs, RSA off the main thread), or one that never
+// Who signs is behind `Signer`: a key in this process (then OpenSSL signs, what takes long off the main thread), or one that never
 // enters it (src/authority). The octets around the signature are der.ts's. No library stands between, because the one
 // there was took 165 ms and 9 MB at the start of a gate (measured, Node 26), and 2 ms a certificate.
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
@@ -11,6 +11,9 @@ import { keyName } from './public-keys.ts';
 
 const signOffThread: (hash: string | null, content: Uint8Array, key: KeyObject) => Promise<Uint8Array> =
   promisify(sign);
+
+/** Octets that are hashed in some 10 µs. */
+const MOST_ON_THREAD = 16 * 1024;
 
 /** How a key signs: the hash as node:crypto calls it, null for none, and the AlgorithmIdentifier, DER. */
 export interface SigningAlgorithm {
@@ -45,11 +48,15 @@ export interface Signer {
 export function signerOf(privateKey: KeyObject): Signer {
   const publicKey = createPublicKey(privateKey);
   const { hash } = signingAlgorithmOf(publicKey);
-  // RSA takes milliseconds; with the others the way to a thread and back takes longer than the signature (some 30 µs).
-  if (publicKey.asymmetricKeyType === 'rsa') {
-    return { publicKey, sign: (content) => signOffThread(hash, content, privateKey) };
-  }
-  return { publicKey, sign: async (content) => sign(hash, content, privateKey) };
+  // RSA takes milliseconds, and so does the hash of a long list; for the rest the way to a thread and back takes longer than
+  // the signature itself (some 30 µs).
+  const isShort = (content: Uint8Array): boolean =>
+    publicKey.asymmetricKeyType !== 'rsa' && content.length <= MOST_ON_THREAD;
+  return {
+    publicKey,
+    sign: async (content) =>
+      isShort(content) ? sign(hash, content, privateKey) : signOffThread(hash, content, privateKey),
+  };
 }
 
 /** How a key signs, by either half of it. CG_KEY_UNREADABLE for a kind certgate never signs with. */

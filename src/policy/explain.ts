@@ -6,6 +6,8 @@ import { canonicalPath } from './paths.ts';
 import type { Permission } from './permissions.ts';
 import type { Grants, Origin, Policy, Ruling } from './policy.ts';
 import { API_ROUTES } from './routes.ts';
+import { scopeWords } from './scope.ts';
+import { type Bounds, boundsOf } from './scope-request.ts';
 import { secretsQuestion } from './secrets.ts';
 
 export interface Explanation {
@@ -22,6 +24,8 @@ export interface Explanation {
     readonly given: Origin | null;
     readonly taken: Origin | null;
   }>;
+  /** How far it may: null for everywhere, or where a scope is no matter. */
+  readonly scope: { readonly words: string; readonly bounds: Exclude<Bounds, { kind: 'open' }> } | null;
   /** What the gate would do about secrets: nothing, refuse, or take the question out. */
   readonly secrets: 'none' | 'refuse' | 'hide';
 }
@@ -31,7 +35,8 @@ export function explain(policy: Policy, identity: string, method: string, target
   const path = canonicalPath(target);
   if (!path.ok) return null;
   const operation = findOperation(methodOf(method), path.path);
-  return explainOperation(policy, identity, operation, secretsQuestion(operation, path.target)?.asks === true);
+  const asked = secretsQuestion(operation, path.target)?.asks === true;
+  return explainOperation(policy, identity, operation, asked, path.target);
 }
 
 /** The same for an operation that is known already; `asked` when the request asks for the secrets of blocks. */
@@ -40,6 +45,7 @@ export function explainOperation(
   identity: string,
   operation: Operation | null,
   asked = false,
+  target = '',
 ): Explanation {
   const grants = policy.grants(identity);
   const secrets = asked && !grants.has('see_secret_blocks') ? policy.secrets : 'none';
@@ -50,7 +56,15 @@ export function explainOperation(
   }));
   const ruling = grants.rule(operation);
   const { roles } = grants;
-  return { identity, permit: ruling.permit && secrets !== 'refuse', operation, ruling, roles, needs, secrets };
+  const scope = scopeOf(ruling, operation, target);
+  const permit = ruling.permit && secrets !== 'refuse' && scope?.bounds.kind !== 'refuse';
+  return { identity, permit, operation, ruling, roles, needs, scope, secrets };
+}
+
+function scopeOf(ruling: Ruling, operation: Operation | null, target: string): Explanation['scope'] {
+  if (!ruling.permit || ruling.scope === null) return null;
+  const bounds = boundsOf(operation, target, ruling.scope);
+  return bounds.kind === 'open' ? null : { words: scopeWords(ruling.scope), bounds };
 }
 
 /** A question with the answer that the policy's author wants. */

@@ -5,6 +5,7 @@ import { findOperation, WEBSOCKET } from './operation.ts';
 import { BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
 import { compilePolicy } from './policy.ts';
 import { API_EXTRA_ROUTES, API_ROUTES, ROOT_ROUTES, type Route } from './routes.ts';
+import { ruleWords } from './scope-rules.ts';
 
 export interface MatrixRow {
   /** `WS` for a WebSocket. */
@@ -15,6 +16,8 @@ export interface MatrixRow {
   /** Empty for what everyone with a role may do. */
   readonly needs: readonly Permission[];
   readonly may: readonly BuiltInRole[];
+  /** What keeps it within a scope: `open`, `refused`, or what is looked at. */
+  readonly scope: string;
 }
 
 const ROLES = Object.keys(BUILT_IN_ROLES) as readonly BuiltInRole[];
@@ -39,7 +42,14 @@ export function roleMatrix(): readonly MatrixRow[] {
       const operation = findOperation(method === 'WS' ? WEBSOCKET : method, some);
       if (operation?.name !== name) throw new TypeError(`${method} ${path} is not found by its own path`);
       const may = ROLES.filter((role) => policy.grants(`user/${role.toLowerCase()}`).rule(operation).permit);
-      return { method, path: path.replaceAll(':uuid}', '}'), name, needs: operation.needs, may };
+      return {
+        method,
+        path: path.replaceAll(':uuid}', '}'),
+        name,
+        needs: operation.needs,
+        may,
+        scope: ruleWords(operation),
+      };
     });
   return [...rows('/api', API_ROUTES), ...rows('/api', API_EXTRA_ROUTES), ...rows('', ROOT_ROUTES)];
 }

@@ -5,6 +5,7 @@
 
 import type { Operation } from './operation.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
+import { joined, met, type Scope } from './scope.ts';
 
 /** A word of the policy, and where it stands: `policy.yaml:3:5`. */
 export interface Placed<T extends string = string> {
@@ -18,6 +19,8 @@ export interface RoleSource {
   readonly extends: readonly Placed[];
   readonly permissions: readonly Placed<Permission>[];
   readonly deny: readonly Placed<Permission>[];
+  /** Whoever it is bound to is refused nothing; what would be is counted and logged. Roles that extend it don't have that. */
+  readonly observe?: boolean;
 }
 
 export interface BindingSource {
@@ -28,6 +31,8 @@ export interface BindingSource {
   readonly identities: readonly string[];
   /** Whether its pattern matches an identity; null when it has none. */
   readonly matches: ((identity: string) => boolean) | null;
+  /** How far what it gives goes; absent or null for everywhere. What it denies is denied everywhere. */
+  readonly scope?: Scope | null;
 }
 
 /** What happens to a client without see_secret_blocks that asks for secrets: 403, or it gets the block without them. */
@@ -57,7 +62,13 @@ export interface Origin {
 }
 
 export type Ruling =
-  | { readonly permit: true; readonly role: string; readonly rule: string }
+  | {
+      readonly permit: true;
+      readonly role: string;
+      readonly rule: string;
+      /** How far; null for everywhere. */
+      readonly scope: Scope | null;
+    }
   | {
       readonly permit: false;
       /** No role at all; permissions that no role gives; permissions that one takes; an operation nobody knows. */
@@ -70,7 +81,9 @@ export interface Grants {
   readonly roles: readonly { readonly role: string; readonly binding: string }[];
   readonly allowed: ReadonlyMap<Permission, Origin>;
   readonly denied: ReadonlyMap<Permission, Origin>;
-  /** Whether it has the permission, and nothing takes it. */
+  /** Whether a role of it only observes. */
+  readonly observes: boolean;
+  /** Whether it has the permission, however far, and nothing takes it. */
   has(permission: Permission): boolean;
   /** `null` is an operation that the route table does not know. */
   rule(operation: Pick<Operation, 'needs'> | null): Ruling;
@@ -93,6 +106,7 @@ interface Role {
   readonly allows: ReadonlyMap<Permission, Said>;
   readonly denies: ReadonlyMap<Permission, Said>;
   readonly owner: boolean;
+  readonly observe: boolean;
 }
 
 /** Identities whose grants are kept; more are worked out again. */
@@ -156,7 +170,7 @@ function compileRoles(sources: readonly RoleSource[]): ReadonlyMap<string, Role>
       for (const [permission, said] of above.denies) put(denies, permission, said);
       owner ||= above.owner;
     }
-    return { allows, denies, owner };
+    return { allows, denies, owner, observe: source.observe === true };
   };
   for (const name of [...Object.keys(BUILT_IN_ROLES), ...byName.keys()]) compile(name, []);
   return done;
@@ -165,7 +179,7 @@ function compileRoles(sources: readonly RoleSource[]): ReadonlyMap<string, Role>
 function builtIn(name: BuiltInRole): Role {
   const said = { holder: name, place: null };
   const allows = new Map(BUILT_IN_ROLES[name].permissions.map((one) => [one, said]));
-  return { allows, denies: new Map(), owner: name === 'Owner' };
+  return { allows, denies: new Map(), owner: name === 'Owner', observe: false };
 }
 
 function put<K, V>(map: Map<K, V>, key: K, value: V): void {
@@ -176,32 +190,44 @@ function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string,
   const allowed = new Map<Permission, Origin>();
   const denied = new Map<Permission, Origin>();
   const roles: { role: string; binding: string }[] = [];
+  const scopes = new Map<Permission, Scope | null>();
   let owner = false;
-  for (const { place: binding, roles: names } of bindings) {
+  let observes = false;
+  for (const { place: binding, roles: names, scope = null } of bindings) {
     for (const { text: role } of names) {
       const found = known.get(role);
       if (found === undefined) throw new TypeError(`the role ${role} was not checked`);
       roles.push({ role, binding });
-      for (const [permission, said] of found.allows) put(allowed, permission, { role, binding, ...said });
+      for (const [permission, said] of found.allows) {
+        const before = scopes.get(permission);
+        // Where it is everywhere that one is told.
+        if (before === undefined || (before !== null && scope === null)) {
+          allowed.set(permission, { role, binding, ...said });
+        }
+        scopes.set(permission, before === undefined ? scope : joined(before, scope));
+      }
       for (const [permission, said] of found.denies) put(denied, permission, { role, binding, ...said });
       owner ||= found.owner;
+      observes ||= found.observe;
     }
   }
   const has = (permission: Permission): boolean => allowed.has(permission) && !denied.has(permission);
-  const everything = owner && ALL_PERMISSIONS.every(has);
+  const everything = owner && ALL_PERMISSIONS.every((one) => has(one) && scopes.get(one) === null);
   const first = roles[0];
   const work = (needs: readonly Permission[] | null): Ruling => {
     if (first === undefined) return { permit: false, why: 'unbound', missing: needs ?? [] };
     if (needs === null) {
       if (!everything) return { permit: false, why: 'unknown', missing: [] };
-      return { permit: true, role: 'Owner', rule: first.binding };
+      return { permit: true, role: 'Owner', rule: first.binding, scope: null };
     }
     const missing = needs.filter((one) => !has(one));
     if (missing.length > 0) {
       return { permit: false, why: missing.some((one) => denied.has(one)) ? 'denied' : 'missing', missing };
     }
     const origin = needs[0] === undefined ? undefined : allowed.get(needs[0]);
-    return { permit: true, role: origin?.role ?? first.role, rule: origin?.binding ?? first.binding };
+    let scope: Scope | null = null;
+    for (const one of needs) scope = met(scope, scopes.get(one) ?? null);
+    return { permit: true, role: origin?.role ?? first.role, rule: origin?.binding ?? first.binding, scope };
   };
   // Operations that need the same share one array (operation.ts).
   const rulings = new Map<readonly Permission[] | null, Ruling>();
@@ -209,6 +235,7 @@ function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string,
     roles,
     allowed,
     denied,
+    observes,
     has,
     rule(operation) {
       const needs = operation === null ? null : operation.needs;

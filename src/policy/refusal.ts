@@ -4,21 +4,26 @@
 
 import type { Explanation } from './explain.ts';
 import { BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
+import { type Scope, scopeWords } from './scope.ts';
 
-export type RefusalCode = 'CG_UNBOUND' | 'CG_PERMISSION' | 'CG_OPERATION_UNKNOWN';
+export type RefusalCode = 'CG_UNBOUND' | 'CG_PERMISSION' | 'CG_OPERATION_UNKNOWN' | 'CG_SCOPE';
 
-type Refused = Pick<Explanation, 'identity' | 'operation' | 'ruling' | 'roles' | 'needs' | 'secrets'>;
+type Refused = Pick<Explanation, 'identity' | 'operation' | 'ruling' | 'roles' | 'needs' | 'scope' | 'secrets'>;
 
 /** The code of a refusal, from the catalogue of errors. */
-export function refusalCode({ ruling }: Pick<Refused, 'ruling'>): RefusalCode {
-  if (ruling.permit) return 'CG_PERMISSION';
+export function refusalCode({ ruling, secrets }: Pick<Refused, 'ruling' | 'secrets'>): RefusalCode {
+  if (ruling.permit) return secrets === 'refuse' ? 'CG_PERMISSION' : 'CG_SCOPE';
   if (ruling.why === 'unbound') return 'CG_UNBOUND';
   return ruling.why === 'unknown' ? 'CG_OPERATION_UNKNOWN' : 'CG_PERMISSION';
 }
 
 /** The refusal in a sentence; printable ASCII. */
-export function refusalWords({ identity, operation, ruling, roles, needs, secrets }: Refused): string {
+export function refusalWords({ identity, operation, ruling, roles, needs, scope, secrets }: Refused): string {
   const name = operation?.name ?? 'an operation that certgate does not know';
+  if (ruling.permit && ruling.scope !== null && secrets !== 'refuse' && scope?.bounds.kind === 'refuse') {
+    const { role, rule } = ruling;
+    return beyondWords({ identity, role, rule, operation: name, scope: ruling.scope, why: scope.bounds.why });
+  }
   const lacking = needs.filter((one) => one.given === null).map((one) => one.permission);
   if (!ruling.permit && ruling.why === 'unbound') {
     return `${identity} has no role, so it may not do ${name}; ${grant(identity, lacking)}`;
@@ -34,6 +39,25 @@ export function refusalWords({ identity, operation, ruling, roles, needs, secret
     return `${identity} (${held}) may not do ${what}: it is denied ${words}; to permit it, take that deny out of the policy`;
   }
   return `${identity} (${held}) may not do ${what}: it lacks ${lacking.join(' and ')}; ${grant(identity, lacking)}`;
+}
+
+/** What stands in the way of a request that goes beyond a scope; `why` completes "it …". */
+export interface Beyond {
+  readonly identity: string;
+  readonly role: string;
+  /** Where the binding stands. */
+  readonly rule: string;
+  readonly operation: string;
+  readonly scope: Scope;
+  readonly why: string;
+}
+
+/** The same in a sentence; printable ASCII but for the names of pools and tags, which are the policy's own. */
+export function beyondWords({ identity, role, rule, operation, scope, why }: Beyond): string {
+  return (
+    `${identity} (${role}) may do ${operation} only within ${scopeWords(scope)} (bound at ${rule}), and it ${why}; ` +
+    `to permit it everywhere, add to bindings in the policy: - {role: ${role}, identity: ${identity}}`
+  );
 }
 
 /** The line that would permit it, with the smallest role that is built in and fits. */

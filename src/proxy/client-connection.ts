@@ -7,16 +7,14 @@ import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/r
 import type { Malformed } from '../http1/syntax.ts';
 import { type BodyTaking, type TakenBody, takeBody } from './body-taking.ts';
 import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
-import type { Answer, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
+import type { Answer, BodyVerdict, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
+import { type Expected, timeFor } from './deadline.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
-import { type Asked, type HeldRequest, heldRequest, holdPart } from './held-body.ts';
+import { type Asked, type HeldRequest, heldRequest, holdPart, sendable } from './held-body.ts';
 import { answered, answerOf, closingOf, refusedBody, textOf, tooMuch } from './own-answer.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { websocketProblem } from './websocket.ts';
-
-/** How long a client may take to read a last answer before its connection is dropped, ms (RFC 9112 §9.6). */
-const LINGER = 5_000;
 
 /** Serves `socket` until it ends; it is in `set.members` meanwhile. */
 export class ClientConnection implements ExchangeOwner {
@@ -32,12 +30,12 @@ export class ClientConnection implements ExchangeOwner {
   private taking: BodyTaking | null = null;
   private held: HeldRequest | null = null;
   private ending = false;
-  /** An answer of our own waits for its record. */
+  /** An answer of our own, or a decision, waits for something. */
   private answering = false;
   private inputEnded = false;
   private pumping = false;
   private deadline: number;
-  private deadlineIs: 'idle' | 'head' | 'stall' | 'linger' = 'idle';
+  private deadlineIs: Expected = 'idle';
 
   constructor(socket: Socket, handler: Handler<Verdict>, pool: UpstreamPool, limits: Limits, set: ConnectionSet) {
     this.socket = socket;
@@ -156,11 +154,9 @@ export class ClientConnection implements ExchangeOwner {
     if (!this.ending && !(this.pending !== null && this.busy)) this.socket.resume();
   }
 
-  private expect(what: 'idle' | 'head' | 'stall' | 'linger'): void {
-    const { idle, head, stall } = this.limits;
+  private expect(what: Expected): void {
     this.deadlineIs = what;
-    this.deadline =
-      this.set.now + (what === 'stall' ? stall : what === 'idle' ? idle : what === 'head' ? head : LINGER);
+    this.deadline = this.set.now + timeFor(what, this.limits);
   }
 
   private onData(bytes: Buffer): void {
@@ -241,21 +237,25 @@ export class ClientConnection implements ExchangeOwner {
   private hold(held: HeldRequest, bytes: Buffer, from: number): number {
     const to = holdPart(held, bytes, from);
     if (!held.body.done) return to;
+    const said = held.inspect(Buffer.concat(held.parts));
+    if (said instanceof Promise) this.later(said, (one) => this.actOn(held, one));
+    else this.actOn(held, said);
+    return to;
+  }
+
+  /** Sends on what was held, or answers it. */
+  private actOn(held: HeldRequest, said: BodyVerdict): void {
+    // Whoever has left meanwhile is told of by the end of the socket.
+    if (this.held !== held || this.ending) return;
     this.held = null;
-    const { head, verdict, startedAt, inspect, parts } = held;
-    const said = inspect(Buffer.concat(parts));
     if (said.kind === 'answer') {
       this.tellAnswered(held, said, said.status, 'complete');
-      this.answerWith(head, said, said.close || head.close);
-      return to;
+      this.answerWith(held.head, said, said.close || held.head.close);
+    } else {
+      const { head, verdict } = sendable(held, said);
+      this.exchange = new Exchange(this, head, verdict, this.handler, this.pool, this.limits, held.startedAt);
+      this.exchange.start(said.body, 0);
     }
-    const [sent, forward] = [
-      { ...head, bodyLength: said.body.length },
-      { ...verdict, head: said.head },
-    ];
-    this.exchange = new Exchange(this, sent, forward, this.handler, this.pool, this.limits, startedAt);
-    this.exchange.start(said.body, 0);
-    return to;
   }
 
   private tellAnswered(asked: Asked, verdict: Verdict, status: number, ending: Ending, bytes = 0): void {
@@ -265,7 +265,6 @@ export class ClientConnection implements ExchangeOwner {
   /** Gives an answer of our own once it is on record. */
   private answerWith(head: RequestHead, verdict: Answer, close: boolean): void {
     const give = (): void => {
-      this.answering = false;
       if (this.socket.destroyed || this.ending) return;
       const closing = closingOf(head, verdict);
       if (closing !== null) {
@@ -274,31 +273,25 @@ export class ClientConnection implements ExchangeOwner {
       } else this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
     };
     if (verdict.recorded === null) give();
-    else {
-      this.answering = true;
-      const go = (): void => {
-        give();
-        this.proceed();
-      };
-      this.guard(verdict.recorded.then(go, go));
-    }
+    else
+      this.later(
+        verdict.recorded.catch(() => {}),
+        give,
+      );
   }
 
   /** Answers what bytes of the request have been dealt with. */
   private take(head: RequestHead, verdict: Take, startedAt: number): number {
     const give = (answer: Answer, bytes: number): void => {
-      this.answering = false;
       this.tellAnswered({ head, startedAt }, verdict, answer.status, 'complete', bytes);
       if (!this.socket.destroyed && !this.ending) this.write({ ...answer, close: answer.close || head.close }, true);
-      this.proceed();
     };
     const taken = (body: TakenBody): void => {
       this.taking = null;
-      this.answering = true;
       this.expect('stall');
       const [size, said] =
         typeof body === 'string' ? [0, refusedBody(body, verdict, this.handler)] : [body.length, verdict.answer(body)];
-      this.guard(said.then((answer) => give(answer, size)));
+      this.later(said, (answer) => give(answer, size));
     };
     const refusal = tooMuch(head, verdict);
     if (refusal !== null) give(refusal, 0);
@@ -311,9 +304,15 @@ export class ClientConnection implements ExchangeOwner {
     return head.size;
   }
 
-  /** What fails in `work` is a fault of ours, and this connection alone pays for it. */
-  private guard(work: Promise<void>): void {
-    work.catch((error: unknown) => {
+  /** Acts on what comes of `work`, and reads on after it. What fails is a fault of ours; this connection alone pays. */
+  private later<T>(work: Promise<T>, act: (value: T) => void): void {
+    this.answering = true;
+    const go = (value: T): void => {
+      this.answering = false;
+      act(value);
+      this.proceed();
+    };
+    work.then(go).catch((error: unknown) => {
       this.handler.fault(error);
       this.cut('a fault of this proxy');
     });

@@ -38,31 +38,45 @@ export interface Forward {
   readonly answerExtra: string;
   /** Resolves once what must be on record is; the answer waits for it. Null when nothing must. */
   readonly recorded: Promise<void> | null;
-  /** Reads the whole body before anything is sent on, and says what is; null to stream it. Its length is announced. */
+  /** Reads the whole body, if any, before anything is sent on, and says what is; null to stream it. Its length is announced. */
   readonly inspectBody?: BodyInspector | null;
   /** For a WebSocket: sees and may change what the client sends, until it answers null for "no more". */
   readonly rewriteTunnel: TunnelRewriter | null;
+  /** The same for what the client is sent; absent for null. */
+  readonly rewriteTunnelBack?: TunnelRewriter | null;
   /** Sees and may change one short answer as a whole; null to stream it. */
   readonly rewriteAnswer: AnswerRewriter | null;
 }
 
 /** An answer in place of the exchange, or the head and the body to send on. */
-export type BodyInspector = (
-  body: Buffer,
-) => Answer | { readonly kind: 'send'; readonly head: HeadBytes; readonly body: Buffer };
+export type BodyVerdict =
+  | Answer
+  | {
+      readonly kind: 'send';
+      readonly head: HeadBytes;
+      readonly body: Buffer;
+      /** In place of `Forward.recorded`, where what must be on record is known only now; absent for that. */
+      readonly recorded?: Promise<void> | null;
+    };
+
+/** Also asked of what has no body, with an empty one. While it takes its time no further request is read. */
+export type BodyInspector = (body: Buffer) => BodyVerdict | Promise<BodyVerdict>;
 
 /** Answers the body to send in place of `body` (uncompressed only if the request allowed nothing else). */
 export type AnswerRewriter = (body: Buffer, head: ResponseHead) => Buffer;
 
 /**
- * Takes the next bytes from the client of a tunnel and answers what is to be sent on (possibly nothing yet);
- * `finished` once it wants to see no more; `refuse` to end the tunnel.
+ * What is to be sent on (possibly nothing yet); `finished` once no more is to be seen; `refuse` to end the tunnel, after what
+ * is to be sent.
  */
-export type TunnelRewriter = (bytes: Buffer) => {
+export interface TunnelStep {
   readonly send: Buffer | null;
   readonly finished: boolean;
   readonly refuse?: string;
-};
+}
+
+/** Takes the next bytes from one side of a tunnel. While it takes its time that side is not read. */
+export type TunnelRewriter = (bytes: Buffer) => TunnelStep | Promise<TunnelStep>;
 
 /** Take the request's body whole, then answer by it: for what is asked of the proxy itself. */
 export interface Take {

@@ -260,7 +260,8 @@ export class Exchange implements UpstreamUser {
     this.answer.head = head;
     const extra = `upgrade: websocket\r\nconnection: Upgrade\r\n${this.verdict.answerExtra}`;
     this.owner.socket.write(writeResponseHead(head, 'GET', false, extra), 'latin1');
-    this.tunnel = openTunnel(this.owner.socket, upstream.socket, this.verdict.rewriteTunnel, (reason) => {
+    const { rewriteTunnel: toUpstream, rewriteTunnelBack: toClient = null } = this.verdict;
+    this.tunnel = openTunnel(this.owner.socket, upstream.socket, { toUpstream, toClient }, (reason) => {
       this.owner.socket.write(closeFrame(POLICY_VIOLATION, reason));
       this.dropUpstream();
       this.finish('cut', reason);

@@ -170,13 +170,32 @@ CREATE TABLE identity_token_uses (
 CREATE INDEX identity_token_uses_by_end ON identity_token_uses (ends_at);
 `;
 
-/** Who has to come again, a person say, has a certificate that is not renewed. */
+/** Pages in the order of issue, narrowed to names that begin alike, are found without reading a row that is not on them. */
 const ninth = `
+DROP INDEX certificates_by_issue;
+CREATE INDEX certificates_by_issue ON certificates (issued_at, serial, revoked, not_after, identity);
+DROP INDEX certificates_revoked;
+CREATE INDEX certificates_revoked ON certificates (issued_at, serial, not_after, identity) WHERE revoked = 1;
+`;
+
+/** Who has to come again, a person say, has a certificate that is not renewed. */
+const tenth = `
 ALTER TABLE certificates ADD COLUMN renewable INTEGER NOT NULL DEFAULT 1 CHECK (renewable IN (0, 1));
 `;
 
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth];
+export const migrations: readonly string[] = [
+  first,
+  second,
+  third,
+  fourth,
+  fifth,
+  sixth,
+  seventh,
+  eighth,
+  ninth,
+  tenth,
+];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

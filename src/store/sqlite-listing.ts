@@ -1,9 +1,9 @@
 // Which SQL lists certificates, and by which index. Pages run by (issued_at, serial) descending and continue from a key,
 // never from an offset, so that page 1000 costs what page 1 costs. The planner is not asked: each query names its index.
-// A range of expiry times can be walked two ways, in page order until a page is full, or through the range and then
-// sorted: the first is slow when little matches, the second when much does. A bounded count decides. Measured with
-// 1,000,000 certificates: 0.3 to 35 ms for a page of 100; 65 ms (on a quiet machine) in the worst case, 50,000 or more valid
-// ones, all of them older than all that have expired.
+// A range of expiry times, or of names, can be walked two ways, in page order until a page is full, or through the range and
+// then sorted: the first is slow when little matches, the second when much does. A bounded count decides. Measured with
+// 1,000,000 certificates: scripts/bench/run --works list. The worst case is a range of 50,000 or more, all of them older
+// than all others.
 import { certificateColumns } from './sqlite-rows.ts';
 import type { CertificateFilter } from './store.ts';
 
@@ -32,7 +32,12 @@ export function pageOf(filter: CertificateFilter, isSparse: (probe: Listing) => 
   } else if (filter.state === 'revoked') {
     conditions.push('revoked = 1');
   }
-  const index = indexFor(filter, range, isSparse);
+  const names = nameRange(filter);
+  if (names !== null) {
+    conditions.push(names.condition);
+    Object.assign(values, names.values);
+  }
+  const index = indexFor(filter, range, names, isSparse);
   if (filter.serial !== undefined) {
     conditions.push('serial = :serial');
     values['serial'] = filter.serial;
@@ -64,19 +69,40 @@ export function pageSize(limit: number = DEFAULT_PAGE): number {
   return Math.min(Math.max(Math.trunc(limit), 1), LARGEST_PAGE);
 }
 
-function indexFor(filter: CertificateFilter, range: ExpiryRange | null, isSparse: (p: Listing) => boolean): string {
+function indexFor(
+  filter: CertificateFilter,
+  range: ExpiryRange | null,
+  names: Range | null,
+  isSparse: (probe: Listing) => boolean,
+): string {
   if (filter.serial !== undefined) return 'INDEXED BY sqlite_autoindex_certificates_1';
   if (filter.identity !== undefined) return 'INDEXED BY certificates_by_identity';
-  if (range === null) return `INDEXED BY certificates_${filter.state === 'revoked' ? 'revoked' : 'by_issue'}`;
-  const { condition, values } = range;
-  const count = `SELECT count(*) AS found FROM (
-      SELECT 1 FROM certificates INDEXED BY certificates_by_expiry WHERE ${condition} LIMIT ${SPARSE})`;
-  return `INDEXED BY certificates_by_${isSparse({ sql: count, values }) ? 'expiry' : 'issue'}`;
+  const walked = filter.state === 'revoked' && range === null ? 'revoked' : 'by_issue';
+  const ranges = [
+    ...(names === null ? [] : [{ ...names, index: 'by_identity' }]),
+    ...(range === null ? [] : [{ ...range, index: 'by_expiry' }]),
+  ];
+  const sparse = ranges.find(({ condition, values, index }) => {
+    const sql = `SELECT count(*) AS found FROM (
+      SELECT 1 FROM certificates INDEXED BY certificates_${index} WHERE ${condition} LIMIT ${SPARSE})`;
+    return isSparse({ sql, values });
+  });
+  return `INDEXED BY certificates_${sparse?.index ?? walked}`;
 }
 
-interface ExpiryRange {
+interface Range {
   readonly condition: string;
-  readonly values: Readonly<Record<string, number>>;
+  readonly values: Readonly<Record<string, number | string>>;
+}
+
+/** Names are ASCII (identity/name.ts), so that none that begins so lies behind its beginning with the last of it. */
+function nameRange({ identityStart }: CertificateFilter): Range | null {
+  if (identityStart === undefined || identityStart === '') return null;
+  const values = { start: identityStart, end: `${identityStart}\u007f` };
+  return { condition: 'identity >= :start AND identity < :end', values };
+}
+
+interface ExpiryRange extends Range {
   /** The upper bound, exclusive, ms since the epoch; infinite when there is none. */
   readonly before: number;
 }

@@ -81,7 +81,10 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   );
   const selectRevocations = sql(
     `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded FROM certificates
-       WHERE revoked_revision > ? ORDER BY revoked_revision, id`,
+       WHERE revoked_revision > :after AND revoked_revision <= (SELECT max(found) FROM (
+         SELECT revoked_revision AS found FROM certificates WHERE revoked_revision > :after
+           ORDER BY revoked_revision LIMIT :limit))
+       ORDER BY revoked_revision, id`,
   );
   const selectLocksOn = sql(
     `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now)
@@ -89,7 +92,10 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   );
   const selectCompromised = sql(
     `SELECT serial, identity, der, revoked_revision FROM certificates
-       WHERE revoked_revision > ? AND reason = 'keyCompromise' AND identity <> '${UNKNOWN_IDENTITY}'
+       WHERE revoked_revision > :after AND reason = 'keyCompromise' AND identity <> '${UNKNOWN_IDENTITY}'
+         AND revoked_revision <= (SELECT max(found) FROM (
+           SELECT revoked_revision AS found FROM certificates WHERE revoked_revision > :after AND reason = 'keyCompromise'
+             AND identity <> '${UNKNOWN_IDENTITY}' ORDER BY revoked_revision LIMIT :limit))
        ORDER BY revoked_revision, id`,
   );
   const insertAudit = sql('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
@@ -202,10 +208,10 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
       }),
     listAudit: ({ afterId = 0, limit }) => read(() => selectAudit.all(afterId, pageSize(limit)).map(auditEntryOf)),
     revision: () => read(() => numberOf(thisRevision.get(), 'number')),
-    revocationsSince: (revision) => read(() => selectRevocations.all(revision).map(revocationOf)),
+    revocationsSince: (after, limit = -1) => read(() => selectRevocations.all({ after, limit }).map(revocationOf)),
     ...sqliteCa(tools),
     ...tokens,
-    compromisedSince: (revision) => read(() => selectCompromised.all(revision).map(compromisedOf)),
+    compromisedSince: (after, limit = -1) => read(() => selectCompromised.all({ after, limit }).map(compromisedOf)),
     close: async () => {
       await write.settled();
       if (db.isOpen) db.close();

@@ -62,6 +62,8 @@ export type CertificateState = 'valid' | 'expired' | 'revoked';
 export interface CertificateFilter {
   /** Exactly this identity. */
   readonly identity?: string;
+  /** Identities that begin so. */
+  readonly identityStart?: string;
   readonly serial?: string;
   readonly state?: CertificateState;
   /** Only certificates that expire before this moment, ms since the epoch. */
@@ -231,10 +233,13 @@ export interface Store extends TokenStore {
   listAudit(filter: { readonly afterId?: number; readonly limit?: number }): Promise<readonly StoredAuditEntry[]>;
   /** The number of the newest committed change; cheap enough to ask a hundred times a second. CG_STORE_* on failure. */
   revision(): Promise<number>;
-  /** Revocations committed after `revision`, oldest first. */
-  revocationsSince(revision: number): Promise<readonly Revocation[]>;
+  /**
+   * Revocations committed after `revision`, oldest first: all, or `limit` and what else the revision of the last has; fewer
+   * than `limit` are the last.
+   */
+  revocationsSince(revision: number, limit?: number): Promise<readonly Revocation[]>;
   /** Those of them for keyCompromise, with the certificate. Cheap when there are none: one index look-up. */
-  compromisedSince(revision: number): Promise<readonly CompromisedCertificate[]>;
+  compromisedSince(revision: number, limit?: number): Promise<readonly CompromisedCertificate[]>;
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**

@@ -4,10 +4,11 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { CRL_LIFETIME } from '../../src/authority/crl.ts';
 import { type CrlPublisher, publishCrls } from '../../src/authority/crl-publisher.ts';
 import { CertgateError } from '../../src/errors.ts';
-import type { Issuer } from '../../src/pki/certificates.ts';
+import { type Issuer, newSerial } from '../../src/pki/certificates.ts';
 import { describeCrl } from '../../src/pki/describe-crl.ts';
+import { readCrl } from '../../src/pki/read-crl.ts';
 import type { CertificateRecord, RevocationReason, Store } from '../../src/store/store.ts';
-import { HOUR } from '../store/fixture.ts';
+import { HOUR, newAudit, newRecord } from '../store/fixture.ts';
 import { openCa, request } from './fixture.ts';
 
 const log = pino({ level: 'silent' });
@@ -61,6 +62,42 @@ describe('the published list', () => {
       nextUpdate: new Date(START + CRL_LIFETIME).toISOString(),
     });
     expect(await store.crlNumber(keyId)).toBe(1);
+  });
+
+  test('names all of many that were revoked before the start, some of them in one go', async () => {
+    const ca = await openCa(() => START);
+    const issuer = ca.authority.issuer.keyId;
+    const records = Array.from({ length: 2_600 }, () => newRecord({ serial: newSerial(), issuer, issuedAt: START }));
+    await Promise.all(records.map((record) => ca.store.addCertificate(record, newAudit())));
+    const serials = records.map(({ serial }) => serial);
+    const revoke = (some: readonly string[]) => ca.store.revoke(some, 'superseded', START, () => newAudit());
+    await revoke(serials.slice(0, 2_100));
+    await Promise.all(serials.slice(2_100).map((serial) => revoke([serial])));
+    const issuers = () => [ca.authority.issuer];
+    const publisher = await publishCrls({ store: ca.store, issuers, statusUrl: null, log, clock: () => START });
+    onTestFinished(() => publisher.stop());
+    await publisher.look();
+    const { entries } = readCrl(publisher.crl(issuer)?.der ?? new Uint8Array());
+    expect(entries.map(({ serial }) => serial).toSorted()).toEqual(serials.toSorted());
+  });
+
+  test('does not hold up the start when it takes long: it comes when it is made', async () => {
+    const ca = await openCa(() => START);
+    const held = Promise.withResolvers<void>();
+    const store: Store = {
+      ...ca.store,
+      nextCrlNumber: async (issuer, above) => {
+        await held.promise;
+        return ca.store.nextCrlNumber(issuer, above);
+      },
+    };
+    const issuers = () => [ca.authority.issuer];
+    const publisher = await publishCrls({ store, issuers, statusUrl: null, log, clock: () => START });
+    onTestFinished(() => publisher.stop());
+    expect(publisher.crl(ca.authority.issuer.keyId)).toBeNull();
+    held.resolve();
+    await publisher.look();
+    expect(listOf(publisher, ca.authority.issuer.keyId).number).toBeGreaterThan(0);
   });
 
   test('names what was revoked before the start, and by itself what is revoked after', async () => {

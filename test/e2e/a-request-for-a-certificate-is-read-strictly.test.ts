@@ -37,8 +37,8 @@ const enrolment = async (name: string): Promise<string> => {
 
 describe('a stranger', () => {
   test('enrols by a request that comes octet by octet, and the connection ends with the answer where it asked for that', async () => {
-    const wire = await openTls(gate.port, stranger);
     const request = post(ENROLL, await enrolment('worker/slow'), 'Connection: close');
+    const wire = await openTls(gate.port, stranger);
     for (let at = 0; at < request.length; at += at < 100 ? 1 : 97) {
       wire.send(request.slice(at, at < 100 ? at + 1 : at + 97));
       if (at % 10 === 0) await pause(1);
@@ -49,9 +49,11 @@ describe('a stranger', () => {
   });
 
   test('enrols several machines over one connection, and is refused there like anywhere', async () => {
+    const asked = new Map<string, string>();
+    for (const name of ['worker/fleet-1', 'worker/fleet-2']) asked.set(name, await enrolment(name));
     const wire = await openTls(gate.port, stranger);
-    for (const name of ['worker/fleet-1', 'worker/fleet-2']) {
-      const { status, headers, body } = await ask(wire, post(ENROLL, await enrolment(name)));
+    for (const [name, request] of asked) {
+      const { status, headers, body } = await ask(wire, post(ENROLL, request));
       expect([status, headers['connection'], JSON.parse(body.toString())]).toMatchObject([
         200,
         undefined,
@@ -80,8 +82,9 @@ describe('a stranger', () => {
   });
 
   test('gets no answer to what was sent before the last answer came', async () => {
+    const request = post(ENROLL, await enrolment('worker/twice'));
     const wire = await openTls(gate.port, stranger);
-    wire.send(post(ENROLL, await enrolment('worker/twice')) + get('/api/hello'));
+    wire.send(request + get('/api/hello'));
     expect((await wire.answer()).status).toBe(200);
     await wire.ended;
     expect(wire.received().length).toBe(0);

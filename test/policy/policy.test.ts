@@ -101,7 +101,7 @@ describe('an identity', () => {
 
   test('with any role may ask for health, and is told what it lacks otherwise', () => {
     const grants = policy([], [bound('user/a', 'Viewer')]).grants('user/a');
-    expect(grants.rule(HEALTH)).toEqual({ permit: true, role: 'Viewer', rule: 'binding of user/a' });
+    expect(grants.rule(HEALTH)).toEqual({ permit: true, role: 'Viewer', rule: 'binding of user/a', scope: null });
     expect(grants.rule(CREATE_FLOW)).toEqual({ permit: false, why: 'missing', missing: ['run_flows'] });
   });
 

@@ -30,6 +30,7 @@ function expected(filter: CertificateFilter): readonly string[] {
     r.revokedAt !== null ? 'revoked' : r.notAfter > filter.now ? 'valid' : 'expired';
   return records
     .filter((r) => filter.identity === undefined || r.identity === filter.identity)
+    .filter((r) => r.identity.startsWith(filter.identityStart ?? ''))
     .filter((r) => filter.serial === undefined || r.serial === filter.serial)
     .filter((r) => filter.state === undefined || stateOf(r) === filter.state)
     .filter((r) => filter.expiresBefore === undefined || r.notAfter < filter.expiresBefore)
@@ -44,6 +45,7 @@ const filters: fc.Arbitrary<CertificateFilter> = fc.record(
   {
     now: moment,
     identity: fc.constantFrom(...identities, 'worker/none'),
+    identityStart: fc.constantFrom('worker/', 'worker/b', 'u', 'user/c', 'user/d', ''),
     serial: fc.constantFrom(records[0]?.serial ?? '', records[7]?.serial ?? '', 'ff'),
     state: fc.constantFrom('valid' as const, 'expired' as const, 'revoked' as const),
     expiresBefore: moment,

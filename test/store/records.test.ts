@@ -2,7 +2,39 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { closing, failureOf, HOUR, ISSUER, NOW, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
+import { addAll, closing, failureOf, HOUR, ISSUER, NOW, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
+
+describe('revocations in pages', () => {
+  it('never part those of one revision, and come all, each once', async () => {
+    const store = newStore();
+    const records = Array.from({ length: 10 }, () => newRecord());
+    await addAll(store, records);
+    const serials = records.map(({ serial }) => serial);
+    for (const [from, to] of [
+      [0, 1],
+      [1, 6],
+      [6, 7],
+      [7, 10],
+    ] as const) {
+      await store.revoke(serials.slice(from, to), 'keyCompromise', NOW, () => newAudit());
+    }
+    const revocations = (after: number, limit: number) => store.revocationsSince(after, limit);
+    const compromised = (after: number, limit: number) => store.compromisedSince(after, limit);
+    for (const read of [revocations, compromised]) {
+      const seen: string[] = [];
+      const sizes: number[] = [];
+      for (let after = 0; ; ) {
+        const page = await read(after, 2);
+        seen.push(...page.map(({ serial }) => serial));
+        sizes.push(page.length);
+        if (page.length < 2) break;
+        after = page.at(-1)?.revision ?? 0;
+      }
+      expect(seen).toEqual(serials);
+      expect(sizes).toEqual([6, 4, 0]);
+    }
+  });
+});
 
 describe('a certificate in the store', () => {
   it('is kept with every field as it was given', async () => {

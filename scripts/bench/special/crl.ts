@@ -6,6 +6,7 @@
 import 'reflect-metadata';
 import { connect } from 'node:net';
 import * as x509 from '@peculiar/x509';
+import { startPublishing } from '../../../src/inbound/status/answers.ts';
 import { startStatus } from '../../../src/inbound/status/listener.ts';
 import { openLog } from '../../../src/observe/log.ts';
 import { createIssuer, createRoot, type Issuer, issuerOf, newSerial, signerOf } from '../../../src/pki/certificates.ts';
@@ -91,7 +92,8 @@ function storeOf(all: readonly Revocation[]): Store {
   const part: Partial<Store> = {
     location: 'memory',
     revision: async () => all.length,
-    revocationsSince: async (revision) => all.slice(revision),
+    revocationsSince: async (revision, limit) =>
+      all.slice(revision, limit === undefined ? undefined : revision + limit),
     nextCrlNumber: async () => ++number,
   };
   return part as Store;
@@ -116,8 +118,8 @@ function getOnce(port: number, until: 'first' | 'last'): Promise<number> {
 
 async function served(all: readonly Revocation[], issuer: Issuer) {
   const log = openLog({ level: 'error' });
-  const where = { host: '127.0.0.1', port: 0, url: null, store: storeOf(all) };
-  const listener = await startStatus({ ...where, issuers: () => [issuer], log });
+  const publishing = await startPublishing({ url: null, store: storeOf(all), issuers: () => [issuer], log });
+  const listener = await startStatus({ host: '127.0.0.1', port: 0 }, publishing);
   try {
     const ms = { first: [] as number[], last: [] as number[] };
     for (let i = 0; i < WARM_UP + GETS; i++) {
@@ -126,6 +128,7 @@ async function served(all: readonly Revocation[], issuer: Issuer) {
     return { first: ms.first.slice(WARM_UP), last: ms.last.slice(WARM_UP) };
   } finally {
     await listener.stop();
+    await publishing.stop();
   }
 }
 

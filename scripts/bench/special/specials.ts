@@ -3,10 +3,12 @@
 import { crl } from './crl.ts';
 import { enrol } from './enrol.ts';
 import { flow } from './flow.ts';
+import { list } from './list.ts';
 import { memory } from './memory.ts';
 import { revocation } from './revoke.ts';
+import { revoked } from './revoked.ts';
 import type { SpecialWork } from './stage.ts';
 import { start } from './start.ts';
 import { workers } from './workers.ts';
 
-export const specials: readonly SpecialWork[] = [start, memory, workers, revocation, crl, enrol, flow];
+export const specials: readonly SpecialWork[] = [start, memory, workers, revocation, crl, revoked, enrol, list, flow];

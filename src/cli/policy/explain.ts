@@ -54,8 +54,10 @@ export function explainCommand(io: CommandIo): Command {
     if (!said.permit) io.setExitCode(EXIT.refused);
     if (flags.json === true) return io.out(printableJson(jsonOf(said, policy.mode), 2));
     for (const line of linesOf(said, policy.grants(identity).has('see_secret_blocks'))) io.out(printable(line));
-    if (!said.permit && policy.mode === 'observe')
-      io.say('the policy only observes: the gate would let it pass, and count it');
+    if (said.permit) return;
+    if (policy.mode === 'observe') io.say('the policy only observes: the gate would let it pass, and count it');
+    else if (policy.grants(identity).observes)
+      io.say('a role of it only observes: the gate would let it pass, and count it');
   });
 }
 
@@ -80,7 +82,7 @@ function asked(policy: Policy, identity: string, method: string, path: string): 
 }
 
 function linesOf(said: Explanation, grantsSecrets: boolean): string[] {
-  const { identity, operation, ruling, roles } = said;
+  const { identity, operation, roles } = said;
   const what = operation === null ? 'an operation that certgate does not know' : operation.name;
   const lines = [`${said.permit ? 'yes' : 'no'}: ${identity} ${said.permit ? 'may do' : 'may not do'} ${what}`];
   for (const { role, binding } of roles) lines.push(`  has ${role}, bound at ${binding}`);
@@ -94,9 +96,18 @@ function linesOf(said: Explanation, grantsSecrets: boolean): string[] {
   if (said.permit && asksByBody(operation) && !grantsSecrets) {
     lines.push('  and see_secret_blocks, if its body asks for secrets: no role gives it, or one denies it');
   }
+  if (said.scope !== null) lines.push(`  within ${said.scope.words}: ${scopeSays(said.scope.bounds)}`);
   if (said.secrets === 'hide') lines.push('  the secrets are left out of the answer');
-  if (!ruling.permit || said.secrets === 'refuse') lines.push(`  the gate says: ${refusalWords(said)}`);
+  if (!said.permit) lines.push(`  the gate says: ${refusalWords(said)}`);
   return lines;
+}
+
+function scopeSays(bounds: NonNullable<Explanation['scope']>['bounds']): string {
+  if (bounds.kind === 'refuse') return `it ${bounds.why}`;
+  const things = [...new Set(bounds.needs.map((need) => need.ref.type.replaceAll('_', ' ')))];
+  const looks = things.length === 0 ? [] : [`the gate asks Prefect whose the ${things.join(' and the ')} is`];
+  if (bounds.readBody) looks.push('its body is read, and must stay within');
+  return looks.length === 0 ? 'it is' : looks.join('; ');
 }
 
 function originWords({ role, holder, place }: Origin): string {
@@ -105,13 +116,14 @@ function originWords({ role, holder, place }: Origin): string {
 }
 
 function jsonOf(said: Explanation, mode: string): object {
-  const { identity, permit, operation, ruling, roles, needs, secrets } = said;
+  const { identity, permit, operation, ruling, roles, needs, scope, secrets } = said;
   return {
     identity,
     permit,
     mode,
     operation: operation?.name ?? null,
-    why: ruling.permit ? (secrets === 'refuse' ? 'missing' : null) : ruling.why,
+    why: ruling.permit ? (permit ? null : secrets === 'refuse' ? 'missing' : 'scope') : ruling.why,
+    scope: scope === null ? null : { within: scope.words, says: scopeSays(scope.bounds) },
     role: permit && ruling.permit ? ruling.role : null,
     rule: permit && ruling.permit ? ruling.rule : null,
     roles,

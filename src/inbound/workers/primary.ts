@@ -16,7 +16,8 @@ import { bind } from '../../proxy/connection-set.ts';
 import { noteBundlesIn } from '../bundle-notes.ts';
 import { createDoor, turnAway } from '../door.ts';
 import { DoorCounts } from '../door-counts.ts';
-import type { GateHealth, GateOptions, RunningGate } from '../gate.ts';
+import type { EnrolmentListener } from '../enrolment-listener.ts';
+import { enrolmentListenerOf, type GateHealth, type GateOptions, type RunningGate } from '../gate.ts';
 import { addWork, NO_WORK } from '../live-index.ts';
 import { watchPolicy } from '../policy-watch.ts';
 import { openStandingCredentials } from '../standing-credentials.ts';
@@ -165,6 +166,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       turnAway(socket, address, 'CG_LIMIT_CONNECTIONS', { log: limitedLog, metrics });
     },
   });
+  let enrolling: EnrolmentListener | null = null;
   try {
     await new Promise<void>((resolve, reject) => {
       const ready = (): void => {
@@ -173,15 +175,19 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       booting = { failed: reject, ready };
     });
     booting = null;
+    enrolling = await enrolmentListenerOf(options, { desk, limitedLog, standing: standing.current });
     await bind(door, { host: options.host, port: options.port });
   } catch (error) {
     booting = null;
+    await enrolling?.stop();
     await endAll();
     limitedLog.close();
     throw error;
   }
   const bound = door.address();
-  const stopStanding = standing.keep(({ credentials, trust }) => {
+  const stopStanding = standing.keep((fresh) => {
+    const { credentials, trust } = fresh;
+    enrolling?.install(fresh);
     for (const member of crew.members) member.send({ kind: 'credentials', credentials, trust });
   });
   const policyWatch =
@@ -236,13 +242,14 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         upstream,
         connections: said.reduce((total, one) => total + (one?.connections ?? 0), 0),
         locks: said.find((one) => one !== null)?.locks ?? { standing: 0, everyone: false },
-        metrics: addMetrics(sum, retired),
+        metrics: addMetrics(addMetrics(sum, retired), enrolling?.metrics() ?? null),
       };
     },
     async drain(ms, hurry) {
       ending = true;
       crew.dismiss();
       door.close();
+      await enrolling?.stop();
       const all = [...crew.members];
       for (const member of all) member.send({ kind: 'drain', ms });
       const hurryUp = (): void => {

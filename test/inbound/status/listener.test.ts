@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAuthority } from '../../../src/authority/create.ts';
 import { loadAuthority } from '../../../src/authority/load.ts';
+import { startPublishing } from '../../../src/inbound/status/answers.ts';
 import { startStatus } from '../../../src/inbound/status/listener.ts';
 import { describeCrl } from '../../../src/pki/describe-crl.ts';
 import { openSqliteStore } from '../../../src/store/sqlite.ts';
@@ -25,10 +26,12 @@ beforeAll(async () => {
   const { store: path } = await createAuthority({ certsDir, stateDir, trustDomain, actor: 'test' });
   const store = openSqliteStore(path);
   const { issuer } = await loadAuthority({ certsDir, store, trustDomain });
-  const where = { host: '127.0.0.1', port: 0, url: 'http://status.test' };
-  const listener = await startStatus({ ...where, store, issuers: () => [issuer], log: pino({ level: 'silent' }) });
+  const about = { url: 'http://status.test', store, issuers: () => [issuer], log: pino({ level: 'silent' }) };
+  const publishing = await startPublishing(about);
+  const listener = await startStatus({ host: '127.0.0.1', port: 0 }, publishing);
   ends.push(
     () => listener.stop(),
+    () => publishing.stop(),
     () => store.close(),
     async () => rmSync(folder, { recursive: true }),
   );

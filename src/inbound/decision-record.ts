@@ -1,0 +1,62 @@
+// What is put on record about a decision: who, from where, what it was about, what was decided and by which rule.
+
+import type { RequestHead } from '../http1/request.ts';
+import type { AuditRecord } from '../observe/audit-log.ts';
+import { type Operation, objectOf } from '../policy/operation.ts';
+import type { Answer } from '../proxy/contract.ts';
+import type { Admitted } from './admission.ts';
+import type { Judgement } from './permission.ts';
+
+interface Decision {
+  readonly reading: {
+    readonly head: RequestHead;
+    readonly path: string;
+    readonly operation: Operation | null;
+    readonly judgement: Judgement | null;
+  };
+  readonly requestId: string;
+  /** Null for what is permitted. */
+  readonly code: string | null;
+}
+
+/** Why a request is refused, and how the answer says it. */
+export interface Refusing {
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+  /** In place of the JSON with `detail`. */
+  readonly body?: Answer['body'];
+  /** Further header lines. */
+  readonly extra?: string;
+  readonly wait?: boolean;
+  readonly close?: boolean;
+  readonly closeWebSocket?: true;
+}
+
+/** The record of a decision about a request of `client`, made now. */
+export function recordOfDecision(
+  client: Admitted,
+  address: string,
+  { reading, requestId, code }: Decision,
+  status: number | null,
+  reason: string | null,
+): AuditRecord {
+  const { head, path, operation, judgement } = reading;
+  return {
+    time: Date.now(),
+    requestId,
+    identity: client.identity,
+    serial: client.serial,
+    address,
+    method: head.method,
+    path,
+    operation: operation?.name ?? null,
+    object: operation === null ? null : objectOf(operation),
+    decision: code === null ? 'permit' : 'refuse',
+    code,
+    status,
+    reason,
+    role: judgement?.role ?? null,
+    rule: judgement?.rule ?? null,
+  };
+}

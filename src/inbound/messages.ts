@@ -1,0 +1,87 @@
+// A WebSocket of which every message of one side is looked at before it goes on. Messages pass byte for byte, as they were
+// framed, one after another: none, and no ping behind one, overtakes a message that is still being decided, because
+// Prefect's client takes a pong for "the server has all my events". Frames that control the connection (RFC 6455 §5.5) pass in
+// the midst of a message. Compression was not agreed on (request-head.ts); sizes are bounded.
+
+import type { TunnelRewriter, TunnelStep } from '../proxy/contract.ts';
+import { maskedTextFrame } from './auth-message.ts';
+import { CONTINUATION, readFrame, TEXT } from './frames.ts';
+
+/** What becomes of a message: it passes, goes no further, another of the client's takes its place, or the WebSocket is closed. */
+export type MessageVerdict =
+  | { readonly kind: 'pass' | 'drop' }
+  | { readonly kind: 'replace'; readonly text: string }
+  /** `reason`: 123 bytes are sent. */
+  | { readonly kind: 'close'; readonly reason: string };
+
+/** Looks at one message; `done` when no more are to be looked at. */
+export type MessageJudge = (text: string) => {
+  readonly verdict: MessageVerdict | Promise<MessageVerdict>;
+  readonly done?: true;
+};
+
+/** Prefect's events have 1.5 MB at most. Bytes. */
+const LONGEST_MESSAGE = 2_097_152;
+const MOST_FRAGMENTS = 1_024;
+
+/** Makes the rewriter for what one side of one WebSocket sends. */
+export function readMessages(from: 'client' | 'server', judge: MessageJudge): TunnelRewriter {
+  let pending: Buffer = Buffer.alloc(0);
+  let fragments: Buffer[] = [];
+  let raw: Buffer[] = [];
+  let length = 0;
+  const refuse = (send: readonly Buffer[], reason: string): TunnelStep => ({
+    send: Buffer.concat(send),
+    finished: true,
+    refuse: reason,
+  });
+
+  /** Works through `pending` until something takes its time. */
+  const go = (send: Buffer[]): TunnelStep | Promise<TunnelStep> => {
+    for (;;) {
+      const frame = readFrame(pending, LONGEST_MESSAGE, from === 'client');
+      if (frame === null) return { send: Buffer.concat(send), finished: false };
+      if (typeof frame === 'string') return refuse(send, frame);
+      const whole = pending.subarray(0, frame.end);
+      pending = pending.subarray(frame.end);
+      if (frame.opcode >= 8) {
+        send.push(whole);
+        continue;
+      }
+      const begins = raw.length === 0;
+      if (begins === (frame.opcode === CONTINUATION)) return refuse(send, 'a message is fragmented wrongly');
+      if (begins && frame.opcode !== TEXT) return refuse(send, 'a message is not text');
+      fragments.push(frame.payload);
+      raw.push(whole);
+      length += whole.length;
+      if (length > LONGEST_MESSAGE || raw.length > MOST_FRAGMENTS) return refuse(send, 'a message is too long');
+      if (!frame.fin) continue;
+      const text = textOf(Buffer.concat(fragments));
+      const frames = raw;
+      [fragments, raw, length] = [[], [], 0];
+      if (text === null) return refuse(send, 'a message is not UTF-8');
+      const { verdict, done } = judge(text);
+      const act = (said: MessageVerdict): TunnelStep | Promise<TunnelStep> => {
+        if (said.kind === 'close') return refuse(send, said.reason);
+        if (said.kind === 'replace') send.push(maskedTextFrame(Buffer.from(said.text, 'utf8')));
+        else if (said.kind === 'pass') send.push(...frames);
+        if (done !== true) return go(send);
+        send.push(pending);
+        return { send: Buffer.concat(send), finished: true };
+      };
+      return verdict instanceof Promise ? verdict.then(act) : act(verdict);
+    }
+  };
+  return (bytes) => {
+    pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
+    return go([]);
+  };
+}
+
+function textOf(payload: Buffer): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload);
+  } catch {
+    return null;
+  }
+}

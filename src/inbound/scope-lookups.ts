@@ -1,0 +1,187 @@
+// Whether things of Prefect are within a scope: what is not in a request is asked of Prefect once and kept for some seconds,
+// for all who ask at the same time together. What is written by way of this gate is forgotten before and after the write;
+// that of another gate, or Prefect's own, holds after those seconds. That there is no such thing is never kept. Whoever can't
+// be asked is a failure, which the caller answers with 503: never a yes.
+
+import { holds, type Scope, scopeKey } from '../policy/scope.ts';
+import { type Facts, factsOf, type Need, questionOf, type Ref } from '../policy/scope-refs.ts';
+import type { AskPrefect } from './prefect-ask.ts';
+
+/** How long an answer holds, ms. */
+const KEPT = 5_000;
+const MOST_KEPT = 10_000;
+/** How many things are gone through to find out whose one is: subflows of subflows. */
+const DEEPEST = 32;
+const AT_ONCE = 16;
+/** Newest runs of a flow that are looked at: flows of subflows have no deployment to go by. */
+const RUNS_OF_FLOW = 20;
+
+export interface ScopeLookups {
+  /** The first of `needs` that is not within; null when all are. Rejects when Prefect can't be asked. */
+  outside(scope: Scope, needs: readonly Need[]): Promise<Need | null>;
+  /** Something is written: of the object with this id, or of who knows which (null). */
+  forget(id: string | null): void;
+  readonly size: number;
+}
+
+interface Kept<T> {
+  readonly value: T;
+  readonly until: number;
+}
+
+/** `now` in ms; only differences matter. */
+export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLookups {
+  const kept = new Map<string, Kept<readonly Facts[] | boolean>>();
+  const asking = new Map<string, Promise<unknown>>();
+
+  const keep = (key: string, value: readonly Facts[] | boolean): void => {
+    kept.delete(key);
+    kept.set(key, { value, until: now() + KEPT });
+    for (const oldest of kept.keys()) {
+      if (kept.size <= MOST_KEPT) break;
+      kept.delete(oldest);
+    }
+  };
+
+  /** One question at a time for each key; what comes of it is kept unless it says that there is nothing. */
+  const once = async <T extends readonly Facts[] | boolean>(
+    key: string,
+    find: () => Promise<T>,
+    lasting: (found: T) => boolean,
+  ): Promise<T> => {
+    const known = kept.get(key);
+    if (known !== undefined && known.until > now()) {
+      kept.delete(key);
+      kept.set(key, known);
+      return known.value as T;
+    }
+    const underWay = asking.get(key);
+    if (underWay !== undefined) return await (underWay as Promise<T>);
+    const work = find();
+    asking.set(key, work);
+    try {
+      const value = await work;
+      // Forgotten meanwhile: it may be of before the write.
+      if (asking.get(key) === work && lasting(value)) keep(key, value);
+      return value;
+    } finally {
+      if (asking.get(key) === work) asking.delete(key);
+    }
+  };
+
+  const facts = async (ref: Ref): Promise<readonly Facts[]> =>
+    await once(
+      keyOf(ref),
+      async () => {
+        const question = questionOf(await withFlow(ref));
+        if (question === null) throw new TypeError(`nothing to ask about a ${ref.type}`);
+        const answer = await ask(question);
+        const found = answer === null ? [] : factsOf(ref, answer);
+        if (found === null) throw new Error(`Prefect's answer to ${question.path} can't be read`);
+        return found;
+      },
+      // Names and keys can be taken by another at any time.
+      (found) => found.length > 0 && !NAMED.has(ref.type),
+    );
+
+  /** `of <deployment>/<key>` with the deployment's flow in its place. */
+  const withFlow = async (ref: Ref): Promise<Ref> => {
+    const [, deployment, key] = /^of ([^/]*)\/(.*)$/s.exec(ref.id) ?? [];
+    if (ref.type !== 'run_of' || deployment === undefined || key === undefined) return ref;
+    const [one] = await facts({ type: 'deployment', id: deployment });
+    return { type: 'run_of', id: `${one?.flow ?? NO_ID}/${key}` };
+  };
+
+  /** Null when there is no such thing. */
+  const within = async (scope: Scope, ref: Ref, depth: number): Promise<boolean | null> => {
+    if (depth > DEEPEST) return false;
+    if (ref.type === 'flow') return await flowWithin(scope, ref.id, depth);
+    const found = await facts(ref);
+    if (found.length === 0) return null;
+    for (const one of found) if (!(await factsWithin(scope, one, depth))) return false;
+    return true;
+  };
+
+  const factsWithin = async (scope: Scope, { pool, tags, via }: Facts, depth: number): Promise<boolean> => {
+    if (holds(scope, pool, tags)) return true;
+    // What has a pool is in that, whoever made it.
+    if (pool !== null && scope.pools?.includes(pool) === false) return false;
+    for (const ref of via) if ((await within(scope, ref, depth + 1)) === true) return true;
+    return false;
+  };
+
+  /** A flow is whosever deployments and runs it has; one that has none yet is anybody's. */
+  const flowWithin = async (scope: Scope, id: string, depth: number): Promise<boolean> =>
+    await once(
+      `${scopeKey(scope)} flow ${id}`,
+      async () => {
+        const flows = { id: { any_: [id] } };
+        const tags = scope.tag === null ? {} : { tags: { all_: [scope.tag] } };
+        const pools = scope.pools === null ? {} : { work_pools: { name: { any_: scope.pools } } };
+        const any = async (path: string, body: object): Promise<boolean> => {
+          const answer = await ask({ method: 'POST', path, body });
+          return Array.isArray(answer) && answer.length > 0;
+        };
+        if (await any('/deployments/filter', { flows, deployments: tags, ...pools, limit: 1 })) return true;
+        if (await any('/flow_runs/filter', { flows, flow_runs: tags, ...pools, limit: 1 })) return true;
+        const newest = { flows, sort: 'START_TIME_DESC', limit: RUNS_OF_FLOW };
+        const runs = factsOf(
+          { type: 'flow_run', id },
+          await ask({ method: 'POST', path: '/flow_runs/filter', body: newest }),
+        );
+        if (runs?.length === 0) return !(await any('/deployments/filter', { flows, limit: 1 }));
+        for (const run of runs ?? []) if (await factsWithin(scope, run, depth + 1)) return true;
+        return false;
+      },
+      // It may get one at any time.
+      (found) => found,
+    );
+
+  const met = async (scope: Scope, { ref, absent }: Need): Promise<boolean> => {
+    const there = await within(scope, ref, 0);
+    if (there !== null) return there;
+    if (typeof absent === 'string') return absent === 'pass';
+    for (const one of absent) if ((await within(scope, one, 0)) !== true) return false;
+    // It comes into being by this: the next that is said of it needs no question.
+    const via = { pool: null, tags: [], via: absent, flow: null };
+    if (absent.length > 0) keep(keyOf(ref), [via]);
+    return absent.length > 0;
+  };
+
+  return {
+    async outside(scope, needs) {
+      for (let at = 0; at < needs.length; at += AT_ONCE) {
+        const some = needs.slice(at, at + AT_ONCE);
+        const said = await Promise.all(some.map(async (need) => await met(scope, need)));
+        const found = some[said.indexOf(false)];
+        if (found !== undefined) return found;
+      }
+      return null;
+    },
+    forget(id) {
+      if (kept.size === 0 && asking.size === 0) return;
+      for (const memory of [kept, asking]) {
+        if (id === null) memory.clear();
+        else for (const type of WRITTEN) memory.delete(keyOf({ type, id }));
+      }
+    },
+    get size() {
+      return kept.size;
+    },
+  };
+}
+
+const NAMED: ReadonlySet<Ref['type']> = new Set([
+  'deployment_of',
+  'run_of',
+  'deployment_name',
+  'flow_name',
+  'artifact_key',
+]);
+/** What is written by its id. */
+const WRITTEN: readonly Ref['type'][] = ['flow_run', 'task_run', 'deployment', 'work_queue', 'artifact'];
+const NO_ID = '00000000-0000-0000-0000-000000000000';
+
+function keyOf({ type, id }: Ref): string {
+  return `${type} ${id}`;
+}

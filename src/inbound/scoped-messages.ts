@@ -1,0 +1,89 @@
+// Which WebSockets have their messages read, and what is looked for in them: of the worker channel its hello, which could make
+// a pool or fill one's job template; within a scope each event that a client sends, and each event and log that one who listens
+// would be sent: what is not within goes no further, whatever the filter was. The policy is asked at each message, so that
+// another one holds at the next.
+
+import type { Operation } from '../policy/operation.ts';
+import type { Grants } from '../policy/policy.ts';
+import type { Scope } from '../policy/scope.ts';
+import { eventNeeds, heardEvent, heardLog } from '../policy/scope-events.ts';
+import type { Need, Ref } from '../policy/scope-refs.ts';
+import { isRecord, parseStrictJson } from '../policy/strict-json.ts';
+import type { MessageJudge, MessageVerdict } from './messages.ts';
+
+const CHANNEL = 'worker_channel_connect';
+const EVENTS_IN = 'stream_events_in';
+const LISTENING = new Set(['stream_workspace_events_out', 'stream_logs_out']);
+
+/** Whether the messages on this WebSocket are read; `scope` is what holds for it. */
+export function messagesMatter(operation: Operation | null, grants: Pick<Grants, 'has'>, scope: Scope | null): boolean {
+  if (operation === null || !operation.cls.startsWith('ws-')) return false;
+  if (operation.name === CHANNEL) return !grants.has('write_work_pools');
+  return scope !== null && (operation.name === EVENTS_IN || LISTENING.has(operation.name));
+}
+
+/** What the gate does with what is found in a message. */
+export interface MessageRules {
+  /** Holds `needs` against the scope as it is now: null to pass, or why it may not. */
+  readonly within: (needs: readonly Need[]) => Promise<MessageVerdict>;
+  /** `why` completes "it …". */
+  readonly beyond: (why: string) => MessageVerdict;
+  /** Whether nothing is changed, only counted. */
+  readonly observed: () => boolean;
+}
+
+/** Looks at what a client sends to `operation`, one that `messagesMatter` names and nobody `listens` to. */
+export function judgeMessages(operation: Operation, rules: MessageRules): MessageJudge {
+  let first = true;
+  const { within, beyond } = rules;
+  return (text) => {
+    const read = parseStrictJson(text);
+    const message = read.ok ? read.value : null;
+    const begins = first;
+    first = false;
+    if (begins && isAuth(message)) return { verdict: PASS };
+    if (!read.ok) return { verdict: beyond(`sends a message that ${read.problem}`) };
+    if (operation.name === CHANNEL) return { verdict: hello(message, rules), done: true };
+    const needs = eventNeeds(message);
+    return { verdict: typeof needs === 'string' ? beyond(needs) : within(needs) };
+  };
+}
+
+/** Whether it is what the server sends there that is read. */
+export function listens(operation: Operation): boolean {
+  return LISTENING.has(operation.name);
+}
+
+/** Looks at the messages that the server sends to who `listens`; `some` says whether any of these is within the scope. */
+export function judgeHeard(some: (refs: readonly Ref[]) => Promise<MessageVerdict>): MessageJudge {
+  return (text) => {
+    const read = parseStrictJson(text);
+    const message = read.ok && isRecord(read.value) ? read.value : {};
+    if (message['type'] === 'event') return { verdict: some(heardEvent(message['event'])) };
+    if (message['type'] === 'log') return { verdict: some(heardLog(message['log'])) };
+    return { verdict: isAnswerToAuth(message) ? PASS : { kind: 'drop' } };
+  };
+}
+
+function isAnswerToAuth(message: Readonly<Record<string, unknown>>): boolean {
+  return Object.keys(message).every((name) => name === 'type');
+}
+
+const PASS: MessageVerdict = { kind: 'pass' };
+
+/** Prefect's first message; anything more in it could be taken for an event by a server that expects none. */
+function isAuth(message: unknown): boolean {
+  if (!isRecord(message) || message['type'] !== 'auth') return false;
+  return Object.keys(message).every((name) => name === 'type' || name === 'token');
+}
+
+function hello(message: unknown, { beyond, observed }: MessageRules): MessageVerdict {
+  const payload = isRecord(message) ? message['payload'] : null;
+  if (!isRecord(message) || !isRecord(payload)) return beyond('sends no hello');
+  const makes = (payload['create_pool_if_not_found'] ?? false) !== false;
+  const template = payload['default_base_job_template'] ?? null;
+  const fills = !isRecord(template) || Object.keys(template).length > 0;
+  if (observed() || !(makes || (fills && template !== null))) return PASS;
+  const changed = { ...payload, create_pool_if_not_found: false, default_base_job_template: {} };
+  return { kind: 'replace', text: JSON.stringify({ ...message, payload: changed }) };
+}

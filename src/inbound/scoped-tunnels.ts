@@ -1,0 +1,119 @@
+// What sees a WebSocket's messages on their way: the server's password put into the first one, where the gate holds it; and
+// by a policy's word what the client sends, or what it is sent, read message by message against the policy as it is then.
+
+import { beyondWords } from '../policy/refusal.ts';
+import type { Scope } from '../policy/scope.ts';
+import type { Forward, TunnelRewriter, TunnelStep } from '../proxy/contract.ts';
+import { rewriteAuthMessage } from './auth-message.ts';
+import type { GateState } from './gate-state.ts';
+import { type MessageVerdict, readMessages } from './messages.ts';
+import { type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
+import { judgeHeard, judgeMessages, listens } from './scoped-messages.ts';
+import { type Asker, outsideWords, unknown } from './scoped-requests.ts';
+
+/** Those of a request that was judged; `record` tells of a message that was refused. */
+export function tunnelRewriters(
+  reading: Judged,
+  gate: GateState,
+  asker: Asker,
+  record: (why: Forbidden) => void,
+): Pick<Forward, 'rewriteTunnel' | 'rewriteTunnelBack'> {
+  if (reading.head.upgrade !== 'websocket') return NONE;
+  const auth = gate.authString === null ? null : rewriteAuthMessage(gate.authString);
+  const reader = messageReader(reading, gate, asker, record);
+  const rewriteTunnel = reader === null ? auth : auth === null ? reader : inTurn(reader, auth);
+  return { rewriteTunnel, rewriteTunnelBack: heardReader(reading, gate, asker.identity) };
+}
+
+const NONE = { rewriteTunnel: null, rewriteTunnelBack: null };
+
+/** Reads what the client sends on a WebSocket that was judged; null where that is no matter. `record` tells of a refusal. */
+function messageReader(
+  { judgement, operation }: Judged,
+  gate: GateState,
+  { identity, address }: Asker,
+  record: (why: Forbidden) => void,
+): TunnelRewriter | null {
+  if (judgement === null || operation === null || !judgement.readMessages || listens(operation)) return null;
+  // By the policy as it is when the message comes.
+  const now = () => judge(gate.policy, identity, operation, '');
+  const scopeNow = (): Scope | null => {
+    const ruling = gate.policy?.grants(identity).rule(operation);
+    return ruling?.permit === true ? ruling.scope : null;
+  };
+  const close = (why: Forbidden): MessageVerdict => {
+    if (now().observed) {
+      noteObserved(why, gate, { identity, address, operation: operation.name });
+      return { kind: 'pass' };
+    }
+    gate.metrics.forbidden++;
+    record(why);
+    return { kind: 'close', reason: `certgate: ${why.code}: ${why.detail}` };
+  };
+  const beyond = (why: string): MessageVerdict => {
+    const scope = scopeNow();
+    const { role, rule } = now();
+    const said = { identity, role: role ?? '', rule: rule ?? '', operation: operation.name, why };
+    const detail = scope === null ? `${identity}: it ${why}` : beyondWords({ ...said, scope });
+    return close({ status: 403, code: 'CG_SCOPE', detail });
+  };
+  return readMessages(
+    'client',
+    judgeMessages(operation, {
+      beyond,
+      observed: () => now().observed,
+      async within(needs) {
+        const scope = scopeNow();
+        if (scope === null) return { kind: 'pass' };
+        try {
+          const outside = await gate.lookups.outside(scope, needs);
+          return outside === null ? { kind: 'pass' } : beyond(outsideWords(outside));
+        } catch (error) {
+          return close(unknown(gate, operation, error));
+        }
+      },
+    }),
+  );
+}
+
+/** Reads what the client is sent on a WebSocket that was judged, and keeps back what is not within; null where that is no matter. */
+function heardReader({ judgement, operation }: Judged, gate: GateState, identity: string): TunnelRewriter | null {
+  if (judgement === null || operation === null || !judgement.readMessages || !listens(operation)) return null;
+  return readMessages(
+    'server',
+    judgeHeard(async (refs) => {
+      const ruling = gate.policy?.grants(identity).rule(operation);
+      const scope = ruling?.permit === true ? ruling.scope : null;
+      if (scope === null || judge(gate.policy, identity, operation, '').observed) return { kind: 'pass' };
+      try {
+        for (const ref of refs) {
+          if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }])) === null) return { kind: 'pass' };
+        }
+        return { kind: 'drop' };
+      } catch (error) {
+        return { kind: 'close', reason: `certgate: ${unknown(gate, operation, error).code}` };
+      }
+    }),
+  );
+}
+
+/** What `first` sends on, as far as `then` does; `then` may want to see no more before `first` does. */
+function inTurn(first: TunnelRewriter, then: (bytes: Buffer) => TunnelStep): TunnelRewriter {
+  let done = false;
+  const go = (step: TunnelStep): TunnelStep => {
+    if (done || step.send === null || step.send.length === 0) return step;
+    const next = then(step.send);
+    if (next.refuse !== undefined) return next;
+    done = next.finished;
+    return { ...step, send: next.send, finished: step.finished && done };
+  };
+  let passes = false;
+  return (bytes) => {
+    const step = passes ? { send: bytes, finished: true } : first(bytes);
+    const act = (one: TunnelStep): TunnelStep => {
+      passes ||= one.finished;
+      return go(one);
+    };
+    return step instanceof Promise ? step.then(act) : act(step);
+  };
+}

@@ -1,0 +1,266 @@
+// The bodies of operations within a scope (scope-rules.ts): what they must not say, what objects they name that must be
+// within, and the same body with the scope added where Prefect's own filters can hold it. A filter is narrowed only where
+// all its parts have to be met: one that says `or_` could turn what is added into one of several ways in. Pure; the body
+// is a value of a JSON that has one reading (strict-json.ts).
+
+import type { Scope } from './scope.ts';
+import { eventFilterNeeds, eventNeeds } from './scope-events.ts';
+import { type Need, type ObjectType, type Ref, uuidOf } from './scope-refs.ts';
+import type { BodyRule, Tagged } from './scope-rules.ts';
+import { isRecord } from './strict-json.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export type Examined =
+  /** Why it goes beyond the scope, to stand after "it …". */
+  | { readonly kind: 'refuse'; readonly why: string }
+  /** Goes on once all of `needs` are within; `body` in place of what came, null for no change. */
+  | { readonly kind: 'pass'; readonly needs: readonly Need[]; readonly body: unknown };
+
+/** Objects that one request may name. */
+export const MOST_NEEDS = 1_000;
+
+const refuse = (why: string): Examined => ({ kind: 'refuse', why });
+const pass = (needs: readonly Need[] = [], body: unknown = null): Examined =>
+  needs.length > MOST_NEEDS ? refuse(`names more than ${MOST_NEEDS} objects`) : { kind: 'pass', needs, body };
+
+/** Examines `body`; `deployment` is the one in the path, of the operations that start its runs. */
+export function examineBody(rule: BodyRule, body: unknown, scope: Scope, deployment: string | null): Examined {
+  switch (rule.kind) {
+    case 'narrow':
+      return isRecord(body) ? narrowed(body, scope, rule.tagged, true) : refuse('has a body that is no object');
+    case 'name':
+      return isRecord(body) ? named(body, scope, rule.anchors, rule.tagged) : refuse('has a body that is no object');
+    case 'list': {
+      const ids = isRecord(body) ? idsOf(body[rule.at]) : null;
+      return ids === null ? refuse(`does not list ${rule.at}`) : pass(needsOf(rule.type, ids, 'pass'));
+    }
+    case 'events':
+      return Array.isArray(body) ? all(body, (one) => eventExamined(one)) : refuse('sends no list of events');
+    case 'event filter': {
+      const filter = isRecord(body) ? (body['filter'] ?? null) : null;
+      const needs = eventFilterNeeds(filter);
+      return typeof needs === 'string' ? refuse(needs) : pass(needs);
+    }
+    case 'logs':
+      return Array.isArray(body) ? all(body, logExamined) : refuse('sends no list of logs');
+    case 'run deployment often':
+      return Array.isArray(body)
+        ? all(body, (one) => (isRecord(one) ? runOfDeployment(one, deployment) : refuse('sends what is no run')))
+        : refuse('sends no list of runs');
+    default:
+      return isRecord(body) ? create(rule.kind, body, scope, deployment) : refuse('has a body that is no object');
+  }
+}
+
+type Creating = Exclude<BodyRule, { kind: 'narrow' | 'name' | 'list' }>['kind'];
+
+function create(kind: Creating, body: Fields, scope: Scope, deployment: string | null): Examined {
+  switch (kind) {
+    case 'create flow run':
+      return flowRun(body, scope);
+    case 'run deployment':
+      return runOfDeployment(body, deployment);
+    case 'update tags':
+      return tagKept(body, scope) ?? pass();
+    case 'create task run':
+      return taskRun(body, scope);
+    case 'create deployment': {
+      const lost = tagCarried(body, scope) ?? poolNamed(body, scope);
+      if (lost !== null) return lost;
+      const flow = uuidOf(body['flow_id']);
+      const { name } = body;
+      if (flow === null || typeof name !== 'string') return refuse('names no flow and deployment');
+      return pass([{ ref: { type: 'deployment_of', id: `${flow}/${name}` }, absent: 'pass' }]);
+    }
+    case 'update deployment':
+      return tagKept(body, scope) ?? ('work_pool_name' in body ? poolNamed(body, scope) : null) ?? pass();
+    case 'create pool': {
+      if (scope.tag !== null && scope.pools === null) return refuse('makes a pool, which carries no tag');
+      return poolNamed({ work_pool_name: body['name'] }, scope) ?? pass();
+    }
+    case 'task run slots':
+      return some(body, [['task_run_id', 'task_run', 'pass']]);
+    case 'create artifact': {
+      const said = some(body, [
+        ['flow_run_id', 'flow_run', 'refuse'],
+        ['task_run_id', 'task_run', runOf(body)],
+      ]);
+      return said.kind === 'pass' && said.needs.length === 0 ? refuse('makes an artifact of no run') : said;
+    }
+    default:
+      return refuse('cannot be kept within a scope');
+  }
+}
+
+/** A run that names a pool, a deployment or a parent: each of them has to be within, and one has to be named. */
+function flowRun(body: Fields, scope: Scope): Examined {
+  const said = some(body, [
+    ['parent_task_run_id', 'task_run', 'refuse'],
+    ['deployment_id', 'deployment', 'refuse'],
+  ]);
+  if (said.kind === 'refuse') return said;
+  const parented = said.needs.length > 0;
+  const pool = body['work_pool_name'] ?? null;
+  if (pool !== null || !parented) {
+    const outside = poolNamed(body, scope);
+    if (outside !== null) return outside;
+  }
+  if (!parented) {
+    const bare = tagCarried(body, scope);
+    if (bare !== null) return bare;
+  }
+  return withKey(body, uuidOf(body['flow_id']), said.needs);
+}
+
+function runOfDeployment(body: Fields, deployment: string | null): Examined {
+  const said = some(body, [['parent_task_run_id', 'task_run', 'refuse']]);
+  return said.kind === 'refuse' ? said : withKey(body, deployment === null ? null : `of ${deployment}`, said.needs);
+}
+
+/** Prefect answers the run that has the idempotency key already, whosever it is. */
+function withKey(body: Fields, flow: string | null, needs: readonly Need[]): Examined {
+  const key = body['idempotency_key'] ?? null;
+  if (key === null) return pass(needs);
+  if (typeof key !== 'string' || flow === null) return refuse('has an idempotency key that cannot be looked up');
+  return pass([...needs, { ref: { type: 'run_of', id: `${flow}/${key}` }, absent: 'pass' }]);
+}
+
+function taskRun(body: Fields, scope: Scope): Examined {
+  if ((body['flow_run_id'] ?? null) !== null) return some(body, [['flow_run_id', 'flow_run', 'refuse']]);
+  if (scope.pools !== null) return refuse('makes a task run of no flow run, which is in no pool');
+  return tagCarried(body, scope) ?? pass();
+}
+
+function logExamined(log: unknown): Examined {
+  if (!isRecord(log)) return refuse('sends what is no log');
+  return some(log, [
+    ['flow_run_id', 'flow_run', 'refuse'],
+    // A task run is on record some time after its first log.
+    ['task_run_id', 'task_run', runOf(log)],
+  ]);
+}
+
+function eventExamined(event: unknown): Examined {
+  const needs = eventNeeds(event);
+  return typeof needs === 'string' ? refuse(needs) : pass(needs);
+}
+
+/** In place of a task run that is not there yet: the flow run that is named beside it. */
+function runOf(body: Fields): 'refuse' | readonly Ref[] {
+  const id = uuidOf(body['flow_run_id']);
+  return id === null ? 'refuse' : [{ type: 'flow_run', id }];
+}
+
+/** What is named by each of these fields, where it is. */
+function some(body: Fields, fields: ReadonlyArray<readonly [string, ObjectType, Need['absent']]>): Examined {
+  const needs: Need[] = [];
+  for (const [name, type, absent] of fields) {
+    const value = body[name] ?? null;
+    if (value === null) continue;
+    const id = uuidOf(value);
+    if (id === null) return refuse(`has a ${name} that is no UUID`);
+    needs.push({ ref: { type, id }, absent });
+  }
+  return pass(needs);
+}
+
+function all(items: readonly unknown[], examine: (item: unknown) => Examined): Examined {
+  const needs = new Map<string, Need>();
+  for (const item of items) {
+    const said = examine(item);
+    if (said.kind === 'refuse') return said;
+    for (const need of said.needs) needs.set(JSON.stringify(need), need);
+  }
+  return pass([...needs.values()]);
+}
+
+function poolNamed(body: Fields, scope: Scope): Examined | null {
+  if (scope.pools === null) return null;
+  const pool = body['work_pool_name'] ?? null;
+  if (pool === null) return refuse('is for no pool');
+  return typeof pool === 'string' && scope.pools.includes(pool) ? null : refuse('is for another pool');
+}
+
+function tagCarried(body: Fields, scope: Scope): Examined | null {
+  if (scope.tag === null) return null;
+  const { tags } = body;
+  return Array.isArray(tags) && tags.includes(scope.tag) ? null : refuse(`does not carry the tag ${scope.tag}`);
+}
+
+function tagKept(body: Fields, scope: Scope): Examined | null {
+  return 'tags' in body ? tagCarried(body, scope) : null;
+}
+
+function needsOf(type: ObjectType, ids: readonly string[], absent: 'pass' | 'refuse'): Need[] {
+  return [...new Set(ids)].map((id) => ({ ref: { type, id }, absent }));
+}
+
+/** A list of UUIDs with something in it; null when it is none. */
+function idsOf(value: unknown): readonly string[] | null {
+  if (!Array.isArray(value) || value.length === 0) return null;
+  const ids = value.map(uuidOf);
+  return ids.every((id) => id !== null) ? ids : null;
+}
+
+/** By what it names, if it does; else by a tag alone, where that will do. */
+function named(
+  body: Fields,
+  scope: Scope,
+  anchors: ReadonlyArray<readonly [string, string, ObjectType]>,
+  tagged: Tagged | null,
+): Examined {
+  for (const [filter, part, type] of anchors) {
+    const whole = body[filter];
+    const of = isRecord(whole) && metAll(whole) ? whole[part] : null;
+    const ids = isRecord(of) && metAll(of) ? idsOf(of['any_']) : null;
+    // Logs and artifacts outlive the runs that they are of, and then nobody knows whose they are.
+    if (ids !== null) return pass(needsOf(type, ids, 'refuse'));
+  }
+  if (scope.pools === null && tagged !== null) return narrowed(body, scope, tagged, false);
+  const ways = anchors.map(([filter, part]) => `${filter}.${part}.any_`).join(' or ');
+  return refuse(`does not name whose it wants, by ${ways}`);
+}
+
+function narrowed(body: Fields, scope: Scope, tagged: Tagged | null, pooled: boolean): Examined {
+  let changed = body;
+  if (scope.pools !== null && pooled) {
+    const { pools } = scope;
+    const said = within(changed, 'work_pools', 'name', 'any_', (old) =>
+      old === null ? pools : old.filter((one) => pools.includes(one)),
+    );
+    if (said === null) return refuse(OR);
+    changed = said;
+  }
+  if (scope.tag !== null && tagged !== null) {
+    const { tag } = scope;
+    const said = within(changed, tagged, 'tags', 'all_', (old) => [...new Set([...(old ?? []), tag])]);
+    if (said === null) return refuse(OR);
+    changed = said;
+  }
+  return changed === body ? pass() : pass([], changed);
+}
+
+const OR = 'has a filter of another form, or one of several ways ("or_"), which cannot be narrowed';
+
+/** `body` with `body[filter][part][operator]` changed; null when a filter is in the way that one of several ways satisfies. */
+function within(
+  body: Fields,
+  filter: string,
+  part: string,
+  operator: string,
+  change: (old: readonly string[] | null) => readonly string[],
+): Fields | null {
+  const whole = body[filter] ?? {};
+  if (!isRecord(whole) || !metAll(whole)) return null;
+  const old = whole[part] ?? {};
+  if (!isRecord(old) || !metAll(old)) return null;
+  const values = old[operator] ?? null;
+  if (values !== null && !(Array.isArray(values) && values.every((one) => typeof one === 'string'))) return null;
+  return { ...body, [filter]: { ...whole, [part]: { ...old, [operator]: change(values) } } };
+}
+
+/** Whether all parts of a filter have to be met, which is Prefect's default. */
+function metAll(filter: Fields): boolean {
+  return !('operator' in filter) || filter['operator'] === 'and_';
+}

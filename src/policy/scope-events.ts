@@ -1,0 +1,99 @@
+// Events within a scope. An event is a write: Prefect makes task runs of some, from what stands in their payload, and
+// automations start by any. So all that an event names must be within, its own resource and those it is related to, and a
+// payload may not name another task run than the resource does. A filter of events must name the resources that it wants.
+
+import { type Need, type Ref, resourceRef, uuidOf } from './scope-refs.ts';
+import { isRecord } from './strict-json.ts';
+
+/** Resources that only the server itself speaks for. */
+const SERVERS_OWN = /^prefect\.(?:automation|flow)(?:\.|$)/;
+
+/** What an event needs to be within; why it can't be, to stand after "it …". */
+export function eventNeeds(event: unknown): readonly Need[] | string {
+  if (!isRecord(event)) return 'sends what is no event';
+  const own = resourceId(event['resource']);
+  const related = event['related'] ?? [];
+  if (own === null || !Array.isArray(related)) return 'sends an event without a resource';
+  if (SERVERS_OWN.test(own)) return 'sends an event in the name of a flow or an automation';
+  const refs: Ref[] = [];
+  for (const one of related) {
+    const id = resourceId(one);
+    if (id === null) return 'sends an event that is related to what has no id';
+    const ref = resourceRef(id);
+    if (ref === 'wrong') return 'sends an event that is related to what is no object of Prefect';
+    // All runs of a flow are related to it, and flows are shared.
+    if (ref !== null && ref.type !== 'flow') refs.push(ref);
+  }
+  const needs: Need[] = refs.map((ref) => ({ ref, absent: absentIsNew(ref, refs) }));
+  const ref = resourceRef(own);
+  if (ref === 'wrong') return 'sends an event about what is no object of Prefect';
+  if (ref === null) return String(event['event']).startsWith('prefect.task-run') ? NOT_ITS_OWN : needs;
+  needs.push({ ref, absent: absentIsNew(ref, refs) });
+  return payloadFits(event['payload'], ref) ? needs : NOT_ITS_OWN;
+}
+
+const NOT_ITS_OWN = 'sends an event whose payload is about another task run';
+
+/** A task run is made by its first event; whose it is the flow run says that the event is related to. */
+function absentIsNew(ref: Ref, related: readonly Ref[]): Need['absent'] {
+  if (ref.type !== 'task_run') return 'refuse';
+  const runs = related.filter((one) => one.type === 'flow_run');
+  return runs.length === 0 ? 'refuse' : runs;
+}
+
+/** Prefect takes the id and the flow run that a payload names over those of the event. */
+function payloadFits(payload: unknown, ref: Ref): boolean {
+  const run = isRecord(payload) ? (payload['task_run'] ?? null) : null;
+  if (run === null) return true;
+  if (!isRecord(run) || 'flow_run_id' in run) return false;
+  return !('id' in run) || (ref.type === 'task_run' && uuidOf(run['id']) === ref.id);
+}
+
+function resourceId(resource: unknown): string | null {
+  const id = isRecord(resource) ? resource['prefect.resource.id'] : null;
+  return typeof id === 'string' ? id : null;
+}
+
+/** What a filter of events needs to be within; why it can't be, to stand after "it …". */
+export function eventFilterNeeds(filter: unknown): readonly Need[] | string {
+  const how = 'does not name whose events it wants, by resource.id, any_resource.id or related.id';
+  if (!isRecord(filter)) return how;
+  for (const name of ['resource', 'any_resource', 'related']) {
+    const part = filter[name];
+    const ids = isRecord(part) ? part['id'] : null;
+    if (!Array.isArray(ids) || ids.length === 0) continue;
+    const refs = ids.map((id) => (typeof id === 'string' ? resourceRef(id) : 'wrong'));
+    if (refs.every((ref) => ref !== null && ref !== 'wrong')) {
+      // Events outlive what they are about, and then nobody knows whose they are.
+      return refs.map((ref) => ({ ref, absent: 'refuse' }));
+    }
+  }
+  return how;
+}
+
+/**
+ * What an event that somebody hears of is about: within a scope where any of these is. Its own resource, or for one that has
+ * no pool and no team, such as an event of a flow's own, those it is related to.
+ */
+export function heardEvent(event: unknown): readonly Ref[] {
+  if (!isRecord(event)) return [];
+  const own = resourceId(event['resource']);
+  const ref = own === null ? 'wrong' : resourceRef(own);
+  if (ref === 'wrong') return [];
+  if (ref !== null) return [ref];
+  const related = event['related'];
+  return (Array.isArray(related) ? related : []).flatMap((one) => {
+    const id = resourceId(one);
+    const to = id === null ? null : resourceRef(id);
+    return to === null || to === 'wrong' || to.type === 'flow' ? [] : [to];
+  });
+}
+
+/** The same for a log. */
+export function heardLog(log: unknown): readonly Ref[] {
+  if (!isRecord(log)) return [];
+  const run = uuidOf(log['flow_run_id']);
+  if (run !== null) return [{ type: 'flow_run', id: run }];
+  const task = uuidOf(log['task_run_id']);
+  return task === null ? [] : [{ type: 'task_run', id: task }];
+}

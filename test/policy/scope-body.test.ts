@@ -1,0 +1,239 @@
+// The bodies of operations within a scope: what is added, what must be looked up, what is refused.
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { findOperation, type Operation } from '../../src/policy/operation.ts';
+import type { Scope } from '../../src/policy/scope.ts';
+import { examineText } from '../../src/policy/scope-request.ts';
+import { parseStrictJson } from '../../src/policy/strict-json.ts';
+
+const A = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
+const B = '1f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
+const POOLS: Scope = { pools: ['etl'], tag: null, torn: false };
+const TAG: Scope = { pools: null, tag: 'team-a', torn: false };
+const BOTH: Scope = { pools: ['etl'], tag: 'team-a', torn: false };
+
+function operation(method: string, path: string): Operation {
+  const found = findOperation(method, `/api${path}`);
+  if (found === null) throw new Error(path);
+  return found;
+}
+
+function examine(path: string, body: unknown, scope: Scope, method = 'POST') {
+  return examineText(operation(method, path), typeof body === 'string' ? body : JSON.stringify(body), scope);
+}
+
+/** `type id` of what must be within; why it is refused. */
+function needs(path: string, body: unknown, scope: Scope, method = 'POST'): readonly string[] | string {
+  const said = examine(path, body, scope, method);
+  if (said.kind === 'pass') return said.needs.map(({ ref }) => `${ref.type} ${ref.id}`);
+  return said.kind === 'bad' ? said.problem : said.why;
+}
+
+describe('a filter', () => {
+  test.each([
+    [POOLS, {}, { work_pools: { name: { any_: ['etl'] } } }],
+    [POOLS, { work_pools: null, limit: 5 }, { work_pools: { name: { any_: ['etl'] } }, limit: 5 }],
+    [POOLS, { work_pools: { name: { any_: ['ml'] } } }, { work_pools: { name: { any_: [] } } }],
+    [POOLS, { work_pools: { name: { any_: ['ml', 'etl'] } } }, { work_pools: { name: { any_: ['etl'] } } }],
+    [
+      POOLS,
+      { work_pools: { operator: 'and_', id: { any_: [A] } } },
+      { work_pools: { operator: 'and_', id: { any_: [A] }, name: { any_: ['etl'] } } },
+    ],
+    [TAG, {}, { flow_runs: { tags: { all_: ['team-a'] } } }],
+    [
+      TAG,
+      { flow_runs: { tags: { all_: ['x'], any_: ['y'] } } },
+      { flow_runs: { tags: { all_: ['x', 'team-a'], any_: ['y'] } } },
+    ],
+    [BOTH, {}, { work_pools: { name: { any_: ['etl'] } }, flow_runs: { tags: { all_: ['team-a'] } } }],
+  ])('is narrowed by %j: %j becomes %j', (scope, body, narrowed) => {
+    expect(examine('/flow_runs/filter', body, scope)).toEqual({ kind: 'pass', needs: [], body: narrowed });
+  });
+
+  test.each([
+    [POOLS, { work_pools: { operator: 'or_', id: { any_: [A] } } }],
+    [POOLS, { work_pools: { operator: null } }],
+    [POOLS, { work_pools: { operator: 'OR_' } }],
+    [POOLS, { work_pools: [] }],
+    [POOLS, { work_pools: { name: 'etl' } }],
+    [POOLS, { work_pools: { name: { any_: [1] } } }],
+    [TAG, { flow_runs: { operator: 'or_', name: { like_: '' } } }],
+    [TAG, { flow_runs: { tags: { operator: 'or_', is_null_: true } } }],
+    [TAG, { flow_runs: { tags: ['x'] } }],
+    [POOLS, []],
+    [POOLS, '"x"'],
+  ])('that can’t be narrowed by %j is refused: %j', (scope, body) => {
+    expect(examine('/flow_runs/filter', body, scope).kind).toBe('refuse');
+  });
+
+  test('is narrowed whatever else it says, or refused', () => {
+    const leaf = fc.oneof(
+      fc.constant(null),
+      fc.constantFrom('and_', 'or_'),
+      fc.array(fc.constantFrom('etl', 'ml', 'x')),
+    );
+    const part = fc.oneof(leaf, fc.dictionary(fc.constantFrom('any_', 'all_', 'operator', 'is_null_'), leaf));
+    const filter = fc.oneof(leaf, fc.dictionary(fc.constantFrom('name', 'tags', 'id', 'operator'), part));
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom('flow_runs', 'work_pools', 'flows'), filter), (body) => {
+        const said = examine('/flow_runs/filter', body, BOTH);
+        if (said.kind !== 'pass') return;
+        const { work_pools: pools, flow_runs: runs } = said.body as Record<
+          string,
+          Record<string, Record<string, string[]>>
+        >;
+        expect(pools?.['operator'] ?? 'and_').toBe('and_');
+        expect((pools?.['name']?.['any_'] ?? ['?']).filter((one) => one !== 'etl')).toEqual([]);
+        expect([runs?.['operator'] ?? 'and_', runs?.['tags']?.['operator'] ?? 'and_']).toEqual(['and_', 'and_']);
+        expect(runs?.['tags']?.['all_']).toContain('team-a');
+      }),
+    );
+  });
+
+  test('without pools must name whose it wants', () => {
+    expect(needs('/task_runs/filter', { flow_runs: { id: { any_: [A.toUpperCase(), B] } } }, POOLS)).toEqual([
+      `flow_run ${A}`,
+      `flow_run ${B}`,
+    ]);
+    expect(needs('/logs/filter', { logs: { flow_run_id: { any_: [A] } } }, TAG)).toEqual([`flow_run ${A}`]);
+    for (const body of [
+      {},
+      { logs: { flow_run_id: { any_: [] } } },
+      { logs: { flow_run_id: { any_: [A, 'x'] } } },
+      { logs: { flow_run_id: { any_: [`{${A}}`] } } },
+      { logs: { operator: 'or_', flow_run_id: { any_: [A] } } },
+      { flow_runs: { id: { any_: [A] } } },
+    ]) {
+      expect(examine('/logs/filter', body, TAG).kind, JSON.stringify(body)).toBe('refuse');
+    }
+    expect(examine('/task_runs/filter', {}, POOLS).kind).toBe('refuse');
+    expect(examine('/task_runs/filter', {}, TAG)).toMatchObject({
+      body: { flow_runs: { tags: { all_: ['team-a'] } } },
+    });
+    expect(examine('/flow_runs/bulk_delete', { flow_runs: { name: { like_: '' } } }, POOLS).kind).toBe('refuse');
+  });
+
+  test('of nothing is one of everything', () => {
+    expect(examine('/flow_runs/filter', 'null', POOLS)).toMatchObject({
+      body: { work_pools: { name: { any_: ['etl'] } } },
+    });
+  });
+});
+
+describe('what is made', () => {
+  test('is in the pool, of a deployment or a parent that is within, and carries the tag', () => {
+    const run = (body: object, scope: Scope) => needs('/flow_runs/', { flow_id: A, ...body }, scope);
+    expect(run({ work_pool_name: 'etl' }, POOLS)).toEqual([]);
+    expect(run({ work_pool_name: 'ml' }, POOLS)).toBe('is for another pool');
+    expect(run({}, POOLS)).toBe('is for no pool');
+    expect(run({ parent_task_run_id: B }, POOLS)).toEqual([`task_run ${B}`]);
+    expect(run({ parent_task_run_id: B, work_pool_name: 'ml' }, POOLS)).toBe('is for another pool');
+    expect(run({ parent_task_run_id: `urn:uuid:${B}` }, POOLS)).toBe('has a parent_task_run_id that is no UUID');
+    expect(run({}, TAG)).toBe('does not carry the tag team-a');
+    expect(run({ tags: ['team-a'], deployment_id: B, idempotency_key: 'k/1' }, TAG)).toEqual([
+      `deployment ${B}`,
+      `run_of ${A}/k/1`,
+    ]);
+    expect(needs(`/deployments/${B}/create_flow_run`, { idempotency_key: 'k' }, TAG)).toEqual([`run_of of ${B}/k`]);
+    expect(needs(`/deployments/${B}/create_flow_run/bulk`, [{}, { parent_task_run_id: A }], TAG)).toEqual([
+      `task_run ${A}`,
+    ]);
+    expect(needs(`/deployments/${B}/create_flow_run/bulk`, {}, TAG)).toBe('sends no list of runs');
+  });
+
+  test('does not take another’s deployment of the same name', () => {
+    const deployment = { name: 'd', flow_id: A, work_pool_name: 'etl', tags: ['team-a'] };
+    expect(needs('/deployments/', deployment, BOTH)).toEqual([`deployment_of ${A}/d`]);
+    expect(needs('/deployments/', { ...deployment, work_pool_name: null }, POOLS)).toBe('is for no pool');
+    expect(needs('/deployments/', { ...deployment, tags: undefined }, TAG)).toBe('does not carry the tag team-a');
+    expect(needs(`/deployments/${A}`, { tags: [] }, TAG, 'PATCH')).toBe('does not carry the tag team-a');
+    expect(needs(`/deployments/${A}`, { work_pool_name: null }, POOLS, 'PATCH')).toBe('is for no pool');
+    expect(needs(`/deployments/${A}`, { paused: true }, BOTH, 'PATCH')).toEqual([]);
+  });
+
+  test('belongs to a run: task runs, logs, artifacts', () => {
+    expect(needs('/task_runs/', { flow_run_id: A }, POOLS)).toEqual([`flow_run ${A}`]);
+    expect(needs('/task_runs/', {}, POOLS)).toBe('makes a task run of no flow run, which is in no pool');
+    expect(needs('/logs/', [{ flow_run_id: A }, { flow_run_id: A }, {}], POOLS)).toEqual([`flow_run ${A}`]);
+    expect(needs('/logs/', [{ flow_run_id: A, task_run_id: B }], POOLS)).toEqual([`flow_run ${A}`, `task_run ${B}`]);
+    expect(needs('/logs/', { flow_run_id: A }, POOLS)).toBe('sends no list of logs');
+    expect(needs('/artifacts/', { key: 'k' }, POOLS)).toBe('makes an artifact of no run');
+  });
+});
+
+describe('an event', () => {
+  const event = (id: string, more: object = {}) => [{ event: 'e', resource: { 'prefect.resource.id': id }, ...more }];
+  const related = (...ids: string[]) => ({ related: ids.map((id) => ({ 'prefect.resource.id': id })) });
+  test('must be about what is within, and so must all that it is related to', () => {
+    expect(needs('/events', event(`prefect.flow-run.${A}`), POOLS)).toEqual([`flow_run ${A}`]);
+    expect(needs('/events', event('mine', related(`prefect.deployment.${B}`, 'prefect.tag.x')), POOLS)).toEqual([
+      `deployment ${B}`,
+    ]);
+    expect(needs('/events', event(`prefect.task-run.${A}`, related(`prefect.flow-run.${B}`)), POOLS)).toEqual([
+      `flow_run ${B}`,
+      `task_run ${A}`,
+    ]);
+  });
+
+  test.each([
+    ['another task run in its payload', event(`prefect.task-run.${A}`, { payload: { task_run: { id: B } } })],
+    ['a flow run in its payload', event(`prefect.task-run.${A}`, { payload: { task_run: { id: A, flow_run_id: B } } })],
+    [
+      'a task run in the payload of another event',
+      event(`prefect.flow-run.${A}`, { payload: { task_run: { id: B } } }),
+    ],
+    ['a spelling that only Python reads', event(`prefect.task-run.{${A}}`)],
+    ['the name of an automation', event(`prefect.automation.${A}`)],
+    ['the name of a flow', event(`prefect.flow.${A}`)],
+    ['no resource', [{ event: 'e' }]],
+    ['a related thing without an id', event('mine', { related: [{}] })],
+    ['related things that are no list', event('mine', { related: {} })],
+  ])('with %s is refused', (_what, body) => expect(examine('/events', body, POOLS).kind).toBe('refuse'));
+
+  test('is asked for by what it is about', () => {
+    const filter = (body: object) => needs('/events/filter', { filter: body }, POOLS);
+    expect(filter({ resource: { id: [`prefect.flow-run.${A}`] } })).toEqual([`flow_run ${A}`]);
+    expect(filter({ related: { id: [`prefect.flow-run.${A}`] }, event: { name: ['x'] } })).toEqual([`flow_run ${A}`]);
+    for (const body of [
+      {},
+      { resource: { id: [] } },
+      { resource: { id_prefix: ['prefect.flow-run.'] } },
+      { resource: { id: [`prefect.flow-run.${A}`, 'prefect.tag.x'] } },
+      { any_resource: [{ id: [`prefect.flow-run.${A}`] }] },
+    ]) {
+      expect(filter(body), JSON.stringify(body)).toContain('does not name whose events it wants');
+    }
+  });
+});
+
+describe('a body', () => {
+  test.each([
+    ['{"a":1,"a":2}', 'has a name twice'],
+    ['{"flow_runs":{"id":{"any_":["x"],"any_":[]}}}', 'has a name twice'],
+    ['{"a":1,"\\u0061":2}', 'has a name twice'],
+    ['[{"a":[{"b":1,"b":1}]}]', 'has a name twice'],
+    ['{"limit": NaN}', 'is not JSON'],
+    ['', 'is not JSON'],
+    ['\ufeff{}', 'is not JSON'],
+    ['['.repeat(300) + ']'.repeat(300), 'is nested too deep'],
+  ])('with two readings is refused: %j', (text, problem) => {
+    expect(needs('/flow_runs/filter', text, POOLS)).toBe(problem);
+  });
+
+  test('that JSON.stringify made of anything has one reading', () => {
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 6 }), (text) => {
+        const read = parseStrictJson(text);
+        // Names that stand twice fast-check does not make.
+        expect(read).toEqual({ ok: true, value: JSON.parse(text) as unknown });
+      }),
+    );
+  });
+
+  test('that names more than is looked up is refused', () => {
+    const ids = Array.from({ length: 1_001 }, (_, i) => `0f3c1f1e-7a54-4c9b-9a3f-${String(i).padStart(12, '0')}`);
+    expect(needs('/flow_runs/bulk_delete', { flow_runs: { id: { any_: ids } } }, POOLS)).toContain('more than 1000');
+  });
+});

@@ -1,0 +1,106 @@
+// Scopes: how those of several bindings come together, and what a policy's grants say of them.
+
+import { describe, expect, test } from 'vitest';
+import { readPolicy } from '../../src/config/policy-file.ts';
+import { findOperation } from '../../src/policy/operation.ts';
+import type { Policy } from '../../src/policy/policy.ts';
+import { holds, joined, met, type Scope, scopeWords } from '../../src/policy/scope.ts';
+
+const pools = (...names: string[]): Scope => ({ pools: names, tag: null, torn: false });
+const tag = (name: string): Scope => ({ pools: null, tag: name, torn: false });
+const RUNS = findOperation('POST', '/api/flow_runs/filter');
+const EVENTS = findOperation('POST', '/api/events');
+
+function policyOf(text: string): Policy {
+  const read = readPolicy(text, 'policy.yaml');
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  return read.policy;
+}
+
+describe('scopes', () => {
+  test('of two bindings reach where either does, and where that cannot be said nowhere', () => {
+    expect(joined(pools('a'), null)).toBeNull();
+    expect(joined(pools('a'), pools('b', 'a'))).toEqual(pools('a', 'b'));
+    expect(joined(tag('t'), tag('t'))).toEqual(tag('t'));
+    for (const [a, b] of [
+      [tag('t'), tag('u')],
+      [tag('t'), pools('a')],
+      [{ ...pools('a'), tag: 't' }, pools('a')],
+    ] as const) {
+      const scope = joined(a, b);
+      expect(scope?.torn).toBe(true);
+      expect(scope === null || holds(scope, 'a', ['t', 'u'])).toBe(false);
+    }
+  });
+
+  test('of two permissions reach where both do', () => {
+    expect(met(null, pools('a'))).toEqual(pools('a'));
+    expect(met(pools('a', 'b'), pools('b', 'c'))).toEqual(pools('b'));
+    expect(met(pools('a'), tag('t'))).toEqual({ pools: ['a'], tag: 't', torn: false });
+    expect(met(tag('t'), tag('u'))?.torn).toBe(true);
+  });
+
+  test('hold what is in a pool, carries the tag, or both', () => {
+    expect([holds(pools('a'), 'a', []), holds(pools('a'), 'b', []), holds(pools('a'), null, [])]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect([holds(tag('t'), null, ['s', 't']), holds(tag('t'), 'a', [])]).toEqual([true, false]);
+    const both: Scope = { ...pools('a'), tag: 't' };
+    expect([holds(both, 'a', ['t']), holds(both, 'a', []), holds(both, 'b', ['t'])]).toEqual([true, false, false]);
+  });
+
+  test('are said in words', () => {
+    expect(scopeWords(pools('a', 'b'))).toBe('the pools a, b');
+    expect(scopeWords({ ...pools('a'), tag: 't' })).toBe('the pool a and the tag t');
+  });
+});
+
+describe('a policy', () => {
+  test('says how far what it permits goes: not at all limited where any binding is not', () => {
+    const policy = policyOf(`bindings:
+  - {role: Worker, match: 'worker/.*', pools: [etl]}
+  - {role: Viewer, identity: worker/two}
+  - {role: Worker, identity: worker/three, pools: [ml]}
+  - {role: Worker, identity: worker/four, tag: team-a}
+`);
+    const scope = (name: string, operation: typeof RUNS) => {
+      const ruling = policy.grants(`worker/${name}`).rule(operation);
+      return ruling.permit ? ruling.scope : 'refused';
+    };
+    expect(scope('one', RUNS)).toEqual(pools('etl'));
+    expect([scope('two', RUNS), scope('two', EVENTS)]).toEqual([null, pools('etl')]);
+    expect(scope('three', RUNS)).toEqual(pools('ml', 'etl'));
+    expect(scope('four', RUNS)).toMatchObject({ torn: true });
+    const viewer = policy.grants('worker/two').rule(RUNS);
+    expect(viewer.permit && viewer.rule).toBe('policy.yaml:3:5');
+  });
+
+  test('gives an Owner within a scope nothing that the table does not know', () => {
+    const policy = policyOf('bindings: [{role: Owner, identity: user/a, tag: t}]\n');
+    expect(policy.grants('user/a').rule(null)).toMatchObject({ permit: false, why: 'unknown' });
+  });
+
+  test.each([
+    ['pools: []', 'this binding is for no pool'],
+    ['pools:', 'this binding is for no pool'],
+    ['tag:', 'one tag is wanted here'],
+    ['tag: [a, b]', 'one tag is wanted here'],
+    ['pool: etl', 'there is no key pool here'],
+  ])('with %s is refused, never read as everywhere', (key, problem) => {
+    const read = readPolicy(`bindings:\n  - role: Worker\n    identity: worker/a\n    ${key}\n`, 'p.yaml');
+    expect(read.ok ? [] : read.problems.map((one) => one.problem)).toEqual([problem]);
+  });
+
+  test('has roles that only observe, which roles that extend them do not', () => {
+    const policy = policyOf(`roles:
+  trial: {extends: [Viewer], mode: observe}
+  more: {extends: [trial]}
+bindings:
+  - {role: trial, identity: user/a}
+  - {role: more, identity: user/b}
+`);
+    expect([policy.grants('user/a').observes, policy.grants('user/b').observes]).toEqual([true, false]);
+  });
+});
