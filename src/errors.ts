@@ -152,6 +152,22 @@ export const catalogue = {
     hint: () =>
       'the gate writes it to its state folder with mode 0600: run this as the same user, with the same certgate.yaml',
   }),
+  CG_AUDIT_TAMPERED: entry<{ problems: number; first: string }>({
+    about: 'The record or the acts of the CA are not as they were written.',
+    exit: EXIT.refused,
+    status: 500,
+    message: (f) =>
+      `the record is not as it was written, in ${f.problems} ${f.problems === 1 ? 'place' : 'places'}: ${f.first}`,
+    hint: () =>
+      'keep the files as they are for whoever looks into it, and compare them with a backup: certgate audit --verify FILE',
+  }),
+  CG_AUDIT_CHECKPOINT: entry<{ file: string; problem: string }>({
+    about: 'There is no checkpoint of the record, or a file is none.',
+    exit: EXIT.notFound,
+    status: 500,
+    message: (f) => `${f.file}: ${f.problem}`,
+    hint: () => 'a gate signs checkpoints: certgate serve; then certgate audit --checkpoint FILE keeps the newest',
+  }),
 
   // proxy, inbound, outbound
   CG_LISTEN: entry<{ address: string; reason: string; flag?: string }>({

@@ -9,7 +9,7 @@ import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { onOneLine } from '../pki/names.ts';
 import type { CaChange, CaRecord, Store } from '../store/store.ts';
 import { caRecordsIn } from './ca-records.ts';
-import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
+import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
 import type { Generation } from './generations.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { caFiles, generationFiles } from './layout.ts';
@@ -79,7 +79,11 @@ export async function applyChange(
     for (const { record, privateKey } of made) {
       const { key } = generationFiles(record.role === 'root' ? (rootKeyDir ?? certsDir) : certsDir, record);
       await makeFolders(dirname(key), PRIVATE_FOLDER);
-      await keys.write(key, privateKey);
+      await keys.write(key, privateKey).catch((error: unknown) => {
+        // The name was free a moment ago.
+        if (systemCode(error) !== 'EEXIST') throw error;
+        throw new CertgateError('CG_CA_CHANGED', { problem: `${key} is there by now` }, { cause: error });
+      });
       written.push(key);
     }
     const add = [...also, ...made.map(({ record }) => record)];
@@ -172,5 +176,7 @@ export async function issuerFor(
 }
 
 function unwritable(file: string, error: unknown): CertgateError {
-  return new CertgateError('CG_CA_FILE', { file, problem: `cannot be written: ${reasonOf(error)}` }, { cause: error });
+  const problem = `cannot be written: ${reasonOf(error)}`;
+  const remedy = `make room and see who may write there: \`df -h ${file}\`, \`ls -la ${file}\``;
+  return new CertgateError('CG_CA_FILE', { file, problem, remedy }, { cause: error });
 }

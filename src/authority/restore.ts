@@ -80,9 +80,11 @@ export async function restoreBackup(request: RestoreRequest): Promise<Restored> 
     const warnings = await copyAll(from, draft, manifest, request.configuration);
     const facts = storeFacts(join(draft, STORE), join(from, STORE));
     const authorities = await requireTogether(draft, facts, manifest, warnings);
+    const retired = new Set(facts.authorities.flatMap(({ keyId, state }) => (state === 'retired' ? [keyId] : [])));
+    const { crlNumbers, issuers } = facts;
     const judgement = judgeCrls(
       request.crls,
-      { authorities, crlNumbers: facts.crlNumbers, issuers: facts.issuers, madeAt: Date.parse(manifest.madeAt) },
+      { authorities, crlNumbers, issuers, retired, madeAt: Date.parse(manifest.madeAt) },
       request.withoutCrl,
       request.now,
     );
@@ -259,7 +261,7 @@ function adopt(store: string, judgement: Judgement, manifest: BackupManifest, re
     crlNumbers: judgement.crlNumbers,
     actor: request.actor,
     at: request.now,
-    audit: ({ revoked, unknown }) => ({
+    audit: ({ revoked, unknown, tokens }) => ({
       time: request.now,
       actor: request.actor,
       action: 'ca.restore',
@@ -270,6 +272,7 @@ function adopt(store: string, judgement: Judgement, manifest: BackupManifest, re
         crls: judgement.lists.map(({ issuer, number }) => `${issuer}:${number}`).join(','),
         revoked,
         unknown,
+        tokens,
       },
     }),
   });

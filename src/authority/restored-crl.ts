@@ -23,6 +23,11 @@ export interface BackupOfCrls {
   readonly crlNumbers: Readonly<Record<string, number>>;
   /** Who issued the certificates in the backup, by key identifier. */
   readonly issuers: readonly string[];
+  /**
+   * Of them, those that are trusted no more. Their last certificates had ended or been revoked by then, as the backup
+   * knows, and no gate publishes their lists.
+   */
+  readonly retired: ReadonlySet<string>;
   /** When it was made, ms since the epoch. */
   readonly madeAt: number;
 }
@@ -90,6 +95,7 @@ export function judgeCrls(
     ({ keyId: id, certificate }) =>
       ((backup.crlNumbers[id] ?? 0) > 0 || backup.issuers.includes(id)) &&
       certificate.validToDate.getTime() > now &&
+      !backup.retired.has(id) &&
       !lists.some(({ issuer }) => issuer === id),
   );
   const missing = without.filter(({ keyId: id }) => (backup.crlNumbers[id] ?? 0) > 0);

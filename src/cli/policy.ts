@@ -5,6 +5,7 @@ import type { CommandIo } from './io.ts';
 import { checkCommand } from './policy/check.ts';
 import { explainCommand } from './policy/explain.ts';
 import { showCommand } from './policy/show.ts';
+import { suggestCommand } from './policy/suggest.ts';
 import { syncCommand } from './policy/sync.ts';
 
 export function policyCommand(io: CommandIo): Command {
@@ -18,6 +19,7 @@ export function policyCommand(io: CommandIo): Command {
       'a running gate takes a changed policy by itself within two seconds, or at once on SIGHUP, if check would pass it.',
     ],
   });
-  for (const sub of [checkCommand(io), explainCommand(io), showCommand(io), syncCommand(io)]) command.addCommand(sub);
+  for (const sub of [checkCommand(io), explainCommand(io), showCommand(io), suggestCommand(io), syncCommand(io)])
+    command.addCommand(sub);
   return command;
 }

@@ -35,7 +35,7 @@ export function restoreCommand(io: CommandIo): Command {
       ['with the newest revocation list', 'certgate restore /backup/monday --dir /var/lib/certgate --crl issuer.crl'],
       [
         'with the list from where it is published',
-        'certgate restore monday --dir again --crl http://gate.example:8080/issuer.crl',
+        'certgate restore monday --dir again --crl http://gate.example:8081/crl.crl',
       ],
       [
         'only if there is no list: what was revoked since the backup is forgotten',
@@ -143,6 +143,7 @@ function asJson({ dir, manifest, judgement, counts, warnings }: Restored): unkno
     crls,
     revokedAgain: counts.revoked,
     revokedUnknown: counts.unknown,
+    revokedTokens: counts.tokens,
     warnings,
   };
 }
@@ -156,6 +157,9 @@ function* wordsAbout({ dir, manifest, judgement, counts, warnings }: Restored, i
   }
   if (judgement.lists.length > 0) {
     yield `revoked again: ${counts.revoked} that were valid in the backup, ${counts.unknown} that it does not know`;
+  }
+  if (counts.tokens > 0) {
+    yield `revoked: ${counts.tokens} one-time tokens, which may have been used since: make new ones with certgate token create`;
   }
   for (const warning of warnings) yield `warning: ${warning}`;
   yield `warning: locks are as they were at ${madeAt}: look with certgate locks, set what is missing, end what is over`;

@@ -2,6 +2,7 @@
 // with file:line:column and its remedy, as for certgate.yaml; an unknown key, role or permission is an error, never
 // a comment. It reads no file itself, so that whoever has the text (a worker of the gate, an editor) can ask the same.
 import { reasonOf, shown } from '../errors.ts';
+import { isGroupName } from '../identity/groups.ts';
 import { isIdentityName } from '../identity/name.ts';
 import { compilePattern } from '../identity/pattern.ts';
 import { operationNames, type PolicyTest, requestParts } from '../policy/explain.ts';
@@ -101,6 +102,15 @@ export function readPolicy(
     wrong(place, `${shown(name)} is not the name of a client`, remedy);
     return false;
   };
+  const groupIn = ({ text: name, place }: Placed): boolean => {
+    if (isGroupName(name)) return true;
+    wrong(
+      place,
+      `${shown(name)} cannot be a group`,
+      'groups are the OUs of certificates, as issue --group writes them',
+    );
+    return false;
+  };
   /** How far a binding goes: what stands there is said, or it would go everywhere. */
   const scopeIn = (keys: ReadonlyMap<string, Part & { keyPlace: string }>): Scope | null => {
     const [pools, tag] = [keys.get('pools'), keys.get('tag')];
@@ -114,12 +124,13 @@ export function readPolicy(
     return { pools: pools === undefined ? null : names, tag: tag === undefined ? null : word, torn: false };
   };
   const bindings: BindingSource[] = (top.get('bindings')?.items() ?? []).map((part) => {
-    const keys = part.entries(['role', 'identity', 'match', 'pools', 'tag']);
+    const keys = part.entries(['role', 'identity', 'match', 'group', 'pools', 'tag']);
     const names = textsOf(keys.get('role'), 'the name of a role');
     if (names.length === 0 && !part.empty) wrong(part.place, 'this binding has no role', 'write role: Viewer');
     const identities = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
     const patterns = textsOf(keys.get('match'), 'a pattern');
-    if (!keys.has('identity') && !keys.has('match'))
+    const groups = textsOf(keys.get('group'), 'the name of a group').filter(groupIn);
+    if (!keys.has('identity') && !keys.has('match') && !keys.has('group'))
       wrong(part.place, 'this binding is for nobody', `write identity: user/alice, or match: 'user/.*'`);
     const matchers = patterns.flatMap(({ text: source, place }) => {
       try {
@@ -134,13 +145,15 @@ export function readPolicy(
       roles: knownRoles(names),
       identities: identities.map((one) => one.text),
       matches: matchers.length === 0 ? null : (identity) => matchers.some((match) => match(identity) !== null),
+      groups: groups.map((one) => one.text),
       scope: scopeIn(keys),
     };
   });
 
   const operations = operationNames();
   const tests: PolicyTest[] = (top.get('tests')?.items() ?? []).flatMap((part) => {
-    const keys = part.entries(['identity', 'request', 'operation', 'expect']);
+    const keys = part.entries(['identity', 'groups', 'request', 'operation', 'expect']);
+    const groups = textsOf(keys.get('groups'), 'the name of a group').filter(groupIn);
     const [identity] = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
     const [request] = textsOf(keys.get('request'), 'METHOD /path');
     const [operation] = textsOf(keys.get('operation'), "Prefect's name of an operation");
@@ -160,7 +173,15 @@ export function readPolicy(
     }
     const about = request ?? operation;
     if (identity === undefined || about === undefined || expect === undefined) return [];
-    return [{ place: part.place, identity: identity.text, request: about.text, expect }];
+    return [
+      {
+        place: part.place,
+        identity: identity.text,
+        groups: groups.map((one) => one.text),
+        request: about.text,
+        expect,
+      },
+    ];
   });
 
   if (problems.length > 0) return { ok: false, problems: problems.toSorted(byPlace) };

@@ -20,6 +20,14 @@ import { provenanceLines } from './provenance.ts';
 import { startOfHead } from './request-head.ts';
 import { messagesMatter } from './scoped-messages.ts';
 
+/** Who asks. */
+export interface Asker {
+  readonly identity: string;
+  /** Of its certificate. */
+  readonly groups: readonly string[];
+  readonly address: string;
+}
+
 /** What the policy says, and what follows for the request. */
 export interface Judgement {
   /** Whose word it is; null for no policy. Another policy needs another judgement. */
@@ -66,10 +74,15 @@ const UNJUDGED: Judgement = {
 };
 
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
-export function judge(policy: Policy | null, identity: string, operation: Operation | null, target: string): Judgement {
+export function judge(
+  policy: Policy | null,
+  { identity, groups }: Pick<Asker, 'identity' | 'groups'>,
+  operation: Operation | null,
+  target: string,
+): Judgement {
   if (policy === null) return UNJUDGED;
   const question = secretsQuestion(operation, target);
-  const grants = policy.grants(identity);
+  const grants = policy.grants(identity, groups);
   const ruling = grants.rule(operation);
   const observed = policy.mode === 'observe' || grants.observes;
   const readMessages = messagesMatter(operation, grants, ruling.permit ? ruling.scope : null);
@@ -80,7 +93,7 @@ export function judge(policy: Policy | null, identity: string, operation: Operat
     const said = { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, readMessages, observed, stamp };
     return ruling.scope === null ? said : withinScope(said, identity, operation, target, ruling);
   }
-  const said = explainOperation(policy, identity, operation, question?.asks === true);
+  const said = explainOperation(policy, identity, operation, question?.asks === true, '', groups);
   if (ruling.permit && said.permit) {
     const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
     return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden };
@@ -138,7 +151,8 @@ export interface Forbidden {
  * Judges a request, unless the present policy has, counts what comes of it, and answers why it is refused or null. The head
  * for upstream begins anew where the policy changes the target.
  */
-export function judgeReading(reading: Judged, gate: PolicyGate, identity: string, address: string): Forbidden | null {
+export function judgeReading(reading: Judged, gate: PolicyGate, asker: Asker): Forbidden | null {
+  const { identity, address } = asker;
   const { policy, metrics } = gate;
   if (policy === null && reading.judgement === null) return null;
   let { judgement } = reading;
@@ -146,7 +160,7 @@ export function judgeReading(reading: Judged, gate: PolicyGate, identity: string
     const { head, target, operation } = reading;
     const asked = target.ok ? target.target : '';
     const judged = judgement !== null;
-    judgement = judge(policy, identity, operation, asked);
+    judgement = judge(policy, asker, operation, asked);
     reading.judgement = judgement;
     const changes = judgement.target !== null || judgement.stamp !== '';
     if (judged || changes) reading.start = startOfHead(head, judgement.target ?? asked) + judgement.stamp;
@@ -202,8 +216,7 @@ export interface BodyAnswers {
 export function inspectorFor(
   { judgement, operation, head }: Judged,
   gate: PolicyGate,
-  identity: string,
-  address: string,
+  { identity, groups, address }: Asker,
   answers: BodyAnswers,
 ): BodyInspector | null {
   if (judgement === null || judgement.policy === null || !judgement.readBody) return null;
@@ -213,7 +226,9 @@ export function inspectorFor(
     const said = decideBody(body, policy.secrets);
     if (said.kind === 'send') return answers.send(lenient ? body : said.body);
     const detail =
-      said.kind === 'refuse' ? said.detail : refusalWords(explainOperation(policy, identity, operation, true));
+      said.kind === 'refuse'
+        ? said.detail
+        : refusalWords(explainOperation(policy, identity, operation, true, '', groups));
     const why =
       said.kind === 'refuse'
         ? ({ status: said.status, code: 'CG_REQUEST_BODY', detail } as const)

@@ -10,13 +10,7 @@ import { examineText } from '../policy/scope-request.ts';
 import type { BodyInspector, BodyVerdict } from '../proxy/contract.ts';
 import { bodyProblem, mostOf, textOfBody } from './block-secrets.ts';
 import type { GateState } from './gate-state.ts';
-import { type BodyAnswers, type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
-
-/** Who asks. */
-export interface Asker {
-  readonly identity: string;
-  readonly address: string;
-}
+import { type Asker, type BodyAnswers, type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
 
 /** Holds a request that was judged to its scope; null where there is none. */
 export function scopeInspector(
@@ -65,8 +59,8 @@ export function scopeInspector(
 }
 
 /** Whether the WebSocket that `opened` is may stay open under the present policy. */
-export function stillPermitted({ operation, judgement }: Judged, gate: GateState, identity: string): boolean {
-  const now = judge(gate.policy, identity, operation, '');
+export function stillPermitted({ operation, judgement }: Judged, gate: GateState, asker: Asker): boolean {
+  const now = judge(gate.policy, asker, operation, '');
   if (now.refusal !== null) return false;
   // Its messages would have had to be read from the first one on.
   return !now.readMessages || judgement?.readMessages === true;

@@ -7,9 +7,9 @@ import type { Forward, TunnelRewriter, TunnelStep } from '../proxy/contract.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import type { GateState } from './gate-state.ts';
 import { type MessageVerdict, readMessages } from './messages.ts';
-import { type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
+import { type Asker, type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
 import { judgeHeard, judgeMessages, listens } from './scoped-messages.ts';
-import { type Asker, outsideWords, unknown } from './scoped-requests.ts';
+import { outsideWords, unknown } from './scoped-requests.ts';
 
 /** Those of a request that was judged; `record` tells of a message that was refused. */
 export function tunnelRewriters(
@@ -22,7 +22,7 @@ export function tunnelRewriters(
   const auth = gate.authString === null ? null : rewriteAuthMessage(gate.authString);
   const reader = messageReader(reading, gate, asker, record);
   const rewriteTunnel = reader === null ? auth : auth === null ? reader : inTurn(reader, auth);
-  return { rewriteTunnel, rewriteTunnelBack: heardReader(reading, gate, asker.identity) };
+  return { rewriteTunnel, rewriteTunnelBack: heardReader(reading, gate, asker) };
 }
 
 const NONE = { rewriteTunnel: null, rewriteTunnelBack: null };
@@ -31,14 +31,15 @@ const NONE = { rewriteTunnel: null, rewriteTunnelBack: null };
 function messageReader(
   { judgement, operation }: Judged,
   gate: GateState,
-  { identity, address }: Asker,
+  asker: Asker,
   record: (why: Forbidden) => void,
 ): TunnelRewriter | null {
   if (judgement === null || operation === null || !judgement.readMessages || listens(operation)) return null;
   // By the policy as it is when the message comes.
-  const now = () => judge(gate.policy, identity, operation, '');
+  const { identity, groups, address } = asker;
+  const now = () => judge(gate.policy, asker, operation, '');
   const scopeNow = (): Scope | null => {
-    const ruling = gate.policy?.grants(identity).rule(operation);
+    const ruling = gate.policy?.grants(identity, groups).rule(operation);
     return ruling?.permit === true ? ruling.scope : null;
   };
   const close = (why: Forbidden): MessageVerdict => {
@@ -77,14 +78,15 @@ function messageReader(
 }
 
 /** Reads what the client is sent on a WebSocket that was judged, and keeps back what is not within; null where that is no matter. */
-function heardReader({ judgement, operation }: Judged, gate: GateState, identity: string): TunnelRewriter | null {
+function heardReader({ judgement, operation }: Judged, gate: GateState, asker: Asker): TunnelRewriter | null {
   if (judgement === null || operation === null || !judgement.readMessages || !listens(operation)) return null;
+  const { identity, groups } = asker;
   return readMessages(
     'server',
     judgeHeard(async (refs) => {
-      const ruling = gate.policy?.grants(identity).rule(operation);
+      const ruling = gate.policy?.grants(identity, groups).rule(operation);
       const scope = ruling?.permit === true ? ruling.scope : null;
-      if (scope === null || judge(gate.policy, identity, operation, '').observed) return { kind: 'pass' };
+      if (scope === null || judge(gate.policy, asker, operation, '').observed) return { kind: 'pass' };
       try {
         for (const ref of refs) {
           if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }])) === null) return { kind: 'pass' };

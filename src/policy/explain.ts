@@ -31,12 +31,18 @@ export interface Explanation {
 }
 
 /** Explains `method target` of `identity`; null when the gate would refuse the target whoever asks (paths.ts). */
-export function explain(policy: Policy, identity: string, method: string, target: string): Explanation | null {
+export function explain(
+  policy: Policy,
+  identity: string,
+  method: string,
+  target: string,
+  groups: readonly string[] = [],
+): Explanation | null {
   const path = canonicalPath(target);
   if (!path.ok) return null;
   const operation = findOperation(methodOf(method), path.path);
   const asked = secretsQuestion(operation, path.target)?.asks === true;
-  return explainOperation(policy, identity, operation, asked, path.target);
+  return explainOperation(policy, identity, operation, asked, path.target, groups);
 }
 
 /** The same for an operation that is known already; `asked` when the request asks for the secrets of blocks. */
@@ -46,8 +52,9 @@ export function explainOperation(
   operation: Operation | null,
   asked = false,
   target = '',
+  groups: readonly string[] = [],
 ): Explanation {
-  const grants = policy.grants(identity);
+  const grants = policy.grants(identity, groups);
   const secrets = asked && !grants.has('see_secret_blocks') ? policy.secrets : 'none';
   const needs = [...(operation?.needs ?? []), ...(asked ? (['see_secret_blocks'] as const) : [])].map((permission) => ({
     permission,
@@ -71,6 +78,8 @@ function scopeOf(ruling: Ruling, operation: Operation | null, target: string): E
 export interface PolicyTest {
   readonly place: string;
   readonly identity: string;
+  /** Of its certificate. */
+  readonly groups?: readonly string[];
   /** `METHOD PATH`, or the name of an operation. */
   readonly request: string;
   readonly expect: 'allow' | 'deny';
@@ -90,14 +99,16 @@ export function runTests(policy: Policy, tests: readonly PolicyTest[]): readonly
   });
 }
 
-function answersTo(policy: Policy, { identity, request }: PolicyTest): readonly boolean[] {
+function answersTo(policy: Policy, { identity, request, groups = [] }: PolicyTest): readonly boolean[] {
   const parts = requestParts(request);
   if (parts !== null) {
-    const said = explain(policy, identity, parts.method, parts.target);
+    const said = explain(policy, identity, parts.method, parts.target, groups);
     // What the gate refuses whoever asks.
     return [said?.permit ?? false];
   }
-  return operationsNamed(request).map((operation) => explainOperation(policy, identity, operation).permit);
+  return operationsNamed(request).map(
+    (operation) => explainOperation(policy, identity, operation, false, '', groups).permit,
+  );
 }
 
 /** `POST /api/flows/` in two; null when it is not that. `WEBSOCKET` stands for the opening of one. */

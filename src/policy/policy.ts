@@ -31,6 +31,8 @@ export interface BindingSource {
   readonly identities: readonly string[];
   /** Whether its pattern matches an identity; null when it has none. */
   readonly matches: ((identity: string) => boolean) | null;
+  /** Names of groups whose members are bound. */
+  readonly groups?: readonly string[];
   /** How far what it gives goes; absent or null for everywhere. What it denies is denied everywhere. */
   readonly scope?: Scope | null;
 }
@@ -93,7 +95,8 @@ export interface Policy {
   readonly mode: 'enforce' | 'observe';
   readonly secrets: SecretsMode;
   readonly createdBy: CreatedBy;
-  grants(identity: string): Grants;
+  /** `groups` are those of its certificate. */
+  grants(identity: string, groups?: readonly string[]): Grants;
 }
 
 interface Said {
@@ -129,18 +132,26 @@ export function compilePolicy(source: PolicySource): Policy {
       else known.push(binding);
     }
   }
+  const named = new Set(source.bindings.flatMap((one) => one.groups ?? []));
   const kept = new Map<string, Grants>();
   return {
     mode: source.mode,
     secrets: source.secrets,
     createdBy: source.createdBy ?? 'prefect',
-    grants(identity) {
-      const known = kept.get(identity);
+    grants(identity, groups = []) {
+      // A name has no line end, and a group has none.
+      const belongs = groups.length === 0 || named.size === 0 ? [] : groups.filter((one) => named.has(one));
+      const key = belongs.length === 0 ? identity : [identity, ...belongs].join('\n');
+      const known = kept.get(key);
       if (known !== undefined) return known;
       const bindings = [...(exact.get(identity) ?? []), ...patterns.filter((one) => one.matches?.(identity) === true)];
+      if (belongs.length > 0) {
+        const more = source.bindings.filter((one) => one.groups?.some((group) => belongs.includes(group)) === true);
+        bindings.push(...more.filter((one) => !bindings.includes(one)));
+      }
       const grants = grantsOf(bindings, roles);
       if (kept.size >= MOST_KEPT) kept.clear();
-      kept.set(identity, grants);
+      kept.set(key, grants);
       return grants;
     },
   };

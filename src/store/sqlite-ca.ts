@@ -1,7 +1,7 @@
 // The CA's own part of the SQLite store: its certificates and their states, locks, CRL numbers, and who has which trust
 // bundle. Every change runs in the transaction that `write` opens, with its audit entry; nothing here begins or commits.
 import type { StatementSync } from 'node:sqlite';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, shown } from '../errors.ts';
 import { isTaken } from './sqlite-failure.ts';
 import { caOf, lockColumns, lockOf, numberOf, textOf } from './sqlite-rows.ts';
 import type { AuditEntry, Store } from './store.ts';
@@ -47,6 +47,7 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
     `INSERT INTO authorities (key_id, role, generation, parent, state, der, added_at, changed_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
+  const selectPrepared = sql("SELECT key_id FROM authorities WHERE role = 'root' AND state = 'prepared'");
   const selectLastChange = sql('SELECT coalesce(max(changed_at), 0) AS last FROM authorities');
   const moveCa = sql('UPDATE authorities SET state = ?, changed_at = ? WHERE key_id = ? AND state = ?');
   const renameCa = sql('UPDATE authorities SET key_id = ? WHERE key_id = ?');
@@ -89,8 +90,14 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
           const moment = Math.max(at, numberOf(selectLastChange.get(), 'last') + 1);
           for (const { keyId, from, to } of states) {
             if (moveCa.run(to, moment, keyId, from).changes !== 1) throw changed(`${keyId} is no longer ${from}`);
+            const held = to === 'retired' ? selectIdentities.get(keyId, at) : undefined;
+            if (held !== undefined)
+              throw changed(`${shown(textOf(held, 'identity'))} has a certificate of ${keyId} by now`);
           }
           for (const r of add) {
+            if (r.role === 'root' && r.state === 'prepared' && selectPrepared.get() !== undefined) {
+              throw changed('another root is prepared by now');
+            }
             insertCa.run(r.keyId, r.role, r.generation, r.parent, r.state, r.der, r.addedAt, moment);
           }
         } catch (error) {

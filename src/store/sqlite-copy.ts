@@ -7,6 +7,7 @@ import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, st
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, isCertgateError } from '../errors.ts';
+import { actAdder } from './sqlite-acts.ts';
 import { storeFailure } from './sqlite-failure.ts';
 import { connect, fileFailure, openStoreFile, pragma, requireSchema } from './sqlite-file.ts';
 import { caOf, numberOf, revocationReasonOf, textOf } from './sqlite-rows.ts';
@@ -54,6 +55,8 @@ export interface AdoptedCounts {
   readonly revoked: number;
   /** Were not in the store at all. */
   readonly unknown: number;
+  /** One-time tokens that could still be used by the store, and can no more. */
+  readonly tokens: number;
 }
 
 /** What taking over a long list may hold in memory, KiB: serials are random, so that every row is on another page. */
@@ -128,7 +131,7 @@ function factsOf(path: string, check: 'quick_check' | 'integrity_check'): StoreF
  * Takes over, in one transaction, what revocation lists say, into a store that nobody else has open. What is valid there
  * becomes revoked at the list's moment and for its reason. What is not there is recorded as revoked, so that its serial
  * stays taken and the next list names it too: as UNKNOWN_IDENTITY, with its serial in place of its DER. What was revoked
- * stays as it is, but where the list knows that a key was compromised. Brings the store to the newest schema.
+ * stays as it is, but where the list knows that a key was compromised. One-time tokens end. Brings the store to the newest schema.
  * @throws CG_STORE_*
  */
 export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, audit }: Adoption): AdoptedCounts {
@@ -147,7 +150,7 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
       `INSERT INTO certificates (serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der,
          issued_at, revoked, revoked_at, reason, revoked_revision) VALUES (?, ?, ?, 'client', '', ?, ?, ?, ?, ?, 1, ?, ?, ?)`,
     );
-    const record = db.prepare('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
+    const record = actAdder(db);
     const number = db.prepare(
       'INSERT INTO crls VALUES (?, ?) ON CONFLICT (issuer) DO UPDATE SET number = max(number, excluded.number)',
     );
@@ -174,7 +177,7 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
         revoked++;
       }
       const detail = { serial, reason, notAfter, from: 'crl', ...(before === null ? {} : { before }) };
-      record.run(at, actor, 'certificate.revoke', identity, JSON.stringify(detail));
+      record({ time: at, actor, action: 'certificate.revoke', object: identity, detail });
     }
     // The trust bundle that follows from it is newer than all that were told before: sidecars refuse one that goes back.
     const last = numberOf(db.prepare('SELECT coalesce(max(changed_at), 0) AS n FROM authorities').get(), 'n');
@@ -182,10 +185,18 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
       Math.max(at, last + 1),
     );
     for (const [issuer, above] of crlNumbers) number.run(issuer, above);
-    const entry = audit({ revoked, unknown });
-    record.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));
+    // Whether they were used or revoked since the backup stands nowhere: a one-time token must not be one twice.
+    const tokens = db.prepare(
+      'UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > ? RETURNING id, subject, uses_left',
+    );
+    const ended = tokens.all(at, at);
+    for (const row of ended) {
+      const detail = { token: textOf(row, 'id'), usesLeft: numberOf(row, 'uses_left'), from: 'restore' };
+      record({ time: at, actor, action: 'token.revoke', object: textOf(row, 'subject'), detail });
+    }
+    record(audit({ revoked, unknown, tokens: ended.length }));
     db.exec('COMMIT');
-    return { revoked, unknown };
+    return { revoked, unknown, tokens: ended.length };
   } catch (error) {
     throw storeFailure(error, path);
   } finally {

@@ -12,7 +12,6 @@ import type {
   LockScope,
   Revocation,
   RevocationReason,
-  StoredAuditEntry,
 } from './store.ts';
 
 export type Row = Record<string, SQLOutputValue>;
@@ -105,17 +104,6 @@ export function compromisedOf(row: Row): CompromisedCertificate {
     identity: textOf(row, 'identity'),
     der: bytesOf(row, 'der'),
     revision: numberOf(row, 'revoked_revision'),
-  };
-}
-
-export function auditEntryOf(row: Row): StoredAuditEntry {
-  return {
-    id: numberOf(row, 'id'),
-    time: numberOf(row, 'time'),
-    actor: textOf(row, 'actor'),
-    action: textOf(row, 'action'),
-    object: textOf(row, 'object'),
-    detail: JSON.parse(textOf(row, 'detail')) as StoredAuditEntry['detail'],
   };
 }
 

@@ -90,7 +90,12 @@ export interface AuditEntry {
 }
 
 export interface StoredAuditEntry extends AuditEntry {
+  /** From 1, without a gap. */
   readonly id: number;
+  /** The hash of the act before it; null for one that is older than the chain. */
+  readonly prev: string | null;
+  /** SHA-256, hex (sqlite-acts.ts). */
+  readonly hash: string;
 }
 
 /** Where a certificate stands, for a gate that must decide about a connection. */
@@ -203,7 +208,8 @@ export interface Store extends TokenStore {
    * Commits the certificate and its audit entry together, as not revoked: only `revoke` revokes. In the same transaction
    * `approve` is shown the locks on the record's identity and on all that stand at `issuedAt`; what it throws undoes it.
    * `cause` is recorded with it: a use of a token, of either kind, is counted, and is none when it has expired or been used up.
-   * CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it; CG_TOKEN_SPENT; CG_RENEW_REFUSED when
+   * CG_CA_CHANGED when its issuer is retired; CG_STORE_SERIAL_TAKEN when the serial exists, whoever issued it;
+   * CG_TOKEN_SPENT; CG_RENEW_REFUSED when
    * the certificate that it is to replace is revoked or locked.
    */
   addCertificate(
@@ -231,6 +237,12 @@ export interface Store extends TokenStore {
   addAudit(entry: AuditEntry): Promise<void>;
   /** Entries after `afterId` (from the first when left out), oldest first; `limit` 1 to 1000, 100 when left out. */
   listAudit(filter: { readonly afterId?: number; readonly limit?: number }): Promise<readonly StoredAuditEntry[]>;
+  /** The newest entry; null for none. */
+  lastAct(): Promise<StoredAuditEntry | null>;
+  /** Keeps the newest checkpoint of the record, one line of JSON, in place of the one before. */
+  saveCheckpoint(line: string): Promise<void>;
+  /** What `saveCheckpoint` kept last; null for none. */
+  checkpoint(): Promise<string | null>;
   /** The number of the newest committed change; cheap enough to ask a hundred times a second. CG_STORE_* on failure. */
   revision(): Promise<number>;
   /**
@@ -243,9 +255,10 @@ export interface Store extends TokenStore {
   /** All certificates the CA has had: roots, intermediates, issuers, each role by generation. */
   listCa(): Promise<readonly CaRecord[]>;
   /**
-   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when one of `states` or `renames` is not in `from`,
-   * or a new one's key or generation exists: somebody else was faster. What comes into a state does so at a moment after
-   * all before it, whatever the clock says: at `at`, or 1 ms after the last.
+   * Commits `change` with its audit entry. CG_CA_CHANGED, and nothing is changed, when somebody else was faster: one of
+   * `states` or `renames` is not in `from`, a new one's key or generation exists, a second root would be `prepared`, or an
+   * issuer `retired` that has a live client certificate at `at`. What comes into a state does so at a moment after all
+   * before it, whatever the clock says: at `at`, or 1 ms after the last.
    */
   changeCa(change: CaChange, audit: AuditEntry): Promise<void>;
   /** Locks, in place of a standing lock of the same scope and subject. */

@@ -103,6 +103,17 @@ describe('the OCSP responder', () => {
     expect(signed()).toBe(3);
   });
 
+  test('gives nobody an answer that it kept from when its clock was ahead', async () => {
+    const { answer, issuer, issue, pass, signed } = await responding();
+    const asked = await requestFor(issuer, [await issue()], '-no_nonce');
+    pass(HOUR);
+    await answer(asked);
+    pass(-HOUR);
+    expect((await answer(asked)).fresh?.thisUpdate).toBeLessThanOrEqual(START);
+    await answer(asked);
+    expect(signed()).toBe(2);
+  });
+
   test('signs each answer with a nonce, and nobody may keep it; nor one about what is unknown', async () => {
     const { answer, issuer, issue, signed } = await responding();
     const serial = await issue();

@@ -7,7 +7,7 @@ import { createAuthority } from '../../src/authority/create.ts';
 import { type KeyStore, openKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { restoreBackup } from '../../src/authority/restore.ts';
-import { prepareRoot, rotateIssuer } from '../../src/authority/rotate.ts';
+import { activateRoot, prepareRoot, retireRoot, rotateIssuer } from '../../src/authority/rotate.ts';
 import { migrations, SCHEMA_VERSION } from '../../src/store/schema.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { CaRecord, Store } from '../../src/store/store.ts';
@@ -75,6 +75,42 @@ describe('a CA restored elsewhere', () => {
     expect(await storeIn(dir).standing(issuer, late)).toBeNull();
   });
 
+  it('lets nobody use a one-time token again that may have been used, or revoked, since the backup', async () => {
+    const ca = await openCa();
+    const now = Date.now();
+    const token = {
+      ...{ id: '3f9a0c1e5b7d2468', secretHash: 'ab'.repeat(32), subject: 'worker/etl-1', uses: 1, usesLeft: 1 },
+      ...{ ttlMs: HOUR, expiresAt: now + HOUR, createdAt: now, createdBy: 'test' },
+      ...{ revokedAt: null, flaggedAt: null, flag: null },
+    };
+    await ca.store.addToken(token, newAudit());
+    const backup = await backedUp(ca);
+    const dir = newSpot();
+    const { counts } = await restoreBackup(restoreOf(backup, dir, { withoutCrl: true, now }));
+    expect(counts.tokens).toBe(1);
+    expect(await storeIn(dir).token(token.id)).toMatchObject({ usesLeft: 1, revokedAt: now });
+    expect((await storeIn(dir).listAudit({})).map(({ action }) => action)).toContain('token.revoke');
+    expect((await ca.store.token(token.id))?.revokedAt).toBeNull();
+  });
+
+  it('wants no list of an issuer that is retired: nobody publishes one, and nobody believes its certificates', async () => {
+    const ca = await openCa();
+    const issuers = async () => (await ca.store.listCa()).filter(({ role }) => role === 'issuer');
+    const place = { certsDir: ca.certsDir, store: ca.store, trustDomain: TRUST_DOMAIN, actor: 'test' };
+    await ca.store.nextCrlNumber(ca.authority.issuer.keyId);
+    await prepareRoot(place);
+    await activateRoot(place, true);
+    await retireRoot(place);
+    await ca.authority.reload();
+    await ca.store.nextCrlNumber(ca.authority.issuer.keyId);
+    expect((await issuers()).map(({ state }) => state)).toEqual(['retired', 'active']);
+    const backup = await backedUp(ca);
+    await failureOf('CG_CRL_NEEDED', () => restoreBackup(restoreOf(backup, newSpot())));
+    const crls = [await given(ca.authority.issuer, 2, [])];
+    const { judgement } = await restoreBackup(restoreOf(backup, newSpot(), { crls }));
+    expect(judgement.warnings).toEqual([]);
+  });
+
   it('goes into an empty folder that is there, a mount point too, and never where something is', async (context) => {
     const ca = await newCa();
     const backup = await backedUp(ca);
@@ -113,6 +149,7 @@ describe('a CA restored elsewhere', () => {
       for (const column of value === 1 ? columnsOf(db).filter((name) => !before.includes(name)) : []) {
         db.exec(`ALTER TABLE certificates DROP COLUMN ${column}`);
       }
+      if (value === 1) db.exec('ALTER TABLE audit DROP COLUMN prev');
       const all = db.prepare('SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type').all();
       for (const { type, name } of value === 1 ? all.filter((one) => !own.includes(one['name'] ?? null)) : []) {
         db.exec(`DROP ${String(type)} ${String(name)}`);
@@ -251,7 +288,7 @@ describe('a revocation list', () => {
     const restored = await restoreBackup(
       restoreOf(backup, dir, { crls: [await given(ca.authority.issuer, 7, named)] }),
     );
-    expect(restored.counts).toEqual({ revoked: 1, unknown: 2 });
+    expect(restored.counts).toEqual({ revoked: 1, unknown: 2, tokens: 0 });
     expect(restored.warnings).toEqual([]);
 
     const store = storeIn(dir);

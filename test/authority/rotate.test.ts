@@ -178,6 +178,34 @@ describe('rotating the issuer', () => {
     expect(bundleOf(ca).match(/BEGIN/g)).toHaveLength(2);
   });
 
+  test('retires none that has issued again since it was looked; and who knows no better issues by it no more', async () => {
+    const ca = await openCa();
+    await rotateIssuer(placeOf(ca));
+    let late = '';
+    // The authority that was loaded before the rotation issues between the look and the change.
+    const between: Store = {
+      ...ca.store,
+      changeCa: async (change, audit) => {
+        late = (await ca.authority.issue(request({ ttlMs: 30 * 24 * HOUR }))).record.serial;
+        await ca.store.changeCa(change, audit);
+      },
+    };
+    const clock = (): number => Date.now() + 8 * 24 * HOUR;
+    const place = { ...placeOf(ca), clock };
+    await failureOf('CG_CA_CHANGED', () => retireIssuers({ ...place, store: between }));
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 active');
+    await ca.authority.revoke({ serial: late }, 'superseded', 'test');
+    await retireIssuers(place);
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retired, issuer 2 active');
+    const now = Date.now();
+    const before = (await ca.store.listCertificates({ now })).length;
+    const error = await failureOf('CG_CA_CHANGED', () => ca.authority.issue(request()));
+    expect(error.message).toContain('is retired by now');
+    expect(await ca.store.listCertificates({ now })).toHaveLength(before);
+    await ca.authority.reload();
+    await ca.authority.issue(request());
+  });
+
   test('is due at two thirds of its life', async () => {
     const ca = await openCa();
     const [, issuer] = await ca.store.listCa();
@@ -234,6 +262,33 @@ describe('rotating the root', () => {
     );
     const error = await failureOf('CG_CA_STEP', () => rollbackPrepare(placeOf(ca)));
     expect(error.message).toContain('issuer 2, which issues, is below root 2');
+  });
+
+  test('is prepared once when two prepare it at once, and leaves no file of the other', async () => {
+    const ca = await openCa();
+    const other = closing(openSqliteStore(ca.storePath));
+    const tries = await Promise.allSettled([prepareRoot(placeOf(ca)), prepareRoot({ ...placeOf(ca), store: other })]);
+    expect(tries.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    const refused = tries.find((one) => one.status === 'rejected');
+    expect(refused?.reason).toMatchObject({ code: 'CG_CA_CHANGED' });
+    expect(await states(ca)).toBe('root 1 active, root 2 prepared, issuer 1 active, issuer 2 prepared');
+    expect(readdirSync(ca.certsDir).filter((name) => name.endsWith('.key'))).toHaveLength(4);
+  });
+
+  test('refuses a second prepared root that came since it was looked', async () => {
+    const ca = await openCa();
+    const between: Store = {
+      ...ca.store,
+      changeCa: async (change, audit) => {
+        await prepareRoot(placeOf(ca));
+        await ca.store.changeCa(change, audit);
+      },
+    };
+    const error = await failureOf('CG_CA_CHANGED', () => prepareRoot({ ...placeOf(ca), store: between }));
+    expect(error.message).toContain('another root is prepared by now');
+    expect(await states(ca)).toMatch(/^root 1 active, root \d prepared, issuer 1 active, issuer \d prepared$/);
+    await rollbackPrepare(placeOf(ca));
+    await prepareRoot(placeOf(ca));
   });
 
   test('takes every step back', async () => {

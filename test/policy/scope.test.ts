@@ -77,6 +77,20 @@ describe('a policy', () => {
     expect(viewer.permit && viewer.rule).toBe('policy.yaml:3:5');
   });
 
+  test('binds groups, letter by letter, beside the names of their members, and keeps them apart', () => {
+    const policy = policyOf(`bindings:
+  - {role: Viewer, group: [Data, Ops]}
+  - {role: Runner, group: Ops, identity: user/boss}
+`);
+    const roles = (name: string, ...groups: string[]) => policy.grants(name, groups).roles.map((one) => one.role);
+    expect(roles('user/a')).toEqual([]);
+    expect(roles('user/a', 'Data', 'Other')).toEqual(['Viewer']);
+    expect(roles('user/a', 'Ops')).toEqual(['Viewer', 'Runner']);
+    expect(roles('user/a', 'data', 'Dat', 'Data2')).toEqual([]);
+    expect(roles('user/boss', 'Ops')).toEqual(['Runner', 'Viewer']);
+    expect(roles('user/a')).toEqual([]);
+  });
+
   test('gives an Owner within a scope nothing that the table does not know', () => {
     const policy = policyOf('bindings: [{role: Owner, identity: user/a, tag: t}]\n');
     expect(policy.grants('user/a').rule(null)).toMatchObject({ permit: false, why: 'unknown' });

@@ -1,6 +1,7 @@
 // The special works by name, in the order in which they are done.
 
 import { crl } from './crl.ts';
+import { decision } from './decision.ts';
 import { enrol } from './enrol.ts';
 import { flow } from './flow.ts';
 import { list } from './list.ts';
@@ -11,4 +12,15 @@ import type { SpecialWork } from './stage.ts';
 import { start } from './start.ts';
 import { workers } from './workers.ts';
 
-export const specials: readonly SpecialWork[] = [start, memory, workers, revocation, crl, revoked, enrol, list, flow];
+export const specials: readonly SpecialWork[] = [
+  start,
+  memory,
+  workers,
+  revocation,
+  crl,
+  decision,
+  revoked,
+  enrol,
+  list,
+  flow,
+];

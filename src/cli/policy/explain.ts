@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { nearest } from '../../config/nearest.ts';
 import { EXIT, shown } from '../../errors.ts';
+import { parseGroups } from '../../identity/groups.ts';
 import { parseIdentityName } from '../../identity/name.ts';
 import {
   type Explanation,
@@ -16,7 +17,7 @@ import type { Origin, Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
 import { asksByBody } from '../../policy/secrets.ts';
 import { printable, printableJson } from '../escape.ts';
-import { usage } from '../flags.ts';
+import { collect, usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { withSettings } from '../settings.ts';
@@ -24,6 +25,7 @@ import { untestedPolicyAt } from './place.ts';
 
 interface Flags {
   readonly policy?: string;
+  readonly group?: readonly string[];
   readonly json?: true;
 }
 
@@ -45,38 +47,41 @@ export function explainCommand(io: CommandIo): Command {
       "GET, POST, PATCH, PUT, DELETE or WEBSOCKET; or, without a path, Prefect's name of an operation",
     )
     .argument('[PATH]', 'with the base path and, where it matters, the query')
+    .option('--group <NAME>', 'a group of its certificate; may be repeated', collect)
     .option('--policy <FILE>', 'another policy than serve.policy')
     .option('--json', 'print JSON');
   return withSettings(command).action((name: string, method: string, path: string | undefined, flags: Flags) => {
     const identity = parseIdentityName(name);
+    const groups = parseGroups(flags.group ?? []);
     const { policy } = untestedPolicyAt(flags.policy, command, io);
-    const said = path === undefined ? named(policy, identity, method) : asked(policy, identity, method, path);
+    const said =
+      path === undefined ? named(policy, identity, method, groups) : asked(policy, identity, method, path, groups);
     if (!said.permit) io.setExitCode(EXIT.refused);
     if (flags.json === true) return io.out(printableJson(jsonOf(said, policy.mode), 2));
-    for (const line of linesOf(said, policy.grants(identity).has('see_secret_blocks'))) io.out(printable(line));
+    for (const line of linesOf(said, policy.grants(identity, groups).has('see_secret_blocks'))) io.out(printable(line));
     if (said.permit) return;
     if (policy.mode === 'observe') io.say('the policy only observes: the gate would let it pass, and count it');
-    else if (policy.grants(identity).observes)
+    else if (policy.grants(identity, groups).observes)
       io.say('a role of it only observes: the gate would let it pass, and count it');
   });
 }
 
-function named(policy: Policy, identity: string, name: string): Explanation {
+function named(policy: Policy, identity: string, name: string, groups: readonly string[]): Explanation {
   const [operation] = operationsNamed(name);
-  if (operation !== undefined) return explainOperation(policy, identity, operation);
+  if (operation !== undefined) return explainOperation(policy, identity, operation, false, '', groups);
   const near = nearest(name, operationNames());
   const remedy =
     near === null ? 'for example: certgate policy explain user/alice POST /api/flows/' : `did you mean ${near}?`;
   throw usage(`Prefect has no operation ${shown(name)}`, remedy);
 }
 
-function asked(policy: Policy, identity: string, method: string, path: string): Explanation {
+function asked(policy: Policy, identity: string, method: string, path: string, groups: readonly string[]): Explanation {
   const parts = requestParts(`${method.toUpperCase()} ${path}`);
   if (parts === null) {
     const remedy = 'for example: certgate policy explain user/alice POST /api/flows/';
     throw usage(`${shown(`${method} ${path}`)} is no request`, remedy);
   }
-  const said = explain(policy, identity, parts.method, parts.target);
+  const said = explain(policy, identity, parts.method, parts.target, groups);
   if (said !== null) return said;
   throw usage(`the gate takes no target like ${shown(path)}, whoever asks`, 'see docs/strictness.md');
 }

@@ -25,13 +25,16 @@ export function showCommand(io: CommandIo): Command {
     const loaded = loadedOrNone(() => untestedPolicyAt(file, command, io));
     const roles = rolesOf(loaded);
     if (flags.json === true) {
-      const bindings = (loaded?.bindings ?? []).map(({ place, roles: names, identities, matches, scope = null }) => ({
-        place,
-        roles: names.map((one) => one.text),
-        identities,
-        pattern: matches !== null,
-        scope: scope === null ? null : { pools: scope.pools, tag: scope.tag },
-      }));
+      const bindings = (loaded?.bindings ?? []).map(
+        ({ place, roles: names, identities, matches, groups = [], scope = null }) => ({
+          place,
+          roles: names.map((one) => one.text),
+          identities,
+          groups,
+          pattern: matches !== null,
+          scope: scope === null ? null : { pools: scope.pools, tag: scope.tag },
+        }),
+      );
       return io.out(printableJson({ mode: loaded?.policy.mode ?? null, roles, bindings }, 2));
     }
     const names = Object.keys(roles);

@@ -1,0 +1,114 @@
+// certgate policy suggest: the least roles and bindings that cover what was done, by a gate's log or record, as YAML to paste
+// into a policy, with tests of its own. It reads the log alone and changes nothing.
+import { createReadStream } from 'node:fs';
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Command } from 'commander';
+import { CertgateError, reasonOf } from '../../errors.ts';
+import { isIdentityName, parseIdentityName } from '../../identity/name.ts';
+import { isRecord } from '../../policy/strict-json.ts';
+import { createSuggester, type Seen, type Suggestion } from '../../policy/suggest.ts';
+import { printable, printableJson } from '../escape.ts';
+import { usage } from '../flags.ts';
+import { describe } from '../help.ts';
+import type { CommandIo } from '../io.ts';
+
+interface Flags {
+  readonly fromLog: string;
+  readonly identity?: string;
+  readonly json?: true;
+}
+
+export function suggestCommand(io: CommandIo): Command {
+  return describe(new Command('suggest'), 'propose the least role that covers what was done, from a log', {
+    examples: [
+      ['for everyone in the log of a gate', 'certgate policy suggest --from-log gate.log > policy.yaml'],
+      ['for one worker', 'certgate policy suggest --from-log gate.log --identity worker/etl-1'],
+    ],
+    notes: [
+      "the log is what a gate writes to stderr (every request), or state/audit.jsonl (writes and refusals alone); what was refused doesn't count.",
+      'let the gate observe (`mode: observe`) for as long as all that your clients do takes; then check what is proposed.',
+    ],
+  })
+    .requiredOption('--from-log <FILE>', "a gate's log or record, JSON lines")
+    .option('--identity <NAME>', 'only what this one did')
+    .option('--json', 'print JSON')
+    .action(async ({ fromLog, identity, json }: Flags) => {
+      const only = identity === undefined ? null : parseIdentityName(identity);
+      const { suggestions, skipped } = await readLog(resolve(io.cwd, fromLog), only);
+      if (skipped > 0) io.say(`left out, for they are no JSON: ${skipped} lines`);
+      if (suggestions.length === 0) {
+        const whose = only === null ? 'no permitted request' : `no permitted request of ${only}`;
+        throw usage(
+          `${fromLog} has ${whose}`,
+          'take the log of a gate that serves with its access log on, and no policy or mode: observe',
+        );
+      }
+      if (json === true) return io.out(printableJson(suggestions, 2));
+      for (const line of yamlOf(suggestions)) io.out(printable(line));
+    });
+}
+
+async function readLog(
+  path: string,
+  only: string | null,
+): Promise<{ readonly suggestions: readonly Suggestion[]; readonly skipped: number }> {
+  const suggester = createSuggester();
+  let skipped = 0;
+  try {
+    const lines = createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY });
+    for await (const line of lines) {
+      if (line === '') continue;
+      const seen = seenIn(line);
+      if (seen === 'odd') skipped++;
+      else if (seen !== null && (only === null || seen.identity === only)) suggester.see(seen);
+    }
+  } catch (error) {
+    throw new CertgateError('CG_FILE', { path, problem: `cannot be read: ${reasonOf(error)}` }, { cause: error });
+  }
+  return { suggestions: suggester.suggest(), skipped };
+}
+
+/** A permitted request; null for another line. */
+function seenIn(line: string): Seen | null | 'odd' {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return 'odd';
+  }
+  if (!isRecord(value)) return null;
+  const { identity, method, path, operation, decision } = value;
+  if (decision !== 'permit' || typeof identity !== 'string' || !isIdentityName(identity)) return null;
+  if (typeof method !== 'string' || typeof path !== 'string' || !path.startsWith('/') || !path.isWellFormed())
+    return null;
+  return { identity, method, path, operation: typeof operation === 'string' ? operation : null };
+}
+
+function yamlOf(suggestions: readonly Suggestion[]): readonly string[] {
+  const own = suggestions.filter(({ role }) => role === null);
+  const names = new Map(own.map(({ identity }, i) => [identity, roleName(identity, i + 1)]));
+  const lines: string[] = [];
+  if (own.length > 0) lines.push('roles:');
+  for (const { identity, needs } of own) lines.push(`  ${names.get(identity)}: {permissions: [${needs.join(', ')}]}`);
+  lines.push('bindings:');
+  for (const { identity, role, pools, requests, samples, unknown } of suggestions) {
+    lines.push(`  # requests: ${requests}, operations: ${samples.length}`);
+    for (const one of unknown)
+      lines.push(`  # for an Owner alone, no operation that is known: ${one.replaceAll(/\s/g, ' ')}`);
+    const scope = pools === null ? '' : `, pools: [${pools.map((one) => JSON.stringify(one)).join(', ')}]`;
+    lines.push(`  - {role: ${role ?? names.get(identity)}, identity: ${identity}${scope}}`);
+  }
+  lines.push('tests:');
+  for (const { identity, samples } of suggestions) {
+    for (const sample of samples) {
+      lines.push(`  - {identity: ${identity}, request: ${JSON.stringify(sample)}, expect: allow}`);
+    }
+  }
+  return lines;
+}
+
+/** Names of identities have `/` and `.`, those of roles have not, and 64 characters at most; by its number it is another's never. */
+function roleName(identity: string, number: number): string {
+  return `own-${number}-${identity.replaceAll(/[^A-Za-z0-9_-]/g, '-')}`.slice(0, 64);
+}
