@@ -1,38 +1,31 @@
-// The way of a person: issue, export, import into the browser's store, open the page.
+// The way of a person: issue, export, import into the browser's store, open the page. Chromium asks which certificate to
+// show; a policy answers for us, in a mount of this process's own, so that nothing of the machine changes.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
-import { browserWith, noChromium } from './harness/chromium.ts';
+import { noBrowser, PASSWORD, pageOf } from './harness/browser.ts';
 import type { House, Serving } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
 
-const PASSWORD = 'pä ss ☃';
+const reason = noBrowser();
 
 let home: House;
 let gate: Serving;
 
 beforeAll(async () => {
-  if (noChromium !== null) return;
+  if (reason !== null) return;
   home = await house();
   await home.issue('user/alice');
   gate = await home.serve({ upstream: (await echo()).url });
 });
 
-/** What the browser shows of the gate, with a profile that holds the root and, when it is given, a PKCS#12 file. */
-async function page(pkcs12: string | null): Promise<string> {
-  const origin = `https://localhost:${gate.port}`;
-  const browser = await browserWith({
-    trusted: [join(home.dir, 'certs/root.crt')],
-    pkcs12: pkcs12 === null ? null : { file: pkcs12, password: PASSWORD },
-    origin,
-  });
-  return browser.dump(`${origin}/api/hello`);
-}
+const page = async (pkcs12: string | null): Promise<string> =>
+  await pageOf(home, gate.port, `https://localhost:${gate.port}/api/hello`, pkcs12);
 
 beforeEach((context) => {
-  if (noChromium === null) return;
-  process.stderr.write(`skipped: ${context.task.name}: ${noChromium}\n`);
-  context.skip(noChromium);
+  if (reason === null) return;
+  process.stderr.write(`skipped: ${context.task.name}: ${reason}\n`);
+  context.skip(reason);
 });
 
 test.each([

@@ -94,7 +94,7 @@ test('in the browser: the certificate arrives, Prefect answers, its page loads, 
     pkcs12: { file: join(alice.dir, 'alice.p12'), password: 'a word' },
     origin,
   });
-  const page = await own.dump(`${origin}/dashboard`);
+  const page = await own.dump(`${origin}/dashboard`, 20_000);
   expect(page).toContain('<title>Prefect Server</title>');
   expect(page).not.toContain('certgate: a client certificate is required');
 

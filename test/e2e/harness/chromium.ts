@@ -23,6 +23,9 @@ export const noChromium =
       ? null
       : 'no /etc/chromium here, or no right to a mount of our own (root has it)';
 
+/** The provider's pages name a font of somebody else's. */
+const OFFLINE = '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost';
+
 export interface Profile {
   /** Certificates (PEM files) of servers' authorities. */
   readonly trusted: readonly string[];
@@ -33,8 +36,8 @@ export interface Profile {
 }
 
 export interface Browser {
-  /** The page at `url`, as it is once its scripts have run. */
-  dump(url: string): Promise<string>;
+  /** The page at `url`, after `ms` of its own time. */
+  dump(url: string, ms?: number): Promise<string>;
   /** Opens `url`; what it answers leads it on. */
   lead(url: string): Promise<Tab>;
 }
@@ -63,15 +66,15 @@ export async function browserWith({ trusted, pkcs12, origin }: Profile): Promise
   await mkdir(policies, { recursive: true });
   const policy = { AutoSelectCertificateForUrls: [JSON.stringify({ pattern: origin, filter: {} })] };
   await writeFile(join(policies, 'certgate.json'), JSON.stringify(policy));
-  const flags = [
-    ...['--headless', '--no-sandbox', '--disable-gpu', `--user-data-dir=${join(profile, 'chromium')}`],
-    '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost',
-  ];
+  const flags = ['--headless', '--no-sandbox', '--disable-gpu', `--user-data-dir=${join(profile, 'chromium')}`];
   const mounted = ['--mount', 'sh', '-c', 'mount --bind "$0" /etc/chromium && exec "$@"', profile];
   return {
-    dump: (url) => run('unshare', ...mounted, 'chromium', ...flags, '--virtual-time-budget=20000', '--dump-dom', url),
+    dump(url, ms = 0) {
+      const time = ms > 0 ? [`--virtual-time-budget=${ms}`] : [];
+      return run('unshare', ...mounted, 'chromium', ...flags, ...time, '--dump-dom', url);
+    },
     async lead(url) {
-      const command = [...mounted, 'chromium', ...flags, '--remote-debugging-port=0', url];
+      const command = [...mounted, 'chromium', ...flags, '--remote-debugging-port=0', OFFLINE, url];
       const running = start('unshare', command, { env, cwd: profile });
       atEnd(() => running.stop());
       const line = await running.line((text) => text.includes('DevTools listening on ws://'));
