@@ -1,7 +1,7 @@
 // certgate revoke: takes certificates back. The revocation is committed first; then the gate on this machine is asked to
 // look at once, and what it cut is told. A gate elsewhere sees it by itself, within WATCH_INTERVAL.
 import { Command } from 'commander';
-import { revokeCertificates } from '../authority/revocation.ts';
+import { type RevokedRecord, revokeCertificates } from '../authority/revocation.ts';
 import { tokenState } from '../authority/tokens.ts';
 import { covers } from '../enroll/token.ts';
 import { parseIdentityName } from '../identity/name.ts';
@@ -50,7 +50,7 @@ export function revokeCommand(io: CommandIo): Command {
     const config = configOf(command, io);
     const started = Date.now();
     const store = openStoreToAct(config.stateDir, io);
-    let revoked: readonly CertificateRecord[];
+    let revoked: readonly RevokedRecord[];
     let tokens: readonly string[] = [];
     try {
       // Without the CA's keys: where they are lost or expired, taking back must still work.
@@ -98,10 +98,11 @@ function firstCertificate(text: string): string {
   return /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(text)?.[0] ?? text;
 }
 
-function sayRevoked(records: readonly CertificateRecord[], started: number, io: CommandIo): void {
-  for (const { identity, serial, revokedAt, reason } of records) {
+function sayRevoked(records: readonly RevokedRecord[], started: number, io: CommandIo): void {
+  for (const { identity, serial, revokedAt, reason, reasonBefore } of records) {
     const before = revokedAt !== null && revokedAt < started;
     const words = before ? `was revoked already, ${new Date(revokedAt).toISOString()}` : 'revoked';
-    io.out(printable(`${identity}  ${serial}  ${words}: ${reason ?? 'unspecified'}`));
+    const why = reasonBefore === null ? (reason ?? 'unspecified') : `${reasonBefore}; the reason is ${reason} now`;
+    io.out(printable(`${identity}  ${serial}  ${words}: ${why}`));
   }
 }
