@@ -807,6 +807,14 @@ export const catalogue = {
     hint: () =>
       "give the gate's certs/ca.crt, or, in its place, --fingerprint HEX of `certgate inspect certs/root.crt`",
   }),
+  CG_LOGIN: entry<{ issuer: string; problem: string }>({
+    about: 'Nobody was logged in at the identity provider of a gate.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `not logged in at ${f.issuer}: ${f.problem}`,
+    hint: () =>
+      'try again, or with a code on another machine: `certgate login --device`; the gate names the provider in enroll.issuers, docs/login.md',
+  }),
   CG_IDENTITY_TOKEN: entry<{ where: string; problem: string }>({
     about: 'There is no identity token where one should be.',
     exit: EXIT.usage,

@@ -190,6 +190,11 @@ CREATE TABLE checkpoint (
 ) STRICT;
 `;
 
+/** Who has to come again, a person say, has a certificate that is not renewed. */
+const eleventh = `
+ALTER TABLE certificates ADD COLUMN renewable INTEGER NOT NULL DEFAULT 1 CHECK (renewable IN (0, 1));
+`;
+
 /** Migration n brings a store from version n to n + 1. */
 export const migrations: readonly string[] = [
   first,
@@ -202,6 +207,7 @@ export const migrations: readonly string[] = [
   eighth,
   ninth,
   tenth,
+  eleventh,
 ];
 
 /** The schema version this certgate writes. */

@@ -18,7 +18,7 @@ export type Row = Record<string, SQLOutputValue>;
 
 /** The columns that `certificateOf` reads. */
 export const certificateColumns =
-  'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, wanted_ttl, member_of, revoked_at, reason';
+  'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, wanted_ttl, member_of, renewable, revoked_at, reason';
 
 export function certificateOf(row: Row): CertificateRecord {
   const revokedAt = row['revoked_at'] === null ? null : numberOf(row, 'revoked_at');
@@ -35,6 +35,7 @@ export function certificateOf(row: Row): CertificateRecord {
     issuedAt: numberOf(row, 'issued_at'),
     ...(row['wanted_ttl'] === null ? {} : { wantedTtl: numberOf(row, 'wanted_ttl') }),
     ...groupsIn(row),
+    ...(row['renewable'] === 0 ? { renewable: false } : {}),
     revokedAt,
     reason: revocationReasonOf(row),
   };

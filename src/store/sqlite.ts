@@ -66,7 +66,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
   const thisRevision = sql('SELECT number FROM revision');
   const insertCertificate = sql(
     `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (:serial, :issuer, :identity, :profile, :subject, :notBefore,
-       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, :groups, NULL, NULL, 0)`,
+       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, :groups, :renewable, NULL, NULL, 0)`,
   );
   const revokeCertificate = sql(
     `UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ?
@@ -172,6 +172,7 @@ function sqliteStore(db: DatabaseSync, location: string, check: () => void): Sto
             issuedAt: r.issuedAt,
             wantedTtl: r.wantedTtl ?? null,
             groups: groupsText(r.groups),
+            renewable: r.renewable === false ? 0 : 1,
           });
         } catch (error) {
           if (isTaken(error)) throw new CertgateError('CG_STORE_SERIAL_TAKEN', { serial: r.serial }, { cause: error });

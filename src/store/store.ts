@@ -46,6 +46,8 @@ export interface CertificateRecord {
   readonly issuedAt: number;
   /** The lifetime that it should have had, ms, where the end of its issuer cut it short; else left out. */
   readonly wantedTtl?: number;
+  /** False for one that its holder may not renew; else left out. */
+  readonly renewable?: false;
   /** The groups that it says; none when left out. */
   readonly groups?: readonly string[];
   /** The moment of the first revocation. A second one changes the reason only, and only to keyCompromise. */
