@@ -77,7 +77,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
 
   const decideByJwt = async (text: string, asked: string | null, keyHash: string): Promise<EnrollDecision> => {
     const now = clock();
-    const token = await identityTokens.verify(text, now);
+    const token = await identityTokens.verify(text, now, keyHash);
     if (token.kind === 'refuse') return refuse(token.reason, token.look);
     if (token.kind === 'later') return token;
     const uses = await store.identityTokenUses(token.id);
@@ -104,7 +104,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   const issue = async (
-    { identity, groups, ttlMs, actor, cause, logged }: Grant,
+    { identity, groups, ttlMs, actor, cause, renewable, logged }: Grant,
     csr: CertificateRequest,
     address: string,
   ): Promise<DeskAnswer> => {
@@ -117,6 +117,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       untilIssuerEnds: true,
       publicKey: csr.publicKey,
       groups,
+      renewable,
       actor,
       address,
       cause,

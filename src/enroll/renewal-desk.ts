@@ -55,6 +55,9 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     const { identity } = record;
     if (record.profile !== 'client') return answerWith(403, 'only certificates of clients are renewed');
     if (record.revokedAt !== null) return answerWith(403, `the certificate of ${identity} was revoked`);
+    if (record.renewable === false) {
+      return answerWith(403, `the certificate of ${identity} is not renewed: get another with \`certgate login\``);
+    }
     if (now >= record.notAfter + policy.graceMs) return answerWith(403, `the certificate of ${identity} has expired`);
     const otherwise = exactNames ? otherNamesThan(record, csr) : null;
     if (otherwise !== null) return answerWith(400, otherwise);

@@ -17,6 +17,10 @@ test('while the Prefect server is down, HTTP is answered 503 with Retry-After an
   const credentials = await credentialsIn(identity);
   const wire = await openTls(gate.port, credentials);
 
+  // Degraded, and no reason to restart the gate.
+  await home.certgate(['health', '--config', home.config], 1);
+  await home.certgate(['health', '--live', '--config', home.config]);
+
   const overHttp = async (method: string) => {
     const response = await fetch(`${sidecar.url}/api/logs/`, { method, ...(method === 'POST' ? { body: '[]' } : {}) });
     return {

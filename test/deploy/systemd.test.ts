@@ -1,0 +1,43 @@
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { unknownIn } from './command-lines.ts';
+import { deploy, skippedFor, systemdAnalyze } from './tools.ts';
+
+const folder = join(deploy, 'systemd');
+const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
+const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+/** Of systemd-analyze security: 0 is nothing left open, 10 is all. */
+const MOST_EXPOSURE = 1.5;
+
+test('the units run commands of certgate that there are', async () => {
+  expect(units.length).toBeGreaterThan(1);
+  for (const unit of units) {
+    for (const [, line = ''] of read(unit).matchAll(/^ExecStart=(.*)$/gm)) {
+      expect(await unknownIn(line.split(' ')), unit).toEqual([]);
+    }
+  }
+});
+
+describe.skipIf(systemdAnalyze.missing !== null)(`by systemd-analyze${skippedFor(systemdAnalyze)}, a unit`, () => {
+  let place: string;
+  // The program need not be installed where the tests run.
+  beforeAll(() => {
+    place = mkdtempSync(join(tmpdir(), 'certgate-units-'));
+    writeFileSync(join(place, 'certgate'), '#!/bin/sh\n');
+    chmodSync(join(place, 'certgate'), 0o755);
+    for (const unit of units) {
+      writeFileSync(join(place, unit), read(unit).replaceAll('/usr/local/bin/certgate', join(place, 'certgate')));
+    }
+  });
+  afterAll(() => rmSync(place, { recursive: true }));
+
+  test.each(units)('%s is right, and leaves little open', (unit) => {
+    const path = join(place, unit);
+    expect(systemdAnalyze.run(['verify', path])).toEqual({ code: 0, said: '' });
+    const { said } = systemdAnalyze.run(['security', '--offline=true', '--no-pager', path]);
+    const exposure = /Overall exposure level for \S+: ([0-9.]+)/.exec(said)?.[1];
+    expect(Number(exposure), said).toBeLessThanOrEqual(MOST_EXPOSURE);
+  });
+});
