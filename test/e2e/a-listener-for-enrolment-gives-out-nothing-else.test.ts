@@ -93,6 +93,22 @@ test('a request behind the one that is answered is not read', async () => {
   expect([wire.received().length, upstream.heads.length]).toEqual([0, 0]);
 });
 
+test('a body that nobody asked for is never taken for the next request, here and at the gate’s own port', async () => {
+  const inner = get('/.well-known/est/csrattrs');
+  for (const port of [door, gate.port]) {
+    for (const path of ['/.well-known/est/cacerts', '/.well-known/certgate/bundle']) {
+      for (const framing of [`Content-Length: ${inner.length}`, 'Transfer-Encoding: chunked']) {
+        const wire = await openTls(port, stranger);
+        const { status, headers } = await ask(wire, get(path, framing));
+        expect([port, path, framing, status, headers['connection']]).toEqual([port, path, framing, 200, 'close']);
+        wire.send(inner);
+        await wire.ended;
+        expect(wire.received()).toHaveLength(0);
+      }
+    }
+  }
+});
+
 describe('who comes', () => {
   test('with a token is enrolled by certgate enroll, and serves through the gate’s own port then', async () => {
     const machine = await folder();
