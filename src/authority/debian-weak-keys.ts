@@ -17,11 +17,11 @@ export async function debianWeaknessOf(publicKey: KeyObject): Promise<string | n
   if (publicKey.asymmetricKeyType !== 'rsa') return null;
   list ??= readFile(new URL('./debian-weak-keys.bin', import.meta.url)).then(openKeyList);
   // What failed is tried again with the next key.
-  const { has } = await list.catch((error: unknown) => {
+  const read = await list.catch((error: unknown) => {
     list = null;
     throw error;
   });
-  return has(publicKey)
+  return read.has(publicKey)
     ? "that Debian's OpenSSL made in 2006 to 2008, which anybody can make again (CVE-2008-0166)"
     : null;
 }
