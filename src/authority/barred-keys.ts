@@ -26,8 +26,8 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
   let seen = 0;
   const bar = (der: Uint8Array, problem: string): void => {
     const { publicKey } = unlessFaulty(() => readFrame(der));
-    const hash = sha256(encodingOf(der, publicKey));
-    if (!barred.has(hash)) barred.set(hash, problem);
+    const id = sha256(encodingOf(der, publicKey));
+    if (!barred.has(id)) barred.set(id, problem);
   };
   return {
     async check(publicKey) {
