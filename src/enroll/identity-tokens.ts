@@ -177,7 +177,8 @@ function judge(settings: IdentityIssuer, rules: OpenIssuer['rules'], claims: Cla
     rule,
     uses: settings.uses,
     issuedAt: iat * 1000,
-    endsAt: Math.min(exp * 1000, iat * 1000 + settings.maxAge) + settings.clockTolerance + MARGIN,
+    // Times may have fractions (RFC 7519 §2, NumericDate); a record's are whole.
+    endsAt: Math.ceil(Math.min(exp * 1000, iat * 1000 + settings.maxAge)) + settings.clockTolerance + MARGIN,
   };
 }
 

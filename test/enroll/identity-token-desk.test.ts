@@ -124,6 +124,20 @@ describe('an identity token', () => {
     expect(await at.store.listCertificates({ identity: 'worker/etl-1', now: at.now })).toHaveLength(3);
   });
 
+  test('may give its times in fractions of a second', async () => {
+    const at = await place();
+    const now = at.now / 1000;
+    for (const times of [
+      { iat: now - 1.00037, exp: now + 299.91234 },
+      { iat: now - 0.123456, exp: now + 90_000.5 },
+      { iat: now - 2, exp: 1e300 },
+    ]) {
+      const token = at.jwt(times);
+      expect([times, (await at.bring(token, newKey())).status]).toEqual([times, 200]);
+      expect([times, (await at.bring(token, newKey())).status]).toEqual([times, 403]);
+    }
+  });
+
   test('brought by ten at once with one key gets all of them one certificate', async () => {
     const at = await place();
     const [token, key] = [at.jwt(), newKey()];

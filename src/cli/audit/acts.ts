@@ -64,13 +64,19 @@ export async function* actsOfGate(
   }
 }
 
-export async function* actsOfCa(store: Store, wanted: Wanted): AsyncGenerator<Act> {
+/** The CA's acts that are wanted, after the number `after`; `seen` is told of each that was looked at. */
+export async function* actsOfCa(
+  store: Store,
+  wanted: Wanted,
+  { after = 0, seen }: { readonly after?: number; readonly seen?: (id: number) => void } = {},
+): AsyncGenerator<Act> {
   const { identity, since, until, decision, operation, requestId, serial } = wanted;
   if ([decision, operation, requestId].some((one) => one !== undefined)) return;
-  let afterId = 0;
+  let afterId = after;
   for (;;) {
     const page = await store.listAudit({ afterId, limit: PAGE });
     for (const entry of page) {
+      seen?.(entry.id);
       const { object, actor, time, detail } = entry;
       const about =
         (identity === undefined || object === identity || actor === identity) &&
