@@ -30,6 +30,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   restore: async () => (await import('./restore.ts')).restoreCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
   enroll: async () => (await import('./enroll.ts')).enrollCommand,
+  renew: async () => (await import('./renew.ts')).renewCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
   signer: async () => (await import('./signer.ts')).signerCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,
