@@ -152,6 +152,22 @@ export const catalogue = {
     hint: () =>
       'the gate writes it to its state folder with mode 0600: run this as the same user, with the same certgate.yaml',
   }),
+  CG_AUDIT_TAMPERED: entry<{ problems: number; first: string }>({
+    about: 'The record or the acts of the CA are not as they were written.',
+    exit: EXIT.refused,
+    status: 500,
+    message: (f) =>
+      `the record is not as it was written, in ${f.problems} ${f.problems === 1 ? 'place' : 'places'}: ${f.first}`,
+    hint: () =>
+      'keep the files as they are for whoever looks into it, and compare them with a backup: certgate audit --verify FILE',
+  }),
+  CG_AUDIT_CHECKPOINT: entry<{ file: string; problem: string }>({
+    about: 'There is no checkpoint of the record, or a file is none.',
+    exit: EXIT.notFound,
+    status: 500,
+    message: (f) => `${f.file}: ${f.problem}`,
+    hint: () => 'a gate signs checkpoints: certgate serve; then certgate audit --checkpoint FILE keeps the newest',
+  }),
 
   // proxy, inbound, outbound
   CG_LISTEN: entry<{ address: string; reason: string; flag?: string }>({
@@ -813,6 +829,14 @@ export const catalogue = {
     message: () => 'there is no root certificate in what --ca names',
     hint: () =>
       "give the gate's certs/ca.crt, or, in its place, --fingerprint HEX of `certgate inspect certs/root.crt`",
+  }),
+  CG_LOGIN: entry<{ issuer: string; problem: string }>({
+    about: 'Nobody was logged in at the identity provider of a gate.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `not logged in at ${f.issuer}: ${f.problem}`,
+    hint: () =>
+      'try again, or with a code on another machine: `certgate login --device`; the gate names the provider in enroll.issuers, docs/login.md',
   }),
   CG_IDENTITY_TOKEN: entry<{ where: string; problem: string }>({
     about: 'There is no identity token where one should be.',

@@ -43,6 +43,11 @@ export async function askHealth(socketPath: string): Promise<ReportedHealth | nu
   return (await ask(socketPath, 'GET', '/health')) as ReportedHealth | null;
 }
 
+/** Has the gate at `socketPath` sign what it has recorded by now. Null when none runs there; CG_GATE_ANSWER when it fails. */
+export async function askCheckpoint(socketPath: string): Promise<unknown> {
+  return await ask(socketPath, 'POST', '/audit/checkpoint');
+}
+
 function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const failed = (reason: string): void =>

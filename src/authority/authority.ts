@@ -32,6 +32,8 @@ export interface IssueRequest {
   readonly publicKey: KeyObject;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
+  /** Whether its holder may renew it; yes when left out. */
+  readonly renewable?: boolean;
   /** That it belongs to: the OUs of its subject. */
   readonly groups?: readonly string[];
   /** Who asks, for the audit record: `cli:root@host`, `gate`, or an identity. */
@@ -151,6 +153,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
         issuedAt: now,
         ...(ttlMs < request.ttlMs ? { wantedTtl: request.ttlMs } : {}),
         ...(groups.length > 0 ? { groups } : {}),
+        ...(request.renewable === false ? { renewable: false } : {}),
         revokedAt: null,
         reason: null,
       };

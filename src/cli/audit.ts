@@ -1,39 +1,39 @@
 // certgate audit: who did what, oldest first. Two records are read as one: the gate's own (state/audit.jsonl: every
-// write and every refusal) and the CA's (in the store: what was issued, revoked, made). Reads only. A damaged line is
-// reported and stepped over, never hidden.
+// write, how it went, and every refusal) and the CA's (in the store: what was issued, revoked, made). Reads only. A damaged
+// line is reported and stepped over, never hidden.
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
-import type { AuditRecord } from '../observe/audit-log.ts';
-import { readAudit } from '../observe/audit-reader.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import type { Store, StoredAuditEntry } from '../store/store.ts';
+import { type Act, actsOfCa, actsOfGate, newest, type Wanted } from './audit/acts.ts';
+import { giveCheckpoint } from './audit/checkpoints.ts';
+import { follow } from './audit/follow.ts';
+import { printActs, printCsv } from './audit/print.ts';
+import { verify } from './audit/verify.ts';
 import { printable, printableJson } from './escape.ts';
-import { choiceFlag, countFlag, momentFlag } from './flags.ts';
+import { choiceFlag, collect, countFlag, momentFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { auditFile } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
-import { table } from './table.ts';
 
-const PAGE = 1000;
 const DECISIONS = ['permit', 'refuse'] as const;
 
 interface Flags {
   readonly identity?: string;
+  readonly serial?: string;
+  readonly operation?: string;
+  readonly request?: string;
   readonly since?: string;
+  readonly until?: string;
   readonly decision?: string;
   readonly limit: string;
+  readonly follow?: true;
   readonly json?: true;
-}
-
-/** One act, of a client through the gate or of the CA. */
-type Act = ({ readonly source: 'gate' } & AuditRecord) | ({ readonly source: 'ca' } & StoredAuditEntry);
-
-interface Wanted {
-  readonly identity?: string;
-  readonly since?: number;
-  readonly decision?: (typeof DECISIONS)[number];
+  readonly csv?: true;
+  readonly verify?: true;
+  readonly sinceCheckpoint?: readonly string[];
+  readonly checkpoint?: string;
 }
 
 export function auditCommand(io: CommandIo): Command {
@@ -42,104 +42,87 @@ export function auditCommand(io: CommandIo): Command {
       ['the last hour', 'certgate audit --since 1h'],
       ['everything that was refused today, as JSON lines', 'certgate audit --decision refuse --since 24h --json'],
       ['what one worker did, and what was done about it', 'certgate audit --identity worker/etl-1'],
+      ['what is refused from now on, as it happens', 'certgate audit --follow --decision refuse --limit 0'],
+      ['for a spreadsheet', 'certgate audit --since 7d --limit 100000 --csv'],
+      ['has anybody changed the record?', 'certgate audit --verify'],
+      ['keep elsewhere how far it has come', 'certgate audit --checkpoint checkpoint.json'],
+      ['does it still go on from there?', 'certgate audit --verify --since-checkpoint checkpoint.json'],
     ],
     notes: [
-      'reads and permitted GETs are in the log, not here. --decision leaves out the CA, which decides nothing about requests.',
+      'reads and permitted GETs are in the log, not here. --decision, --serial, --operation and --request leave out the CA, which decides nothing about requests.',
       '--json prints one JSON object a line, with `source` gate or ca; times are milliseconds since 1970.',
+      '--follow shows the newest first, then what comes: a write when it is decided, and how it went (→) on a line of its own.',
+      '--verify reads every file of the record (or those that are named), and ends with exit code 3 when something is not as it was written.',
     ],
   })
+    .argument('[FILE...]', 'with --verify: files of the record, in place of those in the state folder, oldest first')
     .option('--identity <NAME>', 'only what this identity did, or what was done about it')
+    .option('--serial <HEX>', 'only what was done with this certificate')
+    .option('--operation <NAME>', "only requests for this operation of Prefect's: create_flow_run")
+    .option('--request <ID>', 'only the request with this X-Request-Id')
     .option('--since <WHEN>', 'only since then: 2h for the last two hours, or a time such as 2026-10-31T08:00Z')
+    .option('--until <WHEN>', 'only before then')
     .option('--decision <DECISION>', 'only requests with this decision of the gate: permit, refuse')
     .option('--limit <N>', 'only the newest', '100')
-    .option('--json', 'print JSON lines');
-  return withSettings(command).action(async (flags: Flags) => {
-    const limit = countFlag('--limit', flags.limit, { min: 1, max: 1_000_000 });
-    const wanted: Wanted = {
-      ...(flags.identity === undefined ? {} : { identity: flags.identity }),
-      ...(flags.since === undefined ? {} : { since: momentFlag('--since', flags.since, Date.now()) }),
-      ...(flags.decision === undefined ? {} : { decision: choiceFlag('--decision', flags.decision, DECISIONS) }),
-    };
-    const { stateDir } = configOf(command, io);
-    const store = openSqliteStore(storeFile(stateDir), { readOnly: true });
+    .option('-f, --follow', 'go on with what comes, until interrupted')
+    .option('--json', 'print JSON lines')
+    .option('--csv', 'print comma-separated values (RFC 4180), for a spreadsheet')
+    .option('--verify', 'say whether the record is as it was written')
+    .option('--since-checkpoint <FILE>', 'with --verify: it must go on from this checkpoint; may be repeated', collect)
+    .option('--checkpoint <FILE>', 'write the newest signed checkpoint there, or to standard output (-)');
+  return withSettings(command).action(async (files: readonly string[], flags: Flags) => {
+    const wanted = wantedBy(flags);
+    const config = configOf(command, io);
+    const path = auditFile(config);
+    const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
     try {
-      const { acts, dropped } = await newest(limit, [
-        actsOfGate(join(stateDir, 'audit.jsonl'), wanted, io),
-        actsOfCa(store, wanted),
-      ]);
-      if (flags.json === true) for (const act of acts) io.out(printableJson(act));
-      else print(acts, io);
-      if (dropped > 0) io.say(`${dropped} older ones are not shown: --limit shows more`);
+      if (flags.checkpoint !== undefined) await giveCheckpoint(flags.checkpoint, config.stateDir, store, io);
+      else if (flags.verify === true) {
+        await verify({ path, files, since: flags.sinceCheckpoint ?? [], json: flags.json === true }, store, io);
+      } else {
+        const limit = countFlag('--limit', flags.limit, { min: flags.follow === true ? 0 : 1, max: 1_000_000 });
+        const broken = (words: string) => io.say(printable(words));
+        if (flags.follow === true) return await follow({ path, wanted, limit, form: formOf(flags), broken }, store, io);
+        const gate = existsSync(path) ? actsOfGate(path, wanted, broken) : nothing();
+        const { acts, dropped } = await newest(limit, [gate, actsOfCa(store, wanted)]);
+        print(acts, flags, io);
+        if (dropped > 0) io.say(`${dropped} older ones are not shown: --limit shows more`);
+      }
     } finally {
       await store.close();
     }
   });
 }
 
-/** Merges by time and keeps the last `limit`; both sources are in the order of time. */
-async function newest(limit: number, sources: readonly [AsyncGenerator<Act>, AsyncGenerator<Act>]) {
-  const [a, b] = sources;
-  const kept: Act[] = [];
-  let dropped = 0;
-  let [left, right] = [await a.next(), await b.next()];
-  while (left.done !== true || right.done !== true) {
-    const fromLeft = right.done === true || (left.done !== true && left.value.time <= right.value.time);
-    const act = fromLeft ? left : right;
-    if (act.done !== true) kept.push(act.value);
-    if (fromLeft) left = await a.next();
-    else right = await b.next();
-    // Cut in halves: shifting one element out of a long array each time would be quadratic.
-    if (kept.length >= 2 * limit) dropped += kept.splice(0, kept.length - limit).length;
+function wantedBy(flags: Flags): Wanted {
+  if (flags.json === true && flags.csv === true)
+    throw usage('--json and --csv exclude each other', 'leave one of them out');
+  if (flags.follow === true && (flags.verify === true || flags.checkpoint !== undefined)) {
+    throw usage('--follow goes with neither --verify nor --checkpoint', 'leave one of them out');
   }
-  dropped += kept.splice(0, Math.max(0, kept.length - limit)).length;
-  return { acts: kept, dropped };
-}
-
-async function* actsOfGate(path: string, wanted: Wanted, io: CommandIo): AsyncGenerator<Act> {
-  if (!existsSync(path)) return;
-  for await (const item of readAudit(path, wanted)) {
-    if (item.ok) yield { source: 'gate', ...item.record };
-    else io.say(printable(`${path}:${item.line}: no record: ${item.problem}: ${item.text}`));
+  if (flags.sinceCheckpoint !== undefined && flags.verify !== true) {
+    throw usage('--since-checkpoint is for --verify', 'write certgate audit --verify --since-checkpoint FILE');
   }
+  const now = Date.now();
+  return {
+    ...(flags.identity === undefined ? {} : { identity: flags.identity }),
+    ...(flags.serial === undefined ? {} : { serial: flags.serial.toLowerCase().replaceAll(':', '') }),
+    ...(flags.operation === undefined ? {} : { operation: flags.operation }),
+    ...(flags.request === undefined ? {} : { requestId: flags.request }),
+    ...(flags.since === undefined ? {} : { since: momentFlag('--since', flags.since, now) }),
+    ...(flags.until === undefined ? {} : { until: momentFlag('--until', flags.until, now) }),
+    ...(flags.decision === undefined ? {} : { decision: choiceFlag('--decision', flags.decision, DECISIONS) }),
+  };
 }
 
-async function* actsOfCa(store: Store, { identity, since, decision }: Wanted): AsyncGenerator<Act> {
-  if (decision !== undefined) return;
-  let afterId = 0;
-  for (;;) {
-    const page = await store.listAudit({ afterId, limit: PAGE });
-    for (const entry of page) {
-      const about = identity === undefined || entry.object === identity || entry.actor === identity;
-      if (about && (since === undefined || entry.time >= since)) yield { source: 'ca', ...entry };
-    }
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return;
-    afterId = last.id;
-  }
+async function* nothing(): AsyncGenerator<Act> {}
+
+function formOf(flags: Flags): 'json' | 'csv' | 'table' {
+  return flags.json === true ? 'json' : flags.csv === true ? 'csv' : 'table';
 }
 
-function print(acts: readonly Act[], io: CommandIo): void {
-  if (acts.length === 0) io.say('nothing on record matches');
-  else for (const line of table(['time', 'who', 'decision', 'what', 'detail'], acts.map(row))) io.out(line);
-}
-
-function row(act: Act): string[] {
-  const time = new Date(act.time).toISOString();
-  if (act.source === 'ca') return [time, act.actor, '', `${act.action} ${act.object}`, detailWords(act.detail)];
-  const what = `${act.method} ${act.path}${act.operation === null ? '' : ` (${act.operation})`}`;
-  const said = [
-    act.role === null || act.role === undefined ? '' : `as ${act.role}`,
-    act.status === null ? '' : `${act.status}`,
-    act.reason ?? '',
-    act.code === null ? '' : `[${act.code}]`,
-  ];
-  return [time, act.identity ?? act.address, act.decision, what, said.filter((word) => word !== '').join(' ')];
-}
-
-function detailWords(detail: StoredAuditEntry['detail']): string {
-  const words = ['serial', 'reason', 'out', 'backup', 'revoked', 'unknown'].flatMap((key) =>
-    detail[key] === undefined || detail[key] === null ? [] : [`${key} ${String(detail[key])}`],
-  );
-  const { until } = detail;
-  return [...words, ...(typeof until === 'number' ? [`until ${new Date(until).toISOString()}`] : [])].join(', ');
+function print(acts: readonly Act[], flags: Flags, io: CommandIo): void {
+  if (flags.json === true) for (const act of acts) io.out(printableJson(act));
+  else if (flags.csv === true) printCsv(acts, io);
+  else printActs(acts, io);
 }

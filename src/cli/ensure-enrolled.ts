@@ -14,6 +14,7 @@ import { enrolInto, enrolledWords } from './enroll.ts';
 import { type EnrollFlags, enrollSource, namesSource } from './enroll-source.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
+import { loginIdentity, rememberedGate } from './login-place.ts';
 import { filesOf, identityOptions } from './sidecar-options.ts';
 
 /** How long a worker that starts with its gate waits for it, ms. */
@@ -49,7 +50,7 @@ export async function ensureEnrolled(
     if (refusal !== null) throw refusal;
     if (flags.name !== undefined)
       throw usage('--name is for a token, and there is none', 'give one with --token-file FILE');
-    return config;
+    return withLogin(config, log, io);
   }
   const { cert, key } = config.connect;
   if (cert !== null || key !== null) {
@@ -69,6 +70,18 @@ export async function ensureEnrolled(
   const enrolled = await enrolInto(source, complete, where, (text) => log.warn(text));
   for (const line of enrolledWords(enrolled)) log.info({ identityDir }, line);
   return complete;
+}
+
+/** With the login of this user where nothing else is named. A person logs in again: nothing is renewed. */
+function withLogin(config: Config, log: Log, io: CommandIo): Config {
+  const { gate, identityDir, cert, key } = config.connect;
+  if (identityDir !== null || cert !== null || key !== null) return config;
+  const login = rememberedGate(io.env);
+  if (login === null || (gate !== null && new URL(gate).origin !== login.gate)) return config;
+  const folder = loginIdentity(io.env);
+  log.info({ gate: login.gate, identityDir: folder }, 'using the certificate of certgate login');
+  const serverName = config.connect.serverName ?? login.serverName;
+  return { ...config, connect: { ...config.connect, gate: login.gate, identityDir: folder, serverName, renew: false } };
 }
 
 /** How to enrol anew, with the token as it is then, once a certificate has ended unrenewed; null where no token was named. */

@@ -71,7 +71,13 @@ export function identityTokenFrom(flags: IdentityTokenFlags, config: Config, io:
   return identityTokenCredential(async () => textOf(io.env[name] ?? '', `the variable ${name}`), gate, pin);
 }
 
-function pinOf({ connect }: Config): Pin {
+/** Whether it is said by what the gate is known. */
+export function namesPin({ connect }: Config): boolean {
+  return connect.fingerprint !== null || connect.ca !== null;
+}
+
+/** By what the gate is known. CG_USAGE, CG_FILE. */
+export function pinOf({ connect }: Config): Pin {
   if (connect.fingerprint !== null) return { fingerprint: connect.fingerprint.replaceAll(':', '').toLowerCase() };
   if (connect.ca !== null) return { ca: readFrom(connect.ca) };
   throw usage(

@@ -153,6 +153,7 @@ export function asJson(record: CertificateRecord, now: number): object {
   return {
     ...rest,
     groups: record.groups ?? [],
+    renewable: record.renewable !== false,
     state: stateOf(record, now),
     notBefore: time(notBefore),
     notAfter: time(notAfter),

@@ -31,6 +31,8 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   audit: async () => (await import('./audit.ts')).auditCommand,
   enroll: async () => (await import('./enroll.ts')).enrollCommand,
   renew: async () => (await import('./renew.ts')).renewCommand,
+  login: async () => (await import('./login.ts')).loginCommand,
+  logout: async () => (await import('./logout.ts')).logoutCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
   signer: async () => (await import('./signer.ts')).signerCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,

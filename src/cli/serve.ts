@@ -15,12 +15,12 @@ import type { EnrolmentPlace } from '../inbound/enrolment-listener.ts';
 import { type GateOptions, startGate } from '../inbound/gate.ts';
 import type { PolicyPlace } from '../inbound/policy-watch.ts';
 import type { Publishing } from '../inbound/status/answers.ts';
-import { openAuditLog } from '../observe/audit-log.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { mostConnections } from '../proxy/descriptors.ts';
 import { openReopeningStore } from '../store/reopening.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
+import { openSignedAudit } from './audit/signed-audit.ts';
 import { warnOfNode } from './doctor/machine.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
@@ -87,7 +87,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   const keys = await keyStoreOf(config, io, (sentence) => log.warn(sentence));
   const place = { certsDir: config.certsDir, store, trustDomain: config.trustDomain, keys };
   const authority = await loadAuthority({ ...place, statusUrl: config.serve.status.url });
-  const audit = await openAuditLog(auditFile(config));
+  const audit = await openSignedAudit(auditFile(config), { authority, store, log });
   const listen = parseHostPort(config.serve.listen);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
 
@@ -130,6 +130,10 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
       'POST /records/apply': (body) => gate.applyRecords(causesIn(body)),
+      'POST /audit/checkpoint': async () => {
+        await audit.checkpoint();
+        return {};
+      },
     });
     const { reloadPolicy } = gate;
     if (reloadPolicy !== null) process.on('SIGHUP', reloadPolicy);

@@ -48,7 +48,23 @@ const ruleSchema = z.strictObject({
   groupsFrom: optional(words('a claim, e.g. groups', (text) => text !== '')),
   groupsMatch: optional(words("a pattern, e.g. 'prefect-.*'", (text) => text !== '')),
   ttl: time('24h', '5m', '366d'),
+  renew: optional(z.boolean('true or false')),
 });
+
+const loginSchema = z.strictObject(
+  {
+    clientId: words('the client_id that the issuer knows certgate by', plain(256)),
+    scopes: withDefault(
+      z.array(
+        words('a list of scopes', (text) => /^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/.test(text)),
+        'a list of scopes',
+      ),
+      ['openid', 'profile', 'email'],
+    ),
+    device: withDefault(z.boolean('true or false'), false),
+  },
+  '{clientId: …}',
+);
 
 const ISSUER_NAME = 'a short name for the log and the record, of a-z, 0-9 and -';
 const issuerSchema = z.strictObject({
@@ -71,6 +87,7 @@ const issuerSchema = z.strictObject({
   maxAge: time('1h', '1m', '7d'),
   clockTolerance: time('30s', '0s', '5m'),
   uses: withDefault(z.int('a whole number from 1 to 100').check(z.minimum(1), z.maximum(100)), 1),
+  login: optional(loginSchema),
   rules: z.array(ruleSchema, 'a list of rules').check(z.minLength(1, 'at least one rule'), z.maxLength(100)),
 });
 
@@ -122,6 +139,17 @@ export function issuerProblems(given: Given): Problem[] {
     if (jwksUrl === null && jwksFile === null && !isHttps(issuer.issuer)) {
       const remedy = 'name them: jwksUrl: https://…, or jwksFile: FILE';
       add([index, 'issuer'], `is no https:// URL, so nobody can ask it for its keys`, remedy);
+    }
+    const { login } = issuer;
+    if (login !== null && others.some((other) => other.login !== null)) {
+      add([index, 'login'], 'people log in at one issuer, and another has login', 'take one of them out');
+    }
+    if (login !== null && !issuer.audience.includes(login.clientId)) {
+      const remedy = `its ID tokens have the client_id as aud: audience: [${login.clientId}]`;
+      add([index, 'audience'], `has not the clientId ${login.clientId} of login`, remedy);
+    }
+    if (login !== null && !isHttps(issuer.issuer)) {
+      add([index, 'issuer'], 'is no https:// URL, so nobody can log in there', 'take login out');
     }
     issuer.rules.forEach((rule, at) => {
       const problem = claimRuleProblem(rule);

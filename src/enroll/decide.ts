@@ -36,6 +36,7 @@ export interface Grant {
   readonly identity: string;
   readonly groups: readonly string[];
   readonly ttlMs: number;
+  readonly renewable: boolean;
   readonly actor: string;
   readonly cause: IssueCause;
   /** What the log says beside name and serial. */
@@ -89,7 +90,10 @@ export function decideEnrollment(facts: EnrollFacts): EnrollDecision {
   }
   const { id, ttlMs, groups = [] } = token;
   const cause = { kind: 'token', token: id, keyHash } as const;
-  return { kind: 'issue', grant: { identity, groups, ttlMs, actor: `token:${id}`, cause, logged: { tokenId: id } } };
+  return {
+    kind: 'issue',
+    grant: { identity, groups, ttlMs, renewable: true, actor: `token:${id}`, cause, logged: { tokenId: id } },
+  };
 }
 
 export function refuse(reason: string, look: string, flag: string | null = null): EnrollRefusal {

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Authority } from '../authority/authority.ts';
 import type { IdentityIssuer } from '../config/issuers.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
-import { spiffeUri } from '../identity/name.ts';
+import { isIdentityName, spiffeUri } from '../identity/name.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { requireGranted } from '../pki/requested-names.ts';
@@ -77,7 +77,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
 
   const decideByJwt = async (text: string, asked: string | null, keyHash: string): Promise<EnrollDecision> => {
     const now = clock();
-    const token = await identityTokens.verify(text, now);
+    const token = await identityTokens.verify(text, now, keyHash);
     if (token.kind === 'refuse') return refuse(token.reason, token.look);
     if (token.kind === 'later') return token;
     const uses = await store.identityTokenUses(token.id);
@@ -104,7 +104,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   const issue = async (
-    { identity, groups, ttlMs, actor, cause, logged }: Grant,
+    { identity, groups, ttlMs, actor, cause, renewable, logged }: Grant,
     csr: CertificateRequest,
     address: string,
   ): Promise<DeskAnswer> => {
@@ -117,6 +117,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       untilIssuerEnds: true,
       publicKey: csr.publicKey,
       groups,
+      renewable,
       actor,
       address,
       cause,
@@ -168,7 +169,9 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     const { id } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     if (token === null) return;
-    const entry = { time, actor: 'gate', object: request.identity ?? token.subject };
+    // What was asked for is a stranger's text: it stands on record only where it is a name.
+    const asked = request.identity ?? '';
+    const entry = { time, actor: 'gate', object: isIdentityName(asked) ? asked : token.subject };
     const detail = { token: id, address, problem };
     const misuse = { ...entry, action: 'token.misuse', detail };
     if (flag !== null && (await store.flagToken(id, flag, time, misuse))) return;

@@ -12,7 +12,7 @@ import { derToPem, pemBlocks } from '../pki/pem.ts';
 import { createRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
 import { askOnce, type GateAnswer, type GateRequest } from './ask-gate.ts';
-import type { Credential } from './credential.ts';
+import type { Credential, Pin } from './credential.ts';
 import { retryDelay } from './renewal-time.ts';
 import { BUNDLE_PATH, ENROLL_PATH, type IssuedAnswer, readDetail, readIssued, writeEnrollRequest } from './wire.ts';
 
@@ -52,8 +52,14 @@ export async function enroll(options: Enrolling): Promise<IssuedAnswer> {
   }
 }
 
-async function enrollOnce({ credential, privateKey, identity, gate, serverName }: Enrolling): Promise<IssuedAnswer> {
-  const url = gate ?? credential.gate;
+interface VerifiedGate {
+  readonly roots: readonly X509Certificate[];
+  /** A connection that is verified up to one of them, by the gate's name. */
+  connect(): TLSSocket;
+}
+
+/** CG_ENROLL_CA, CG_ENROLL_GATE, CG_ENROLL_PIN. */
+async function verifyGate(url: URL, pin: Pin, serverName: string | null): Promise<VerifiedGate> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const name = serverName ?? host;
   const to: ConnectionOptions = {
@@ -64,15 +70,31 @@ async function enrollOnce({ credential, privateKey, identity, gate, serverName }
     ALPNProtocols: ['http/1.1'],
     minVersion: 'TLSv1.2',
   };
-  const { pin } = credential;
   const roots = 'ca' in pin ? rootsIn(pin.ca) : [await fetchRoot(url, to, pin.fingerprint)];
   const checkName: ConnectionOptions['checkServerIdentity'] = (_host, certificate) =>
     checkServerIdentity(name, certificate);
+  const ca = roots.map(({ raw }) => derToPem(raw, 'CERTIFICATE'));
+  return { roots, connect: () => connect({ ...to, ca, checkServerIdentity: checkName }) };
+}
+
+/** What a gate that is known by `pin` answers to a GET. CG_ENROLL_CA, CG_ENROLL_GATE, CG_ENROLL_PIN. */
+export async function getFromGate(url: URL, pin: Pin, serverName: string | null, path: string): Promise<GateAnswer> {
+  const gate = await verifyGate(url, pin, serverName);
+  return ask(url, gate.connect(), { method: 'GET', host: url.host, path });
+}
+
+async function enrollOnce({ credential, privateKey, identity, gate, serverName }: Enrolling): Promise<IssuedAnswer> {
+  const url = gate ?? credential.gate;
+  const verified = await verifyGate(url, credential.pin, serverName);
+  const { roots } = verified;
   const csr = await createRequest(signerOf(privateKey), { commonName: null });
   const body = writeEnrollRequest({ ...(await credential.present(privateKey)), csr, identity });
-  const ca = roots.map(({ raw }) => derToPem(raw, 'CERTIFICATE'));
-  const verified = connect({ ...to, ca, checkServerIdentity: checkName });
-  const { status, text } = await ask(url, verified, { method: 'POST', host: url.host, path: ENROLL_PATH, body });
+  const { status, text } = await ask(url, verified.connect(), {
+    method: 'POST',
+    host: url.host,
+    path: ENROLL_PATH,
+    body,
+  });
   if (status === 200) return checkAnswer(text, { credential, privateKey, identity, roots });
   const detail = readDetail(text);
   if (status === 429 || status === 503) throw unreachable(url, `${status}: ${detail}`);

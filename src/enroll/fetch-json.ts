@@ -11,6 +11,8 @@ export interface JsonPlace {
   readonly ca: string | null;
   /** A bearer token to show; null for none. */
   readonly token: string | null;
+  /** What to post, as a form; a GET when left out. Then an answer with another status than 200 is one, too. */
+  readonly form?: URLSearchParams;
 }
 
 /** ms, for everything. */
@@ -19,9 +21,9 @@ const PATIENCE = 5_000;
 const LONGEST = 262_144;
 
 /** The document. Rejects with an Error that says why there is none. */
-export async function fetchJson({ url, ca, token }: JsonPlace): Promise<unknown> {
+export async function fetchJson({ url, ca, token, form }: JsonPlace): Promise<unknown> {
   if (token !== null && !/^[\x21-\x7e]+$/.test(token)) throw new Error(`what is to be shown to ${url} is no token`);
-  const text = await fetchText(url, ca, token);
+  const text = await fetchText(url, ca, token, form?.toString());
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
@@ -29,16 +31,20 @@ export async function fetchJson({ url, ca, token }: JsonPlace): Promise<unknown>
   }
 }
 
-function fetchText(url: string, ca: string | null, token: string | null): Promise<string> {
+function fetchText(url: string, ca: string | null, token: string | null, form?: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const asked = request(url, {
       ...(ca === null ? {} : { ca }),
       agent: false,
+      method: form === undefined ? 'GET' : 'POST',
       minVersion: 'TLSv1.2',
       maxHeaderSize: 16_384,
       headers: {
         accept: 'application/json',
         'user-agent': 'certgate',
+        ...(form === undefined
+          ? {}
+          : { 'content-type': 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(form) }),
         ...(token === null ? {} : { authorization: `Bearer ${token}` }),
       },
     });
@@ -51,7 +57,7 @@ function fetchText(url: string, ca: string | null, token: string | null): Promis
     asked.on('error', (error) => fail(reasonOf(error)));
     asked.on('response', (answer) => {
       const { statusCode = 0, headers } = answer;
-      if (statusCode !== 200) {
+      if (statusCode !== 200 && (form === undefined || statusCode < 400 || statusCode >= 500)) {
         const to = headers.location === undefined ? '' : ', and no redirect is followed';
         fail(`status ${statusCode}${to}`);
         return;
@@ -70,6 +76,6 @@ function fetchText(url: string, ca: string | null, token: string | null): Promis
         resolve(Buffer.concat(parts).toString('utf8'));
       });
     });
-    asked.end();
+    asked.end(form);
   });
 }

@@ -44,6 +44,7 @@ export function decideByIdentityToken({ token, uses, keyHash, asked, inUse, now 
       identity,
       groups,
       ttlMs,
+      renewable: token.renewable,
       actor: `jwt:${issuer}`,
       cause: { kind: 'identity-token', token: id, keyHash, uses: token.uses, endsAt, about: said },
       logged: said,

@@ -24,6 +24,8 @@ export interface VerifiedToken {
   readonly identity: string;
   readonly groups: readonly string[];
   readonly ttlMs: number;
+  /** Whether the certificate may be renewed: not a person's, who has to log in again. */
+  readonly renewable: boolean;
   readonly rule: string;
   /** How many certificates it is good for. */
   readonly uses: number;
@@ -38,8 +40,8 @@ export type Verdict =
   | { readonly kind: 'later'; readonly reason: string };
 
 export interface IdentityTokens {
-  /** Never rejects for what a token is. `now`: ms since the epoch. */
-  verify(text: string, now: number): Promise<Verdict>;
+  /** Never rejects for what a token is. `now`: ms since the epoch; `keyHash`: of the key that is to be certified. */
+  verify(text: string, now: number, keyHash: string): Promise<Verdict>;
 }
 
 interface OpenIssuer {
@@ -57,7 +59,7 @@ export function openIdentityTokens(issuers: readonly IdentityIssuer[], log: Limi
   const open = new Map(issuers.map((settings) => [settings.issuer, openIssuer(settings, log)]));
   for (const { keys } of open.values()) keys.warm();
   return {
-    async verify(text, now) {
+    async verify(text, now, keyHash) {
       const token = readIdentityToken(text);
       if ('problem' in token) return refuse(`it is no identity token: ${token.problem}`, 'what the machine sent');
       const { iss } = token.claims;
@@ -69,7 +71,7 @@ export function openIdentityTokens(issuers: readonly IdentityIssuer[], log: Limi
           'enroll.issuers: iss letter by letter',
         );
       }
-      return verifyFrom(issuer, text, token, now);
+      return verifyFrom(issuer, text, token, { now, keyHash });
     },
   };
 }
@@ -86,7 +88,12 @@ function openIssuer(settings: IdentityIssuer, log: LimitedLog): OpenIssuer {
   return { settings, keys, rules: settings.rules.map((rule, index) => compileClaimRule(rule, `rules[${index}]`)) };
 }
 
-async function verifyFrom(issuer: OpenIssuer, text: string, token: UncheckedToken, now: number): Promise<Verdict> {
+async function verifyFrom(
+  issuer: OpenIssuer,
+  text: string,
+  token: UncheckedToken,
+  { now, keyHash }: { readonly now: number; readonly keyHash: string },
+): Promise<Verdict> {
   const { settings, keys, rules } = issuer;
   const { name, algorithms } = settings;
   if (!algorithms.some((algorithm) => algorithm === token.alg)) {
@@ -110,10 +117,29 @@ async function verifyFrom(issuer: OpenIssuer, text: string, token: UncheckedToke
       clockTolerance: settings.clockTolerance / 1000,
       currentDate: new Date(now),
     });
+    const problem = loginProblem(settings, payload, keyHash);
+    if (problem !== null)
+      return refuse(`${name}: ${problem}`, `who logged in, and with which program; login of ${name}`);
     return judge(settings, rules, payload, token);
   } catch (error) {
     return refuse(`${name}: ${whyNot(error, now)}`, `enroll.issuers, ${name}; the clock of this machine`);
   }
+}
+
+/**
+ * Why an ID token that somebody logged in for is not for this key (OpenID Connect Core §3.1.3.7). Its nonce is the key's hash: who
+ * steals the token has not got the key. A device code carries no nonce everywhere, so there it may be missing.
+ */
+function loginProblem({ login }: IdentityIssuer, { aud, azp, nonce }: Claims, keyHash: string): string | null {
+  if (login === null || ![aud].flat().includes(login.clientId)) return null;
+  if (azp !== undefined && azp !== login.clientId) return `its azp is ${said(azp)}`;
+  if (nonce === undefined) return login.device ? null : 'it has no nonce, and so is bound to no key';
+  return nonce === nonceOf(keyHash) ? null : 'it was made for another key';
+}
+
+/** What a login says as its nonce, for the key with this hash. */
+export function nonceOf(keyHash: string): string {
+  return Buffer.from(keyHash, 'hex').toString('base64url');
 }
 
 /** What is verified; now it is only about whom it is. */
@@ -134,7 +160,7 @@ function judge(settings: IdentityIssuer, rules: OpenIssuer['rules'], claims: Cla
   if (typeof exp !== 'number' || typeof iat !== 'number') return refuse(`${name}: it has no end`, look);
   const who = identifyClaims(claims, rules);
   if (!who.ok) return refuse(`${name}: sub ${said(sub)}: ${who.reason}`, `the rules of ${name}`);
-  const { identity, groups, ttlMs, rule } = who;
+  const { identity, groups, ttlMs, renew, rule } = who;
   return {
     kind: 'verified',
     issuer: name,
@@ -145,9 +171,11 @@ function judge(settings: IdentityIssuer, rules: OpenIssuer['rules'], claims: Cla
     identity,
     groups,
     ttlMs,
+    renewable: renew ?? settings.login === null,
     rule,
     uses: settings.uses,
-    endsAt: Math.min(exp * 1000, iat * 1000 + settings.maxAge) + settings.clockTolerance + MARGIN,
+    // Times may have fractions (RFC 7519 §2, NumericDate); a record's are whole.
+    endsAt: Math.ceil(Math.min(exp * 1000, iat * 1000 + settings.maxAge)) + settings.clockTolerance + MARGIN,
   };
 }
 

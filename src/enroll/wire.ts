@@ -5,6 +5,7 @@
 /** Behind the gate's own prefix (RFC 8615), never sent on to Prefect. */
 export const ENROLL_PATH = '/.well-known/certgate/enroll';
 export const RENEW_PATH = '/.well-known/certgate/renew';
+export const LOGIN_PATH = '/.well-known/certgate/login';
 export const BUNDLE_PATH = '/.well-known/certgate/bundle';
 
 /** Of a request, bytes. */
@@ -68,6 +69,26 @@ export function readIssued(body: string): IssuedAnswer | null {
   const { identity, certificate, bundle } = objectIn(body);
   if (typeof identity !== 'string' || typeof certificate !== 'string' || typeof bundle !== 'string') return null;
   return { identity, certificate, bundle };
+}
+
+/** Where people log in, for who wants to. */
+export interface LoginAnswer {
+  /** `https://…` */
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly scopes: readonly string[];
+}
+
+export function writeLogin({ issuer, clientId, scopes }: LoginAnswer): string {
+  return JSON.stringify({ issuer, clientId, scopes });
+}
+
+/** Null for what is none. */
+export function readLogin(body: string): LoginAnswer | null {
+  const { issuer, clientId, scopes } = objectIn(body);
+  if (typeof issuer !== 'string' || typeof clientId !== 'string' || !Array.isArray(scopes)) return null;
+  const texts = scopes.filter((scope) => typeof scope === 'string');
+  return texts.length === scopes.length ? { issuer, clientId, scopes: texts } : null;
 }
 
 /** What an answer that is no success says, for people; the empty text when it says nothing. */

@@ -20,6 +20,8 @@ export interface ClaimRule {
   readonly groupsMatch: string | null;
   /** Lifetime of the certificate, ms. */
   readonly ttl: number;
+  /** Whether that may be renewed; null to leave it to the issuer's entry. */
+  readonly renew: boolean | null;
 }
 
 export interface CompiledClaimRule {
@@ -37,6 +39,8 @@ export interface Vouched {
   readonly identity: string;
   readonly groups: readonly string[];
   readonly ttlMs: number;
+  /** See ClaimRule. */
+  readonly renew: boolean | null;
   /** `rules[0]` */
   readonly rule: string;
 }
@@ -105,7 +109,7 @@ function vouch(claims: Claims, compiled: CompiledClaimRule, captures: ReadonlyAr
   if (kindOf(identity) === 'gate') return refuse(`${label}: ${shown(identity)} names a gate`);
   const groups = groupsOf(claims, compiled);
   if (typeof groups === 'string') return refuse(`${label}: ${groups}`);
-  return { ok: true, identity, groups, ttlMs: rule.ttl, rule: label } as const;
+  return { ok: true, identity, groups, ttlMs: rule.ttl, renew: rule.renew, rule: label } as const;
 }
 
 /** All captures, or why the rule is about somebody else; `problem` when nobody may have such a value. */

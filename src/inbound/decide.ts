@@ -17,7 +17,7 @@ import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
 import { crossSite } from './browser.ts';
 import { bundleAnswer, bundleHeld } from './bundle.ts';
-import { type Refusing, recordOfDecision } from './decision-record.ts';
+import { noteOutcome, type Refusing, recordOfDecision } from './decision-record.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
 import { answerHolder } from './est-holder.ts';
 import type { GateState } from './gate-state.ts';
@@ -260,6 +260,11 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     const sendAs = (body: Buffer) => {
       return { kind: 'send', head: headFor(withBody(reading, body.length), requestId), body } as const;
     };
+    // On record as permitted by now: it never went.
+    const refuseBody = (why: Refusing): Answer => {
+      if (reading.changes) noteOutcome(gate.audit, requestId, why.status, 'refused', 0);
+      return refuse(reading, why);
+    };
     const within = scopeInspector(reading, gate, asker, {
       refuse: (why) => refuse(reading, why),
       send: (body) => ({ ...sendAs(body), recorded: recordOf(reading, requestId) }),
@@ -271,8 +276,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       // Within a scope it is on record once it is decided.
       recorded: within === null ? recordOf(reading, requestId) : null,
       rewriteAnswer: reading.rewriteAnswer,
-      inspectBody:
-        within ?? inspectorFor(reading, gate, asker, { refuse: (why) => refuse(reading, why), send: sendAs }),
+      inspectBody: within ?? inspectorFor(reading, gate, asker, { refuse: refuseBody, send: sendAs }),
       ...rewriters(reading, requestId),
       reading,
       requestId,
@@ -307,7 +311,12 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       slot.free();
       opened = null;
-      if (verdict.reading.changes) forgetWritten(verdict.reading.operation, gate.lookups);
+      if (verdict.reading.changes) {
+        forgetWritten(verdict.reading.operation, gate.lookups);
+        if (verdict.kind === 'forward') {
+          noteOutcome(gate.audit, verdict.requestId, outcome.status, outcome.ending, outcome.milliseconds);
+        }
+      }
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
         const fields = { requestId: verdict.requestId, reason: outcome.problem };
         gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');

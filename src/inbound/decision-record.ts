@@ -1,7 +1,7 @@
 // What is put on record about a decision: who, from where, what it was about, what was decided and by which rule.
 
 import type { RequestHead } from '../http1/request.ts';
-import type { AuditRecord } from '../observe/audit-log.ts';
+import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
 import { type Operation, objectOf } from '../policy/operation.ts';
 import type { Answer } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
@@ -59,4 +59,9 @@ export function recordOfDecision(
     role: judgement?.role ?? null,
     rule: judgement?.rule ?? null,
   };
+}
+
+/** How a request that is on record went: the status that was answered, why it ended, after how many ms. */
+export function noteOutcome(audit: AuditLog, requestId: string, outcome: number, ending: string, ms: number): void {
+  audit.outcome({ time: Date.now(), requestId, outcome, ending, ms });
 }

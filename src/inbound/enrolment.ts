@@ -4,7 +4,7 @@
 import type { TLSSocket } from 'node:tls';
 import { answerWith, type DeskAnswer } from '../enroll/answers.ts';
 import type { EnrollDesk } from '../enroll/desk.ts';
-import { BUNDLE_PATH, ENROLL_PATH, MOST_REQUEST_BYTES, RENEW_PATH } from '../enroll/wire.ts';
+import { BUNDLE_PATH, ENROLL_PATH, LOGIN_PATH, MOST_REQUEST_BYTES, RENEW_PATH, writeLogin } from '../enroll/wire.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Answer, Take } from '../proxy/contract.ts';
 import { type AdmissionRules, admitLate, type Refused } from './admission.ts';
@@ -56,6 +56,7 @@ export async function strangersRequests(
       // Public, and believed only by whoever knows the fingerprint of a root in it.
       bundleRequest(trust),
       ...estRequests({ ...from, serial: null }, parts),
+      ...loginRequests(policy),
     ];
   }
   if (why.code === 'CG_CLIENT_EXPIRED' && policy.graceMs > 0) {
@@ -126,6 +127,17 @@ function bundleRequest(trust: () => ClientTrust): AnteroomRequest {
 function posted(path: string, ask: (body: string) => Promise<DeskAnswer>): AnteroomRequest {
   const answer = async (body: Buffer) => json(await ask(body.toString('utf8')));
   return { begins: requestLine('POST', path), visit: () => ({ most: MOST_REQUEST_BYTES, answer }) };
+}
+
+/** Public: whoever believes it has verified the gate. */
+function loginRequests({ issuers = [] }: EnrolmentParts['policy']): AnteroomRequest[] {
+  return issuers.flatMap(({ issuer, login }) => {
+    if (login === null) return [];
+    const text = writeLogin({ issuer, clientId: login.clientId, scopes: login.scopes });
+    return [
+      { begins: requestLine('GET', LOGIN_PATH), visit: () => ({ status: 200, type: JSON_TYPE, text, extra: '' }) },
+    ];
+  });
 }
 
 function json({ status, text }: DeskAnswer): AnteroomAnswer {

@@ -1,13 +1,18 @@
 // An append-only file of lines in which what was acknowledged stays: 0600 from its first byte, O_APPEND, fdatasync before
 // a promise resolves, all of it in libuv's pool so that the event loop never waits for the disk. After a failed write the
 // tail that nobody was promised is cut off, or else ended with a line feed, before anything more is written. A file that
-// was renamed or deleted underneath (logrotate) is noticed with each write and made anew. One writer at a time.
+// was renamed or deleted underneath (logrotate) is noticed with each write and made anew. One writer at a time (audit-lock.ts),
+// but not always the same.
 
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Head } from './audit-chain.ts';
+import { headIn } from './audit-head.ts';
 
 export interface AuditFile {
+  /** Where the file ends, when somebody or something else than the last `append` made it end there; `null` when not. */
+  changedEnd(): Promise<Head | 'empty' | null>;
   /** Resolves when `lines`, whole and each ended by a line feed, are durable; rejects with the system's error. */
   append(lines: Buffer): Promise<void>;
   close(): Promise<void>;
@@ -21,6 +26,8 @@ interface Current {
   end: number;
   /** The last byte is no line feed: something was cut short. */
   torn: boolean;
+  /** `changedEnd` has answered for what is in it. */
+  known: boolean;
 }
 
 // Non-blocking, because opening a FIFO for nobody would wait for ever.
@@ -30,6 +37,19 @@ const LINE_FEED = 0x0a;
 /** Opens or creates the file at `path`; rejects with the system's error. */
 export async function openAuditFile(path: string): Promise<AuditFile> {
   let current: Current | null = await openCurrent(path);
+
+  async function changedEnd(): Promise<Head | 'empty' | null> {
+    current ??= await openCurrent(path);
+    const file = current;
+    // In the kernel's memory already: nothing is waited for.
+    const { size } = fstatSync(file.handle.fd);
+    if (file.known && size === file.end) return null;
+    file.end = size;
+    file.torn = await endsTorn(file.handle, size);
+    const head = await headIn(file.handle, size);
+    file.known = true;
+    return head ?? 'empty';
+  }
 
   async function append(lines: Buffer): Promise<void> {
     current ??= await openCurrent(path);
@@ -53,6 +73,7 @@ export async function openAuditFile(path: string): Promise<AuditFile> {
   }
 
   return {
+    changedEnd,
     append,
     async close() {
       await current?.handle.close();
@@ -68,7 +89,7 @@ async function openCurrent(path: string): Promise<Current> {
     if (!facts.isFile()) throw new Error('it is not a regular file');
     await syncFolder(dirname(path));
     const end = Number(facts.size);
-    return { handle, device: facts.dev, inode: facts.ino, end, torn: await endsTorn(handle, end) };
+    return { handle, device: facts.dev, inode: facts.ino, end, torn: await endsTorn(handle, end), known: false };
   } catch (error) {
     await handle.close();
     throw error;
@@ -77,6 +98,7 @@ async function openCurrent(path: string): Promise<Current> {
 
 /** After a failed write of `length` bytes: takes away what of it reached the file, so far as that can be done. */
 async function repair(file: Current, length: number): Promise<void> {
+  file.known = false;
   try {
     const { size } = await file.handle.stat();
     // Anything else means that someone cut or wrote the file too: then nothing is taken away.

@@ -1,45 +1,29 @@
-// The gate's record of who did what: one JSON line for each write and each refusal, durable before the request goes on.
+// The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
+// and another for how a write went; each names the line before it (audit-chain.ts).
 // Group commit: records that come while the disk is busy, or within a millisecond, share the next write and fdatasync. A
 // record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
 // as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 
 import { CertgateError, reasonOf } from '../errors.ts';
-import { asciiJson } from './ascii-json.ts';
+import { type Head, link, START } from './audit-chain.ts';
+import { type Checkpoint, checkpointJson } from './audit-checkpoint.ts';
 import { openAuditFile } from './audit-file.ts';
+import { headBefore, headSince } from './audit-head.ts';
+import { type AuditOutcome, type AuditRecord, gapRecord, outcomeJson, recordJson } from './audit-lines.ts';
+import { openAuditLock } from './audit-lock.ts';
+import { checkpointClock, type Signing } from './audit-signing.ts';
 
-export interface AuditRecord {
-  /** ms since the epoch */
-  readonly time: number;
-  readonly requestId: string;
-  readonly identity: string | null;
-  /** The certificate's serial number, hex. */
-  readonly serial: string | null;
-  /** The peer's IP address. */
-  readonly address: string;
-  readonly method: string;
-  /** Decoded, without the query string. */
-  readonly path: string;
-  /** Prefect's handler, e.g. `create_flow_run`. */
-  readonly operation: string | null;
-  /** What the path names: an id, or names joined by `/`. */
-  readonly object: string | null;
-  readonly decision: 'permit' | 'refuse';
-  /** Why it was refused, from the catalogue of errors. */
-  readonly code: string | null;
-  /** The HTTP status answered, when the gate itself answered. */
-  readonly status: number | null;
-  readonly reason: string | null;
-  /** By which role the policy permits it; null where none does, or there is no policy. Older records have none. */
-  readonly role?: string | null;
-  /** Where that role is bound, e.g. `policy.yaml:12:5`. */
-  readonly rule?: string | null;
-}
+export type { AuditOutcome, AuditRecord } from './audit-lines.ts';
 
 export interface AuditLog {
   /** Resolves when the record is durable. CG_AUDIT_UNWRITABLE when it can't be, or too many wait already. */
   append(record: AuditRecord): Promise<void>;
+  /** Adds how a write went, a little later, together with others. What can't be added is counted as missing. */
+  outcome(outcome: AuditOutcome): void;
   /** False from a failed write until one succeeds; it tries again with each append, and by itself once a second. */
   healthy(): boolean;
+  /** Has all that is on record by now signed, unless it is; see Signing. */
+  checkpoint(): Promise<void>;
   /** Writes what waits, then closes. Later appends are refused. */
   close(): Promise<void>;
 }
@@ -47,18 +31,22 @@ export interface AuditLog {
 export interface AuditLogOptions {
   /** Records that may wait for the disk; more are refused. Default 10 000. */
   readonly maxWaiting?: number;
+  /** Signs checkpoints; none are made when left out. */
+  readonly signing?: Signing;
+  /** The newest line that a checkpoint kept elsewhere speaks of; where it is not there any more, the next line shows it. */
+  readonly known?: Head | null;
+  /** Called when that is so. */
+  readonly missing?: (words: string) => void;
 }
 
 interface Waiting {
-  readonly line: string;
+  readonly body: string;
   readonly resolve: () => void;
   readonly reject: (error: CertgateError) => void;
 }
 
 /** Records of one write; some 300 bytes each. */
 const BATCH = 4096;
-/** Longer texts are cut: a peer's path must not fill the disk. Characters. */
-const LONGEST = 1024;
 /** Characters of all records that may wait. */
 const MOST_WAITING = 16 * 1024 * 1024;
 /**
@@ -68,6 +56,10 @@ const MOST_WAITING = 16 * 1024 * 1024;
 const INTERVAL = 1;
 /** How often an unhealthy log tries by itself, ms. */
 const RETRY = 1000;
+/** How long outcomes wait for a record to share its commit with, ms; nobody waits for them. */
+const OUTCOMES_WAIT = 100;
+/** How many of them may wait. */
+const MOST_OUTCOMES = 20_000;
 
 /** Opens or creates (0600) the record at `path`. CG_AUDIT_UNWRITABLE when that fails. */
 export async function openAuditLog(path: string, options: AuditLogOptions = {}): Promise<AuditLog> {
@@ -77,8 +69,24 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   const file = await openAuditFile(path).catch((error: unknown) => {
     throw unwritable(reasonOf(error), error);
   });
+  const lock = openedLock(path, unwritable);
 
+  let head: Head = START;
+  /** What the file ends with is not what must be there. */
+  let distrust = false;
+  if (options.known) {
+    const since = await headSince(path, options.known).catch((error: unknown) => {
+      throw unwritable(reasonOf(error), error);
+    });
+    if (since !== null) {
+      head = since.head;
+      distrust = true;
+      options.missing?.(since.words);
+    }
+  }
+  const clock = options.signing === undefined ? null : checkpointClock(options.signing, add);
   let waiting: Waiting[] = [];
+  let outcomes: string[] = [];
   let characters = 0;
   let working: Promise<void> | null = null;
   let closed = false;
@@ -86,6 +94,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   let gap: { readonly since: number; missing: number } | null = null;
   let healthy = true;
   let retry: NodeJS.Timeout | null = null;
+  let later: NodeJS.Timeout | null = null;
   /** When the last commit began, by performance.now(). */
   let began = Number.NEGATIVE_INFINITY;
 
@@ -94,15 +103,47 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     gap.missing += count;
   };
 
+  /** Writes `bodies` as the next lines of the chain, wherever that ends by now. */
+  async function write(bodies: readonly string[]): Promise<void> {
+    const end = await file.changedEnd();
+    // Where lines were taken out, what comes next shows it.
+    const found = end === 'empty' ? await headBefore(path) : end;
+    if (found !== null && !distrust && (head.seq === 0 || found.seq >= head.seq)) head = found;
+    let at = head;
+    let text = '';
+    for (const body of bodies) {
+      const next = link(body, at);
+      text += next.line;
+      at = next.head;
+    }
+    await file.append(Buffer.from(text, 'latin1'));
+    head = at;
+    distrust = false;
+    clock?.moved(head);
+  }
+
+  /** Not among those that wait: at the end of the log, nobody adds to those any more. */
+  async function add(checkpoint: Checkpoint): Promise<void> {
+    while (working !== null) await working;
+    const writing = lock.holding(() => write([checkpointJson(checkpoint)]));
+    const goOn = (): void => {
+      working = waiting.length > 0 || outcomes.length > 0 ? work() : null;
+    };
+    working = writing.then(goOn, goOn);
+    await writing;
+  }
+
   async function commit(batch: readonly Waiting[]): Promise<void> {
     const reported = gap;
     const count = reported?.missing ?? 0;
-    const gapLine = reported === null ? '' : lineOf(gapRecord(reported.since, count));
+    const told = outcomes;
+    outcomes = [];
+    const gapBody = reported === null ? [] : [recordJson(gapRecord(reported.since, count))];
     try {
-      await file.append(Buffer.from(gapLine + batch.map((one) => one.line).join(''), 'latin1'));
+      await lock.holding(() => write([...gapBody, ...told, ...batch.map((one) => one.body)]));
     } catch (error) {
       healthy = false;
-      missed(batch.length);
+      missed(batch.length + told.length);
       const problem = unwritable(reasonOf(error), error);
       for (const one of batch) one.reject(problem);
       return;
@@ -126,11 +167,17 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
       await nextCommit();
       const batch = waiting.slice(0, BATCH);
       waiting = waiting.slice(BATCH);
-      for (const one of batch) characters -= one.line.length;
+      for (const one of batch) characters -= one.body.length;
       await commit(batch);
     } while (waiting.length > 0);
     working = null;
+    if (outcomes.length > 0) later ??= setTimeout(writeOutcomes, OUTCOMES_WAIT);
     if (gap !== null && !closed) retry ??= setTimeout(tryAgain, RETRY).unref();
+  }
+
+  function writeOutcomes(): void {
+    later = null;
+    if (outcomes.length > 0) working ??= work();
   }
 
   function tryAgain(): void {
@@ -146,67 +193,39 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
         working ??= work();
         return Promise.reject(unwritable(`${waiting.length} records are waiting for the disk already`));
       }
-      const line = lineOf(record);
-      characters += line.length;
+      const body = recordJson(record);
+      characters += body.length;
       return new Promise((resolve, reject) => {
-        waiting.push({ line, resolve, reject });
+        waiting.push({ body, resolve, reject });
         working ??= work();
       });
     },
+    outcome(outcome) {
+      if (closed || outcomes.length >= MOST_OUTCOMES) missed(1);
+      else if (outcomes.push(outcomeJson(outcome)) === 1 && working === null) {
+        later ??= setTimeout(writeOutcomes, OUTCOMES_WAIT);
+      }
+    },
     healthy: () => healthy,
+    checkpoint: async () => clock?.now(),
     async close() {
       closed = true;
       if (retry !== null) clearTimeout(retry);
-      if (gap !== null) working ??= work();
+      if (later !== null) clearTimeout(later);
       await working;
+      if (gap !== null || outcomes.length > 0) await work();
+      await clock?.now();
+      clock?.stop();
       await file.close();
+      lock.close();
     },
   };
 }
 
-/** The fields in one fixed order, whatever else the object carries. */
-function lineOf(record: AuditRecord): string {
-  const { time, serial, decision, code, status } = record;
-  const line = asciiJson({
-    time,
-    requestId: cut(record.requestId),
-    identity: cut(record.identity),
-    serial,
-    address: cut(record.address),
-    method: cut(record.method),
-    path: cut(record.path),
-    operation: record.operation,
-    object: cut(record.object),
-    decision,
-    code,
-    status,
-    reason: cut(record.reason),
-    role: record.role ?? null,
-    rule: cut(record.rule ?? null),
-  });
-  return `${line}\n`;
-}
-
-function cut(text: string | null): string | null {
-  return text === null || text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}... (${text.length} characters)`;
-}
-
-/** Says in the record itself that something is missing from it. */
-function gapRecord(since: number, missing: number): AuditRecord {
-  const reason = `the record could not be written from ${new Date(since).toISOString()} on; entries missing: ${missing}`;
-  return {
-    time: Date.now(),
-    requestId: 'gap',
-    identity: null,
-    serial: null,
-    address: '',
-    method: '',
-    path: '',
-    operation: null,
-    object: null,
-    decision: 'refuse',
-    code: 'CG_AUDIT_UNWRITABLE',
-    status: null,
-    reason,
-  };
+function openedLock(path: string, unwritable: (reason: string, cause: unknown) => CertgateError) {
+  try {
+    return openAuditLock(path);
+  } catch (error) {
+    throw unwritable(reasonOf(error), error);
+  }
 }

@@ -2,17 +2,23 @@
 // crash, or changed by hand) is reported in its place and reading goes on. It holds one line at a time and no more than
 // 256 KiB of it, and may read while the gate writes.
 
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { asciiJson } from './ascii-json.ts';
-import type { AuditRecord } from './audit-log.ts';
+import { type Checkpoint, checkpointIn } from './audit-checkpoint.ts';
+import type { AuditOutcome, AuditRecord } from './audit-lines.ts';
 
 /** What to keep; a record must satisfy all that are given. */
 export interface AuditFilter {
   readonly identity?: string;
+  /** Of the certificate, hex. */
+  readonly serial?: string;
   readonly decision?: 'permit' | 'refuse';
   readonly operation?: string;
   readonly method?: string;
+  readonly requestId?: string;
   /** ms since the epoch, inclusive */
   readonly since?: number;
   /** ms since the epoch, exclusive */
@@ -21,63 +27,109 @@ export interface AuditFilter {
 
 /** `line` counts from 1. */
 export type AuditItem =
-  | { readonly ok: true; readonly line: number; readonly record: AuditRecord }
-  /** A line that is no record. `text` is its start as a JSON string, ASCII only. */
-  | { readonly ok: false; readonly line: number; readonly problem: string; readonly text: string };
+  | { readonly kind: 'record'; readonly line: number; readonly record: AuditRecord }
+  | { readonly kind: 'outcome'; readonly line: number; readonly outcome: AuditOutcome }
+  | { readonly kind: 'checkpoint'; readonly line: number; readonly checkpoint: Checkpoint }
+  /** A line that is none of these. `text` is its start as a JSON string, ASCII only. */
+  | { readonly kind: 'broken'; readonly line: number; readonly problem: string; readonly text: string };
 
 const LONGEST_LINE = 256 * 1024;
+const CHUNK = 64 * 1024;
 const LINE_FEED = 0x0a;
 
-/** The records that satisfy `filter`, and every line that is none. CG_AUDIT_UNREADABLE when the file can't be read. */
+/**
+ * The records that satisfy `filter`, what else the record tells (which no filter leaves out), and every line that is neither.
+ * CG_AUDIT_UNREADABLE when the file can't be read.
+ */
 export async function* readAudit(path: string, filter: AuditFilter = {}): AsyncGenerator<AuditItem, void> {
-  let number = 0;
-  for await (const { text, ended } of linesOf(path)) {
-    number++;
-    if (text === '') continue;
-    const record = ended && text !== null ? recordIn(text) : null;
-    if (record !== null) {
-      if (satisfies(record, filter)) yield { ok: true, line: number, record };
-    } else {
-      const problem = text === null ? 'is too long' : ended ? 'is not a record' : 'was never finished';
-      yield { ok: false, line: number, problem, text: asciiJson((text ?? '').slice(0, 120)) };
-    }
+  for await (const line of auditLines(path)) {
+    const item = itemOf(line);
+    if (item !== null && (item.kind !== 'record' || satisfies(item.record, filter))) yield item;
   }
 }
 
-interface Line {
-  /** Null when it was longer than any record can be. */
-  readonly text: string | null;
-  readonly ended: boolean;
+/** What a line says; null for an empty one. */
+export function itemOf({ number, text, ended }: AuditLine): AuditItem | null {
+  if (text === '') return null;
+  const value = ended && text !== null ? objectIn(text) : null;
+  if (value !== null) {
+    if (isRecord(value)) return { kind: 'record', line: number, record: value };
+    if (isOutcome(value)) return { kind: 'outcome', line: number, outcome: value };
+    const checkpoint = checkpointIn(value);
+    if (checkpoint !== null) return { kind: 'checkpoint', line: number, checkpoint };
+  }
+  const problem = text === null ? 'is too long' : ended ? 'is not a record' : 'was never finished';
+  return { kind: 'broken', line: number, problem, text: asciiJson((text ?? '').slice(0, 120)) };
 }
 
-async function* linesOf(path: string): AsyncGenerator<Line, void> {
+/** One line of the file. */
+export interface AuditLine {
+  /** From 1. */
+  readonly number: number;
+  /** Null when it was longer than any record can be. */
+  readonly text: string | null;
+  /** Whether a line feed ends it. */
+  readonly ended: boolean;
+  /** Where in the file it ends, octets. */
+  readonly end: number;
+  /** SHA-256 of its octets and a line feed, hex; where it was asked for. */
+  readonly hash: string;
+}
+
+export interface LinesAsked {
+  /** The octet to begin at, which begins a line. */
+  readonly start?: number;
+  readonly hashed?: boolean;
+  /** The file, open already, whatever `path` names by now; it stays open. */
+  readonly handle?: FileHandle;
+}
+
+/** The lines of a file. CG_AUDIT_UNREADABLE. */
+export async function* auditLines(path: string, asked: LinesAsked = {}): AsyncGenerator<AuditLine, void> {
+  const { start = 0, hashed = false, handle } = asked;
   let parts: Buffer[] = [];
-  let length = 0;
-  const line = (ended: boolean): Line => {
+  let [length, number, at] = [0, 0, start];
+  let digest = hashed ? createHash('sha256') : null;
+  const line = (ended: boolean): AuditLine => {
     const text = length > LONGEST_LINE ? null : Buffer.concat(parts).toString('utf8');
+    at += length + (ended ? 1 : 0);
+    const hash = digest?.update('\n').digest('hex') ?? '';
     parts = [];
     length = 0;
-    return { text, ended };
+    digest = hashed ? createHash('sha256') : null;
+    return { number: ++number, text, ended, end: at, hash };
   };
   const keep = (part: Buffer): void => {
     length += part.length;
+    digest?.update(part);
     if (length <= LONGEST_LINE) parts.push(part);
     else parts = [];
   };
   try {
-    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-      let start = 0;
-      for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, start)) {
-        keep(chunk.subarray(start, end));
+    const chunks = handle === undefined ? createReadStream(path, { start }) : chunksOf(handle, start);
+    for await (const chunk of chunks as AsyncIterable<Buffer>) {
+      let from = 0;
+      for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, from)) {
+        keep(chunk.subarray(from, end));
         yield line(true);
-        start = end + 1;
+        from = end + 1;
       }
-      keep(chunk.subarray(start));
+      keep(chunk.subarray(from));
     }
   } catch (error) {
     throw new CertgateError('CG_AUDIT_UNREADABLE', { path, reason: reasonOf(error) }, { cause: error });
   }
   if (length > 0) yield line(false);
+}
+
+/** As a stream of it would, which would close it. */
+async function* chunksOf(handle: FileHandle, start: number): AsyncGenerator<Buffer> {
+  for (let at = start; ; ) {
+    const { bytesRead, buffer } = await handle.read({ buffer: Buffer.allocUnsafe(CHUNK), position: at });
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
 }
 
 type Kind = 'string' | 'number' | 'string?' | 'number?';
@@ -100,32 +152,46 @@ const SHAPE: Readonly<Record<Exclude<keyof AuditRecord, 'decision' | 'role' | 'r
   reason: 'string?',
 };
 
-function recordIn(text: string): AuditRecord | null {
-  let value: unknown;
+function objectIn(text: string): Readonly<Record<string, unknown>> | null {
   try {
-    value = JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null;
   } catch {
     return null;
   }
-  if (typeof value !== 'object' || value === null) return null;
+}
+
+function isRecord(value: object): value is AuditRecord {
   const fields = new Map<string, unknown>(Object.entries(value));
   const decision = fields.get('decision');
-  if (decision !== 'permit' && decision !== 'refuse') return null;
+  if (decision !== 'permit' && decision !== 'refuse') return false;
   for (const [name, kind] of Object.entries(SHAPE)) {
     const field = fields.get(name);
-    if (field === null ? !kind.endsWith('?') : typeof field !== kind.replace('?', '')) return null;
+    if (field === null ? !kind.endsWith('?') : typeof field !== kind.replace('?', '')) return false;
   }
   for (const name of LATER) {
     const field = fields.get(name) ?? null;
-    if (field !== null && typeof field !== 'string') return null;
+    if (field !== null && typeof field !== 'string') return false;
   }
-  return value as AuditRecord;
+  return true;
 }
 
-function satisfies(record: AuditRecord, filter: AuditFilter): boolean {
+function isOutcome(value: object): value is AuditOutcome {
+  const { time, requestId, outcome, ending, ms } = value as Partial<Record<keyof AuditOutcome, unknown>>;
+  return (
+    typeof requestId === 'string' &&
+    typeof ending === 'string' &&
+    [time, outcome, ms].every((field) => typeof field === 'number')
+  );
+}
+
+/** Whether `filter` keeps it. */
+export function satisfies(record: AuditRecord, filter: AuditFilter): boolean {
   if (filter.since !== undefined && record.time < filter.since) return false;
   if (filter.until !== undefined && record.time >= filter.until) return false;
-  for (const name of ['identity', 'decision', 'operation', 'method'] as const) {
+  for (const name of ['identity', 'serial', 'decision', 'operation', 'method', 'requestId'] as const) {
     if (filter[name] !== undefined && filter[name] !== record[name]) return false;
   }
   return true;

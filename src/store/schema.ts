@@ -178,8 +178,45 @@ DROP INDEX certificates_revoked;
 CREATE INDEX certificates_revoked ON certificates (issued_at, serial, not_after, identity) WHERE revoked = 1;
 `;
 
+/**
+ * Each act names the hash of the one before it (sqlite-acts.ts); those of before have none. The newest checkpoint, signed, is kept
+ * here as well as in the gate's record.
+ */
+const tenth = `
+ALTER TABLE audit ADD COLUMN prev TEXT CHECK (length(prev) = 64 AND prev NOT GLOB '*[^0-9a-f]*');
+CREATE TABLE checkpoint (
+  id   INTEGER PRIMARY KEY CHECK (id = 1),
+  line TEXT NOT NULL CHECK (json_valid(line))
+) STRICT;
+`;
+
+/** Who has to come again, a person say, has a certificate that is not renewed. */
+const eleventh = `
+ALTER TABLE certificates ADD COLUMN renewable INTEGER NOT NULL DEFAULT 1 CHECK (renewable IN (0, 1));
+`;
+
+/** Pages of what is revoked, and of what is not, each in the order of issue: neither has to go past the other. */
+const twelfth = `
+DROP INDEX certificates_revoked;
+DROP INDEX certificates_by_issue;
+CREATE INDEX certificates_by_issue ON certificates (revoked, issued_at, serial, not_after, identity);
+`;
+
 /** Migration n brings a store from version n to n + 1. */
-export const migrations: readonly string[] = [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth];
+export const migrations: readonly string[] = [
+  first,
+  second,
+  third,
+  fourth,
+  fifth,
+  sixth,
+  seventh,
+  eighth,
+  ninth,
+  tenth,
+  eleventh,
+  twelfth,
+];
 
 /** The schema version this certgate writes. */
 export const SCHEMA_VERSION = migrations.length;

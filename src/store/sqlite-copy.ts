@@ -7,6 +7,7 @@ import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, st
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, isCertgateError } from '../errors.ts';
+import { actAdder } from './sqlite-acts.ts';
 import { storeFailure } from './sqlite-failure.ts';
 import { connect, fileFailure, openStoreFile, pragma, requireSchema } from './sqlite-file.ts';
 import { caOf, numberOf, revocationReasonOf, textOf } from './sqlite-rows.ts';
@@ -149,7 +150,7 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
       `INSERT INTO certificates (serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der,
          issued_at, revoked, revoked_at, reason, revoked_revision) VALUES (?, ?, ?, 'client', '', ?, ?, ?, ?, ?, 1, ?, ?, ?)`,
     );
-    const record = db.prepare('INSERT INTO audit (time, actor, action, object, detail) VALUES (?, ?, ?, ?, ?)');
+    const record = actAdder(db);
     const number = db.prepare(
       'INSERT INTO crls VALUES (?, ?) ON CONFLICT (issuer) DO UPDATE SET number = max(number, excluded.number)',
     );
@@ -176,7 +177,7 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
         revoked++;
       }
       const detail = { serial, reason, notAfter, from: 'crl', ...(before === null ? {} : { before }) };
-      record.run(at, actor, 'certificate.revoke', identity, JSON.stringify(detail));
+      record({ time: at, actor, action: 'certificate.revoke', object: identity, detail });
     }
     // The trust bundle that follows from it is newer than all that were told before: sidecars refuse one that goes back.
     const last = numberOf(db.prepare('SELECT coalesce(max(changed_at), 0) AS n FROM authorities').get(), 'n');
@@ -191,10 +192,9 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
     const ended = tokens.all(at, at);
     for (const row of ended) {
       const detail = { token: textOf(row, 'id'), usesLeft: numberOf(row, 'uses_left'), from: 'restore' };
-      record.run(at, actor, 'token.revoke', textOf(row, 'subject'), JSON.stringify(detail));
+      record({ time: at, actor, action: 'token.revoke', object: textOf(row, 'subject'), detail });
     }
-    const entry = audit({ revoked, unknown, tokens: ended.length });
-    record.run(entry.time, entry.actor, entry.action, entry.object, JSON.stringify(entry.detail));
+    record(audit({ revoked, unknown, tokens: ended.length }));
     db.exec('COMMIT');
     return { revoked, unknown, tokens: ended.length };
   } catch (error) {

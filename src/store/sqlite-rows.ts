@@ -12,14 +12,13 @@ import type {
   LockScope,
   Revocation,
   RevocationReason,
-  StoredAuditEntry,
 } from './store.ts';
 
 export type Row = Record<string, SQLOutputValue>;
 
 /** The columns that `certificateOf` reads. */
 export const certificateColumns =
-  'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, wanted_ttl, member_of, revoked_at, reason';
+  'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, wanted_ttl, member_of, renewable, revoked_at, reason';
 
 export function certificateOf(row: Row): CertificateRecord {
   const revokedAt = row['revoked_at'] === null ? null : numberOf(row, 'revoked_at');
@@ -36,6 +35,7 @@ export function certificateOf(row: Row): CertificateRecord {
     issuedAt: numberOf(row, 'issued_at'),
     ...(row['wanted_ttl'] === null ? {} : { wantedTtl: numberOf(row, 'wanted_ttl') }),
     ...groupsIn(row),
+    ...(row['renewable'] === 0 ? { renewable: false } : {}),
     revokedAt,
     reason: revocationReasonOf(row),
   };
@@ -104,17 +104,6 @@ export function compromisedOf(row: Row): CompromisedCertificate {
     identity: textOf(row, 'identity'),
     der: bytesOf(row, 'der'),
     revision: numberOf(row, 'revoked_revision'),
-  };
-}
-
-export function auditEntryOf(row: Row): StoredAuditEntry {
-  return {
-    id: numberOf(row, 'id'),
-    time: numberOf(row, 'time'),
-    actor: textOf(row, 'actor'),
-    action: textOf(row, 'action'),
-    object: textOf(row, 'object'),
-    detail: JSON.parse(textOf(row, 'detail')) as StoredAuditEntry['detail'],
   };
 }
 

@@ -46,6 +46,8 @@ export interface CertificateRecord {
   readonly issuedAt: number;
   /** The lifetime that it should have had, ms, where the end of its issuer cut it short; else left out. */
   readonly wantedTtl?: number;
+  /** False for one that its holder may not renew; else left out. */
+  readonly renewable?: false;
   /** The groups that it says; none when left out. */
   readonly groups?: readonly string[];
   /** The moment of the first revocation. A second one changes the reason only, and only to keyCompromise. */
@@ -88,7 +90,12 @@ export interface AuditEntry {
 }
 
 export interface StoredAuditEntry extends AuditEntry {
+  /** From 1, without a gap. */
   readonly id: number;
+  /** The hash of the act before it; null for one that is older than the chain. */
+  readonly prev: string | null;
+  /** SHA-256, hex (sqlite-acts.ts). */
+  readonly hash: string;
 }
 
 /** Where a certificate stands, for a gate that must decide about a connection. */
@@ -230,6 +237,12 @@ export interface Store extends TokenStore {
   addAudit(entry: AuditEntry): Promise<void>;
   /** Entries after `afterId` (from the first when left out), oldest first; `limit` 1 to 1000, 100 when left out. */
   listAudit(filter: { readonly afterId?: number; readonly limit?: number }): Promise<readonly StoredAuditEntry[]>;
+  /** The newest entry; null for none. */
+  lastAct(): Promise<StoredAuditEntry | null>;
+  /** Keeps the newest checkpoint of the record, one line of JSON, in place of the one before. */
+  saveCheckpoint(line: string): Promise<void>;
+  /** What `saveCheckpoint` kept last; null for none. */
+  checkpoint(): Promise<string | null>;
   /** The number of the newest committed change; cheap enough to ask a hundred times a second. CG_STORE_* on failure. */
   revision(): Promise<number>;
   /**

@@ -149,6 +149,7 @@ describe('a CA restored elsewhere', () => {
       for (const column of value === 1 ? columnsOf(db).filter((name) => !before.includes(name)) : []) {
         db.exec(`ALTER TABLE certificates DROP COLUMN ${column}`);
       }
+      if (value === 1) db.exec('ALTER TABLE audit DROP COLUMN prev');
       const all = db.prepare('SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type').all();
       for (const { type, name } of value === 1 ? all.filter((one) => !own.includes(one['name'] ?? null)) : []) {
         db.exec(`DROP ${String(type)} ${String(name)}`);

@@ -46,6 +46,7 @@ describe('an issuer of identity tokens', () => {
         maxAge: 3_600_000,
         clockTolerance: 30_000,
         uses: 1,
+        login: null,
         rules: [
           {
             match: { repository: 'acme/(.*)', ref: 'refs/heads/main' },
@@ -54,6 +55,7 @@ describe('an issuer of identity tokens', () => {
             groupsFrom: null,
             groupsMatch: null,
             ttl: 86_400_000,
+            renew: null,
           },
         ],
       },
@@ -128,6 +130,12 @@ describe('an issuer of identity tokens', () => {
     ['one capture twice', changed('match', "        - match: {a: '(?<x>.)', b: '(?<x>.)'}"), 'two groups called x'],
     ['a filter of nothing', [...GOOD, '          groupsMatch: a'], 'groupsMatch without groupsFrom'],
     ['an odd group', [...GOOD, "          groups: ['a,b']"], 'groups has "a,b"'],
+    [
+      'a login whose tokens are for another',
+      [...GOOD, '      login: {clientId: x}'],
+      'audience: has not the clientId x of login | its ID tokens have the client_id as aud',
+    ],
+    ['a login without a client', [...GOOD, '      login: {}'], 'login.clientId is missing'],
     ['a short life', [...GOOD, '          ttl: 1m'], 'ttl is "1m"'],
   ])('with %s is refused, with its place and what to do', (_what, lines, words) => {
     const found = problems(lines);

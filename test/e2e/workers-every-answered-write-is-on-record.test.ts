@@ -39,7 +39,9 @@ test('with several workers under load, one of them killed, the record is one who
   expect([whole >= 8, whole < 16]).toEqual([true, true]);
   expect((await gate.stop()).code).toBe(0);
 
-  const lines = (await readFile(join(home.dir, 'state/audit.jsonl'), 'utf8')).trimEnd().split('\n');
+  const all = (await readFile(join(home.dir, 'state/audit.jsonl'), 'utf8')).trimEnd().split('\n');
+  const lines = all.filter((line) => line.includes('"decision"'));
+  const outcomes = new Set(all.flatMap((line) => /"requestId":"([^"]+)","outcome":200/.exec(line)?.[1] ?? []));
   const places = new Map(lines.map((line, place) => [(JSON.parse(line) as { requestId: string }).requestId, place]));
   expect(places.size).toBe(lines.length);
   for (const ids of answered) {
@@ -47,6 +49,13 @@ test('with several workers under load, one of them killed, the record is one who
     expect(found).not.toContain(-1);
     expect(found).toEqual(found.toSorted((a, b) => a - b));
   }
+  // What the killed worker answered may have no outcome; the others' has.
+  const survivors = answered.filter(({ length }) => length === 60).flat();
+  expect(survivors.filter((id) => !outcomes.has(id))).toEqual([]);
+  const verified = await home.certgate(['audit', '--verify', '--config', home.config]);
+  expect(verified.stdout).toMatch(
+    /^the gate's record: \d+ in the chain, in 1 file, .*\nsigned up to number \d+ at \S+\n/,
+  );
   const said = await home.certgate(['audit', '--json', '--limit', '5000', '--config', home.config]);
   const told = said.stdout.split('\n').filter((line) => line.includes('"source":"gate"'));
   expect([said.stderr, told.length]).toEqual(['', lines.length]);

@@ -1,8 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { lockClients } from '../../src/authority/locking.ts';
+import { keyHashOf } from '../../src/enroll/answers.ts';
+import { nonceOf } from '../../src/enroll/identity-tokens.ts';
 import { readIssued } from '../../src/enroll/wire.ts';
-import { createRequest } from '../../src/pki/requests.ts';
+import { createRequest, readRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { newKey, type Scene, scene, serialIn } from './fixture.ts';
@@ -101,6 +103,20 @@ describe('an identity token', () => {
     expect(await at.store.listCertificates({ identity: 'worker/etl-1', now: at.now })).toHaveLength(3);
   });
 
+  test('may give its times in fractions of a second', async () => {
+    const at = await place();
+    const now = at.now / 1000;
+    for (const times of [
+      { iat: now - 1.00037, exp: now + 299.91234 },
+      { iat: now - 0.123456, exp: now + 90_000.5 },
+      { iat: now - 2, exp: 1e300 },
+    ]) {
+      const token = at.jwt(times);
+      expect([times, (await at.bring(token, newKey())).status]).toEqual([times, 200]);
+      expect([times, (await at.bring(token, newKey())).status]).toEqual([times, 403]);
+    }
+  });
+
   test('brought by ten at once with one key gets all of them one certificate', async () => {
     const at = await place();
     const [token, key] = [at.jwt(), newKey()];
@@ -180,6 +196,48 @@ describe('an identity token', () => {
   });
 });
 
+describe('the ID token of a login', () => {
+  const login = { clientId: 'certgate' };
+  const nonceFor = async (key: KeyObject): Promise<string> => {
+    const csr = await createRequest(signerOf(key), { commonName: null });
+    return nonceOf(keyHashOf(readRequest(csr)));
+  };
+
+  test('gets its key a certificate that is not renewed', async () => {
+    const at = await place({ audience: 'certgate', login });
+    const key = newKey();
+    const answer = await at.bring(at.jwt({ aud: 'certgate', nonce: await nonceFor(key) }), key);
+    const renewed = await at.renew(serialIn(answer), newKey());
+    expect([renewed.status, renewed.text]).toEqual([403, expect.stringContaining('certgate login')]);
+  });
+
+  test.each<[string, (key: KeyObject) => Promise<object>, string]>([
+    ['for another key', async () => ({ nonce: await nonceFor(newKey()) }), 'another key'],
+    ['without a nonce', async () => ({}), 'no nonce'],
+    ['of another client', async (key) => ({ nonce: await nonceFor(key), azp: 'other' }), 'azp is "other"'],
+    ['with a nonce that is a list', async (key) => ({ nonce: [await nonceFor(key)] }), 'another key'],
+  ])('%s is refused', async (_what, claims, reason) => {
+    const at = await place({ audience: 'certgate', login });
+    const key = newKey();
+    expect(await at.bring(at.jwt({ aud: 'certgate', ...(await claims(key)) }), key)).toEqual(REFUSED);
+    expect(reasons(at).at(-1)).toContain(reason);
+  });
+
+  test('without a nonce is taken where device codes are, and with that of another key is not', async () => {
+    const at = await place({ audience: 'certgate', login: { ...login, device: true } });
+    expect((await at.bring(at.jwt({ aud: 'certgate' }), newKey())).status).toBe(200);
+    const nonce = await nonceFor(newKey());
+    expect(await at.bring(at.jwt({ aud: 'certgate', nonce }), newKey())).toEqual(REFUSED);
+  });
+
+  test('may be renewed where its rule says so', async () => {
+    const at = await place({ audience: 'certgate', login, rules: [{ ...RULES[0], renew: true }] });
+    const key = newKey();
+    const answer = await at.bring(at.jwt({ aud: 'certgate', nonce: await nonceFor(key) }), key);
+    expect((await at.renew(serialIn(answer), newKey())).status).toBe(200);
+  });
+});
+
 test('a one-time token is refused where only identity tokens are taken', async () => {
   const issuer = testIssuer();
   const own = { name: 'idp', issuer: ISS, audience: AUDIENCE, jwksFile: issuer.jwksFile, rules: RULES };
@@ -195,6 +253,7 @@ async function idOf(at: Place): Promise<{ readonly id: string }> {
   const verdict = await openIdentityTokens([issuerSettings(own)], { say: () => {}, close: () => {} }).verify(
     at.jwt({ jti: '1' }),
     at.now,
+    '',
   );
   if (verdict.kind !== 'verified') throw new Error(verdict.reason);
   return verdict;

@@ -34,7 +34,7 @@ let heard: string[];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'certgate-scopes-'));
-  house = await openGateHouse();
+  house = await openGateHouse(['Data', 'Ops']);
   upstream = createServer((request, response) => {
     void answer(request).then(([status, text]) => {
       response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
@@ -207,6 +207,18 @@ describe('a filter', () => {
     expect(await ask(peer, 'POST /api/flow_runs/filter', '{"a":1,"a":2}')).toBe('200 ok');
     expect(await ask(peer, read(OTHER))).toBe('200 ok');
     expect([bodies[0], questions]).toEqual(['{"a":1,"a":2}', []]);
+  });
+});
+
+describe('a group of the certificate', () => {
+  it('has a role, with its scope, whoever is in it; one that the certificate does not name has none', async () => {
+    await start('bindings: [{role: Worker, group: Data, pools: [etl]}, {role: Owner, group: Admins}]\n');
+    const peer = await gate.connect();
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
+    expect(await ask(peer, read(OTHER))).toMatch(/^403 .*only within the pool etl/u);
+    expect(await ask(peer, 'DELETE /api/variables/name/x')).toContain('it lacks manage_variables');
+    become('bindings: [{role: Worker, group: data}]\n');
+    expect(await ask(peer, read(OWN))).toContain('has no role');
   });
 });
 

@@ -64,7 +64,8 @@ describe('a record', () => {
     expect(readFileSync(path, 'latin1')).toBe(
       '{"time":1790000000000,"requestId":"a","identity":"worker/etl-1","serial":"4f00aa","address":"192.0.2.7",' +
         '"method":"POST","path":"/api/flow_runs/","operation":"create_flow_run","object":"etl/prod",' +
-        '"decision":"permit","code":null,"status":201,"reason":null,"role":null,"rule":null}\n',
+        '"decision":"permit","code":null,"status":201,"reason":null,"role":null,"rule":null,' +
+        `"seq":1,"prev":"${'0'.repeat(64)}"}\n`,
     );
     await log.close();
   });
@@ -209,12 +210,11 @@ describe('a failing disk', () => {
     await failOnce(log);
     await allIsWell(log);
     const items = await readAll(path);
-    expect(items.map((item) => (item.ok ? item.record.requestId : item.problem))).toEqual([
-      'before',
-      'is not a record',
-      'gap',
-      'after',
-    ]);
+    expect(
+      items.map((item) =>
+        item.kind === 'record' ? item.record.requestId : item.kind === 'broken' ? item.problem : item.kind,
+      ),
+    ).toEqual(['before', 'is not a record', 'gap', 'after']);
   });
 
   test('is tried again without any append, once a second', async () => {
@@ -248,11 +248,11 @@ describe('the file', () => {
     await second.append(auditRecord({ requestId: 'b' }));
     await second.close();
     const items = await readAll(path);
-    expect(items.map((item) => (item.ok ? item.record.requestId : item.problem))).toEqual([
-      'a',
-      'is not a record',
-      'b',
-    ]);
+    expect(
+      items.map((item) =>
+        item.kind === 'record' ? item.record.requestId : item.kind === 'broken' ? item.problem : item.kind,
+      ),
+    ).toEqual(['a', 'is not a record', 'b']);
   });
 
   test('that was renamed underneath is made anew, and no acknowledged record is in neither', async () => {
@@ -309,7 +309,7 @@ test('after kill -9 at any moment, every acknowledged record is on disk and ever
   }
   const found = new Set(await idsIn(path));
   expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
-  const broken = (await readAll(path)).filter((item) => !item.ok);
+  const broken = (await readAll(path)).filter((item) => item.kind === 'broken');
   expect(broken.length).toBeLessThanOrEqual(5);
 });
 
@@ -342,7 +342,7 @@ test('a disk that is really full loses nothing acknowledged, tears nothing, and 
     await vi.waitFor(() => expect(log.healthy()).toBe(true), { timeout: 30_000 });
     await log.append(auditRecord({ requestId: 'after' }));
     await log.close();
-    expect((await readAll(file)).every((item) => item.ok)).toBe(true);
+    expect((await readAll(file)).every((item) => item.kind === 'record')).toBe(true);
     expect(await idsIn(file)).toEqual([...acknowledged, 'gap', 'after']);
     expect(readFileSync(file, 'latin1')).toContain('; entries missing: 300');
   } finally {

@@ -23,8 +23,8 @@ describe('readAudit', () => {
   test('gives the records in the order written, with their lines', async () => {
     write(auditRecord({ requestId: 'a' }), '', auditRecord({ requestId: 'b', path: '/api/flows/name/é' }));
     expect(await readAll(path)).toEqual([
-      { ok: true, line: 1, record: auditRecord({ requestId: 'a' }) },
-      { ok: true, line: 3, record: auditRecord({ requestId: 'b', path: '/api/flows/name/é' }) },
+      { kind: 'record', line: 1, record: auditRecord({ requestId: 'a' }) },
+      { kind: 'record', line: 3, record: auditRecord({ requestId: 'b', path: '/api/flows/name/é' }) },
     ]);
   });
 
@@ -45,7 +45,15 @@ describe('readAudit', () => {
     );
     appendFileSync(path, JSON.stringify(auditRecord({ requestId: 'torn' })));
     const items = await readAll(path);
-    expect(items.map((item) => (item.ok ? item.record.requestId : `${item.line} ${item.problem}`))).toEqual([
+    expect(
+      items.map((item) =>
+        item.kind === 'record'
+          ? item.record.requestId
+          : item.kind !== 'broken'
+            ? item.kind
+            : `${item.line} ${item.problem}`,
+      ),
+    ).toEqual([
       'a',
       '2 is not a record',
       '3 is not a record',
@@ -63,17 +71,17 @@ describe('readAudit', () => {
   test('shows of a broken line its start only, in printable ASCII', async () => {
     write(`\u001b[2J\u202e${'x'.repeat(5000)}`);
     const [item] = await readAll(path);
-    expect(item?.ok === false && item.text).toMatch(/^"\\u001b\[2J\\u202ex{100,116}"$/);
+    expect(item?.kind === 'broken' && item.text).toMatch(/^"\\u001b\[2J\\u202ex{100,116}"$/);
   });
 
   test('does not hold a line longer than any record', async () => {
     write('x'.repeat(3_000_000), auditRecord({ requestId: 'b' }), 'y'.repeat(300_000));
     const items = await readAll(path);
-    expect(items.map((item) => (item.ok ? item.record.requestId : item.problem))).toEqual([
-      'is too long',
-      'b',
-      'is too long',
-    ]);
+    expect(
+      items.map((item) =>
+        item.kind === 'record' ? item.record.requestId : item.kind === 'broken' ? item.problem : item.kind,
+      ),
+    ).toEqual(['is too long', 'b', 'is too long']);
   });
 
   test('keeps what satisfies every part of a filter', async () => {
@@ -83,7 +91,7 @@ describe('readAudit', () => {
       auditRecord({ requestId: 'c', time: 300, decision: 'refuse', identity: null }),
     );
     const kept = async (filter: Parameters<typeof readAll>[1]): Promise<string[]> =>
-      (await readAll(path, filter)).flatMap((item) => (item.ok ? [item.record.requestId] : []));
+      (await readAll(path, filter)).flatMap((item) => (item.kind === 'record' ? [item.record.requestId] : []));
     expect(await kept({ since: 200 })).toEqual(['b', 'c']);
     expect(await kept({ until: 200 })).toEqual(['a']);
     expect(await kept({ identity: 'user/alice' })).toEqual(['b']);

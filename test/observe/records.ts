@@ -43,5 +43,5 @@ export async function readAll(path: string, filter?: AuditFilter): Promise<Audit
 
 /** The request ids of the records in the file, in order. */
 export async function idsIn(path: string): Promise<string[]> {
-  return (await readAll(path)).flatMap((item) => (item.ok ? [item.record.requestId] : []));
+  return (await readAll(path)).flatMap((item) => (item.kind === 'record' ? [item.record.requestId] : []));
 }

@@ -2,6 +2,7 @@ import { createHash, type X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { isCertgateError } from '../../src/errors.ts';
+import { auditStatement } from '../../src/pki/audit-statement.ts';
 import { bundleStatement } from '../../src/pki/bundle-signature.ts';
 import { createIssuer, createRoot, signerOf } from '../../src/pki/certificates.ts';
 import {
@@ -14,7 +15,7 @@ import {
   encodingOf,
   TAG,
 } from '../../src/pki/der.ts';
-import { generateKey } from '../../src/pki/keys.ts';
+import { generateKey, keyIdOf } from '../../src/pki/keys.ts';
 import { pemToDer } from '../../src/pki/pem.ts';
 import { keyBitsOf, spkiOf } from '../../src/pki/public-keys.ts';
 import { createRequest } from '../../src/pki/requests.ts';
@@ -125,6 +126,28 @@ test('a signer vouches for the trust bundle that it was shown, and for no other'
   const more = Buffer.concat([bundleStatement(BUNDLE_ID, NOW), Buffer.from('x')]);
   expect(refusal(more)).toContain('ca.crt');
   expect(refusal(Buffer.from(`certgate trust bundle 1\n${BUNDLE_ID}\n`))).toContain('ca.crt');
+});
+
+test('a signer signs a checkpoint of the record that is of its issuer, its trust domain and now, and no other', () => {
+  const issuer = keyIdOf(certificate);
+  const head = { seq: 8, hash: 'a'.repeat(64) };
+  const facts = { trustDomain: TRUST_DOMAIN, record: head, act: { ...head, seq: 0 }, time: NOW, issuer };
+  const text = Buffer.from(auditStatement(facts)).toString('latin1');
+  expect(judge(Buffer.from(text))).toEqual({ kind: 'checkpoint', entries: 8 });
+  expect(refusal(auditStatement({ ...facts, issuer: 'aa11' }))).toContain('another issuer');
+  expect(refusal(auditStatement(facts), { certificate: null })).toContain('another issuer');
+  expect(refusal(auditStatement({ ...facts, trustDomain: 'other.example' }))).toContain('not of');
+  for (const time of [NOW - 600_000, NOW + 600_000]) {
+    expect(refusal(auditStatement({ ...facts, time }))).toContain('which is not now');
+  }
+  for (const odd of [
+    `${text}x`,
+    text.slice(0, -1),
+    text.replace('record 8', 'record -8'),
+    text.replace(' 1\n', ' 2\n'),
+  ]) {
+    expect(refusal(Buffer.from(odd))).toContain('no checkpoint');
+  }
 });
 
 test('a signer gives no trust bundle a number that lies far ahead: the sidecars would refuse all after it', () => {

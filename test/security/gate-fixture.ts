@@ -39,13 +39,14 @@ export interface GateHouse {
   close(): Promise<void>;
 }
 
-export async function openGateHouse(): Promise<GateHouse> {
+/** `groups` are what the worker's certificate says it belongs to. */
+export async function openGateHouse(groups: readonly string[] = []): Promise<GateHouse> {
   const folder = mkdtempSync(join(tmpdir(), 'certgate-security-'));
   const [certsDir, stateDir] = [join(folder, 'certs'), join(folder, 'state')];
   await createAuthority({ certsDir, stateDir, trustDomain: 'test.internal', actor: 'test' });
   const store = openSqliteStore(storeFile(stateDir));
   const authority = await loadAuthority({ certsDir, store, trustDomain: 'test.internal' });
-  const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: 3_600_000, actor: 'test' } as const;
+  const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: 3_600_000, actor: 'test', groups } as const;
   await issueToDirectory(authority, { ...request, out: join(folder, 'worker') });
   const credentials = {
     cert: readFileSync(join(folder, 'worker', 'tls.crt')),

@@ -5,7 +5,7 @@ import type { LockSummary } from '../../authority/lock-table.ts';
 import type { PolicyText } from '../../config/policy-load.ts';
 import type { Config } from '../../config/schema.ts';
 import type { RenewalHolder } from '../../enroll/renewal-desk.ts';
-import type { AuditRecord } from '../../observe/audit-log.ts';
+import type { AuditOutcome, AuditRecord } from '../../observe/audit-log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { ConnectionWork } from '../../proxy/connection-set.ts';
 import type { BundleTaken } from '../../store/store.ts';
@@ -67,6 +67,8 @@ export type ToPrimary =
   | { readonly kind: 'in-flight'; readonly inFlight: readonly InFlight[] }
   | { readonly kind: 'metrics'; readonly metrics: Metrics }
   | { readonly kind: 'bundle'; readonly taken: BundleTaken }
+  /** How writes went. */
+  | { readonly kind: 'outcomes'; readonly outcomes: readonly AuditOutcome[] }
   /** As `EnrollDesk.seen`. */
   | { readonly kind: 'seen'; readonly serial: string }
   | { readonly kind: 'ask'; readonly id: number; readonly question: PrimaryQuestion }

@@ -116,6 +116,9 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       case 'bundle':
         noteBundle(message.taken);
         break;
+      case 'outcomes':
+        for (const outcome of message.outcomes) audit.outcome(outcome);
+        break;
       case 'seen':
         void desk.seen(message.serial);
         break;

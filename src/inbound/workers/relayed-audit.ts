@@ -3,7 +3,7 @@
 // loop travel together. Holds a bounded number of them.
 
 import { CertgateError, reasonOf } from '../../errors.ts';
-import type { AuditLog, AuditRecord } from '../../observe/audit-log.ts';
+import type { AuditLog, AuditOutcome, AuditRecord } from '../../observe/audit-log.ts';
 import type { AuditAnswer } from './messages.ts';
 
 /** More than the primary lets wait, so that it is the primary that refuses and records how many are missing. */
@@ -14,13 +14,15 @@ export interface RelayedAudit extends AuditLog {
   setHealthy(healthy: boolean): void;
 }
 
-/** `path` is the file's, for messages; `commit` sends records to the primary. */
+/** `path` is the file's, for messages; `commit` sends records to the primary, `tell` how writes went. */
 export function relayAudit(
   path: string,
   commit: (records: readonly AuditRecord[]) => Promise<AuditAnswer>,
+  tell: (outcomes: readonly AuditOutcome[]) => void,
 ): RelayedAudit {
   const unwritable = (reason: string) => new CertgateError('CG_AUDIT_UNWRITABLE', { path, reason });
   let batch: Array<{ record: AuditRecord; resolve: () => void; reject: (error: CertgateError) => void }> = [];
+  let outcomes: AuditOutcome[] = [];
   let waiting = 0;
   let healthy = true;
   let closed = false;
@@ -44,6 +46,12 @@ export function relayAudit(
     if (waiting === 0) idle();
   }
 
+  const tellOutcomes = (): void => {
+    const told = outcomes;
+    outcomes = [];
+    if (told.length > 0) tell(told);
+  };
+
   return {
     append(record) {
       if (closed) return Promise.reject(unwritable('it has been closed'));
@@ -56,12 +64,18 @@ export function relayAudit(
         if (batch.length === 1) setImmediate(() => void send());
       });
     },
+    outcome(outcome) {
+      if (outcomes.push(outcome) === 1) setImmediate(tellOutcomes);
+    },
+    // The primary's concern.
+    checkpoint: async () => {},
     healthy: () => healthy,
     setHealthy(now) {
       healthy = now;
     },
     async close() {
       closed = true;
+      tellOutcomes();
       if (waiting === 0) return;
       await new Promise<void>((resolve) => {
         idle = resolve;

@@ -127,7 +127,7 @@ async function openServing(
 ): Promise<Serving> {
   const metrics = createMetrics();
   const limitedLog = limitLog(log);
-  const audit = relayAudit(auditPath, commit);
+  const audit = relayAudit(auditPath, commit, (outcomes) => channel.send({ kind: 'outcomes', outcomes }));
   const identities = relayIdentities({
     mostConnections: connectionsPerIdentity,
     mostRequests: options.limits.requestsPerIdentity,

@@ -23,10 +23,14 @@ describe('a record of a worker', () => {
   test('travels with all others of its turn, and resolves when the primary says that it is durable', async () => {
     const sent: string[][] = [];
     const answers: Array<(answer: AuditAnswer) => void> = [];
-    const audit = relayAudit('/record', (records) => {
-      sent.push(records.map(({ requestId }) => requestId));
-      return new Promise((resolve) => answers.push(resolve));
-    });
+    const audit = relayAudit(
+      '/record',
+      (records) => {
+        sent.push(records.map(({ requestId }) => requestId));
+        return new Promise((resolve) => answers.push(resolve));
+      },
+      () => {},
+    );
     const done: string[] = [];
     const all = ['a', 'b'].map(async (id) => {
       await audit.append(record(id));
@@ -40,20 +44,32 @@ describe('a record of a worker', () => {
   });
 
   test('is refused when the primary says why, and the others of its turn are not', async () => {
-    const audit = relayAudit('/record', async () => ({ failed: [[1, 'no space']] }));
+    const audit = relayAudit(
+      '/record',
+      async () => ({ failed: [[1, 'no space']] }),
+      () => {},
+    );
     const [one, two] = [audit.append(record('a')), audit.append(record('b'))];
     await one;
     await expect(two).rejects.toMatchObject({ code: 'CG_AUDIT_UNWRITABLE' });
   });
 
   test('is refused when the primary is gone', async () => {
-    const audit = relayAudit('/record', () => Promise.reject(new Error('gone')));
+    const audit = relayAudit(
+      '/record',
+      () => Promise.reject(new Error('gone')),
+      () => {},
+    );
     await expect(audit.append(record('a'))).rejects.toMatchObject({ code: 'CG_AUDIT_UNWRITABLE' });
   });
 
   test('is waited for by the end of the log, after which none is taken', async () => {
     let give: (answer: AuditAnswer) => void = () => {};
-    const audit = relayAudit('/record', () => new Promise((resolve) => (give = resolve)));
+    const audit = relayAudit(
+      '/record',
+      () => new Promise((resolve) => (give = resolve)),
+      () => {},
+    );
     const one = audit.append(record('a'));
     const closed = audit.close();
     await new Promise(setImmediate);
@@ -62,8 +78,28 @@ describe('a record of a worker', () => {
     await expect(audit.append(record('b'))).rejects.toMatchObject({ code: 'CG_AUDIT_UNWRITABLE' });
   });
 
+  test('has how it went told after it, those of one turn together, and by the end of the log at the latest', async () => {
+    const told: string[][] = [];
+    const audit = relayAudit(
+      '/record',
+      async () => ({ failed: [] }),
+      (outcomes) => told.push(outcomes.map(({ requestId }) => requestId)),
+    );
+    const outcome = (requestId: string) => ({ time: 1, requestId, outcome: 201, ending: 'complete', ms: 3 });
+    audit.outcome(outcome('a'));
+    audit.outcome(outcome('b'));
+    await new Promise(setImmediate);
+    audit.outcome(outcome('c'));
+    await audit.close();
+    expect(told).toEqual([['a', 'b'], ['c']]);
+  });
+
   test('is as healthy as the primary says', () => {
-    const audit = relayAudit('/record', async () => ({ failed: [] }));
+    const audit = relayAudit(
+      '/record',
+      async () => ({ failed: [] }),
+      () => {},
+    );
     expect(audit.healthy()).toBe(true);
     audit.setHealthy(false);
     expect(audit.healthy()).toBe(false);
@@ -73,6 +109,8 @@ describe('a record of a worker', () => {
 test('the primary says which of a worker’s records are not durable, and why', async () => {
   const audit: AuditLog = {
     append: ({ requestId }) => (requestId === 'b' ? Promise.reject(new Error('full')) : Promise.resolve()),
+    outcome: () => {},
+    checkpoint: async () => {},
     healthy: () => true,
     close: async () => {},
   };

@@ -1,0 +1,66 @@
+// Checkpoints of the record at the command line: the newest one, to be kept elsewhere; one that was kept, read back; and
+// whether one is signed by an issuer of this CA, whatever has become of it since.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { askCheckpoint } from '../../admin/control-client.ts';
+import { writeOutputFile } from '../../authority/output-file.ts';
+import { CertgateError, reasonOf } from '../../errors.ts';
+import { type Checkpoint, checkpointIn } from '../../observe/audit-checkpoint.ts';
+import { auditStatementIsSigned } from '../../pki/audit-statement.ts';
+import { readCertificate } from '../../pki/certificates.ts';
+import { keyIdOf } from '../../pki/keys.ts';
+import type { Store } from '../../store/store.ts';
+import type { CommandIo } from '../io.ts';
+
+/** Says what is wrong with a checkpoint's signature; null when it is right. */
+export async function checkpointJudge(store: Store): Promise<(checkpoint: Checkpoint) => string | null> {
+  const trustDomain = await store.meta('trustDomain');
+  const issuers = (await store.listCa()).flatMap(({ role, der }) => (role === 'issuer' ? [readCertificate(der)] : []));
+  const byKey = new Map(issuers.map((certificate) => [keyIdOf(certificate), certificate]));
+  return (checkpoint) => {
+    const issuer = byKey.get(checkpoint.issuer);
+    if (issuer === undefined) return `this CA has no issuer ${checkpoint.issuer}`;
+    if (checkpoint.trustDomain !== trustDomain) return `it is of the trust domain ${checkpoint.trustDomain}`;
+    return auditStatementIsSigned(checkpoint, checkpoint.signature, issuer) ? null : 'its signature is wrong';
+  };
+}
+
+/** The checkpoint that stands in `file`, as `--checkpoint` wrote it. CG_AUDIT_CHECKPOINT. */
+export function readCheckpoint(file: string): Checkpoint {
+  try {
+    const checkpoint = checkpointIn(JSON.parse(readFileSync(file, 'utf8')));
+    if (checkpoint !== null) return checkpoint;
+  } catch (error) {
+    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem: `cannot be read: ${reasonOf(error)}` });
+  }
+  throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem: 'is no checkpoint of a record' });
+}
+
+/** The newest checkpoint on record; null for none. */
+export async function storedCheckpoint(store: Store): Promise<Checkpoint | null> {
+  const line = await store.checkpoint();
+  return line === null ? null : checkpointIn(JSON.parse(line));
+}
+
+/** Has the gate sign what is on record by now, if one runs, and prints or writes (0644) the newest checkpoint. */
+export async function giveCheckpoint(out: string, stateDir: string, store: Store, io: CommandIo): Promise<void> {
+  const asked = await askCheckpoint(join(stateDir, 'control.sock'));
+  const line = await store.checkpoint();
+  const checkpoint = line === null ? null : checkpointIn(JSON.parse(line));
+  if (line === null || checkpoint === null) {
+    const problem = 'nothing is signed yet: a gate signs what it records';
+    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: store.location, problem });
+  }
+  const acts = await store.lastAct();
+  if (out === '-') io.out(line);
+  else await writeOutputFile(out, Buffer.from(`${line}\n`), { mode: 0o644, force: true });
+  const { record, act, time } = checkpoint;
+  io.say(
+    `it covers the gate's record up to number ${record.seq} and the CA's acts up to ${act.seq}, as of ${new Date(time).toISOString()}`,
+  );
+  if (asked === null && acts !== null && acts.id > act.seq) {
+    io.say(
+      `no gate runs here to sign ${acts.id - act.seq} newer ${acts.id - act.seq === 1 ? 'act' : 'acts'} of the CA`,
+    );
+  }
+}

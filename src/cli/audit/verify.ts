@@ -1,0 +1,89 @@
+// certgate audit --verify: whether what is on record is what was recorded, the gate's and the CA's. It says which line or act
+// is not, and what should stand there; and how far it can be sure of it: what was cut off after the newest checkpoint that
+// is kept elsewhere cannot be told.
+import { existsSync } from 'node:fs';
+import { relative } from 'node:path';
+import { CertgateError } from '../../errors.ts';
+import type { Checkpoint } from '../../observe/audit-checkpoint.ts';
+import { filesOf } from '../../observe/audit-head.ts';
+import { type Finding, type Verdict, verifyAudit } from '../../observe/audit-verify.ts';
+import type { Store } from '../../store/store.ts';
+import { printable } from '../escape.ts';
+import type { CommandIo } from '../io.ts';
+import { checkpointJudge, readCheckpoint, storedCheckpoint } from './checkpoints.ts';
+import { type ActsVerdict, verifyActs } from './verify-acts.ts';
+
+export interface VerifyAsked {
+  /** Of the gate's record. */
+  readonly path: string;
+  /** Files to verify in place of all that are found. */
+  readonly files: readonly string[];
+  /** Checkpoints that were kept elsewhere. */
+  readonly since: readonly string[];
+  readonly json: boolean;
+}
+
+/** Prints what was found. CG_AUDIT_TAMPERED when something is not as it was written. */
+export async function verify(asked: VerifyAsked, store: Store, io: CommandIo): Promise<void> {
+  const stored = await storedCheckpoint(store);
+  const kept = [
+    ...asked.since.map((file) => ({ from: file, checkpoint: readCheckpoint(file) })),
+    ...(stored === null ? [] : [{ from: store.location, checkpoint: stored }]),
+  ];
+  const judge = await checkpointJudge(store);
+  const files = asked.files.length > 0 ? asked.files : existsSync(asked.path) ? await filesOf(asked.path) : [];
+  const verdict = await verifyAudit(files, { judge, kept });
+  const acts = await verifyActs(store, kept);
+  const findings = [...verdict.findings, ...acts.findings];
+  const wrong = findings.filter(({ harmless }) => !harmless);
+  if (asked.json) io.out(JSON.stringify(result(verdict, acts, wrong.length === 0)));
+  else {
+    for (const finding of findings)
+      io.out(printable(`${finding.harmless ? 'note' : 'WRONG'}: ${words(finding, io.cwd)}`));
+    for (const line of summary(verdict, acts, asked.since.length)) io.out(line);
+  }
+  if (wrong.length > 0)
+    throw new CertgateError('CG_AUDIT_TAMPERED', { problems: wrong.length, first: words(wrong[0], io.cwd) });
+}
+
+function words(finding: Finding | undefined, cwd: string): string {
+  if (finding === undefined) return '';
+  const { file, line, words: said } = finding;
+  const near = relative(cwd, file);
+  const name = near !== '' && near.length < file.length && !near.startsWith('..') ? near : file;
+  return `${name}${line === null ? '' : `:${line}`}: ${said}`;
+}
+
+function summary({ lines, files, unchained, head, signed }: Verdict, acts: ActsVerdict, kept: number): string[] {
+  const old = (count: number, what: string) =>
+    count === 0 ? [] : [`${count} ${what} are older than the chain: nothing is known of them`];
+  return [
+    `the gate's record: ${lines} in the chain, in ${files} ${files === 1 ? 'file' : 'files'}, up to number ${head.seq}`,
+    ...old(unchained, 'lines before them'),
+    signedWords(signed, head.seq),
+    `the CA's acts: ${acts.count} in the chain, up to number ${acts.head.seq}`,
+    ...old(acts.unchained, 'acts before them'),
+    ...(kept > 0
+      ? []
+      : [
+          'whether the end was cut off can be told by a checkpoint that is kept elsewhere: certgate audit --checkpoint FILE',
+        ]),
+  ];
+}
+
+function signedWords(signed: Checkpoint | null, seq: number): string {
+  if (signed === null) return 'no checkpoint in it is signed';
+  const after = seq - signed.record.seq - 1;
+  const when = new Date(signed.time).toISOString();
+  return `signed up to number ${signed.record.seq} at ${when}${after > 0 ? `; ${after} after it` : ''}`;
+}
+
+function result(verdict: Verdict, acts: ActsVerdict, ok: boolean): object {
+  const { findings, files, lines, unchained, head, signed } = verdict;
+  return {
+    ok,
+    findings: [...findings, ...acts.findings],
+    record: { files, lines, unchained, head, signed },
+    acts: { count: acts.count, unchained: acts.unchained, head: acts.head },
+  };
+}

@@ -1,0 +1,61 @@
+// Where a person's login is kept: the state folder of the system, for this user alone. It holds which gate it is about and by
+// what that is known, and the identity, which `connect` and `run` use where nothing else is named.
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, platform } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import type { Pin } from '../enroll/credential.ts';
+
+export interface RememberedGate {
+  /** `https://host:port` */
+  readonly gate: string;
+  readonly serverName: string | null;
+  readonly pin: Pin;
+}
+
+/** $XDG_STATE_HOME/certgate, ~/.local/state/certgate, or ~/Library/Application Support/certgate. */
+export function loginFolder(env: NodeJS.ProcessEnv): string {
+  const home = env['HOME'] ?? homedir();
+  if (platform() === 'darwin') return join(home, 'Library/Application Support/certgate');
+  const state = env['XDG_STATE_HOME'] ?? '';
+  // "All paths must be absolute; a relative one is to be ignored" (XDG Base Directory Specification).
+  return join(isAbsolute(state) ? state : join(home, '.local/state'), 'certgate');
+}
+
+export function loginIdentity(env: NodeJS.ProcessEnv): string {
+  return join(loginFolder(env), 'identity');
+}
+
+const fileIn = (env: NodeJS.ProcessEnv): string => join(loginFolder(env), 'login.json');
+
+/** Null when nobody has logged in here, or what is there is of no use. */
+export function rememberedGate(env: NodeJS.ProcessEnv): RememberedGate | null {
+  try {
+    const { gate, serverName, pin } = JSON.parse(readFileSync(fileIn(env), 'utf8')) as Partial<RememberedGate>;
+    const known = pin !== undefined && ('ca' in pin ? typeof pin.ca : typeof pin.fingerprint) === 'string';
+    return typeof gate === 'string' && URL.canParse(gate) && known
+      ? { gate, serverName: serverName ?? null, pin }
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The system's errors. */
+export function rememberGate(env: NodeJS.ProcessEnv, gate: RememberedGate): void {
+  prepareLoginFolder(env);
+  const draft = `${fileIn(env)}.${process.pid}`;
+  writeFileSync(draft, `${JSON.stringify(gate)}\n`, { mode: 0o600 });
+  renameSync(draft, fileIn(env));
+}
+
+/** Makes the folder, for this user alone. */
+export function prepareLoginFolder(env: NodeJS.ProcessEnv): void {
+  mkdirSync(loginFolder(env), { recursive: true, mode: 0o700 });
+  chmodSync(loginFolder(env), 0o700);
+}
+
+/** Removes the identity and its key; with `gate`, what the gate is known by as well. */
+export function forgetLogin(env: NodeJS.ProcessEnv, gate: boolean): void {
+  rmSync(loginIdentity(env), { recursive: true, force: true });
+  if (gate) rmSync(loginFolder(env), { recursive: true, force: true });
+}

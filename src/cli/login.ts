@@ -1,0 +1,128 @@
+// certgate login: a person's certificate for a working day, by logging in at the identity provider that the gate names, in the
+// browser or with a code on another machine. The gate is verified before it is asked anything.
+import { spawn } from 'node:child_process';
+import { platform } from 'node:os';
+import { Command } from 'commander';
+import { parseOrigin } from '../config/address.ts';
+import { identityTokenCredential, type Pin } from '../enroll/credential.ts';
+import { getFromGate } from '../enroll/enroll-client.ts';
+import { type EnrolledFolder, enrollToFolder } from '../enroll/enroll-to-folder.ts';
+import { type LoginWays, logIn } from '../enroll/login.ts';
+import { LOGIN_PATH, type LoginAnswer, readDetail, readLogin } from '../enroll/wire.ts';
+import { CertgateError, shown } from '../errors.ts';
+import { enrolledWords } from './enroll.ts';
+import { printable, printableJson } from './escape.ts';
+import { usage } from './flags.ts';
+import { describe } from './help.ts';
+import { namesPin, pinOf } from './identity-token-source.ts';
+import { type CommandIo, shellWord } from './io.ts';
+import { loginIdentity, prepareLoginFolder, type RememberedGate, rememberedGate, rememberGate } from './login-place.ts';
+import { configOf, withSettings } from './settings.ts';
+
+interface Flags {
+  readonly device?: true;
+  readonly json?: true;
+}
+
+export function loginCommand(io: CommandIo): Command {
+  const command = describe(new Command('login'), 'log in at the identity provider of a gate, and get a certificate', {
+    examples: [
+      [
+        'the first time: by what the gate is known is remembered',
+        'certgate login https://gate.example:8443 --fingerprint "$ROOT"',
+      ],
+      ['the next morning', 'certgate login'],
+      ['on a machine without a browser', 'certgate login --device'],
+      ['then', 'certgate run -- prefect work-pool ls'],
+    ],
+    notes: [
+      'the fingerprint is the sha-256 of `certgate inspect certs/root.crt` on the gate; --ca FILE, its certs/ca.crt, does as well.',
+      'the certificate is not renewed: log in again. It is kept in the state folder of this user; certgate logout removes it.',
+    ],
+  })
+    .argument('[GATE]', 'the gate, e.g. https://gate.example:8443 (default: the one of the last login)')
+    .option('--device', 'show a code to type in on another machine')
+    .option('--json', 'print JSON');
+  const settings = ['connect.ca', 'connect.fingerprint', 'connect.serverName'];
+  return withSettings(command, settings).action(async (address: string | undefined, flags: Flags) => {
+    const place = gateOf(address, command, io);
+    const gate = new URL(place.gate);
+    const login = await loginOf(gate, place);
+    let token: Promise<string> | null = null;
+    const credential = identityTokenCredential(
+      // Once, however often the gate has to be asked.
+      (key) => (token ??= logIn(login, key, waysOf(login, flags, io))),
+      gate,
+      place.pin,
+    );
+    prepareLoginFolder(io.env);
+    const enrolled = await enrollToFolder({
+      ...{ credential, identity: null, gate: null, serverName: place.serverName, patienceMs: 30_000, force: true },
+      out: loginIdentity(io.env),
+      waiting: (reason, ms) => io.say(printable(`${reason}; trying again in ${(ms / 1000).toFixed(1)} s`)),
+    });
+    rememberGate(io.env, place);
+    tell(enrolled, place, flags, io);
+  });
+}
+
+/** The gate that is named, or the one of the last login; and by what it is known. CG_USAGE, CG_FILE. */
+function gateOf(address: string | undefined, command: Command, io: CommandIo): RememberedGate {
+  const config = configOf(command, io);
+  const before = rememberedGate(io.env);
+  if (address !== undefined && parseOrigin(address, 'https') === null) {
+    throw usage(`GATE is ${shown(address)}`, 'write it as https://host:port, e.g. https://gate.example:8443');
+  }
+  const gate = address ?? config.connect.gate ?? before?.gate;
+  if (gate === undefined) {
+    throw usage('no gate', 'name it the first time: certgate login https://gate.example:8443 --fingerprint HEX');
+  }
+  const { origin } = new URL(gate);
+  const isKnown = before?.gate === origin;
+  const pin: Pin = isKnown && !namesPin(config) ? before.pin : pinOf(config);
+  return { gate: origin, pin, serverName: config.connect.serverName ?? (isKnown ? before.serverName : null) };
+}
+
+/** Where people log in. CG_LOGIN, and what `getFromGate` throws. */
+async function loginOf(gate: URL, { pin, serverName }: RememberedGate): Promise<LoginAnswer> {
+  const { status, text } = await getFromGate(gate, pin, serverName, LOGIN_PATH);
+  const login = status === 200 ? readLogin(text) : null;
+  if (login !== null && URL.parse(login.issuer)?.protocol === 'https:') return login;
+  const said = status === 200 ? '' : ` (${status}: ${readDetail(text)})`;
+  throw new CertgateError('CG_LOGIN', { issuer: gate.origin, problem: `this gate says of nowhere to log in${said}` });
+}
+
+function waysOf({ issuer }: LoginAnswer, flags: Flags, io: CommandIo): LoginWays {
+  return {
+    device: flags.device === true,
+    open(url: string) {
+      io.say(printable(`log in at ${new URL(issuer).host}; if no browser opens, open this on this machine:`));
+      io.say(printable(url));
+      openBrowser(url, io.env);
+    },
+    showCode(url: string, code: string) {
+      io.say(printable(`on any machine, open ${url}`));
+      io.say(printable(`and see that it shows the code ${code}`));
+    },
+  };
+}
+
+/** Whatever happens: the address stands on the terminal. */
+function openBrowser(url: string, env: NodeJS.ProcessEnv): void {
+  const program = env['BROWSER'] ?? (platform() === 'darwin' ? 'open' : 'xdg-open');
+  const child = spawn(program, [url], { stdio: 'ignore', detached: true, env });
+  child.on('error', () => {});
+  child.unref();
+}
+
+function tell(enrolled: EnrolledFolder, { gate }: RememberedGate, flags: Flags, io: CommandIo): void {
+  if (flags.json === true) {
+    const { notAfter, ...rest } = enrolled;
+    io.out(printableJson({ ...rest, gate, notAfter: new Date(notAfter).toISOString() }, 2));
+    return;
+  }
+  io.out(printable(enrolled.path));
+  for (const line of enrolledWords(enrolled)) io.say(line);
+  io.say(`${io.program} run -- CMD and ${io.program} connect use it; for the browser:`);
+  io.say(printable(`${io.program} export ${shellWord(enrolled.path)} --out certgate.p12`));
+}

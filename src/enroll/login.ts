@@ -1,0 +1,213 @@
+// How a person proves to the gate's identity provider who it is, and gets an ID token for one key: the authorization code flow
+// with PKCE and a loopback redirect (RFC 8252, RFC 7636, RFC 9207), or a device code where there is no browser (RFC 8628).
+// The nonce is the hash of the key that is to be certified, so that the token is of no use with another. What comes back is
+// checked here and, with its signature, by the gate again. Nothing is stored; no password passes through here.
+import { createHash, type KeyObject, randomBytes } from 'node:crypto';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { CertgateError, reasonOf, shown } from '../errors.ts';
+import { spkiOf } from '../pki/public-keys.ts';
+import { signerOf } from '../pki/signing.ts';
+import { fetchJson } from './fetch-json.ts';
+import { nonceOf } from './identity-tokens.ts';
+import { readIdentityToken } from './jwt-form.ts';
+import type { LoginAnswer } from './wire.ts';
+
+/** For a person to log in, ms. */
+const PATIENCE = 300_000;
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+
+export interface LoginWays {
+  /** Shows an address to the person: opens the browser, where there is one. */
+  open(url: string): void;
+  /** Shows what to type in on another machine. */
+  showCode(url: string, code: string): void;
+  readonly device: boolean;
+}
+
+interface Provider {
+  readonly issuer: string;
+  readonly authorization: string;
+  readonly token: string;
+  readonly device: string | null;
+}
+
+/** An ID token of whoever logs in, bound to `key`. CG_LOGIN. */
+export async function logIn(login: LoginAnswer, key: KeyObject, ways: LoginWays): Promise<string> {
+  const provider = await discover(login.issuer);
+  const keyHash = createHash('sha256')
+    .update(spkiOf(signerOf(key).publicKey))
+    .digest('hex');
+  const nonce = nonceOf(keyHash);
+  const token = ways.device
+    ? await byDevice(provider, login, nonce, ways)
+    : await byBrowser(provider, login, nonce, ways);
+  const problem = problemOf(token, login, nonce, ways.device);
+  if (problem !== null) throw failed(login.issuer, `its ID token is not for this login: ${problem}`);
+  return token;
+}
+
+async function discover(issuer: string): Promise<Provider> {
+  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const found = await asked(issuer, url);
+  const endpoint = (name: string): string | null => {
+    const value = found[name];
+    return typeof value === 'string' && URL.parse(value)?.protocol === 'https:' ? value : null;
+  };
+  const [authorization, token] = [endpoint('authorization_endpoint'), endpoint('token_endpoint')];
+  if (found['issuer'] !== issuer || authorization === null || token === null) {
+    throw failed(issuer, `${url} is not its OpenID configuration`);
+  }
+  return { issuer, authorization, token, device: endpoint('device_authorization_endpoint') };
+}
+
+async function byBrowser(provider: Provider, login: LoginAnswer, nonce: string, ways: LoginWays): Promise<string> {
+  const [state, verifier] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
+  const waiting = await listen(provider.issuer, state);
+  try {
+    const url = new URL(provider.authorization);
+    for (const [name, value] of Object.entries({
+      client_id: login.clientId,
+      response_type: 'code',
+      redirect_uri: waiting.redirect,
+      scope: login.scopes.join(' '),
+      state,
+      nonce,
+      code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+      code_challenge_method: 'S256',
+    }))
+      url.searchParams.set(name, value);
+    ways.open(url.href);
+    const code = await waiting.code;
+    const form = { grant_type: 'authorization_code', code, redirect_uri: waiting.redirect, code_verifier: verifier };
+    return idTokenIn(
+      provider.issuer,
+      await asked(provider.issuer, provider.token, { ...form, client_id: login.clientId }),
+    );
+  } finally {
+    waiting.stop();
+  }
+}
+
+/** Waits on loopback, on a free port, for the browser to come back with a code and the state that it was sent away with. */
+async function listen(issuer: string, state: string) {
+  const came = Promise.withResolvers<string>();
+  came.promise.catch(() => {});
+  const server = createServer((request, response) => {
+    const url = URL.parse(request.url ?? '', 'http://127.0.0.1');
+    if (request.method !== 'GET' || url?.pathname !== '/callback')
+      return answer(response, 404, 'There is nothing here.');
+    const said = (name: string): string | null => url.searchParams.get(name);
+    // Any page may have sent the browser here: what does not know the state ends nothing.
+    if (said('state') !== state) return answer(response, 400, 'This is not the login that certgate began.');
+    const [error, code, from] = [said('error'), said('code'), said('iss')];
+    if (error !== null || code === null || (from !== null && from !== issuer)) {
+      answer(response, 400, 'The login failed; the terminal says why.');
+      came.reject(failed(issuer, error === null ? 'it answered without a code' : shown(error.slice(0, 200))));
+      return;
+    }
+    answer(response, 200, 'You are logged in. This page can be closed.');
+    came.resolve(code);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const timer = setTimeout(
+    () => came.reject(failed(issuer, `nobody logged in within ${PATIENCE / 60_000} min`)),
+    PATIENCE,
+  );
+  return {
+    redirect: `http://127.0.0.1:${(server.address() as AddressInfo).port}/callback`,
+    code: came.promise,
+    stop() {
+      clearTimeout(timer);
+      server.close();
+      server.closeIdleConnections();
+      setTimeout(() => server.closeAllConnections(), 500).unref();
+    },
+  };
+}
+
+function answer(response: ServerResponse, status: number, text: string): void {
+  const page = `<!doctype html><meta charset="utf-8"><title>certgate</title><p>${text}</p>\n`;
+  response.writeHead(status, {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': "default-src 'none'",
+    'referrer-policy': 'no-referrer',
+    'cache-control': 'no-store',
+    connection: 'close',
+  });
+  response.end(page);
+}
+
+async function byDevice(provider: Provider, login: LoginAnswer, nonce: string, ways: LoginWays): Promise<string> {
+  const { issuer, device } = provider;
+  if (device === null) throw failed(issuer, 'it has no device codes');
+  const scope = login.scopes.join(' ');
+  const begun = await asked(issuer, device, { client_id: login.clientId, scope, nonce });
+  const { device_code: code, user_code: typed, verification_uri: where, verification_uri_complete: whole } = begun;
+  if (typeof code !== 'string' || typeof typed !== 'string' || typeof where !== 'string') {
+    throw failed(issuer, `it gave no device code${errorIn(begun)}`);
+  }
+  ways.showCode(typeof whole === 'string' ? whole : where, typed);
+  const until = performance.now() + Math.min(PATIENCE, secondsIn(begun['expires_in'], 300));
+  let every = secondsIn(begun['interval'], 5);
+  while (performance.now() < until) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, every);
+    });
+    const said = await asked(issuer, provider.token, {
+      grant_type: DEVICE_GRANT,
+      device_code: code,
+      client_id: login.clientId,
+    });
+    if (said['error'] === 'slow_down') every += 5_000;
+    else if (said['error'] !== 'authorization_pending') return idTokenIn(issuer, said);
+  }
+  throw failed(issuer, 'nobody logged in in time');
+}
+
+function secondsIn(value: unknown, otherwise: number): number {
+  return (typeof value === 'number' && value >= 0 && value <= 3_600 ? value : otherwise) * 1000;
+}
+
+async function asked(
+  issuer: string,
+  url: string,
+  form?: Readonly<Record<string, string>>,
+): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const place = { url, ca: null, token: null };
+    const answered = await fetchJson(form === undefined ? place : { ...place, form: new URLSearchParams(form) });
+    return typeof answered === 'object' && answered !== null ? { ...answered } : {};
+  } catch (error) {
+    throw failed(issuer, reasonOf(error), error);
+  }
+}
+
+function idTokenIn(issuer: string, said: Readonly<Record<string, unknown>>): string {
+  const { id_token: token } = said;
+  if (typeof token === 'string') return token;
+  throw failed(issuer, `it gave no ID token${errorIn(said)}`);
+}
+
+function errorIn({ error, error_description: more }: Readonly<Record<string, unknown>>): string {
+  const words = [error, more].filter((one) => typeof one === 'string').map((one) => shown(one.slice(0, 200)));
+  return words.length === 0 ? '' : `: ${words.join(', ')}`;
+}
+
+/** It came from the issuer's own endpoint over TLS (OpenID Connect Core §3.1.3.7, 6.); the gate checks its signature. */
+function problemOf(text: string, { issuer, clientId }: LoginAnswer, nonce: string, device: boolean): string | null {
+  const token = readIdentityToken(text);
+  if ('problem' in token) return token.problem;
+  const { iss, aud, azp, nonce: said } = token.claims;
+  if (iss !== issuer) return 'it has another iss';
+  if (![aud].flat().includes(clientId)) return 'it has another aud';
+  if (azp !== undefined && azp !== clientId) return 'it has another azp';
+  return said === nonce || (device && said === undefined) ? null : 'it has another nonce';
+}
+
+function failed(issuer: string, problem: string, cause?: unknown): CertgateError<'CG_LOGIN'> {
+  return new CertgateError('CG_LOGIN', { issuer, problem }, { cause });
+}

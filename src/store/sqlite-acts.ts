@@ -1,0 +1,51 @@
+// The acts of the CA and of its operators, each with the SHA-256 of the one before, so that one that was changed or taken out
+// shows. They are added in the transaction of what they tell of, so that two processes cannot name the same one. What is
+// hashed is an act's seven columns as text (UTF-8, `prev` empty where it is null), each as a netstring: `length:octets,`.
+
+import { hash } from 'node:crypto';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { numberOf, type Row, textOf } from './sqlite-rows.ts';
+import type { AuditEntry, StoredAuditEntry } from './store.ts';
+
+/** What the first act names. */
+export const NO_ACT = '0'.repeat(64);
+
+const COLUMNS = ['id', 'time', 'actor', 'action', 'object', 'detail', 'prev'] as const;
+
+export const ACT_COLUMNS = COLUMNS.join(', ');
+
+/** The hash of an act, by its row with ACT_COLUMNS, hex. */
+export function actHash(row: Row): string {
+  const parts = COLUMNS.map((column) => {
+    const text = String(row[column] ?? '');
+    return `${Buffer.byteLength(text)}:${text},`;
+  });
+  return hash('sha256', parts.join(''), 'hex');
+}
+
+/** Adds acts to an open database; to be called in the transaction of what they tell of. */
+export function actAdder(db: DatabaseSync): (entry: AuditEntry) => void {
+  let statements: { readonly last: StatementSync; readonly insert: StatementSync } | null = null;
+  return ({ time, actor, action, object, detail }) => {
+    statements ??= {
+      last: db.prepare(`SELECT ${ACT_COLUMNS} FROM audit ORDER BY id DESC LIMIT 1`),
+      insert: db.prepare('INSERT INTO audit (time, actor, action, object, detail, prev) VALUES (?, ?, ?, ?, ?, ?)'),
+    };
+    const last = statements.last.get();
+    const prev = last === undefined ? NO_ACT : actHash(last);
+    statements.insert.run(time, actor, action, object, JSON.stringify(detail), prev);
+  };
+}
+
+export function auditEntryOf(row: Row): StoredAuditEntry {
+  return {
+    id: numberOf(row, 'id'),
+    time: numberOf(row, 'time'),
+    actor: textOf(row, 'actor'),
+    action: textOf(row, 'action'),
+    object: textOf(row, 'object'),
+    detail: JSON.parse(textOf(row, 'detail')) as StoredAuditEntry['detail'],
+    prev: row['prev'] === null ? null : textOf(row, 'prev'),
+    hash: actHash(row),
+  };
+}
