@@ -7,6 +7,7 @@ import { storeFile } from '../authority/layout.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { type Act, actsOfCa, actsOfGate, newest, type Wanted } from './audit/acts.ts';
 import { giveCheckpoint } from './audit/checkpoints.ts';
+import { exportCommand } from './audit/export.ts';
 import { follow } from './audit/follow.ts';
 import { printActs, printCsv } from './audit/print.ts';
 import { verify } from './audit/verify.ts';
@@ -70,6 +71,8 @@ export function auditCommand(io: CommandIo): Command {
     .option('--verify', 'say whether the record is as it was written')
     .option('--since-checkpoint <FILE>', 'with --verify: it must go on from this checkpoint; may be repeated', collect)
     .option('--checkpoint <FILE>', 'write the newest signed checkpoint there, or to standard output (-)');
+  // Both have --follow: whose it is, is said by where it stands.
+  command.enablePositionalOptions().addCommand(exportCommand(io));
   return withSettings(command).action(async (files: readonly string[], flags: Flags) => {
     const wanted = wantedBy(flags);
     const config = configOf(command, io);
