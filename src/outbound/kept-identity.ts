@@ -27,7 +27,7 @@ export interface IdentityOptions extends GateName {
 export interface KeptIdentity {
   readonly current: Credentials;
   /** Renews now, due or not. */
-  renewNow(): void;
+  readonly renewNow: () => void;
   stop(): Promise<void>;
 }
 

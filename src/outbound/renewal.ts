@@ -20,9 +20,9 @@ export interface RenewalFollowing extends Renewing {
 
 export interface FollowedRenewal {
   /** Renews at the next look, due or not. */
-  now(): void;
+  readonly now: () => void;
   /** Ends what is under way, too. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 export function followRenewal(options: RenewalFollowing): FollowedRenewal {
