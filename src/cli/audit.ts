@@ -1,7 +1,6 @@
 // certgate audit: who did what, oldest first. Two records are read as one: the gate's own (state/audit.jsonl: every
 // write, how it went, and every refusal) and the CA's (in the store: what was issued, revoked, made). Reads only. A damaged
 // line is reported and stepped over, never hidden.
-import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
@@ -86,8 +85,7 @@ export function auditCommand(io: CommandIo): Command {
         const limit = countFlag('--limit', flags.limit, { min: flags.follow === true ? 0 : 1, max: 1_000_000 });
         const broken = (words: string) => io.say(printable(words));
         if (flags.follow === true) return await follow({ path, wanted, limit, form: formOf(flags), broken }, store, io);
-        const gate = existsSync(path) ? actsOfGate(path, wanted, broken) : nothing();
-        const { acts, dropped } = await newest(limit, [gate, actsOfCa(store, wanted)]);
+        const { acts, dropped } = await newest(limit, [actsOfGate(path, wanted, broken), actsOfCa(store, wanted)]);
         print(acts, flags, io);
         if (dropped > 0) io.say(`${dropped} older ones are not shown: --limit shows more`);
       }
@@ -117,8 +115,6 @@ function wantedBy(flags: Flags): Wanted {
     ...(flags.decision === undefined ? {} : { decision: choiceFlag('--decision', flags.decision, DECISIONS) }),
   };
 }
-
-async function* nothing(): AsyncGenerator<Act> {}
 
 function formOf(flags: Flags): 'json' | 'csv' | 'table' {
   return flags.json === true ? 'json' : flags.csv === true ? 'csv' : 'table';

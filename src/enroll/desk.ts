@@ -82,7 +82,9 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     if (token.kind === 'later') return token;
     const uses = await store.identityTokenUses(token.id);
     const inUse = await isInUse(token.identity, now);
-    return decideByIdentityToken({ token, uses, keyHash, asked, inUse, now });
+    const restored = await store.meta('restoredAt');
+    const restoredAt = restored === null ? null : Number(restored);
+    return decideByIdentityToken({ token, uses, keyHash, asked, inUse, restoredAt, now });
   };
 
   const isInUse = async (identity: string, now: number): Promise<boolean> =>

@@ -7,6 +7,7 @@ import { readIssued } from '../../src/enroll/wire.ts';
 import { createRequest, readRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { adoptRevocations } from '../../src/store/sqlite-copy.ts';
 import { newKey, type Scene, scene, serialIn } from './fixture.ts';
 import { AUDIENCE, issuerSettings, type TestIssuer, testIssuer, written } from './token-issuer.ts';
 
@@ -86,6 +87,26 @@ describe('an identity token', () => {
     expect(await at.bring(at.jwt(claims), newKey())).toEqual(REFUSED);
     expect((await at.bring(at.jwt({ jti: 'same' }), newKey())).status).toBe(200);
     expect(await at.bring(at.jwt({ jti: 'same', extra: 1 }), newKey())).toEqual(REFUSED);
+  });
+
+  test('from before the CA was restored from a backup is refused, and the log says so; one from after it is good', async () => {
+    const at = await place();
+    const before = at.jwt();
+    const key = newKey();
+    const own = at.jwt();
+    expect((await at.bring(own, key)).status).toBe(200);
+    at.now += 60_000;
+    const nothing = { listed: [], crlNumbers: new Map<string, number>(), bundleAbove: 0, actor: 'test', at: at.now };
+    const entry = { time: at.now, actor: 'test', action: 'ca.restore', object: 'x', detail: {} };
+    adoptRevocations(at.storePath, { ...nothing, audit: () => entry });
+    expect(await at.bring(before, newKey())).toEqual(REFUSED);
+    expect(reasons(at).at(-1)).toContain(
+      `and the CA was restored from a backup at ${new Date(at.now).toISOString()}: it may have been used`,
+    );
+    // Its use is on record: the same key is given what it has already.
+    expect((await at.bring(own, key)).status).toBe(200);
+    at.now += 1_000;
+    expect((await at.bring(at.jwt(), newKey())).status).toBe(200);
   });
 
   test('of one issuer and of another with the same jti are two', async () => {
