@@ -46,11 +46,11 @@ export function renewCommand(io: CommandIo): Command {
       ['once, now', 'certgate renew --gate https://gate.example:8443 --identity ./worker-etl-1'],
       [
         'from a timer: only when two thirds of its life are over',
-        "certgate renew --if-due --gate https://gate.example:8443 --identity ./worker-etl-1 --exec 'nginx -s reload'",
+        "certgate renew --if-due --gate https://gate.example:8443 --identity ./worker-etl-1 --exec 'systemctl reload nginx'",
       ],
       [
         'for as long as it runs, with a command after each renewal',
-        "certgate renew --daemon --gate https://gate.example:8443 --identity ./worker-etl-1 --exec 'nginx -s reload'",
+        "certgate renew --daemon --gate https://gate.example:8443 --identity ./worker-etl-1 --exec 'systemctl reload nginx'",
       ],
       [
         'on a new machine, with a token that the gate made: certgate token create service/web',
