@@ -168,6 +168,13 @@ export const catalogue = {
     message: (f) => `${f.file}: ${f.problem}`,
     hint: () => 'a gate signs checkpoints: certgate serve; then certgate audit --checkpoint FILE keeps the newest',
   }),
+  CG_AUDIT_EXPORT: entry<{ to: string; reason: string }>({
+    about: 'A collector does not take the record.',
+    exit: EXIT.network,
+    status: 502,
+    message: (f) => `${f.to} does not take the record: ${f.reason}`,
+    hint: () => 'nothing is lost: set the collector right and run it again with the same --cursor',
+  }),
 
   // proxy, inbound, outbound
   CG_LISTEN: entry<{ address: string; reason: string; flag?: string }>({

@@ -2,7 +2,7 @@
 // certificate leaves `issue` only after its record and its audit entry are committed, so that what exists is recorded
 // (RFC 3647 §4.4.3, §4.5.8). Certificates are those of DESIGN.md: SPIFFE URI, 128-bit serial, backdated by 60 s for the
 // clocks of others. It never sees a subject's private key and never writes a file.
-import { createHash, type KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { parseGroups } from '../identity/groups.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
@@ -148,7 +148,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
         subject: facts.subject.map(([attribute, value]) => `${attribute}=${value}`).join(', '),
         notBefore: wholeSecond(now - BACKDATED),
         notAfter,
-        fingerprint: createHash('sha256').update(der).digest('hex'),
+        fingerprint: hash('sha256', der),
         der,
         issuedAt: now,
         ...(ttlMs < request.ttlMs ? { wantedTtl: request.ttlMs } : {}),

@@ -1,7 +1,8 @@
 // A backup of the whole CA, made while a gate runs: its folder of keys and certificates, the store at one revision, the
 // gate's record, the configuration, and a manifest. It is a folder, so that any tool can look at it, copy it or put it
 // into an archive, and restoring parses no archive. It gets its name when all of it is on the disk, or never; what is
-// there is never replaced. Keys are copied as they are: what is encrypted stays so. Nothing of the CA is changed.
+// there is never replaced. Keys are copied as they are: what is encrypted stays so. Nothing of the CA is changed. What killed
+// backups left beside it, of whatever name, is removed: there are keys in it.
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
@@ -23,7 +24,7 @@ import {
   makeDraftFolder,
   PRIVATE_FILE,
   PRIVATE_FOLDER,
-  removeLeftovers,
+  removeLeftoversOfAnyName,
   syncFolder,
   systemCode,
   writeNewFile,
@@ -74,7 +75,7 @@ export async function makeBackup(request: BackupRequest): Promise<MadeBackup> {
     const manifest = await fill(draft, request);
     await rename(draft, path); // refuses a folder that has something in it by now
     await syncFolder(folder);
-    await removeLeftovers(path, ['backup']);
+    await removeLeftoversOfAnyName(folder, 'backup');
     return { path, manifest };
   } catch (error) {
     throw writeFailure(error, path, draft);

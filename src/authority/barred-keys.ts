@@ -2,7 +2,7 @@
 // key at work elsewhere; and those of certificates revoked for keyCompromise, because whoever has such a key would have
 // the new certificate's as well (RFC 5280 §5.3.1). Keys are told by the SHA-256 of their SubjectPublicKeyInfo. What the
 // store has revoked is read once and from then on only what came since: one look into an index a certificate.
-import { createHash, type KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { encodingOf } from '../pki/der.ts';
 import { unlessFaulty } from '../pki/facts.ts';
@@ -26,8 +26,8 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
   let seen = 0;
   const bar = (der: Uint8Array, problem: string): void => {
     const { publicKey } = unlessFaulty(() => readFrame(der));
-    const hash = sha256(encodingOf(der, publicKey));
-    if (!barred.has(hash)) barred.set(hash, problem);
+    const id = sha256(encodingOf(der, publicKey));
+    if (!barred.has(id)) barred.set(id, problem);
   };
   return {
     async check(publicKey) {
@@ -56,5 +56,5 @@ function hashOf(publicKey: KeyObject): string {
 }
 
 function sha256(octets: Uint8Array): string {
-  return createHash('sha256').update(octets).digest('hex');
+  return hash('sha256', octets);
 }

@@ -2,8 +2,8 @@
 // written once, under a name that did not exist, and is on the disk before anything refers to it. A key that others
 // than its owner could read is not used. Nothing here overwrites a file in place.
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { CertgateError } from '../errors.ts';
 
 /** Owner only: private keys and what is still being made. */
@@ -14,6 +14,8 @@ export const PUBLIC_FILE = 0o644;
 
 /** How old an unfinished folder must be before it is taken for one that a kill left behind, ms. */
 const LEFTOVER_AGE = 60_000;
+/** For how long nothing is written to a draft that another machine has given up, ms. */
+const SILENCE = 900_000;
 
 /** Writes a file that must not exist yet, with exactly this mode, and waits until it is on the disk. Node's errors. */
 export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
@@ -102,17 +104,38 @@ export async function makeDraftFolder(path: string): Promise<void> {
  * and whose process is gone. They may hold private keys that nobody will ever use. Never fails.
  */
 export async function removeLeftovers(target: string, purposes: readonly string[]): Promise<void> {
-  const folder = dirname(target);
-  const prefixes = purposes.map((purpose) => `.${target.slice(folder === '/' ? 1 : folder.length + 1)}.${purpose}-`);
+  await sweep(dirname(target), async (draft, path) => {
+    if (draft.name !== basename(target) || !purposes.includes(draft.purpose)) return false;
+    return Date.now() - (await stat(path)).mtimeMs >= LEFTOVER_AGE;
+  });
+}
+
+/**
+ * As `removeLeftovers`, whatever it was that they were to be: for a folder where each has another name. It may be one that
+ * machines share, which do not see each other's processes: so only where nothing was written for a while. Never fails.
+ */
+export async function removeLeftoversOfAnyName(folder: string, purpose: string): Promise<void> {
+  await sweep(folder, async (draft, path) => {
+    if (draft.purpose !== purpose) return false;
+    const inside = (await stat(path)).isDirectory() ? await readdir(path, { recursive: true }) : [];
+    const written = await Promise.all(['.', ...inside].map(async (one) => (await lstat(join(path, one))).mtimeMs));
+    return Date.now() - Math.max(...written) >= SILENCE;
+  });
+}
+
+interface Draft {
+  readonly name: string;
+  readonly purpose: string;
+}
+
+async function sweep(folder: string, isLeft: (draft: Draft, path: string) => Promise<boolean>): Promise<void> {
   for (const entry of await readdir(folder).catch(() => [])) {
-    const prefix = prefixes.find((candidate) => entry.startsWith(candidate));
-    if (prefix === undefined) continue;
-    const pid = /^(\d{1,10})-[0-9a-f]{8}$/.exec(entry.slice(prefix.length))?.[1];
-    if (pid === undefined || isRunning(Number(pid))) continue;
+    const [, name = '', purpose = '', pid = ''] = /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}$/s.exec(entry) ?? [];
+    if (pid === '' || isRunning(Number(pid))) continue;
     const path = join(folder, entry);
-    const made = await stat(path).catch(() => null);
-    if (made === null || Date.now() - made.mtimeMs < LEFTOVER_AGE) continue;
-    await rm(path, { recursive: true, force: true }).catch(() => {});
+    if (await isLeft({ name, purpose }, path).catch(() => false)) {
+      await rm(path, { recursive: true, force: true }).catch(() => {});
+    }
   }
 }
 

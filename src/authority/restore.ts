@@ -46,6 +46,8 @@ export interface RestoreRequest {
   readonly withoutCrl: boolean;
   /** The backup's certgate.yaml as it shall be in `dir`, and the trust domain in it, null when that cannot be told. */
   readonly configuration: (text: string) => { readonly text: string; readonly trustDomain: string | null };
+  /** A number that sidecars have seen of a trust bundle: the one that is now has a larger one; 0 for none that is known. */
+  readonly bundleAbove: number;
   readonly actor: string;
   /** ms since the epoch */
   readonly now: number;
@@ -259,6 +261,7 @@ function adopt(store: string, judgement: Judgement, manifest: BackupManifest, re
   return adoptRevocations(store, {
     listed: judgement.listed,
     crlNumbers: judgement.crlNumbers,
+    bundleAbove: request.bundleAbove,
     actor: request.actor,
     at: request.now,
     audit: ({ revoked, unknown, tokens }) => ({

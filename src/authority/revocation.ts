@@ -14,6 +14,12 @@ export type RevocationSelector =
   /** PEM; only when it is, byte for byte, the one recorded. */
   | { readonly certificatePem: string };
 
+/** A certificate as it is after a revocation. */
+export interface RevokedRecord extends CertificateRecord {
+  /** The lesser reason that it was revoked for until this revocation; null when that changed no reason. */
+  readonly reasonBefore: RevocationReason | null;
+}
+
 /** What expired less than this before now may still be valid by another's clock, ms. */
 const SLOW_CLOCK = 3_600_000;
 
@@ -30,15 +36,20 @@ export async function revokeCertificates(
   reason: RevocationReason,
   actor: string,
   now: number,
-): Promise<readonly CertificateRecord[]> {
+): Promise<readonly RevokedRecord[]> {
   const serials = await selectCertificates(store, selector, now);
-  return store.revoke(serials, reason, now, (record, before) => ({
-    time: now,
-    actor,
-    action: 'certificate.revoke',
-    object: record.identity,
-    detail: { serial: record.serial, reason, notAfter: record.notAfter, ...(before === null ? {} : { before }) },
-  }));
+  const raised = new Map<string, RevocationReason>();
+  const records = await store.revoke(serials, reason, now, (record, before) => {
+    if (before !== null) raised.set(record.serial, before);
+    return {
+      time: now,
+      actor,
+      action: 'certificate.revoke',
+      object: record.identity,
+      detail: { serial: record.serial, reason, notAfter: record.notAfter, ...(before === null ? {} : { before }) },
+    };
+  });
+  return records.map((record) => ({ ...record, reasonBefore: raised.get(record.serial) ?? null }));
 }
 
 // The serials that `selector` names at `now`; at least one.

@@ -1,12 +1,13 @@
 // certgate audit: who did what, oldest first. Two records are read as one: the gate's own (state/audit.jsonl: every
 // write, how it went, and every refusal) and the CA's (in the store: what was issued, revoked, made). Reads only. A damaged
 // line is reported and stepped over, never hidden.
-import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { type Act, actsOfCa, actsOfGate, newest, type Wanted } from './audit/acts.ts';
 import { giveCheckpoint } from './audit/checkpoints.ts';
+import { exportCommand } from './audit/export.ts';
+import { follow } from './audit/follow.ts';
 import { printActs, printCsv } from './audit/print.ts';
 import { verify } from './audit/verify.ts';
 import { printable, printableJson } from './escape.ts';
@@ -27,6 +28,7 @@ interface Flags {
   readonly until?: string;
   readonly decision?: string;
   readonly limit: string;
+  readonly follow?: true;
   readonly json?: true;
   readonly csv?: true;
   readonly verify?: true;
@@ -40,6 +42,7 @@ export function auditCommand(io: CommandIo): Command {
       ['the last hour', 'certgate audit --since 1h'],
       ['everything that was refused today, as JSON lines', 'certgate audit --decision refuse --since 24h --json'],
       ['what one worker did, and what was done about it', 'certgate audit --identity worker/etl-1'],
+      ['what is refused from now on, as it happens', 'certgate audit --follow --decision refuse --limit 0'],
       ['for a spreadsheet', 'certgate audit --since 7d --limit 100000 --csv'],
       ['has anybody changed the record?', 'certgate audit --verify'],
       ['keep elsewhere how far it has come', 'certgate audit --checkpoint checkpoint.json'],
@@ -48,6 +51,7 @@ export function auditCommand(io: CommandIo): Command {
     notes: [
       'reads and permitted GETs are in the log, not here. --decision, --serial, --operation and --request leave out the CA, which decides nothing about requests.',
       '--json prints one JSON object a line, with `source` gate or ca; times are milliseconds since 1970.',
+      '--follow shows the newest first, then what comes: a write when it is decided, and how it went (→) on a line of its own.',
       '--verify reads every file of the record (or those that are named), and ends with exit code 3 when something is not as it was written.',
     ],
   })
@@ -60,11 +64,14 @@ export function auditCommand(io: CommandIo): Command {
     .option('--until <WHEN>', 'only before then')
     .option('--decision <DECISION>', 'only requests with this decision of the gate: permit, refuse')
     .option('--limit <N>', 'only the newest', '100')
+    .option('-f, --follow', 'go on with what comes, until interrupted')
     .option('--json', 'print JSON lines')
     .option('--csv', 'print comma-separated values (RFC 4180), for a spreadsheet')
     .option('--verify', 'say whether the record is as it was written')
     .option('--since-checkpoint <FILE>', 'with --verify: it must go on from this checkpoint; may be repeated', collect)
     .option('--checkpoint <FILE>', 'write the newest signed checkpoint there, or to standard output (-)');
+  // Both have --follow: whose it is, is said by where it stands.
+  command.enablePositionalOptions().addCommand(exportCommand(io));
   return withSettings(command).action(async (files: readonly string[], flags: Flags) => {
     const wanted = wantedBy(flags);
     const config = configOf(command, io);
@@ -75,10 +82,10 @@ export function auditCommand(io: CommandIo): Command {
       else if (flags.verify === true) {
         await verify({ path, files, since: flags.sinceCheckpoint ?? [], json: flags.json === true }, store, io);
       } else {
-        const limit = countFlag('--limit', flags.limit, { min: 1, max: 1_000_000 });
+        const limit = countFlag('--limit', flags.limit, { min: flags.follow === true ? 0 : 1, max: 1_000_000 });
         const broken = (words: string) => io.say(printable(words));
-        const gate = existsSync(path) ? actsOfGate(path, wanted, broken) : nothing();
-        const { acts, dropped } = await newest(limit, [gate, actsOfCa(store, wanted)]);
+        if (flags.follow === true) return await follow({ path, wanted, limit, form: formOf(flags), broken }, store, io);
+        const { acts, dropped } = await newest(limit, [actsOfGate(path, wanted, broken), actsOfCa(store, wanted)]);
         print(acts, flags, io);
         if (dropped > 0) io.say(`${dropped} older ones are not shown: --limit shows more`);
       }
@@ -91,6 +98,9 @@ export function auditCommand(io: CommandIo): Command {
 function wantedBy(flags: Flags): Wanted {
   if (flags.json === true && flags.csv === true)
     throw usage('--json and --csv exclude each other', 'leave one of them out');
+  if (flags.follow === true && (flags.verify === true || flags.checkpoint !== undefined)) {
+    throw usage('--follow goes with neither --verify nor --checkpoint', 'leave one of them out');
+  }
   if (flags.sinceCheckpoint !== undefined && flags.verify !== true) {
     throw usage('--since-checkpoint is for --verify', 'write certgate audit --verify --since-checkpoint FILE');
   }
@@ -106,7 +116,9 @@ function wantedBy(flags: Flags): Wanted {
   };
 }
 
-async function* nothing(): AsyncGenerator<Act> {}
+function formOf(flags: Flags): 'json' | 'csv' | 'table' {
+  return flags.json === true ? 'json' : flags.csv === true ? 'csv' : 'table';
+}
 
 function print(acts: readonly Act[], flags: Flags, io: CommandIo): void {
   if (flags.json === true) for (const act of acts) io.out(printableJson(act));

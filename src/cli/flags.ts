@@ -15,7 +15,7 @@ export function durationFlag(flag: string, text: string): number {
 
 /** A whole number of decimal digits, from `min` to `max`. */
 export function countFlag(flag: string, text: string, { min, max }: { min: number; max: number }): number {
-  const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= min && value <= max)) {
     throw usage(
       `${flag} is ${shown(text)}, not a whole number from ${min} to ${max}`,

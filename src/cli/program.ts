@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { CertgateError } from '../errors.ts';
 import { requirePaths } from './flags.ts';
+import { carryConfig } from './given-config.ts';
 import { describe, formatHelp } from './help.ts';
 import type { CommandIo, Io } from './io.ts';
 import { requireNode } from './node-version.ts';
@@ -80,21 +81,26 @@ export async function buildProgram(io: CommandIo, only?: string): Promise<Comman
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let exitCode = 0;
+  let carry = (text: string): string => text;
+  const say = (text: string): void => io.say(carry(text));
   const first = argv.find((word) => !word.startsWith('-')) ?? '';
   const name = Object.hasOwn(commands, first) ? first : undefined;
   try {
     if (argv.length === 0)
       throw new CertgateError('CG_USAGE', { problem: 'no command', remedy: 'see certgate --help' });
-    const commandIo = { ...io, setExitCode: (code: number) => (exitCode = code) };
+    const commandIo = { ...io, say, setExitCode: (code: number) => (exitCode = code) };
     // The version is asked for often, by scripts that wait for it, and needs no command at all.
     const only = argv[0] === '--version' ? '' : argv[0] === name ? name : undefined;
     if (only !== '') requireNode(process.versions.node);
     const program = await buildProgram(commandIo, only);
+    program.hook('preAction', (_program, command) => {
+      carry = carryConfig(command, io);
+    });
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    return report(error, io, name === undefined ? 'certgate' : `certgate ${name}`);
+    return report(error, { say }, name === undefined ? 'certgate' : `certgate ${name}`);
   }
 }
 

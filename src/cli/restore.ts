@@ -12,7 +12,7 @@ import { CertgateError, isCertgateError, reasonOf, shown } from '../errors.ts';
 import { readCrl } from '../pki/read-crl.ts';
 import { actor } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
-import { collect, usage } from './flags.ts';
+import { collect, countFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import { type CommandIo, shellWord } from './io.ts';
 import { named } from './named-file.ts';
@@ -21,11 +21,14 @@ interface Flags {
   readonly dir: string;
   readonly crl?: readonly string[];
   readonly withoutCrl?: true;
+  readonly bundleNumberAbove?: string;
   readonly json?: true;
 }
 
 /** A longer list is not read, bytes: 400,000 entries are below it. */
 const MOST_BYTES = 16 * 1024 * 1024;
+/** Of a trust bundle: the end of the year 9999, so that there is room to grow. */
+const LARGEST_NUMBER = 253_402_300_799_999;
 /** How long a list may take to come, ms. */
 const TIMEOUT = 30_000;
 
@@ -46,6 +49,7 @@ export function restoreCommand(io: CommandIo): Command {
       'every file is checked against the manifest, keys against certificates, and these against the store.',
       'the list may come from anyone who has it: it is signed. One that is older than the backup is refused.',
       'certificates that were issued after the backup are in no record: a gate refuses them, issue them again.',
+      'identity tokens (JWT) that were issued before the restore are refused: they may have been used since the backup.',
     ],
   })
     .argument('<BACKUP>', 'the folder that certgate backup made')
@@ -56,14 +60,22 @@ export function restoreCommand(io: CommandIo): Command {
       collect,
     )
     .option('--without-crl', 'do without: what was revoked since the backup is forgotten')
+    .option(
+      '--bundle-number-above <N>',
+      'the largest number of a trust bundle that a sidecar has seen (.ca.crt.number), when it is in the future',
+    )
     .option('--json', 'print JSON')
     .action(async (from: string, flags: Flags) => {
       const source = resolve(io.cwd, from);
+      const above = flags.bundleNumberAbove;
+      const bundleAbove =
+        above === undefined ? 0 : countFlag('--bundle-number-above', above, { min: 1, max: LARGEST_NUMBER });
       const restored = await restoreBackup({
         from: source,
         dir: resolve(io.cwd, flags.dir),
         crls: await Promise.all((flags.crl ?? []).map((one) => readGiven(one, io))),
         withoutCrl: flags.withoutCrl === true,
+        bundleAbove,
         configuration: (text) => configurationOf(source, text, io),
         actor: actor(),
         now: Date.now(),

@@ -2,7 +2,7 @@
 // look at once, and what it cut is told. A gate elsewhere sees it by itself, within WATCH_INTERVAL.
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
-import { revokeCertificates } from '../authority/revocation.ts';
+import { type RevokedRecord, revokeCertificates } from '../authority/revocation.ts';
 import { tokenState } from '../authority/tokens.ts';
 import { covers } from '../enroll/token.ts';
 import { parseIdentityName } from '../identity/name.ts';
@@ -52,7 +52,7 @@ export function revokeCommand(io: CommandIo): Command {
     const config = configOf(command, io);
     const started = Date.now();
     const store = openSqliteStore(storeFile(config.stateDir));
-    let revoked: readonly CertificateRecord[];
+    let revoked: readonly RevokedRecord[];
     let tokens: readonly string[] = [];
     try {
       // Without the CA's keys: where they are lost or expired, taking back must still work.
@@ -100,10 +100,11 @@ function firstCertificate(text: string): string {
   return /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(text)?.[0] ?? text;
 }
 
-function sayRevoked(records: readonly CertificateRecord[], started: number, io: CommandIo): void {
-  for (const { identity, serial, revokedAt, reason } of records) {
+function sayRevoked(records: readonly RevokedRecord[], started: number, io: CommandIo): void {
+  for (const { identity, serial, revokedAt, reason, reasonBefore } of records) {
     const before = revokedAt !== null && revokedAt < started;
     const words = before ? `was revoked already, ${new Date(revokedAt).toISOString()}` : 'revoked';
-    io.out(printable(`${identity}  ${serial}  ${words}: ${reason ?? 'unspecified'}`));
+    const why = reasonBefore === null ? (reason ?? 'unspecified') : `${reasonBefore}; the reason is ${reason} now`;
+    io.out(printable(`${identity}  ${serial}  ${words}: ${why}`));
   }
 }

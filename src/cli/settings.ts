@@ -6,6 +6,7 @@ import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Setting } from '../config/setting.ts';
 import { collect } from './flags.ts';
+import { configNamed } from './given-config.ts';
 import type { Io } from './io.ts';
 
 const taken = new WeakMap<Command, Map<string, string>>();
@@ -49,12 +50,7 @@ export function withSettingFlags(command: Command, paths: readonly string[]): Co
  * @throws CG_CONFIG, CG_CONFIG_FILE
  */
 export function configOf(command: Command, io: Io): Config {
-  let file: string | undefined;
-  for (let one: Command | null = command; one !== null && file === undefined; one = one.parent) {
-    const named: unknown = one.opts()['config'];
-    if (typeof named === 'string') file = named;
-  }
-  return loadConfig({ file, env: io.env, flags: flagsOf(command), cwd: io.cwd });
+  return loadConfig({ file: configNamed(command), env: io.env, flags: flagsOf(command), cwd: io.cwd });
 }
 
 /** The settings that the command line gives, by their dotted paths. */

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Authority } from '../authority/authority.ts';
 import type { IdentityIssuer } from '../config/issuers.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
-import { spiffeUri } from '../identity/name.ts';
+import { isIdentityName, spiffeUri } from '../identity/name.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { requireGranted } from '../pki/requested-names.ts';
@@ -82,7 +82,9 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     if (token.kind === 'later') return token;
     const uses = await store.identityTokenUses(token.id);
     const inUse = await isInUse(token.identity, now);
-    return decideByIdentityToken({ token, uses, keyHash, asked, inUse, now });
+    const restored = await store.meta('restoredAt');
+    const restoredAt = restored === null ? null : Number(restored);
+    return decideByIdentityToken({ token, uses, keyHash, asked, inUse, restoredAt, now });
   };
 
   const isInUse = async (identity: string, now: number): Promise<boolean> =>
@@ -169,7 +171,9 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     const { id } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     if (token === null) return;
-    const entry = { time, actor: 'gate', object: request.identity ?? token.subject };
+    // What was asked for is a stranger's text: it stands on record only where it is a name.
+    const asked = request.identity ?? '';
+    const entry = { time, actor: 'gate', object: isIdentityName(asked) ? asked : token.subject };
     const detail = { token: id, address, problem };
     const misuse = { ...entry, action: 'token.misuse', detail };
     if (flag !== null && (await store.flagToken(id, flag, time, misuse))) return;

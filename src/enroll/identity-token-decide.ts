@@ -1,7 +1,7 @@
 // Who may have a certificate for an identity token (JWT) that has been verified: one decision from what it was used for
 // before. A token is good for as many certificates as its issuer's entry says, one by default; the same key gets the same
 // certificate again for five minutes, as with one-time tokens. Several machines may have one name: the issuer vouches for
-// each. Pure.
+// each. One from before the CA was restored from a backup is refused: that may not know its uses. Pure.
 import type { IdentityTokenUse } from '../store/identity-tokens.ts';
 import { type EnrollDecision, REPEAT_TIME, refuse } from './decide.ts';
 import type { VerifiedToken } from './identity-tokens.ts';
@@ -14,11 +14,14 @@ export interface IdentityTokenFacts {
   readonly asked: string | null;
   /** Whether somebody has a valid certificate of that name. */
   readonly inUse: boolean;
+  /** When the CA last came back from a backup, ms since the epoch; null for never. */
+  readonly restoredAt: number | null;
   /** ms since the epoch */
   readonly now: number;
 }
 
-export function decideByIdentityToken({ token, uses, keyHash, asked, inUse, now }: IdentityTokenFacts): EnrollDecision {
+export function decideByIdentityToken(facts: IdentityTokenFacts): EnrollDecision {
+  const { token, uses, keyHash, asked, inUse, restoredAt, now } = facts;
   const { issuer, identity, groups, ttlMs, rule, id, about, endsAt } = token;
   const no = (reason: string, look: string, flag: string | null = null): EnrollDecision => ({
     ...refuse(reason, look, flag),
@@ -31,6 +34,11 @@ export function decideByIdentityToken({ token, uses, keyHash, asked, inUse, now 
   }
   if (asked !== null && asked !== identity) {
     return no(`${issuer}: ${rule} names ${identity}, and another name was asked for`, `the rules of ${issuer}`);
+  }
+  if (restoredAt !== null && token.issuedAt < restoredAt) {
+    const [issued, restored] = [token.issuedAt, restoredAt].map((at) => new Date(at).toISOString());
+    const reason = `the token is of ${issued}, and the CA was restored from a backup at ${restored}: it may have been used`;
+    return no(`${issuer}: ${reason}`, 'the machine: it wants a new token of its issuer');
   }
   if (uses.length >= token.uses) {
     const flag = inUse ? `somebody with another key brought a token that ${identity} had its certificate by` : null;

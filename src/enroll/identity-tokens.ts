@@ -29,6 +29,8 @@ export interface VerifiedToken {
   readonly rule: string;
   /** How many certificates it is good for. */
   readonly uses: number;
+  /** By its issuer's clock, ms since the epoch. */
+  readonly issuedAt: number;
   /** From when on nobody would believe it any more, ms since the epoch. */
   readonly endsAt: number;
 }
@@ -174,7 +176,9 @@ function judge(settings: IdentityIssuer, rules: OpenIssuer['rules'], claims: Cla
     renewable: renew ?? settings.login === null,
     rule,
     uses: settings.uses,
-    endsAt: Math.min(exp * 1000, iat * 1000 + settings.maxAge) + settings.clockTolerance + MARGIN,
+    issuedAt: iat * 1000,
+    // Times may have fractions (RFC 7519 §2, NumericDate); a record's are whole.
+    endsAt: Math.ceil(Math.min(exp * 1000, iat * 1000 + settings.maxAge)) + settings.clockTolerance + MARGIN,
   };
 }
 

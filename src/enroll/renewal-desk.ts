@@ -46,6 +46,21 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     await lockClients(store, { target, reason: words, forMs: null, actor: 'gate' }, now);
   };
 
+  const seen: EnrollDesk['seen'] = async (serial) => {
+    try {
+      const succession = await store.unseenSuccession(serial);
+      if (succession === null || !(await store.markSeen(serial, clock()))) return;
+      const { replaces } = succession;
+      const rival = (await store.successors(replaces)).find((one) => one.seenAt !== null && one.serial !== serial);
+      if (rival === undefined) return;
+      const [record] = await store.listCertificates({ serial, now: clock() });
+      const words = `certificate ${replaces} was renewed twice, and both successors, ${rival.serial} and ${serial}, are in use: its key is in two places`;
+      if (record !== undefined) await theft(record.identity, words);
+    } catch (error) {
+      log.say('warn', 'seen', { serial, reason: reasonOf(error) }, 'not noted that a renewed certificate is in use');
+    }
+  };
+
   const renew = async (csrPem: string, { serial, address, exactNames = false }: RenewalHolder): Promise<DeskAnswer> => {
     const csr = readRequestOrWhy(csrPem);
     if (typeof csr === 'string') return answerWith(400, csr);
@@ -61,6 +76,9 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     if (now >= record.notAfter + policy.graceMs) return answerWith(403, `the certificate of ${identity} has expired`);
     const otherwise = exactNames ? otherNamesThan(record, csr) : null;
     if (otherwise !== null) return answerWith(400, otherwise);
+    // Who renews by a certificate uses it, also one that has ended and is let in for nothing else: a thief who came only so
+    // would have no rival.
+    await seen(serial);
     const keyHash = keyHashOf(csr);
     const successors = await store.successors(serial);
     const same = successors.find((one) => one.keyHash === keyHash);
@@ -154,20 +172,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
         return answerWith(503, 'the gate cannot issue now; try again');
       }
     },
-    async seen(serial) {
-      try {
-        const succession = await store.unseenSuccession(serial);
-        if (succession === null || !(await store.markSeen(serial, clock()))) return;
-        const { replaces } = succession;
-        const rival = (await store.successors(replaces)).find((one) => one.seenAt !== null && one.serial !== serial);
-        if (rival === undefined) return;
-        const [record] = await store.listCertificates({ serial, now: clock() });
-        const words = `certificate ${replaces} was renewed twice, and both successors, ${rival.serial} and ${serial}, are in use: its key is in two places`;
-        if (record !== undefined) await theft(record.identity, words);
-      } catch (error) {
-        log.say('warn', 'seen', { serial, reason: reasonOf(error) }, 'not noted that a renewed certificate is in use');
-      }
-    },
+    seen,
   };
 }
 

@@ -2,7 +2,7 @@
 // whom it is, and the secret. It begins with its version and ends with a checksum, so that a mangled paste is told from a
 // wrong token before anybody is asked. Only the id and the secret's hash are kept; both halves travel to the gate, as a
 // `TokenCredential`, over a connection that the fingerprint has vouched for. No message ever carries the secret.
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { isIdentityName, kindOf } from '../identity/name.ts';
 
@@ -91,7 +91,7 @@ export function readCredential(text: string): TokenCredential | null {
 
 /** SHA-256, hex: what is kept of a secret. */
 export function secretHashOf(secret: Uint8Array): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret);
 }
 
 /** Whether two hashes, hex, are the same, in a time that does not tell where they differ. */

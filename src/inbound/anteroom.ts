@@ -154,14 +154,15 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
       socket.destroy();
     }
   }
-  function tell({ method, close, size }: RequestHead, answer: AnteroomAnswer): void {
+  function tell({ method, close, size, bodyLength }: RequestHead, answer: AnteroomAnswer): void {
     if ('head' in answer) {
       end(answer);
       return;
     }
     const { status, type, text, extra } = answer;
-    // What came behind the request before it was answered is not read.
-    const hasMore = more || (taking === null && bytes.length > size);
+    // What came behind the request before it was answered is not read, nor a body that nobody asked for: what is read after
+    // it would be taken for a request, and a proxy in front would have sent it as a body (RFC 9112 §11.2).
+    const hasMore = more || (taking === null && (bodyLength !== 0 || bytes.length > size));
     const ends = close || hasMore || status !== 200 || ++answered >= MOST_REQUESTS;
     const head = writeOwnAnswer(status, { type, text }, ends, method !== 'HEAD', extra);
     if (ends) {

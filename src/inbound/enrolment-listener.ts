@@ -104,7 +104,10 @@ export async function startEnrolmentListener(
       serve(socket, address, holdersRequests({ serial, address }, parts));
     },
   });
-  const counts = new DoorCounts({ ...limits, connections: Math.min(limits.connections, MOST_CONNECTIONS) });
+  const connections = Math.min(limits.connections, MOST_CONNECTIONS);
+  // Strangers stand here: one address that holds open all it can must leave room for the others.
+  const connectionsPerAddress = Math.min(limits.connectionsPerAddress, Math.ceil(connections / 2));
+  const counts = new DoorCounts({ ...limits, connections, connectionsPerAddress });
   const sockets = new Set<{ destroy(): unknown }>();
   const door = createDoor({
     counts,

@@ -1,10 +1,10 @@
 // An append-only file of lines in which what was acknowledged stays: 0600 from its first byte, O_APPEND, fdatasync before
 // a promise resolves, all of it in libuv's pool so that the event loop never waits for the disk. After a failed write the
 // tail that nobody was promised is cut off, or else ended with a line feed, before anything more is written. A file that
-// was renamed or deleted underneath (logrotate) is noticed with each write and made anew. One writer at a time (audit-lock.ts),
+// was renamed or deleted underneath (logrotate) is noticed before and after each write, and made anew. One writer at a time (audit-lock.ts),
 // but not always the same.
 
-import { constants, fstatSync } from 'node:fs';
+import { constants, fstatSync, statSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Head } from './audit-chain.ts';
@@ -39,6 +39,11 @@ export async function openAuditFile(path: string): Promise<AuditFile> {
   let current: Current | null = await openCurrent(path);
 
   async function changedEnd(): Promise<Head | 'empty' | null> {
+    if (current !== null && !stands(path, current)) {
+      const old = current;
+      current = null;
+      await old.handle.close();
+    }
     current ??= await openCurrent(path);
     const file = current;
     // In the kernel's memory already: nothing is waited for.
@@ -94,6 +99,12 @@ async function openCurrent(path: string): Promise<Current> {
     await handle.close();
     throw error;
   }
+}
+
+/** Else it was renamed or deleted since, and another writer may go on in a new one already: two ends make two chains. */
+function stands(path: string, { device, inode }: Current): boolean {
+  const facts = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return facts?.dev === device && facts.ino === inode;
 }
 
 /** After a failed write of `length` bytes: takes away what of it reached the file, so far as that can be done. */

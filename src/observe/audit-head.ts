@@ -135,7 +135,8 @@ export async function filesOf(path: string): Promise<string[]> {
   return placed.toSorted((a, b) => a.seq - b.seq).map(({ file }) => file);
 }
 
-async function firstSeq(file: string): Promise<number> {
+/** The number that a file begins with; 0 for none. CG_AUDIT_UNREADABLE. */
+export async function firstSeq(file: string): Promise<number> {
   for await (const { text, ended } of auditLines(file)) {
     const place = text === null || !ended ? null : placeOf(text);
     if (place !== null) return place.seq;

@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { asciiJson } from './ascii-json.ts';
 import { type Checkpoint, checkpointIn } from './audit-checkpoint.ts';
@@ -33,6 +34,7 @@ export type AuditItem =
   | { readonly kind: 'broken'; readonly line: number; readonly problem: string; readonly text: string };
 
 const LONGEST_LINE = 256 * 1024;
+const CHUNK = 64 * 1024;
 const LINE_FEED = 0x0a;
 
 /**
@@ -74,8 +76,17 @@ export interface AuditLine {
   readonly hash: string;
 }
 
-/** The lines from the octet `start` on, which begins one; hashed if `hashed`. CG_AUDIT_UNREADABLE. */
-export async function* auditLines(path: string, { start = 0, hashed = false } = {}): AsyncGenerator<AuditLine, void> {
+export interface LinesAsked {
+  /** The octet to begin at, which begins a line. */
+  readonly start?: number;
+  readonly hashed?: boolean;
+  /** The file, open already, whatever `path` names by now; it stays open. */
+  readonly handle?: FileHandle;
+}
+
+/** The lines of a file. CG_AUDIT_UNREADABLE. */
+export async function* auditLines(path: string, asked: LinesAsked = {}): AsyncGenerator<AuditLine, void> {
+  const { start = 0, hashed = false, handle } = asked;
   let parts: Buffer[] = [];
   let [length, number, at] = [0, 0, start];
   let digest = hashed ? createHash('sha256') : null;
@@ -95,7 +106,8 @@ export async function* auditLines(path: string, { start = 0, hashed = false } = 
     else parts = [];
   };
   try {
-    for await (const chunk of createReadStream(path, { start }) as AsyncIterable<Buffer>) {
+    const chunks = handle === undefined ? createReadStream(path, { start }) : chunksOf(handle, start);
+    for await (const chunk of chunks as AsyncIterable<Buffer>) {
       let from = 0;
       for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, from)) {
         keep(chunk.subarray(from, end));
@@ -108,6 +120,16 @@ export async function* auditLines(path: string, { start = 0, hashed = false } = 
     throw new CertgateError('CG_AUDIT_UNREADABLE', { path, reason: reasonOf(error) }, { cause: error });
   }
   if (length > 0) yield line(false);
+}
+
+/** As a stream of it would, which would close it. */
+async function* chunksOf(handle: FileHandle, start: number): AsyncGenerator<Buffer> {
+  for (let at = start; ; ) {
+    const { bytesRead, buffer } = await handle.read({ buffer: Buffer.allocUnsafe(CHUNK), position: at });
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
 }
 
 type Kind = 'string' | 'number' | 'string?' | 'number?';

@@ -1,7 +1,7 @@
 // Key pairs: making, writing and reading them (PKCS#8, RFC 5958, in PEM), and what ties a key to a certificate. The
 // randomness and the arithmetic are OpenSSL's, through node:crypto. No message ever carries a key, not even a part of
 // one; an encrypted key is refused here, and opened by encrypted-keys.ts.
-import { createHash, createPrivateKey, generateKeyPair, type KeyObject, type X509Certificate } from 'node:crypto';
+import { createPrivateKey, generateKeyPair, hash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { readCertificate, subjectKeyIdOf } from './facts.ts';
@@ -91,7 +91,5 @@ export function keyIdOf(certificate: X509Certificate): string {
 
 /** Key identifier as RFC 5280 §4.2.1.2 (1) makes it: SHA-1 of the key's bit string, lower-case hex. */
 export function keyId(publicKey: KeyObject): string {
-  return createHash('sha1')
-    .update(keyBitsOf(spkiOf(publicKey)))
-    .digest('hex');
+  return hash('sha1', keyBitsOf(spkiOf(publicKey)));
 }

@@ -195,6 +195,13 @@ const eleventh = `
 ALTER TABLE certificates ADD COLUMN renewable INTEGER NOT NULL DEFAULT 1 CHECK (renewable IN (0, 1));
 `;
 
+/** Pages of what is revoked, and of what is not, each in the order of issue: neither has to go past the other. */
+const twelfth = `
+DROP INDEX certificates_revoked;
+DROP INDEX certificates_by_issue;
+CREATE INDEX certificates_by_issue ON certificates (revoked, issued_at, serial, not_after, identity);
+`;
+
 /** Migration n brings a store from version n to n + 1. */
 export const migrations: readonly string[] = [
   first,
@@ -208,6 +215,7 @@ export const migrations: readonly string[] = [
   ninth,
   tenth,
   eleventh,
+  twelfth,
 ];
 
 /** The schema version this certgate writes. */

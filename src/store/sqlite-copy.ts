@@ -44,6 +44,8 @@ export interface Adoption {
   readonly listed: readonly ListedRevocation[];
   /** Issuer to the number that its next CRL must be above. */
   readonly crlNumbers: ReadonlyMap<string, number>;
+  /** What the number of the trust bundle must be above; 0 for what the store knows. */
+  readonly bundleAbove: number;
   /** Who does it, and when: for the audit entry of each revocation, and for the one of it all. */
   readonly actor: string;
   readonly at: number;
@@ -131,10 +133,14 @@ function factsOf(path: string, check: 'quick_check' | 'integrity_check'): StoreF
  * Takes over, in one transaction, what revocation lists say, into a store that nobody else has open. What is valid there
  * becomes revoked at the list's moment and for its reason. What is not there is recorded as revoked, so that its serial
  * stays taken and the next list names it too: as UNKNOWN_IDENTITY, with its serial in place of its DER. What was revoked
- * stays as it is, but where the list knows that a key was compromised. One-time tokens end. Brings the store to the newest schema.
+ * stays as it is, but where the list knows that a key was compromised. One-time tokens end; the moment is kept, so
+ * that identity tokens from before it are told. Brings the store to the newest schema.
  * @throws CG_STORE_*
  */
-export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, audit }: Adoption): AdoptedCounts {
+export function adoptRevocations(
+  path: string,
+  { listed, crlNumbers, bundleAbove, actor, at, audit }: Adoption,
+): AdoptedCounts {
   const { db } = openStoreFile(path, false);
   try {
     db.exec(`PRAGMA cache_size = -${CACHE_KIB}; BEGIN IMMEDIATE`);
@@ -182,9 +188,11 @@ export function adoptRevocations(path: string, { listed, crlNumbers, actor, at, 
     // The trust bundle that follows from it is newer than all that were told before: sidecars refuse one that goes back.
     const last = numberOf(db.prepare('SELECT coalesce(max(changed_at), 0) AS n FROM authorities').get(), 'n');
     db.prepare("UPDATE authorities SET changed_at = ? WHERE role = 'issuer' AND state = 'active'").run(
-      Math.max(at, last + 1),
+      Math.max(at, last + 1, bundleAbove + 1),
     );
     for (const [issuer, above] of crlNumbers) number.run(issuer, above);
+    // Identity tokens from before may have been used since the backup: the gate asks for this moment.
+    db.prepare("INSERT OR REPLACE INTO meta VALUES ('restoredAt', ?)").run(String(at));
     // Whether they were used or revoked since the backup stands nowhere: a one-time token must not be one twice.
     const tokens = db.prepare(
       'UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > ? RETURNING id, subject, uses_left',

@@ -1,14 +1,19 @@
 // Which SQL lists certificates, and by which index. Pages run by (issued_at, serial) descending and continue from a key,
 // never from an offset, so that page 1000 costs what page 1 costs. The planner is not asked: each query names its index.
 // A range of expiry times, or of names, can be walked two ways, in page order until a page is full, or through the range and
-// then sorted: the first is slow when little matches, the second when much does. A bounded count decides. Measured with
-// 1,000,000 certificates: scripts/bench/run --works list. The worst case is a range of 50,000 or more, all of them older
-// than all others.
+// then sorted: the first is slow when little matches, the second when much does. A bounded count decides. What is revoked and
+// what is not are walked apart, and joined where both are asked for. Measured with 1,000,000 certificates: scripts/bench/run
+// --works list. The worst case is a range of 50,000 or more, all of them older than all others in the same state.
 import { certificateColumns } from './sqlite-rows.ts';
 import type { CertificateFilter } from './store.ts';
 
 /** A range of expiry times that holds fewer certificates than this is walked as a range. */
 export const SPARSE = 50_000;
+
+const IN_ORDER = 'certificates_by_issue';
+const BY_IDENTITY = 'certificates_by_identity';
+const BY_EXPIRY = 'certificates_by_expiry';
+const BY_SERIAL = 'sqlite_autoindex_certificates_1';
 
 export const DEFAULT_PAGE = 100;
 export const LARGEST_PAGE = 1000;
@@ -38,6 +43,7 @@ export function pageOf(filter: CertificateFilter, isSparse: (probe: Listing) => 
     Object.assign(values, names.values);
   }
   const index = indexFor(filter, range, names, isSparse);
+  const apart = index === IN_ORDER && filter.state === undefined;
   if (filter.serial !== undefined) {
     conditions.push('serial = :serial');
     values['serial'] = filter.serial;
@@ -55,11 +61,16 @@ export function pageOf(filter: CertificateFilter, isSparse: (probe: Listing) => 
     conditions.push('issued_at < :before'); // what has expired by then was issued before: the walk can start there
   }
   values['limit'] = pageSize(filter.limit);
-  const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const order = 'ORDER BY issued_at DESC, serial DESC';
+  const page = (more: readonly string[]): string => {
+    const all = [...conditions, ...more];
+    const where = all.length === 0 ? '' : `WHERE ${all.join(' AND ')}`;
+    return `SELECT id AS chosen, issued_at, serial FROM certificates INDEXED BY ${index} ${where} ${order} LIMIT :limit`;
+  };
+  const both = ['revoked = 0', 'revoked = 1'].map((one) => `SELECT * FROM (${page([one])})`).join(' UNION ALL ');
   // CROSS JOIN keeps the page on the outside (sqlite.org/optoverview §6.1).
   const sql = `SELECT ${certificateColumns} FROM (
-      SELECT id AS chosen FROM certificates ${index} ${where} ${order} LIMIT :limit
+      SELECT chosen FROM (${apart ? `${both} ${order} LIMIT :limit` : page([])})
     ) CROSS JOIN certificates ON id = chosen ${order}`;
   return { sql, values };
 }
@@ -75,19 +86,18 @@ function indexFor(
   names: Range | null,
   isSparse: (probe: Listing) => boolean,
 ): string {
-  if (filter.serial !== undefined) return 'INDEXED BY sqlite_autoindex_certificates_1';
-  if (filter.identity !== undefined) return 'INDEXED BY certificates_by_identity';
-  const walked = filter.state === 'revoked' && range === null ? 'revoked' : 'by_issue';
+  if (filter.serial !== undefined) return BY_SERIAL;
+  if (filter.identity !== undefined) return BY_IDENTITY;
   const ranges = [
-    ...(names === null ? [] : [{ ...names, index: 'by_identity' }]),
-    ...(range === null ? [] : [{ ...range, index: 'by_expiry' }]),
+    ...(names === null ? [] : [{ ...names, index: BY_IDENTITY }]),
+    ...(range === null ? [] : [{ ...range, index: BY_EXPIRY }]),
   ];
   const sparse = ranges.find(({ condition, values, index }) => {
     const sql = `SELECT count(*) AS found FROM (
-      SELECT 1 FROM certificates INDEXED BY certificates_${index} WHERE ${condition} LIMIT ${SPARSE})`;
+      SELECT 1 FROM certificates INDEXED BY ${index} WHERE ${condition} LIMIT ${SPARSE})`;
     return isSparse({ sql, values });
   });
-  return `INDEXED BY certificates_${sparse?.index ?? walked}`;
+  return sparse?.index ?? IN_ORDER;
 }
 
 interface Range {

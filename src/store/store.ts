@@ -191,8 +191,11 @@ export interface CompromisedCertificate {
   readonly revision: number;
 }
 
-/** What a store says about itself: set once by `init`, read by everything that must know whose store it is. */
-export type MetaKey = 'trustDomain' | 'rootFingerprint';
+/**
+ * What a store says about itself: set once by `init`, read by everything that must know whose store it is. `restoredAt`: when it
+ * last came back from a backup, ms since the epoch in decimal digits.
+ */
+export type MetaKey = 'trustDomain' | 'rootFingerprint' | 'restoredAt';
 
 export interface Store extends TokenStore {
   /** Where it is, for messages: a file path or a database URL without its password. */

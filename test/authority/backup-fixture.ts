@@ -37,6 +37,7 @@ export function restoreOf(from: string, dir: string, different: Partial<RestoreR
     dir,
     crls: [],
     withoutCrl: false,
+    bundleAbove: 0,
     configuration: (text) => ({ text, trustDomain: null }),
     actor: 'test',
     now: Date.now(),

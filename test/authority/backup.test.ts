@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
@@ -7,9 +8,10 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { makeBackup } from '../../src/authority/backup.ts';
 import { parseManifest } from '../../src/authority/backup-manifest.ts';
@@ -145,4 +147,28 @@ it('leaves nothing of an attempt that failed, and says what is wrong with what i
   writeFileSync(join(ca.dir, 'text'), 'no database\n'.repeat(500));
   await failureOf('CG_STORE_FOREIGN', () => makeBackup(backupOf(ca, out, { store: join(ca.dir, 'text') })));
   expect(readdirSync(folder)).toEqual([]);
+});
+
+it('removes what a killed backup left under any name, and nothing that may still be in the making', async () => {
+  const ca = await newCa();
+  const folder = newFolder();
+  const gone = spawnSync('true').pid;
+  const left = (name: string, pid: number, agoMs: number): string => {
+    const draft = join(folder, `.${name}.backup-${pid}-0011aabb`);
+    mkdirSync(join(draft, 'certs'), { recursive: true, mode: 0o700 });
+    writeFileSync(join(draft, 'certs', 'root.key'), 'secret', { mode: 0o600 });
+    const at = new Date(Date.now() - agoMs);
+    for (const path of [join(draft, 'certs', 'root.key'), join(draft, 'certs'), draft]) utimesSync(path, at, at);
+    return basename(draft);
+  };
+  left('certgate-2026-11-24', gone, 3_600_000);
+  const running = left('certgate-2026-11-23', process.ppid, 3_600_000);
+  const recent = left('certgate-2026-11-22', gone, 120_000); // by another machine, perhaps, on a disk that both have
+  const written = left('certgate-2026-11-21', gone, 3_600_000);
+  writeFileSync(join(folder, written, 'certs', 'issuer.key'), 'secret'); // it is still being filled
+  const mine = ['.x.backup-1', '.x.restoring-4194000-0011aabb', `x.backup-${gone}-0011aabb`];
+  for (const name of mine) writeFileSync(join(folder, name), '');
+  await makeBackup(backupOf(ca, join(folder, 'certgate-2026-11-25')));
+  const kept = [running, recent, written, ...mine, 'certgate-2026-11-25'];
+  expect(readdirSync(folder).toSorted()).toEqual(kept.toSorted());
 });

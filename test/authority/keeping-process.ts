@@ -39,6 +39,7 @@ if (deed === 'lock' || deed === 'crl') {
     dir: second,
     crls: [{ source: third, crl: readCrl(readFileSync(third)) }],
     withoutCrl: false,
+    bundleAbove: 0,
     configuration: (text) => ({ text, trustDomain: null }),
     actor: 'test',
     now: Date.now(),

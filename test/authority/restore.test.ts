@@ -8,6 +8,7 @@ import { type KeyStore, openKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { restoreBackup } from '../../src/authority/restore.ts';
 import { activateRoot, prepareRoot, retireRoot, rotateIssuer } from '../../src/authority/rotate.ts';
+import { trustIn } from '../../src/authority/trust.ts';
 import { migrations, SCHEMA_VERSION } from '../../src/store/schema.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { CaRecord, Store } from '../../src/store/store.ts';
@@ -73,6 +74,26 @@ describe('a CA restored elsewhere', () => {
     const issuer = ca.authority.issuer.keyId;
     expect(await storeIn(dir).standing(issuer, known)).not.toBeNull();
     expect(await storeIn(dir).standing(issuer, late)).toBeNull();
+  });
+
+  it('has a trust bundle with a larger number than the one that it is told', async () => {
+    const ca = await openCa();
+    const backup = await backedUp(ca);
+    const [now, seen] = [Date.now(), Date.UTC(2036, 0, 1)]; // by a clock that was ahead
+    const numberAfter = async (bundleAbove: number): Promise<number> => {
+      const dir = newSpot();
+      await restoreBackup(restoreOf(backup, dir, { withoutCrl: true, bundleAbove, now }));
+      return trustIn(await storeIn(dir).listCa()).bundleNumber;
+    };
+    expect(await numberAfter(seen)).toBe(seen + 1);
+    expect(await numberAfter(now - HOUR)).toBe(now);
+  });
+
+  it('keeps the moment, before which identity tokens are refused', async () => {
+    const backup = await backedUp(await openCa());
+    const [dir, now] = [newSpot(), Date.now()];
+    await restoreBackup(restoreOf(backup, dir, { withoutCrl: true, now }));
+    expect(await storeIn(dir).meta('restoredAt')).toBe(String(now));
   });
 
   it('lets nobody use a one-time token again that may have been used, or revoked, since the backup', async () => {

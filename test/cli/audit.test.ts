@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
@@ -87,4 +87,18 @@ test('audit needs no gate to have run', () => {
   const shell = openShell();
   shell.run('certgate init');
   expect(shell.run('certgate audit').stdout).toContain('ca.init');
+});
+
+test('audit shows what is in the files that the record was in before', async () => {
+  const { shell, path } = await shellWithRecords();
+  renameSync(path, `${path}.1`);
+  const log = await openAuditLog(path);
+  await log.append({ ...record, time: Date.now() + 120_000, requestId: 'newest' });
+  await log.close();
+  const { stdout } = shell.run('certgate audit --json --decision permit');
+  const ids = stdout
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { requestId: string }).requestId);
+  expect(ids).toEqual(['r1', 'r1', 'newest']);
 });

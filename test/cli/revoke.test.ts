@@ -45,6 +45,20 @@ test('revoke says so when nothing was open', async () => {
   expect(stderr).toMatch(/^the gate on this machine has applied it \(\d+ ms\): nothing of it is open any more\n$/);
 });
 
+test('revoke says that keyCompromise took the place of a lesser reason, and that no other does', async () => {
+  answer = { status: 200, body: '{"revision":7,"cut":{"connections":0,"requests":0,"tunnels":0}}' };
+  await shell.certgate('revoke', 'worker/etl-1', '--reason', 'superseded');
+  const said = async (reason: string) => (await shell.certgate('revoke', 'worker/etl-1', '--reason', reason)).stdout;
+  const already = /^worker\/etl-1 {2}[0-9a-f]+ {2}was revoked already, \d{4}-\S+Z: /;
+  expect(await said('cessationOfOperation')).toMatch(new RegExp(`${already.source}superseded\n$`));
+  expect(await said('keyCompromise')).toMatch(
+    new RegExp(`${already.source}superseded; the reason is keyCompromise now\n$`),
+  );
+  expect(await said('keyCompromise')).toMatch(new RegExp(`${already.source}keyCompromise\n$`));
+  const { stdout } = await shell.certgate('revoke', 'worker/etl-1', '--json');
+  expect(JSON.parse(stdout)).toMatchObject({ revoked: [{ reason: 'keyCompromise' }] });
+});
+
 test('revoke prints what was cut as JSON too', async () => {
   answer = { status: 200, body: '{"revision":7,"cut":{"connections":1,"requests":0,"tunnels":0}}' };
   const { stdout } = await shell.certgate('revoke', 'worker/etl-1', '--json');

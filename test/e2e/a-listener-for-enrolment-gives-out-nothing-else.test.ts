@@ -3,7 +3,9 @@
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { credentialOf, readToken } from '../../src/enroll/token.ts';
 import { generateKey } from '../../src/pki/keys.ts';
@@ -91,6 +93,38 @@ test('a request behind the one that is answered is not read', async () => {
   expect((await wire.answer()).status).toBe(200);
   await wire.ended;
   expect([wire.received().length, upstream.heads.length]).toEqual([0, 0]);
+});
+
+test('a body that nobody asked for is never taken for the next request, here and at the gate’s own port', async () => {
+  const inner = get('/.well-known/est/csrattrs');
+  for (const port of [door, gate.port]) {
+    for (const path of ['/.well-known/est/cacerts', '/.well-known/certgate/bundle']) {
+      for (const framing of [`Content-Length: ${inner.length}`, 'Transfer-Encoding: chunked']) {
+        const wire = await openTls(port, stranger);
+        const { status, headers } = await ask(wire, get(path, framing));
+        expect([port, path, framing, status, headers['connection']]).toEqual([port, path, framing, 200, 'close']);
+        wire.send(inner);
+        await wire.ended;
+        expect(wire.received()).toHaveLength(0);
+      }
+    }
+  }
+});
+
+test('one address that holds all it can leaves room for others', async () => {
+  const held = Array.from({ length: 1_100 }, () => connectTcp({ host: '127.0.0.1', port: door }));
+  for (const socket of held) socket.on('error', () => {});
+  await gate.logged(({ msg, code }) => msg.startsWith('connection refused') && code === 'CG_LIMIT_ADDRESS');
+  const carrier = connectTcp({ host: '127.0.0.1', port: door, localAddress: '127.0.0.2' });
+  const other = connectTls({ socket: carrier, host: '127.0.0.1', ...stranger });
+  other.on('error', () => {});
+  const answer = new Promise<string>((resolve) => {
+    other.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1', 0, 15)));
+    other.once('close', () => resolve('closed'));
+  });
+  other.write(get('/.well-known/est/cacerts'));
+  expect(await answer).toBe('HTTP/1.1 200 OK');
+  for (const socket of [...held, other]) socket.destroy();
 });
 
 describe('who comes', () => {

@@ -4,7 +4,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { logMessages, post, taskStates } from './harness/api.ts';
+import { logMessages, post, taskStates, whenAvailable } from './harness/api.ts';
 import { eventually } from './harness/eventually.ts';
 import type { House, Serving } from './harness/house.ts';
 import { clientEnvironment, driver, prefectPrograms } from './harness/prefect.ts';
@@ -36,12 +36,18 @@ async function call(
   path: string,
   body?: unknown,
 ): Promise<{ status: number; said: string }> {
-  const answer = await fetch(`${url(name)}/api${path}`, {
-    method,
-    redirect: 'manual',
-    ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-  });
-  return { status: answer.status, said: await answer.text() };
+  // SQLite collides at times; then the gate, which asks Prefect too, says 503 as well.
+  return await whenAvailable(
+    async () => {
+      const answer = await fetch(`${url(name)}/api${path}`, {
+        method,
+        redirect: 'manual',
+        ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      });
+      return { status: answer.status, said: await answer.text() };
+    },
+    ({ status }) => ({ status, maintenance: false }),
+  );
 }
 
 async function json<T>(name: string, method: string, path: string, body?: unknown): Promise<T> {

@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { pemBlocks } from '../../src/pki/pem.ts';
 import { newToken } from './harness/enrolment.ts';
 import { certgateCommand, credentialsIn, type House, type Serving } from './harness/house.ts';
 import { cleanEnvironment, finish } from './harness/processes.ts';
@@ -70,6 +71,8 @@ test.skipIf(missing.curl !== null)(
     const fingerprint = await paste(onGate, home.dir);
     await copyFile(join(home.dir, 'token'), join(machine, 'token'));
     expect(await paste(trust, machine)).toBe(fingerprint);
+    // What the fingerprint was not of must not be trusted: who is in between can add to the list.
+    expect(pemBlocks(readFileSync(join(machine, 'ca.crt'), 'utf8'), 'CERTIFICATE')).toHaveLength(1);
     const used = JSON.parse(await paste(enrol, machine)) as { headers: [string, string][] };
     expect(JSON.stringify(used)).toContain('worker/etl-1');
     const first = readFileSync(join(machine, 'tls.crt'), 'utf8');
@@ -99,6 +102,7 @@ test.skipIf(missing.estclient !== null)(
       '-sha256',
     ]);
     expect(said).toContain(String(fingerprint));
+    expect(pemBlocks(readFileSync(join(machine, 'ca.crt'), 'utf8'), 'CERTIFICATE')).toHaveLength(1);
     expect(await certificatesOf('worker/etl-2')).toHaveLength(2);
     const again = `estclient reenroll -server 127.0.0.1:${gate.port} -explicit ca.crt -certs next.crt -key next.key`;
     await expect(paste(again, machine)).rejects.toThrow('a renewal is for a new key');

@@ -174,6 +174,15 @@ describe('a token', () => {
     expect(at.log.at(-1)).toMatchObject({ look: expect.stringMatching(/./) as string });
   });
 
+  test('that is asked for a name that is none has the refusal on record under its own', async () => {
+    const at = await scene();
+    const token = await at.token('worker/etl-*', { uses: 3 });
+    for (const identity of ['', 'worker/etl-\0', '\ud800', 'x'.repeat(12_000)]) {
+      expect((await at.enroll(token, newKey(), { identity })).status).toBe(403);
+      expect((await at.store.listAudit({})).at(-1)).toMatchObject({ action: 'token.refuse', object: 'worker/etl-*' });
+    }
+  });
+
   test('is in no line of the log', async () => {
     const at = await scene();
     const token = await at.token('worker/a');

@@ -7,6 +7,7 @@ import { readIssued } from '../../src/enroll/wire.ts';
 import { createRequest, readRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { adoptRevocations } from '../../src/store/sqlite-copy.ts';
 import { newKey, type Scene, scene, serialIn } from './fixture.ts';
 import { AUDIENCE, issuerSettings, type TestIssuer, testIssuer, written } from './token-issuer.ts';
 
@@ -88,6 +89,26 @@ describe('an identity token', () => {
     expect(await at.bring(at.jwt({ jti: 'same', extra: 1 }), newKey())).toEqual(REFUSED);
   });
 
+  test('from before the CA was restored from a backup is refused, and the log says so; one from after it is good', async () => {
+    const at = await place();
+    const before = at.jwt();
+    const key = newKey();
+    const own = at.jwt();
+    expect((await at.bring(own, key)).status).toBe(200);
+    at.now += 60_000;
+    const nothing = { listed: [], crlNumbers: new Map<string, number>(), bundleAbove: 0, actor: 'test', at: at.now };
+    const entry = { time: at.now, actor: 'test', action: 'ca.restore', object: 'x', detail: {} };
+    adoptRevocations(at.storePath, { ...nothing, audit: () => entry });
+    expect(await at.bring(before, newKey())).toEqual(REFUSED);
+    expect(reasons(at).at(-1)).toContain(
+      `and the CA was restored from a backup at ${new Date(at.now).toISOString()}: it may have been used`,
+    );
+    // Its use is on record: the same key is given what it has already.
+    expect((await at.bring(own, key)).status).toBe(200);
+    at.now += 1_000;
+    expect((await at.bring(at.jwt(), newKey())).status).toBe(200);
+  });
+
   test('of one issuer and of another with the same jti are two', async () => {
     const at = await place();
     const second = await place();
@@ -101,6 +122,20 @@ describe('an identity token', () => {
     const many = await Promise.all(Array.from({ length: 10 }, () => at.bring(token, newKey())));
     expect(many.filter(({ status }) => status === 200)).toHaveLength(3);
     expect(await at.store.listCertificates({ identity: 'worker/etl-1', now: at.now })).toHaveLength(3);
+  });
+
+  test('may give its times in fractions of a second', async () => {
+    const at = await place();
+    const now = at.now / 1000;
+    for (const times of [
+      { iat: now - 1.00037, exp: now + 299.91234 },
+      { iat: now - 0.123456, exp: now + 90_000.5 },
+      { iat: now - 2, exp: 1e300 },
+    ]) {
+      const token = at.jwt(times);
+      expect([times, (await at.bring(token, newKey())).status]).toEqual([times, 200]);
+      expect([times, (await at.bring(token, newKey())).status]).toEqual([times, 403]);
+    }
   });
 
   test('brought by ten at once with one key gets all of them one certificate', async () => {

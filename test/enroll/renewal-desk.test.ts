@@ -223,6 +223,17 @@ describe('a copied key', () => {
     expect(await at.store.locks(at.now)).toMatchObject([{ subject: 'worker/etl-1' }]);
   });
 
+  test('that waits for the end of what it got, and renews that within the grace, is found out too', async () => {
+    const [at, serial] = await enrolled({ graceMs: 7 * DAY });
+    const [thief, owner] = [serialIn(await at.renew(serial, newKey())), serialIn(await at.renew(serial, newKey()))];
+    await at.desk.seen(owner);
+    at.now += DAY + 1_000;
+    // Nobody is let in by a certificate that has ended: this renewal is all that is ever seen of it.
+    expect(await at.renew(thief, newKey())).toMatchObject({ status: 403 });
+    expect(await at.store.locks(at.now)).toMatchObject([{ subject: 'worker/etl-1' }]);
+    expect((await at.store.listAudit({})).map(({ action }) => action)).toContain('certificate.reuse');
+  });
+
   test('is only recorded where lockOnReuse is off', async () => {
     const [at, serial] = await enrolled({ lockOnReuse: false });
     await at.desk.seen(serialIn(await at.renew(serial, newKey())));

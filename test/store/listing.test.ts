@@ -115,9 +115,12 @@ describe('listing certificates', () => {
           .all(values)
           .map((row) => String(row['detail']));
         const reads = plan.filter((line) => /^(SCAN|SEARCH) certificates/.test(line));
-        expect(reads).toHaveLength(2);
-        expect(reads[0]).toContain('USING COVERING INDEX');
-        expect(reads[1]).toContain('USING INTEGER PRIMARY KEY');
+        expect(reads.length).toBeGreaterThan(1);
+        expect(reads.pop()).toContain('USING INTEGER PRIMARY KEY');
+        for (const read of reads) expect(read).toContain('USING COVERING INDEX');
+        // Only a range that was found to be small is sorted as a whole; the two halves of everything are, a page each.
+        const sorts = plan.filter((line) => line.startsWith('USE TEMP B-TREE'));
+        if (!sparse && filter.state !== undefined) expect(sorts).toHaveLength(1);
       }),
     );
     db.close();

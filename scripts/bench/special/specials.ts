@@ -3,7 +3,9 @@
 import { crl } from './crl.ts';
 import { decision } from './decision.ts';
 import { enrol } from './enrol.ts';
+import { firstRequest } from './first-request.ts';
 import { flow } from './flow.ts';
+import { join } from './join.ts';
 import { list } from './list.ts';
 import { memory } from './memory.ts';
 import { revocation } from './revoke.ts';
@@ -21,6 +23,8 @@ export const specials: readonly SpecialWork[] = [
   decision,
   revoked,
   enrol,
+  join,
+  firstRequest,
   list,
   flow,
 ];

@@ -1,5 +1,7 @@
 // What was done, as `certgate audit` shows it: the acts of clients at the gate, each with how it went, and those of the CA and
 // of its operators, in one order of time.
+import { stat } from 'node:fs/promises';
+import { filesOf } from '../../observe/audit-head.ts';
 import type { AuditOutcome, AuditRecord } from '../../observe/audit-log.ts';
 import { type AuditFilter, readAudit } from '../../observe/audit-reader.ts';
 import type { Store, StoredAuditEntry } from '../../store/store.ts';
@@ -51,26 +53,37 @@ function join(acts: Act[], { requestId, outcome, ending, ms }: AuditOutcome): vo
   }
 }
 
-/** What the file at `path` tells; `broken` is told of what it does not. */
+/** What the record at `path` tells, the files that it was in before with it; `broken` is told of what is no record. */
 export async function* actsOfGate(
   path: string,
   wanted: Wanted,
   broken: (words: string) => void,
 ): AsyncGenerator<Act | AuditOutcome> {
-  for await (const item of readAudit(path, wanted)) {
-    if (item.kind === 'record') yield { source: 'gate', ...item.record };
-    else if (item.kind === 'outcome') yield item.outcome;
-    else if (item.kind === 'broken') broken(`${path}:${item.line}: no record: ${item.problem}: ${item.text}`);
+  for (const file of await filesOf(path)) {
+    const facts = await stat(file).catch(() => null);
+    // Deleted meanwhile, or last written to before all that is wanted.
+    if (facts === null || facts.mtimeMs < (wanted.since ?? 0)) continue;
+    for await (const item of readAudit(file, wanted)) {
+      if (item.kind === 'record') yield { source: 'gate', ...item.record };
+      else if (item.kind === 'outcome') yield item.outcome;
+      else if (item.kind === 'broken') broken(`${file}:${item.line}: no record: ${item.problem}: ${item.text}`);
+    }
   }
 }
 
-export async function* actsOfCa(store: Store, wanted: Wanted): AsyncGenerator<Act> {
+/** The CA's acts that are wanted, after the number `after`; `seen` is told of each that was looked at. */
+export async function* actsOfCa(
+  store: Store,
+  wanted: Wanted,
+  { after = 0, seen }: { readonly after?: number; readonly seen?: (id: number) => void } = {},
+): AsyncGenerator<Act> {
   const { identity, since, until, decision, operation, requestId, serial } = wanted;
   if ([decision, operation, requestId].some((one) => one !== undefined)) return;
-  let afterId = 0;
+  let afterId = after;
   for (;;) {
     const page = await store.listAudit({ afterId, limit: PAGE });
     for (const entry of page) {
+      seen?.(entry.id);
       const { object, actor, time, detail } = entry;
       const about =
         (identity === undefined || object === identity || actor === identity) &&

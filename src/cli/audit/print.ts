@@ -1,4 +1,6 @@
 // Acts for people: a table, or comma-separated values for a spreadsheet (RFC 4180).
+
+import type { AuditOutcome } from '../../observe/audit-log.ts';
 import type { StoredAuditEntry } from '../../store/store.ts';
 import { printable } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
@@ -53,8 +55,33 @@ const COLUMNS = [
 /** A header line, then a line an act. */
 export function printCsv(acts: readonly Act[], io: CommandIo): void {
   io.out(`${COLUMNS.join(',')}\r`);
-  for (const act of acts) io.out(`${csvValues(act).map(csvField).join(',')}\r`);
+  for (const act of acts) io.out(csvLine(csvValues(act)));
 }
+
+function csvLine(values: readonly CsvValue[]): string {
+  return `${values.map(csvField).join(',')}\r`;
+}
+
+/** An act that came after the others, or, with `ended`, how it went. */
+export function printLater(act: Act, ended: AuditOutcome | null, form: 'table' | 'csv', io: CommandIo): void {
+  const later = ended === null || act.source === 'ca' ? act : { ...act, ...ended, ...NOT_AGAIN };
+  if (form === 'csv') {
+    const values = csvValues(later);
+    // The decision has its own line already.
+    if (ended !== null) values[COLUMNS.indexOf('decision')] = '';
+    io.out(csvLine(values));
+    return;
+  }
+  const [time = '', who = '', decision = '', what = '', detail = ''] = row(later);
+  const cells = [time, who, ended === null ? decision : '', what, detail].map((cell) => printable(cell) || '-');
+  io.out(cells.map((cell, i) => cell.padEnd(LATER_WIDTHS[i] ?? 0)).join('  '));
+}
+
+/** Nobody knows how wide the next one will be. */
+const LATER_WIDTHS = [24, 20, 8] as const;
+
+/** What stands with the decision and need not be said with how it went. */
+const NOT_AGAIN = { status: null, reason: null, code: null, role: null, rule: null } as const;
 
 type CsvValue = string | number | boolean | null | undefined;
 

@@ -58,7 +58,7 @@ export function checkBackup({ backup, authorities }: RecordsLook, { now, command
       : warning('backup', `none was ever made, and the CA is ${roughDuration(now - made)} old`, remedy);
   }
   const age = roughDuration(Math.max(0, now - backup.time));
-  const changed = authorities.filter(({ changedAt }) => changedAt > backup.time).length;
+  const changed = authorities.filter(({ changedAt }) => changedAt > backup.time && changedAt <= now).length;
   const since = `since then ${backup.issued} issued, ${backup.revoked} revoked`;
   if (changed > 0) return warning('backup', `the CA itself has changed since the last, ${age} ago; ${since}`, remedy);
   const isOld = now - backup.time > BACKUP_EVERY && backup.issued + backup.revoked > 0;

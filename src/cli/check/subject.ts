@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { CERTIFICATES } from '../../authority/backup-manifest.ts';
 import type { Config } from '../../config/schema.ts';
 import type { RecordsLook } from '../../store/sqlite-look.ts';
+import { configNamed } from '../given-config.ts';
 import { shellWord } from '../io.ts';
 
 export interface Subject {
@@ -22,13 +23,8 @@ export interface Subject {
 
 /** `command` of a Subject, for the commands that `of` says; `file` is the configuration's, null for none. */
 export function commandWriter(program: string, file: string | null, of: Command): Subject['command'] {
-  const named = [of, ...parentsOf(of)].some((one) => typeof one.opts()['config'] === 'string');
-  const config = named && file !== null ? ` --config ${shellWord(file)}` : '';
+  const config = configNamed(of) !== undefined && file !== null ? ` --config ${shellWord(file)}` : '';
   return (words) => `${program} ${words}${config}`;
-}
-
-function parentsOf({ parent }: Command): Command[] {
-  return parent === null ? [] : [parent, ...parentsOf(parent)];
 }
 
 /** What brings a file of `certsDir` back from the last backup; null when that has none. */

@@ -1,0 +1,99 @@
+// Records to a syslog receiver: RFC 5424 over TCP or TLS with counted octets (RFC 6587, 5425), or a datagram each (RFC 5426).
+// Syslog has no answer. What is written to a stream is sent when the kernel has it; what was written last to a connection
+// that ended is written again to the next one, because nobody can know what of it was read.
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { reasonOf } from '../../errors.ts';
+import type { Sender } from '../../observe/export-entry.ts';
+import { octetCounted, type SyslogForm, syslogMessage } from '../../observe/syslog-message.ts';
+import type { CollectorTls } from './collector.ts';
+
+/** How much of a connection's last octets is written again. */
+const AGAIN = 256 * 1024;
+const PATIENCE = 10_000;
+
+export interface SyslogPlace {
+  readonly host: string;
+  readonly port: number;
+  /** Null for plain TCP. */
+  readonly tls: CollectorTls | null;
+}
+
+export function streamSender({ host, port, tls }: SyslogPlace, form: SyslogForm): Sender {
+  let socket: Socket | null = null;
+  let recent: Buffer[] = [];
+
+  async function connected(): Promise<Socket> {
+    if (socket?.writable === true) return socket;
+    socket?.destroy();
+    const fresh = tls === null ? connectTcp({ host, port }) : connectTls({ host, port, servername: host, ...tls });
+    // Said by whoever writes next.
+    fresh.on('error', () => {});
+    fresh.on('end', () => fresh.destroy());
+    fresh.resume();
+    fresh.setKeepAlive(true, 30_000);
+    try {
+      await once(fresh, tls === null ? 'connect' : 'secureConnect', { signal: AbortSignal.timeout(PATIENCE) });
+      socket = fresh;
+      if (recent.length > 0) await written(fresh, Buffer.concat(recent));
+      return fresh;
+    } catch (error) {
+      fresh.destroy();
+      throw error;
+    }
+  }
+
+  return {
+    async send(batch) {
+      try {
+        const to = await connected();
+        const frames = Buffer.concat(batch.map((entry) => octetCounted(syslogMessage(entry, form))));
+        await written(to, frames);
+        recent.push(frames);
+        while (recent.length > 1 && recent.reduce((sum, one) => sum + one.length, 0) > AGAIN) recent = recent.slice(1);
+        return { kind: 'sent' };
+      } catch (error) {
+        socket?.destroy();
+        return { kind: 'later', reason: reasonOf(error) };
+      }
+    },
+    close() {
+      // Not destroyed: what is written is still on its way.
+      socket?.end();
+    },
+  };
+}
+
+function written(socket: Socket, bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => socket.destroy(new Error('the receiver does not read')), PATIENCE);
+    socket.write(bytes, (error) => {
+      clearTimeout(late);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+export function datagramSender({ host, port }: SyslogPlace, form: SyslogForm): Sender {
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+  socket.on('error', () => {});
+  return {
+    async send(batch) {
+      try {
+        for (const entry of batch) {
+          const message = syslogMessage(entry, form);
+          await new Promise<void>((resolve, reject) =>
+            socket.send(message, port, host, (error) => (error ? reject(error) : resolve())),
+          );
+        }
+        return { kind: 'sent' };
+      } catch (error) {
+        return { kind: 'later', reason: reasonOf(error) };
+      }
+    },
+    close: () => socket.close(),
+  };
+}

@@ -1,0 +1,219 @@
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createServer as createHttp, type Server as HttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { createServer as createTls } from 'node:tls';
+import { expect, onTestFinished, test } from 'vitest';
+import { openAuditLog } from '../../src/observe/audit-log.ts';
+import { auditRecord } from '../observe/records.ts';
+import { parseSyslog, takeCounted } from '../observe/syslog.ts';
+import { openShell } from './golden.ts';
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+
+/** Starts `certgate audit export`; what it says gathers in `said`. */
+function exporting(folder: string, to: string, flags: readonly string[]) {
+  const args = [MAIN, 'audit', 'export', '--to', to, ...flags];
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+  const state = { child, said: '', ended: once(child, 'exit') };
+  child.stderr.on('data', (part: Buffer) => (state.said += part.toString()));
+  return state;
+}
+
+async function listening(server: Server | HttpServer, port = 0): Promise<number> {
+  await once(server.listen(port, '127.0.0.1'), 'listening');
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** Takes counted messages from every connection, and gives their numbers. */
+function receiver() {
+  const seqs: number[] = [];
+  const take = (socket: Socket): void => {
+    let rest: Buffer = Buffer.alloc(0);
+    socket.on('error', () => {});
+    socket.on('data', (part: Buffer) => {
+      const taken = takeCounted(Buffer.concat([rest, part]));
+      rest = taken.rest;
+      for (const message of taken.messages) {
+        const { fields, text } = parseSyslog(message);
+        const seq = fields.get('seq');
+        if (seq === undefined) continue;
+        expect(JSON.parse(text)).toMatchObject({ seq: Number(seq), prev: fields.get('prev') });
+        seqs.push(Number(seq));
+      }
+    });
+  };
+  return { seqs, take };
+}
+
+function shellWithCa() {
+  const shell = openShell();
+  shell.run('certgate init');
+  return { shell, path: join(shell.dir, 'state', 'audit.jsonl') };
+}
+
+async function write(path: string, count: number): Promise<void> {
+  const log = await openAuditLog(path);
+  await Promise.all(Array.from({ length: count }, (_, i) => log.append(auditRecord({ requestId: `r-${i}` }))));
+  await log.close();
+}
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
+
+test('every record reaches a syslog receiver, whenever the export is killed, the receiver is down and the file is rotated', async () => {
+  const { shell, path } = shellWithCa();
+  const { seqs, take } = receiver();
+  const server = createServer(take);
+  const port = await listening(server);
+  const to = `syslog+tcp://127.0.0.1:${port}`;
+  const flags = ['--follow', '--cursor', 'cursor'];
+  await write(path, 1500);
+  for (const enough of [1, 1600, 3000]) {
+    const one = exporting(shell.dir, to, flags);
+    await expect.poll(() => seqs.length, { timeout: 30_000 }).toBeGreaterThanOrEqual(enough);
+    one.child.kill('SIGKILL');
+    await one.ended;
+    renameSync(path, `${path}.${enough}`);
+    await write(path, 1500);
+  }
+  server.close();
+  const last = exporting(shell.dir, to, flags);
+  await expect.poll(() => last.said, { timeout: 30_000 }).toContain('takes nothing now');
+  const again = createServer(take);
+  await listening(again, port);
+  await expect.poll(() => new Set(seqs).size, { timeout: 30_000 }).toBe(6000);
+  await expect.poll(() => readFileSync(join(shell.dir, 'cursor'), 'utf8')).toContain('"seq":6000');
+  last.child.kill('SIGINT');
+  expect(await last.ended).toEqual([0, null]);
+  expect([...new Set(seqs)].toSorted((a, b) => a - b)).toEqual(upTo(6000));
+  expect(last.said.match(/takes nothing now/g)).toHaveLength(1);
+  expect(last.said).toContain('takes records again');
+});
+
+/** The JSON mapping of protobuf for an ExportLogsServiceRequest, so far as it is used; gives the records' attributes. */
+function otlpRecords(body: string): Array<Map<string, string>> {
+  const only = (value: object, names: readonly string[]): void => {
+    expect(names).toEqual(expect.arrayContaining(Object.keys(value)));
+  };
+  type Attribute = { key: string; value: Record<string, unknown> };
+  const attributes = (list: readonly Attribute[]): Map<string, string> =>
+    new Map(
+      list.map((attribute) => {
+        only(attribute, ['key', 'value']);
+        const [[kind, value] = ['', ''], ...more] = Object.entries(attribute.value);
+        expect(more).toEqual([]);
+        expect(kind === 'intValue' ? /^-?\d{1,19}$/.test(String(value)) : kind === 'stringValue').toBe(true);
+        expect(typeof value).toBe('string');
+        return [attribute.key, String(value)];
+      }),
+    );
+  const request = JSON.parse(body) as {
+    resourceLogs: Array<{
+      resource: { attributes: Attribute[] };
+      scopeLogs: Array<{ scope: object; logRecords: Array<Record<string, unknown> & { attributes: Attribute[] }> }>;
+    }>;
+  };
+  only(request, ['resourceLogs']);
+  return request.resourceLogs.flatMap(({ resource, scopeLogs, ...more }) => {
+    expect(more).toEqual({});
+    expect(attributes(resource.attributes).get('service.name')).toBe('certgate');
+    return scopeLogs.flatMap(({ scope, logRecords }) => {
+      only(scope, ['name']);
+      return logRecords.map((record) => {
+        const names = ['timeUnixNano', 'observedTimeUnixNano', 'severityNumber', 'severityText'];
+        only(record, [...names, 'body', 'eventName', 'attributes']);
+        expect(record['timeUnixNano']).toMatch(/^\d{19}$/);
+        expect(record['observedTimeUnixNano']).toMatch(/^\d{19}$/);
+        expect(record['severityNumber']).toBeOneOf([9, 10, 13, 17]);
+        return attributes(record.attributes);
+      });
+    });
+  });
+}
+
+test('an OpenTelemetry collector that is busy is asked again when it says, what it refuses in part is told, and a refusal ends it', async () => {
+  const { shell, path } = shellWithCa();
+  await write(path, 3);
+  const asked: Array<{ at: number; body: string; key: string | undefined }> = [];
+  const answers: Array<readonly [status: number, body: string]> = [
+    [503, ''],
+    [200, '{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}'],
+    [400, 'what is this'],
+  ];
+  const server = createHttp((request, response) => {
+    let body = '';
+    request.on('data', (part: Buffer) => (body += part.toString()));
+    request.on('end', () => {
+      asked.push({ at: performance.now(), body, key: request.headers['content-type'] });
+      const [status, text] = answers[asked.length - 1] ?? [500, ''];
+      response.writeHead(status, status === 503 ? { 'retry-after': '2' } : {}).end(text);
+    });
+  });
+  const to = `otlp+http://127.0.0.1:${await listening(server)}/v1/logs`;
+  const first = exporting(shell.dir, to, ['--cursor', 'cursor']);
+  expect(await first.ended).toEqual([0, null]);
+  expect(first.said).toContain('takes nothing now (it answers 503): waiting for it');
+  expect(first.said).toContain('does not take all of them: 1 records rejected: too old');
+  expect(first.said).toContain('4 records sent, up to number 3 and act 1');
+  const [busy, taken] = asked;
+  expect((taken?.at ?? 0) - (busy?.at ?? 0)).toBeGreaterThan(1900);
+  expect(taken?.key).toBe('application/json');
+  const records = otlpRecords(taken?.body ?? '');
+  expect(records.map((one) => one.get('certgate.seq') ?? one.get('certgate.action'))).toEqual([
+    '1',
+    '2',
+    '3',
+    'ca.init',
+  ]);
+  expect(records[0]?.get('url.path')).toBe('/api/flow_runs/');
+
+  await write(path, 1);
+  const cursor = readFileSync(join(shell.dir, 'cursor'), 'utf8');
+  const refused = exporting(shell.dir, to, ['--cursor', 'cursor', '--follow']);
+  expect((await refused.ended)[0]).not.toBe(0);
+  expect(refused.said).toContain('it answers 400: what is this [CG_AUDIT_EXPORT]');
+  expect(readFileSync(join(shell.dir, 'cursor'), 'utf8')).toBe(cursor);
+});
+
+test('a record goes over TLS with a certificate that is checked, and as a datagram; what names no collector is told', async () => {
+  const { shell, path } = shellWithCa();
+  await write(path, 2);
+  const made = 'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2';
+  shell.run(`${made} -keyout logs.key -out logs.crt -subj /CN=localhost -addext subjectAltName=DNS:localhost`);
+  const file = (name: string): Buffer => readFileSync(join(shell.dir, name));
+  const { seqs, take } = receiver();
+  const server = createTls({ cert: file('logs.crt'), key: file('logs.key') }, take);
+  server.on('tlsClientError', () => {});
+  const port = await listening(server);
+  const over = exporting(shell.dir, `syslog+tls://localhost:${port}`, ['--ca', 'logs.crt']);
+  expect([await over.ended, over.said]).toEqual([[0, null], expect.stringContaining('records sent, up to number 2')]);
+  await expect.poll(() => seqs).toEqual([1, 2]);
+  const unknown = exporting(shell.dir, `syslog+tls://localhost:${port}`, ['--follow']);
+  await expect.poll(() => unknown.said, { timeout: 30_000 }).toMatch(/takes nothing now \(.*certificate/);
+  unknown.child.kill('SIGTERM');
+  await unknown.ended;
+
+  const udp = createSocket('udp4');
+  onTestFinished(() => void udp.close());
+  const got: string[] = [];
+  udp.on('message', (message) => got.push(parseSyslog(message).fields.get('seq') ?? 'act'));
+  await once(udp.bind(0, '127.0.0.1'), 'listening');
+  await exporting(shell.dir, `syslog+udp://127.0.0.1:${udp.address().port}`, []).ended;
+  await expect.poll(() => got).toEqual(['1', '2', 'act']);
+
+  writeFileSync(join(shell.dir, 'no-cursor'), '{}');
+  const wrong: ReadonlyArray<readonly [flags: string, words: string]> = [
+    ['--to unix:/dev/log', '--to syslog+udp://127.0.0.1:514'],
+    ['--to http://x', 'which names no collector'],
+    ['--to syslog+tcp://x --sd-id certgate', '--sd-id is'],
+    ['--to syslog+tcp://x --cursor no-cursor', 'is no cursor of an export'],
+  ];
+  for (const [flags, words] of wrong) {
+    const { status, stderr } = shell.run(`certgate audit export ${flags}`);
+    expect([status, stderr]).toEqual([2, expect.stringContaining(words)]);
+  }
+});
