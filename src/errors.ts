@@ -221,6 +221,29 @@ export const catalogue = {
     hint: () =>
       'name a folder with tls.crt, tls.key and ca.crt by --identity DIR; make one where the CA is: certgate issue worker/NAME --out DIR',
   }),
+  CG_RENEWAL: entry<{ dir: string; reason: string }>({
+    about:
+      'A certificate was not renewed: the gate could not be reached, or the folder could not be written. It can be tried again.',
+    exit: EXIT.network,
+    status: 502,
+    message: (f) => `the certificate in ${f.dir} was not renewed: ${f.reason}`,
+    hint: (f) => `the present one stays; when it ends: certgate inspect ${shellWord(`${f.dir}/tls.crt`)}`,
+  }),
+  CG_RENEWAL_REFUSED: entry<{ reason: string }>({
+    about: 'The gate refused to renew a certificate: it has ended, was revoked, is locked or was renewed before.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `the gate refused to renew it: ${f.reason}`,
+    hint: () =>
+      'with a new token from the CA’s machine (certgate token create NAME): certgate enroll --token-file FILE --out DIR --force',
+  }),
+  CG_HOOK: entry<{ command: string }>({
+    about: 'The certificate was renewed, and the command of --exec failed after it.',
+    exit: EXIT.failure,
+    status: 500,
+    message: (f) => `the certificate was renewed, and ${shown(f.command)} failed after it`,
+    hint: () => 'why is in the line of the log above; run the command by hand, the certificate is in its files',
+  }),
   CG_CONNECT_GATE: entry<Record<string, never>>({
     about: 'The outbound sidecar was not told where the gate is.',
     exit: EXIT.configuration,

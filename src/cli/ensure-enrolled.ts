@@ -1,29 +1,53 @@
 // What `run` and `connect` do first when they are given a token: where there is no certificate that can be used, they enrol.
 // Where there is one, the token is left alone, so that the same command line starts a worker today and restarts it tomorrow.
+// One that has ended is renewed where the gate's grace lets it, before the token is used.
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
-import { isCertgateError } from '../errors.ts';
+import { retryDelay } from '../enroll/renewal-time.ts';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { openCredentials } from '../outbound/credentials.ts';
+import { renewOnce } from '../outbound/renew-once.ts';
 import { enrolInto, enrolledWords } from './enroll.ts';
 import { type EnrollFlags, enrollSource, namesSource } from './enroll-source.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
 import { loginIdentity, rememberedGate } from './login-place.ts';
-import { filesOf } from './sidecar-options.ts';
+import { filesOf, identityOptions } from './sidecar-options.ts';
 
 /** How long a worker that starts with its gate waits for it, ms. */
 const PATIENCE = 300_000;
+/** How long a gate that can't be reached is asked to renew what has ended, where there is nothing else, ms. */
+const GRACE_PATIENCE = 30_000;
 
 /**
  * The configuration with what the token says where it says nothing: the gate, and the folder of the identity; enrolled.
  * @throws CG_USAGE, CG_TOKEN and what `enrollToFolder` throws
  */
-export async function ensureEnrolled(config: Config, flags: EnrollFlags, log: Log, io: CommandIo): Promise<Config> {
+export async function ensureEnrolled(
+  config: Config,
+  flags: EnrollFlags,
+  log: Log,
+  io: CommandIo,
+  gracePatience = GRACE_PATIENCE,
+): Promise<Config> {
   const { gate: knownGate, identityDir: knownDir } = config.connect;
   // Then the token's file may be gone.
-  if (knownGate !== null && knownDir !== null && (await hasCertificate(config))) return config;
+  const known = knownGate !== null && knownDir !== null;
+  const first = known ? await lookAt(config) : 'none';
+  if (first === 'usable') return config;
+  let refusal: CertgateError | null = null;
+  if (typeof first === 'object') {
+    const patience = namesSource(flags, io) ? 0 : gracePatience;
+    refusal = await renewEnded(config, first, log, io, patience);
+    if (refusal === null) return config;
+    log.warn({ reason: refusal.message }, 'the certificate has ended');
+  }
   const source = await enrollSource(flags, config, io);
   if (source === null) {
+    if (refusal !== null) throw refusal;
     if (flags.name !== undefined)
       throw usage('--name is for a token, and there is none', 'give one with --token-file FILE');
     return withLogin(config, log, io);
@@ -38,7 +62,7 @@ export async function ensureEnrolled(config: Config, flags: EnrollFlags, log: Lo
   const identityDir = config.connect.identityDir ?? source.folder;
   const connect = { ...config.connect, identityDir, gate: config.connect.gate ?? source.credential.gate.origin };
   const complete: Config = { ...config, connect };
-  if (await hasCertificate(complete)) {
+  if ((await lookAt(complete)) === 'usable') {
     log.info({ identityDir }, 'there is a certificate already: the token is not used');
     return complete;
   }
@@ -71,14 +95,53 @@ export function enrollingAgain(config: Config, flags: EnrollFlags, io: CommandIo
   };
 }
 
-async function hasCertificate(config: Config): Promise<boolean> {
+/** Whether there is a certificate with its key; when it has ended, since when. */
+async function lookAt(config: Config): Promise<'none' | 'usable' | Date> {
+  const files = filesOf(config);
+  const endOf = (end: Date): 'usable' | Date => (end.getTime() > Date.now() ? 'usable' : end);
   try {
-    await openCredentials(filesOf(config));
-    return true;
+    const { read } = await openCredentials(files, null, 'take');
+    return endOf(read.certificate.validToDate);
   } catch (error) {
-    if (isCertgateError(error, 'CG_CREDENTIALS')) return false;
+    if (isCertgateError(error, 'CG_CREDENTIALS')) return 'none';
+    if (!isCertgateError(error, 'CG_PASSPHRASE')) throw error;
     // There is one; whoever has the passphrase opens it.
-    if (isCertgateError(error, 'CG_PASSPHRASE')) return true;
-    throw error;
+    return endOf(new X509Certificate(await readFile(files.cert)).validToDate);
+  }
+}
+
+/** Null when it was renewed, or another process was faster; else why not. */
+async function renewEnded(
+  config: Config,
+  end: Date,
+  log: Log,
+  io: CommandIo,
+  patienceMs: number,
+): Promise<CertgateError | null> {
+  const options = identityOptions(config, log, io);
+  const file = options.files.cert;
+  const expired = `the certificate expired at ${end.toISOString()}`;
+  const dir = options.renewIn;
+  if (dir === null) return new CertgateError('CG_CREDENTIALS', { file, reason: expired });
+  const until = Date.now() + patienceMs;
+  for (let failures = 1; ; failures++) {
+    let reason = 'another process renews it';
+    try {
+      const { outcome } = await renewOnce({ ...options, dir, ifDue: false });
+      if (outcome === 'renewed') log.info({ identityDir: dir }, 'the certificate had ended: renewed within the grace');
+      if (outcome !== 'busy') return null;
+    } catch (error) {
+      if (isCertgateError(error, 'CG_CREDENTIALS') || isCertgateError(error, 'CG_PASSPHRASE')) throw error;
+      reason = reasonOf(error);
+      if (isCertgateError(error, 'CG_RENEWAL_REFUSED')) {
+        return new CertgateError('CG_CREDENTIALS', { file, reason: `${expired}, and ${reason}` });
+      }
+    }
+    const delayMs = Math.max(100, retryDelay(failures));
+    if (Date.now() + delayMs > until) {
+      return new CertgateError('CG_CREDENTIALS', { file, reason: `${expired}, and is not renewed: ${reason}` });
+    }
+    log.warn({ reason, delayMs: Math.round(delayMs) }, 'the certificate has ended and is not renewed, trying again');
+    await pause(delayMs);
   }
 }

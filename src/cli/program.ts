@@ -31,6 +31,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   restore: async () => (await import('./restore.ts')).restoreCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
   enroll: async () => (await import('./enroll.ts')).enrollCommand,
+  renew: async () => (await import('./renew.ts')).renewCommand,
   login: async () => (await import('./login.ts')).loginCommand,
   logout: async () => (await import('./logout.ts')).logoutCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,

@@ -81,10 +81,7 @@ export function environmentFor(
   gate: string,
   flags: EnrollFlags = {},
 ): NodeJS.ProcessEnv {
-  // The command has no use for what enrols it or opens its key, and whatever it starts would have it too.
-  const { CERTGATE_TOKEN: _token, CERTGATE_PASSPHRASE: _passphrase, ...passed } = env;
-  const variable = identityTokenVariable(flags);
-  if (variable !== null) delete passed[variable];
+  const passed = withoutSecrets(env, identityTokenVariable(flags));
   const noProxy = [env['NO_PROXY'] ?? env['no_proxy'], '127.0.0.1', 'localhost'].filter(Boolean).join(',');
   return {
     ...passed,
@@ -94,6 +91,16 @@ export function environmentFor(
     NO_PROXY: noProxy,
     no_proxy: noProxy,
   };
+}
+
+/**
+ * An environment for a command of somebody else's, which has no use for what enrols an identity or opens its key, and
+ * whatever it starts would have it too. `variable` is one that holds an identity token, or null.
+ */
+export function withoutSecrets(env: NodeJS.ProcessEnv, variable: string | null): NodeJS.ProcessEnv {
+  const { CERTGATE_TOKEN: _token, CERTGATE_PASSPHRASE: _passphrase, ...passed } = env;
+  if (variable !== null) delete passed[variable];
+  return passed;
 }
 
 function runToEnd(words: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {

@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { CertgateError } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { CredentialFiles } from '../outbound/credentials.ts';
+import type { IdentityOptions } from '../outbound/kept-identity.ts';
 import type { SidecarOptions } from '../outbound/sidecar.ts';
 import type { Io } from './io.ts';
 import { sidecarPassphrase } from './passphrase.ts';
@@ -38,21 +39,32 @@ export function sidecarOptions(
     readonly enrollAgain: (() => Promise<void>) | null;
   },
 ): SidecarOptions {
+  return {
+    ...identityOptions(config, log, io),
+    listen: listenAt(more.listen, more.unsafeListen),
+    enrollAgain: more.enrollAgain,
+    allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
+    accessLog: more.accessLog,
+    // Kept well below the gate's own idle time, so that the gate is never the one to close.
+    limits: { ...config.connect.limits, upstreamIdle: 60_000 },
+  };
+}
+
+/** What an identity is kept by, but for how to enrol anew. CG_CONNECT_GATE, CG_CREDENTIALS. */
+export function identityOptions(
+  config: Config,
+  log: Log,
+  io: Pick<Io, 'env' | 'askSecret'>,
+): Omit<IdentityOptions, 'enrollAgain'> {
   if (config.connect.gate === null) throw new CertgateError('CG_CONNECT_GATE', {});
   return {
-    listen: listenAt(more.listen, more.unsafeListen),
     gate: new URL(config.connect.gate),
     files: { ...filesOf(config), passphrase: sidecarPassphrase(config, io) },
     // A bundle that a person named is that person's to change.
     trust: { interval: config.connect.trustInterval, write: config.connect.ca === null },
     renewIn: renewableIn(config),
-    enrollAgain: more.enrollAgain,
     serverName: config.connect.serverName,
-    allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
     log,
-    accessLog: more.accessLog,
-    // Kept well below the gate's own idle time, so that the gate is never the one to close.
-    limits: { ...config.connect.limits, upstreamIdle: 60_000 },
   };
 }
 

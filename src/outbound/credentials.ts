@@ -35,6 +35,9 @@ export interface CredentialFiles {
   readonly passphrase?: () => Promise<Uint8Array | null>;
 }
 
+/** What to do with a certificate that has ended: only a renewal within the grace has a use for it. */
+export type WhenEnded = 'refuse' | 'take';
+
 /** What the key's file held, and the key. */
 export interface OpenedKeyFile {
   readonly pem: string;
@@ -91,6 +94,7 @@ export function readCredentials(
   files: CredentialFiles,
   opened: OpenedKeyFile,
   ownCa: string | null = null,
+  ended: WhenEnded = 'refuse',
 ): Credentials {
   const cert = readPem(files.cert);
   const ca = ownCa ?? readPem(files.ca);
@@ -104,7 +108,7 @@ export function readCredentials(
   const key = privateKeyToPem(opened.key);
   parse(files.ca, () => new X509Certificate(ca));
   const notAfter = certificate.validToDate.getTime();
-  if (notAfter <= Date.now()) {
+  if (ended === 'refuse' && notAfter <= Date.now()) {
     const reason = `the certificate expired at ${certificate.validToDate.toISOString()}`;
     throw new CertgateError('CG_CREDENTIALS', { file: files.cert, reason });
   }
@@ -121,10 +125,11 @@ export function readCredentials(
 export async function openCredentials(
   files: CredentialFiles,
   ownCa: string | null = null,
+  ended: WhenEnded = 'refuse',
 ): Promise<{ readonly opened: OpenedKeyFile; readonly read: Credentials }> {
   const once = async () => {
     const opened = await openKey(files);
-    return { opened, read: readCredentials(files, opened, ownCa) };
+    return { opened, read: readCredentials(files, opened, ownCa, ended) };
   };
   const before = stamp(files);
   try {
@@ -140,9 +145,10 @@ export async function watchCredentials(
   files: CredentialFiles,
   log: Log,
   changed: () => void,
+  ended: WhenEnded = 'refuse',
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
-  let { opened, read: current } = await openCredentials(files);
+  let { opened, read: current } = await openCredentials(files, null, ended);
   let reading: Promise<boolean> | null = null;
   /** What was wrong with the files when they were last refused: said once. */
   let refused = '';
@@ -152,7 +158,7 @@ export async function watchCredentials(
   const readAnew = async (found: string): Promise<boolean> => {
     try {
       if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
-      const fresh = await openCredentials(files, unwritten?.ca);
+      const fresh = await openCredentials(files, unwritten?.ca, ended);
       ({ opened, read: current } = fresh);
       warned = false;
       log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
@@ -202,7 +208,7 @@ export async function watchCredentials(
       return current;
     },
     trust(ca, write) {
-      const fresh = readCredentials(files, opened, ca);
+      const fresh = readCredentials(files, opened, ca, ended);
       const problem = write ? writeProblem(files.ca, ca) : null;
       if (problem !== null) {
         const words = 'the trust bundle could not be written: it holds until this ends, and is tried again';

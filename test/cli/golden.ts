@@ -100,13 +100,13 @@ export function timeless(line: string, dir: string): string {
   return (line.includes(user) ? line.replaceAll(/ {2,}/g, '  ') : line)
     .replaceAll(user, 'cli:<user>@<host>')
     .replaceAll(dir, '<dir>')
+    .replaceAll(/\bcgt1_[\w-]+/g, '<token>') // before the host, whose name may be among its letters
     .replaceAll(hostname().toLowerCase(), '<host>')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
     .replaceAll(/\b(?:\d+[dhms](?:\d+[hms])+|\d{4}h)\b/g, '<duration>')
     .replaceAll(/within \d+ ms/g, 'within <interval>')
     .replaceAll(/\b[0-9a-f]{64}\b/g, '<sha-256>')
     .replaceAll(/\b[0-9a-f]{40}\b/g, '<key id>')
-    .replaceAll(/\b[0-9a-f]{31,32}\b/g, '<serial>')
-    .replaceAll(/\bcgt1_[\w-]+/g, '<token>')
+    .replaceAll(/\b[0-9a-f]{26,32}\b/g, '<serial>')
     .replaceAll(/\b[0-9a-f]{16}\b/g, '<token id>');
 }

@@ -62,7 +62,7 @@ test('a stop does not wait for a gate that never answers, and leaves no key behi
   const asked = Promise.withResolvers<void>();
   const port = await listening(createServer(() => asked.resolve()));
   const connect = () => connectTls({ host: '127.0.0.1', port, secureContext: current.context });
-  stop = followRenewal({
+  ({ stop } = followRenewal({
     dir,
     host: 'gate',
     current: () => current,
@@ -71,7 +71,7 @@ test('a stop does not wait for a gate that never answers, and leaves no key behi
     connect,
     enrollAgain: null,
     log,
-  });
+  }));
   await asked.promise;
   expect(readdirSync(dir).some((name) => name.startsWith('.generation-'))).toBe(true);
   const since = performance.now();
@@ -107,7 +107,7 @@ test('a certificate that this machine’s clock takes for over is not taken, and
   );
   const port = await listening(server);
   const connect = () => connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
-  stop = followRenewal({
+  ({ stop } = followRenewal({
     dir,
     host: 'gate',
     current: () => current,
@@ -116,7 +116,7 @@ test('a certificate that this machine’s clock takes for over is not taken, and
     connect,
     enrollAgain: null,
     log,
-  });
+  }));
   await twice.promise;
   expect(keys.size).toBe(1);
   expect(said.join('')).toContain('by the clock of this machine');
@@ -137,7 +137,16 @@ test('nothing is asked for while the files of the present certificate can not be
     if (++looks === 2) twice.resolve();
     return false;
   };
-  stop = followRenewal({ dir, host: 'gate', current: () => current, look, keyText, connect, enrollAgain: null, log });
+  ({ stop } = followRenewal({
+    dir,
+    host: 'gate',
+    current: () => current,
+    look,
+    keyText,
+    connect,
+    enrollAgain: null,
+    log,
+  }));
   await twice.promise;
   expect(asked).toEqual([]);
   expect(said.join('')).toContain('can not be taken');

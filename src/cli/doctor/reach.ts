@@ -10,7 +10,7 @@ import { parseSocketPath } from '../../config/address.ts';
 import type { Config } from '../../config/schema.ts';
 import { reasonOf } from '../../errors.ts';
 import { openKey, readCredentials } from '../../outbound/credentials.ts';
-import { gateAddress } from '../../outbound/sidecar.ts';
+import { gateAddress } from '../../outbound/to-gate.ts';
 import type { Io } from '../io.ts';
 import { sidecarPassphrase } from '../passphrase.ts';
 import { filesOf } from '../sidecar-options.ts';

@@ -1,0 +1,163 @@
+// `certgate renew`: renews the certificate of a folder, once or for as long as it runs, for programs that read the files
+// themselves. `connect`, `run` and `serve` renew their own, and may share the folder with it: one of them renews at a time.
+
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import type { Config } from '../config/schema.ts';
+import { CertgateError } from '../errors.ts';
+import { flushLog, openLog } from '../observe/log.ts';
+import type { Credentials } from '../outbound/credentials.ts';
+import { keepIdentity } from '../outbound/kept-identity.ts';
+import { renewOnce } from '../outbound/renew-once.ts';
+import { type EnrollFlags, withEnrollFlags } from './enroll-source.ts';
+import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
+import { printable, printableJson } from './escape.ts';
+import { durationFlag, usage } from './flags.ts';
+import { describe } from './help.ts';
+import { identityTokenVariable } from './identity-token-source.ts';
+import type { CommandIo } from './io.ts';
+import { hookWords, openHook, requireNoFailure } from './renewal-hook.ts';
+import { withoutSecrets } from './run.ts';
+import { configOf, withSettings } from './settings.ts';
+import { filesOf, identityOptions } from './sidecar-options.ts';
+import { untilStopped } from './signals.ts';
+
+interface Flags extends EnrollFlags {
+  readonly ifDue?: true;
+  readonly daemon?: true;
+  readonly exec?: string;
+  readonly execShell?: string;
+  readonly execTimeout: string;
+  readonly json?: true;
+}
+
+const SETTINGS = [
+  'connect.gate',
+  'connect.identityDir',
+  'connect.fingerprint',
+  'connect.passphraseFile',
+  'connect.serverName',
+  'log.level',
+];
+
+export function renewCommand(io: CommandIo): Command {
+  const command = describe(new Command('renew'), 'renew a certificate, for programs that read its files', {
+    examples: [
+      ['once, now', 'certgate renew --gate https://gate.example:8443 --identity ./worker-etl-1'],
+      [
+        'from a timer: only when two thirds of its life are over',
+        "certgate renew --if-due --gate https://gate.example:8443 --identity ./worker-etl-1 --exec 'systemctl reload nginx'",
+      ],
+      [
+        'for as long as it runs, with a command after each renewal',
+        "certgate renew --daemon --gate https://gate.example:8443 --identity ./worker-etl-1 --exec 'systemctl reload nginx'",
+      ],
+      [
+        'on a new machine, with a token that the gate made: certgate token create service/web',
+        "certgate renew --daemon --token-file token --identity ./service-web --exec-shell 'kill -HUP $(cat app.pid)'",
+      ],
+    ],
+    notes: [
+      'certgate connect and certgate run renew their own certificate; on one folder with them, one renews and all take it.',
+      'the command finds CERTGATE_CERT_FILE, CERTGATE_KEY_FILE, CERTGATE_CA_FILE and CERTGATE_SERIAL in its environment.',
+      'as a daemon it runs the command at its start, too, so that no renewal is missed by it; SIGHUP renews now.',
+    ],
+  });
+  withSettings(command, SETTINGS)
+    .option('--if-due', 'leave it alone while less than about two thirds of its life are over')
+    .option('--daemon', 'go on: renew it whenever it is due, and follow the trust bundle')
+    .option('--exec <COMMAND>', 'run this after a renewal; split at spaces, without a shell')
+    .option('--exec-shell <COMMAND>', 'the same, by sh -c')
+    .option('--exec-timeout <DURATION>', 'when that command is killed', '1m')
+    .option('--json', 'print JSON');
+  withEnrollFlags(command);
+  return command.action(async (flags: Flags) => {
+    if (flags.daemon === true && (flags.ifDue === true || flags.json === true)) {
+      const flag = flags.ifDue === true ? '--if-due' : '--json';
+      throw usage(`${flag} is for a renewal that ends, and --daemon does not`, 'leave one of the two out');
+    }
+    const words = hookWords(flags);
+    const timeoutMs = durationFlag('--exec-timeout', flags.execTimeout);
+    const given = configOf(command, io);
+    const { level } = given.log;
+    const log = openLog({ level: flags.daemon !== true && level === 'info' ? 'warn' : level });
+    // So that a signal that comes early is none that ends it.
+    let renewNow = (): void => {};
+    const hangUp = (): void => renewNow();
+    if (flags.daemon === true) process.on('SIGHUP', hangUp);
+    const before = await certificateIn(given);
+    const config = await ensureEnrolled(given, flags, log, io, flags.daemon === true ? undefined : 0);
+    const fresh = (await certificateIn(config)) !== before;
+    const { cert, key, ca } = filesOf(config);
+    const env = {
+      ...withoutSecrets(io.env, identityTokenVariable(flags)),
+      CERTGATE_CERT_FILE: cert,
+      CERTGATE_KEY_FILE: key,
+      CERTGATE_CA_FILE: ca,
+    };
+    const hook = words === null ? null : openHook({ words, timeoutMs, env, log });
+    const options = { ...identityOptions(config, log, io), enrollAgain: enrollingAgain(config, flags, io) };
+    const dir = options.renewIn;
+    if (dir === null) throw notOurs();
+    if (flags.daemon !== true) {
+      const { outcome, credentials } = await renewOnce({ ...options, dir, ifDue: fresh || flags.ifDue === true });
+      if (outcome === 'busy') {
+        throw new CertgateError('CG_RENEWAL', { dir, reason: 'another process is renewing it right now' });
+      }
+      const what = fresh ? 'renewed' : outcome;
+      tell({ dir, what, credentials }, flags, io);
+      if (hook !== null && words !== null && what !== 'not due') {
+        await hook.run(serialOf(credentials));
+        requireNoFailure(hook, words);
+      }
+      await flushLog(log);
+      return;
+    }
+    const identity = await keepIdentity(options, () => void hook?.run(serialOf(identity.current)));
+    ({ renewNow } = identity);
+    log.info({ identity: dir, notAfter: new Date(identity.current.notAfter).toISOString() }, 'keeping it renewed');
+    void hook?.run(serialOf(identity.current));
+    // No listener holds this process: what it waits for are timers that hold none.
+    const held = setInterval(() => {}, 60_000);
+    await untilStopped(async (signal, hurry) => {
+      clearInterval(held);
+      log.info({ signal }, 'stopping');
+      await identity.stop();
+      hurry.addEventListener('abort', () => hook?.end());
+      await hook?.settled();
+    });
+    process.off('SIGHUP', hangUp);
+    log.info({ hookFailures: hook?.failures ?? 0 }, 'stopped');
+    await flushLog(log);
+  });
+}
+
+const serialOf = ({ certificate }: Credentials): string => certificate.serialNumber.toLowerCase();
+
+/** The text of its file; empty when there is none, or nobody has said where. */
+async function certificateIn(config: Config): Promise<string> {
+  if (config.connect.identityDir === null) return '';
+  return readFile(filesOf(config).cert, 'utf8').catch(() => '');
+}
+
+function notOurs(): CertgateError {
+  return usage(
+    'the certificate is somebody else’s to renew: connect.renew is false, or connect.cert or connect.key names its file',
+    'name the folder of an identity with --identity DIR, and set neither of the three',
+  );
+}
+
+function tell(
+  { dir, what, credentials }: { readonly dir: string; readonly what: string; readonly credentials: Credentials },
+  flags: Flags,
+  io: CommandIo,
+): void {
+  const [serial, notAfter] = [serialOf(credentials), new Date(credentials.notAfter).toISOString()];
+  if (flags.json === true) {
+    io.out(printableJson({ outcome: what, path: dir, serial, notAfter }, 2));
+    return;
+  }
+  const words =
+    what === 'taken' ? 'another process had just renewed it' : what === 'renewed' ? 'renewed' : 'not due yet';
+  io.say(printable(`${dir}: ${words}: serial ${serial}, until ${notAfter}`));
+}

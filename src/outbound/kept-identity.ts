@@ -1,0 +1,72 @@
+// An identity that is kept: its certificate renewed, its trust bundle followed, its files read again when somebody else
+// changes them. The sidecar serves by one; `certgate renew --daemon` keeps one for programs that read the files.
+
+import { connect as connectTls } from 'node:tls';
+import { openBundleNumber } from '../enroll/bundle-number.ts';
+import type { Log } from '../observe/log.ts';
+import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
+import { followRenewal } from './renewal.ts';
+import { type GateName, toGate } from './to-gate.ts';
+import { followTrust } from './trust-bundle.ts';
+
+export interface IdentityOptions extends GateName {
+  readonly files: CredentialFiles;
+  readonly trust: {
+    /** How often the gate is asked for its trust bundle, ms. */
+    readonly interval: number;
+    /** Whether a new one may be written to `files.ca`. */
+    readonly write: boolean;
+  };
+  /** The folder of `files` when its certificate is to be renewed from here, absolute; null when that is somebody else's. */
+  readonly renewIn: string | null;
+  /** See RenewalFollowing. */
+  readonly enrollAgain: (() => Promise<void>) | null;
+  readonly log: Log;
+}
+
+export interface KeptIdentity {
+  readonly current: Credentials;
+  /** Renews now, due or not. */
+  readonly renewNow: () => void;
+  stop(): Promise<void>;
+}
+
+/** Reads the identity and keeps it; `changed` is called after each change. CG_CREDENTIALS, CG_PASSPHRASE, CG_KEY_MODE. */
+export async function keepIdentity(options: IdentityOptions, changed: () => void): Promise<KeptIdentity> {
+  const { files, log, trust, renewIn } = options;
+  const { host } = options.gate;
+  const credentials = await watchCredentials(files, log, changed);
+  const stopTrust = followTrust({
+    host,
+    interval: trust.interval,
+    current: () => credentials.current.ca,
+    connect: (bundle) => connectTls(toGate(options, credentials.current.contextWith(bundle))),
+    take: (bundle) => credentials.trust(bundle, trust.write),
+    number: openBundleNumber(trust.write ? files.ca : null, log),
+    log,
+  });
+  const renewal =
+    renewIn === null
+      ? null
+      : followRenewal({
+          dir: renewIn,
+          host,
+          current: () => credentials.current,
+          look: () => credentials.look(),
+          keyText: (key) => credentials.keyText(key),
+          connect: () => connectTls(toGate(options, credentials.current.context)),
+          enrollAgain: options.enrollAgain,
+          log,
+        });
+  return {
+    get current() {
+      return credentials.current;
+    },
+    renewNow: () => renewal?.now(),
+    async stop() {
+      stopTrust();
+      await renewal?.stop();
+      credentials.stop();
+    },
+  };
+}

@@ -1,0 +1,50 @@
+// Renews the certificate of a folder once, also one that has ended: the gate says whether its grace lets that be.
+
+import { connect as connectTls } from 'node:tls';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import type { Log } from '../observe/log.ts';
+import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
+import { openRenewer, type RenewalOutcome } from './renew.ts';
+import { renewalDue } from './renewal.ts';
+import { type GateName, toGate } from './to-gate.ts';
+
+export interface RenewingOnce extends GateName {
+  /** The folder of `files`, absolute. */
+  readonly dir: string;
+  readonly files: CredentialFiles;
+  /** Leaves alone what is younger than about two thirds of its life. */
+  readonly ifDue: boolean;
+  readonly log: Log;
+}
+
+export interface RenewedOnce {
+  readonly outcome: RenewalOutcome | 'not due';
+  /** What the folder holds now. */
+  readonly credentials: Credentials;
+}
+
+/** CG_RENEWAL_REFUSED; CG_RENEWAL when the gate can't be reached, or the folder not be written; CG_CREDENTIALS, CG_PASSPHRASE, CG_KEY_MODE. */
+export async function renewOnce(options: RenewingOnce): Promise<RenewedOnce> {
+  const { dir } = options;
+  const credentials = await watchCredentials(options.files, options.log, () => {}, 'take');
+  const renewer = openRenewer({
+    dir,
+    host: options.gate.host,
+    current: () => credentials.current,
+    look: () => credentials.look(),
+    keyText: (key) => credentials.keyText(key),
+    connect: () => connectTls(toGate(options, credentials.current.context)),
+  });
+  try {
+    const { current } = credentials;
+    if (options.ifDue && Date.now() < renewalDue(current)) return { outcome: 'not due', credentials: current };
+    const outcome = await renewer.renew(current.certificate.serialNumber);
+    return { outcome, credentials: credentials.current };
+  } catch (error) {
+    if (isCertgateError(error)) throw error;
+    throw new CertgateError('CG_RENEWAL', { dir, reason: reasonOf(error) }, { cause: error });
+  } finally {
+    await renewer.drop();
+    credentials.stop();
+  }
+}
