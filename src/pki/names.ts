@@ -201,9 +201,9 @@ export function readGeneralNames(bytes: Uint8Array, names: Tlv, what: string): S
   return members.map((member) => readGeneralName(bytes, member, what));
 }
 
-/** A name as node:crypto's X509Certificate has it, a line for each attribute, on one line. */
-export function onOneLine(distinguishedName: string): string {
-  return distinguishedName.replaceAll('\n', ', ');
+/** A name as node:crypto's X509Certificate has it, a line for each attribute (undefined when it has none), on one line. */
+export function onOneLine(distinguishedName: string | undefined): string {
+  return distinguishedName?.replaceAll('\n', ', ') || 'a certificate without a name';
 }
 
 /** A Name of one CN, or of none where that is empty, and one OU for each unit, in that order, DER. */

@@ -168,3 +168,14 @@ describe('a company’s CA', () => {
     expect((await failureOf('CG_CA_GIVEN', () => importIssuer(place, pem, 'issuer.pem'))).message).toMatch(problem);
   });
 });
+
+test('a root without a name is refused, and told so', async () => {
+  const [dir, at] = [newFolder(), (name: string): string => join(dir, name)];
+  const made = await run('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/', '-days', '10'],
+    ...['-keyout', at('root.key'), '-out', at('root.crt')],
+  ]);
+  expect(made.code, made.err).toBe(0);
+  const error = await failureOf('CG_CA_GIVEN', () => make(elsewhere(readFileSync(at('root.crt'), 'utf8'))));
+  expect(error.message).toContain('holds a certificate without a name, and a CA must have one');
+});
