@@ -1,5 +1,5 @@
-// How the tests run. Unit tests: in parallel, one process a file at a time and core. End-to-end tests: after them, two
-// files at a time, because most of their time is waiting. None measures, so that two at once can only make each other slow.
+// How the tests run. Unit tests: in parallel, one process a file at a time and core. End-to-end tests: after them, one
+// file at a time, because each starts real servers: of two at once, a flow run beside a stress test did not end in its time.
 // Run one: scripts/test test/pki   ·   scripts/test test/e2e/revoked.test.ts -t 'within a second'
 
 import { existsSync } from 'node:fs';
@@ -31,7 +31,7 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: existsSync(new URL(endToEndSetup, import.meta.url)) ? [endToEndSetup] : [],
           pool: 'forks',
-          maxWorkers: 2,
+          fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           sequence: { groupOrder: 1 },

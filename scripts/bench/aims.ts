@@ -43,7 +43,7 @@ export const aims: readonly Aim[] = [
   cheaper('revoked handshake', 'none revoked', 1.05),
   cheaper('enrol', 'step-ca', 0.5),
   cheaper('enrol', 'cfssl', 1),
-  { row: 'first request', against: null, reach: 1000 },
+  { row: 'first-request', against: null, reach: 1000 },
 ];
 
 export interface Verdict extends Aim {

@@ -166,15 +166,19 @@ describe('a CA restored elsewhere', () => {
           .all()
           .map(({ name }) => String(name));
       const before = columnsOf(first);
+      const indexes = first.prepare("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").all();
       first.close();
       for (const column of value === 1 ? columnsOf(db).filter((name) => !before.includes(name)) : []) {
         db.exec(`ALTER TABLE certificates DROP COLUMN ${column}`);
       }
       if (value === 1) db.exec('ALTER TABLE audit DROP COLUMN prev');
       const all = db.prepare('SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type').all();
-      for (const { type, name } of value === 1 ? all.filter((one) => !own.includes(one['name'] ?? null)) : []) {
+      for (const { type, name } of value === 1
+        ? all.filter((one) => one['type'] === 'index' || !own.includes(one['name'] ?? null))
+        : []) {
         db.exec(`DROP ${String(type)} ${String(name)}`);
       }
+      for (const { sql } of value === 1 ? indexes : []) db.exec(String(sql));
       db.exec(`PRAGMA user_version = ${value}`);
       db.close();
       await makeTrue(backup);

@@ -38,9 +38,9 @@ beforeEach((context) => {
 /** A page that has the browser do all that, and says in its title what each came to. */
 function attack(target: string): string {
   return `<!doctype html><title>begun</title><body>
-<iframe name=frame></iframe><iframe src="${target}/api/flow_runs/by-frame"></iframe>
+<iframe name=frame></iframe><iframe name=other></iframe><iframe src="${target}/api/flow_runs/by-frame"></iframe>
 <form id=form method=post action="${target}/api/flows/by-form" target=frame><input name=a value=b></form>
-<form id=bare method=post enctype=text/plain action="${target}/api/deployments/by-bare-form" target=frame></form>
+<form id=bare method=post enctype=text/plain action="${target}/api/deployments/by-bare-form" target=other></form>
 <img src="${target}/api/by-image">
 <script>
 const said = {};
@@ -57,7 +57,7 @@ fetch('/slow').then(() => {
   return fetch('/slow');
 });
 document.getElementById('form').submit();
-setTimeout(() => document.getElementById('bare').submit(), 300);
+document.getElementById('bare').submit();
 </script>`;
 }
 

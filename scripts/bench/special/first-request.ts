@@ -76,7 +76,7 @@ export const firstRequest: SpecialWork = {
       return { name, unit: 'ms', figures: [{ contestant: OURS, values }] };
     };
     return {
-      rows: [row('first request', joined), row('first request, enrolled already', again)],
+      rows: [row('first-request', joined), row('first-request, enrolled already', again)],
       notes: [`the command alone, without certgate, needs ${quantileOf(bare, 0.5).toFixed(0)} ms of it`],
     };
   },
