@@ -30,7 +30,9 @@ export function requireAbove(certificate: X509Certificate, below: number, fit: F
     });
   };
   const { ca, keyUsage, pathlen } = described(certificate, fit);
-  if (!certificate.subject) refuse('and a CA must have one (RFC 5280 §4.1.2.6): nothing could name it as its issuer');
+  const subject: string | undefined = certificate.subject; // Node has none for an empty name, whatever its types say
+  if (subject === undefined || subject === '')
+    refuse('and a CA must have one (RFC 5280 §4.1.2.6): nothing could name it as its issuer');
   if (!ca) refuse("which is not a CA's certificate");
   if (keyUsage.length > 0 && !keyUsage.includes('keyCertSign')) {
     refuse('whose key usage lets it sign no certificates');

@@ -203,7 +203,8 @@ export function readGeneralNames(bytes: Uint8Array, names: Tlv, what: string): S
 
 /** A name as node:crypto's X509Certificate has it, a line for each attribute (undefined when it has none), on one line. */
 export function onOneLine(distinguishedName: string | undefined): string {
-  return distinguishedName?.replaceAll('\n', ', ') || 'a certificate without a name';
+  const name = distinguishedName ?? '';
+  return name === '' ? 'a certificate without a name' : name.replaceAll('\n', ', ');
 }
 
 /** A Name of one CN, or of none where that is empty, and one OU for each unit, in that order, DER. */
