@@ -76,8 +76,8 @@ describe('the keys of an issuer', () => {
     const idp = await web();
     idp.answer = (asked, answer) => {
       const types = (asked.headers.accept ?? '*/*').split(',').map((type) => type.trim());
-      if (!types.includes('application/jwk-set+json')) return void answer.writeHead(406).end();
-      answer.setHeader('content-type', 'application/jwk-set+json').end(JSON.stringify(setOf('a')));
+      const status = types.includes('application/jwk-set+json') ? 200 : 406;
+      answer.writeHead(status, { 'content-type': 'application/jwk-set+json' }).end(JSON.stringify(setOf('a')));
     };
     const { keys, said } = opened(place(idp));
     expect([await keys.has('a'), said]).toEqual(['known', [null]]);
