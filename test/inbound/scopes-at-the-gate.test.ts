@@ -1,7 +1,7 @@
 // Scopes where they hold: what a request names is looked up, filters are narrowed, and a role may only observe.
 
 import { describe, expect, it } from 'vitest';
-import { ask, OTHER, OWN, scopedGate } from './scoped-gate.ts';
+import { ask, OTHER, OWN, SCOPED, scopedGate } from './scoped-gate.ts';
 
 const { upstream, start, become } = scopedGate();
 
@@ -112,6 +112,46 @@ describe('a filter', () => {
     expect(await ask(peer, 'POST /api/flow_runs/filter', '{"a":1,"a":2}')).toBe('200 ok');
     expect(await ask(peer, read(OTHER))).toBe('200 ok');
     expect([upstream.bodies[0], upstream.questions]).toEqual(['{"a":1,"a":2}', []]);
+  });
+});
+
+describe('who may start deployments and no other flow', () => {
+  const run = `POST /api/deployments/${OWN}/create_flow_run`;
+  const OVERRIDE = '{"job_variables":{"command":"id"}}';
+
+  it.each([
+    ['everywhere', '{role: Runner, identity: worker/etl-1}'],
+    ['within a scope', '{role: Runner, identity: worker/etl-1, pools: [etl]}'],
+  ])('starts them as they are, and does not say what a worker runs, %s', async (_where, binding) => {
+    const gate = await start(`bindings: [${binding}]\n`);
+    const peer = await gate.connect();
+    expect(await ask(peer, run, '{ "parameters":{"a":1.0}, "job_variables":{} }')).toBe('200 ok');
+    expect(upstream.bodies).toEqual(['{ "parameters":{"a":1.0}, "job_variables":{} }']);
+    expect(await ask(peer, run, OVERRIDE)).toBe(
+      '403 {"detail":"certgate: worker/etl-1 (Runner) may not do create_flow_run_from_deployment with job_variables: it lacks run_flows; to permit it, add to bindings in the policy: - {role: Worker, identity: worker/etl-1}"}',
+    );
+    expect(gate.records().at(-1)).toMatchObject({ code: 'CG_PERMISSION', decision: 'refuse', status: 403 });
+    expect(await ask(peer, `${run}/bulk`, `[{},${OVERRIDE}]`)).toMatch(/^403 /u);
+    expect(await ask(peer, run, '{"job_variables":{},"job_variables":{"command":"id"}}')).toMatch(/^400 /u);
+    expect(await ask(peer, run, '', 'transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n')).toMatch(/^411 /u);
+    expect(upstream.reached).toEqual([run]);
+    expect((await gate.health()).metrics).toMatchObject({ forbidden: 2 });
+  });
+
+  it('says it nowhere but where they may start any flow', async () => {
+    const gate = await start(`${SCOPED}  - {role: Runner, identity: worker/etl-1}\n`);
+    const peer = await gate.connect();
+    expect(await ask(peer, run.replace(OWN, OTHER), '{}')).toBe('200 ok');
+    expect(await ask(peer, run.replace(OWN, OTHER), OVERRIDE)).toMatch(/^403 /u);
+  });
+
+  it('says it when they may start any flow, and when they only are observed', async () => {
+    const gate = await start('bindings: [{role: Worker, identity: worker/etl-1}]\n');
+    const peer = await gate.connect();
+    expect(await ask(peer, run, OVERRIDE)).toBe('200 ok');
+    become(gate, 'mode: observe\nbindings: [{role: Runner, identity: worker/etl-1}]\n');
+    expect(await ask(peer, run, OVERRIDE)).toBe('200 ok');
+    expect((await gate.health()).metrics).toMatchObject({ wouldRefuse: 1, forbidden: 0 });
   });
 });
 

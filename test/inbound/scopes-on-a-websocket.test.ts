@@ -162,6 +162,15 @@ describe('a WebSocket', () => {
     expect(after).toBe('anything');
   });
 
+  it('of a worker that may make pools elsewhere asks for none here', async () => {
+    const maker = 'roles: {maker: {permissions: [write_work_pools]}}\n';
+    const gate = await start(`${maker}${SCOPED}  - {role: maker, identity: worker/etl-1, pools: [ml]}\n`);
+    const peer = await open(gate, '/api/work_pools/etl/workers/connect');
+    say(peer, AUTH);
+    say(peer, hello({ create_pool_if_not_found: true }));
+    expect((await hears(2))[1]).toContain('"create_pool_if_not_found":false');
+  });
+
   it('of a worker that may make pools passes as it is', async () => {
     const gate = await start('bindings: [{role: Developer, identity: worker/etl-1}]\n');
     const peer = await open(gate, '/api/work_pools/etl/workers/connect');
