@@ -37,9 +37,9 @@ export interface ScopedUpstream {
 export interface ScopedGate {
   readonly upstream: ScopedUpstream;
   /** A gate with this policy; closed after the test. */
-  start(policy?: string): Promise<GateFixture>;
+  readonly start: (policy?: string) => Promise<GateFixture>;
   /** Another policy for that gate, as by SIGHUP. */
-  become(gate: GateFixture, policy: string): void;
+  readonly become: (gate: GateFixture, policy: string) => void;
 }
 
 /** For one test file: starts the upstream before its tests, and ends all after them. */

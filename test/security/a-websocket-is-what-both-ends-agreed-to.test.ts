@@ -77,18 +77,17 @@ describe('a page of another site', () => {
     expect(scene.upstream.accepted).toBe(0);
   });
 
-  test.each([
-    '',
-    'Origin: https://gate.test\r\nSec-Fetch-Site: same-origin\r\n',
-    'ORIGIN: HTTPS://GATE.TEST\r\n',
-  ])('is not who sends %j', async (more) => {
-    const client = await scene.gate.connect();
-    client.send(opening({ more }));
-    const up = await scene.upstream.accept();
-    await up.until('\r\n\r\n');
-    up.send(`${ACCEPTED}\r\n`);
-    expect(statusesOf(await client.until('\r\n\r\n'))).toEqual([101]);
-  });
+  test.each(['', 'Origin: https://gate.test\r\nSec-Fetch-Site: same-origin\r\n', 'ORIGIN: HTTPS://GATE.TEST\r\n'])(
+    'is not who sends %j',
+    async (more) => {
+      const client = await scene.gate.connect();
+      client.send(opening({ more }));
+      const up = await scene.upstream.accept();
+      await up.until('\r\n\r\n');
+      up.send(`${ACCEPTED}\r\n`);
+      expect(statusesOf(await client.until('\r\n\r\n'))).toEqual([101]);
+    },
+  );
 });
 
 /** Opens with `more` lines; upstream answers `answer`. */
