@@ -18,9 +18,10 @@ export const SCOPED = 'bindings:\n  - {role: Worker, identity: worker/etl-1, poo
 
 /** What the upstream got, and what it answers; new for every test. */
 export interface ScopedUpstream {
-  /** `METHOD path` of what clients asked, and their bodies. */
+  /** `METHOD path` of what clients asked, their bodies, and what those said they were. */
   readonly reached: string[];
   readonly bodies: string[];
+  readonly types: Array<string | undefined>;
   /** `METHOD path` of what the gate asked by itself. */
   readonly questions: string[];
   /** The pool of each flow run, by its id. */
@@ -67,7 +68,7 @@ export function scopedGate(): ScopedGate {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   });
   beforeEach(() => {
-    Object.assign(upstream, { reached: [], questions: [], bodies: [], sockets: [], heard: [] });
+    Object.assign(upstream, { reached: [], questions: [], bodies: [], types: [], sockets: [], heard: [] });
     Object.assign(upstream, {
       pools: { [OWN]: 'etl', [OTHER]: 'ml' },
       holding: Promise.resolve(),
@@ -107,6 +108,7 @@ async function answer(request: IncomingMessage, upstream: ScopedUpstream): Promi
   if (request.headers['user-agent'] !== 'certgate') {
     upstream.reached.push(line);
     upstream.bodies.push(body);
+    upstream.types.push(request.headers['content-type']);
     return [200, 'ok'];
   }
   upstream.questions.push(line);

@@ -94,6 +94,13 @@ describe('a filter', () => {
     ['400', '{"a":1,"a":2}', ''],
     ['415', '{}', 'content-encoding: gzip\r\n'],
     ['415', '{}', 'content-type: application/json; charset=latin1\r\n'],
+    // Prefect takes nothing of these, and answers with everything.
+    ['415', '{}', 'content-type: text/plain\r\n'],
+    ['415', '{}', 'content-type:\r\n'],
+    ['415', '{}', 'content-type: application/jsonx\r\n'],
+    ['415', '{}', 'content-type: application/json, text/plain\r\n'],
+    ['415', '{}', 'content-type: application/x-www-form-urlencoded\r\n'],
+    ['415', '{}', 'content-type: text/plain\r\ncontent-type: application/json\r\n'],
     ['413', '', 'content-length: 1048577\r\n'],
     ['411', '', 'transfer-encoding: chunked\r\n'],
     ['400', '', 'content-length: 0\r\n'],
@@ -104,6 +111,19 @@ describe('a filter', () => {
     );
     expect(gate.records().at(-1)).toMatchObject({ code: 'CG_REQUEST_BODY', status: Number(status) });
     expect(upstream.reached).toEqual([]);
+  });
+
+  it.each([
+    ['', 'application/json'],
+    ['content-type: application/json\r\n', 'application/json'],
+    ['content-type: Application/JSON;charset="UTF-8"\r\n', 'Application/JSON;charset="UTF-8"'],
+  ])('goes on as the JSON that it was read as: %j', async (line, type) => {
+    const gate = await start();
+    const peer = await gate.connect();
+    for (const body of ['{}', '{"limit":1}', '{"work_pools":{"name":{"any_":["etl"]}}}']) {
+      expect(await ask(peer, 'POST /api/flow_runs/filter', body, line)).toBe('200 ok');
+    }
+    expect(upstream.types).toEqual([type, type, type]);
   });
 
   it('is left alone without a scope', async () => {
