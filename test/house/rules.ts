@@ -63,7 +63,7 @@ const IMPURE =
 const FORBIDDEN_NAMES = ['utils', 'util', 'helpers', 'helper', 'common', 'manager', 'base', 'misc', 'shared', 'lib'];
 const MOST_LINES = 350;
 /** A test says more words than what it tests; past this a file holds more than one promise. */
-const MOST_TEST_LINES = 400;
+const MOST_TEST_LINES = 450;
 /** The one catalogue stands in one file, however many errors there are. */
 const LONG_BY_NATURE = ['src/errors.ts'];
 
