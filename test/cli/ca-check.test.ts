@@ -248,6 +248,18 @@ test('an older store is not brought up to date by looking at it', async () => {
   expect(await found()).toContainEqual(expect.stringMatching(/^warn store: .* is of schema 3, this certgate's is \d+/));
 });
 
+test('a key of the CA that nobody may rely on is a failure, with what puts another in its place', async () => {
+  const args = ['req', '-x509', '-newkey', 'rsa:1024', '-nodes', '-subj', '/CN=weak', '-days', '3650'];
+  execFileSync('openssl', [...args, '-keyout', path('weak.key'), '-out', path('weak.crt')], { stdio: 'ignore' });
+  const { raw } = new X509Certificate(readFileSync(path('weak.crt')));
+  const db = new DatabaseSync(path('state/certgate.db'));
+  db.prepare("UPDATE authorities SET der = ? WHERE role = 'root'").run(raw);
+  db.close();
+  expect(await found()).toContainEqual(
+    expect.stringMatching(/^fail key of root 1: is one of the kind RSA-1024, smaller than 2048 bits → certgate ca \S/),
+  );
+});
+
 test('too many and too long certificates, forgotten locks and tokens, a misused token', async () => {
   const store = closing(openSqliteStore(path('state/certgate.db')));
   const now = Date.now();
