@@ -53,7 +53,8 @@ export function signedElsewhere(path: string, files: KeyStore): KeyStore {
       throw new CertgateError('CG_SIGNER_KEY', {
         signer: path,
         problem: "keeps the issuers' keys: a new one is not made here while ca.signer is set",
-        remedy: 'the commands for a new issuer are in docs/signer.md, "A new issuer"',
+        remedy:
+          'add --key-here to the command, e.g. `certgate ca rotate issuer --key-here`, and take the key to the signer at once: docs/signer.md, "A new issuer"',
       });
     },
   };
