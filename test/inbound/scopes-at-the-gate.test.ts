@@ -25,6 +25,7 @@ let upstream: Server;
 let reached: string[];
 let questions: string[];
 let bodies: string[];
+let types: (string | undefined)[];
 let pools: Record<string, string>;
 /** Holds the answers to the gate's questions. */
 let holding: Promise<void>;
@@ -51,7 +52,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
 });
 beforeEach(() => {
-  [reached, questions, bodies, sockets, heard] = [[], [], [], [], []];
+  [reached, questions, bodies, types, sockets, heard] = [[], [], [], [], [], []];
   pools = { [OWN]: 'etl', [OTHER]: 'ml' };
   holding = Promise.resolve();
   failing = false;
@@ -71,6 +72,7 @@ async function answer(request: IncomingMessage): Promise<readonly [number, strin
   if (request.headers['user-agent'] !== 'certgate') {
     reached.push(line);
     bodies.push(body);
+    types.push(request.headers['content-type']);
     return [200, 'ok'];
   }
   questions.push(line);
@@ -189,6 +191,13 @@ describe('a filter', () => {
     ['400', '{"a":1,"a":2}', ''],
     ['415', '{}', 'content-encoding: gzip\r\n'],
     ['415', '{}', 'content-type: application/json; charset=latin1\r\n'],
+    // Prefect takes nothing of these, and answers with everything.
+    ['415', '{}', 'content-type: text/plain\r\n'],
+    ['415', '{}', 'content-type:\r\n'],
+    ['415', '{}', 'content-type: application/jsonx\r\n'],
+    ['415', '{}', 'content-type: application/json, text/plain\r\n'],
+    ['415', '{}', 'content-type: application/x-www-form-urlencoded\r\n'],
+    ['415', '{}', 'content-type: text/plain\r\ncontent-type: application/json\r\n'],
     ['413', '', 'content-length: 1048577\r\n'],
     ['411', '', 'transfer-encoding: chunked\r\n'],
     ['400', '', 'content-length: 0\r\n'],
@@ -201,12 +210,65 @@ describe('a filter', () => {
     expect(reached).toEqual([]);
   });
 
+  it.each([
+    ['', 'application/json'],
+    ['content-type: application/json\r\n', 'application/json'],
+    ['content-type: Application/JSON;charset="UTF-8"\r\n', 'Application/JSON;charset="UTF-8"'],
+  ])('goes on as the JSON that it was read as: %j', async (line, type) => {
+    await start();
+    const peer = await gate.connect();
+    for (const body of ['{}', '{"limit":1}', '{"work_pools":{"name":{"any_":["etl"]}}}']) {
+      expect(await ask(peer, 'POST /api/flow_runs/filter', body, line)).toBe('200 ok');
+    }
+    expect(types).toEqual([type, type, type]);
+  });
+
   it('is left alone without a scope', async () => {
     await start('bindings: [{role: Worker, identity: worker/etl-1}]\n');
     const peer = await gate.connect();
     expect(await ask(peer, 'POST /api/flow_runs/filter', '{"a":1,"a":2}')).toBe('200 ok');
     expect(await ask(peer, read(OTHER))).toBe('200 ok');
     expect([bodies[0], questions]).toEqual(['{"a":1,"a":2}', []]);
+  });
+});
+
+describe('who may start deployments and no other flow', () => {
+  const run = `POST /api/deployments/${OWN}/create_flow_run`;
+  const OVERRIDE = '{"job_variables":{"command":"id"}}';
+
+  it.each([
+    ['everywhere', '{role: Runner, identity: worker/etl-1}'],
+    ['within a scope', '{role: Runner, identity: worker/etl-1, pools: [etl]}'],
+  ])('starts them as they are, and does not say what a worker runs, %s', async (_where, binding) => {
+    await start(`bindings: [${binding}]\n`);
+    const peer = await gate.connect();
+    expect(await ask(peer, run, '{ "parameters":{"a":1.0}, "job_variables":{} }')).toBe('200 ok');
+    expect(bodies).toEqual(['{ "parameters":{"a":1.0}, "job_variables":{} }']);
+    expect(await ask(peer, run, OVERRIDE)).toBe(
+      '403 {"detail":"certgate: worker/etl-1 (Runner) may not do create_flow_run_from_deployment with job_variables: it lacks run_flows; to permit it, add to bindings in the policy: - {role: Worker, identity: worker/etl-1}"}',
+    );
+    expect(gate.records().at(-1)).toMatchObject({ code: 'CG_PERMISSION', decision: 'refuse', status: 403 });
+    expect(await ask(peer, `${run}/bulk`, `[{},${OVERRIDE}]`)).toMatch(/^403 /u);
+    expect(await ask(peer, run, '{"job_variables":{},"job_variables":{"command":"id"}}')).toMatch(/^400 /u);
+    expect(await ask(peer, run, '', 'transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n')).toMatch(/^411 /u);
+    expect(reached).toEqual([run]);
+    expect((await gate.health()).metrics).toMatchObject({ forbidden: 2 });
+  });
+
+  it('says it nowhere but where they may start any flow', async () => {
+    await start(`${SCOPED}  - {role: Runner, identity: worker/etl-1}\n`);
+    const peer = await gate.connect();
+    expect(await ask(peer, run.replace(OWN, OTHER), '{}')).toBe('200 ok');
+    expect(await ask(peer, run.replace(OWN, OTHER), OVERRIDE)).toMatch(/^403 /u);
+  });
+
+  it('says it when they may start any flow, and when they only are observed', async () => {
+    await start('bindings: [{role: Worker, identity: worker/etl-1}]\n');
+    const peer = await gate.connect();
+    expect(await ask(peer, run, OVERRIDE)).toBe('200 ok');
+    become('mode: observe\nbindings: [{role: Runner, identity: worker/etl-1}]\n');
+    expect(await ask(peer, run, OVERRIDE)).toBe('200 ok');
+    expect((await gate.health()).metrics).toMatchObject({ wouldRefuse: 1, forbidden: 0 });
   });
 });
 
@@ -396,6 +458,15 @@ describe('a WebSocket', () => {
     const [, said = '', after] = await hears(3);
     expect(JSON.parse(said)).toEqual(hello({ create_pool_if_not_found: false, default_base_job_template: {} }));
     expect(after).toBe('anything');
+  });
+
+  it('of a worker that may make pools elsewhere asks for none here', async () => {
+    const maker = 'roles: {maker: {permissions: [write_work_pools]}}\n';
+    await start(`${maker}${SCOPED}  - {role: maker, identity: worker/etl-1, pools: [ml]}\n`);
+    const peer = await open('/api/work_pools/etl/workers/connect');
+    say(peer, AUTH);
+    say(peer, hello({ create_pool_if_not_found: true }));
+    expect((await hears(2))[1]).toContain('"create_pool_if_not_found":false');
   });
 
   it('of a worker that may make pools passes as it is', async () => {
