@@ -185,7 +185,10 @@ describe('retention', () => {
       { keepFiles },
       {
         failed: (what, error) => void failures.push(`${what}: ${String(error)}`),
-        judge: async () => (looked++, judge),
+        judge: async () => {
+          looked++;
+          return judge;
+        },
         ...changes,
       },
     );
