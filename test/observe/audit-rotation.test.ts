@@ -423,3 +423,17 @@ test('what a file is called when the record leaves it sorts by time and says its
     '/s/audit-20261130T090507Z-000000000042.jsonl',
   );
 });
+
+test('a file that somebody puts beside the record does not say where the record goes on when the gate rotates it', async () => {
+  const upkeep = upkeepOf({ rotateSize: 4000 });
+  const log = await openAuditLog(path, { signing, upkeep });
+  await recordLines(log, 2);
+  const evil = link('{"time":1}', { seq: 900_000_000_000_000, hash: 'a'.repeat(64) });
+  writeFileSync(`${path}.evil`, evil.line);
+  await recordLines(log, 10);
+  await vi.waitFor(() => expect(names()).toHaveLength(2));
+  await recordLines(log, 2);
+  await log.close();
+  rmSync(`${path}.evil`);
+  expect(await found({ kept: kept() })).toEqual([]);
+});
