@@ -13,8 +13,10 @@ import { statusUrls } from './status-urls.ts';
 
 /** How often the records are looked at, ms. */
 const LOOK_INTERVAL = 200;
-/** How long a start waits for its lists, ms: a million revocations take seconds, and who asks meanwhile is told to come again. */
-const FIRST_WAIT = 200;
+/** Revocations that a start waits to have read, some 0.1 s: a million take seconds, and who asks meanwhile is told to come again. */
+const FIRST_MOST = 50_000;
+/** The same where it is the store or the signer that takes long, ms. */
+const FIRST_WAIT = 1000;
 /** After a failure, ms. */
 const RETRY_INTERVAL = 1000;
 /** A large list must not take the whole process: of the time, at most one part in so many goes to signing lists. */
@@ -49,7 +51,7 @@ interface Published {
   crl: SignedCrl | null;
 }
 
-/** Starts publishing; the first lists are signed when this resolves, unless they take longer than FIRST_WAIT. CG_STORE_*, and what the signer throws. */
+/** Starts publishing; the first lists are signed when this resolves, unless they take long. CG_STORE_*, and what the signer throws. */
 export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPublisher> {
   const { store, issuers, statusUrl, log, clock = Date.now } = options;
   const published = new Map<string, Published>();
@@ -61,6 +63,8 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
   let isStopped = false;
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
+  let read = 0;
+  const isLong = Promise.withResolvers<void>();
 
   const look = async (): Promise<void> => {
     const seen = await store.revision().catch((error: unknown) => {
@@ -89,6 +93,8 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
       const known = state.revision;
       for await (const news of revocationsAfter(store, known)) {
         if (isStopped) return;
+        read += news.length;
+        if (read > FIRST_MOST) isLong.resolve();
         const last = news.at(-1)?.revision ?? 0;
         // What the entries name already must not come twice: what was regraded since they, or the first pages, were read.
         const again = news.filter((one) => one.issuer === keyId && !one.isNew && (known > 0 || one.revision > seen));
@@ -148,7 +154,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
 
   const first = run();
   first.catch(() => {});
-  await Promise.race([first, pause(FIRST_WAIT, undefined, { ref: false })]);
+  await Promise.race([first, isLong.promise, pause(FIRST_WAIT, undefined, { ref: false })]);
   schedule(LOOK_INTERVAL);
 
   return {

@@ -100,6 +100,32 @@ describe('the published list', () => {
     expect(listOf(publisher, ca.authority.issuer.keyId).number).toBeGreaterThan(0);
   });
 
+  test('of very many is not waited for by a start', async () => {
+    const ca = await openCa(() => START);
+    const issuer = ca.authority.issuer.keyId;
+    const [total, serial] = [400_000, newSerial()];
+    const of = (revision: number) => ({
+      ...{ serial, issuer, identity: 'worker/etl-1', reason: 'superseded' as const, isNew: true },
+      ...{ revokedAt: START, notAfter: START - CRL_LIFETIME * 3, revision },
+    });
+    let at = 0;
+    const store: Store = {
+      ...ca.store,
+      revision: async () => total,
+      revocationsSince: async (revision, limit = total) => {
+        at = Math.min(total, revision + limit);
+        return Array.from({ length: at - revision }, (_, i) => of(revision + i + 1));
+      },
+    };
+    const issuers = () => [ca.authority.issuer];
+    const publisher = await publishCrls({ store, issuers, statusUrl: null, log, clock: () => START });
+    onTestFinished(() => publisher.stop());
+    expect(at).toBeLessThan(total);
+    expect(publisher.crl(issuer)).toBeNull();
+    await publisher.look();
+    expect(publisher.crl(issuer)).not.toBeNull();
+  });
+
   test('of many is read and signed with a turn for everybody else after each page', async () => {
     const ca = await openCa(() => START);
     const issuer = ca.authority.issuer.keyId;
