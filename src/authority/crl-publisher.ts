@@ -13,8 +13,8 @@ import { statusUrls } from './status-urls.ts';
 
 /** How often the records are looked at, ms. */
 const LOOK_INTERVAL = 200;
-/** Revocations that a start waits to have read, some 0.1 s: a million take seconds, and who asks meanwhile is told to come again. */
-const FIRST_MOST = 50_000;
+/** Revocations that a start waits to have read, some 50 ms: a million take seconds, and who asks meanwhile is told to come again. */
+const FIRST_MOST = 20_000;
 /** The same where it is the store or the signer that takes long, ms. */
 const FIRST_WAIT = 1000;
 /** After a failure, ms. */
@@ -29,6 +29,8 @@ export interface CrlPublisherOptions {
   /** Under which leaves find it; null for nowhere. */
   readonly statusUrl: string | null;
   readonly log: Log;
+  /** What takes long goes on when this resolves, so that it does not hold up who starts; at once when left out. */
+  readonly started?: Promise<void>;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
@@ -53,7 +55,7 @@ interface Published {
 
 /** Starts publishing; the first lists are signed when this resolves, unless they take long. CG_STORE_*, and what the signer throws. */
 export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPublisher> {
-  const { store, issuers, statusUrl, log, clock = Date.now } = options;
+  const { store, issuers, statusUrl, log, started = Promise.resolve(), clock = Date.now } = options;
   const published = new Map<string, Published>();
   let revision = 0;
   let openings = store.openings;
@@ -64,7 +66,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
   let read = 0;
-  const isLong = Promise.withResolvers<void>();
+  const [isLong, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
 
   const look = async (): Promise<void> => {
     const seen = await store.revision().catch((error: unknown) => {
@@ -94,7 +96,11 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
       for await (const news of revocationsAfter(store, known)) {
         if (isStopped) return;
         read += news.length;
-        if (read > FIRST_MOST) isLong.resolve();
+        if (read > FIRST_MOST) {
+          isLong.resolve();
+          await Promise.race([started, stopped.promise]);
+          if (isStopped) return;
+        }
         const last = news.at(-1)?.revision ?? 0;
         // What the entries name already must not come twice: what was regraded since they, or the first pages, were read.
         const again = news.filter((one) => one.issuer === keyId && !one.isNew && (known > 0 || one.revision > seen));
@@ -169,6 +175,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
     },
     async stop() {
       isStopped = true;
+      stopped.resolve();
       if (timer !== null) clearTimeout(timer);
       await running?.catch(() => {});
     },

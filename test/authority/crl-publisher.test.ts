@@ -118,12 +118,24 @@ describe('the published list', () => {
       },
     };
     const issuers = () => [ca.authority.issuer];
-    const publisher = await publishCrls({ store, issuers, statusUrl: null, log, clock: () => START });
+    const [about, started] = [
+      { store, issuers, statusUrl: null, log, clock: () => START },
+      Promise.withResolvers<void>(),
+    ];
+    const publisher = await publishCrls({ ...about, started: started.promise });
     onTestFinished(() => publisher.stop());
-    expect(at).toBeLessThan(total);
+    const before = at;
+    expect(before).toBeLessThan(total);
     expect(publisher.crl(issuer)).toBeNull();
+    // Nor does it go on before everything else is there.
+    for (let turns = 0; turns < 1000; turns++) await new Promise(setImmediate);
+    expect(at).toBe(before);
+    started.resolve();
     await publisher.look();
     expect(publisher.crl(issuer)).not.toBeNull();
+    // Who stops before that is not held up.
+    const stopped = await publishCrls({ ...about, started: new Promise(() => {}) });
+    await stopped.stop();
   });
 
   test('of many is read and signed with a turn for everybody else after each page', async () => {
