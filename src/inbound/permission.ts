@@ -203,6 +203,12 @@ function asJson(said: Judgement, { names }: RequestHead): Judgement {
     : said;
 }
 
+/** The bytes of its body that wait until it is decided; none of one that is streamed. */
+export function heldBytes({ head, operation, judgement }: Judged): number {
+  if (judgement === null || !(judgement.readBody || judgement.scoped !== null)) return 0;
+  return bodyProblem(head, mostOf(operation)) === null ? head.bodyLength : 0;
+}
+
 /** What a gate has that decisions need. */
 export interface PolicyGate {
   readonly policy: Policy | null;
