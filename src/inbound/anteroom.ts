@@ -87,10 +87,12 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
   function end({ head, body }: StatusAnswer): void {
     leave();
     socket.on('data', () => {});
-    socket.write(head, 'latin1');
+    if (head !== '') socket.write(head, 'latin1');
     if (body === null) socket.end();
     else socket.end(body);
-    setTimeout(() => socket.destroy(), body === null ? WAITS.linger : WAITS.write).unref();
+    const lingering = setTimeout(() => socket.destroy(), body === null ? WAITS.linger : WAITS.write).unref();
+    // Else it would keep what belongs to the connection for as long, and a fleet that enrols makes thousands of them.
+    socket.once('close', () => clearTimeout(lingering));
   }
   function refuse(status: number, detail: string): void {
     end({ head: writeAnswer(status, `certgate: ${detail}`, true, true, ''), body: null });
@@ -101,7 +103,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
       return;
     }
     const begun = bytes.length === 0;
-    bytes = Buffer.concat([bytes, part]);
+    bytes = begun ? part : Buffer.concat([bytes, part]);
     const text = bytes.toString('latin1', 0, longest);
     const request = requests.find(({ begins }) => begins.startsWith(text.slice(0, begins.length)));
     if (request === undefined) {

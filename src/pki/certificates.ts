@@ -17,9 +17,10 @@ import {
 import { contextConstructed, encodeTime, encodeTlv, encodeUnsigned, encodingOf, TAG } from './der.ts';
 import {
   basicConstraints,
-  extendedKeyUsage,
+  EXTENDED_KEY_USAGE,
+  KEY_USAGE,
   keyIdentifiers,
-  keyUsage,
+  NO_CA,
   onlyTrustDomain,
   type StatusUrls,
   statusPointers,
@@ -108,7 +109,7 @@ export async function createRoot(request: RootRequest): Promise<Uint8Array> {
     publicKey: request.key.publicKey,
     signer: signerOf(request.key.privateKey),
     serial: newSerial(),
-    extensions: [basicConstraints(true, null), keyUsage('certificatesAndCrls'), ...keyIdentifiers(id, id)],
+    extensions: [basicConstraints(null), KEY_USAGE.certificatesAndCrls, ...keyIdentifiers(id, id)],
   });
 }
 
@@ -123,8 +124,8 @@ export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> 
     signer: root.signer,
     serial: newSerial(),
     extensions: [
-      basicConstraints(true, 0),
-      keyUsage('certificatesCrlsAndOcsp'),
+      basicConstraints(0),
+      KEY_USAGE.certificatesCrlsAndOcsp,
       onlyTrustDomain(checkTrustDomain(request.trustDomain)),
       ...keyIdentifiers(keyId(request.key.publicKey), root.keyId),
     ],
@@ -157,9 +158,9 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
     signer: issuer.signer,
     serial: checkSerial(request.serial),
     extensions: [
-      basicConstraints(false, null),
-      keyUsage('digitalSignature'),
-      extendedKeyUsage(request.profile),
+      NO_CA,
+      KEY_USAGE.digitalSignature,
+      EXTENDED_KEY_USAGE[request.profile],
       subjectAltName(names, !named && units.length === 0),
       ...keyIdentifiers(keyId(publicKey), issuer.keyId),
       ...(status === undefined ? [] : statusPointers(status)),

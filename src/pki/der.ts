@@ -174,12 +174,20 @@ export function readTime(bytes: Uint8Array, tlv: Tlv | undefined, what: string):
 
 /** One DER value: tag, shortest length, the parts joined. */
 export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const content = Buffer.concat(parts);
-  const size = content.length;
-  if (size < 0x80) return Buffer.concat([Uint8Array.of(tag, size), content]);
-  const octets: number[] = [];
-  for (let left = size; left > 0; left = Math.floor(left / 256)) octets.unshift(left % 256);
-  return Buffer.concat([Uint8Array.of(tag, 0x80 | octets.length, ...octets), content]);
+  let size = 0;
+  for (const part of parts) size += part.length;
+  let octets = 0;
+  if (size >= 0x80) for (let left = size; left > 0; left = Math.floor(left / 256)) octets++;
+  const value = Buffer.allocUnsafe(2 + octets + size);
+  value[0] = tag;
+  value[1] = octets === 0 ? size : 0x80 | octets;
+  for (let i = octets, left = size; i > 0; i--, left = Math.floor(left / 256)) value[1 + i] = left % 256;
+  let at = 2 + octets;
+  for (const part of parts) {
+    value.set(part, at);
+    at += part.length;
+  }
+  return value;
 }
 
 /** OBJECT IDENTIFIER from its dotted form: two arcs or more, each below 2^53. */

@@ -2,7 +2,7 @@
 // each has (RFC 5480 §2.1.1 named curve and uncompressed point, RFC 8410, RFC 3279 §2.3.1), so that one key has one
 // key identifier. Curves spelled out in parameters (CVE-2020-0601), RSA-PSS keys, small, even or huge RSA exponents and
 // Ed25519 points of small order, for which anybody can make a signature, are refused; so is what weak-keys.ts finds.
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, hash, type KeyObject } from 'node:crypto';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { childrenOf, ofTag, readBits, readOnly, TAG } from './der.ts';
 import { weaknessOf } from './weak-keys.ts';
@@ -46,16 +46,39 @@ export function keyName(key: KeyObject): string {
   }
 }
 
+interface KnownKey {
+  readonly spki: Buffer;
+  /** Null until it was asked for. */
+  hash: string | null;
+  /** Whether `problemOf` has found nothing. */
+  accepted: boolean;
+}
+
 /** A key never changes, and its export takes 60 µs (measured, Node 26): a certificate needs it four times. */
-const exported = new WeakMap<KeyObject, Buffer>();
+const knownKeys = new WeakMap<KeyObject, KnownKey>();
+
+function knownKeyOf(key: KeyObject): KnownKey {
+  const known = knownKeys.get(key);
+  if (known !== undefined) return known;
+  return remember(key, (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' }));
+}
+
+function remember(key: KeyObject, spki: Buffer): KnownKey {
+  const known = { spki, hash: null, accepted: false };
+  knownKeys.set(key, known);
+  return known;
+}
 
 /** The SubjectPublicKeyInfo of a public key, or of the public half of a private one, DER; not to be written to. */
 export function spkiOf(key: KeyObject): Buffer {
-  const known = exported.get(key);
-  if (known !== undefined) return known;
-  const spki = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
-  exported.set(key, spki);
-  return spki;
+  return knownKeyOf(key).spki;
+}
+
+/** SHA-256 of that, hex: by what keys are told apart on record. */
+export function spkiHashOf(key: KeyObject): string {
+  const known = knownKeyOf(key);
+  known.hash ??= hash('sha256', known.spki);
+  return known.hash;
 }
 
 /** The octets of the BIT STRING in a SubjectPublicKeyInfo. DerFault. */
@@ -66,8 +89,11 @@ export function keyBitsOf(spki: Uint8Array): Uint8Array {
 
 /** `publicKey` itself when certgate certifies its kind. CG_CSR_KEY with what is wrong with it. */
 export function acceptKey(publicKey: KeyObject): KeyObject {
-  const problem = problemOf(publicKey, spkiOf(publicKey));
+  const known = knownKeyOf(publicKey);
+  if (known.accepted) return publicKey;
+  const problem = problemOf(publicKey, known.spki);
   if (problem !== null) throw new CertgateError('CG_CSR_KEY', { key: problem });
+  known.accepted = true;
   return publicKey;
 }
 
@@ -79,12 +105,9 @@ export function readPublicKey(spki: Uint8Array): KeyObject {
   } catch (cause) {
     throw new CertgateError('CG_CSR_KEY', { key: `unreadable (${reasonOf(cause)})` }, { cause });
   }
-  if (isOwnEncoding(key, spki)) exported.set(key, Buffer.from(spki));
-  const problem = spkiOf(key).equals(spki)
-    ? problemOf(key, spki)
-    : `${keyName(key)} in an encoding that is not its own`;
-  if (problem !== null) throw new CertgateError('CG_CSR_KEY', { key: problem });
-  return key;
+  if (isOwnEncoding(key, spki)) remember(key, Buffer.from(spki));
+  if (spkiOf(key).equals(spki)) return acceptKey(key);
+  throw new CertgateError('CG_CSR_KEY', { key: `${keyName(key)} in an encoding that is not its own` });
 }
 
 /** What OpenSSL has read that begins so, and is so long, can be written in no other way: an export would give it again. */
