@@ -64,6 +64,8 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
   /** Whether something came behind the request that is being answered. */
   let more = false;
   let answered = 0;
+  /** Whether a part of a request has come, and the rest is waited for. */
+  let hasBegun = false;
   let deadline = listen();
 
   function listen(): NodeJS.Timeout {
@@ -102,22 +104,24 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
       more = taking.add(part) < part.length;
       return;
     }
-    const begun = bytes.length === 0;
-    bytes = begun ? part : Buffer.concat([bytes, part]);
+    bytes = bytes.length === 0 ? part : Buffer.concat([bytes, part]);
     const text = bytes.toString('latin1', 0, longest);
     const request = requests.find(({ begins }) => begins.startsWith(text.slice(0, begins.length)));
     if (request === undefined) {
       turnAway();
       return;
     }
-    if (begun) {
-      clearTimeout(deadline);
-      deadline = setTimeout(() => socket.destroy(), WAITS.whole);
-    }
     const head = readRequestHead(bytes, 0, LIMITS);
-    if (head === null) return;
-    if (head.ok) visit(request, head);
+    if (head === null) awaitRest();
+    else if (head.ok) visit(request, head);
     else refuse(head.status, head.reason);
+  }
+  /** From a request's beginning on; most come whole, and have nothing to wait for. */
+  function awaitRest(): void {
+    if (hasBegun) return;
+    hasBegun = true;
+    clearTimeout(deadline);
+    deadline = setTimeout(() => socket.destroy(), WAITS.whole);
   }
   function visit(request: AnteroomRequest, head: RequestHead): void {
     const said = request.visit(head);
@@ -131,7 +135,9 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
       refuse(413, tooLong);
       return;
     }
+    let whole = false;
     const taken = (body: TakenBody): void => {
+      whole = true;
       if (typeof body === 'string') {
         if (body === 'too long') refuse(413, tooLong);
         else refuse(400, 'the body has a malformed chunk');
@@ -145,6 +151,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     taking = takeBody(head.bodyLength, most, taken);
     const rest = bytes.subarray(head.size);
     more = taking.add(rest) < rest.length;
+    if (!whole) awaitRest();
   }
   function ignore(): void {
     more = true;
@@ -174,7 +181,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     leave();
     socket.off('data', ignore);
     if (socket.destroyed) return;
-    [bytes, taking] = [Buffer.alloc(0), null];
+    [bytes, taking, hasBegun] = [Buffer.alloc(0), null, false];
     socket.write(head, 'latin1');
     deadline = listen();
   }
