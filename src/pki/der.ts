@@ -226,8 +226,7 @@ export function encodeGeneralizedTime(moment: Date): Uint8Array {
 }
 
 function digitsOf(moment: Date): string {
-  return moment
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z')
-    .replaceAll(/[-:T]/g, '');
+  const iso = moment.toISOString(); // 2026-11-30T10:00:00.000Z; whoever calls has no other years
+  const [date, time] = [iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10), iso.slice(11, 13) + iso.slice(14, 16)];
+  return `${date}${time}${iso.slice(17, 19)}Z`;
 }

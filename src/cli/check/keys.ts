@@ -8,7 +8,7 @@ import { generationFiles, storeFile } from '../../authority/layout.ts';
 import { reasonOf } from '../../errors.ts';
 import { readCertificate } from '../../pki/certificates.ts';
 import { isEncryptedPem, privateKeyFromPem } from '../../pki/keys.ts';
-import { spkiOf } from '../../pki/public-keys.ts';
+import { spkiHashOf, spkiOf } from '../../pki/public-keys.ts';
 import { weaknessOf } from '../../pki/weak-keys.ts';
 import type { CaRecord } from '../../store/store.ts';
 import { type Finding, failure, fine, skipped, warning } from '../doctor/finding.ts';
@@ -29,7 +29,7 @@ function checkKey(record: CaRecord, subject: Subject): Finding[] {
   const { key } = generationFiles(config.certsDir, record);
   const name = `key of ${record.role} ${record.generation}`;
   const { publicKey } = readCertificate(record.der);
-  const weak = weaknessOf(publicKey, spkiOf(publicKey));
+  const weak = weaknessOf(publicKey, spkiHashOf(publicKey));
   const rotate = command(record.role === 'root' ? 'ca rotate root prepare' : 'ca rotate issuer');
   if (weak !== null) return [failure(name, `is one ${weak}`, rotate)];
   const issues = record.role === 'issuer' && record.state === 'active';
