@@ -9,7 +9,7 @@ import type { SecretsMode } from '../policy/policy.ts';
 import { secretsInBody } from '../policy/secrets.ts';
 
 /** Bytes of a body that is read. */
-export const LONGEST_BODY = 1_048_576;
+const LONGEST_BODY = 1_048_576;
 /** Prefect's client sends logs in batches of 4 MB at most, of lines of 1 MB. */
 const LONGEST_LOGS = 6_291_456;
 
@@ -25,6 +25,8 @@ export type BodyVerdict =
   | { readonly kind: 'forbid' }
   | { readonly kind: 'send'; readonly body: Buffer };
 
+const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/;
+
 /** Why the body that `head` announces can't be read; null when it can. */
 export function bodyProblem(
   head: RequestHead,
@@ -39,8 +41,9 @@ export function bodyProblem(
     if (head.names[i] === 'content-encoding' && value !== 'identity') {
       return { status: 415, detail: 'the body has to be read, and is compressed' };
     }
-    if (head.names[i] === 'content-type' && /charset/.test(value) && !/charset="?utf-8"?\s*(;|$)/.test(value)) {
-      return { status: 415, detail: 'the body has to be read, and is not said to be UTF-8' };
+    // Of what is not said to be JSON FastAPI takes nothing, and a filter of nothing is one of everything.
+    if (head.names[i] === 'content-type' && !JSON_TYPE.test(value)) {
+      return { status: 415, detail: 'the body has to be read, and is not said to be application/json in UTF-8' };
     }
     if (head.names[i] === 'expect')
       return { status: 417, detail: 'the body has to be read before anyone can expect it' };

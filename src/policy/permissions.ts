@@ -12,12 +12,13 @@ export const PERMISSIONS = {
   run_tasks: 'Make task runs, change their state, be handed the runs of background tasks.',
   manage_saved_search: 'Make and delete saved searches.',
   see_deployments: 'Read deployments and their schedules.',
-  run_deployments: 'Start runs of deployments.',
+  run_deployments: 'Start runs of deployments as they are; with job variables of its own a run needs run_flows too.',
   write_deployments: 'Make and change deployments and their schedules, pause and resume them.',
   manage_deployments: 'Delete deployments.',
   see_blocks: 'Read block types, schemas and documents, without their secrets.',
   see_secret_blocks: 'Read the secrets in block documents.',
-  manage_blocks: 'Make, change and delete block types, schemas and documents.',
+  manage_blocks:
+    'Make, change and delete block types, schemas and documents; to change a document needs see_secret_blocks too.',
   see_work_pools: 'Read work pools.',
   write_work_pools: 'Make and change work pools.',
   manage_work_pools: 'Delete work pools.',
@@ -90,7 +91,7 @@ export const BUILT_IN_ROLES: Readonly<Record<BuiltInRole, { about: string; permi
 };
 
 /** Whether `text` is the name of a permission. */
-export function isPermission(text: string): text is Permission {
+function isPermission(text: string): text is Permission {
   return Object.hasOwn(PERMISSIONS, text);
 }
 
