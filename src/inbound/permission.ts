@@ -8,7 +8,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
-import type { Policy, Ruling } from '../policy/policy.ts';
+import type { Attributes, Policy, Ruling } from '../policy/policy.ts';
 import { beyondWords, type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
 import type { Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
@@ -24,7 +24,7 @@ import { messagesMatter } from './scoped-messages.ts';
 export interface Asker {
   readonly identity: string;
   /** Of its certificate. */
-  readonly groups: readonly string[];
+  readonly attributes: Attributes;
   readonly address: string;
 }
 
@@ -76,13 +76,13 @@ const UNJUDGED: Judgement = {
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
 export function judge(
   policy: Policy | null,
-  { identity, groups }: Pick<Asker, 'identity' | 'groups'>,
+  { identity, attributes }: Pick<Asker, 'identity' | 'attributes'>,
   operation: Operation | null,
   target: string,
 ): Judgement {
   if (policy === null) return UNJUDGED;
   const question = secretsQuestion(operation, target);
-  const grants = policy.grants(identity, groups);
+  const grants = policy.grants(identity, attributes);
   const ruling = grants.rule(operation);
   const observed = policy.mode === 'observe' || grants.observes;
   const readMessages = messagesMatter(operation, grants, ruling.permit ? ruling.scope : null);
@@ -93,7 +93,7 @@ export function judge(
     const said = { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, readMessages, observed, stamp };
     return ruling.scope === null ? said : withinScope(said, identity, operation, target, ruling);
   }
-  const said = explainOperation(policy, identity, operation, question?.asks === true, '', groups);
+  const said = explainOperation(policy, identity, operation, question?.asks === true, '', attributes);
   if (ruling.permit && said.permit) {
     const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
     return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden };
@@ -216,23 +216,16 @@ export interface BodyAnswers {
 export function inspectorFor(
   { judgement, operation, head }: Judged,
   gate: PolicyGate,
-  { identity, groups, address }: Asker,
+  { identity, address }: Asker,
   answers: BodyAnswers,
 ): BodyInspector | null {
   if (judgement === null || judgement.policy === null || !judgement.readBody) return null;
   if (head.bodyLength === 0 || bodyProblem(head) !== null) return null;
-  const { policy, observed: lenient } = judgement;
+  const { observed: lenient } = judgement;
   return (body) => {
-    const said = decideBody(body, policy.secrets);
+    const said = decideBody(body);
     if (said.kind === 'send') return answers.send(lenient ? body : said.body);
-    const detail =
-      said.kind === 'refuse'
-        ? said.detail
-        : refusalWords(explainOperation(policy, identity, operation, true, '', groups));
-    const why =
-      said.kind === 'refuse'
-        ? ({ status: said.status, code: 'CG_REQUEST_BODY', detail } as const)
-        : ({ status: 403, code: 'CG_PERMISSION', detail } as const);
+    const why = { status: said.status, code: 'CG_REQUEST_BODY', detail: said.detail } as const;
     if (lenient) {
       noteObserved(why, gate, { identity, address, operation: operation?.name ?? null });
       return answers.send(body);

@@ -29,6 +29,8 @@ let pools: Record<string, string>;
 /** Holds the answers to the gate's questions. */
 let holding: Promise<void>;
 let failing: boolean;
+/** How often Prefect still says that it is busy. */
+let busy: number;
 let sockets: WebSocket[];
 let heard: string[];
 
@@ -55,6 +57,7 @@ beforeEach(() => {
   pools = { [OWN]: 'etl', [OTHER]: 'ml' };
   holding = Promise.resolve();
   failing = false;
+  busy = 0;
 });
 afterEach(async () => await gate.close());
 afterAll(async () => {
@@ -76,6 +79,7 @@ async function answer(request: IncomingMessage): Promise<readonly [number, strin
   questions.push(line);
   await holding;
   if (failing) return [500, '{}'];
+  if (busy-- > 0) return [503, '{}'];
   const id = line.split('/').at(-1) ?? '';
   const pool = pools[id];
   return pool === undefined ? [404, '{}'] : [200, JSON.stringify({ id, work_pool_name: pool, tags: [], flow_id: OWN })];
@@ -154,6 +158,17 @@ describe('a thing that is named by its id', () => {
     expect(await ask(peer, read(OWN))).toBe('200 ok');
   });
 
+  it('is asked for again while Prefect is busy, as Prefect’s own client does, and not for ever', async () => {
+    await start();
+    const peer = await gate.connect();
+    busy = 3;
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
+    expect(questions).toHaveLength(4);
+    busy = 100;
+    expect(await ask(peer, read(OTHER))).toMatch(/^503 /u);
+    expect(questions).toHaveLength(8);
+  });
+
   it('holds its own connection up and nobody else’s, and leaves nothing behind when its client leaves', async () => {
     await start();
     let go = (): void => {};
@@ -219,6 +234,19 @@ describe('a group of the certificate', () => {
     expect(await ask(peer, 'DELETE /api/variables/name/x')).toContain('it lacks manage_variables');
     become('bindings: [{role: Worker, group: data}]\n');
     expect(await ask(peer, read(OWN))).toContain('has no role');
+  });
+});
+
+describe('what else the certificate says', () => {
+  it('has a role, and another policy holds at the next request', async () => {
+    await start("bindings: [{role: Viewer, certificate: {OU: 'Da.a', URI: 'spiffe://[^/]+/worker/.*'}}]\n");
+    const peer = await gate.connect();
+    expect(await ask(peer, read(OTHER))).toBe('200 ok');
+    expect(await ask(peer, 'DELETE /api/variables/name/x')).toContain('(Viewer) may not do');
+    become('bindings: [{role: Viewer, certificate: {OU: Data, O: Data}}]\n');
+    expect(await ask(peer, read(OWN))).toContain('has no role');
+    become("bindings: [{role: Viewer, certificate: {issuer: '[0-9a-f]{40}'}}]\n");
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
   });
 });
 
