@@ -48,7 +48,7 @@ interface Reading extends Judged {
   /** Empty where the target can't be accepted. */
   readonly path: string;
   readonly changes: boolean;
-  /** Why it may come from another site's page. */
+  /** Why it comes from another site's page and may not. */
   readonly foreign: string | null;
   /** For its access lines. */
   readonly subject: string;
@@ -60,8 +60,9 @@ interface Lines {
   readonly names: readonly string[];
   /** Where heads with these lines are written for upstream. */
   place: HeadPlace;
-  /** Why it may come from another site's page, where that matters. */
+  /** Why it comes from another site's page and may not: what changes something, and what only reads. */
   readonly foreign: string | null;
+  readonly foreignRead: string | null;
 }
 
 interface Decision {
@@ -122,7 +123,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       path,
       operation,
       changes,
-      foreign: changes || upgrade ? linesOf(head).foreign : null,
+      foreign: changes || upgrade ? linesOf(head).foreign : linesOf(head).foreignRead,
       subject: accessSubject(whose, head.method, path, name),
       start: target.ok ? startOfHead(head, target.target) : '',
       judgement: null,
@@ -152,6 +153,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       names: head.names,
       place: openHeadPlace(keptLines(head, stampOf(head, false)), newRequestId()),
       foreign: crossSite(head, true),
+      foreignRead: crossSite(head, false),
     };
     return lastLines;
   };

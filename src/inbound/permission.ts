@@ -8,8 +8,9 @@ import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
-import type { Attributes, Policy, Ruling } from '../policy/policy.ts';
+import { type Attributes, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
 import { beyondWords, type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
+import { startsDeployed } from '../policy/run-overrides.ts';
 import type { Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
@@ -42,7 +43,7 @@ export interface Judgement {
   readonly stamp: string;
   /** Its body may ask for secrets that the client may not see. */
   readonly readBody: boolean;
-  /** How far it may go, and what has to be found out for that; null where a scope is no matter. */
+  /** How far it may go, and what has to be found out for that; null where that is no matter. */
   readonly scoped: Scoped | null;
   /** The client's messages have to be read: it is a WebSocket. */
   readonly readMessages: boolean;
@@ -52,11 +53,14 @@ export interface Judgement {
   readonly target: string | null;
 }
 
-/** What has to be within a scope for a request to go on. */
+/** What has to be found out for a request to go on. */
 export interface Scoped {
-  readonly scope: Scope;
+  /** What all of `needs` must be within; null where it reaches everywhere. */
+  readonly scope: Scope | null;
   readonly needs: readonly Need[];
   readonly readBody: boolean;
+  /** Its body may not say how the run is run (run-overrides.ts). */
+  readonly asDeployed: boolean;
 }
 
 const UNJUDGED: Judgement = {
@@ -72,6 +76,8 @@ const UNJUDGED: Judgement = {
   observed: false,
   target: null,
 };
+
+const STARTS_ANY = { needs: ['run_flows'] } as const;
 
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
 export function judge(
@@ -91,7 +97,9 @@ export function judge(
     const readBody = asksByBody(operation) && !grants.has('see_secret_blocks');
     const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
     const said = { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, readMessages, observed, stamp };
-    return ruling.scope === null ? said : withinScope(said, identity, operation, target, ruling);
+    const asDeployed = startsDeployed(operation) && !reachesToo(grants, STARTS_ANY, ruling.scope);
+    const limited = ruling.scope !== null || asDeployed;
+    return limited ? withinLimits(said, identity, operation, target, ruling, asDeployed) : said;
   }
   const said = explainOperation(policy, identity, operation, question?.asks === true, '', attributes);
   if (ruling.permit && said.permit) {
@@ -108,23 +116,24 @@ function refusedOrObserved(said: Judgement, refusal: NonNullable<Judgement['refu
     : { ...said, refusal, role: null, rule: null };
 }
 
-/** What is permitted within a scope only: refused at once, or to be found out about. */
-function withinScope(
+/** What is permitted within a scope only, or only as it was deployed: refused at once, or to be found out about. */
+function withinLimits(
   said: Judgement,
   identity: string,
   operation: Operation | null,
   target: string,
   { scope, role, rule }: Extract<Ruling, { permit: true }>,
+  asDeployed: boolean,
 ): Judgement {
   const bounds = scope === null ? null : boundsOf(operation, target, scope);
-  if (bounds === null || scope === null || bounds.kind === 'open') return said;
-  if (bounds.kind === 'refuse') {
+  if (scope !== null && bounds?.kind === 'refuse') {
     const name = operation?.name ?? 'an operation that certgate does not know';
     const detail = beyondWords({ identity, role, rule, operation: name, scope, why: bounds.why });
     return refusedOrObserved(said, { code: 'CG_SCOPE', detail });
   }
-  const { needs, readBody } = bounds;
-  return needs.length === 0 && !readBody ? said : { ...said, scoped: { scope, needs, readBody } };
+  const { needs, readBody } = bounds?.kind === 'check' ? bounds : { needs: [], readBody: false };
+  const nothing = needs.length === 0 && !readBody && !asDeployed;
+  return nothing ? said : { ...said, scoped: { scope, needs, readBody, asDeployed } };
 }
 
 /** What of a request the policy has to do with, and what it said. */

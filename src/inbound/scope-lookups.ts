@@ -94,7 +94,7 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
 
   /** Null when there is no such thing. */
   const within = async (scope: Scope, ref: Ref, depth: number): Promise<boolean | null> => {
-    if (depth > DEEPEST) return false;
+    if (depth > DEEPEST || scope.torn) return false;
     if (ref.type === 'flow') return await flowWithin(scope, ref.id, depth);
     const found = await facts(ref);
     if (found.length === 0) return null;

@@ -4,7 +4,7 @@
 // another one holds at the next.
 
 import type { Operation } from '../policy/operation.ts';
-import type { Grants } from '../policy/policy.ts';
+import { type Grants, reachesToo } from '../policy/policy.ts';
 import type { Scope } from '../policy/scope.ts';
 import { eventNeeds, heardEvent, heardLog } from '../policy/scope-events.ts';
 import type { Need, Ref } from '../policy/scope-refs.ts';
@@ -13,12 +13,13 @@ import type { MessageJudge, MessageVerdict } from './messages.ts';
 
 const CHANNEL = 'worker_channel_connect';
 const EVENTS_IN = 'stream_events_in';
+const MAKES_POOLS = { needs: ['write_work_pools'] } as const;
 const LISTENING = new Set(['stream_workspace_events_out', 'stream_logs_out']);
 
 /** Whether the messages on this WebSocket are read; `scope` is what holds for it. */
-export function messagesMatter(operation: Operation | null, grants: Pick<Grants, 'has'>, scope: Scope | null): boolean {
+export function messagesMatter(operation: Operation | null, grants: Grants, scope: Scope | null): boolean {
   if (operation === null || !operation.cls.startsWith('ws-')) return false;
-  if (operation.name === CHANNEL) return !grants.has('write_work_pools');
+  if (operation.name === CHANNEL) return !reachesToo(grants, MAKES_POOLS, scope);
   return scope !== null && (operation.name === EVENTS_IN || LISTENING.has(operation.name));
 }
 

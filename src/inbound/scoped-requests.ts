@@ -1,10 +1,12 @@
-// A request that is permitted within a scope only, held until it is known whether it is: its body read as Prefect reads it,
-// what it is about looked up, and then sent on, byte for byte unless the scope had to be added to its filter, or refused.
+// A request that is permitted within a scope only, or only for what was deployed, held until it is known whether it is that: its
+// body read as Prefect reads it, what it is about looked up, and then sent on, byte for byte unless the scope had to be added to
+// its filter, or refused.
 // Whoever can't be asked refuses for now, with 503. In observe mode all pass unchanged, and what would not is counted.
 
 import { reasonOf } from '../errors.ts';
 import type { Operation } from '../policy/operation.ts';
-import { beyondWords } from '../policy/refusal.ts';
+import { beyondWords, fieldWords } from '../policy/refusal.ts';
+import { overridesIn } from '../policy/run-overrides.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { examineText } from '../policy/scope-request.ts';
 import type { BodyInspector, BodyVerdict } from '../proxy/contract.ts';
@@ -12,27 +14,39 @@ import { bodyProblem, mostOf, textOfBody } from './block-secrets.ts';
 import type { GateState } from './gate-state.ts';
 import { type Asker, type BodyAnswers, type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
 
-/** Holds a request that was judged to its scope; null where there is none. */
+/** Holds a request that was judged to its limits; null where there are none. */
 export function scopeInspector(
   { judgement, operation, head }: Judged,
   gate: GateState,
-  { identity, address }: Asker,
+  { identity, attributes, address }: Asker,
   answers: BodyAnswers,
 ): BodyInspector | null {
   const scoped = judgement?.scoped ?? null;
   if (judgement === null || scoped === null || operation === null) return null;
   // Only observed, or it would have been refused.
   if (bodyProblem(head, mostOf(operation)) !== null) return null;
-  const { scope, needs } = scoped;
+  const { scope, needs, readBody, asDeployed } = scoped;
   return async (body) => {
     const refuse = (why: Forbidden): BodyVerdict => {
       if (judgement.observed) {
         noteObserved(why, gate, { identity, address, operation: operation.name });
         return answers.send(body);
       }
-      if (why.code === 'CG_SCOPE') gate.metrics.forbidden++;
+      if (why.status === 403) gate.metrics.forbidden++;
       return answers.refuse(why);
     };
+    const text = readBody || asDeployed ? textOfBody(body) : '';
+    if (text === null) return refuse(bad('is not UTF-8'));
+    if (asDeployed) {
+      const said = overridesIn(text);
+      if (!said.ok) return refuse(bad(said.problem));
+      if (said.field !== null && gate.policy !== null) {
+        const whose = { identity, ...gate.policy.grants(identity, attributes) };
+        const detail = fieldWords(whose, operation, said.field, 'run_flows');
+        return refuse({ status: 403, code: 'CG_PERMISSION', detail });
+      }
+    }
+    if (scope === null) return answers.send(body);
     const beyond = (why: string): BodyVerdict => {
       const { role, rule } = judgement;
       const said = { identity, role: role ?? '', rule: rule ?? '', operation: operation.name, scope, why };
@@ -40,9 +54,7 @@ export function scopeInspector(
     };
     let more: readonly Need[] = [];
     let changed: unknown = null;
-    if (scoped.readBody) {
-      const text = textOfBody(body);
-      if (text === null) return refuse(bad('is not UTF-8'));
+    if (readBody) {
       const said = examineText(operation, text, scope);
       if (said.kind === 'bad') return refuse(bad(said.problem));
       if (said.kind === 'refuse') return beyond(said.why);

@@ -1,6 +1,6 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
 // and another for how a write went; each names the line before it (audit-chain.ts).
-// Group commit: records that come while the disk is busy, or within a millisecond, share the next write and fdatasync. A
+// Group commit: records that come while the disk is busy, or within a millisecond, share the next write to the disk. A
 // record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
 // as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 

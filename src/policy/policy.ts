@@ -5,7 +5,7 @@
 
 import type { Operation } from './operation.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
-import { joined, met, type Scope } from './scope.ts';
+import { joined, met, type Scope, scopeKey } from './scope.ts';
 
 /** A word of the policy, and where it stands: `policy.yaml:3:5`. */
 export interface Placed<T extends string = string> {
@@ -179,6 +179,12 @@ export function compilePolicy(source: PolicySource): Policy {
       return grants;
     },
   };
+}
+
+/** Whether what `needs` names is permitted as far as `scope` reaches; of two scopes only the same is taken for that. */
+export function reachesToo(grants: Grants, needs: Pick<Operation, 'needs'>, scope: Scope | null): boolean {
+  const ruling = grants.rule(needs);
+  return ruling.permit && (ruling.scope === null || scopeKey(ruling.scope) === scopeKey(scope));
 }
 
 function compileRoles(sources: readonly RoleSource[]): ReadonlyMap<string, Role> {

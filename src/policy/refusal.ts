@@ -3,7 +3,9 @@
 // token", on which Prefect's client would try again.
 
 import type { Explanation } from './explain.ts';
+import type { Operation } from './operation.ts';
 import { BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
+import type { Grants } from './policy.ts';
 import { type Scope, scopeWords } from './scope.ts';
 
 export type RefusalCode = 'CG_UNBOUND' | 'CG_PERMISSION' | 'CG_OPERATION_UNKNOWN' | 'CG_SCOPE';
@@ -39,6 +41,27 @@ export function refusalWords({ identity, operation, ruling, roles, needs, scope,
     return `${identity} (${held}) may not do ${what}: it is denied ${words}; to permit it, take that deny out of the policy`;
   }
   return `${identity} (${held}) may not do ${what}: it lacks ${lacking.join(' and ')}; ${grant(identity, lacking)}`;
+}
+
+/** Why `operation` may not be with `field` in its body, which needs `permission` too: a sentence as above. */
+export function fieldWords(
+  { identity, roles, allowed, denied }: { readonly identity: string } & Pick<Grants, 'roles' | 'allowed' | 'denied'>,
+  operation: Operation,
+  field: string,
+  permission: Permission,
+): string {
+  const needs = [{ permission, given: allowed.get(permission) ?? null, taken: denied.get(permission) ?? null }];
+  const ruling = { permit: false, why: 'missing', missing: [permission] } as const;
+  const name = `${operation.name} with ${field}`;
+  return refusalWords({
+    identity,
+    operation: { ...operation, name },
+    ruling,
+    roles,
+    needs,
+    scope: null,
+    secrets: 'none',
+  });
 }
 
 /** What stands in the way of a request that goes beyond a scope; `why` completes "it …". */

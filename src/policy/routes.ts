@@ -196,7 +196,8 @@ export const API_ROUTES: readonly Route[] = [
   ['POST', '/block_documents/count', 'read', 'count_block_documents', 'see_blocks'],
   ['GET', '/block_documents/{id:uuid}', 'read', 'read_block_document_by_id', 'see_blocks'],
   ['DELETE', '/block_documents/{id:uuid}', 'delete', 'delete_block_document', 'manage_blocks'],
-  ['PATCH', '/block_documents/{id:uuid}', 'write', 'update_block_document_data', 'manage_blocks'],
+  // It may give a document another schema, by which nothing in it is a secret.
+  ['PATCH', '/block_documents/{id:uuid}', 'write', 'update_block_document_data', 'manage_blocks', 'see_secret_blocks'],
   ['POST', '/work_pools/', 'write', 'create_work_pool', 'write_work_pools'],
   ['GET', '/work_pools/{name}', 'read', 'read_work_pool', 'see_work_pools'],
   ['POST', '/work_pools/filter', 'read', 'read_work_pools', 'see_work_pools'],
@@ -283,7 +284,8 @@ export const API_ROUTES: readonly Route[] = [
   ['POST', '/ui/flows/next-runs', 'read', 'next_runs_by_flow', 'see_flows'],
   ['POST', '/ui/flow_runs/history', 'read', 'read_flow_run_history', 'see_flows'],
   ['POST', '/ui/flow_runs/count-task-runs', 'read', 'count_task_runs_by_flow_run', 'see_flows'],
-  ['POST', '/ui/schemas/validate', 'read', 'validate_obj', 'see_deployments'],
+  // It puts the values of variables in, and says what is wrong with them.
+  ['POST', '/ui/schemas/validate', 'read', 'validate_obj', 'see_deployments', 'see_variables'],
   ['POST', '/ui/task_runs/dashboard/counts', 'read', 'read_dashboard_task_run_counts', 'see_flows'],
   ['POST', '/ui/task_runs/count', 'read', 'read_task_run_counts_by_state', 'see_flows'],
   ['GET', '/ui/task_runs/{id:uuid}', 'read', 'read_task_run_with_flow_run_name', 'see_flows'],

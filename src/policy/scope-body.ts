@@ -28,7 +28,7 @@ const pass = (needs: readonly Need[] = [], body: unknown = null): Examined =>
 export function examineBody(rule: BodyRule, body: unknown, scope: Scope, deployment: string | null): Examined {
   switch (rule.kind) {
     case 'narrow':
-      return isRecord(body) ? narrowed(body, scope, rule.tagged, true) : refuse('has a body that is no object');
+      return isRecord(body) ? narrowedBody(body, scope, rule) : refuse('has a body that is no object');
     case 'name':
       return isRecord(body) ? named(body, scope, rule.anchors, rule.tagged) : refuse('has a body that is no object');
     case 'list': {
@@ -66,7 +66,7 @@ function create(kind: Creating, body: Fields, scope: Scope, deployment: string |
     case 'create task run':
       return taskRun(body, scope);
     case 'create deployment': {
-      const lost = tagCarried(body, scope) ?? poolNamed(body, scope);
+      const lost = tagCarried(body, scope) ?? poolNamed(body, scope) ?? limitShared(body);
       if (lost !== null) return lost;
       const flow = uuidOf(body['flow_id']);
       const { name } = body;
@@ -74,7 +74,7 @@ function create(kind: Creating, body: Fields, scope: Scope, deployment: string |
       return pass([{ ref: { type: 'deployment_of', id: `${flow}/${name}` }, absent: 'pass' }]);
     }
     case 'update deployment':
-      return tagKept(body, scope) ?? ('work_pool_name' in body ? poolNamed(body, scope) : null) ?? pass();
+      return tagKept(body, scope) ?? poolKept(body, scope) ?? limitShared(body) ?? pass();
     case 'create pool': {
       if (scope.tag !== null && scope.pools === null) return refuse('makes a pool, which carries no tag');
       return poolNamed({ work_pool_name: body['name'] }, scope) ?? pass();
@@ -192,6 +192,20 @@ function tagKept(body: Fields, scope: Scope): Examined | null {
   return 'tags' in body ? tagCarried(body, scope) : null;
 }
 
+/** A queue without its pool is one of the pool that agents had: Prefect makes it there, and moves the deployment to it. */
+function poolKept(body: Fields, scope: Scope): Examined | null {
+  if ('work_pool_name' in body) return poolNamed(body, scope);
+  const queue = body['work_queue_name'] ?? '';
+  return scope.pools !== null && queue !== '' ? refuse('names a queue without its pool') : null;
+}
+
+/** What a deployment has for its limit is changed and deleted with the deployment, whoever else takes slots of it. */
+function limitShared(body: Fields): Examined | null {
+  return (body['global_concurrency_limit_id'] ?? null) === null
+    ? null
+    : refuse('takes a concurrency limit, which belongs to nobody');
+}
+
 function needsOf(type: ObjectType, ids: readonly string[], absent: 'pass' | 'refuse'): Need[] {
   return [...new Set(ids)].map((id) => ({ ref: { type, id }, absent }));
 }
@@ -213,13 +227,31 @@ function named(
   for (const [filter, part, type] of anchors) {
     const whole = body[filter];
     const of = isRecord(whole) && metAll(whole) ? whole[part] : null;
-    const ids = isRecord(of) && metAll(of) ? idsOf(of['any_']) : null;
+    const ids = isRecord(of) && namesAlone(of) ? idsOf(of['any_']) : null;
     // Logs and artifacts outlive the runs that they are of, and then nobody knows whose they are.
     if (ids !== null) return pass(needsOf(type, ids, 'refuse'));
   }
   if (scope.pools === null && tagged !== null) return narrowed(body, scope, tagged, false);
   const ways = anchors.map(([filter, part]) => `${filter}.${part}.any_`).join(' or ');
   return refuse(`does not name whose it wants, by ${ways}`);
+}
+
+/** Whether the part of a filter is its list of ids and nothing that Prefect would take in its place, as `is_null_` in one. */
+function namesAlone(part: Fields): boolean {
+  return Object.keys(part).every((key) => NAMES.has(key)) && metAll(part) && (part['is_null_'] ?? false) === false;
+}
+
+const NAMES: ReadonlySet<string> = new Set(['any_', 'not_any_', 'operator', 'is_null_']);
+
+function narrowedBody(body: Fields, scope: Scope, rule: Extract<BodyRule, { kind: 'narrow' }>): Examined {
+  const asked = rule.unasked?.find((filter) => !saysNothing(body[filter]));
+  // What is found shows by being found: whether such a run of another's is there.
+  if (asked !== undefined) return refuse(`asks by ${asked} for what others may have`);
+  return narrowed(body, scope, rule.tagged, true);
+}
+
+function saysNothing(filter: unknown): boolean {
+  return (filter ?? null) === null || (isRecord(filter) && Object.keys(filter).every((key) => key === 'operator'));
 }
 
 function narrowed(body: Fields, scope: Scope, tagged: Tagged | null, pooled: boolean): Examined {

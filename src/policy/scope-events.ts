@@ -29,7 +29,7 @@ export function eventNeeds(event: unknown): readonly Need[] | string {
   if (ref === 'wrong') return 'sends an event about what is no object of Prefect';
   if (ref === null) return String(event['event']).startsWith('prefect.task-run') ? NOT_ITS_OWN : needs;
   needs.push({ ref, absent: absentIsNew(ref, refs) });
-  return payloadFits(event['payload'], ref) ? needs : NOT_ITS_OWN;
+  return payloadFits(event['payload'], ref, event['id']) ? needs : NOT_ITS_OWN;
 }
 
 const NOT_ITS_OWN = 'sends an event whose payload is about another task run';
@@ -41,11 +41,17 @@ function absentIsNew(ref: Ref, related: readonly Ref[]): Need['absent'] {
   return runs.length === 0 ? 'refuse' : runs;
 }
 
-/** Prefect takes the id and the flow run that a payload names over those of the event. */
-function payloadFits(payload: unknown, ref: Ref): boolean {
-  const run = isRecord(payload) ? (payload['task_run'] ?? null) : null;
+/**
+ * Prefect takes the id, the flow run and the state that a payload names over those of the event; by the id of a state that is
+ * there already the task run would get another's.
+ */
+function payloadFits(payload: unknown, ref: Ref, id: unknown): boolean {
+  if (!isRecord(payload)) return true;
+  const state = payload['validated_state'] ?? null;
+  if (isRecord(state) && 'id' in state && uuidOf(state['id']) !== uuidOf(id)) return false;
+  const run = payload['task_run'] ?? null;
   if (run === null) return true;
-  if (!isRecord(run) || 'flow_run_id' in run) return false;
+  if (!isRecord(run) || 'flow_run_id' in run || 'state' in run) return false;
   return !('id' in run) || (ref.type === 'task_run' && uuidOf(run['id']) === ref.id);
 }
 
@@ -64,6 +70,8 @@ export function eventFilterNeeds(filter: unknown): readonly Need[] | string {
     if (!Array.isArray(ids) || ids.length === 0) continue;
     const refs = ids.map((id) => (typeof id === 'string' ? resourceRef(id) : 'wrong'));
     if (refs.every((ref) => ref !== null && ref !== 'wrong')) {
+      // All runs of a flow are related to it, whoever's they are.
+      if (name !== 'resource' && refs.some((ref) => ref.type === 'flow')) return 'asks what is related to a flow';
       // Events outlive what they are about, and then nobody knows whose they are.
       return refs.map((ref) => ({ ref, absent: 'refuse' }));
     }

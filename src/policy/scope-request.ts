@@ -77,7 +77,8 @@ function objectNeed([type, ...names]: NonNullable<Checked['object']>, operation:
   const id = values.join('/');
   if (type !== 'resource') return { ref: { type, id }, absent: 'pass' };
   const ref = resourceRef(id);
-  if (ref === null || ref === 'wrong') return null;
+  // Flows are shared: what is a flow's is not one team's.
+  if (ref === null || ref === 'wrong' || ref.type === 'flow') return null;
   return { ref, absent: 'refuse' };
 }
 

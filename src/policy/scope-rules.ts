@@ -31,7 +31,12 @@ export type Tagged = 'flow_runs' | 'deployments';
 
 export type BodyRule =
   /** Prefect's filters, all of them met: `work_pools` is narrowed to the scope's, the tag is added to `tagged`. */
-  | { readonly kind: 'narrow'; readonly tagged: Tagged | null }
+  | {
+      readonly kind: 'narrow';
+      readonly tagged: Tagged | null;
+      /** Filters that must say nothing: a flow within may have anybody's runs. */
+      readonly unasked?: readonly string[];
+    }
   /** A filter without pools: it must name its objects at one of `anchors`; by a tag alone `tagged` will do. */
   | { readonly kind: 'name'; readonly anchors: readonly Anchor[]; readonly tagged: Tagged | null }
   /** A list of ids at `at`, all of which must be within. */
@@ -68,6 +73,7 @@ const POOL: Checked = { pool: 'name' };
 const IN_POOL: Checked = { pool: 'work_pool_name' };
 const RUNS: Checked = { body: { kind: 'narrow', tagged: 'flow_runs' } };
 const DEPLOYMENTS: Checked = { body: { kind: 'narrow', tagged: 'deployments' } };
+const FLOWS: Checked = { body: { kind: 'narrow', tagged: 'deployments', unasked: ['flow_runs', 'task_runs'] } };
 const RUN_IDS: Anchor = ['flow_runs', 'id', 'flow_run'];
 const BULK_RUNS: Checked = { body: { kind: 'name', anchors: [RUN_IDS], tagged: 'flow_runs' } };
 const TASKS: Checked = {
@@ -114,9 +120,9 @@ export const SCOPE_RULES: Readonly<Record<string, ScopeRule>> = {
   bulk_delete_flows: 'refused',
   read_flow: { object: ['flow', 'id'] },
   read_flow_by_name: { object: ['flow_name', 'name'] },
-  count_flows: DEPLOYMENTS,
-  read_flows: DEPLOYMENTS,
-  paginate_flows: DEPLOYMENTS,
+  count_flows: FLOWS,
+  read_flows: FLOWS,
+  paginate_flows: FLOWS,
   count_deployments_by_flow: 'refused',
   next_runs_by_flow: 'refused',
 

@@ -178,6 +178,7 @@ async function foreign() {
     state: own.state_id,
     queue: own.work_queue_id,
     schedule: schedules[0]?.id ?? '',
+    limit: (await json<{ id: string }>('user/root', 'GET', '/v2/concurrency_limits/scoped-limit')).id,
   };
 }
 
@@ -234,6 +235,10 @@ test('a tenant of another pool or tag is refused whatever is not its own, by id,
     ],
     ['POST', '/task_runs/filter', { task_runs: { id: { any_: [it.task] } } }],
     ['POST', '/task_runs/', { flow_run_id: it.run, task_key: 'k', dynamic_key: 'd' }],
+    // Prefect takes "of no flow run" in place of the ids.
+    ['POST', '/task_runs/filter', { task_runs: { flow_run_id: { any_: [things.ml.run], is_null_: true } } }],
+    ['POST', '/flows/filter', { flow_runs: runs }],
+    ['POST', '/flows/count', { task_runs: { id: { any_: [it.task] } } }],
     ['POST', '/ui/flow_runs/count-task-runs', { flow_run_ids: [it.run] }],
     ['POST', '/ui/flows/count-deployments', { flow_ids: [it.flow] }],
     ['POST', '/logs/', [{ name: 'x', level: 20, message: 'forged', timestamp: NOW, flow_run_id: it.run }]],
@@ -266,11 +271,13 @@ test('a tenant of another pool or tag is refused whatever is not its own, by id,
     ['POST', '/deployments/', { name: 'mine', flow_id: it.flow, work_pool_name: 'etl', tags: ['team-a'] }],
     ['POST', `/deployments/${things.ml.deployment}/create_flow_run`, { parent_task_run_id: it.task }],
     ['PATCH', `/deployments/${things.ml.deployment}`, { work_pool_name: 'etl', tags: [] }],
+    ['PATCH', `/deployments/${things.ml.deployment}`, { global_concurrency_limit_id: it.limit }],
     ['POST', '/flow_runs/', { flow_id: it.flow, deployment_id: it.deployment, work_pool_name: 'ml', tags: ['team-b'] }],
     ['POST', '/flow_runs/', { flow_id: it.flow, parent_task_run_id: it.task }],
     ['POST', '/flow_runs/', { flow_id: it.flow }],
     ['GET', `/automations/related-to/prefect.deployment.${it.deployment}`],
     ['DELETE', `/automations/owned-by/prefect.deployment.${it.deployment}`],
+    ['DELETE', `/automations/owned-by/prefect.flow.${it.flow}`],
     ['POST', '/automations/filter', {}],
     ['POST', '/events', [event(`prefect.flow-run.${it.run}`)]],
     [
@@ -290,8 +297,23 @@ test('a tenant of another pool or tag is refused whatever is not its own, by id,
         ),
       ],
     ],
+    [
+      'POST',
+      '/events',
+      [
+        event(
+          `prefect.task-run.${crypto.randomUUID()}`,
+          [mine],
+          { task_run: {}, validated_state: { id: it.taskState, type: 'RUNNING' } },
+          'prefect.task-run.Running',
+        ),
+      ],
+    ],
     ['POST', '/events', [event(`prefect.task-run.{${it.task}}`, [mine], {}, 'prefect.task-run.Failed')]],
     ['POST', '/events/filter', { filter: { resource: { id: [`prefect.flow-run.${it.run}`] } } }],
+    // Both have the flow: what is related to it is of both.
+    ['POST', '/events/filter', { filter: { related: { id: [`prefect.flow.${it.flow}`] } } }],
+    ['POST', '/events/filter', { filter: { any_resource: { id: [`prefect.flow.${it.flow}`] } } }],
     ['POST', '/events/filter', {}],
     ['POST', '/events/count-by/resource', { filter: {}, time_unit: 'day' }],
     ['GET', '/events/filter/next?page-token=eyJ9'],
@@ -314,6 +336,11 @@ test('a tenant of another pool or tag is refused whatever is not its own, by id,
     }
   }
   expect(through).toEqual([]);
+  // By a queue alone Prefect would move it to the pool default-agent-pool.
+  const moved = await call('user/bob', 'PATCH', `/deployments/${things.ml.deployment}`, {
+    work_queue_name: 'elsewhere',
+  });
+  expect([moved.status, moved.said]).toEqual([403, expect.stringContaining('names a queue without its pool')]);
 }, 240_000);
 
 test('what is listed is one’s own, whatever the filter, and what is counted too', async () => {

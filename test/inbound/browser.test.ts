@@ -28,6 +28,40 @@ describe('a request that may change something', () => {
     ['a name that ends like the gate’s', ['Origin: https://evilgate.test']],
   ])('is refused from %s', (_who, lines) => {
     expect(crossSite(headOf(lines), true)).toBeTypeOf('string');
+  });
+});
+
+describe('a request that only reads', () => {
+  const FOREIGN = ['Sec-Fetch-Site: cross-site'];
+  const LINK = ['Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document'];
+  it.each([
+    ['a link of another site', [...FOREIGN, ...LINK]],
+    ['a link of a sibling of the gate’s site', ['Sec-Fetch-Site: same-site', ...LINK]],
+    ['the gate’s own page', ['Sec-Fetch-Site: same-origin', 'Sec-Fetch-Mode: cors', 'Sec-Fetch-Dest: empty']],
+    [
+      'a frame of the gate’s own page',
+      ['Sec-Fetch-Site: same-origin', 'Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: iframe'],
+    ],
+    ['a program', []],
+  ])('passes from %s', (_who, lines) => {
     expect(crossSite(headOf(lines), false)).toBeNull();
+  });
+
+  it.each([
+    [
+      'a frame on another site’s page, in which she could be made to click',
+      ['Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: iframe'],
+    ],
+    ['a script of another site’s page', ['Sec-Fetch-Mode: cors', 'Sec-Fetch-Dest: empty', 'Origin: https://evil.test']],
+    ['an image of another site’s page', ['Sec-Fetch-Mode: no-cors', 'Sec-Fetch-Dest: image']],
+    ['an object of another site’s page', ['Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: object']],
+    ['a browser that does not say what for', []],
+    ['a form of another site’s page', [...LINK, 'Origin: null']],
+  ])('is refused from %s', (_who, lines) => {
+    expect(crossSite(headOf([...FOREIGN, ...lines]), false)).toBeTypeOf('string');
+  });
+
+  it('is refused from an old browser’s page that sends only Origin', () => {
+    expect(crossSite(headOf(['Origin: https://evil.test']), false)).toBeTypeOf('string');
   });
 });

@@ -225,6 +225,46 @@ describe('a filter', () => {
   });
 });
 
+describe('who may start deployments and no other flow', () => {
+  const run = `POST /api/deployments/${OWN}/create_flow_run`;
+  const OVERRIDE = '{"job_variables":{"command":"id"}}';
+
+  it.each([
+    ['everywhere', '{role: Runner, identity: worker/etl-1}'],
+    ['within a scope', '{role: Runner, identity: worker/etl-1, pools: [etl]}'],
+  ])('starts them as they are, and does not say what a worker runs, %s', async (_where, binding) => {
+    await start(`bindings: [${binding}]\n`);
+    const peer = await gate.connect();
+    expect(await ask(peer, run, '{ "parameters":{"a":1.0}, "job_variables":{} }')).toBe('200 ok');
+    expect(bodies).toEqual(['{ "parameters":{"a":1.0}, "job_variables":{} }']);
+    expect(await ask(peer, run, OVERRIDE)).toBe(
+      '403 {"detail":"certgate: worker/etl-1 (Runner) may not do create_flow_run_from_deployment with job_variables: it lacks run_flows; to permit it, add to bindings in the policy: - {role: Worker, identity: worker/etl-1}"}',
+    );
+    expect(gate.records().at(-1)).toMatchObject({ code: 'CG_PERMISSION', decision: 'refuse', status: 403 });
+    expect(await ask(peer, `${run}/bulk`, `[{},${OVERRIDE}]`)).toMatch(/^403 /u);
+    expect(await ask(peer, run, '{"job_variables":{},"job_variables":{"command":"id"}}')).toMatch(/^400 /u);
+    expect(await ask(peer, run, '', 'transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n')).toMatch(/^411 /u);
+    expect(reached).toEqual([run]);
+    expect((await gate.health()).metrics).toMatchObject({ forbidden: 2 });
+  });
+
+  it('says it nowhere but where they may start any flow', async () => {
+    await start(`${SCOPED}  - {role: Runner, identity: worker/etl-1}\n`);
+    const peer = await gate.connect();
+    expect(await ask(peer, run.replace(OWN, OTHER), '{}')).toBe('200 ok');
+    expect(await ask(peer, run.replace(OWN, OTHER), OVERRIDE)).toMatch(/^403 /u);
+  });
+
+  it('says it when they may start any flow, and when they only are observed', async () => {
+    await start('bindings: [{role: Worker, identity: worker/etl-1}]\n');
+    const peer = await gate.connect();
+    expect(await ask(peer, run, OVERRIDE)).toBe('200 ok');
+    become('mode: observe\nbindings: [{role: Runner, identity: worker/etl-1}]\n');
+    expect(await ask(peer, run, OVERRIDE)).toBe('200 ok');
+    expect((await gate.health()).metrics).toMatchObject({ wouldRefuse: 1, forbidden: 0 });
+  });
+});
+
 describe('a group of the certificate', () => {
   it('has a role, with its scope, whoever is in it; one that the certificate does not name has none', async () => {
     await start('bindings: [{role: Worker, group: Data, pools: [etl]}, {role: Owner, group: Admins}]\n');
@@ -424,6 +464,15 @@ describe('a WebSocket', () => {
     const [, said = '', after] = await hears(3);
     expect(JSON.parse(said)).toEqual(hello({ create_pool_if_not_found: false, default_base_job_template: {} }));
     expect(after).toBe('anything');
+  });
+
+  it('of a worker that may make pools elsewhere asks for none here', async () => {
+    const maker = 'roles: {maker: {permissions: [write_work_pools]}}\n';
+    await start(`${maker}${SCOPED}  - {role: maker, identity: worker/etl-1, pools: [ml]}\n`);
+    const peer = await open('/api/work_pools/etl/workers/connect');
+    say(peer, AUTH);
+    say(peer, hello({ create_pool_if_not_found: true }));
+    expect((await hears(2))[1]).toContain('"create_pool_if_not_found":false');
   });
 
   it('of a worker that may make pools passes as it is', async () => {

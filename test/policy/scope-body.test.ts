@@ -105,6 +105,8 @@ describe('a filter', () => {
       { logs: { flow_run_id: { any_: [`{${A}}`] } } },
       { logs: { operator: 'or_', flow_run_id: { any_: [A] } } },
       { flow_runs: { id: { any_: [A] } } },
+      { logs: { task_run_id: { any_: [A], is_null_: true } } },
+      { logs: { flow_run_id: { any_: [A], like_: '' } } },
     ]) {
       expect(examine('/logs/filter', body, TAG).kind, JSON.stringify(body)).toBe('refuse');
     }
@@ -114,6 +116,28 @@ describe('a filter', () => {
     });
     expect(examine('/flow_runs/bulk_delete', { flow_runs: { name: { like_: '' } } }, POOLS).kind).toBe('refuse');
   });
+
+  test('of task runs by a flow run that says "of none" too, which Prefect takes in its place, is refused', () => {
+    const by = (more: object) =>
+      needs('/task_runs/filter', { task_runs: { flow_run_id: { any_: [A], ...more } } }, POOLS);
+    for (const none of [true, 'true', 1, 'yes'])
+      expect(by({ is_null_: none }), String(none)).toContain('does not name');
+    // As Prefect's own client writes it.
+    expect(by({ is_null_: false, operator: 'and_' })).toEqual([`flow_run ${A}`]);
+    expect(by({ is_null_: null })).toEqual([`flow_run ${A}`]);
+  });
+
+  test.each(['/flows/filter', '/flows/count', '/flows/paginate'])(
+    'of flows, which are shared, asks nothing of runs: %s',
+    (path) => {
+      for (const filter of ['flow_runs', 'task_runs']) {
+        const said = examine(path, { [filter]: { name: { like_: 'secret' } } }, BOTH);
+        expect(said).toMatchObject({ kind: 'refuse', why: `asks by ${filter} for what others may have` });
+        expect(examine(path, { [filter]: { operator: 'or_' } }, BOTH).kind).toBe('pass');
+        expect(examine(path, { [filter]: null }, BOTH).kind).toBe('pass');
+      }
+    },
+  );
 
   test('of nothing is one of everything', () => {
     expect(examine('/flow_runs/filter', 'null', POOLS)).toMatchObject({
@@ -153,6 +177,24 @@ describe('what is made', () => {
     expect(needs(`/deployments/${A}`, { paused: true }, BOTH, 'PATCH')).toEqual([]);
   });
 
+  test('stays in its pool: a queue alone is one of another', () => {
+    const patch = (body: object, scope: Scope) => needs(`/deployments/${A}`, body, scope, 'PATCH');
+    expect(patch({ work_queue_name: 'q' }, POOLS)).toBe('names a queue without its pool');
+    expect(patch({ work_queue_name: 'q', work_pool_name: 'etl' }, POOLS)).toEqual([]);
+    expect(patch({ work_queue_name: 'q', work_pool_name: 'ml' }, POOLS)).toBe('is for another pool');
+    expect(patch({ work_queue_name: null, paused: true }, POOLS)).toEqual([]);
+    expect(patch({ work_queue_name: 'q' }, TAG)).toEqual([]);
+  });
+
+  test('takes no limit that others share, which Prefect would change and delete with it', () => {
+    const why = 'takes a concurrency limit, which belongs to nobody';
+    const deployment = { name: 'd', flow_id: A, work_pool_name: 'etl', tags: ['team-a'] };
+    expect(needs('/deployments/', { ...deployment, global_concurrency_limit_id: B }, BOTH)).toBe(why);
+    expect(needs(`/deployments/${A}`, { global_concurrency_limit_id: B }, TAG, 'PATCH')).toBe(why);
+    expect(needs(`/deployments/${A}`, { global_concurrency_limit_id: null }, TAG, 'PATCH')).toEqual([]);
+    expect(needs(`/deployments/${A}`, { concurrency_limit: 3 }, TAG, 'PATCH')).toEqual([]);
+  });
+
   test('belongs to a run: task runs, logs, artifacts', () => {
     expect(needs('/task_runs/', { flow_run_id: A }, POOLS)).toEqual([`flow_run ${A}`]);
     expect(needs('/task_runs/', {}, POOLS)).toBe('makes a task run of no flow run, which is in no pool');
@@ -185,6 +227,14 @@ describe('an event', () => {
       event(`prefect.flow-run.${A}`, { payload: { task_run: { id: B } } }),
     ],
     ['a spelling that only Python reads', event(`prefect.task-run.{${A}}`)],
+    [
+      'the id of a state that is there',
+      event(`prefect.task-run.${A}`, { id: A, payload: { validated_state: { id: B, type: 'RUNNING' } } }),
+    ],
+    [
+      'a state of its own',
+      event(`prefect.task-run.${A}`, { payload: { task_run: { state: { id: B, type: 'RUNNING' } } } }),
+    ],
     ['the name of an automation', event(`prefect.automation.${A}`)],
     ['the name of a flow', event(`prefect.flow.${A}`)],
     ['no resource', [{ event: 'e' }]],
@@ -205,6 +255,11 @@ describe('an event', () => {
     ]) {
       expect(filter(body), JSON.stringify(body)).toContain('does not name whose events it wants');
     }
+    // All runs of a flow are related to it, of whatever team they are.
+    const flow = { id: [`prefect.flow-run.${A}`, `prefect.flow.${B}`] };
+    expect(filter({ related: flow })).toBe('asks what is related to a flow');
+    expect(filter({ any_resource: flow })).toBe('asks what is related to a flow');
+    expect(filter({ resource: flow })).toEqual([`flow_run ${A}`, `flow ${B}`]);
   });
 });
 

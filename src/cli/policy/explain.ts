@@ -14,8 +14,9 @@ import {
   operationsNamed,
   requestParts,
 } from '../../policy/explain.ts';
-import type { Attributes, Origin, Policy } from '../../policy/policy.ts';
+import type { Attributes, Grants, Origin, Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
+import { startsDeployed } from '../../policy/run-overrides.ts';
 import { asksByBody } from '../../policy/secrets.ts';
 import { printable, printableJson } from '../escape.ts';
 import { choiceFlag, collect, usage } from '../flags.ts';
@@ -67,8 +68,7 @@ export function explainCommand(io: CommandIo): Command {
         : asked(policy, identity, method, path, attributes);
     if (!said.permit) io.setExitCode(EXIT.refused);
     if (flags.json === true) return io.out(printableJson(jsonOf(said, policy.mode), 2));
-    for (const line of linesOf(said, policy.grants(identity, attributes).has('see_secret_blocks')))
-      io.out(printable(line));
+    for (const line of linesOf(said, policy.grants(identity, attributes))) io.out(printable(line));
     if (said.permit) return;
     if (policy.mode === 'observe') io.say('the policy only observes: the gate would let it pass, and count it');
     else if (policy.grants(identity, attributes).observes)
@@ -104,7 +104,7 @@ function asked(policy: Policy, identity: string, method: string, path: string, a
   throw usage(`the gate takes no target like ${shown(path)}, whoever asks`, 'see docs/strictness.md');
 }
 
-function linesOf(said: Explanation, grantsSecrets: boolean): string[] {
+function linesOf(said: Explanation, grants: Grants): string[] {
   const { identity, operation, roles } = said;
   const what = operation === null ? 'an operation that certgate does not know' : operation.name;
   const lines = [`${said.permit ? 'yes' : 'no'}: ${identity} ${said.permit ? 'may do' : 'may not do'} ${what}`];
@@ -116,8 +116,11 @@ function linesOf(said: Explanation, grantsSecrets: boolean): string[] {
     else lines.push(`  needs ${permission}: given ${originWords(given)}`);
   }
   if (operation !== null && said.needs.length === 0) lines.push('  needs no permission: any role will do');
-  if (said.permit && asksByBody(operation) && !grantsSecrets) {
+  if (said.permit && asksByBody(operation) && !grants.has('see_secret_blocks')) {
     lines.push('  without see_secret_blocks: the secrets are left out of the answer');
+  }
+  if (said.permit && startsDeployed(operation) && !grants.has('run_flows')) {
+    lines.push('  and run_flows, if its body has job_variables: no role gives it, or one denies it');
   }
   if (said.scope !== null) lines.push(`  within ${said.scope.words}: ${scopeSays(said.scope.bounds)}`);
   if (said.secrets === 'hide') lines.push('  the secrets are left out of the answer');
