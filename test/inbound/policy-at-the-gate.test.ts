@@ -194,7 +194,6 @@ describe('secrets of blocks that are asked for in a body', () => {
     expect(await ask(peer, 'GET /api/health')).toBe('200 ok');
     become(binding('Worker'));
     expect(await filter(peer, ASKS)).toBe('200 ok');
-    expect(bodies.at(-1)).toBe(ASKS);
     expect(reached).toEqual([FILTER, FILTER, FILTER, 'GET /api/health', FILTER]);
   });
 
