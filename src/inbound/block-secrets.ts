@@ -24,6 +24,8 @@ export type BodyVerdict =
   | { readonly kind: 'refuse'; readonly status: number; readonly detail: string }
   | { readonly kind: 'send'; readonly body: Buffer };
 
+const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/;
+
 /** Why the body that `head` announces can't be read; null when it can. */
 export function bodyProblem(
   head: RequestHead,
@@ -38,8 +40,9 @@ export function bodyProblem(
     if (head.names[i] === 'content-encoding' && value !== 'identity') {
       return { status: 415, detail: 'the body has to be read, and is compressed' };
     }
-    if (head.names[i] === 'content-type' && /charset/.test(value) && !/charset="?utf-8"?\s*(;|$)/.test(value)) {
-      return { status: 415, detail: 'the body has to be read, and is not said to be UTF-8' };
+    // Of what is not said to be JSON FastAPI takes nothing, and a filter of nothing is one of everything.
+    if (head.names[i] === 'content-type' && !JSON_TYPE.test(value)) {
+      return { status: 415, detail: 'the body has to be read, and is not said to be application/json in UTF-8' };
     }
     if (head.names[i] === 'expect')
       return { status: 417, detail: 'the body has to be read before anyone can expect it' };

@@ -339,9 +339,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
 /** The same with a body of `length` bytes. */
 function withBody(reading: Reading, length: number): Reading {
-  const { head, target } = reading;
+  const { head, target, judgement } = reading;
   if (length === head.bodyLength || !target.ok) return reading;
-  return { ...reading, start: startOfHead({ ...head, bodyLength: length }, target.target) };
+  const start = startOfHead({ ...head, bodyLength: length }, judgement?.target ?? target.target);
+  return { ...reading, start: start + (judgement?.stamp ?? '') };
 }
 
 function answer(status: number, detail: string, extra: string): Answer {

@@ -169,7 +169,7 @@ export function judgeReading(reading: Judged, gate: PolicyGate, asker: Asker): F
     const { head, target, operation } = reading;
     const asked = target.ok ? target.target : '';
     const judged = judgement !== null;
-    judgement = judge(policy, asker, operation, asked);
+    judgement = asJson(judge(policy, asker, operation, asked), head);
     reading.judgement = judgement;
     const changes = judgement.target !== null || judgement.stamp !== '';
     if (judged || changes) reading.start = startOfHead(head, judgement.target ?? asked) + judgement.stamp;
@@ -193,6 +193,14 @@ export function judgeReading(reading: Judged, gate: PolicyGate, asker: Asker): F
   // some seconds. The other WebSockets take 403 for what it is (docs/policy.md).
   const closes = name === 'stream_events_in' && reading.head.upgrade === 'websocket';
   return { status: 403, ...refusal, ...(closes && { closeWebSocket: true }) };
+}
+
+/** What is read as JSON goes on as JSON, also where the client does not say what it is. */
+function asJson(said: Judgement, { names }: RequestHead): Judgement {
+  const reads = said.readBody || said.scoped?.readBody === true || said.scoped?.asDeployed === true;
+  return reads && !names.includes('content-type')
+    ? { ...said, stamp: `${said.stamp}content-type: application/json\r\n` }
+    : said;
 }
 
 /** What a gate has that decisions need. */

@@ -284,8 +284,8 @@ export const API_ROUTES: readonly Route[] = [
   ['POST', '/ui/flows/next-runs', 'read', 'next_runs_by_flow', 'see_flows'],
   ['POST', '/ui/flow_runs/history', 'read', 'read_flow_run_history', 'see_flows'],
   ['POST', '/ui/flow_runs/count-task-runs', 'read', 'count_task_runs_by_flow_run', 'see_flows'],
-  // It puts the values of variables in, and says what is wrong with them.
-  ['POST', '/ui/schemas/validate', 'read', 'validate_obj', 'see_deployments', 'see_variables'],
+  // It puts the values of variables in and says what is wrong with them; a schema can keep Prefect busy for ever.
+  ['POST', '/ui/schemas/validate', 'read', 'validate_obj', 'run_deployments', 'see_variables'],
   ['POST', '/ui/task_runs/dashboard/counts', 'read', 'read_dashboard_task_run_counts', 'see_flows'],
   ['POST', '/ui/task_runs/count', 'read', 'read_task_run_counts_by_state', 'see_flows'],
   ['GET', '/ui/task_runs/{id:uuid}', 'read', 'read_task_run_with_flow_run_name', 'see_flows'],

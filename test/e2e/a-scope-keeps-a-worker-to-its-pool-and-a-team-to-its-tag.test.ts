@@ -35,6 +35,7 @@ async function call(
   method: string,
   path: string,
   body?: unknown,
+  type = 'application/json',
 ): Promise<{ status: number; said: string }> {
   // SQLite collides at times; then the gate, which asks Prefect too, says 503 as well.
   return await whenAvailable(
@@ -42,7 +43,7 @@ async function call(
       const answer = await fetch(`${url(name)}/api${path}`, {
         method,
         redirect: 'manual',
-        ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+        ...(body !== undefined && { headers: { 'content-type': type }, body: JSON.stringify(body) }),
       });
       return { status: answer.status, said: await answer.text() };
     },
@@ -342,6 +343,32 @@ test('a tenant of another pool or tag is refused whatever is not its own, by id,
   });
   expect([moved.status, moved.said]).toEqual([403, expect.stringContaining('names a queue without its pool')]);
 }, 240_000);
+
+test('a filter that is not said to be JSON, of which Prefect would take nothing, lists, counts and deletes nothing', async () => {
+  const runs = { flow_runs: { id: { any_: [things.ml.run] } } };
+  const filters: ReadonlyArray<readonly [path: string, body: object]> = [
+    ['/flow_runs/filter', {}],
+    ['/flow_runs/count', {}],
+    ['/flow_runs/paginate', {}],
+    ['/flow_runs/bulk_delete', runs],
+    ['/deployments/filter', {}],
+    ['/deployments/bulk_delete', { deployments: { id: { any_: [things.ml.deployment] } } }],
+    ['/flows/filter', {}],
+    ['/work_pools/filter', {}],
+    ['/task_runs/filter', runs],
+    ['/artifacts/filter', runs],
+    ['/logs/filter', { logs: { flow_run_id: { any_: [things.ml.run] } } }],
+    ['/events/filter', { filter: { resource: { id: [`prefect.flow-run.${things.ml.run}`] } } }],
+  ];
+  const through: string[] = [];
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json, text/plain']) {
+    for (const [path, body] of filters) {
+      const { status, said } = await call('user/bob', 'POST', path, body, type);
+      if (status !== 415 || !said.includes('certgate: ')) through.push(`${path} as ${type}: ${status} ${said}`);
+    }
+  }
+  expect(through).toEqual([]);
+}, 120_000);
 
 test('what is listed is one’s own, whatever the filter, and what is counted too', async () => {
   const list = async (name: string, path: string, body: object) =>

@@ -25,6 +25,7 @@ let upstream: Server;
 let reached: string[];
 let questions: string[];
 let bodies: string[];
+let types: (string | undefined)[];
 let pools: Record<string, string>;
 /** Holds the answers to the gate's questions. */
 let holding: Promise<void>;
@@ -53,7 +54,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
 });
 beforeEach(() => {
-  [reached, questions, bodies, sockets, heard] = [[], [], [], [], []];
+  [reached, questions, bodies, types, sockets, heard] = [[], [], [], [], [], []];
   pools = { [OWN]: 'etl', [OTHER]: 'ml' };
   holding = Promise.resolve();
   failing = false;
@@ -74,6 +75,7 @@ async function answer(request: IncomingMessage): Promise<readonly [number, strin
   if (request.headers['user-agent'] !== 'certgate') {
     reached.push(line);
     bodies.push(body);
+    types.push(request.headers['content-type']);
     return [200, 'ok'];
   }
   questions.push(line);
@@ -204,6 +206,13 @@ describe('a filter', () => {
     ['400', '{"a":1,"a":2}', ''],
     ['415', '{}', 'content-encoding: gzip\r\n'],
     ['415', '{}', 'content-type: application/json; charset=latin1\r\n'],
+    // Prefect takes nothing of these, and answers with everything.
+    ['415', '{}', 'content-type: text/plain\r\n'],
+    ['415', '{}', 'content-type:\r\n'],
+    ['415', '{}', 'content-type: application/jsonx\r\n'],
+    ['415', '{}', 'content-type: application/json, text/plain\r\n'],
+    ['415', '{}', 'content-type: application/x-www-form-urlencoded\r\n'],
+    ['415', '{}', 'content-type: text/plain\r\ncontent-type: application/json\r\n'],
     ['413', '', 'content-length: 1048577\r\n'],
     ['411', '', 'transfer-encoding: chunked\r\n'],
     ['400', '', 'content-length: 0\r\n'],
@@ -214,6 +223,19 @@ describe('a filter', () => {
     );
     expect(gate.records().at(-1)).toMatchObject({ code: 'CG_REQUEST_BODY', status: Number(status) });
     expect(reached).toEqual([]);
+  });
+
+  it.each([
+    ['', 'application/json'],
+    ['content-type: application/json\r\n', 'application/json'],
+    ['content-type: Application/JSON;charset="UTF-8"\r\n', 'Application/JSON;charset="UTF-8"'],
+  ])('goes on as the JSON that it was read as: %j', async (line, type) => {
+    await start();
+    const peer = await gate.connect();
+    for (const body of ['{}', '{"limit":1}', '{"work_pools":{"name":{"any_":["etl"]}}}']) {
+      expect(await ask(peer, 'POST /api/flow_runs/filter', body, line)).toBe('200 ok');
+    }
+    expect(types).toEqual([type, type, type]);
   });
 
   it('is left alone without a scope', async () => {
