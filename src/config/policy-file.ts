@@ -178,8 +178,8 @@ export function readPolicy(
   });
 
   const valuesIn = (part: Part | undefined): Attributes['values'] =>
-    [...(part?.entries(ATTRIBUTES) ?? [])].flatMap(([attribute, said]) =>
-      textsOf(said, 'a value').map(({ text: value }) => [attribute, value] as const),
+    [...(part?.entries(ATTRIBUTES) ?? [])].flatMap(([attribute, values]) =>
+      textsOf(values, 'a value').map(({ text: value }) => [attribute, value] as const),
     );
   const operations = operationNames();
   const tests: PolicyTest[] = (top.get('tests')?.items() ?? []).flatMap((part) => {

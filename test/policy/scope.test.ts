@@ -137,8 +137,8 @@ describe('a policy', () => {
   - {role: Runner, group: Dev}
 tests:
 ${tests}`;
-    const outcome = (test: string): boolean[] => {
-      const read = readPolicy(policy(`  - {identity: user/a, ${test}, expect: allow}\n`), 'p.yaml');
+    const outcome = (words: string): boolean[] => {
+      const read = readPolicy(policy(`  - {identity: user/a, ${words}, expect: allow}\n`), 'p.yaml');
       if (!read.ok) throw new Error(JSON.stringify(read.problems));
       return runTests(read.policy, read.tests).map((one) => one.passed);
     };
