@@ -87,7 +87,7 @@ export function parseManifest(text: string, path: string): BackupManifest {
 }
 
 /** Whether a backup may hold a file of that path: nothing hidden, nothing that leads out of it. */
-export function isBackupPath(path: string): boolean {
+function isBackupPath(path: string): boolean {
   if ([CONFIGURATION, STORE, RECORD].includes(path)) return true;
   const [folder, ...names] = path.split('/');
   return folder === CERTIFICATES && names.length > 0 && names.every(isName);

@@ -10,7 +10,7 @@ import type { Operation } from '../policy/operation.ts';
 import { secretsInBody } from '../policy/secrets.ts';
 
 /** Bytes of a body that is read. */
-export const LONGEST_BODY = 1_048_576;
+const LONGEST_BODY = 1_048_576;
 /** Prefect's client sends logs in batches of 4 MB at most, of lines of 1 MB. */
 const LONGEST_LOGS = 6_291_456;
 

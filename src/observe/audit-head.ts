@@ -103,7 +103,7 @@ async function endOf(file: string): Promise<Head | null> {
 }
 
 /** Files beside the record that bear its name and something more (`audit.jsonl.1`, `audit-20261125.jsonl`), oldest first. */
-export async function filesBefore(path: string): Promise<string[]> {
+async function filesBefore(path: string): Promise<string[]> {
   const folder = dirname(path);
   const name = basename(path);
   const stem = name.replace(/\.jsonl$/, '');

@@ -128,7 +128,7 @@ interface Role {
 const MOST_KEPT = 20_000;
 
 /** Whether `name` is one of the roles that are always there. */
-export function isBuiltIn(name: string): name is BuiltInRole {
+function isBuiltIn(name: string): name is BuiltInRole {
   return Object.hasOwn(BUILT_IN_ROLES, name);
 }
 

@@ -8,7 +8,7 @@ import { numberOf, type Row, textOf } from './sqlite-rows.ts';
 import type { AuditEntry, StoredAuditEntry } from './store.ts';
 
 /** What the first act names. */
-export const NO_ACT = '0'.repeat(64);
+const NO_ACT = '0'.repeat(64);
 
 const COLUMNS = ['id', 'time', 'actor', 'action', 'object', 'detail', 'prev'] as const;
 

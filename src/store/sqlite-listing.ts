@@ -15,8 +15,8 @@ const BY_IDENTITY = 'certificates_by_identity';
 const BY_EXPIRY = 'certificates_by_expiry';
 const BY_SERIAL = 'sqlite_autoindex_certificates_1';
 
-export const DEFAULT_PAGE = 100;
-export const LARGEST_PAGE = 1000;
+const DEFAULT_PAGE = 100;
+const LARGEST_PAGE = 1000;
 
 export interface Listing {
   readonly sql: string;

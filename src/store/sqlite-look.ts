@@ -8,8 +8,19 @@ import { CertgateError } from '../errors.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 import { IDENTITIES_WITHOUT } from './sqlite-ca.ts';
 import { connect, fileFailure, pragma, requireSchema } from './sqlite-file.ts';
-import { bytesOf, caOf, lockColumns, lockOf, numberOf, type Row, textOf } from './sqlite-rows.ts';
+import {
+  bytesOf,
+  caOf,
+  lockColumns,
+  lockOf,
+  numberOf,
+  type Row,
+  textOf,
+  tokenFaceColumns,
+  tokenFaceOf,
+} from './sqlite-rows.ts';
 import type { CaRecord, LockRecord } from './store.ts';
+import type { TokenFace } from './tokens.ts';
 
 /** Times are ms since the epoch. */
 export interface StoreLook {
@@ -30,7 +41,7 @@ export interface RecordsLook {
   readonly crls: ReadonlyMap<string, { readonly number: number; readonly revoked: number }>;
   readonly locks: readonly LockRecord[];
   /** Unrevoked, unexpired, with uses left. */
-  readonly tokens: readonly OpenToken[];
+  readonly tokens: readonly TokenFace[];
   /** The newest certificate of each identity that is near its end or past it. */
   readonly ending: readonly EndingIdentity[];
   /** Identities with more than MOST_CERTIFICATES that can be used now, and how many. */
@@ -56,16 +67,6 @@ export interface RecordsLook {
   } | null;
 }
 
-export interface OpenToken {
-  readonly id: string;
-  readonly subject: string;
-  readonly uses: number;
-  readonly usesLeft: number;
-  readonly createdAt: number;
-  readonly expiresAt: number;
-  readonly flag: string | null;
-}
-
 export interface EndingIdentity {
   readonly identity: string;
   readonly notBefore: number;
@@ -75,7 +76,7 @@ export interface EndingIdentity {
 export const MOST_CERTIFICATES = 20;
 /** 398 days, what the public web came down to; certgate's own limit is 366. */
 export const LONGEST_LIFE = 398 * 86_400_000;
-export const MOST_READ = 500;
+const MOST_READ = 500;
 /** Sidecars renew at two thirds of a life: with a sixth left they have not for as long again as they should have taken. */
 const LEFT = 6;
 const ATTEMPTS = 3;
@@ -187,10 +188,10 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
       { now },
     ).map(lockOf),
     tokens: all(
-      `SELECT id, subject, uses, uses_left, created_at, expires_at, flag FROM tokens
+      `SELECT ${tokenFaceColumns} FROM tokens
          WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > :now ORDER BY created_at, id LIMIT 1000`,
       { now },
-    ).map(tokenOf),
+    ).map(tokenFaceOf),
     // SQLite takes the other columns from the row that has the maximum (sqlite.org/lang_select.html#bareagg).
     ending: all(
       `SELECT identity, not_before, until FROM (
@@ -242,17 +243,5 @@ function backupOf(db: DatabaseSync): RecordsLook['backup'] {
     out: textOf(row, 'out'),
     issued: numberOf(row, 'issued'),
     revoked: numberOf(row, 'revoked'),
-  };
-}
-
-function tokenOf(row: Row): OpenToken {
-  return {
-    id: textOf(row, 'id'),
-    subject: textOf(row, 'subject'),
-    uses: numberOf(row, 'uses'),
-    usesLeft: numberOf(row, 'uses_left'),
-    createdAt: numberOf(row, 'created_at'),
-    expiresAt: numberOf(row, 'expires_at'),
-    flag: row['flag'] === null ? null : textOf(row, 'flag'),
   };
 }

@@ -13,6 +13,7 @@ import type {
   Revocation,
   RevocationReason,
 } from './store.ts';
+import type { TokenFace, TokenUse } from './tokens.ts';
 
 export type Row = Record<string, SQLOutputValue>;
 
@@ -21,7 +22,7 @@ export const certificateColumns =
   'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, wanted_ttl, member_of, renewable, revoked_at, reason';
 
 export function certificateOf(row: Row): CertificateRecord {
-  const revokedAt = row['revoked_at'] === null ? null : numberOf(row, 'revoked_at');
+  const revokedAt = numberOrNull(row, 'revoked_at');
   return {
     serial: textOf(row, 'serial'),
     issuer: textOf(row, 'issuer'),
@@ -55,7 +56,7 @@ export function standingOf(row: Row): CertificateStanding {
   return {
     identity: textOf(row, 'identity'),
     notAfter: numberOf(row, 'not_after'),
-    revokedAt: row['revoked_at'] === null ? null : numberOf(row, 'revoked_at'),
+    revokedAt: numberOrNull(row, 'revoked_at'),
   };
 }
 
@@ -94,7 +95,35 @@ export function lockOf(row: Row): LockRecord {
     reason: textOf(row, 'reason'),
     actor: textOf(row, 'actor'),
     lockedAt: numberOf(row, 'locked_at'),
-    until: row['until'] === null ? null : numberOf(row, 'until'),
+    until: numberOrNull(row, 'until'),
+  };
+}
+
+/** The columns that `tokenFaceOf` reads. */
+export const tokenFaceColumns = 'id, subject, uses, uses_left, expires_at, created_at, flag';
+
+export function tokenFaceOf(row: Row): TokenFace {
+  return {
+    id: textOf(row, 'id'),
+    subject: textOf(row, 'subject'),
+    uses: numberOf(row, 'uses'),
+    usesLeft: numberOf(row, 'uses_left'),
+    expiresAt: numberOf(row, 'expires_at'),
+    createdAt: numberOf(row, 'created_at'),
+    flag: textOrNull(row, 'flag'),
+  };
+}
+
+/** The columns that `tokenUseOf` reads: of a one-time token's use and of an identity token's. */
+export const tokenUseColumns = 'token, key_hash, identity, serial, used_at';
+
+export function tokenUseOf(row: Row): TokenUse {
+  return {
+    token: textOf(row, 'token'),
+    keyHash: textOf(row, 'key_hash'),
+    identity: textOf(row, 'identity'),
+    serial: textOf(row, 'serial'),
+    usedAt: numberOf(row, 'used_at'),
   };
 }
 
@@ -113,10 +142,20 @@ export function numberOf(row: Row | undefined, column: string): number {
   throw new TypeError(`column ${column} holds no number`);
 }
 
+/** For a column that may be NULL. */
+export function numberOrNull(row: Row, column: string): number | null {
+  return row[column] === null ? null : numberOf(row, column);
+}
+
 export function textOf(row: Row, column: string): string {
   const value = row[column];
   if (typeof value === 'string') return value;
   throw new TypeError(`column ${column} holds no text`);
+}
+
+/** For a column that may be NULL. */
+function textOrNull(row: Row, column: string): string | null {
+  return row[column] === null ? null : textOf(row, column);
 }
 
 export function bytesOf(row: Row, column: string): Uint8Array {

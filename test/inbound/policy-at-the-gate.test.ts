@@ -55,7 +55,8 @@ async function start(policy: string): Promise<void> {
   reached = [];
   bodies = [];
   writeFileSync(file(), policy);
-  gate = await house.start(portOf(upstream), { path: file(), cwd: folder, loaded: loadPolicy(file(), folder) });
+  const place = { path: file(), cwd: folder, loaded: loadPolicy(file(), folder) };
+  gate = await house.start(portOf(upstream), { policy: place });
 }
 
 function become(policy: string): void {
