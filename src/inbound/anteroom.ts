@@ -10,6 +10,7 @@ import { CHUNKED } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import { type BodyTaking, type TakenBody, takeBody } from '../proxy/body-taking.ts';
 import type { StatusAnswer } from './status/answer.ts';
+import { sendAnswer } from './status/send.ts';
 
 const LIMITS = { headBytes: 8_192, headerLines: 50 } as const;
 /** Requests of one connection: whoever brings in a fleet need not shake hands for each machine. */
@@ -84,13 +85,14 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     if (answered > 0 && bytes.length === 0) end({ head: '', body: null });
     else other();
   }
-  function end({ head, body }: StatusAnswer): void {
+  function end(answer: StatusAnswer): void {
     leave();
     socket.on('data', () => {});
-    socket.write(head, 'latin1');
-    if (body === null) socket.end();
-    else socket.end(body);
-    setTimeout(() => socket.destroy(), body === null ? WAITS.linger : WAITS.write).unref();
+    sendAnswer(socket, answer).then(
+      () => socket.end(),
+      () => socket.destroy(),
+    );
+    setTimeout(() => socket.destroy(), answer.body === null ? WAITS.linger : WAITS.write).unref();
   }
   function refuse(status: number, detail: string): void {
     end({ head: writeAnswer(status, `certgate: ${detail}`, true, true, ''), body: null });

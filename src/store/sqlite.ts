@@ -4,7 +4,7 @@
 // Another process's lock is waited for without blocking this process. What is no longer the file that was opened is never
 // believed: reads and writes fail with CG_STORE_LOST.
 import { resolve } from 'node:path';
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CertgateError } from '../errors.ts';
 import { ACT_COLUMNS, actAdder, auditEntryOf } from './sqlite-acts.ts';
@@ -21,6 +21,7 @@ import {
   lockColumns,
   lockOf,
   numberOf,
+  revocationColumns,
   revocationOf,
   standingOf,
   textOf,
@@ -88,12 +89,13 @@ function sqliteStore(
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
   const selectRevocations = sql(
-    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded FROM certificates
+    `SELECT ${revocationColumns} FROM certificates
        WHERE revoked_revision > :after AND revoked_revision <= (SELECT max(found) FROM (
          SELECT revoked_revision AS found FROM certificates WHERE revoked_revision > :after
            ORDER BY revoked_revision LIMIT :limit))
        ORDER BY revoked_revision, id`,
   );
+  selectRevocations.setReturnArrays(true);
   const selectLocksOn = sql(
     `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now)
        AND ((scope = 'identity' AND subject = :identity) OR (scope = 'all' AND subject = ''))`,
@@ -242,7 +244,12 @@ function sqliteStore(
         return row === undefined ? null : textOf(row, 'line');
       }),
     revision: () => read(() => numberOf(thisRevision.get(), 'number')),
-    revocationsSince: (after, limit = -1) => read(() => selectRevocations.all({ after, limit }).map(revocationOf)),
+    revocationsSince: (after, limit = -1) =>
+      read(() => {
+        // Node's types know nothing of setReturnArrays.
+        const rows: readonly unknown[] = selectRevocations.all({ after, limit });
+        return (rows as readonly SQLOutputValue[][]).map(revocationOf);
+      }),
     ...sqliteCa(tools),
     ...tokens,
     compromisedSince: (after, limit = -1) =>
