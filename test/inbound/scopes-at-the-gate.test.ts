@@ -59,6 +59,17 @@ describe('a thing that is named by its id', () => {
     expect(await ask(peer, read(OWN))).toBe('200 ok');
   });
 
+  it('is asked for again while Prefect is busy, as Prefect’s own client does, and not for ever', async () => {
+    const gate = await start();
+    const peer = await gate.connect();
+    upstream.busy = 3;
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
+    expect(upstream.questions).toHaveLength(4);
+    upstream.busy = 100;
+    expect(await ask(peer, read(OTHER))).toMatch(/^503 /u);
+    expect(upstream.questions).toHaveLength(8);
+  });
+
   it('holds its own connection up and nobody else’s, and leaves nothing behind when its client leaves', async () => {
     const gate = await start();
     let go = (): void => {};
@@ -184,6 +195,21 @@ describe('a group of the certificate', () => {
     expect(await ask(peer, 'DELETE /api/variables/name/x')).toContain('it lacks manage_variables');
     become(gate, 'bindings: [{role: Worker, group: data}]\n');
     expect(await ask(peer, read(OWN))).toContain('has no role');
+  });
+});
+
+describe('what else the certificate says', () => {
+  it('has a role, and another policy holds at the next request', async () => {
+    const gate = await start(
+      "bindings: [{role: Viewer, certificate: {OU: 'Da.a', URI: 'spiffe://[^/]+/worker/.*'}}]\n",
+    );
+    const peer = await gate.connect();
+    expect(await ask(peer, read(OTHER))).toBe('200 ok');
+    expect(await ask(peer, 'DELETE /api/variables/name/x')).toContain('(Viewer) may not do');
+    become(gate, 'bindings: [{role: Viewer, certificate: {OU: Data, O: Data}}]\n');
+    expect(await ask(peer, read(OWN))).toContain('has no role');
+    become(gate, "bindings: [{role: Viewer, certificate: {issuer: '[0-9a-f]{40}'}}]\n");
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
   });
 });
 
