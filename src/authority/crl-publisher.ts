@@ -6,15 +6,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Issuer } from '../pki/certificates.ts';
-import { type CrlEntries, dropExpired, openCrlEntries } from '../pki/crl.ts';
+import { type CrlEntries, dropExpired, dropSerials, openCrlEntries } from '../pki/crl.ts';
 import type { Store } from '../store/store.ts';
-import { CRL_LIFETIME, revocationsAfter, type SignedCrl, signCrl, takeUp } from './crl.ts';
+import { CRL_LIFETIME, revocationsAfter, type SignedCrl, signCrl, takeUp, turn } from './crl.ts';
 import { statusUrls } from './status-urls.ts';
 
 /** How often the records are looked at, ms. */
 const LOOK_INTERVAL = 200;
 /** How long a start waits for its lists, ms: a million revocations take seconds, and who asks meanwhile is told to come again. */
-const FIRST_WAIT = 1000;
+const FIRST_WAIT = 200;
 /** After a failure, ms. */
 const RETRY_INTERVAL = 1000;
 /** A large list must not take the whole process: of the time, at most one part in so many goes to signing lists. */
@@ -91,9 +91,10 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
         if (isStopped) return;
         const last = news.at(-1)?.revision ?? 0;
         // What the entries name already must not come twice: what was regraded since they, or the first pages, were read.
-        if (news.some((one) => one.issuer === keyId && !one.isNew && (known > 0 || one.revision > seen))) {
-          published.set(keyId, { ...state, epoch: Number.NaN });
-          return follow(issuer, Math.max(seen, last));
+        const again = news.filter((one) => one.issuer === keyId && !one.isNew && (known > 0 || one.revision > seen));
+        if (again.length > 0) {
+          const serials = again.map(({ serial }) => serial);
+          if ((await dropSerials(state.entries, serials, turn)) > 0) state.isBehind = true;
         }
         if (takeUp(state.entries, news, keyId, now) > 0) state.isBehind = true;
         // The last may have been committed after `seen` was read: it must not come twice.
@@ -111,7 +112,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
     const crl = await signCrl({ store, issuer, entries: state.entries, distributionPoint, now: clock() });
     state.crl = crl;
     state.isBehind = false;
-    dropExpired(state.entries, crl.listed, crl.thisUpdate);
+    await dropExpired(state.entries, crl.listed, crl.thisUpdate, turn);
     log.info({ issuer: keyId, number: crl.number, revoked: crl.listed }, 'revocation list signed');
   };
 

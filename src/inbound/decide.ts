@@ -196,7 +196,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   let last: Reading | null = null;
   let opened: Reading | null = null;
-  const asker = { identity: client.identity, groups: client.groups, address };
+  const asker = { identity: client.identity, attributes: client.attributes, address };
 
   /** What is forwarded is on record, if it may change anything. */
   const recordOf = (reading: Reading, requestId: string): Promise<void> | null => {

@@ -40,10 +40,10 @@ function messageReader(
 ): TunnelRewriter | null {
   if (judgement === null || operation === null || !judgement.readMessages || listens(operation)) return null;
   // By the policy as it is when the message comes.
-  const { identity, groups, address } = asker;
+  const { identity, attributes, address } = asker;
   const now = () => judge(gate.policy, asker, operation, '');
   const scopeNow = (): Scope | null => {
-    const ruling = gate.policy?.grants(identity, groups).rule(operation);
+    const ruling = gate.policy?.grants(identity, attributes).rule(operation);
     return ruling?.permit === true ? ruling.scope : null;
   };
   const close = (why: Forbidden): MessageVerdict => {
@@ -90,11 +90,11 @@ function heardReader(
   holds: (bytes: number) => boolean,
 ): TunnelRewriter | null {
   if (judgement === null || operation === null || !judgement.readMessages || !listens(operation)) return null;
-  const { identity, groups } = asker;
+  const { identity, attributes } = asker;
   return readMessages(
     'server',
     judgeHeard(async (refs) => {
-      const ruling = gate.policy?.grants(identity, groups).rule(operation);
+      const ruling = gate.policy?.grants(identity, attributes).rule(operation);
       const scope = ruling?.permit === true ? ruling.scope : null;
       if (scope === null || judge(gate.policy, asker, operation, '').observed) return { kind: 'pass' };
       try {

@@ -49,13 +49,13 @@ export async function startPublishing(options: PublishingOptions): Promise<Publi
     if (issuer === undefined) return answerBare(404, asker.close, now);
     if (asked.what === 'issuer') {
       const fresh = { thisUpdate: issuer.certificate.validFromDate.getTime(), nextUpdate: now + CERTIFICATE_KEPT };
-      return answerWith({ type: 'application/pkix-cert', octets: issuer.certificate.raw, fresh }, asker, now);
+      return answerWith({ type: 'application/pkix-cert', parts: [issuer.certificate.raw], fresh }, asker, now);
     }
     const crl = lists.crl(issuer.keyId);
     // There was one, and it has run out: the log says why there is no other.
     if (crl === null) return answerBare(503, asker.close, now, 'retry-after: 2\r\n');
     const tag = `${issuer.keyId}-${crl.number}`;
-    return answerWith({ type: 'application/pkix-crl', octets: crl.der, fresh: crl, tag }, asker, now);
+    return answerWith({ type: 'application/pkix-crl', parts: crl.parts, fresh: crl, tag }, asker, now);
   };
 
   return {
@@ -71,7 +71,7 @@ export async function startPublishing(options: PublishingOptions): Promise<Publi
           return answerBare(405, close, now, `allow: ${asked.allow}\r\n`);
         case 'ocsp': {
           const { der, fresh } = await responder(asked.octets ?? body);
-          return answerWith({ type: 'application/ocsp-response', octets: der, fresh }, asker, now);
+          return answerWith({ type: 'application/ocsp-response', parts: [der], fresh }, asker, now);
         }
         default:
           return answerFor(asked, asker, now);
