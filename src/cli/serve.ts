@@ -91,7 +91,9 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     statusUrl: config.serve.status.url,
     warn: (sentence) => log.warn(sentence),
   });
-  const audit = await openSignedAudit(auditFile(config), { authority, store, log });
+  const audit = await openSignedAudit(auditFile(config), {
+    ...{ authority, store, log, rules: config.audit },
+  });
   const listen = parseHostPort(config.serve.listen);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
 
