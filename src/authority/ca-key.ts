@@ -3,13 +3,13 @@
 // RSA with the exponent 3. Not taken is what nobody may rely on any more, DSA and RSA below 2048 bits (NIST SP 800-131A,
 // FIPS 186-5), moduli of odd sizes, which only faulty tools make (CA/Browser Forum BR §6.1.6), and keys of known faults.
 import type { KeyObject } from 'node:crypto';
-import { keyName, spkiOf } from '../pki/public-keys.ts';
+import { keyName, spkiHashOf } from '../pki/public-keys.ts';
 import { weaknessOf } from '../pki/weak-keys.ts';
 import { debianWeaknessOf } from './debian-weak-keys.ts';
 
 /** In words that follow "a key"; null when nothing is known against it. Node's error when the list of Debian's keys cannot be read. */
 export async function caKeyProblemOf(publicKey: KeyObject): Promise<string | null> {
-  const problem = kindProblemOf(publicKey) ?? weaknessOf(publicKey, spkiOf(publicKey));
+  const problem = kindProblemOf(publicKey) ?? weaknessOf(publicKey, spkiHashOf(publicKey));
   return problem ?? (await debianWeaknessOf(publicKey));
 }
 

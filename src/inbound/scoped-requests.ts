@@ -18,7 +18,7 @@ import { type Asker, type BodyAnswers, type Forbidden, type Judged, judge, noteO
 export function scopeInspector(
   { judgement, operation, head }: Judged,
   gate: GateState,
-  { identity, groups, address }: Asker,
+  { identity, attributes, address }: Asker,
   answers: BodyAnswers,
 ): BodyInspector | null {
   const scoped = judgement?.scoped ?? null;
@@ -41,7 +41,7 @@ export function scopeInspector(
       const said = overridesIn(text);
       if (!said.ok) return refuse(bad(said.problem));
       if (said.field !== null && gate.policy !== null) {
-        const whose = { identity, ...gate.policy.grants(identity, groups) };
+        const whose = { identity, ...gate.policy.grants(identity, attributes) };
         const detail = fieldWords(whose, operation, said.field, 'run_flows');
         return refuse({ status: 403, code: 'CG_PERMISSION', detail });
       }

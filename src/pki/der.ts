@@ -175,8 +175,17 @@ export function readTime(bytes: Uint8Array, tlv: Tlv | undefined, what: string):
 
 /** One DER value: tag, shortest length, the parts joined. */
 export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const content = Buffer.concat(parts);
-  return Buffer.concat([encodeHeader(tag, content.length), content]);
+  let size = 0;
+  for (const part of parts) size += part.length;
+  const header = encodeHeader(tag, size);
+  const value = Buffer.allocUnsafe(header.length + size);
+  value.set(header);
+  let at = header.length;
+  for (const part of parts) {
+    value.set(part, at);
+    at += part.length;
+  }
+  return value;
 }
 
 /** What stands before a content of `size` octets: the tag and the length, in the shortest form. */
@@ -223,8 +232,7 @@ export function encodeGeneralizedTime(moment: Date): Uint8Array {
 }
 
 function digitsOf(moment: Date): string {
-  return moment
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z')
-    .replaceAll(/[-:T]/g, '');
+  const iso = moment.toISOString(); // 2026-11-30T10:00:00.000Z; whoever calls has no other years
+  const [date, time] = [iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10), iso.slice(11, 13) + iso.slice(14, 16)];
+  return `${date}${time}${iso.slice(17, 19)}Z`;
 }

@@ -114,11 +114,19 @@ async function joined(content: Content): Promise<Uint8Array> {
   return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
 }
 
+/** An issuer's key is asked about twice a leaf. */
+const known = new WeakMap<KeyObject, SigningAlgorithm>();
+
 /** How a key signs, by either half of it. CG_KEY_UNREADABLE for a kind certgate never signs with. */
 export function signingAlgorithmOf(key: KeyObject): SigningAlgorithm {
+  const before = known.get(key);
+  if (before !== undefined) return before;
   const kind = keyName(key);
   const algorithm = algorithms.get(key.asymmetricKeyType === 'rsa' ? 'rsa' : kind);
-  if (algorithm !== undefined) return algorithm;
+  if (algorithm !== undefined) {
+    known.set(key, algorithm);
+    return algorithm;
+  }
   throw new CertgateError('CG_KEY_UNREADABLE', {
     problem: `certgate does not sign with a key of kind ${kind}`,
     remedy:

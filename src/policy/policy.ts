@@ -33,9 +33,21 @@ export interface BindingSource {
   readonly matches: ((identity: string) => boolean) | null;
   /** Names of groups whose members are bound. */
   readonly groups?: readonly string[];
+  /** Whether it binds whoever's certificate says this; null when it asks for nothing of the kind. */
+  readonly certificate?: ((says: Attributes['values']) => boolean) | null;
   /** How far what it gives goes; absent or null for everywhere. What it denies is denied everywhere. */
   readonly scope?: Scope | null;
 }
+
+/** What a client's certificate says beside its name. One object for a certificate: what is worked out for it is kept by it. */
+export interface Attributes {
+  readonly groups: readonly string[];
+  /** `O`, `DNS`, `issuer`, …, each as often as it has a value. */
+  readonly values: ReadonlyArray<readonly [attribute: string, value: string]>;
+}
+
+/** A certificate that says no more than a name. */
+export const NO_ATTRIBUTES: Attributes = { groups: [], values: [] };
 
 /** What happens to a client without see_secret_blocks that asks for secrets: 403, or it gets the block without them. */
 export type SecretsMode = 'refuse' | 'hide';
@@ -95,8 +107,8 @@ export interface Policy {
   readonly mode: 'enforce' | 'observe';
   readonly secrets: SecretsMode;
   readonly createdBy: CreatedBy;
-  /** `groups` are those of its certificate. */
-  grants(identity: string, groups?: readonly string[]): Grants;
+  /** `attributes` are those of its certificate. */
+  grants(identity: string, attributes?: Attributes): Grants;
 }
 
 interface Said {
@@ -133,25 +145,37 @@ export function compilePolicy(source: PolicySource): Policy {
     }
   }
   const named = new Set(source.bindings.flatMap((one) => one.groups ?? []));
+  const certified = source.bindings.filter((one) => (one.certificate ?? null) !== null);
   const kept = new Map<string, Grants>();
+  const ofCertificate = new WeakMap<Attributes, { readonly identity: string; readonly grants: Grants }>();
+  const grantsFor = (identity: string, { groups, values }: Attributes): Grants => {
+    const belongs = groups.filter((one) => named.has(one));
+    const more = certified.filter((one) => one.certificate?.(values) === true);
+    // A name has no line end, a group neither, and no group begins with #.
+    const key = [identity, ...belongs, ...more.map((one) => `#${certified.indexOf(one)}`)].join('\n');
+    const known = kept.get(key);
+    if (known !== undefined) return known;
+    const bindings = [...(exact.get(identity) ?? []), ...patterns.filter((one) => one.matches?.(identity) === true)];
+    if (belongs.length > 0) {
+      more.push(...source.bindings.filter((one) => one.groups?.some((group) => belongs.includes(group)) === true));
+    }
+    const grants = grantsOf([...new Set([...bindings, ...more])], roles);
+    if (kept.size >= MOST_KEPT) kept.clear();
+    kept.set(key, grants);
+    return grants;
+  };
+  // Most policies ask for nothing but names.
+  const byNameAlone = named.size === 0 && certified.length === 0;
   return {
     mode: source.mode,
     secrets: source.secrets,
     createdBy: source.createdBy ?? 'prefect',
-    grants(identity, groups = []) {
-      // A name has no line end, and a group has none.
-      const belongs = groups.length === 0 || named.size === 0 ? [] : groups.filter((one) => named.has(one));
-      const key = belongs.length === 0 ? identity : [identity, ...belongs].join('\n');
-      const known = kept.get(key);
-      if (known !== undefined) return known;
-      const bindings = [...(exact.get(identity) ?? []), ...patterns.filter((one) => one.matches?.(identity) === true)];
-      if (belongs.length > 0) {
-        const more = source.bindings.filter((one) => one.groups?.some((group) => belongs.includes(group)) === true);
-        bindings.push(...more.filter((one) => !bindings.includes(one)));
-      }
-      const grants = grantsOf(bindings, roles);
-      if (kept.size >= MOST_KEPT) kept.clear();
-      kept.set(key, grants);
+    grants(identity, attributes = NO_ATTRIBUTES) {
+      if (byNameAlone || attributes === NO_ATTRIBUTES) return kept.get(identity) ?? grantsFor(identity, NO_ATTRIBUTES);
+      const last = ofCertificate.get(attributes);
+      if (last?.identity === identity) return last.grants;
+      const grants = grantsFor(identity, attributes);
+      ofCertificate.set(attributes, { identity, grants });
       return grants;
     },
   };

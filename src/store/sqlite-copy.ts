@@ -159,7 +159,7 @@ export function adoptRevocations(
       `INSERT INTO certificates (serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der,
          issued_at, revoked, revoked_at, reason, revoked_revision) VALUES (?, ?, ?, 'client', '', ?, ?, ?, ?, ?, 1, ?, ?, ?)`,
     );
-    const record = actAdder(db);
+    const { add: record } = actAdder(db);
     const number = db.prepare(
       'INSERT INTO crls VALUES (?, ?) ON CONFLICT (issuer) DO UPDATE SET number = max(number, excluded.number)',
     );

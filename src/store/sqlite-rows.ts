@@ -119,9 +119,7 @@ export function tokenFaceOf(row: Row): TokenFace {
   };
 }
 
-/** The columns that `tokenUseOf` reads: of a one-time token's use and of an identity token's. */
-export const tokenUseColumns = 'token, key_hash, identity, serial, used_at';
-
+/** Of a use of a one-time token and of an identity token. */
 export function tokenUseOf(row: Row): TokenUse {
   return {
     token: textOf(row, 'token'),

@@ -1,5 +1,6 @@
 // The part of the SQLite store that keeps tokens and successions (tokens.ts). Like sqlite-ca.ts it runs in the
 // transactions that `write` opens; `recordCause` runs in the one that records a certificate, and what it throws undoes it.
+import type { StatementSync } from 'node:sqlite';
 import { CertgateError } from '../errors.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
 import { sqliteIdentityTokens } from './sqlite-identity-tokens.ts';
@@ -12,13 +13,14 @@ import {
   textOf,
   tokenFaceColumns,
   tokenFaceOf,
-  tokenUseColumns,
   tokenUseOf,
 } from './sqlite-rows.ts';
 import type { CertificateRecord } from './store.ts';
 import type { IssueCause, Succession, TokenRecord, TokenStore } from './tokens.ts';
 
 const tokenColumns = `${tokenFaceColumns}, secret_hash, ttl, created_by, revoked_at, flagged_at, member_of`;
+/** Of a use, with its token's row: whose name is not told has the token's own. */
+const useColumns = 'token, key_hash, coalesce(name, subject) AS identity, serial, used_at';
 
 export interface SqliteTokens extends TokenStore {
   /** To be called in the transaction that records `record`. CG_TOKEN_SPENT, CG_RENEW_REFUSED. */
@@ -35,20 +37,21 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
   );
   const selectToken = sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`);
   const selectTokens = sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`);
-  const selectUses = sql(
-    `SELECT ${tokenUseColumns} FROM token_uses WHERE token = ? ORDER BY used_at, rowid LIMIT 1000`,
-  );
-  const selectUse = sql(
-    `SELECT ${tokenUseColumns} FROM token_uses WHERE token = :token AND (key_hash = :keyHash OR identity = :identity)
-       ORDER BY key_hash = :keyHash DESC, used_at DESC LIMIT 1`,
-  );
+  const selectUse = (which: string): StatementSync =>
+    sql(`SELECT ${useColumns} FROM token_uses JOIN tokens ON tokens.id = token WHERE token = ? ${which}`);
+  const selectUses = selectUse('ORDER BY used_at, name, key_hash LIMIT 1000');
+  const selectUseByKey = selectUse('AND key_hash = ?');
+  const selectUseByName = selectUse('AND name = ? ORDER BY used_at DESC LIMIT 1');
   const endToken = sql('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL');
   const flag = sql('UPDATE tokens SET flagged_at = ?, flag = ? WHERE id = ? AND flagged_at IS NULL');
   const spend = sql(
     `UPDATE tokens SET uses_left = uses_left - 1
        WHERE id = ? AND uses_left > 0 AND revoked_at IS NULL AND expires_at > ?`,
   );
-  const insertUse = sql(`INSERT OR IGNORE INTO token_uses (${tokenUseColumns}) VALUES (?, ?, ?, ?, ?)`);
+  const insertUse = sql(
+    `INSERT OR IGNORE INTO token_uses (token, key_hash, name, serial, used_at)
+       SELECT id, :keyHash, nullif(:identity, subject), :serial, :usedAt FROM tokens WHERE id = :token`,
+  );
   const insertSuccession = sql('INSERT INTO successions (serial, replaces, key_hash, seen_at) VALUES (?, ?, ?, NULL)');
   const selectSuccessors = sql(
     'SELECT serial, replaces, key_hash, seen_at FROM successions WHERE replaces = ? ORDER BY rowid',
@@ -84,7 +87,7 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
     tokenUses: (id) => read(() => selectUses.all(id).map(tokenUseOf)),
     tokenUse: (token, { keyHash, identity }) =>
       read(() => {
-        const row = selectUse.get({ token, keyHash, identity });
+        const row = selectUseByKey.get(token, keyHash) ?? selectUseByName.get(token, identity);
         return row === undefined ? null : tokenUseOf(row);
       }),
     revokeToken: (id, at, audit) =>
@@ -124,7 +127,8 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
       }
       const spent = (): CertgateError => new CertgateError('CG_TOKEN_SPENT', { token: cause.token });
       if (spend.run(cause.token, issuedAt).changes !== 1) throw spent();
-      if (insertUse.run(cause.token, cause.keyHash, identity, serial, issuedAt).changes !== 1) throw spent();
+      const { token, keyHash } = cause;
+      if (insertUse.run({ token, keyHash, identity, serial, usedAt: issuedAt }).changes !== 1) throw spent();
     },
   };
 }

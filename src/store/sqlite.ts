@@ -73,8 +73,7 @@ function sqliteStore(
   const countUp = sql('UPDATE revision SET number = number + 1 RETURNING number');
   const thisRevision = sql('SELECT number FROM revision');
   const insertCertificate = sql(
-    `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (:serial, :issuer, :identity, :profile, :subject, :notBefore,
-       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, :groups, :renewable, NULL, NULL, 0)`,
+    `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, 0)`,
   );
   const revokeCertificate = sql(
     `UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ?
@@ -145,12 +144,13 @@ function sqliteStore(
       return deed();
     });
 
-  const write = openGroupedWrites({ db, sql, patiently, check, failure: (error) => storeFailure(error, location, 0) });
+  const acts = actAdder(db);
+  const failure = (error: unknown): unknown => storeFailure(error, location, 0);
+  const write = openGroupedWrites({ db, sql, patiently, check, failure, forget: acts.forget });
 
   const nextRevision = (): number => numberOf(countUp.get(), 'number');
 
-  const addAct = actAdder(db);
-  const record = (entry: AuditEntry): void => addAct({ ...entry, detail: { ...entry.detail, ...origin } });
+  const record = (entry: AuditEntry): void => acts.add({ ...entry, detail: { ...entry.detail, ...origin } });
 
   const tools = { sql, read, write: write.add, nextRevision, record };
   const { recordCause, ...tokens } = sqliteTokens(tools);
@@ -173,21 +173,10 @@ function sqliteStore(
         }
         approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
         try {
-          insertCertificate.run({
-            serial: r.serial,
-            issuer: r.issuer,
-            identity: r.identity,
-            profile: r.profile,
-            subject: r.subject,
-            notBefore: r.notBefore,
-            notAfter: r.notAfter,
-            fingerprint: r.fingerprint,
-            der: r.der,
-            issuedAt: r.issuedAt,
-            wantedTtl: r.wantedTtl ?? null,
-            groups: groupsText(r.groups),
-            renewable: r.renewable === false ? 0 : 1,
-          });
+          insertCertificate.run(
+            ...[r.serial, r.issuer, r.identity, r.profile, r.subject, r.notBefore, r.notAfter, r.fingerprint, r.der],
+            ...[r.issuedAt, r.wantedTtl ?? null, groupsText(r.groups), r.renewable === false ? 0 : 1],
+          );
         } catch (error) {
           if (isTaken(error)) throw new CertgateError('CG_STORE_SERIAL_TAKEN', { serial: r.serial }, { cause: error });
           throw error;

@@ -70,7 +70,10 @@ export interface TokenStore extends IdentityTokenStore {
   tokens(): Promise<readonly TokenRecord[]>;
   /** The oldest first, at most 1000. */
   tokenUses(id: string): Promise<readonly TokenUse[]>;
-  /** The use of a token by this key, or for this identity; the key's first. Null when there is neither. */
+  /**
+   * The use of a token by this key; else, where the token is for several names, the one for this identity. Null when there is
+   * neither. At most two index look-ups.
+   */
   tokenUse(id: string, by: { readonly keyHash: string; readonly identity: string }): Promise<TokenUse | null>;
   /** Takes a token back; false, and no audit entry, when there is none or it was taken back before. */
   revokeToken(id: string, at: number, audit: AuditEntry): Promise<boolean>;

@@ -30,6 +30,8 @@ export interface ScopedUpstream {
   holding: Promise<void>;
   /** True: the gate's questions are answered with 500. */
   failing: boolean;
+  /** How many more of them are answered with 503. */
+  busy: number;
   /** The WebSockets that reached it, and the messages that came by them. */
   readonly sockets: WebSocket[];
   readonly heard: string[];
@@ -73,6 +75,7 @@ export function scopedGate(): ScopedGate {
       pools: { [OWN]: 'etl', [OTHER]: 'ml' },
       holding: Promise.resolve(),
       failing: false,
+      busy: 0,
     });
   });
   afterEach(async () => {
@@ -114,6 +117,7 @@ async function answer(request: IncomingMessage, upstream: ScopedUpstream): Promi
   upstream.questions.push(line);
   await upstream.holding;
   if (upstream.failing) return [500, '{}'];
+  if (upstream.busy-- > 0) return [503, '{}'];
   const id = line.split('/').at(-1) ?? '';
   const pool = upstream.pools[id];
   return pool === undefined ? [404, '{}'] : [200, JSON.stringify({ id, work_pool_name: pool, tags: [], flow_id: OWN })];

@@ -75,7 +75,7 @@ function admissionFor(limbo: LimboCase): AdmissionRules {
       const read = reader.certificate(certificate);
       return read === null
         ? null
-        : { ...read, who: { ok: true, identity: 'worker/limbo', rule: 'taken for granted', groups: [] } };
+        : { ...read, who: { ok: true, identity: 'worker/limbo', rule: 'taken for granted', groups: [], values: [] } };
     },
   };
 }
