@@ -5,7 +5,7 @@
 
 import type { Operation } from './operation.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
-import { joined, met, type Scope, scopeKey } from './scope.ts';
+import { certified, joined, met, poolsIn, type Scope, scopeKey } from './scope.ts';
 
 /** A word of the policy, and where it stands: `policy.yaml:3:5`. */
 export interface Placed<T extends string = string> {
@@ -95,7 +95,7 @@ export interface Policy {
   readonly mode: 'enforce' | 'observe';
   readonly secrets: SecretsMode;
   readonly createdBy: CreatedBy;
-  /** `groups` are those of its certificate. */
+  /** `groups` are those of its certificate: they may be bound to roles, and name the pools beyond which nothing is given. */
   grants(identity: string, groups?: readonly string[]): Grants;
 }
 
@@ -141,7 +141,9 @@ export function compilePolicy(source: PolicySource): Policy {
     grants(identity, groups = []) {
       // A name has no line end, and a group has none.
       const belongs = groups.length === 0 || named.size === 0 ? [] : groups.filter((one) => named.has(one));
-      const key = belongs.length === 0 ? identity : [identity, ...belongs].join('\n');
+      const pools = poolsIn(groups);
+      const apart = belongs.length > 0 || pools.length > 0;
+      const key = apart ? [identity, ...belongs, '', ...pools].join('\n') : identity;
       const known = kept.get(key);
       if (known !== undefined) return known;
       const bindings = [...(exact.get(identity) ?? []), ...patterns.filter((one) => one.matches?.(identity) === true)];
@@ -149,7 +151,7 @@ export function compilePolicy(source: PolicySource): Policy {
         const more = source.bindings.filter((one) => one.groups?.some((group) => belongs.includes(group)) === true);
         bindings.push(...more.filter((one) => !bindings.includes(one)));
       }
-      const grants = grantsOf(bindings, roles);
+      const grants = grantsOf(bindings, roles, pools);
       if (kept.size >= MOST_KEPT) kept.clear();
       kept.set(key, grants);
       return grants;
@@ -203,7 +205,11 @@ function put<K, V>(map: Map<K, V>, key: K, value: V): void {
   if (!map.has(key)) map.set(key, value);
 }
 
-function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string, Role>): Grants {
+function grantsOf(
+  bindings: readonly BindingSource[],
+  known: ReadonlyMap<string, Role>,
+  pools: readonly string[],
+): Grants {
   const allowed = new Map<Permission, Origin>();
   const denied = new Map<Permission, Origin>();
   const roles: { role: string; binding: string }[] = [];
@@ -229,7 +235,8 @@ function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string,
     }
   }
   const has = (permission: Permission): boolean => allowed.has(permission) && !denied.has(permission);
-  const everything = owner && ALL_PERMISSIONS.every((one) => has(one) && scopes.get(one) === null);
+  const everything =
+    owner && pools.length === 0 && ALL_PERMISSIONS.every((one) => has(one) && scopes.get(one) === null);
   const first = roles[0];
   const work = (needs: readonly Permission[] | null): Ruling => {
     if (first === undefined) return { permit: false, why: 'unbound', missing: needs ?? [] };
@@ -244,6 +251,7 @@ function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string,
     const origin = needs[0] === undefined ? undefined : allowed.get(needs[0]);
     let scope: Scope | null = null;
     for (const one of needs) scope = met(scope, scopes.get(one) ?? null);
+    scope = certified(scope, pools);
     return { permit: true, role: origin?.role ?? first.role, rule: origin?.binding ?? first.binding, scope };
   };
   // Operations that need the same share one array (operation.ts).

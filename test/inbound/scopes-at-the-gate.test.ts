@@ -284,6 +284,66 @@ describe('a group of the certificate', () => {
   });
 });
 
+describe('a pool in the certificate', () => {
+  let etl: GateHouse;
+  beforeAll(async () => {
+    etl = await openGateHouse(['Data', 'pool:etl']);
+  });
+  afterAll(async () => await etl.close());
+  const startHere = async (policy: string | null): Promise<void> => {
+    const file = join(folder, 'policy.yaml');
+    if (policy !== null) writeFileSync(file, policy);
+    const place = policy === null ? null : { path: file, cwd: folder, loaded: loadPolicy(file, folder) };
+    gate = await (place === null ? etl.start(portOf(upstream)) : etl.start(portOf(upstream), place));
+  };
+  const BEYOND =
+    /^403 .*only within the pool etl of its certificate, and it [^;]+; no policy widens that: it takes another certificate"/u;
+
+  it('keeps its holder to it though the policy says nothing of pools, also when that changes', async () => {
+    await startHere('bindings: [{role: Owner, identity: worker/etl-1}]\n');
+    const peer = await gate.connect();
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
+    expect(await ask(peer, read(OTHER))).toMatch(BEYOND);
+    expect(await ask(peer, 'POST /api/work_pools/etl/get_scheduled_flow_runs', '{}')).toBe('200 ok');
+    expect(await ask(await gate.connect(), 'POST /api/work_pools/ml/get_scheduled_flow_runs', '{}')).toMatch(BEYOND);
+    expect(await ask(peer, 'POST /api/flow_runs/filter', '{}')).toBe('200 ok');
+    expect(bodies.at(-1)).toBe('{"work_pools":{"name":{"any_":["etl"]}}}');
+    // No Owner any more: what nobody knows could be about any pool.
+    expect(await ask(await gate.connect(), 'POST /api/new', '{}')).toMatch(/^403 /u);
+    become('bindings: [{role: Worker, group: Data, pools: [ml]}]\n');
+    expect(await ask(peer, read(OWN))).toContain(
+      'only within no pool, for its certificate is for others than the policy',
+    );
+    expect(await ask(await gate.connect(), 'POST /api/work_pools/ml/get_scheduled_flow_runs', '{}')).toMatch(/^403 /u);
+    become("bindings: [{role: Worker, group: 'pool:etl'}]\n");
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
+    become('bindings: []\n');
+    expect(await ask(peer, read(OWN))).toContain('has no role');
+  });
+
+  it('keeps it to it where there is no policy at all, requests and WebSockets', async () => {
+    await startHere(null);
+    const peer = await gate.connect();
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
+    expect(await ask(peer, read(OTHER))).toMatch(BEYOND);
+    expect(gate.records().at(-1)).toMatchObject({ code: 'CG_SCOPE', decision: 'refuse', status: 403 });
+    expect(await ask(await gate.connect(), 'POST /api/variables/', '{}')).toMatch(BEYOND);
+    expect(await ask(await gate.connect(), 'POST /api/new', '{}')).toMatch(/^403 /u);
+    expect(await ask(peer, 'GET /api/health')).toBe('200 ok');
+    const events = await gate.connect();
+    events.send(
+      'GET /api/events/in HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n\r\n`,
+    );
+    await events.until(/101 [\s\S]*\r\n\r\n/u);
+    const about = (id: string) => ({ event: 'e', resource: { 'prefect.resource.id': `prefect.flow-run.${id}` } });
+    for (const id of [OWN, OTHER]) events.socket.write(maskedTextFrame(Buffer.from(JSON.stringify(about(id)))));
+    await events.until('certgate: CG_SCOPE: worker/etl-1');
+    await events.ended();
+    expect(heard).toEqual([JSON.stringify(about(OWN))]);
+  });
+});
+
 describe('a role that only observes', () => {
   it('lets all pass as it is, and counts what would be refused', async () => {
     await start(
