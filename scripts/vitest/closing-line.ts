@@ -30,7 +30,7 @@ export function tally(modules: Iterable<TestModule>, outsideOfTests: readonly Se
 }
 
 /** `12 passed, 0 failed, 1 skipped`; the last part only when there is something to say. */
-export function closingLine({ passed, failed, skipped }: Tally): string {
+function closingLine({ passed, failed, skipped }: Tally): string {
   return `tests: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
 

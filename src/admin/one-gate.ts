@@ -1,9 +1,10 @@
-// One gate on a state folder, whoever starts a second, and however close together. A gate holds a lock on a file there for as
-// long as it lives; the kernel drops it when the process ends, by kill -9 too, so that nothing is ever stale. It is not
-// about the store: the CLI and any number of readers use that at the same time.
+// One gate on a state folder, whoever starts a second, and however close together. A gate holds an exclusive lock on a file
+// there for as long as it lives (store/lock-file.ts). It is not about the store: the CLI and any number of readers use that at
+// the same time.
 import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, reasonOf } from '../errors.ts';
-import { type FileLock, openFileLock } from '../store/file-lock.ts';
+import { isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
 
 export interface StateFolderClaim {
   /** Lets the next gate have it. May be called twice. */
@@ -16,17 +17,21 @@ export interface StateFolderClaim {
  */
 export function claimStateFolder(stateDir: string): StateFolderClaim {
   const path = join(stateDir, 'gate.lock');
-  let lock: FileLock | undefined;
-  let taken: boolean;
+  let db: DatabaseSync | undefined;
   try {
-    lock = openFileLock(path);
-    taken = lock.take();
+    db = openLockFile(path);
+    db.exec('BEGIN EXCLUSIVE');
   } catch (error) {
-    lock?.close();
+    if (db?.isOpen === true) db.close();
+    if (isHeldElsewhere(error)) {
+      throw new CertgateError('CG_GATE_RUNNING', { socket: join(stateDir, 'control.sock') }, { cause: error });
+    }
     throw new CertgateError('CG_STORE_READONLY', { location: path, problem: reasonOf(error) }, { cause: error });
   }
-  const held = lock;
-  if (taken) return { release: () => held.close() };
-  held.close();
-  throw new CertgateError('CG_GATE_RUNNING', { socket: join(stateDir, 'control.sock') });
+  const held = db;
+  return {
+    release() {
+      if (held.isOpen) held.close();
+    },
+  };
 }

@@ -83,7 +83,7 @@ export async function unlockClients(store: Store, target: LockTarget, actor: str
   return { unlocked, standing: await store.locks(now) };
 }
 
-export function sameTarget(a: LockTarget, b: LockTarget): boolean {
+function sameTarget(a: LockTarget, b: LockTarget): boolean {
   return a.scope === b.scope && a.subject === b.subject;
 }
 

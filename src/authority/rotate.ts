@@ -11,7 +11,7 @@ import { type Generation, newIssuer, newRoot } from './generations.ts';
 import { below, rootOf, trustIn } from './trust.ts';
 
 /** At which part of its life an issuer is rotated by itself. */
-export const ISSUER_ROTATES_AT = 2 / 3;
+const ISSUER_ROTATES_AT = 2 / 3;
 
 /** When the issuer is to be rotated, ms since the epoch. */
 export function rotationTime(issuer: CaRecord): number {

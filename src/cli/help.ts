@@ -24,7 +24,7 @@ export function describe(
 }
 
 /** What `describe` was told about `command`. */
-export function wordsOf(command: Command): Words {
+function wordsOf(command: Command): Words {
   return words.get(command) ?? { examples: [], notes: [] };
 }
 

@@ -18,7 +18,7 @@ export interface IdentityTokenFlags {
   readonly audience?: string;
 }
 
-export const IDENTITY_TOKEN_VARIABLE = 'CERTGATE_IDENTITY_TOKEN_FILE';
+const IDENTITY_TOKEN_VARIABLE = 'CERTGATE_IDENTITY_TOKEN_FILE';
 
 export function withIdentityTokenFlags(command: Command): Command {
   return command

@@ -13,7 +13,7 @@ export interface RememberedGate {
 }
 
 /** $XDG_STATE_HOME/certgate, ~/.local/state/certgate, or ~/Library/Application Support/certgate. */
-export function loginFolder(env: NodeJS.ProcessEnv): string {
+function loginFolder(env: NodeJS.ProcessEnv): string {
   const home = env['HOME'] ?? homedir();
   if (platform() === 'darwin') return join(home, 'Library/Application Support/certgate');
   const state = env['XDG_STATE_HOME'] ?? '';

@@ -68,7 +68,7 @@ const SYSTEM_WORDS: Readonly<Record<string, string>> = {
 };
 
 /** What the operating system refused, when it was about a file. */
-export function systemFault(error: unknown): { path: string; problem: string } | null {
+function systemFault(error: unknown): { path: string; problem: string } | null {
   if (!(error instanceof Error) || !('syscall' in error)) return null;
   // A read of a folder names no path.
   const path = 'path' in error ? String(error.path) : 'what was named as a file';

@@ -75,12 +75,7 @@ export function runCommand(io: CommandIo): Command {
 }
 
 /** The command's environment: the caller's, with Prefect pointed at the sidecar. */
-export function environmentFor(
-  env: NodeJS.ProcessEnv,
-  url: string,
-  gate: string,
-  flags: EnrollFlags = {},
-): NodeJS.ProcessEnv {
+function environmentFor(env: NodeJS.ProcessEnv, url: string, gate: string, flags: EnrollFlags = {}): NodeJS.ProcessEnv {
   const passed = withoutSecrets(env, identityTokenVariable(flags));
   const noProxy = [env['NO_PROXY'] ?? env['no_proxy'], '127.0.0.1', 'localhost'].filter(Boolean).join(',');
   return {

@@ -9,7 +9,7 @@ import { nearest } from './nearest.ts';
 import { withDefault } from './setting.ts';
 
 /** What a token may be signed with. Never none, never a shared secret. */
-export const TOKEN_ALGORITHMS = [
+const TOKEN_ALGORITHMS = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ] as const;

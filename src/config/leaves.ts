@@ -37,7 +37,7 @@ export function keysOf(path: readonly string[]): readonly string[] | null {
 }
 
 /** `serve.upstreamIdle` → `CERTGATE_SERVE_UPSTREAM_IDLE`. */
-export function variableFor(path: string): string {
+function variableFor(path: string): string {
   const words = path.replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2').replaceAll('.', '_');
   return `CERTGATE_${words.toUpperCase()}`;
 }

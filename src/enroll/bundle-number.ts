@@ -1,11 +1,11 @@
 // The number of the newest trust bundle that was seen here, kept beside the bundle, so that an old one is known for what it
 // is after a restart too. It only grows. Where it cannot be written it holds until this process ends, and is said once.
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { draftName, PUBLIC_FILE } from '../authority/files.ts';
 import { bundleNumberFile } from '../authority/output-folder.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
+import { replaceFile } from './replace-file.ts';
 
 export interface BundleNumber {
   /** 0 when none was seen. Reads the file anew: another sidecar may share it. */
@@ -30,7 +30,7 @@ export function openBundleNumber(caFile: string | null, log: Log): BundleNumber 
       known = number;
       if (path === null) return;
       try {
-        replace(path, `${number}\n`);
+        replaceFile(path, `${number}\n`);
       } catch (error) {
         if (!isTold)
           log.warn({ file: path, reason: reasonOf(error) }, "the trust bundle's number could not be written");
@@ -46,23 +46,5 @@ function numberIn(path: string): number {
     return Number(/^([1-9]\d{0,15})\n$/.exec(readFileSync(path, 'latin1'))?.[1] ?? 0);
   } catch {
     return 0;
-  }
-}
-
-/** Whole or not at all. Node's errors. */
-function replace(path: string, content: string): void {
-  const draft = join(dirname(path), draftName(basename(path), 'writing'));
-  try {
-    const file = openSync(draft, 'wx', PUBLIC_FILE);
-    try {
-      writeFileSync(file, content);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(draft, path);
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
   }
 }

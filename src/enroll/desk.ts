@@ -18,7 +18,7 @@ import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, 
 import { decideByIdentityToken } from './identity-token-decide.ts';
 import { openIdentityTokens } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
-import { isPattern, readCredential, sameHash } from './token.ts';
+import { isPattern, readCredential, sameHash, type TokenCredential } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 
 /** What a gate's configuration says of it. */
@@ -54,6 +54,13 @@ export interface DeskParts {
   readonly clock?: () => number;
   /** The least time that a refusal takes, ms; REFUSAL_TIME when left out. */
   readonly refusalTime?: number;
+}
+
+/** A request with what is in its token. */
+interface Asked extends TokenCredential {
+  readonly request: EnrollRequest;
+  /** Names the token in the log and is counted: nothing that lets anybody use it. */
+  readonly id: string;
 }
 
 type Served = DeskAnswer | Exclude<EnrollDecision, { kind: 'issue' | 'again' }>;
@@ -97,10 +104,9 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   const isInUse = async (identity: string, now: number): Promise<boolean> =>
     (await store.listCertificates({ identity, state: 'valid', now, limit: 1 })).length > 0;
 
-  const decide = async (request: EnrollRequest, keyHash: string): Promise<EnrollDecision> => {
+  const decide = async ({ request, id, secretHash }: Asked, keyHash: string): Promise<EnrollDecision> => {
     if ('identityToken' in request) return decideByJwt(request.identityToken, request.identity, keyHash);
     if (!policy.tokens) return refuse('tokens are not taken here', 'enroll.tokens');
-    const { id, secretHash } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     const proved = sameHash(token?.secretHash ?? NOBODY.secretHash, secretHash);
     const identity = request.identity ?? token?.subject ?? '';
@@ -145,10 +151,10 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   /** The certificate, or why there is none. What it throws is a failure of the gate's own. */
-  const serve = async (request: EnrollRequest, csr: CertificateRequest, address: string): Promise<Served> => {
+  const serve = async (asked: Asked, csr: CertificateRequest, address: string): Promise<Served> => {
     const keyHash = keyHashOf(csr);
     for (let tries = 1; ; tries++) {
-      const decision = await decide(request, keyHash);
+      const decision = await decide(asked, keyHash);
       try {
         if (decision.kind === 'issue') return await issue(decision.grant, csr, address);
       } catch (error) {
@@ -163,7 +169,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   /** On record for a token that there is; tries with others are many, and in the log. The first misuse flags the token. */
-  const recordRefusal = async ({ flag, reason, verified }: EnrollRefusal, request: EnrollRequest, address: string) => {
+  const recordRefusal = async ({ flag, reason, verified }: EnrollRefusal, { request, id }: Asked, address: string) => {
     const time = clock();
     const problem = flag ?? reason;
     if ('identityToken' in request) {
@@ -175,7 +181,6 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       await store.addAudit({ ...entry, action: 'token.refuse', detail });
       return;
     }
-    const { id } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     if (token === null) return;
     // What was asked for is a stranger's text: it stands on record only where it is a name.
@@ -190,8 +195,8 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   return {
     async enroll(body, { address, addressKey }) {
       const started = performance.now();
-      const request = readEnrollRequest(body);
-      const id = idOf(request);
+      const asked = askedBy(readEnrollRequest(body));
+      const id = asked?.id ?? NOBODY.id;
       if (!addresses.may(addressKey, started) || !tokens.may(id, started)) {
         metrics.enrollRefused++;
         const look = 'who is at that address: too many of its tries, or of those with that token, were refused';
@@ -200,13 +205,13 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       }
       let answer: Served;
       try {
-        const csr = request === null ? null : readRequestOrWhy(request.csr);
-        if (request === null || csr === null || typeof csr === 'string') {
+        const csr = asked === null ? null : readRequestOrWhy(asked.request.csr);
+        if (asked === null || csr === null || typeof csr === 'string') {
           addresses.count(addressKey, started);
           return answerWith(400, typeof csr === 'string' ? csr : 'that is no enrolment request');
         }
-        answer = await serve(request, csr, address);
-        if ('kind' in answer && answer.kind === 'refuse') await recordRefusal(answer, request, address);
+        answer = await serve(asked, csr, address);
+        if ('kind' in answer && answer.kind === 'refuse') await recordRefusal(answer, asked, address);
       } catch (error) {
         log.say('error', 'enroll failed', { address, tokenId: id, reason: reasonOf(error) }, 'enrolment failed');
         return answerWith(503, 'the gate cannot issue now; try again');
@@ -234,11 +239,12 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 }
 
-/** What names the token in the log and is counted: nothing that lets anybody use it. */
-function idOf(request: EnrollRequest | null): string {
-  if (request === null) return NOBODY.id;
-  if ('token' in request) return readCredential(request.token)?.id ?? NOBODY.id;
-  return createHash('sha256').update(request.identityToken).digest('hex').slice(0, 16);
+/** Null for none. */
+function askedBy(request: EnrollRequest | null): Asked | null {
+  if (request === null) return null;
+  if ('token' in request) return { request, ...(readCredential(request.token) ?? NOBODY) };
+  const id = createHash('sha256').update(request.identityToken).digest('hex').slice(0, 16);
+  return { request, id, secretHash: NOBODY.secretHash };
 }
 
 /** The refusal that a failure of the CA comes to; null for what is the gate's own failure. */

@@ -8,7 +8,7 @@ import { copyFile, lstat, open, readdir, readlink, rename, rm, symlink } from 'n
 import { dirname, join } from 'node:path';
 import { makeDraftFolder, PRIVATE_FILE, PUBLIC_FILE, syncFolder, writeNewFile } from '../authority/files.ts';
 import { CURRENT_LINK, GENERATION, RENEWING } from '../authority/output-folder.ts';
-import { openFileLock } from '../store/file-lock.ts';
+import { isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
 
 const NAMES = ['tls.key', 'tls.crt'] as const;
 /** A renewal takes seconds; a generation that is older and not in use was left behind by a kill, ms. */
@@ -101,16 +101,18 @@ async function removeOthers(dir: string, keep: readonly string[]): Promise<void>
 
 /**
  * Takes the right to renew the folder `dir`; null when somebody has it. Answers how to give it back. It is a lock of the
- * kernel's (store/file-lock.ts): whoever ends, killed or not, has given it back. The system's errors, or SQLite's.
+ * kernel's (store/lock-file.ts): whoever ends, killed or not, has given it back. The system's errors, or SQLite's.
  */
 export function takeTurn(dir: string): (() => void) | null {
-  const lock = openFileLock(join(dir, RENEWING));
+  const lock = openLockFile(join(dir, RENEWING));
   try {
-    if (lock.take()) return () => lock.close();
-    lock.close();
-    return null;
+    lock.exec('BEGIN IMMEDIATE');
   } catch (error) {
     lock.close();
+    if (isHeldElsewhere(error)) return null;
     throw error;
   }
+  return () => {
+    if (lock.isOpen) lock.close();
+  };
 }

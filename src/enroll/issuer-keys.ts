@@ -39,9 +39,9 @@ export interface KeyTimes {
   readonly coolDown: number;
 }
 
-export const KEY_TIMES: KeyTimes = { fresh: 600_000, good: 86_400_000, coolDown: 15_000 };
+const KEY_TIMES: KeyTimes = { fresh: 600_000, good: 86_400_000, coolDown: 15_000 };
 /** A file costs nobody anything. */
-export const FILE_TIMES: KeyTimes = { fresh: 5_000, good: 86_400_000, coolDown: 1_000 };
+const FILE_TIMES: KeyTimes = { fresh: 5_000, good: 86_400_000, coolDown: 1_000 };
 const MOST_KEYS = 100;
 
 interface KeySet {

@@ -5,7 +5,7 @@
 import { CertgateError } from '../errors.ts';
 
 /** What an identity may be. `gate` is certgate's own: it names server certificates and never acts as a client. */
-export const identityKinds = ['worker', 'user', 'service', 'gate'] as const;
+const identityKinds = ['worker', 'user', 'service', 'gate'] as const;
 export type IdentityKind = (typeof identityKinds)[number];
 
 const SEGMENT = '[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?';

@@ -8,10 +8,10 @@ import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
-import { compilePolicy, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
+import { type Attributes, compilePolicy, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
 import { beyondWords, type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
 import { startsDeployed } from '../policy/run-overrides.ts';
-import { poolsIn, type Scope } from '../policy/scope.ts';
+import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
 import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
@@ -25,7 +25,7 @@ import { messagesMatter } from './scoped-messages.ts';
 export interface Asker {
   readonly identity: string;
   /** Of its certificate. */
-  readonly groups: readonly string[];
+  readonly attributes: Attributes;
   readonly address: string;
 }
 
@@ -86,8 +86,11 @@ const EVERYTHING = compilePolicy({
 });
 
 /** The policy that holds for `asker`; null where nothing needs to be judged. */
-export function policyFor({ policy }: Pick<PolicyGate, 'policy'>, { groups }: Pick<Asker, 'groups'>): Policy | null {
-  return policy === null && poolsIn(groups).length > 0 ? EVERYTHING : policy;
+export function policyFor(
+  { policy }: Pick<PolicyGate, 'policy'>,
+  { attributes }: Pick<Asker, 'attributes'>,
+): Policy | null {
+  return policy === null && attributes.groups.some(isPoolGroup) ? EVERYTHING : policy;
 }
 
 const STARTS_ANY = { needs: ['run_flows'] } as const;
@@ -95,13 +98,13 @@ const STARTS_ANY = { needs: ['run_flows'] } as const;
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
 export function judge(
   policy: Policy | null,
-  { identity, groups }: Pick<Asker, 'identity' | 'groups'>,
+  { identity, attributes }: Pick<Asker, 'identity' | 'attributes'>,
   operation: Operation | null,
   target: string,
 ): Judgement {
   if (policy === null) return UNJUDGED;
   const question = secretsQuestion(operation, target);
-  const grants = policy.grants(identity, groups);
+  const grants = policy.grants(identity, attributes);
   const ruling = grants.rule(operation);
   const observed = policy.mode === 'observe' || grants.observes;
   const readMessages = messagesMatter(operation, grants, ruling.permit ? ruling.scope : null);
@@ -114,7 +117,7 @@ export function judge(
     const limited = ruling.scope !== null || asDeployed;
     return limited ? withinLimits(said, identity, operation, target, ruling, asDeployed) : said;
   }
-  const said = explainOperation(policy, identity, operation, question?.asks === true, '', groups);
+  const said = explainOperation(policy, identity, operation, question?.asks === true, '', attributes);
   if (ruling.permit && said.permit) {
     const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
     return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden };
@@ -217,6 +220,12 @@ function asJson(said: Judgement, { names }: RequestHead): Judgement {
     : said;
 }
 
+/** The bytes of its body that wait until it is decided; none of one that is streamed. */
+export function heldBytes({ head, operation, judgement }: Judged): number {
+  if (judgement === null || !(judgement.readBody || judgement.scoped !== null)) return 0;
+  return bodyProblem(head, mostOf(operation)) === null ? head.bodyLength : 0;
+}
+
 /** What a gate has that decisions need. */
 export interface PolicyGate {
   readonly policy: Policy | null;
@@ -247,23 +256,16 @@ export interface BodyAnswers {
 export function inspectorFor(
   { judgement, operation, head }: Judged,
   gate: PolicyGate,
-  { identity, groups, address }: Asker,
+  { identity, address }: Asker,
   answers: BodyAnswers,
 ): BodyInspector | null {
   if (judgement === null || judgement.policy === null || !judgement.readBody) return null;
   if (head.bodyLength === 0 || bodyProblem(head) !== null) return null;
-  const { policy, observed: lenient } = judgement;
+  const { observed: lenient } = judgement;
   return (body) => {
-    const said = decideBody(body, policy.secrets);
+    const said = decideBody(body);
     if (said.kind === 'send') return answers.send(lenient ? body : said.body);
-    const detail =
-      said.kind === 'refuse'
-        ? said.detail
-        : refusalWords(explainOperation(policy, identity, operation, true, '', groups));
-    const why =
-      said.kind === 'refuse'
-        ? ({ status: said.status, code: 'CG_REQUEST_BODY', detail } as const)
-        : ({ status: 403, code: 'CG_PERMISSION', detail } as const);
+    const why = { status: said.status, code: 'CG_REQUEST_BODY', detail: said.detail } as const;
     if (lenient) {
       noteObserved(why, gate, { identity, address, operation: operation?.name ?? null });
       return answers.send(body);

@@ -67,12 +67,6 @@ export function clientProto(head: RequestHead): 'http' | 'https' {
   return at >= 0 && head.values[at] === 'http' ? 'http' : 'https';
 }
 
-/** The whole request head for upstream, its empty line included, by the way that the gate's own heads go. */
-export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
-  const place = openHeadPlace(keptLines(head, stamp), stamp.requestId);
-  return writeHeadInto(place, startOfHead(head, stamp.target), stamp.requestId).bytes.toString('latin1');
-}
-
 const ID_NAME = 'x-request-id: ';
 /** For a request line and the line that frames the body. Bytes. */
 export const ROOM = 512;

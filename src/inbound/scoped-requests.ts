@@ -26,7 +26,7 @@ import {
 export function scopeInspector(
   { judgement, operation, head }: Judged,
   gate: GateState,
-  { identity, groups, address }: Asker,
+  { identity, attributes, address }: Asker,
   answers: BodyAnswers,
 ): BodyInspector | null {
   const scoped = judgement?.scoped ?? null;
@@ -48,9 +48,9 @@ export function scopeInspector(
     if (asDeployed) {
       const said = overridesIn(text);
       if (!said.ok) return refuse(bad(said.problem));
-      const policy = policyFor(gate, { groups });
+      const policy = policyFor(gate, { attributes });
       if (said.field !== null && policy !== null) {
-        const whose = { identity, ...policy.grants(identity, groups) };
+        const whose = { identity, ...policy.grants(identity, attributes) };
         const detail = fieldWords(whose, operation, said.field, 'run_flows');
         return refuse({ status: 403, code: 'CG_PERMISSION', detail });
       }

@@ -50,11 +50,12 @@ export function checkpointIn(value: unknown): Checkpoint | null {
   return { time, trustDomain, record, act, issuer, signature };
 }
 
-function headOf(seq: unknown, hash: unknown): Head | null {
+/** A line's number and hash, as JSON has them. */
+export function headOf(seq: unknown, hash: unknown): Head | null {
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) return null;
   return typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash) ? { seq, hash } : null;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }

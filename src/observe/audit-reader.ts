@@ -9,6 +9,7 @@ import { CertgateError, reasonOf } from '../errors.ts';
 import { asciiJson } from './ascii-json.ts';
 import { type Checkpoint, checkpointIn } from './audit-checkpoint.ts';
 import type { AuditOutcome, AuditRecord } from './audit-lines.ts';
+import { type Retirement, retirementIn } from './audit-retirement.ts';
 
 /** What to keep; a record must satisfy all that are given. */
 export interface AuditFilter {
@@ -30,6 +31,9 @@ export type AuditItem =
   | { readonly kind: 'record'; readonly line: number; readonly record: AuditRecord }
   | { readonly kind: 'outcome'; readonly line: number; readonly outcome: AuditOutcome }
   | { readonly kind: 'checkpoint'; readonly line: number; readonly checkpoint: Checkpoint }
+  | { readonly kind: 'retirement'; readonly line: number; readonly retirement: Retirement }
+  /** The first line of a file: the name of the one before. */
+  | { readonly kind: 'opening'; readonly line: number; readonly time: number; readonly continues: string }
   /** A line that is none of these. `text` is its start as a JSON string, ASCII only. */
   | { readonly kind: 'broken'; readonly line: number; readonly problem: string; readonly text: string };
 
@@ -57,6 +61,11 @@ export function itemOf({ number, text, ended }: AuditLine): AuditItem | null {
     if (isOutcome(value)) return { kind: 'outcome', line: number, outcome: value };
     const checkpoint = checkpointIn(value);
     if (checkpoint !== null) return { kind: 'checkpoint', line: number, checkpoint };
+    const retirement = retirementIn(value);
+    if (retirement !== null) return { kind: 'retirement', line: number, retirement };
+    const { time, continues } = value;
+    if (typeof time === 'number' && typeof continues === 'string')
+      return { kind: 'opening', line: number, time, continues };
   }
   const problem = text === null ? 'is too long' : ended ? 'is not a record' : 'was never finished';
   return { kind: 'broken', line: number, problem, text: asciiJson((text ?? '').slice(0, 120)) };

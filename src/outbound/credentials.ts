@@ -3,20 +3,11 @@
 // needs to tell nobody. New files that don't fit are refused and the old ones stay. An encrypted key is opened with the
 // passphrase that the caller has, off the main thread and once; in the clear it is only in this process's memory.
 
-import { type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { replaceFile } from '../enroll/replace-file.ts';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { encryptedKeyToPem, openPrivateKey } from '../pki/encrypted-keys.ts';
@@ -241,21 +232,11 @@ export async function watchCredentials(
 
 /** Replaces the file, whole or not at all; why it can't be, or null. */
 function writeProblem(path: string, content: string): string | null {
-  const draft = join(dirname(path), `.${basename(path)}.writing-${process.pid}-${randomBytes(4).toString('hex')}`);
   try {
-    const target = realpathSync(path);
-    if (dirname(target) !== realpathSync(dirname(path))) return 'it is a link to another folder';
-    const file = openSync(draft, 'wx', 0o644);
-    try {
-      writeFileSync(file, content);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(draft, path);
+    if (dirname(realpathSync(path)) !== realpathSync(dirname(path))) return 'it is a link to another folder';
+    replaceFile(path, content);
     return null;
   } catch (error) {
-    rmSync(draft, { force: true });
     return reasonOf(error);
   }
 }

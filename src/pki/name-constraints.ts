@@ -42,7 +42,7 @@ export function constraintsOf(certificate: X509Certificate): NameConstraints | n
 }
 
 /** Reads the extension's value. DerFault; also for a minimum or maximum, which nobody supports. */
-export function readNameConstraints(value: Uint8Array): NameConstraints {
+function readNameConstraints(value: Uint8Array): NameConstraints {
   const lists = childrenOf(value, readOnly(value, TAG.sequence, 'nameConstraints'));
   const of = (tag: number): Subtree[] =>
     lists.filter((list) => list.tag === tag).flatMap((list) => childrenOf(value, list).map((one) => read(value, one)));

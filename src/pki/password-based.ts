@@ -22,7 +22,7 @@ const SALT_OCTETS = 16;
 const BLOCK_OCTETS = 64;
 
 /** A SEQUENCE of an algorithm's identifier and its parameters. */
-export function algorithmIdentifier(oid: string, ...parameters: readonly Uint8Array[]): Uint8Array {
+function algorithmIdentifier(oid: string, ...parameters: readonly Uint8Array[]): Uint8Array {
   return encodeTlv(TAG.sequence, encodeOid(oid), ...parameters);
 }
 

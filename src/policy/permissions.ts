@@ -91,7 +91,7 @@ export const BUILT_IN_ROLES: Readonly<Record<BuiltInRole, { about: string; permi
 };
 
 /** Whether `text` is the name of a permission. */
-export function isPermission(text: string): text is Permission {
+function isPermission(text: string): text is Permission {
   return Object.hasOwn(PERMISSIONS, text);
 }
 

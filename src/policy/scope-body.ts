@@ -18,7 +18,7 @@ export type Examined =
   | { readonly kind: 'pass'; readonly needs: readonly Need[]; readonly body: unknown };
 
 /** Objects that one request may name. */
-export const MOST_NEEDS = 1_000;
+const MOST_NEEDS = 1_000;
 
 const refuse = (why: string): Examined => ({ kind: 'refuse', why });
 const pass = (needs: readonly Need[] = [], body: unknown = null): Examined =>

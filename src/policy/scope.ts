@@ -24,9 +24,13 @@ export function poolGroup(pool: string): string {
   return `${POOL_GROUP}${pool}`;
 }
 
+export function isPoolGroup(group: string): boolean {
+  return group.startsWith(POOL_GROUP);
+}
+
 /** The pools that `groups` name; empty for a holder that is for all. */
 export function poolsIn(groups: readonly string[]): readonly string[] {
-  return groups.filter((one) => one.startsWith(POOL_GROUP)).map((one) => one.slice(POOL_GROUP.length));
+  return groups.filter(isPoolGroup).map((one) => one.slice(POOL_GROUP.length));
 }
 
 /** `scope` for who is for `pools` alone; no pools for all. */

@@ -2,22 +2,14 @@
 // The token itself is nowhere in it. A use is written in the transaction that records the certificate, so that no kill leaves
 // a certificate whose token could be used once too often.
 import type { AuditEntry } from './store.ts';
+import type { TokenUse } from './tokens.ts';
 
-/** One certificate that an identity token was used for. Times are ms since the epoch. */
-export interface IdentityTokenUse {
+/** A use that is to be recorded with its certificate. Times are ms since the epoch. */
+export interface IdentityTokenCause {
+  readonly kind: 'identity-token';
   /** SHA-256, hex: names the token (enroll/identity-tokens.ts). */
   readonly token: string;
   /** SHA-256 of the SubjectPublicKeyInfo, hex. */
-  readonly keyHash: string;
-  readonly identity: string;
-  readonly serial: string;
-  readonly usedAt: number;
-}
-
-/** A use that is to be recorded with its certificate. */
-export interface IdentityTokenCause {
-  readonly kind: 'identity-token';
-  readonly token: string;
   readonly keyHash: string;
   /** How many certificates the token is good for. */
   readonly uses: number;
@@ -29,7 +21,7 @@ export interface IdentityTokenCause {
 
 export interface IdentityTokenStore {
   /** The oldest first. */
-  identityTokenUses(token: string): Promise<readonly IdentityTokenUse[]>;
+  identityTokenUses(token: string): Promise<readonly TokenUse[]>;
   /** Notes the first misuse of a token; false, and no audit entry, when one was noted before or it was never used. */
   flagIdentityToken(token: string, at: number, audit: AuditEntry): Promise<boolean>;
 }

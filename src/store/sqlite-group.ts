@@ -22,6 +22,8 @@ export interface GroupTools {
   readonly check: () => void;
   /** What an error of SQLite means. */
   readonly failure: (error: unknown) => unknown;
+  /** What deeds remember of the database, within a transaction, holds no more: one begins, or something was undone. */
+  readonly forget: () => void;
 }
 
 interface Waiting {
@@ -32,7 +34,7 @@ interface Waiting {
 
 type Outcome = { readonly ok: true; readonly answer: unknown } | { readonly ok: false; readonly error: unknown };
 
-export function openGroupedWrites({ db, sql, patiently, check, failure }: GroupTools): GroupedWrites {
+export function openGroupedWrites({ db, sql, patiently, check, failure, forget }: GroupTools): GroupedWrites {
   const [begin, commit, rollback] = [sql('BEGIN IMMEDIATE'), sql('COMMIT'), sql('ROLLBACK')];
   const [mark, keep, undo] = [sql('SAVEPOINT change'), sql('RELEASE change'), sql('ROLLBACK TO change')];
   let waiting: Waiting[] = [];
@@ -48,12 +50,14 @@ export function openGroupedWrites({ db, sql, patiently, check, failure }: GroupT
       if (!db.isTransaction) throw error; // SQLite has undone everything, as it does when the disk fails
       undo.run();
       keep.run();
+      forget();
       return { ok: false, error };
     }
   };
 
   const together = (group: readonly Waiting[]): readonly Outcome[] => {
     begin.run();
+    forget();
     try {
       const outcomes = group.map(one);
       commit.run();

@@ -1,9 +1,9 @@
 // The part of the SQLite store that keeps the uses of identity tokens (identity-tokens.ts), like sqlite-tokens.ts for those
 // of one-time tokens. Uses that have had their time are removed by the next one.
 import { CertgateError } from '../errors.ts';
-import type { IdentityTokenCause, IdentityTokenStore, IdentityTokenUse } from './identity-tokens.ts';
+import type { IdentityTokenCause, IdentityTokenStore } from './identity-tokens.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
-import { numberOf, type Row, textOf } from './sqlite-rows.ts';
+import { numberOf, tokenUseOf } from './sqlite-rows.ts';
 import type { CertificateRecord } from './store.ts';
 
 export interface SqliteIdentityTokens extends IdentityTokenStore {
@@ -13,7 +13,7 @@ export interface SqliteIdentityTokens extends IdentityTokenStore {
 
 export function sqliteIdentityTokens({ sql, read, write, nextRevision, record }: SqliteTools): SqliteIdentityTokens {
   const selectUses = sql(
-    `SELECT token, key_hash, identity, serial, used_at FROM identity_token_uses WHERE token = ? ORDER BY used_at, rowid`,
+    'SELECT token, key_hash, identity, serial, used_at FROM identity_token_uses WHERE token = ? ORDER BY used_at, rowid',
   );
   const forget = sql('DELETE FROM identity_token_uses WHERE ends_at <= ?');
   const count = sql('SELECT count(*) AS n FROM identity_token_uses WHERE token = ?');
@@ -26,7 +26,7 @@ export function sqliteIdentityTokens({ sql, read, write, nextRevision, record }:
        AND NOT EXISTS (SELECT 1 FROM identity_token_uses WHERE token = :token AND flagged_at IS NOT NULL)`,
   );
   return {
-    identityTokenUses: (token) => read(() => selectUses.all(token).map(useOf)),
+    identityTokenUses: (token) => read(() => selectUses.all(token).map(tokenUseOf)),
     flagIdentityToken: (token, at, audit) =>
       write(() => {
         if (flag.run({ token, at }).changes === 0) return false;
@@ -40,15 +40,5 @@ export function sqliteIdentityTokens({ sql, read, write, nextRevision, record }:
       if (used < uses && insert.run(token, keyHash, identity, serial, issuedAt, endsAt).changes === 1) return;
       throw new CertgateError('CG_TOKEN_SPENT', { token: token.slice(0, 16) });
     },
-  };
-}
-
-function useOf(row: Row): IdentityTokenUse {
-  return {
-    token: textOf(row, 'token'),
-    keyHash: textOf(row, 'key_hash'),
-    identity: textOf(row, 'identity'),
-    serial: textOf(row, 'serial'),
-    usedAt: numberOf(row, 'used_at'),
   };
 }

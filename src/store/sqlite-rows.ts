@@ -13,6 +13,7 @@ import type {
   Revocation,
   RevocationReason,
 } from './store.ts';
+import type { TokenFace, TokenUse } from './tokens.ts';
 
 export type Row = Record<string, SQLOutputValue>;
 
@@ -21,7 +22,7 @@ export const certificateColumns =
   'serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der, issued_at, wanted_ttl, member_of, renewable, revoked_at, reason';
 
 export function certificateOf(row: Row): CertificateRecord {
-  const revokedAt = row['revoked_at'] === null ? null : numberOf(row, 'revoked_at');
+  const revokedAt = numberOrNull(row, 'revoked_at');
   return {
     serial: textOf(row, 'serial'),
     issuer: textOf(row, 'issuer'),
@@ -55,20 +56,25 @@ export function standingOf(row: Row): CertificateStanding {
   return {
     identity: textOf(row, 'identity'),
     notAfter: numberOf(row, 'not_after'),
-    revokedAt: row['revoked_at'] === null ? null : numberOf(row, 'revoked_at'),
+    revokedAt: numberOrNull(row, 'revoked_at'),
   };
 }
 
-export function revocationOf(row: Row): Revocation {
+/** The columns that `revocationOf` reads, in its order. */
+export const revocationColumns = 'serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded';
+
+/** From a row as an array (`setReturnArrays`): of a million rows they take half the time that objects do. */
+export function revocationOf(row: readonly SQLOutputValue[]): Revocation {
+  const [serial, issuer, identity, revokedAt, reason, notAfter, revision, regraded] = row;
   return {
-    serial: textOf(row, 'serial'),
-    issuer: textOf(row, 'issuer'),
-    identity: textOf(row, 'identity'),
-    revokedAt: numberOf(row, 'revoked_at'),
-    reason: revocationReasonOf(row) ?? 'unspecified',
-    notAfter: numberOf(row, 'not_after'),
-    revision: numberOf(row, 'revoked_revision'),
-    isNew: numberOf(row, 'regraded') === 0,
+    serial: textIn(serial, 'serial'),
+    issuer: textIn(issuer, 'issuer'),
+    identity: textIn(identity, 'identity'),
+    revokedAt: numberIn(revokedAt, 'revoked_at'),
+    reason: textIn(reason, 'reason') as RevocationReason, // as in revocationReasonOf
+    notAfter: numberIn(notAfter, 'not_after'),
+    revision: numberIn(revision, 'revoked_revision'),
+    isNew: numberIn(regraded, 'regraded') === 0,
   };
 }
 
@@ -94,7 +100,33 @@ export function lockOf(row: Row): LockRecord {
     reason: textOf(row, 'reason'),
     actor: textOf(row, 'actor'),
     lockedAt: numberOf(row, 'locked_at'),
-    until: row['until'] === null ? null : numberOf(row, 'until'),
+    until: numberOrNull(row, 'until'),
+  };
+}
+
+/** The columns that `tokenFaceOf` reads. */
+export const tokenFaceColumns = 'id, subject, uses, uses_left, expires_at, created_at, flag';
+
+export function tokenFaceOf(row: Row): TokenFace {
+  return {
+    id: textOf(row, 'id'),
+    subject: textOf(row, 'subject'),
+    uses: numberOf(row, 'uses'),
+    usesLeft: numberOf(row, 'uses_left'),
+    expiresAt: numberOf(row, 'expires_at'),
+    createdAt: numberOf(row, 'created_at'),
+    flag: textOrNull(row, 'flag'),
+  };
+}
+
+/** Of a use of a one-time token and of an identity token. */
+export function tokenUseOf(row: Row): TokenUse {
+  return {
+    token: textOf(row, 'token'),
+    keyHash: textOf(row, 'key_hash'),
+    identity: textOf(row, 'identity'),
+    serial: textOf(row, 'serial'),
+    usedAt: numberOf(row, 'used_at'),
   };
 }
 
@@ -108,15 +140,31 @@ export function compromisedOf(row: Row): CompromisedCertificate {
 }
 
 export function numberOf(row: Row | undefined, column: string): number {
-  const value = row?.[column];
+  return numberIn(row?.[column], column);
+}
+
+export function textOf(row: Row, column: string): string {
+  return textIn(row[column], column);
+}
+
+function numberIn(value: SQLOutputValue | undefined, column: string): number {
   if (typeof value === 'number') return value;
   throw new TypeError(`column ${column} holds no number`);
 }
 
-export function textOf(row: Row, column: string): string {
-  const value = row[column];
+function textIn(value: SQLOutputValue | undefined, column: string): string {
   if (typeof value === 'string') return value;
   throw new TypeError(`column ${column} holds no text`);
+}
+
+/** For a column that may be NULL. */
+export function numberOrNull(row: Row, column: string): number | null {
+  return row[column] === null ? null : numberOf(row, column);
+}
+
+/** For a column that may be NULL. */
+function textOrNull(row: Row, column: string): string | null {
+  return row[column] === null ? null : textOf(row, column);
 }
 
 export function bytesOf(row: Row, column: string): Uint8Array {

@@ -1,15 +1,26 @@
 // The part of the SQLite store that keeps tokens and successions (tokens.ts). Like sqlite-ca.ts it runs in the
 // transactions that `write` opens; `recordCause` runs in the one that records a certificate, and what it throws undoes it.
+import type { StatementSync } from 'node:sqlite';
 import { CertgateError } from '../errors.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
 import { sqliteIdentityTokens } from './sqlite-identity-tokens.ts';
-import { groupsIn, groupsText, numberOf, type Row, textOf } from './sqlite-rows.ts';
+import {
+  groupsIn,
+  groupsText,
+  numberOf,
+  numberOrNull,
+  type Row,
+  textOf,
+  tokenFaceColumns,
+  tokenFaceOf,
+  tokenUseOf,
+} from './sqlite-rows.ts';
 import type { CertificateRecord } from './store.ts';
-import type { IssueCause, Succession, TokenRecord, TokenStore, TokenUse } from './tokens.ts';
+import type { IssueCause, Succession, TokenRecord, TokenStore } from './tokens.ts';
 
-const tokenColumns = `id, secret_hash, subject, uses, uses_left, ttl, expires_at, created_at, created_by, revoked_at,
-  flagged_at, flag, member_of`;
-const useColumns = 'token, key_hash, identity, serial, used_at';
+const tokenColumns = `${tokenFaceColumns}, secret_hash, ttl, created_by, revoked_at, flagged_at, member_of`;
+/** Of a use, with its token's row: whose name is not told has the token's own. */
+const useColumns = 'token, key_hash, coalesce(name, subject) AS identity, serial, used_at';
 
 export interface SqliteTokens extends TokenStore {
   /** To be called in the transaction that records `record`. CG_TOKEN_SPENT, CG_RENEW_REFUSED. */
@@ -21,23 +32,26 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
   const { sql, read, write, nextRevision, record } = tools;
   const { recordUse, ...identityTokens } = sqliteIdentityTokens(tools);
   const insertToken = sql(
-    `INSERT INTO tokens (${tokenColumns}) VALUES (:id, :secretHash, :subject, :uses, :usesLeft, :ttlMs, :expiresAt,
-       :createdAt, :createdBy, NULL, NULL, NULL, :groups)`,
+    `INSERT INTO tokens (${tokenColumns}) VALUES (:id, :subject, :uses, :usesLeft, :expiresAt, :createdAt, NULL,
+       :secretHash, :ttlMs, :createdBy, NULL, NULL, :groups)`,
   );
   const selectToken = sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`);
   const selectTokens = sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`);
-  const selectUses = sql(`SELECT ${useColumns} FROM token_uses WHERE token = ? ORDER BY used_at, rowid LIMIT 1000`);
-  const selectUse = sql(
-    `SELECT ${useColumns} FROM token_uses WHERE token = :token AND (key_hash = :keyHash OR identity = :identity)
-       ORDER BY key_hash = :keyHash DESC, used_at DESC LIMIT 1`,
-  );
+  const selectUse = (which: string): StatementSync =>
+    sql(`SELECT ${useColumns} FROM token_uses JOIN tokens ON tokens.id = token WHERE token = ? ${which}`);
+  const selectUses = selectUse('ORDER BY used_at, name, key_hash LIMIT 1000');
+  const selectUseByKey = selectUse('AND key_hash = ?');
+  const selectUseByName = selectUse('AND name = ? ORDER BY used_at DESC LIMIT 1');
   const endToken = sql('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL');
   const flag = sql('UPDATE tokens SET flagged_at = ?, flag = ? WHERE id = ? AND flagged_at IS NULL');
   const spend = sql(
     `UPDATE tokens SET uses_left = uses_left - 1
        WHERE id = ? AND uses_left > 0 AND revoked_at IS NULL AND expires_at > ?`,
   );
-  const insertUse = sql(`INSERT OR IGNORE INTO token_uses (${useColumns}) VALUES (?, ?, ?, ?, ?)`);
+  const insertUse = sql(
+    `INSERT OR IGNORE INTO token_uses (token, key_hash, name, serial, used_at)
+       SELECT id, :keyHash, nullif(:identity, subject), :serial, :usedAt FROM tokens WHERE id = :token`,
+  );
   const insertSuccession = sql('INSERT INTO successions (serial, replaces, key_hash, seen_at) VALUES (?, ?, ?, NULL)');
   const selectSuccessors = sql(
     'SELECT serial, replaces, key_hash, seen_at FROM successions WHERE replaces = ? ORDER BY rowid',
@@ -70,11 +84,11 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
         return row === undefined ? null : tokenOf(row);
       }),
     tokens: () => read(() => selectTokens.all().map(tokenOf)),
-    tokenUses: (id) => read(() => selectUses.all(id).map(useOf)),
+    tokenUses: (id) => read(() => selectUses.all(id).map(tokenUseOf)),
     tokenUse: (token, { keyHash, identity }) =>
       read(() => {
-        const row = selectUse.get({ token, keyHash, identity });
-        return row === undefined ? null : useOf(row);
+        const row = selectUseByKey.get(token, keyHash) ?? selectUseByName.get(token, identity);
+        return row === undefined ? null : tokenUseOf(row);
       }),
     revokeToken: (id, at, audit) =>
       write(() => {
@@ -113,36 +127,21 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
       }
       const spent = (): CertgateError => new CertgateError('CG_TOKEN_SPENT', { token: cause.token });
       if (spend.run(cause.token, issuedAt).changes !== 1) throw spent();
-      if (insertUse.run(cause.token, cause.keyHash, identity, serial, issuedAt).changes !== 1) throw spent();
+      const { token, keyHash } = cause;
+      if (insertUse.run({ token, keyHash, identity, serial, usedAt: issuedAt }).changes !== 1) throw spent();
     },
   };
 }
 
 function tokenOf(row: Row): TokenRecord {
   return {
-    id: textOf(row, 'id'),
+    ...tokenFaceOf(row),
     secretHash: textOf(row, 'secret_hash'),
-    subject: textOf(row, 'subject'),
-    uses: numberOf(row, 'uses'),
-    usesLeft: numberOf(row, 'uses_left'),
     ttlMs: numberOf(row, 'ttl'),
     ...groupsIn(row),
-    expiresAt: numberOf(row, 'expires_at'),
-    createdAt: numberOf(row, 'created_at'),
     createdBy: textOf(row, 'created_by'),
-    revokedAt: row['revoked_at'] === null ? null : numberOf(row, 'revoked_at'),
-    flaggedAt: row['flagged_at'] === null ? null : numberOf(row, 'flagged_at'),
-    flag: row['flag'] === null ? null : textOf(row, 'flag'),
-  };
-}
-
-function useOf(row: Row): TokenUse {
-  return {
-    token: textOf(row, 'token'),
-    keyHash: textOf(row, 'key_hash'),
-    identity: textOf(row, 'identity'),
-    serial: textOf(row, 'serial'),
-    usedAt: numberOf(row, 'used_at'),
+    revokedAt: numberOrNull(row, 'revoked_at'),
+    flaggedAt: numberOrNull(row, 'flagged_at'),
   };
 }
 
@@ -151,6 +150,6 @@ function successionOf(row: Row): Succession {
     serial: textOf(row, 'serial'),
     replaces: textOf(row, 'replaces'),
     keyHash: textOf(row, 'key_hash'),
-    seenAt: row['seen_at'] === null ? null : numberOf(row, 'seen_at'),
+    seenAt: numberOrNull(row, 'seen_at'),
   };
 }

@@ -4,33 +4,38 @@
 import type { IdentityTokenCause, IdentityTokenStore } from './identity-tokens.ts';
 import type { AuditEntry } from './store.ts';
 
-/** Times are ms since the epoch. */
-export interface TokenRecord {
+/** What of a token may be shown to anybody. Times are ms since the epoch. */
+export interface TokenFace {
   /** 16 hex digits: names it in lists and logs, and is no secret. */
   readonly id: string;
-  /** SHA-256 of the secret, hex. */
-  readonly secretHash: string;
   /** An identity, or a pattern of them with `*` as its end: `worker/etl-*`. */
   readonly subject: string;
   /** Certificates that it may get in all, and that it still may. */
   readonly uses: number;
   readonly usesLeft: number;
+  readonly expiresAt: number;
+  readonly createdAt: number;
+  /** The first use of it that only a thief has reason to, in words; null when there was none. */
+  readonly flag: string | null;
+}
+
+export interface TokenRecord extends TokenFace {
+  /** SHA-256 of the secret, hex. */
+  readonly secretHash: string;
   /** Lifetime of those certificates, ms. */
   readonly ttlMs: number;
   /** The groups that they say; none when left out. */
   readonly groups?: readonly string[];
-  readonly expiresAt: number;
-  readonly createdAt: number;
   /** As in AuditEntry. */
   readonly createdBy: string;
   readonly revokedAt: number | null;
-  /** When it was first used in a way that only a thief has reason to, and what that was. */
+  /** When the use in `flag` was. */
   readonly flaggedAt: number | null;
-  readonly flag: string | null;
 }
 
 /** One certificate that a token was used for. */
 export interface TokenUse {
+  /** The id of a one-time token; the SHA-256, hex, that names an identity token (enroll/identity-tokens.ts). */
   readonly token: string;
   /** SHA-256 of the SubjectPublicKeyInfo, hex. */
   readonly keyHash: string;
@@ -65,7 +70,10 @@ export interface TokenStore extends IdentityTokenStore {
   tokens(): Promise<readonly TokenRecord[]>;
   /** The oldest first, at most 1000. */
   tokenUses(id: string): Promise<readonly TokenUse[]>;
-  /** The use of a token by this key, or for this identity; the key's first. Null when there is neither. */
+  /**
+   * The use of a token by this key; else, where the token is for several names, the one for this identity. Null when there is
+   * neither. At most two index look-ups.
+   */
   tokenUse(id: string, by: { readonly keyHash: string; readonly identity: string }): Promise<TokenUse | null>;
   /** Takes a token back; false, and no audit entry, when there is none or it was taken back before. */
   revokeToken(id: string, at: number, audit: AuditEntry): Promise<boolean>;

@@ -1,41 +1,12 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openShell, type Shell } from './golden.ts';
+import { expect, test } from 'vitest';
+import { cut, playedGate } from './played-gate.ts';
 
-let shell: Shell;
-let gate: Server;
-let answer: { status: number; body: string };
-let questions: string[];
-
-beforeEach(async () => {
-  shell = openShell();
-  shell.run('certgate init && certgate issue worker/etl-1');
-  questions = [];
-  answer = { status: 200, body: '{"revision":7,"cut":{"connections":2,"requests":1,"tunnels":1}}' };
-  gate = createServer((request, response) => {
-    let body = '';
-    request.on('data', (part: Buffer) => {
-      body += part.toString();
-    });
-    request.on('end', () => {
-      questions.push(`${request.method} ${request.url} ${body}`);
-      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.body);
-    });
-  });
-  gate.listen(join(shell.dir, 'state', 'control.sock'));
-  await once(gate, 'listening');
-});
-
-afterEach(() => {
-  gate.close();
-  gate.closeAllConnections();
-});
+const gate = playedGate();
 
 test('lock has the running gate act at once and says what this lock cut', async () => {
-  const { stdout, stderr, status } = await shell.certgate('lock', 'identity', 'worker/etl-1', '--reason', 'odd');
-  expect(questions).toEqual([
+  gate.answers(200, cut(2, 1, 1));
+  const { stdout, stderr, status } = await gate.shell.certgate('lock', 'identity', 'worker/etl-1', '--reason', 'odd');
+  expect(gate.questions).toEqual([
     expect.stringMatching(/^POST \/records\/apply \{"causes":\["locked identity worker\/etl-1 \d+"\]\}$/),
   ]);
   expect(stdout).toBe('worker/etl-1  locked until it is unlocked: odd\n');
@@ -46,11 +17,11 @@ test('lock has the running gate act at once and says what this lock cut', async 
 });
 
 test('unlock has the running gate let in again at once, and asks nothing of it where nothing was locked', async () => {
-  await shell.certgate('unlock', 'all');
-  expect(questions).toEqual([]);
-  await shell.certgate('lock', 'all', '--reason', 'moving');
-  const { stdout, stderr } = await shell.certgate('unlock', 'all');
-  expect(questions.at(-1)).toBe('POST /records/apply {"causes":[]}');
+  await gate.shell.certgate('unlock', 'all');
+  expect(gate.questions).toEqual([]);
+  await gate.shell.certgate('lock', 'all', '--reason', 'moving');
+  const { stdout, stderr } = await gate.shell.certgate('unlock', 'all');
+  expect(gate.questions.at(-1)).toBe('POST /records/apply {"causes":[]}');
   expect(stdout).toBe('everyone  unlocked\n');
   expect(stderr).toMatch(/^the gate on this machine has applied it \(\d+ ms\)\n$/);
 });
@@ -61,13 +32,13 @@ test.each([
 ])(
   'a gate that does not confirm a %s is an error, but it is on record, and that is said',
   async (_what, words, said, locked) => {
-    if (words[0] === 'unlock') await shell.certgate('lock', 'all', '--reason', 'moving');
-    answer = { status: 503, body: '{"detail":"the store cannot be read"}' };
-    const { stderr, status } = await shell.certgate(...words);
+    if (words[0] === 'unlock') await gate.shell.certgate('lock', 'all', '--reason', 'moving');
+    gate.answers(503, { detail: 'the store cannot be read' });
+    const { stderr, status } = await gate.shell.certgate(...words);
     expect(stderr).toContain(said);
     expect(stderr).toContain('[CG_GATE_ANSWER]');
     expect(status).toBe(7);
-    const { stdout } = await shell.certgate('locks');
+    const { stdout } = await gate.shell.certgate('locks');
     expect(stdout).toContain(locked);
     expect(stdout === '').toBe(locked === '');
   },
@@ -80,8 +51,8 @@ test('health says how many locks stand, and that everyone is locked, and is well
     [{ standing: 1, everyone: false }, '0 connections, 1 lock'],
     [{ standing: 2, everyone: true }, '0 connections, everyone is locked'],
   ] as const) {
-    answer = { status: 200, body: JSON.stringify({ ...health, locks }) };
-    const { stdout, status } = await shell.certgate('health');
+    gate.answers(200, { ...health, locks });
+    const { stdout, status } = await gate.shell.certgate('health');
     expect([stdout, status]).toEqual([`ok: store ok, record ok, upstream ok, ${said}\n`, 0]);
   }
 });

@@ -4,13 +4,14 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { breaches, circles, testBreach } from './rules.ts';
+import { breaches, circles, ROOMS, testBreach } from './rules.ts';
 import { readSource, type Source } from './source.ts';
 
 const root = join(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const sources: readonly Source[] = globSync('src/**/*.ts', { cwd: root })
   .toSorted()
-  .map((path) => readSource(path, readFileSync(join(root, path), 'utf8')));
+  .map((path) => readSource(path, read(path)));
 
 describe('the house', () => {
   test('has sources to look at', () => {
@@ -25,9 +26,20 @@ describe('the house', () => {
     expect(circles(sources)).toEqual([]);
   });
 
-  test('tests mirror src/', () => {
-    const tests = globSync('test/**/*.test.ts', { cwd: root });
-    expect(tests.map((path) => testBreach(path)).filter((breach) => breach !== null)).toEqual([]);
+  test('tests mirror src/, and none is long', () => {
+    const tests = globSync('test/**/*.ts', { cwd: root });
+    const linesOf = (path: string): number => read(path).trimEnd().split('\n').length;
+    expect(tests.map((path) => testBreach(path, linesOf(path))).filter((breach) => breach !== null)).toEqual([]);
+  });
+
+  test('every room is in the picture that CONTRIBUTING draws, and every page in the index of docs/', () => {
+    const picture = read('CONTRIBUTING.md')
+      .split('## ')
+      .find((part) => part.startsWith('The picture of the house'));
+    expect(Object.keys(ROOMS).filter((room) => picture?.includes(`${room}/`) !== true)).toEqual([]);
+    const pages = globSync('*.md', { cwd: join(root, 'docs') }).filter((page) => page !== 'README.md');
+    const index = read('docs/README.md');
+    expect(pages.filter((page) => !index.includes(`| [${page}](${page}) |`))).toEqual([]);
   });
 });
 
@@ -90,9 +102,10 @@ describe('the rules find', () => {
   });
 
   test('a test that mirrors nothing', () => {
-    expect(testBreach('test/policy/what-prefect-routes-is-what-policy-sees.test.ts')).toBeNull();
-    expect(testBreach('test/network/paths.test.ts')).toContain('src/ does not have');
-    expect(testBreach('test/paths.test.ts')).toContain('stands in no folder');
+    expect(testBreach('test/policy/what-prefect-routes-is-what-policy-sees.test.ts', 400)).toBeNull();
+    expect(testBreach('test/network/paths.test.ts', 9)).toContain('src/ does not have');
+    expect(testBreach('test/paths.test.ts', 9)).toContain('stands in no folder');
+    expect(testBreach('test/policy/fixture.ts', 451)).toContain('has 451 lines');
   });
 
   test('nothing in comments and strings', () => {

@@ -62,6 +62,8 @@ const IMPURE =
   /^(process(\..*)?|console\..*|fetch|WebSocket|setTimeout|setInterval|setImmediate|queueMicrotask|Date\.now|new Date\(\)|performance\..*)$/;
 const FORBIDDEN_NAMES = ['utils', 'util', 'helpers', 'helper', 'common', 'manager', 'base', 'misc', 'shared', 'lib'];
 const MOST_LINES = 350;
+/** A test says more words than what it tests; past this a file holds more than one promise. */
+const MOST_TEST_LINES = 450;
 /** The one catalogue stands in one file, however many errors there are. */
 const LONG_BY_NATURE = ['src/errors.ts'];
 
@@ -147,8 +149,11 @@ export function circles(sources: readonly Source[]): readonly string[] {
 /** Folders of test/ that mirror no room of src/. */
 const TEST_FOLDERS = ['e2e', 'security', 'house', 'build', 'deploy', 'bench', 'soak', 'cli'];
 
-/** What a test file's place breaks: the tests of `src/ROOM/` stand in `test/ROOM/`, whatever promise names the file. */
-export function testBreach(path: string): string | null {
+/** What a test's file breaks: those of `src/ROOM/` stand in `test/ROOM/`, whatever promise names the file, and none is long. */
+export function testBreach(path: string, lines: number): string | null {
+  if (lines > MOST_TEST_LINES)
+    return `${path} has ${lines} lines; past ${MOST_TEST_LINES} it wants splitting by promise`;
+  if (!path.endsWith('.test.ts')) return null;
   const [, folder = '', ...rest] = path.split('/');
   if (rest.length === 0) return folder === 'errors.test.ts' ? null : `${path} stands in no folder`;
   if (TEST_FOLDERS.includes(folder)) return null;

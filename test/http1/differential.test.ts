@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { followBody, openBody } from '../../src/http1/body.ts';
 import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
-import { writeRequestHead } from '../../src/inbound/request-head.ts';
+import { writeRequestHead } from '../inbound/heads.ts';
 import { answerProblem, type Exchanges, openExchanges } from './answer-oracle.ts';
 import { answer, type Message, oddHeadText, oddMessage, request } from './messages.ts';
 import { type AllParsers, startAllParsers } from './parsers/all.ts';

@@ -5,9 +5,10 @@
 import { followBody, openBody } from '../../src/http1/body.ts';
 import { openRequestMemory, type RequestHead, readRequestHead } from '../../src/http1/request.ts';
 import { isHopByHop } from '../../src/http1/write.ts';
-import { isOwnHeader, writeRequestHead } from '../../src/inbound/request-head.ts';
+import { isOwnHeader } from '../../src/inbound/request-head.ts';
 import { canonicalPath } from '../../src/policy/paths.ts';
 import { websocketProblem } from '../../src/proxy/websocket.ts';
+import { writeRequestHead } from '../inbound/heads.ts';
 import type { AllParsers } from './parsers/all.ts';
 import type { SeenRequest } from './parsers/seen.ts';
 import { LIMITS, latin1 } from './read.ts';
@@ -35,7 +36,7 @@ export interface Connection {
 }
 
 /** Reads a connection's bytes as the proxy does, with a memory or without. */
-export function readConnection(pieces: readonly Buffer[], remember: boolean): Connection {
+function readConnection(pieces: readonly Buffer[], remember: boolean): Connection {
   const memory = remember ? openRequestMemory() : null;
   const requests: Read[] = [];
   let pending: Buffer = Buffer.alloc(0);

@@ -1,6 +1,7 @@
-// A request head as the reader of src/http1 makes it, from header lines.
+// A request head as the reader of src/http1 makes it, from header lines; and as the gate writes it for upstream.
 
 import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { keptLines, openHeadPlace, type Stamp, startOfHead, writeHeadInto } from '../../src/inbound/request-head.ts';
 
 export function headOf(
   lines: readonly string[],
@@ -11,4 +12,10 @@ export function headOf(
   const head = readRequestHead(Buffer.from(text, 'latin1'), 0, { headBytes: 32_768, headerLines: 100 });
   if (head?.ok !== true) throw new Error(`not a head: ${JSON.stringify(head)}`);
   return head;
+}
+
+/** The whole request head for upstream, its empty line included, by the way that the gate's own heads go. */
+export function writeRequestHead(head: RequestHead, stamp: Stamp): string {
+  const place = openHeadPlace(keptLines(head, stamp), stamp.requestId);
+  return writeHeadInto(place, startOfHead(head, stamp.target), stamp.requestId).bytes.toString('latin1');
 }

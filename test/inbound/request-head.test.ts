@@ -1,8 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { certificateLines, clientProto, isOwnHeader, writeRequestHead } from '../../src/inbound/request-head.ts';
-import { headOf } from './heads.ts';
+import { certificateLines, clientProto, isOwnHeader } from '../../src/inbound/request-head.ts';
+import { headOf, writeRequestHead } from './heads.ts';
 
 const STAMP = {
   client: 'x-certgate-identity: worker/etl-1\r\n',

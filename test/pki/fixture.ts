@@ -3,12 +3,15 @@
 import { createHash } from 'node:crypto';
 import { isCertgateError } from '../../src/errors.ts';
 import {
+  type CertificateFacts,
   createIssuer,
   createLeaf,
   createRoot,
+  factsOf,
   type Issuer,
   issuerOf,
   newSerial,
+  readCertificate,
   signerOf,
 } from '../../src/pki/certificates.ts';
 import { context, contextConstructed, encodeTime, encodeTlv, TAG } from '../../src/pki/der.ts';
@@ -109,6 +112,24 @@ export function extension(type: string, value: Uint8Array, critical = false): Ui
 }
 
 export const SAN = '2.5.29.17';
+/** Tags of GeneralName (RFC 5280 §4.2.1.6). */
+export const URI = 6;
+export const DNS = 2;
+export const EMAIL = 1;
+
+/** The SPIFFE ID of that path in the test's trust domain. */
+export const spiffe = (path: string): string => `spiffe://${TRUST_DOMAIN}/${path}`;
+/** A Name of these RDNs. */
+export const nameOf = (...rdns: readonly Uint8Array[]): Uint8Array => encodeTlv(TAG.sequence, ...rdns);
+/** As a BMPString has it. */
+export const utf16 = (text: string): Uint8Array => Buffer.from(text, 'utf16le').swap16();
+/** As a UniversalString has it. */
+export const utf32 = (text: string): Uint8Array => {
+  const points = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+  const bytes = Buffer.alloc(points.length * 4);
+  for (const [i, point] of points.entries()) bytes.writeUInt32BE(point, i * 4);
+  return bytes;
+};
 
 export interface Crafted {
   readonly subject?: Uint8Array;
@@ -158,6 +179,11 @@ export async function craft({
     ...(tail ?? [encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, ...list))]),
   );
   return certificateOf(tbs, await issuer.signer.sign(tbs));
+}
+
+/** What certgate reads in a certificate of these parts. */
+export async function readCrafted(parts: Crafted): Promise<CertificateFacts> {
+  return factsOf(readCertificate(await craft(parts)));
 }
 
 /** A certificate of these signed octets and this signature. */

@@ -219,6 +219,7 @@ describe('roles', () => {
 });
 
 describe('a pool in the certificate', () => {
+  const said = (...groups: string[]) => ({ groups, values: [] });
   const anyScope = fc.option(
     fc.record({
       pools: fc.option(fc.uniqueArray(fc.constantFrom('etl', 'ml', 'web'), { minLength: 1 })),
@@ -250,8 +251,10 @@ describe('a pool in the certificate', () => {
             made.map(({ name, scope }) => ({ ...bound('worker/a', name), scope })),
           );
           for (const operation of operations) {
-            const before = compiled.grants('worker/a', ['Data']).rule(operation);
-            const after = compiled.grants('worker/a', ['Data', ...pools.map((pool) => `pool:${pool}`)]).rule(operation);
+            const before = compiled.grants('worker/a', said('Data')).rule(operation);
+            const after = compiled
+              .grants('worker/a', said('Data', ...pools.map((pool) => `pool:${pool}`)))
+              .rule(operation);
             if (!after.permit) continue;
             if (!before.permit) throw new Error('the certificate widened the policy');
             expect(after.scope?.certified).toBe(true);
@@ -268,10 +271,12 @@ describe('a pool in the certificate', () => {
   });
   test('leaves no Owner: what nobody knows could be about any', () => {
     const compiled = policy([], [bound('worker/a', 'Owner')]);
-    expect(compiled.grants('worker/a', ['pool:etl']).rule(null).permit).toBe(false);
+    expect(compiled.grants('worker/a', said('pool:etl')).rule(null).permit).toBe(false);
     // Nor is what was worked out for one certificate of an identity another's.
     expect(compiled.grants('worker/a').rule(null).permit).toBe(true);
-    expect(compiled.grants('worker/a', ['pool:ml']).rule(CREATE_FLOW)).toMatchObject({ scope: { pools: ['ml'] } });
-    expect(compiled.grants('worker/a', ['pool:etl']).rule(CREATE_FLOW)).toMatchObject({ scope: { pools: ['etl'] } });
+    expect(compiled.grants('worker/a', said('pool:ml')).rule(CREATE_FLOW)).toMatchObject({ scope: { pools: ['ml'] } });
+    expect(compiled.grants('worker/a', said('pool:etl')).rule(CREATE_FLOW)).toMatchObject({
+      scope: { pools: ['etl'] },
+    });
   });
 });

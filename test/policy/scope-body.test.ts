@@ -287,6 +287,23 @@ describe('a body', () => {
     );
   });
 
+  test('with a name twice is refused wherever that is and however it is written', () => {
+    const escaped = (name: string) => {
+      const units = Array.from({ length: name.length }, (_, i) => name.charCodeAt(i).toString(16).padStart(4, '0'));
+      return `"${units.map((unit) => `\\u${unit}`).join('')}"`;
+    };
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.json(), fc.json(), (name, before, value) => {
+        const twice = `{${JSON.stringify(name)}:${value},${escaped(name)}:1}`;
+        for (const text of [twice, `[${before},${twice}]`, `{"":${before},"a":[${twice}]}`]) {
+          expect(parseStrictJson(text), text).toEqual({ ok: false, problem: 'has a name twice' });
+        }
+        const once = `{${JSON.stringify(name)}:{${escaped(name)}:${value}}}`;
+        expect(parseStrictJson(once).ok, once).toBe(true);
+      }),
+    );
+  });
+
   test('that names more than is looked up is refused', () => {
     const ids = Array.from({ length: 1_001 }, (_, i) => `0f3c1f1e-7a54-4c9b-9a3f-${String(i).padStart(12, '0')}`);
     expect(needs('/flow_runs/bulk_delete', { flow_runs: { id: { any_: ids } } }, POOLS)).toContain('more than 1000');

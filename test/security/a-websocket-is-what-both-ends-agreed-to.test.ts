@@ -3,27 +3,12 @@
 // would decide about it; and what is in the tunnel is passed on byte for byte.
 
 import { createHash } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type RawPeer, type RawUpstream, startRawUpstream } from '../proxy/plain-proxy.ts';
+import { describe, expect, test } from 'vitest';
+import type { RawPeer } from '../proxy/plain-proxy.ts';
 import { SMUGGLED, statusesOf } from './attack.ts';
-import { type GateFixture, type GateHouse, openGateHouse } from './gate-fixture.ts';
+import { gateBeforeRawUpstream } from './raw-upstream.ts';
 
-let house: GateHouse;
-let upstream: RawUpstream;
-let gate: GateFixture;
-beforeAll(async () => {
-  house = await openGateHouse();
-});
-afterAll(async () => await house.close());
-beforeEach(async () => {
-  upstream = await startRawUpstream();
-  gate = await house.start(upstream.port);
-});
-afterEach(async () => {
-  await gate.close();
-  upstream.close();
-});
-
+const scene = gateBeforeRawUpstream();
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 const LINES = {
   upgrade: 'Upgrade: websocket',
@@ -58,18 +43,18 @@ describe('an opening that is none', () => {
     ['with two upgrades', opening({ more: 'Upgrade: h2c\r\n' })],
     ['whose Connection takes the key away', opening({ connection: 'Connection: Upgrade, Sec-WebSocket-Key' })],
   ])('%s is refused with 400, and nothing reaches upstream', async (_what, text) => {
-    const client = await gate.connect();
+    const client = await scene.gate.connect();
     client.send(text + SMUGGLED);
     const { text: answers } = await client.ended();
     expect(statusesOf(answers)).toEqual([400]);
-    expect(upstream.accepted).toBe(0);
+    expect(scene.upstream.accepted).toBe(0);
   });
 
   test('of HTTP/1.0 is refused', async () => {
-    const client = await gate.connect();
+    const client = await scene.gate.connect();
     client.send(opening({ request: 'GET /api/events/in HTTP/1.0' }) + SMUGGLED);
     expect(statusesOf((await client.ended()).text)).toEqual([505]);
-    expect(upstream.accepted).toBe(0);
+    expect(scene.upstream.accepted).toBe(0);
   });
 });
 
@@ -86,18 +71,18 @@ describe('a page of another site', () => {
     'Sec-Fetch-Site: cross-site\r\n',
     'Sec-Fetch-Site: same-site\r\n',
   ])('is refused with 403, and nothing reaches upstream: %j', async (more) => {
-    const client = await gate.connect();
+    const client = await scene.gate.connect();
     client.send(opening({ more }) + SMUGGLED);
     expect(statusesOf((await client.ended()).text)).toEqual([403]);
-    expect(upstream.accepted).toBe(0);
+    expect(scene.upstream.accepted).toBe(0);
   });
 
   test.each(['', 'Origin: https://gate.test\r\nSec-Fetch-Site: same-origin\r\n', 'ORIGIN: HTTPS://GATE.TEST\r\n'])(
     'is not who sends %j',
     async (more) => {
-      const client = await gate.connect();
+      const client = await scene.gate.connect();
       client.send(opening({ more }));
-      const up = await upstream.accept();
+      const up = await scene.upstream.accept();
       await up.until('\r\n\r\n');
       up.send(`${ACCEPTED}\r\n`);
       expect(statusesOf(await client.until('\r\n\r\n'))).toEqual([101]);
@@ -107,9 +92,9 @@ describe('a page of another site', () => {
 
 /** Opens with `more` lines; upstream answers `answer`. */
 async function answered(answer: string | Buffer, more = '', ahead = ''): Promise<{ client: RawPeer; up: RawPeer }> {
-  const client = await gate.connect();
+  const client = await scene.gate.connect();
   client.send(Buffer.from(opening({ more }) + ahead, 'latin1'));
-  const up = await upstream.accept();
+  const up = await scene.upstream.accept();
   await up.until('\r\n\r\n');
   up.send(answer);
   return { client, up };
@@ -125,7 +110,7 @@ describe('an answer that opens no WebSocket', () => {
       expect(statusesOf(text)).toEqual([status]);
       expect(text).toMatch(/^connection: close\r$/im);
       expect(up.received()).not.toContain('smuggled');
-      expect(upstream.accepted).toBe(1);
+      expect(scene.upstream.accepted).toBe(1);
     },
   );
 
@@ -158,9 +143,9 @@ describe('an answer that opens no WebSocket', () => {
   });
 
   test('a 101 to who asked for no WebSocket is 502', async () => {
-    const client = await gate.connect();
+    const client = await scene.gate.connect();
     client.send('GET /api/x HTTP/1.1\r\nHost: gate.test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n');
-    const up = await upstream.accept();
+    const up = await scene.upstream.accept();
     await up.until('\r\n\r\n');
     up.send(`${ACCEPTED}\r\nevil`);
     const text = await client.until('"detail"');
@@ -220,6 +205,6 @@ describe('an open WebSocket', () => {
     await up.until((text) => text.endsWith(SMUGGLED + SMUGGLED));
     up.send('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
     await client.until((text) => text.endsWith('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'));
-    expect(upstream.accepted).toBe(1);
+    expect(scene.upstream.accepted).toBe(1);
   });
 });

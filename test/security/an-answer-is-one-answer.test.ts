@@ -2,27 +2,12 @@
 // broken; it can't split one answer into two, answer before it is asked, or leave bytes behind that another client takes
 // for its own (RFC 9112 §6.3, §9.2, §9.3). A request that is not safe is never sent twice.
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type RawPeer, type RawUpstream, startRawUpstream } from '../proxy/plain-proxy.ts';
+import { describe, expect, test } from 'vitest';
+import type { RawPeer } from '../proxy/plain-proxy.ts';
 import { statusesOf } from './attack.ts';
-import { type GateFixture, type GateHouse, openGateHouse } from './gate-fixture.ts';
+import { gateBeforeRawUpstream } from './raw-upstream.ts';
 
-let house: GateHouse;
-let upstream: RawUpstream;
-let gate: GateFixture;
-beforeAll(async () => {
-  house = await openGateHouse();
-});
-afterAll(async () => await house.close());
-beforeEach(async () => {
-  upstream = await startRawUpstream();
-  gate = await house.start(upstream.port);
-});
-afterEach(async () => {
-  await gate.close();
-  upstream.close();
-});
-
+const scene = gateBeforeRawUpstream();
 const get = (target: string, method = 'GET'): string => `${method} ${target} HTTP/1.1\r\nHost: gate.test\r\n\r\n`;
 const ok = (body: string, lines = ''): string =>
   `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n${lines}\r\n${body}`;
@@ -30,9 +15,9 @@ const EVIL = ok('evil');
 
 /** Asks once and answers with `bytes`; what the client had, and the connection that it came by. */
 async function asked(bytes: string, request = get('/api/one')): Promise<{ client: RawPeer; up: RawPeer }> {
-  const client = await gate.connect();
+  const client = await scene.gate.connect();
   client.send(request);
-  const up = await upstream.accept();
+  const up = await scene.upstream.accept();
   await up.until('\r\n\r\n');
   up.send(Buffer.from(bytes, 'latin1'));
   return { client, up };
@@ -40,9 +25,9 @@ async function asked(bytes: string, request = get('/api/one')): Promise<{ client
 
 /** Another client's request after that one; it must not see a word of what upstream said before it was asked. */
 async function nextIsClean(up: RawPeer, sameConnection: boolean): Promise<void> {
-  const other = await gate.connect();
+  const other = await scene.gate.connect();
   other.send(get('/api/two'));
-  const by = sameConnection ? up : await upstream.accept();
+  const by = sameConnection ? up : await scene.upstream.accept();
   await by.until('/api/two');
   by.send(ok('two'));
   const text = await other.until('two');
@@ -133,7 +118,7 @@ describe('bytes behind an answer are nobody’s', () => {
     const { client, up } = await asked(ok('one'));
     await client.until('one');
     await nextIsClean(up, true);
-    expect(upstream.accepted).toBe(1);
+    expect(scene.upstream.accepted).toBe(1);
   });
 });
 
@@ -213,18 +198,18 @@ describe('a kept connection that dies under a request', () => {
   test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('%s is never sent twice', async (method) => {
     const { client } = await dies(get('/api/two', method));
     expect(statusesOf(await client.until('"detail"'))).toEqual([200, 502]);
-    expect(upstream.accepted).toBe(1);
+    expect(scene.upstream.accepted).toBe(1);
   });
 
   test.each(['GET', 'HEAD', 'OPTIONS'])(
     '%s is sent once more, on a fresh connection, and then no more',
     async (method) => {
       const { client } = await dies(get('/api/two', method));
-      const second = await upstream.accept();
+      const second = await scene.upstream.accept();
       await second.until('/api/two');
       second.socket.resetAndDestroy();
       await client.until(' 502 ');
-      expect(upstream.accepted).toBe(2);
+      expect(scene.upstream.accepted).toBe(2);
     },
   );
 
@@ -235,7 +220,7 @@ describe('a kept connection that dies under a request', () => {
     await up.until('hi');
     up.socket.resetAndDestroy();
     await client.until(' 502 ');
-    expect(upstream.accepted).toBe(1);
+    expect(scene.upstream.accepted).toBe(1);
   });
 
   test('nor a GET whose answer had begun', async () => {
@@ -247,6 +232,6 @@ describe('a kept connection that dies under a request', () => {
     await new Promise((resolve) => setImmediate(resolve));
     up.socket.end();
     await client.until(' 502 ');
-    expect(upstream.accepted).toBe(1);
+    expect(scene.upstream.accepted).toBe(1);
   });
 });

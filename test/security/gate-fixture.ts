@@ -12,8 +12,7 @@ import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { caFiles, storeFile } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { compileRules } from '../../src/identity/identify.ts';
-import { type GateHealth, startGate } from '../../src/inbound/gate.ts';
-import type { PolicyPlace } from '../../src/inbound/policy-watch.ts';
+import { type GateHealth, type GateOptions, startGate } from '../../src/inbound/gate.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { GATE_LIMITS } from '../inbound/gate-limits.ts';
@@ -21,40 +20,49 @@ import { peerOf, type RawPeer } from '../proxy/plain-proxy.ts';
 
 export interface GateFixture {
   readonly port: number;
-  /** A connection of `worker/etl-1`, its handshake done. */
-  connect(): Promise<RawPeer>;
+  /** A connection of `worker/etl-1`, or with the certificate and key in these files, its handshake done. */
+  connect(files?: ClientFiles): Promise<RawPeer>;
   /** The lines of the audit record so far. */
   records(): ReadonlyArray<Readonly<Record<string, unknown>>>;
   /** As SIGHUP does. */
   reloadPolicy(): void;
   health(): Promise<GateHealth>;
+  /** Ends it as SIGTERM does; `graceMs` for what is in flight. */
+  drain(graceMs: number): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface ClientFiles {
+  readonly cert: string;
+  readonly key: string;
+  /** The bundle that the gate's own certificate is held against; the house's without it. */
+  readonly ca?: string;
 }
 
 /** A CA with its records and a worker's certificate, for one gate after another. */
 export interface GateHouse {
+  readonly certsDir: string;
   /** The folder of `worker/etl-1`: tls.crt, tls.key, ca.crt. */
   readonly worker: string;
-  start(upstreamPort: number, policy?: PolicyPlace): Promise<GateFixture>;
+  start(upstreamPort: number, different?: Partial<GateOptions>): Promise<GateFixture>;
   close(): Promise<void>;
 }
 
-/** `groups` are what the worker's certificate says it belongs to. */
-export async function openGateHouse(groups: readonly string[] = []): Promise<GateHouse> {
+/** `named` are the groups and the DNS names in the worker's certificate. */
+export async function openGateHouse(
+  named: { readonly groups?: readonly string[]; readonly dns?: readonly string[] } = {},
+): Promise<GateHouse> {
   const folder = mkdtempSync(join(tmpdir(), 'certgate-security-'));
   const [certsDir, stateDir] = [join(folder, 'certs'), join(folder, 'state')];
   await createAuthority({ certsDir, stateDir, trustDomain: 'test.internal', actor: 'test' });
   const store = openSqliteStore(storeFile(stateDir));
   const authority = await loadAuthority({ certsDir, store, trustDomain: 'test.internal' });
-  const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: 3_600_000, actor: 'test', groups } as const;
-  await issueToDirectory(authority, { ...request, out: join(folder, 'worker') });
-  const credentials = {
-    cert: readFileSync(join(folder, 'worker', 'tls.crt')),
-    key: readFileSync(join(folder, 'worker', 'tls.key')),
-    ca: readFileSync(caFiles(certsDir).bundle),
-  };
+  const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: 3_600_000, actor: 'test' } as const;
+  const worker = join(folder, 'worker');
+  await issueToDirectory(authority, { ...request, ...named, out: worker });
+  const own: ClientFiles = { cert: join(worker, 'tls.crt'), key: join(worker, 'tls.key') };
   const auditFile = join(stateDir, 'audit.jsonl');
-  const start = async (upstreamPort: number, policy: PolicyPlace | null = null): Promise<GateFixture> => {
+  const start = async (upstreamPort: number, different: Partial<GateOptions> = {}): Promise<GateFixture> => {
     const audit = await openAuditLog(auditFile);
     const gate = await startGate({
       host: '127.0.0.1',
@@ -67,7 +75,7 @@ export async function openGateHouse(groups: readonly string[] = []): Promise<Gat
       rules: compileRules([{ from: 'spiffe' }]),
       unsafeUnrecorded: false,
       authority,
-      policy,
+      policy: null,
       caPlace: { certsDir, store, trustDomain: 'test.internal', actor: 'gate' },
       store,
       audit,
@@ -76,10 +84,12 @@ export async function openGateHouse(groups: readonly string[] = []): Promise<Gat
       enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
       authString: null,
       limits: GATE_LIMITS,
+      ...different,
     });
     return {
       port: gate.port,
-      async connect() {
+      async connect({ cert, key, ca = caFiles(certsDir).bundle } = own) {
+        const credentials = { cert: readFileSync(cert), key: readFileSync(key), ca: readFileSync(ca) };
         // `allowHalfOpen` is an option of the socket beneath, which Node's types of tls.connect do not name.
         const how = { host: '127.0.0.1', port: gate.port, ...credentials, allowHalfOpen: true };
         const socket = connect(how);
@@ -93,6 +103,7 @@ export async function openGateHouse(groups: readonly string[] = []): Promise<Gat
           .map((line) => JSON.parse(line) as Record<string, unknown>),
       reloadPolicy: () => gate.reloadPolicy?.(),
       health: () => gate.health(),
+      drain: (graceMs) => gate.drain(graceMs),
       async close() {
         await gate.drain(0);
         await audit.close();
@@ -100,7 +111,8 @@ export async function openGateHouse(groups: readonly string[] = []): Promise<Gat
     };
   };
   return {
-    worker: join(folder, 'worker'),
+    certsDir,
+    worker,
     start,
     async close() {
       await store.close();

@@ -1,27 +1,42 @@
 // Checkpoints of the record at the command line: the newest one, to be kept elsewhere; one that was kept, read back; and
-// whether one is signed by an issuer of this CA, whatever has become of it since.
+// whether what a record says of itself is signed by an issuer of this CA, whatever has become of it since.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { askCheckpoint } from '../../admin/control-client.ts';
 import { writeOutputFile } from '../../authority/output-file.ts';
 import { CertgateError, reasonOf } from '../../errors.ts';
 import { type Checkpoint, checkpointIn } from '../../observe/audit-checkpoint.ts';
+import type { Judge } from '../../observe/audit-verify.ts';
 import { auditStatementIsSigned } from '../../pki/audit-statement.ts';
 import { readCertificate } from '../../pki/certificates.ts';
 import { keyIdOf } from '../../pki/keys.ts';
 import type { Store } from '../../store/store.ts';
 import type { CommandIo } from '../io.ts';
 
-/** Says what is wrong with a checkpoint's signature; null when it is right. */
-export async function checkpointJudge(store: Store): Promise<(checkpoint: Checkpoint) => string | null> {
+/** A signature that was under way when its issuer was retired, ms. */
+const SLACK = 300_000;
+
+/** Judges signatures by the issuers that this CA has, and those that it had, as of now. CG_STORE_*. */
+export async function auditJudge(store: Store): Promise<Judge> {
   const trustDomain = await store.meta('trustDomain');
-  const issuers = (await store.listCa()).flatMap(({ role, der }) => (role === 'issuer' ? [readCertificate(der)] : []));
-  const byKey = new Map(issuers.map((certificate) => [keyIdOf(certificate), certificate]));
-  return (checkpoint) => {
-    const issuer = byKey.get(checkpoint.issuer);
-    if (issuer === undefined) return `this CA has no issuer ${checkpoint.issuer}`;
-    if (checkpoint.trustDomain !== trustDomain) return `it is of the trust domain ${checkpoint.trustDomain}`;
-    return auditStatementIsSigned(checkpoint, checkpoint.signature, issuer) ? null : 'its signature is wrong';
+  const issuers = new Map(
+    (await store.listCa()).flatMap((record) => {
+      if (record.role !== 'issuer') return [];
+      const certificate = readCertificate(record.der);
+      const by = `issuer ${record.generation}, ${record.state}, certificate ${certificate.serialNumber.toLowerCase()}`;
+      return [[keyIdOf(certificate), { record, certificate, by }] as const];
+    }),
+  );
+  return (said) => {
+    const issuer = issuers.get(said.issuer);
+    if (issuer === undefined) return { problem: `this CA has no issuer ${said.issuer}`, by: null };
+    const { record, certificate, by } = issuer;
+    if (said.trustDomain !== trustDomain) return { problem: `it is of the trust domain ${said.trustDomain}`, by };
+    if (!auditStatementIsSigned(said, said.signature, certificate)) return { problem: 'its signature is wrong', by };
+    const late = record.state === 'retired' && said.time > record.changedAt + SLACK;
+    // Its key is of no use to the CA any more, and may be in other hands.
+    const retired = new Date(record.changedAt).toISOString();
+    return { problem: late ? `issuer ${record.generation} was retired before, at ${retired}` : null, by };
   };
 }
 

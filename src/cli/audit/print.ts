@@ -101,7 +101,7 @@ function csvValues(act: Act): CsvValue[] {
 /** A spreadsheet takes text that begins so for a formula; an apostrophe before it makes it text again (OWASP, CSV injection). */
 const FORMULA = /^[=+\-@\t\r]/;
 
-export function csvField(value: CsvValue): string {
+function csvField(value: CsvValue): string {
   if (value === null || value === undefined) return '';
   if (typeof value !== 'string') return String(value);
   const text = printable(value);

@@ -7,6 +7,7 @@ import { parsePolicy } from '../../config/policy-load.ts';
 import { isPattern } from '../../enroll/token.ts';
 import { reasonOf, shown } from '../../errors.ts';
 import { isGroupName } from '../../identity/groups.ts';
+import { attributesOf } from '../../identity/identify.ts';
 import { explain } from '../../policy/explain.ts';
 import type { Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
@@ -53,7 +54,11 @@ export function poolStanding(
     const refused = refusalIn(policy, identity, pools, groups);
     if (refused === null) {
       const roles = [
-        ...new Set(policy.grants(identity, groups).roles.map(({ role, binding }) => `${role}, bound at ${binding},`)),
+        ...new Set(
+          policy
+            .grants(identity, attributesOf(groups, []))
+            .roles.map(({ role, binding }) => `${role}, bound at ${binding},`),
+        ),
       ];
       return { permitted: true, words: `${who} has ${roles.join(' and ')} ${within}`, binding: null };
     }
@@ -82,7 +87,7 @@ function refusalIn(
     : (['GET', ''] as const);
   for (const pool of pools) {
     const target = `/api/work_pools/${encodeURIComponent(pool)}${poll[1]}`;
-    const said = explain(policy, identity, poll[0], target, groups);
+    const said = explain(policy, identity, poll[0], target, attributesOf(groups, []));
     if (said !== null && !said.permit) return refusalWords(said);
   }
   return null;

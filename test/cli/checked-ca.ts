@@ -1,0 +1,76 @@
+// A CA that `certgate init` made, looked at as `certgate ca check` looks at it, now or later; for each test of a file.
+
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { beforeEach, expect } from 'vitest';
+import { examineCa } from '../../src/cli/check/examine.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { run } from '../../src/cli/program.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { newFolder } from '../store/fixture.ts';
+
+export const DAY = 86_400_000;
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly said: string;
+}
+
+export interface CheckedCa {
+  readonly dir: string;
+  path(...names: string[]): string;
+  /** Runs certgate in this process and in the CA's folder. */
+  ran(argv: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ran>;
+  /** What is not well, as `level check: found → remedy`, `later` ms from now. */
+  found(later?: number): Promise<readonly string[]>;
+  /** Pastes what a finding says: certgate's own commands in this process, others into a shell. */
+  paste(remedy: string): Promise<void>;
+  /** Goes on in an empty folder. */
+  moveOut(): void;
+}
+
+export function checkedCa(): CheckedCa {
+  let dir: string;
+  const ran = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> => {
+    const [out, said]: [string[], string[]] = [[], []];
+    const io: Io = {
+      out: (text) => void out.push(text),
+      say: (text) => void said.push(text),
+      input: async () => new Uint8Array(),
+      env,
+      cwd: dir,
+      program: 'certgate',
+      isTerminal: false,
+    };
+    const code = await run([...argv], io);
+    return { code, out: out.join('\n'), said: said.join('\n') };
+  };
+  beforeEach(async () => {
+    dir = newFolder();
+    await ran(['init', '--dir', '.']);
+  });
+  return {
+    get dir() {
+      return dir;
+    },
+    path: (...names) => join(dir, ...names),
+    ran,
+    async found(later = 0) {
+      const config = loadConfig({ file: undefined, env: {}, flags: {}, cwd: dir });
+      const sections = await examineCa(config, Date.now() + later, (words) => `certgate ${words}`);
+      return sections
+        .flatMap(({ findings }) => findings)
+        .filter(({ level }) => level !== 'ok')
+        .map(({ level, check, found: what, remedy }) => `${level} ${check}: ${what} → ${remedy}`);
+    },
+    async paste(remedy) {
+      const words = remedy.split(' ');
+      if (words[0] === 'certgate') expect(await ran(words.slice(1))).toMatchObject({ code: 0 });
+      else execFileSync('sh', ['-c', remedy], { cwd: dir });
+    },
+    moveOut() {
+      dir = newFolder();
+    },
+  };
+}
