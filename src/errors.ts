@@ -182,7 +182,18 @@ export const catalogue = {
     exit: EXIT.network,
     status: 500,
     message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
-    hint: (f) => `choose another with ${f.flag ?? '--listen'} HOST:PORT, or end what listens there: ss -ltnp`,
+    hint: ({ address, reason, flag = '--listen' }) => {
+      if (address.startsWith('/') && /EACCES|ENOENT/.test(reason)) {
+        return `its folder must be there, and this user's to write: ls -ld ${shellWord(address.replace(/(?<=.)\/[^/]*$/, ''))}`;
+      }
+      if (reason.includes('EACCES')) {
+        return `a port below 1024 wants AmbientCapabilities=CAP_NET_BIND_SERVICE in a unit (docs/operations.md); or choose one above with ${flag} HOST:PORT`;
+      }
+      if (reason.includes('EADDRNOTAVAIL')) {
+        return `this machine has no such address: choose one that \`ip -brief address\` shows, with ${flag} HOST:PORT`;
+      }
+      return `choose another with ${flag} HOST:PORT, or end what listens there: ss -ltnp`;
+    },
   }),
   CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({
     about: "The file with the Prefect server's password cannot be used.",

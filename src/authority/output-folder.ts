@@ -133,7 +133,10 @@ function outputFailure(error: unknown, path: string): CertgateError {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return unusable(`cannot be written: ${reasonOf(error)}`, `name a folder that you may write with --out DIR`);
+      return unusable(
+        `cannot be written: ${reasonOf(error)}`,
+        'name a folder that this user may write: --out DIR, or --identity DIR for run and connect',
+      );
     default:
       return unusable(`cannot be written: ${reasonOf(error)}`, `look at it: ls -la ${dirname(path)}`);
   }
