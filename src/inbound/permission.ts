@@ -1,6 +1,6 @@
 // The policy's say about a request of one admitted client: worked out when the connection first asks for it, then kept
 // with what the connection reads again and again, until the policy is another. In observe mode nothing is refused; what
-// would have been is counted and logged. No policy at all permits everything, as certgate did before there was one.
+// would have been is counted and logged. No policy at all permits everything, within the pools that a certificate names.
 
 import type { RequestHead } from '../http1/request.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
@@ -8,10 +8,10 @@ import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
-import { type Attributes, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
+import { type Attributes, compilePolicy, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
 import { beyondWords, type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
 import { startsDeployed } from '../policy/run-overrides.ts';
-import type { Scope } from '../policy/scope.ts';
+import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
 import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
@@ -76,6 +76,22 @@ const UNJUDGED: Judgement = {
   observed: false,
   target: null,
 };
+
+/** What holds where there is no policy of anybody's: everything, for all. */
+const EVERYTHING = compilePolicy({
+  mode: 'enforce',
+  secrets: 'refuse',
+  roles: [],
+  bindings: [{ place: 'no policy', roles: [{ text: 'Owner', place: '' }], identities: [], matches: () => true }],
+});
+
+/** The policy that holds for `asker`; null where nothing needs to be judged. */
+export function policyFor(
+  { policy }: Pick<PolicyGate, 'policy'>,
+  { attributes }: Pick<Asker, 'attributes'>,
+): Policy | null {
+  return policy === null && attributes.groups.some(isPoolGroup) ? EVERYTHING : policy;
+}
 
 const STARTS_ANY = { needs: ['run_flows'] } as const;
 
@@ -162,7 +178,8 @@ export interface Forbidden {
  */
 export function judgeReading(reading: Judged, gate: PolicyGate, asker: Asker): Forbidden | null {
   const { identity, address } = asker;
-  const { policy, metrics } = gate;
+  const { metrics } = gate;
+  const policy = policyFor(gate, asker);
   if (policy === null && reading.judgement === null) return null;
   let { judgement } = reading;
   if (judgement === null || judgement.policy !== policy) {
@@ -201,6 +218,12 @@ function asJson(said: Judgement, { names }: RequestHead): Judgement {
   return reads && !names.includes('content-type')
     ? { ...said, stamp: `${said.stamp}content-type: application/json\r\n` }
     : said;
+}
+
+/** The bytes of its body that wait until it is decided; none of one that is streamed. */
+export function heldBytes({ head, operation, judgement }: Judged): number {
+  if (judgement === null || !(judgement.readBody || judgement.scoped !== null)) return 0;
+  return bodyProblem(head, mostOf(operation)) === null ? head.bodyLength : 0;
 }
 
 /** What a gate has that decisions need. */

@@ -77,10 +77,10 @@ export interface Beyond {
 
 /** The same in a sentence; printable ASCII but for the names of pools and tags, which are the policy's own. */
 export function beyondWords({ identity, role, rule, operation, scope, why }: Beyond): string {
-  return (
-    `${identity} (${role}) may do ${operation} only within ${scopeWords(scope)} (bound at ${rule}), and it ${why}; ` +
-    `to permit it everywhere, add to bindings in the policy: - {role: ${role}, identity: ${identity}}`
-  );
+  const only = `${identity} (${role}) may do ${operation} only within ${scopeWords(scope)}`;
+  if (scope.certified === true) return `${only}, and it ${why}; no policy widens that: it takes another certificate`;
+  const remedy = `to permit it everywhere, add to bindings in the policy: - {role: ${role}, identity: ${identity}}`;
+  return `${only} (bound at ${rule}), and it ${why}; ${remedy}`;
 }
 
 /** The line that would permit it, with the smallest role that is built in and fits. */

@@ -100,6 +100,44 @@ describe('the published list', () => {
     expect(listOf(publisher, ca.authority.issuer.keyId).number).toBeGreaterThan(0);
   });
 
+  test('of very many is not waited for by a start', async () => {
+    const ca = await openCa(() => START);
+    const issuer = ca.authority.issuer.keyId;
+    const [total, serial] = [400_000, newSerial()];
+    const of = (revision: number) => ({
+      ...{ serial, issuer, identity: 'worker/etl-1', reason: 'superseded' as const, isNew: true },
+      ...{ revokedAt: START, notAfter: START - CRL_LIFETIME * 3, revision },
+    });
+    let at = 0;
+    const store: Store = {
+      ...ca.store,
+      revision: async () => total,
+      revocationsSince: async (revision, limit = total) => {
+        at = Math.min(total, revision + limit);
+        return Array.from({ length: at - revision }, (_, i) => of(revision + i + 1));
+      },
+    };
+    const issuers = () => [ca.authority.issuer];
+    const [about, started] = [
+      { store, issuers, statusUrl: null, log, clock: () => START },
+      Promise.withResolvers<void>(),
+    ];
+    const publisher = await publishCrls({ ...about, started: started.promise });
+    onTestFinished(() => publisher.stop());
+    const before = at;
+    expect(before).toBeLessThan(total);
+    expect(publisher.crl(issuer)).toBeNull();
+    // Nor does it go on before everything else is there.
+    for (let turns = 0; turns < 1000; turns++) await new Promise(setImmediate);
+    expect(at).toBe(before);
+    started.resolve();
+    await publisher.look();
+    expect(publisher.crl(issuer)).not.toBeNull();
+    // Who stops before that is not held up.
+    const stopped = await publishCrls({ ...about, started: new Promise(() => {}) });
+    await stopped.stop();
+  });
+
   test('of many is read and signed with a turn for everybody else after each page', async () => {
     const ca = await openCa(() => START);
     const issuer = ca.authority.issuer.keyId;

@@ -42,6 +42,9 @@ const namespaces = kustomizations
   .flatMap((path) => documentsIn(read(path)) as Kind[])
   .filter(({ kind }) => kind === 'Namespace')
   .map(({ metadata }) => metadata.name);
+const [packageJson, dockerfile] = ['package.json', 'Dockerfile'].map((name) =>
+  readFileSync(join(root, name), 'utf8'),
+) as [string, string];
 const { services } = parse(read('compose/compose.yaml')) as { services: Record<string, object> };
 const config = (names: readonly string[]): string[] =>
   names.includes('certgate-ca') && JSON.stringify(template).includes('"default":"certgate-ca"')
@@ -99,8 +102,24 @@ const CHECKS: readonly (readonly [RegExp, (...words: string[]) => ReturnType<Che
     /^docker compose exec (\w+) (.*)$/,
     async (name, words) => [...unless(name in services, `no service ${name}`), ...(await inside(words))],
   ],
+  // As the Dockerfile installs it.
+  [/^npm ci$/, () => missing('package-lock.json')],
+  [/^npm run (\w+)$/, (script) => unless(packageJson.includes(`"${script}":`), `no script ${script}`)],
+  [/^sudo install -d (\/opt\/certgate)$/, (path) => unless(dockerfile.includes(`WORKDIR ${path}\n`), path)],
+  [
+    /^sudo cp -r dist package\.json LICENSE \/opt\/certgate\/$/,
+    () =>
+      ['dist', 'package.json', 'LICENSE'].flatMap((one) =>
+        unless(new RegExp(`^COPY .*${one} `, 'm').test(dockerfile), one),
+      ),
+  ],
+  [
+    /^sudo (?:chmod -R a\+rX \/opt\/certgate|chmod 0755 (\/opt\/certgate\/\S+))$/,
+    (path) => unless(path === '' || dockerfile.includes(`chmod 0755 ${path.replace('/opt/certgate/', '')}`), path),
+  ],
+  [/^sudo ln -sf (\S+ \/usr\/local\/bin\/certgate)$/, (link) => unless(dockerfile.includes(`ln -s ${link} `), link)],
   [/^sudo cp deploy\/systemd\/\*\.service \/etc\/systemd\/system\/$/, () => []],
-  [/^sudo cp (deploy\/systemd\/\S+) \/etc\/(?:sysusers|tmpfiles)\.d\/certgate\.conf$/, (path) => missing(path)],
+  [/^sudo install -D -m 0644 (deploy\/systemd\/\S+) \/etc\/(?:sysusers|tmpfiles)\.d\/certgate\.conf$/, (path) => missing(path)],
   [/^sudo (?:systemd-sysusers|systemd-tmpfiles --create|systemctl daemon-reload)$/, () => []],
   [
     /^sudo systemctl enable --now (certgate\S*)$/,

@@ -236,8 +236,6 @@ test('a tenant of another pool or tag is refused whatever is not its own, by id,
     ],
     ['POST', '/task_runs/filter', { task_runs: { id: { any_: [it.task] } } }],
     ['POST', '/task_runs/', { flow_run_id: it.run, task_key: 'k', dynamic_key: 'd' }],
-    // Prefect takes "of no flow run" in place of the ids.
-    ['POST', '/task_runs/filter', { task_runs: { flow_run_id: { any_: [things.ml.run], is_null_: true } } }],
     ['POST', '/flows/filter', { flow_runs: runs }],
     ['POST', '/flows/count', { task_runs: { id: { any_: [it.task] } } }],
     ['POST', '/ui/flow_runs/count-task-runs', { flow_run_ids: [it.run] }],
@@ -342,6 +340,12 @@ test('a tenant of another pool or tag is refused whatever is not its own, by id,
     work_queue_name: 'elsewhere',
   });
   expect([moved.status, moved.said]).toEqual([403, expect.stringContaining('names a queue without its pool')]);
+  // Prefect takes "of no flow run" in place of the ids, and has the background tasks of all. By a tag alone that is added.
+  const task = { task_key: 'of-another', dynamic_key: crypto.randomUUID(), tags: ['team-a'] };
+  await json('user/root', 'POST', '/task_runs/', task);
+  const none = { task_runs: { flow_run_id: { any_: [things.ml.run], is_null_: true } } };
+  expect((await call('user/bob', 'POST', '/task_runs/filter', none)).status).toBe(403);
+  expect(await json('user/dave', 'POST', '/task_runs/filter', none)).toEqual([]);
 }, 240_000);
 
 test('a filter that is not said to be JSON, of which Prefect would take nothing, lists, counts and deletes nothing', async () => {

@@ -1,6 +1,7 @@
 // Scopes where they hold: what a request names is looked up, filters are narrowed, and a role may only observe.
 
 import { describe, expect, it } from 'vitest';
+import type { RawPeer } from '../proxy/plain-proxy.ts';
 import { ask, OTHER, OWN, SCOPED, scopedGate } from './scoped-gate.ts';
 
 const { upstream, start, become } = scopedGate();
@@ -135,6 +136,27 @@ describe('a filter', () => {
       expect(await ask(peer, 'POST /api/flow_runs/filter', body, line)).toBe('200 ok');
     }
     expect(upstream.types).toEqual([type, type, type]);
+  });
+
+  it('is one of as many as there is room for, of one identity: the next has to wait, and is let in when one has left', async () => {
+    const gate = await start();
+    const begun = 'POST /api/logs/ HTTP/1.1\r\nHost: localhost\r\ncontent-length: 6291456\r\n\r\n[';
+    const waiting: RawPeer[] = [];
+    for (let i = 0; i < 10; i++) waiting.push(await gate.connect());
+    for (const peer of waiting) peer.send(begun);
+    while ((await gate.health()).metrics.requests < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+    const late = await gate.connect();
+    late.send(begun);
+    expect(await late.until(/\r\n\r\n[\s\S]+/u)).toMatch(
+      /^HTTP\/1\.1 429 [\s\S]*prefect-maintenance: true[\s\S]*as much of them is held/u,
+    );
+    expect(gate.records().at(-1)).toMatchObject({ code: 'CG_LIMIT_REQUESTS', status: 429 });
+    // Others, and what is not held, are not concerned.
+    expect(await ask(await gate.connect(), 'GET /api/version')).toBe('200 ok');
+    waiting[0]?.socket.destroy();
+    while ((await gate.health()).metrics.connections > 11) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await ask(await gate.connect(), 'POST /api/flow_runs/filter', '{}')).toBe('200 ok');
+    for (const peer of [...waiting, late]) peer.socket.destroy();
   });
 
   it('is left alone without a scope', async () => {

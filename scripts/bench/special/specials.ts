@@ -1,5 +1,6 @@
 // The special works by name, in the order in which they are done.
 
+import { cost } from './cost.ts';
 import { crl } from './crl.ts';
 import { decision } from './decision.ts';
 import { enrol } from './enrol.ts';
@@ -21,6 +22,7 @@ export const specials: readonly SpecialWork[] = [
   revocation,
   crl,
   decision,
+  cost,
   revoked,
   enrol,
   join,

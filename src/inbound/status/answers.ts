@@ -19,6 +19,8 @@ export interface PublishingOptions {
   /** All whose certificates are asked about, now; the first is the one that issues. */
   readonly issuers: () => readonly Issuer[];
   readonly log: Log;
+  /** As in CrlPublisherOptions. */
+  readonly started?: Promise<void>;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
@@ -33,14 +35,14 @@ export interface Publishing {
 
 const CERTIFICATE_KEPT = 86_400_000;
 
-/** The first list is signed when this resolves. CG_STORE_*, and what the issuer's signer throws. */
+/** The first list is signed when this resolves, unless it is long. CG_STORE_*, and what the issuer's signer throws. */
 export async function startPublishing(options: PublishingOptions): Promise<Publishing> {
-  const { url, store, issuers, log, clock = Date.now } = options;
+  const { url, store, issuers, log, started = Promise.resolve(), clock = Date.now } = options;
   const said = limitLog(log);
   const failed = (error: unknown): void => {
     said.say('error', 'status', { reason: reasonOf(error) }, 'a question about certificates could not be answered');
   };
-  const lists = await publishCrls({ store, issuers, statusUrl: url, log, clock });
+  const lists = await publishCrls({ store, issuers, statusUrl: url, log, started, clock });
   const responder = openOcspResponder({ store, issuers, failed, clock });
 
   const answerFor = (asked: Extract<Asked, { what: 'crl' | 'issuer' }>, asker: Asker, now: number): StatusAnswer => {
