@@ -60,7 +60,7 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     token: (id) => use((store) => store.token(id)),
     tokens: () => use((store) => store.tokens()),
     tokenUses: (id) => use((store) => store.tokenUses(id)),
-    tokenUse: (id, by) => use((store) => store.tokenUse(id, by)),
+    tokenFor: (id, by) => use((store) => store.tokenFor(id, by)),
     revokeToken: (id, at, audit) => use((store) => store.revokeToken(id, at, audit)),
     flagToken: (id, flag, at, audit) => use((store) => store.flagToken(id, flag, at, audit)),
     identityTokenUses: (token) => use((store) => store.identityTokenUses(token)),
