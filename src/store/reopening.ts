@@ -56,6 +56,7 @@ export function openReopeningStore(location: string, open: () => Promise<Store>)
     noteBundle: (taken) => use((store) => store.noteBundle(taken)),
     identitiesWithout: (bundle, now) => use((store) => store.identitiesWithout(bundle, now)),
     liveIdentities: (issuer, now) => use((store) => store.liveIdentities(issuer, now)),
+    lastEnd: (issuer, now) => use((store) => store.lastEnd(issuer, now)),
     addToken: (token, audit) => use((store) => store.addToken(token, audit)),
     token: (id) => use((store) => store.token(id)),
     tokens: () => use((store) => store.tokens()),
