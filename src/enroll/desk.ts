@@ -107,15 +107,14 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   const decide = async ({ request, id, secretHash }: Asked, keyHash: string): Promise<EnrollDecision> => {
     if ('identityToken' in request) return decideByJwt(request.identityToken, request.identity, keyHash);
     if (!policy.tokens) return refuse('tokens are not taken here', 'enroll.tokens');
-    const token = await store.token(id);
+    const { identity: asked } = request;
+    const { token, use } = (await store.tokenFor(id, { keyHash, asked })) ?? { token: null, use: null };
     const proved = sameHash(token?.secretHash ?? NOBODY.secretHash, secretHash);
-    const identity = request.identity ?? token?.subject ?? '';
-    const use = await store.tokenUse(id, { keyHash, identity });
     const now = clock();
     // A name's own token with a use left is good whoever has the name: it is how a machine that lost its key comes back.
     const decides = !proved || token === null || token.usesLeft === 0 || isPattern(token.subject);
-    const inUse = decides && (await isInUse(identity, now));
-    return decideEnrollment({ token, proved, use, keyHash, asked: request.identity, inUse, now });
+    const inUse = decides && (await isInUse(asked ?? token?.subject ?? '', now));
+    return decideEnrollment({ token, proved, use, keyHash, asked, inUse, now });
   };
 
   const issue = async (

@@ -9,7 +9,7 @@ import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
 import { type Attributes, compilePolicy, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
-import { beyondWords, type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
+import { beyondWords, type RefusalCode, refusalBrief, refusalCode, refusalWords } from '../policy/refusal.ts';
 import { startsDeployed } from '../policy/run-overrides.ts';
 import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
@@ -36,7 +36,7 @@ export interface Judgement {
   readonly role: string | null;
   /** Where the binding stands that permits it; in observe mode why it would be refused. */
   readonly rule: string | null;
-  readonly refusal: { readonly code: RefusalCode; readonly detail: string } | null;
+  readonly refusal: { readonly code: RefusalCode; readonly detail: string; readonly brief?: string } | null;
   /** The same, where it is only observed. */
   readonly wouldRefuse: { readonly code: RefusalCode; readonly detail: string } | null;
   /** Header lines that it gets on top, each with its CRLF. */
@@ -122,7 +122,7 @@ export function judge(
     const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
     return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden };
   }
-  const refusal = { code: refusalCode(said), detail: refusalWords(said) };
+  const refusal = { code: refusalCode(said), detail: refusalWords(said), brief: refusalBrief(said) };
   return refusedOrObserved({ ...UNJUDGED, policy, observed }, refusal);
 }
 
@@ -169,7 +169,8 @@ export interface Forbidden {
   readonly code: RefusalCode | 'CG_REQUEST_BODY' | 'CG_SCOPE_UNKNOWN';
   readonly wait?: boolean;
   readonly detail: string;
-  readonly closeWebSocket?: true;
+  /** A WebSocket is accepted and closed with this, in few words. */
+  readonly closeWebSocket?: string;
 }
 
 /**
@@ -206,11 +207,16 @@ export function judgeReading(reading: Judged, gate: PolicyGate, asker: Asker): F
   }
   if (refusal === null) return null;
   metrics.forbidden++;
-  // On the way in of events an HTTP error loses what Prefect's client has not sent yet; after a close it tries again for
-  // some seconds. The other WebSockets take 403 for what it is (docs/policy.md).
-  const closes = name === 'stream_events_in' && reading.head.upgrade === 'websocket';
-  return { status: 403, ...refusal, ...(closes && { closeWebSocket: true }) };
+  const closes = CLOSED_WITH_A_REASON.has(name) && reading.head.upgrade === 'websocket';
+  return { status: 403, ...refusal, ...(closes && { closeWebSocket: refusal.brief ?? '' }) };
 }
+
+/**
+ * On the way in of events an HTTP error loses what Prefect's client has not sent yet; after a close it tries again for some
+ * seconds. A task worker takes 403 for a wrong password, and a close for what it says. The others end at 403
+ * (docs/policy.md).
+ */
+const CLOSED_WITH_A_REASON: ReadonlySet<string | null> = new Set(['stream_events_in', 'scheduled_task_subscription']);
 
 /** What is read as JSON goes on as JSON, also where the client does not say what it is. */
 function asJson(said: Judgement, { names }: RequestHead): Judgement {

@@ -11,6 +11,7 @@ import { list } from './list.ts';
 import { memory } from './memory.ts';
 import { revocation } from './revoke.ts';
 import { revoked } from './revoked.ts';
+import { scope } from './scope.ts';
 import type { SpecialWork } from './stage.ts';
 import { start } from './start.ts';
 import { workers } from './workers.ts';
@@ -22,6 +23,7 @@ export const specials: readonly SpecialWork[] = [
   revocation,
   crl,
   decision,
+  scope,
   cost,
   revoked,
   enrol,

@@ -34,7 +34,7 @@ export function momentWords(ms: number): string {
 
 /** What cannot be made into text is JSON. */
 function plainWords(value: unknown): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined');
 }
 
 function detailWords(detail: StoredAuditEntry['detail']): string {
