@@ -32,13 +32,14 @@ COPY --from=build /build/dist ./dist
 COPY LICENSE ./
 RUN ln -s /opt/certgate/dist/main.js /usr/local/bin/certgate && chmod 0755 dist/main.js
 
-ENV NODE_ENV=production \
-    CERTGATE_CONFIG=/var/lib/certgate/certgate.yaml
+ENV NODE_ENV=production
 USER 1001:1001
+# Where certgate.yaml is looked for. CERTGATE_CONFIG would ask for one in a sidecar, too, which has none.
 WORKDIR /var/lib/certgate
 VOLUME ["/var/lib/certgate"]
 EXPOSE 8443
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["certgate", "health"]
+# That the gate is there, not that Prefect is: it tells clients to wait meanwhile.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["certgate", "health", "--live"]
 # SIGTERM drains: give it as long as serve.drain (docker run --stop-timeout 310).
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["certgate"]

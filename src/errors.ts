@@ -182,7 +182,18 @@ export const catalogue = {
     exit: EXIT.network,
     status: 500,
     message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
-    hint: (f) => `choose another with ${f.flag ?? '--listen'} HOST:PORT, or end what listens there: ss -ltnp`,
+    hint: ({ address, reason, flag = '--listen' }) => {
+      if (address.startsWith('/') && /EACCES|ENOENT/.test(reason)) {
+        return `its folder must be there, and this user's to write: ls -ld ${shellWord(address.replace(/(?<=.)\/[^/]*$/, ''))}`;
+      }
+      if (reason.includes('EACCES')) {
+        return `a port below 1024 wants AmbientCapabilities=CAP_NET_BIND_SERVICE in a unit (docs/operations.md); or choose one above with ${flag} HOST:PORT`;
+      }
+      if (reason.includes('EADDRNOTAVAIL')) {
+        return `this machine has no such address: choose one that \`ip -brief address\` shows, with ${flag} HOST:PORT`;
+      }
+      return `choose another with ${flag} HOST:PORT, or end what listens there: ss -ltnp`;
+    },
   }),
   CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({
     about: "The file with the Prefect server's password cannot be used.",
@@ -844,6 +855,14 @@ export const catalogue = {
     message: (f) => `not logged in at ${f.issuer}: ${f.problem}`,
     hint: () =>
       'try again, or with a code on another machine: `certgate login --device`; the gate names the provider in enroll.issuers, docs/login.md',
+  }),
+  CG_LOGIN_ENDED: entry<{ gate: string; ended: string | null }>({
+    about: 'A command would use the login of this user, and that has ended, or nobody is logged in.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) =>
+      f.ended === null ? `nobody is logged in at ${f.gate} here` : `the login at ${f.gate} ended at ${f.ended}`,
+    hint: () => 'log in again: `certgate login`',
   }),
   CG_IDENTITY_TOKEN: entry<{ where: string; problem: string }>({
     about: 'There is no identity token where one should be.',

@@ -17,10 +17,10 @@ import { listenPrivately } from './private-socket.ts';
 // Not imported, as in control.ts.
 const { createServer } = process.getBuiltinModule('node:http');
 
-/** The largest value that is read: a CRL of half a million entries. */
-const MOST_CONTENT = 16 * 1024 * 1024 - 1;
+/** The largest value that is read: a CRL of 1.4 million entries. */
+const MOST_CONTENT = 64 * 1024 * 1024 - 1;
 /** Octets held for all questions together. */
-const MOST_HELD = 4 * MOST_CONTENT;
+const MOST_HELD = 2 * MOST_CONTENT;
 const MOST_CONNECTIONS = 64;
 /** For a head, for a whole question, between two of them, and for the key to sign, ms. */
 const TIMES = { head: 5_000, question: 10_000, idle: 60_000, key: 8_000 };

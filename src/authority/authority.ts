@@ -6,8 +6,7 @@ import { hash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { parseGroups } from '../identity/groups.ts';
 import { kindOf, parseIdentityName, spiffeUri } from '../identity/name.ts';
-import { createLeaf, derToPem, type Issuer, newSerial } from '../pki/certificates.ts';
-import { readFacts } from '../pki/facts.ts';
+import { createLeaf, derToPem, type Issuer, leafSubject, newSerial } from '../pki/certificates.ts';
 import type { CaRecord, CertificateRecord, LockRecord, RevocationReason, Store } from '../store/store.ts';
 import type { IssueCause } from '../store/tokens.ts';
 import { openBarredKeys } from './barred-keys.ts';
@@ -126,6 +125,7 @@ export function openAuthority(parts: AuthorityParts): Authority {
       const notAfter = requireLifetime(now, ttlMs, issuer);
       await barredKeys.check(request.publicKey);
       await requireNotDebian(request.publicKey);
+      const serial = newSerial();
       const der = await createLeaf({
         profile: request.profile,
         subjectCommonName: identity, // left out when too long: the SPIFFE URI says it in full
@@ -136,18 +136,19 @@ export function openAuthority(parts: AuthorityParts): Authority {
         publicKey: request.publicKey,
         notBefore: new Date(wholeSecond(now - BACKDATED)),
         notAfter: new Date(notAfter),
-        serial: newSerial(),
+        serial,
         issuer,
         ...(statusUrl === null ? {} : { status: statusUrls(statusUrl, issuer.keyId) }),
       });
-      // Serial and issuer as a gate will read them out of the certificate: they are what it looks up.
-      const facts = readFacts(der);
       const record: CertificateRecord = {
-        serial: facts.serial,
-        issuer: facts.issuer,
+        // As a gate will read them out of the certificate: they are what it looks up.
+        serial,
+        issuer: issuer.keyId,
         identity,
         profile: request.profile,
-        subject: facts.subject.map(([attribute, value]) => `${attribute}=${value}`).join(', '),
+        subject: leafSubject(identity, groups)
+          .map(([attribute, value]) => `${attribute}=${value}`)
+          .join(', '),
         notBefore: wholeSecond(now - BACKDATED),
         notAfter,
         fingerprint: hash('sha256', der),

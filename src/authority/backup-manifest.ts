@@ -4,7 +4,7 @@
 import { CertgateError, reasonOf } from '../errors.ts';
 
 export interface BackupFile {
-  /** Below the backup's folder: `certgate.yaml`, `certs/…`, `state/certgate.db`, `state/audit.jsonl`. */
+  /** Below the backup's folder: `certgate.yaml`, `certs/…`, `state/certgate.db`, `state/audit….jsonl`. */
   readonly path: string;
   readonly bytes: number;
   /** Hex. */
@@ -33,6 +33,8 @@ export const MANIFEST = 'manifest.json';
 export const CONFIGURATION = 'certgate.yaml';
 export const STORE = 'state/certgate.db';
 export const RECORD = 'state/audit.jsonl';
+/** Files that the record was in before. */
+const RECORD_BEFORE = /^state\/audit(?:\.jsonl\.[\w-][\w.-]*|-[\w.-]+\.jsonl)$/;
 export const CERTIFICATES = 'certs';
 
 /** Whether a private key can be in it. Whatever is not known to be public counts as private. */
@@ -87,8 +89,8 @@ export function parseManifest(text: string, path: string): BackupManifest {
 }
 
 /** Whether a backup may hold a file of that path: nothing hidden, nothing that leads out of it. */
-function isBackupPath(path: string): boolean {
-  if ([CONFIGURATION, STORE, RECORD].includes(path)) return true;
+export function isBackupPath(path: string): boolean {
+  if ([CONFIGURATION, STORE, RECORD].includes(path) || RECORD_BEFORE.test(path)) return true;
   const [folder, ...names] = path.split('/');
   return folder === CERTIFICATES && names.length > 0 && names.every(isName);
 }

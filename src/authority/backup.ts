@@ -6,12 +6,14 @@
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { overFiles } from '../observe/audit-files.ts';
 import { copyStoreFile, type StoreFacts } from '../store/sqlite-copy.ts';
 import {
   type BackupFile,
   type BackupManifest,
   CERTIFICATES,
   CONFIGURATION,
+  isBackupPath,
   isName,
   isPublic,
   MANIFEST,
@@ -36,7 +38,7 @@ export interface BackupRequest {
   readonly store: string;
   /** The configuration file; null when there is none. */
   readonly configuration: string | null;
-  /** The gate's record, which may not exist. */
+  /** The gate's record, which may not exist; the files that it was in before stand beside it. */
   readonly record: string;
   /** The folder to make; empty or not there yet. */
   readonly out: string;
@@ -130,13 +132,7 @@ async function copyAll(
       ...(await copyFile(request.configuration, join(draft, CONFIGURATION), PRIVATE_FILE)),
     });
   }
-  const end = await endOfLines(request.record).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return null;
-    throw error;
-  });
-  if (end !== null) {
-    files.push({ path: RECORD, ...(await copyFile(request.record, join(draft, RECORD), PRIVATE_FILE, end)) });
-  }
+  files.push(...(await copyRecord(request.record, draft)));
   const manifest: BackupManifest = {
     format: 'certgate-backup',
     version: 1,
@@ -152,6 +148,24 @@ async function copyAll(
   await writeNewFile(join(draft, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, PRIVATE_FILE);
   for (const folder of await foldersBelow(draft)) await syncFolder(folder);
   return manifest;
+}
+
+/** The record and the files that it was in before; from the beginning when it goes on in another one meanwhile. */
+async function copyRecord(record: string, draft: string): Promise<BackupFile[]> {
+  const place = dirname(RECORD);
+  let copied: BackupFile[] = [];
+  return overFiles(record, async (paths) => {
+    for (const { path } of copied) await rm(join(draft, path));
+    copied = [];
+    for (const from of paths) {
+      const path = from === record ? RECORD : `${place}/${basename(from)}`;
+      if (!isBackupPath(path)) continue;
+      // What stands after the last line of the one that is written is not finished; of another one it is part of the chain.
+      const end = from === record ? await endOfLines(from) : undefined;
+      copied.push({ path, ...(await copyFile(from, join(draft, path), PRIVATE_FILE, end)) });
+    }
+    return copied;
+  });
 }
 
 async function copyStore(from: string, to: string): Promise<StoreFacts> {

@@ -6,7 +6,7 @@ import { hash, type KeyObject } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { encodingOf } from '../pki/der.ts';
 import { unlessFaulty } from '../pki/facts.ts';
-import { spkiOf } from '../pki/public-keys.ts';
+import { spkiHashOf } from '../pki/public-keys.ts';
 import { readFrame } from '../pki/structure.ts';
 import type { CaRecord, Store } from '../store/store.ts';
 
@@ -26,7 +26,7 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
   let seen = 0;
   const bar = (der: Uint8Array, problem: string): void => {
     const { publicKey } = unlessFaulty(() => readFrame(der));
-    const id = sha256(encodingOf(der, publicKey));
+    const id = hash('sha256', encodingOf(der, publicKey));
     if (!barred.has(id)) barred.set(id, problem);
   };
   return {
@@ -45,16 +45,8 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
         if (page.length < PAGE) break;
         await new Promise(setImmediate);
       }
-      const problem = barred.get(hashOf(publicKey));
+      const problem = barred.get(spkiHashOf(publicKey));
       if (problem !== undefined) throw new CertgateError('CG_KEY_BARRED', { problem });
     },
   };
-}
-
-function hashOf(publicKey: KeyObject): string {
-  return sha256(spkiOf(publicKey));
-}
-
-function sha256(octets: Uint8Array): string {
-  return hash('sha256', octets);
 }

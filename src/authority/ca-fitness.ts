@@ -1,11 +1,14 @@
 // Whether a company's CA certificate, or an issuer that a company has signed, can stand above certgate's leaves: what could
 // never have a valid leaf is refused before anything is on record (RFC 5280 §4.2.1.3, .9, .10, .12), with what to do about
-// it. What is fit, and more than it need be, is told.
+// it; and what no tool in use writes, so that strict verifiers don't take it: CAs without key identifiers (§4.2.1.1, .2),
+// name constraints that name nothing, keys that are known or small. What is fit, and more than it need be, is told.
 import type { X509Certificate } from 'node:crypto';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { type CertificateDescription, describeCertificate } from '../pki/describe.ts';
+import { frameOf } from '../pki/facts.ts';
 import { boundKinds, constraintProblem, constraintsOf, permittedHosts } from '../pki/name-constraints.ts';
 import { onOneLine } from '../pki/names.ts';
+import { caKeyProblemOf } from './ca-key.ts';
 
 /** For whom, when, and what messages call the certificate. */
 export interface FitFor {
@@ -20,7 +23,7 @@ export interface FitFor {
 const PURPOSES = ['serverAuth', 'clientAuth'] as const;
 
 /** A CA above the issuer, with `below` CAs between it and leaves. CG_CA_GIVEN. */
-export function requireAbove(certificate: X509Certificate, below: number, fit: FitFor): void {
+export async function requireAbove(certificate: X509Certificate, below: number, fit: FitFor): Promise<void> {
   const name = onOneLine(certificate.subject);
   const refuse = (problem: string): never => {
     throw new CertgateError('CG_CA_GIVEN', {
@@ -40,6 +43,8 @@ export function requireAbove(certificate: X509Certificate, below: number, fit: F
   if (pathlen !== null && pathlen < below) {
     refuse(`whose path length ${pathlen} has no room for certgate's issuer`);
   }
+  const weakness = await caKeyProblemOf(certificate.publicKey);
+  if (weakness !== null) refuse(`whose key is one ${weakness}`);
   requireCommon(certificate, fit, refuse);
 }
 
@@ -81,13 +86,20 @@ function requireCommon(
   { trustDomain, now }: FitFor,
   refuse: (why: string) => void,
 ): void {
-  const { extendedKeyUsage, signatureAlgorithm } = describeCertificate(certificate);
+  const { extendedKeyUsage, signatureAlgorithm, subjectKeyId, authorityKeyId } = describeCertificate(certificate);
+  if (subjectKeyId === null) refuse('that has no subject key identifier, which every CA must have (RFC 5280 §4.2.1.2)');
+  if (authorityKeyId === null && (hasExtension(certificate, '2.5.29.35') || !certificate.checkIssued(certificate))) {
+    refuse('whose authority key identifier, which only a root may leave out, names no key (RFC 5280 §4.2.1.1)');
+  }
   const missing = PURPOSES.filter((purpose) => !extendedKeyUsage.includes(purpose));
   // OpenSSL does not take anyExtendedKeyUsage for either.
   if (extendedKeyUsage.length > 0 && missing.length > 0) {
     refuse(`whose purposes (${extendedKeyUsage.join(', ')}) leave out ${missing.join(' and ')}: no leaf could be used`);
   }
   const constraints = constraintsOf(certificate);
+  if (constraints !== null && constraints.permitted.length + constraints.excluded.length === 0) {
+    refuse('whose name constraints name nothing, which verifiers read in different ways (RFC 5280 §4.2.1.10)');
+  }
   const bound = constraints === null ? null : constraintProblem(constraints, trustDomain);
   if (bound !== null) refuse(`whose name constraints let no leaf of this CA pass: it ${bound}`);
   if (/sha1|md5/i.test(signatureAlgorithm) && !certificate.checkIssued(certificate)) {
@@ -96,6 +108,10 @@ function requireCommon(
   if (now < certificate.validFromDate.getTime() || now >= certificate.validToDate.getTime()) {
     refuse(`valid from ${certificate.validFrom} to ${certificate.validTo} only`);
   }
+}
+
+function hasExtension(certificate: X509Certificate, oid: string): boolean {
+  return frameOf(certificate).extensions.some((one) => one.oid === oid);
 }
 
 function described(certificate: X509Certificate, { file }: FitFor): CertificateDescription {

@@ -157,7 +157,7 @@ async function makeCa(trustDomain: string, source: RootSource, now: number): Pro
     const keys = { root: root.privateKey, issuer: issuer.privateKey };
     return { records: [root.record, issuer.record], keys, request: null, madeAt: now };
   }
-  const chain = readGivenChain(source.chainPem, { trustDomain, now, file: source.file });
+  const chain = await readGivenChain(source.chainPem, { trustDomain, now, file: source.file });
   const above = givenRecords(chain, { root: 1, intermediate: 1, now });
   if (source.kind === 'given') {
     const issuer = await newIssuer(first, givenIssuer(chain, source.signer, source.keyFile));

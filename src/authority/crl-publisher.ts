@@ -6,14 +6,16 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Issuer } from '../pki/certificates.ts';
-import { type CrlEntries, dropExpired, openCrlEntries } from '../pki/crl.ts';
+import { type CrlEntries, dropExpired, dropSerials, openCrlEntries } from '../pki/crl.ts';
 import type { Store } from '../store/store.ts';
-import { CRL_LIFETIME, revocationsAfter, type SignedCrl, signCrl, takeUp } from './crl.ts';
+import { CRL_LIFETIME, revocationsAfter, type SignedCrl, signCrl, takeUp, turn } from './crl.ts';
 import { statusUrls } from './status-urls.ts';
 
 /** How often the records are looked at, ms. */
 const LOOK_INTERVAL = 200;
-/** How long a start waits for its lists, ms: a million revocations take seconds, and who asks meanwhile is told to come again. */
+/** Revocations that a start waits to have read, some 50 ms: a million take seconds, and who asks meanwhile is told to come again. */
+const FIRST_MOST = 20_000;
+/** The same where it is the store or the signer that takes long, ms. */
 const FIRST_WAIT = 1000;
 /** After a failure, ms. */
 const RETRY_INTERVAL = 1000;
@@ -27,6 +29,8 @@ export interface CrlPublisherOptions {
   /** Under which leaves find it; null for nowhere. */
   readonly statusUrl: string | null;
   readonly log: Log;
+  /** What takes long goes on when this resolves, so that it does not hold up who starts; at once when left out. */
+  readonly started?: Promise<void>;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
@@ -49,9 +53,9 @@ interface Published {
   crl: SignedCrl | null;
 }
 
-/** Starts publishing; the first lists are signed when this resolves, unless they take longer than FIRST_WAIT. CG_STORE_*, and what the signer throws. */
+/** Starts publishing; the first lists are signed when this resolves, unless they take long. CG_STORE_*, and what the signer throws. */
 export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPublisher> {
-  const { store, issuers, statusUrl, log, clock = Date.now } = options;
+  const { store, issuers, statusUrl, log, started = Promise.resolve(), clock = Date.now } = options;
   const published = new Map<string, Published>();
   let revision = 0;
   let openings = store.openings;
@@ -61,6 +65,8 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
   let isStopped = false;
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
+  let read = 0;
+  const [isLong, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
 
   const look = async (): Promise<void> => {
     const seen = await store.revision().catch((error: unknown) => {
@@ -89,11 +95,18 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
       const known = state.revision;
       for await (const news of revocationsAfter(store, known)) {
         if (isStopped) return;
+        read += news.length;
+        if (read > FIRST_MOST) {
+          isLong.resolve();
+          await Promise.race([started, stopped.promise]);
+          if (isStopped) return;
+        }
         const last = news.at(-1)?.revision ?? 0;
         // What the entries name already must not come twice: what was regraded since they, or the first pages, were read.
-        if (news.some((one) => one.issuer === keyId && !one.isNew && (known > 0 || one.revision > seen))) {
-          published.set(keyId, { ...state, epoch: Number.NaN });
-          return follow(issuer, Math.max(seen, last));
+        const again = news.filter((one) => one.issuer === keyId && !one.isNew && (known > 0 || one.revision > seen));
+        if (again.length > 0) {
+          const serials = again.map(({ serial }) => serial);
+          if ((await dropSerials(state.entries, serials, turn)) > 0) state.isBehind = true;
         }
         if (takeUp(state.entries, news, keyId, now) > 0) state.isBehind = true;
         // The last may have been committed after `seen` was read: it must not come twice.
@@ -111,7 +124,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
     const crl = await signCrl({ store, issuer, entries: state.entries, distributionPoint, now: clock() });
     state.crl = crl;
     state.isBehind = false;
-    dropExpired(state.entries, crl.listed, crl.thisUpdate);
+    await dropExpired(state.entries, crl.listed, crl.thisUpdate, turn);
     log.info({ issuer: keyId, number: crl.number, revoked: crl.listed }, 'revocation list signed');
   };
 
@@ -147,7 +160,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
 
   const first = run();
   first.catch(() => {});
-  await Promise.race([first, pause(FIRST_WAIT, undefined, { ref: false })]);
+  await Promise.race([first, isLong.promise, pause(FIRST_WAIT, undefined, { ref: false })]);
   schedule(LOOK_INTERVAL);
 
   return {
@@ -162,6 +175,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
     },
     async stop() {
       isStopped = true;
+      stopped.resolve();
       if (timer !== null) clearTimeout(timer);
       await running?.catch(() => {});
     },

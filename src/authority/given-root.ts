@@ -21,7 +21,7 @@ export interface GivenChain {
  * Reads and checks `chainPem` (PEM, in any order).
  * @throws CG_CA_GIVEN
  */
-export function readGivenChain(chainPem: string, fit: FitFor): GivenChain {
+export async function readGivenChain(chainPem: string, fit: FitFor): Promise<GivenChain> {
   const { file } = fit;
   const certificates = certificatesIn(chainPem, file);
   const signs = (below: X509Certificate, above: X509Certificate): boolean =>
@@ -41,7 +41,7 @@ export function readGivenChain(chainPem: string, fit: FitFor): GivenChain {
     chain.push(above);
   }
   if (chain.length !== certificates.length) throw given(file, 'holds certificates that are not of the chain');
-  for (const [depth, certificate] of chain.entries()) requireAbove(certificate, depth + 1, fit);
+  for (const [depth, certificate] of chain.entries()) await requireAbove(certificate, depth + 1, fit);
   return { certificates: chain, signer: keyIdOf(chain[0] ?? raise(file)) };
 }
 

@@ -97,7 +97,7 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
     throw given(file, `has the subject key identifier of ${same.role} ${same.generation}: it must have one of its own`);
   }
   const chain = chainOf(issuer, certificates, trusted, file);
-  for (const [i, { certificate }] of chain.entries()) if (i > 0) requireAbove(certificate, i, fit);
+  for (const [i, { certificate }] of chain.entries()) if (i > 0) await requireAbove(certificate, i, fit);
   const first = nextGeneration(records, 'intermediate');
   const also = chain.map(({ certificate, parent }, i): CaRecord => {
     if (certificate === issuer) {

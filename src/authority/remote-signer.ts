@@ -2,13 +2,14 @@
 // POST /v1/sign/KEY with what is to be signed, the signature back). The key never enters this process. Nothing that
 // the other side says is believed: each signature is verified with the certificate's public key before anybody gets it,
 // answers are bounded in size and time. A signer that restarts is waited for a moment; one that is gone is CG_SIGNER.
-import { createHash, type KeyObject, verify } from 'node:crypto';
-import type { Agent } from 'node:http';
+import { createHash, type KeyObject } from 'node:crypto';
+import { once } from 'node:events';
+import type { Agent, ClientRequest } from 'node:http';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CertgateError, reasonOf, shown } from '../errors.ts';
 import { spkiOf } from '../pki/public-keys.ts';
-import { type Signer, signingAlgorithmOf } from '../pki/signing.ts';
+import { type Content, contentIn, isSignatureOver, type Signer, signingAlgorithmOf } from '../pki/signing.ts';
 import { systemCode } from './files.ts';
 import type { KeyStore } from './key-store.ts';
 
@@ -52,7 +53,8 @@ export function signedElsewhere(path: string, files: KeyStore): KeyStore {
       throw new CertgateError('CG_SIGNER_KEY', {
         signer: path,
         problem: "keeps the issuers' keys: a new one is not made here while ca.signer is set",
-        remedy: 'the commands for a new issuer are in docs/signer.md, "A new issuer"',
+        remedy:
+          'add --key-here to the command, e.g. `certgate ca rotate issuer --key-here`, and take the key to the signer at once: docs/signer.md, "A new issuer"',
       });
     },
   };
@@ -62,25 +64,17 @@ const isIssuerKey = (file: string): boolean => /^issuer(-\d+)?\.key$/.test(basen
 
 /** Signs with the key of `publicKey` that the signer at the socket `path` has. CG_SIGNER, CG_SIGNER_KEY, CG_SIGNER_REFUSED. */
 export function remoteSigner(path: string, publicKey: KeyObject, options: AskOptions = {}): Signer {
-  const { hash } = signingAlgorithmOf(publicKey);
+  signingAlgorithmOf(publicKey);
   const id = signerKeyId(publicKey);
-  return {
-    publicKey,
-    async sign(content) {
-      const signature = await askUntilThere(path, id, content, options);
-      if (await verifies(hash, content, publicKey, signature)) return signature;
-      throw new CertgateError('CG_SIGNER', { signer: path, problem: 'answered with what is no signature by that key' });
-    },
+  const signParts = async (content: Content): Promise<Uint8Array> => {
+    const signature = await askUntilThere(path, id, content, options);
+    if (await isSignatureOver(content, publicKey, signature)) return signature;
+    throw new CertgateError('CG_SIGNER', { signer: path, problem: 'answered with what is no signature by that key' });
   };
+  return { publicKey, sign: (content) => signParts(contentIn(content)), signParts };
 }
 
-function verifies(hash: string | null, content: Uint8Array, key: KeyObject, signature: Uint8Array): Promise<boolean> {
-  return new Promise((resolve) => {
-    verify(hash, content, key, signature, (error, ok) => resolve(error === null && ok));
-  });
-}
-
-async function askUntilThere(path: string, id: string, content: Uint8Array, options: AskOptions): Promise<Uint8Array> {
+async function askUntilThere(path: string, id: string, content: Content, options: AskOptions): Promise<Uint8Array> {
   for (const wait of [...WAITS, null]) {
     try {
       return await ask(path, id, content, options);
@@ -99,7 +93,7 @@ async function askUntilThere(path: string, id: string, content: Uint8Array, opti
 }
 
 /** The system's errors when there is no answer; those of the catalogue for an answer that is no signature. */
-function ask(path: string, id: string, content: Uint8Array, options: AskOptions): Promise<Uint8Array> {
+function ask(path: string, id: string, content: Content, options: AskOptions): Promise<Uint8Array> {
   const { agent, patience = PATIENCE } = options;
   return new Promise((resolve, reject) => {
     const late = new Error(`no answer within ${patience} ms`);
@@ -134,8 +128,17 @@ function ask(path: string, id: string, content: Uint8Array, options: AskOptions)
         }),
       );
     });
-    question.end(content);
+    write(question, content).catch((error: unknown) => question.destroy(error instanceof Error ? error : undefined));
   });
+}
+
+/** Part by part, each when there is room; a question that is over takes no more, and says why itself. */
+async function write(question: ClientRequest, content: Content): Promise<void> {
+  for await (const part of content) {
+    if (question.destroyed || question.writableEnded) return;
+    if (!question.write(part)) await once(question, 'drain');
+  }
+  question.end();
 }
 
 function refusal(path: string, status: number, body: string): CertgateError {

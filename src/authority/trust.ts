@@ -74,6 +74,14 @@ export function nextGeneration(records: readonly CaRecord[], role: CaRecord['rol
   return Math.max(0, ...records.filter((record) => record.role === role).map(({ generation }) => generation)) + 1;
 }
 
+/** The records of a CA are few, and each leaf is handed out with those above it. */
+const pems = new WeakMap<CaRecord, string>();
+
 export function pemOf(record: CaRecord): string {
-  return derToPem(record.der, 'CERTIFICATE');
+  let pem = pems.get(record);
+  if (pem === undefined) {
+    pem = derToPem(record.der, 'CERTIFICATE');
+    pems.set(record, pem);
+  }
+  return pem;
 }

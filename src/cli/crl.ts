@@ -74,7 +74,8 @@ function exportCommand(io: CommandIo): Command {
     } finally {
       await store.close();
     }
-    const content = format === 'der' ? crl.der : derToPem(crl.der, 'X509 CRL');
+    const der = Buffer.concat(crl.parts);
+    const content = format === 'der' ? der : derToPem(der, 'X509 CRL');
     if (flags.out === undefined) io.out(String(content).trimEnd());
     else await writeList(resolve(io.cwd, flags.out), content);
     tell(crl, flags, io);

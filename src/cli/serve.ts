@@ -91,7 +91,9 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     statusUrl: config.serve.status.url,
     warn: (sentence) => log.warn(sentence),
   });
-  const audit = await openSignedAudit(auditFile(config), { authority, store, log });
+  const audit = await openSignedAudit(auditFile(config), {
+    ...{ authority, store, log, rules: config.audit },
+  });
   const listen = parseHostPort(config.serve.listen);
   if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
 
@@ -99,7 +101,8 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   warnOfNode(log);
   const { workers, names, serverTtl, limits } = config.serve;
   const own = mostConnections();
-  const publishing = await publishingOf(config, store, authority, log);
+  const started = Promise.withResolvers<void>();
+  const publishing = await publishingOf(config, store, authority, { log, started: started.promise });
   const enrolmentPlace = enrolmentPlaceOf(config, publishing);
   const options: GateOptions = {
     ...dataPathOptions(config, authStringOf(config), store),
@@ -147,6 +150,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
       { address: `${host}:${gate.port}`, upstream: config.serve.upstream, trustDomain: config.trustDomain },
       'listening',
     );
+    started.resolve();
     await untilStopped(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.
@@ -174,11 +178,11 @@ async function publishingOf(
   { serve: { status }, enroll }: Config,
   store: Store,
   authority: Authority,
-  log: Log,
+  told: { readonly log: Log; readonly started: Promise<void> },
 ): Promise<Publishing | null> {
   if (status.listen === null && enroll.listen === null) return null;
   const { startPublishing } = await import('../inbound/status/answers.ts');
-  return startPublishing({ url: status.url, store, issuers: () => authority.ca.issuers, log });
+  return startPublishing({ url: status.url, store, issuers: () => authority.ca.issuers, ...told });
 }
 
 /** The status listener, where one is configured. */

@@ -1,6 +1,8 @@
 // Where the token to enrol with comes from: a file, standard input, the variable CERTGATE_TOKEN, or, where it does not
 // matter that every user of the machine can read it in `ps`, the command line. What is read is never printed.
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isPattern, readToken, type Token } from '../enroll/token.ts';
 import { CertgateError, shown } from '../errors.ts';
@@ -45,6 +47,12 @@ export async function tokenFrom(flags: TokenFlags, io: CommandIo, first?: string
 
 async function textIn(file: string | undefined, io: CommandIo): Promise<string | undefined> {
   if (file === undefined) return undefined;
+  if (file !== '-' && !existsSync(resolve(io.cwd, file))) {
+    throw new CertgateError('CG_TOKEN', {
+      problem: `there is no file ${shown(file)}`,
+      remedy: 'make one on the gate with `certgate token create NAME`, and put what it prints into that file',
+    });
+  }
   const bytes = file === '-' ? await io.input(LONGEST) : readNamed(file, io);
   if (bytes.length > LONGEST) {
     throw new CertgateError('CG_TOKEN', {

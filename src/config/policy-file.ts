@@ -3,11 +3,19 @@
 // a comment. It reads no file itself, so that whoever has the text (a worker of the gate, an editor) can ask the same.
 import { reasonOf, shown } from '../errors.ts';
 import { isGroupName } from '../identity/groups.ts';
+import { ATTRIBUTES, attributesOf } from '../identity/identify.ts';
 import { isIdentityName } from '../identity/name.ts';
-import { compilePattern } from '../identity/pattern.ts';
+import { compilePattern, type Pattern } from '../identity/pattern.ts';
 import { operationNames, type PolicyTest, requestParts } from '../policy/explain.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission, permissionsNamed } from '../policy/permissions.ts';
-import { type BindingSource, compilePolicy, type Placed, type Policy, type RoleSource } from '../policy/policy.ts';
+import {
+  type Attributes,
+  type BindingSource,
+  compilePolicy,
+  type Placed,
+  type Policy,
+  type RoleSource,
+} from '../policy/policy.ts';
 import type { Scope } from '../policy/scope.ts';
 import type { Problem } from './layers.ts';
 import { nearest } from './nearest.ts';
@@ -20,6 +28,7 @@ export interface ReadPolicy {
   readonly tests: readonly PolicyTest[];
 }
 
+const EXAMPLE = 'write certificate: {O: Data}';
 const BUILT_IN = Object.keys(BUILT_IN_ROLES);
 const ROLE_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
@@ -111,6 +120,30 @@ export function readPolicy(
     );
     return false;
   };
+  const matcherIn = ({ text: source, place }: Placed): Array<Pattern['match']> => {
+    try {
+      return [compilePattern(source).match];
+    } catch (error) {
+      wrong(place, `the pattern ${shown(source)} cannot be used: ${reasonOf(error)}`, PATTERNS);
+      return [];
+    }
+  };
+  /** What a certificate has to say: of each attribute that is named, one value that one of its patterns matches. */
+  const certificateIn = (part: Part | undefined): ((says: Attributes['values']) => boolean) | null => {
+    if (part === undefined) return null;
+    const before = problems.length;
+    const asked = [...part.entries(ATTRIBUTES)].map(([attribute, wanted]) => {
+      const patterns = textsOf(wanted, 'a pattern');
+      if (wanted.items().length === 0) wrong(wanted.keyPlace, `nothing is asked of ${attribute}`, EXAMPLE);
+      return { attribute, matchers: patterns.flatMap(matcherIn) };
+    });
+    if (asked.length === 0 && problems.length === before)
+      wrong(part.place, 'nothing is asked of the certificate', EXAMPLE);
+    return (values) =>
+      asked.every(({ attribute, matchers }) =>
+        values.some(([name, value]) => name === attribute && matchers.some((match) => match(value) !== null)),
+      );
+  };
   /** How far a binding goes: what stands there is said, or it would go everywhere. */
   const scopeIn = (keys: ReadonlyMap<string, Part & { keyPlace: string }>): Scope | null => {
     const [pools, tag] = [keys.get('pools'), keys.get('tag')];
@@ -124,35 +157,33 @@ export function readPolicy(
     return { pools: pools === undefined ? null : names, tag: tag === undefined ? null : word, torn: false };
   };
   const bindings: BindingSource[] = (top.get('bindings')?.items() ?? []).map((part) => {
-    const keys = part.entries(['role', 'identity', 'match', 'group', 'pools', 'tag']);
+    const keys = part.entries(['role', 'identity', 'match', 'group', 'certificate', 'pools', 'tag']);
     const names = textsOf(keys.get('role'), 'the name of a role');
     if (names.length === 0 && !part.empty) wrong(part.place, 'this binding has no role', 'write role: Viewer');
     const identities = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
     const patterns = textsOf(keys.get('match'), 'a pattern');
     const groups = textsOf(keys.get('group'), 'the name of a group').filter(groupIn);
-    if (!keys.has('identity') && !keys.has('match') && !keys.has('group'))
+    if (!['identity', 'match', 'group', 'certificate'].some((key) => keys.has(key)))
       wrong(part.place, 'this binding is for nobody', `write identity: user/alice, or match: 'user/.*'`);
-    const matchers = patterns.flatMap(({ text: source, place }) => {
-      try {
-        return [compilePattern(source).match];
-      } catch (error) {
-        wrong(place, `the pattern ${shown(source)} cannot be used: ${reasonOf(error)}`, PATTERNS);
-        return [];
-      }
-    });
+    const matchers = patterns.flatMap(matcherIn);
     return {
       place: part.place,
       roles: knownRoles(names),
       identities: identities.map((one) => one.text),
       matches: matchers.length === 0 ? null : (identity) => matchers.some((match) => match(identity) !== null),
       groups: groups.map((one) => one.text),
+      certificate: certificateIn(keys.get('certificate')),
       scope: scopeIn(keys),
     };
   });
 
+  const valuesIn = (part: Part | undefined): Attributes['values'] =>
+    [...(part?.entries(ATTRIBUTES) ?? [])].flatMap(([attribute, values]) =>
+      textsOf(values, 'a value').map(({ text: value }) => [attribute, value] as const),
+    );
   const operations = operationNames();
   const tests: PolicyTest[] = (top.get('tests')?.items() ?? []).flatMap((part) => {
-    const keys = part.entries(['identity', 'groups', 'request', 'operation', 'expect']);
+    const keys = part.entries(['identity', 'groups', 'certificate', 'request', 'operation', 'expect']);
     const groups = textsOf(keys.get('groups'), 'the name of a group').filter(groupIn);
     const [identity] = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
     const [request] = textsOf(keys.get('request'), 'METHOD /path');
@@ -177,7 +208,10 @@ export function readPolicy(
       {
         place: part.place,
         identity: identity.text,
-        groups: groups.map((one) => one.text),
+        attributes: attributesOf(
+          groups.map((one) => one.text),
+          valuesIn(keys.get('certificate')),
+        ),
         request: about.text,
         expect,
       },

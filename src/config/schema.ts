@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
 import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
+import { auditSettings } from './auditing.ts';
 import { enrollSettings, issueSettings, renewSettings } from './issuing.ts';
 import { identityRule } from './rules.ts';
 import { ca, clientKey, gateFingerprint, passphrase } from './schema-keys.ts';
@@ -309,6 +310,7 @@ export const configSchema = z.strictObject({
   enroll: enrollSettings(),
   renew: renewSettings(),
   issue: issueSettings(),
+  audit: auditSettings(),
   log: z.prefault(
     z.strictObject({
       level: withDefault(z.enum(['error', 'warn', 'info', 'debug']), 'info').register(settings, {

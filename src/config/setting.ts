@@ -60,6 +60,52 @@ export function duration(fallback: string, words: Words, bounds: { min: string; 
   return schema.register(settings, { ...words, kind: 'duration', wants, example: fallback, fallback });
 }
 
+const SIZE = /^(\d{1,12})(KiB|MiB|GiB)$/;
+const UNITS: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+/** A size, text in, octets out; `off` is no limit (Infinity). */
+export function sizeOrOff(fallback: string, words: Words, bounds: { min: string; max: string }) {
+  const octetsIn = (written: string): number => {
+    const [, digits, unit = ''] = SIZE.exec(written) ?? [];
+    return digits === undefined ? Number.NaN : Number(digits) * (UNITS[unit] ?? Number.NaN);
+  };
+  const wants = `a size such as 64MiB or 1GiB, from ${bounds.min} to ${bounds.max}, or off`;
+  return limitOf(fallback, words, wants, 'text', (written) => {
+    const octets = octetsIn(written);
+    return octets >= octetsIn(bounds.min) && octets <= octetsIn(bounds.max) ? octets : null;
+  });
+}
+
+/** As `duration`; `off` is for ever (Infinity). */
+export function durationOrOff(fallback: string, words: Words, bounds: { min: string; max: string }) {
+  const [min, max] = [parseDuration(bounds.min) ?? 0, parseDuration(bounds.max) ?? 0];
+  const wants = `${DURATION_EXAMPLE}, from ${bounds.min} to ${bounds.max}, or off`;
+  return limitOf(fallback, words, wants, 'duration', (written) => {
+    const read = parseDuration(written);
+    return read !== null && read >= min && read <= max ? read : null;
+  });
+}
+
+function limitOf(
+  fallback: string,
+  words: Words,
+  wants: string,
+  kind: 'text' | 'duration',
+  read: (written: string) => number | null,
+) {
+  const limit = z.pipe(
+    z.string(),
+    z.transform((written, context) => {
+      const value = written === 'off' ? Number.POSITIVE_INFINITY : read(written);
+      if (value !== null) return value;
+      context.issues.push({ code: 'custom', message: wants, input: written });
+      return z.NEVER;
+    }),
+  );
+  const schema = z.prefault(limit, fallback);
+  return schema.register(settings, { ...words, kind, wants, example: fallback, fallback });
+}
+
 /** A whole number. */
 export function count(fallback: number, words: Words, bounds: { min: number; max: number }) {
   const wants = `a whole number from ${bounds.min} to ${bounds.max}`;
@@ -92,7 +138,7 @@ export function processes(fallback: number, words: Words) {
 }
 
 /** How many at most; 0 and `off` are no limit (Infinity). With `auto`, null: found out by whoever uses it. */
-export function ceiling<A extends boolean>(fallback: number | 'auto', words: Words, auto: A) {
+export function ceiling<A extends boolean>(fallback: number | 'auto' | 'off', words: Words, auto: A) {
   const wants = `a whole number from 1 to ${MOST}${auto ? ', auto' : ''}, or off (or 0), which is no limit`;
   const most = z.pipe(
     z.union([z.int().check(z.minimum(0), z.maximum(MOST)), z.literal(auto ? ['auto', 'off'] : ['off'])]),

@@ -1,9 +1,8 @@
 // What the desk answers with, and the small things that enrolment and renewal share. What is wrong with a request is told to
 // whoever made it; what is wrong with a token never is (desk.ts). Pure but for nothing: no clock, no store.
-import { hash } from 'node:crypto';
 import type { Authority } from '../authority/authority.ts';
 import { CertgateError } from '../errors.ts';
-import { spkiOf } from '../pki/public-keys.ts';
+import { spkiHashOf } from '../pki/public-keys.ts';
 import { type CertificateRequest, readRequest } from '../pki/requests.ts';
 import { writeIssued } from './wire.ts';
 
@@ -15,7 +14,7 @@ export interface DeskAnswer {
 
 /** SHA-256 of a request's SubjectPublicKeyInfo, hex. */
 export function keyHashOf({ publicKey }: Pick<CertificateRequest, 'publicKey'>): string {
-  return hash('sha256', spkiOf(publicKey));
+  return spkiHashOf(publicKey);
 }
 
 export function issued(identity: string, certificate: string, { bundlePem }: Authority): DeskAnswer {

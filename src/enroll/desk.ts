@@ -18,7 +18,7 @@ import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, 
 import { decideByIdentityToken } from './identity-token-decide.ts';
 import { openIdentityTokens } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
-import { isPattern, readCredential, sameHash } from './token.ts';
+import { isPattern, readCredential, sameHash, type TokenCredential } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 
 /** What a gate's configuration says of it. */
@@ -56,6 +56,13 @@ export interface DeskParts {
   readonly refusalTime?: number;
 }
 
+/** A request with what is in its token. */
+interface Asked extends TokenCredential {
+  readonly request: EnrollRequest;
+  /** Names the token in the log and is counted: nothing that lets anybody use it. */
+  readonly id: string;
+}
+
 type Served = DeskAnswer | Exclude<EnrollDecision, { kind: 'issue' | 'again' }>;
 
 /** Longer than the slowest refusal takes by itself, ms. */
@@ -66,6 +73,13 @@ const PER_ADDRESS = { burst: 60, everyMs: 5_000 } as const;
 const PER_TOKEN = { burst: 20, everyMs: 5_000 } as const;
 /** In place of what is not on record, so that the same is done for it. */
 const NOBODY = { id: '0'.repeat(16), secretHash: createHash('sha256').update('nobody').digest('hex') } as const;
+/** Failures of the CA that are refusals, and where the operator should look. */
+const LOOKS: ReadonlyMap<string, string> = new Map([
+  ['CG_LOCKED', 'certgate locks'],
+  ['CG_TOKEN_SPENT', 'certgate token list'],
+  ['CG_KEY_BARRED', 'the machine: it uses a key that is known'],
+  ['CG_CSR_NAME', 'the program that made the request'],
+]);
 const REFUSED = answerWith(403, 'enrolment refused; the log of the gate says why');
 
 export function openDesk(parts: DeskParts): EnrollDesk {
@@ -78,7 +92,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   const decideByJwt = async (text: string, asked: string | null, keyHash: string): Promise<EnrollDecision> => {
     const now = clock();
     const token = await identityTokens.verify(text, now, keyHash);
-    if (token.kind === 'refuse') return refuse(token.reason, token.look);
+    if (token.kind === 'refuse') return refuse(token.reason, token.look, null, 'identity token');
     if (token.kind === 'later') return token;
     const uses = await store.identityTokenUses(token.id);
     const inUse = await isInUse(token.identity, now);
@@ -90,19 +104,17 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   const isInUse = async (identity: string, now: number): Promise<boolean> =>
     (await store.listCertificates({ identity, state: 'valid', now, limit: 1 })).length > 0;
 
-  const decide = async (request: EnrollRequest, keyHash: string): Promise<EnrollDecision> => {
+  const decide = async ({ request, id, secretHash }: Asked, keyHash: string): Promise<EnrollDecision> => {
     if ('identityToken' in request) return decideByJwt(request.identityToken, request.identity, keyHash);
     if (!policy.tokens) return refuse('tokens are not taken here', 'enroll.tokens');
-    const { id, secretHash } = readCredential(request.token) ?? NOBODY;
-    const token = await store.token(id);
+    const { identity: asked } = request;
+    const { token, use } = (await store.tokenFor(id, { keyHash, asked })) ?? { token: null, use: null };
     const proved = sameHash(token?.secretHash ?? NOBODY.secretHash, secretHash);
-    const identity = request.identity ?? token?.subject ?? '';
-    const use = await store.tokenUse(id, { keyHash, identity });
     const now = clock();
     // A name's own token with a use left is good whoever has the name: it is how a machine that lost its key comes back.
     const decides = !proved || token === null || token.usesLeft === 0 || isPattern(token.subject);
-    const inUse = decides && (await isInUse(identity, now));
-    return decideEnrollment({ token, proved, use, keyHash, asked: request.identity, inUse, now });
+    const inUse = decides && (await isInUse(asked ?? token?.subject ?? '', now));
+    return decideEnrollment({ token, proved, use, keyHash, asked, inUse, now });
   };
 
   const issue = async (
@@ -138,10 +150,10 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   /** The certificate, or why there is none. What it throws is a failure of the gate's own. */
-  const serve = async (request: EnrollRequest, csr: CertificateRequest, address: string): Promise<Served> => {
+  const serve = async (asked: Asked, csr: CertificateRequest, address: string): Promise<Served> => {
     const keyHash = keyHashOf(csr);
     for (let tries = 1; ; tries++) {
-      const decision = await decide(request, keyHash);
+      const decision = await decide(asked, keyHash);
       try {
         if (decision.kind === 'issue') return await issue(decision.grant, csr, address);
       } catch (error) {
@@ -156,7 +168,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   /** On record for a token that there is; tries with others are many, and in the log. The first misuse flags the token. */
-  const recordRefusal = async ({ flag, reason, verified }: EnrollRefusal, request: EnrollRequest, address: string) => {
+  const recordRefusal = async ({ flag, reason, verified }: EnrollRefusal, { request, id }: Asked, address: string) => {
     const time = clock();
     const problem = flag ?? reason;
     if ('identityToken' in request) {
@@ -168,7 +180,6 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       await store.addAudit({ ...entry, action: 'token.refuse', detail });
       return;
     }
-    const { id } = readCredential(request.token) ?? NOBODY;
     const token = await store.token(id);
     if (token === null) return;
     // What was asked for is a stranger's text: it stands on record only where it is a name.
@@ -183,8 +194,8 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   return {
     async enroll(body, { address, addressKey }) {
       const started = performance.now();
-      const request = readEnrollRequest(body);
-      const id = idOf(request);
+      const asked = askedBy(readEnrollRequest(body));
+      const id = asked?.id ?? NOBODY.id;
       if (!addresses.may(addressKey, started) || !tokens.may(id, started)) {
         metrics.enrollRefused++;
         const look = 'who is at that address: too many of its tries, or of those with that token, were refused';
@@ -193,13 +204,13 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       }
       let answer: Served;
       try {
-        const csr = request === null ? null : readRequestOrWhy(request.csr);
-        if (request === null || csr === null || typeof csr === 'string') {
+        const csr = asked === null ? null : readRequestOrWhy(asked.request.csr);
+        if (asked === null || csr === null || typeof csr === 'string') {
           addresses.count(addressKey, started);
           return answerWith(400, typeof csr === 'string' ? csr : 'that is no enrolment request');
         }
-        answer = await serve(request, csr, address);
-        if ('kind' in answer && answer.kind === 'refuse') await recordRefusal(answer, request, address);
+        answer = await serve(asked, csr, address);
+        if ('kind' in answer && answer.kind === 'refuse') await recordRefusal(answer, asked, address);
       } catch (error) {
         log.say('error', 'enroll failed', { address, tokenId: id, reason: reasonOf(error) }, 'enrolment failed');
         return answerWith(503, 'the gate cannot issue now; try again');
@@ -212,8 +223,13 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       }
       tokens.count(id, started);
       metrics.enrollRefused++;
-      const { reason, look } = answer;
-      log.say('warn', `enroll ${reason}`, { address, tokenId: id, reason, look }, 'enrolment refused');
+      const { reason, about, look, flag } = answer;
+      log.say(
+        'warn',
+        `enroll ${flag === null ? about : 'misuse'}`,
+        { address, tokenId: id, reason, look },
+        'enrolment refused',
+      );
       await until(started + refusalTime);
       return REFUSED;
     },
@@ -222,20 +238,19 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 }
 
-/** What names the token in the log and is counted: nothing that lets anybody use it. */
-function idOf(request: EnrollRequest | null): string {
-  if (request === null) return NOBODY.id;
-  if ('token' in request) return readCredential(request.token)?.id ?? NOBODY.id;
-  return createHash('sha256').update(request.identityToken).digest('hex').slice(0, 16);
+/** Null for none. */
+function askedBy(request: EnrollRequest | null): Asked | null {
+  if (request === null) return null;
+  if ('token' in request) return { request, ...(readCredential(request.token) ?? NOBODY) };
+  const id = createHash('sha256').update(request.identityToken).digest('hex').slice(0, 16);
+  return { request, id, secretHash: NOBODY.secretHash };
 }
 
 /** The refusal that a failure of the CA comes to; null for what is the gate's own failure. */
 function refusalOf(error: unknown): EnrollRefusal | null {
-  if (isCertgateError(error, 'CG_LOCKED')) return refuse(error.message, 'certgate locks');
-  if (isCertgateError(error, 'CG_TOKEN_SPENT')) return refuse(error.message, 'certgate token list');
-  if (isCertgateError(error, 'CG_KEY_BARRED')) return refuse(error.message, 'the machine: it uses a key that is known');
-  if (isCertgateError(error, 'CG_CSR_NAME')) return refuse(error.message, 'the program that made the request');
-  return null;
+  if (!isCertgateError(error)) return null;
+  const look = LOOKS.get(error.code);
+  return look === undefined ? null : refuse(error.message, look, null, error.code);
 }
 
 // A timer may come a millisecond early: the floor is none that anybody may fall below.

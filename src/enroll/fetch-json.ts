@@ -40,7 +40,8 @@ function fetchText(url: string, ca: string | null, token: string | null, form?: 
       minVersion: 'TLSv1.2',
       maxHeaderSize: 16_384,
       headers: {
-        accept: 'application/json',
+        // A JWK Set has a type of its own (RFC 7517 §8.5.1), and Kubernetes' API server answers 406 to who does not name it.
+        accept: 'application/json, application/jwk-set+json',
         'user-agent': 'certgate',
         ...(form === undefined
           ? {}

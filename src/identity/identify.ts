@@ -31,6 +31,27 @@ export interface Identified {
   readonly rule: string;
   /** The OUs of its subject that are names of groups, each once; the others are no groups. */
   readonly groups: readonly string[];
+  /** What roles can be bound to besides, exactly as it is written. */
+  readonly values: ReadonlyArray<readonly [attribute: Attribute, value: string]>;
+}
+
+/** Of a certificate: where a pattern of identity.rules may look, and who signed it (key identifier, lower-case hex). */
+export type Attribute = PatternSource | 'issuer';
+export const ATTRIBUTES: readonly Attribute[] = ['CN', 'O', 'OU', 'DNS', 'email', 'URI', 'issuer'];
+
+/** What a certificate with these groups and values says: a group is an OU, and an OU that can be one is a group. */
+export function attributesOf(
+  groups: readonly string[],
+  values: ReadonlyArray<readonly [attribute: string, value: string]>,
+): { readonly groups: readonly string[]; readonly values: ReadonlyArray<readonly [string, string]> } {
+  const units = values
+    .filter(([attribute, value]) => attribute === 'OU' && isGroupName(value))
+    .map(([, value]) => value);
+  const more = groups.filter((group) => !units.includes(group));
+  return {
+    groups: [...new Set([...groups, ...units])],
+    values: [...values, ...more.map((one) => ['OU', one] as const)],
+  };
 }
 
 export type UnidentifiedCode =
@@ -50,8 +71,10 @@ export interface Unidentified {
 
 /** What one rule makes of a certificate; a string says why it had nothing to say. */
 type Finding = Named | Unidentified | string;
-type Named = Omit<Identified, 'groups'>;
+type Named = Omit<Identified, 'groups' | 'values'>;
 
+/** Each is looked at by every binding that asks for one. */
+const MOST_VALUES = 100;
 /** Longer values are refused before any pattern sees them; a name has 128 characters at most. */
 const LONGEST_VALUE = 256;
 /** Control, formatting (bidi too), private and unassigned characters, lone surrogates, line and paragraph separators. */
@@ -73,16 +96,24 @@ export function identify(
       rule.from === 'spiffe'
         ? bySpiffeId(spiffeIds[0], valuesOf(facts, 'URI'), trustDomain, rule.label)
         : byPattern(facts, rule);
-    if (typeof finding !== 'string') return finding.ok ? withGroups(finding, facts) : finding;
+    if (typeof finding !== 'string') return finding.ok ? withAttributes(finding, facts) : finding;
     passed.push(`${rule.label}: ${finding}`);
   }
   return refuse('CG_IDENTITY_NONE', passed.slice(0, 5).join('; '));
 }
 
-function withGroups(named: Named, facts: CertificateFacts): Identified | Unidentified {
+function withAttributes(named: Named, facts: CertificateFacts): Identified | Unidentified {
   const groups = [...new Set(valuesOf(facts, 'OU').filter(isGroupName))];
-  if (groups.length <= MOST_GROUPS) return { ...named, groups };
-  return refuse('CG_IDENTITY_ODD', `it has ${groups.length} groups (OU), more than ${MOST_GROUPS}`);
+  const values = ATTRIBUTES.flatMap((attribute) =>
+    (attribute === 'issuer' ? [facts.issuer] : valuesOf(facts, attribute)).map((value) => [attribute, value] as const),
+  );
+  const many =
+    groups.length > MOST_GROUPS
+      ? `${groups.length} groups (OU), more than ${MOST_GROUPS}`
+      : values.length > MOST_VALUES
+        ? `${values.length} names, more than ${MOST_VALUES}`
+        : null;
+  return many === null ? { ...named, groups, values } : refuse('CG_IDENTITY_ODD', `it has ${many}`);
 }
 
 function bySpiffeId(id: string | undefined, uris: readonly string[], trustDomain: string, rule: string): Finding {

@@ -7,6 +7,7 @@ import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { type LockTable, lockOn, targetWords, untilWords } from '../authority/lock-table.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
+import type { Attributes } from '../policy/policy.ts';
 import type { LockRecord, Store } from '../store/store.ts';
 import type { ReadClient } from './client-reader.ts';
 
@@ -16,8 +17,8 @@ export interface Admitted {
   readonly identity: string;
   /** The rule that named it, e.g. `identity.rules[0]`. */
   readonly rule: string;
-  /** That it belongs to, by its certificate. */
-  readonly groups: readonly string[];
+  /** What its certificate says besides. */
+  readonly attributes: Attributes;
   readonly serial: string;
   readonly issuer: string;
   /** Whom the certificate was issued to; null for one that is not on record. */
@@ -105,8 +106,8 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
         ...known,
       });
     }
-    const { identity, rule, groups } = who;
-    return { ok: true, identity, rule, groups, serial, issuer, recorded, notAfter, lines };
+    const { identity, rule } = who;
+    return { ok: true, identity, rule, attributes: who, serial, issuer, recorded, notAfter, lines };
   } catch (error) {
     if (isCertgateError(error, 'CG_CERT_UNREADABLE')) {
       return refused(error.code, error.message, { detail: 'certgate: the client certificate cannot be read' });

@@ -10,6 +10,7 @@ import { CHUNKED } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import { type BodyTaking, type TakenBody, takeBody } from '../proxy/body-taking.ts';
 import type { StatusAnswer } from './status/answer.ts';
+import { sendAnswer } from './status/send.ts';
 
 const LIMITS = { headBytes: 8_192, headerLines: 50 } as const;
 /** Requests of one connection: whoever brings in a fleet need not shake hands for each machine. */
@@ -64,6 +65,8 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
   /** Whether something came behind the request that is being answered. */
   let more = false;
   let answered = 0;
+  /** Whether a part of a request has come, and the rest is waited for. */
+  let hasBegun = false;
   let deadline = listen();
 
   function listen(): NodeJS.Timeout {
@@ -84,13 +87,20 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     if (answered > 0 && bytes.length === 0) end({ head: '', body: null });
     else other();
   }
-  function end({ head, body }: StatusAnswer): void {
+  function end(answer: StatusAnswer): void {
     leave();
     socket.on('data', () => {});
-    socket.write(head, 'latin1');
-    if (body === null) socket.end();
-    else socket.end(body);
-    setTimeout(() => socket.destroy(), body === null ? WAITS.linger : WAITS.write).unref();
+    const lingering = setTimeout(() => socket.destroy(), answer.body === null ? WAITS.linger : WAITS.write).unref();
+    // Else it would keep what belongs to the connection for as long, and a fleet that enrols makes thousands of them.
+    socket.once('close', () => clearTimeout(lingering));
+    if (answer.head === '') {
+      socket.end();
+      return;
+    }
+    sendAnswer(socket, answer).then(
+      () => socket.end(),
+      () => socket.destroy(),
+    );
   }
   function refuse(status: number, detail: string): void {
     end({ head: writeAnswer(status, `certgate: ${detail}`, true, true, ''), body: null });
@@ -100,22 +110,24 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
       more = taking.add(part) < part.length;
       return;
     }
-    const begun = bytes.length === 0;
-    bytes = Buffer.concat([bytes, part]);
+    bytes = bytes.length === 0 ? part : Buffer.concat([bytes, part]);
     const text = bytes.toString('latin1', 0, longest);
     const request = requests.find(({ begins }) => begins.startsWith(text.slice(0, begins.length)));
     if (request === undefined) {
       turnAway();
       return;
     }
-    if (begun) {
-      clearTimeout(deadline);
-      deadline = setTimeout(() => socket.destroy(), WAITS.whole);
-    }
     const head = readRequestHead(bytes, 0, LIMITS);
-    if (head === null) return;
-    if (head.ok) visit(request, head);
+    if (head === null) awaitRest();
+    else if (head.ok) visit(request, head);
     else refuse(head.status, head.reason);
+  }
+  /** From a request's beginning on; most come whole, and have nothing to wait for. */
+  function awaitRest(): void {
+    if (hasBegun) return;
+    hasBegun = true;
+    clearTimeout(deadline);
+    deadline = setTimeout(() => socket.destroy(), WAITS.whole);
   }
   function visit(request: AnteroomRequest, head: RequestHead): void {
     const said = request.visit(head);
@@ -129,7 +141,9 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
       refuse(413, tooLong);
       return;
     }
+    let whole = false;
     const taken = (body: TakenBody): void => {
+      whole = true;
       if (typeof body === 'string') {
         if (body === 'too long') refuse(413, tooLong);
         else refuse(400, 'the body has a malformed chunk');
@@ -143,6 +157,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     taking = takeBody(head.bodyLength, most, taken);
     const rest = bytes.subarray(head.size);
     more = taking.add(rest) < rest.length;
+    if (!whole) awaitRest();
   }
   function ignore(): void {
     more = true;
@@ -172,7 +187,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     leave();
     socket.off('data', ignore);
     if (socket.destroyed) return;
-    [bytes, taking] = [Buffer.alloc(0), null];
+    [bytes, taking, hasBegun] = [Buffer.alloc(0), null, false];
     socket.write(head, 'latin1');
     deadline = listen();
   }

@@ -1,11 +1,12 @@
 // What a body must be to be read before it is sent on; and one of those that are, `POST /block_documents/filter`, which may
-// ask for secrets, of a client that may not see them. It is held whole, 1 MiB at most, read as Prefect reads it, and sent on byte for byte unless the question
-// is taken out. What can't be read in one way only is refused; in observe mode nothing is, and nothing is changed.
+// ask for secrets, of a client that may not see them. It is held whole, 1 MiB at most, read as Prefect reads it, and sent on
+// byte for byte unless the question is taken out, whatever the policy's `secrets` says: Prefect's client asks it always, and
+// shows the list without them (`prefect block ls`). What can't be read in one way only is refused; in observe mode nothing
+// is, and nothing is changed.
 
 import type { RequestHead } from '../http1/request.ts';
 import { CHUNKED } from '../http1/syntax.ts';
 import type { Operation } from '../policy/operation.ts';
-import type { SecretsMode } from '../policy/policy.ts';
 import { secretsInBody } from '../policy/secrets.ts';
 
 /** Bytes of a body that is read. */
@@ -21,8 +22,6 @@ export function mostOf(operation: Operation | null): number {
 /** Why a body is refused, or what to send in its place. */
 export type BodyVerdict =
   | { readonly kind: 'refuse'; readonly status: number; readonly detail: string }
-  /** It asks for secrets, and that is refused. */
-  | { readonly kind: 'forbid' }
   | { readonly kind: 'send'; readonly body: Buffer };
 
 const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/;
@@ -62,11 +61,10 @@ export function textOfBody(body: Buffer): string | null {
 }
 
 /** What becomes of a whole body. */
-export function decideBody(body: Buffer, secrets: SecretsMode): BodyVerdict {
+export function decideBody(body: Buffer): BodyVerdict {
   const text = textOfBody(body);
   if (text === null) return { kind: 'refuse', status: 400, detail: 'the body is not UTF-8' };
   const said = secretsInBody(text);
   if (!said.ok) return { kind: 'refuse', status: 400, detail: `the body ${said.problem}` };
-  if (!said.asks) return { kind: 'send', body };
-  return secrets === 'refuse' ? { kind: 'forbid' } : { kind: 'send', body: Buffer.from(said.hidden, 'utf8') };
+  return { kind: 'send', body: said.asks ? Buffer.from(said.hidden, 'utf8') : body };
 }

@@ -36,6 +36,8 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
   let busy = false;
   let upkeepAt = Date.now();
   let remindAt = 0;
+  /** Of issuers that are to be retired. */
+  const waits = new Map<string, number>();
   let warnAt = 0;
   let failing = false;
   /** The CA was read anew, and what follows is still to be installed. */
@@ -81,21 +83,20 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
 
   const keepUp = async (): Promise<void> => {
     warnOfAges();
-    await retireIssuers(place);
+    await retireIssuers(place, waits);
     const { activeIssuer } = authority.ca.trust;
     if (activeIssuer === null || Date.now() < rotationTime(activeIssuer)) return;
     try {
       await rotateIssuer(place);
       log.info('the issuer has reached two thirds of its life: another issues now');
     } catch (error) {
-      if (!isCertgateError(error, 'CG_CA_KEY')) throw error;
+      // The key above is kept elsewhere, or the issuer's own is a signer's: it is for a person to do, who is told once a day.
+      if (!isCertgateError(error, 'CG_CA_KEY') && !isCertgateError(error, 'CG_SIGNER_KEY')) throw error;
       if (Date.now() < remindAt) return;
       remindAt = Date.now() + REMIND_INTERVAL;
       const notAfter = authority.issuer.certificate.validToDate.toISOString();
-      log.warn(
-        { notAfter, reason: error.message },
-        'the issuer is to be rotated: certgate ca rotate issuer --root-key FILE',
-      );
+      const flag = error.code === 'CG_CA_KEY' ? '--root-key FILE' : '--key-here';
+      log.warn({ notAfter, reason: error.message }, `the issuer is to be rotated: certgate ca rotate issuer ${flag}`);
     }
   };
 

@@ -22,7 +22,7 @@ import { renewalProblem, takeRenewal } from './enrolment.ts';
 import { answerHolder } from './est-holder.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
-import { inspectorFor, type Judged, judgeReading } from './permission.ts';
+import { heldBytes, inspectorFor, type Judged, judgeReading } from './permission.ts';
 import {
   clientProto,
   type HeadPlace,
@@ -101,8 +101,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}${why.extra ?? ''}`,
       body: why.body ?? null,
       close: why.close === true,
-      ...(why.closeWebSocket === true && {
-        closeWebSocket: { code: POLICY_VIOLATION, reason: `certgate: ${why.code}` },
+      ...(why.closeWebSocket !== undefined && {
+        closeWebSocket: { code: POLICY_VIOLATION, reason: `certgate: ${why.code}: ${why.closeWebSocket}` },
       }),
       // It is refused whether or not that can be recorded; but one client's refusals wait for each other.
       recorded: gate.audit.append(record(decision, why.status, why.detail)),
@@ -196,7 +196,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   let last: Reading | null = null;
   let opened: Reading | null = null;
-  const asker = { identity: client.identity, groups: client.groups, address };
+  const asker = { identity: client.identity, attributes: client.attributes, address };
 
   /** What is forwarded is on record, if it may change anything. */
   const recordOf = (reading: Reading, requestId: string): Promise<void> | null => {
@@ -206,7 +206,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   };
 
   const rewriters = (reading: Reading, requestId: string): ReturnType<typeof tunnelRewriters> =>
-    tunnelRewriters(reading, gate, asker, (why) => {
+    tunnelRewriters(reading, gate, asker, slot.holder, (why) => {
       const refused = { reading, requestId, code: why.code };
       // It is refused whether or not that can be recorded.
       void gate.audit.append(record(refused, null, why.detail)).catch(() => gate.metrics.auditFailures++);
@@ -246,11 +246,11 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     }
     const refusal = judgeReading(reading, gate, asker);
     if (refusal !== null) return refuse(reading, refusal);
-    if (head.upgrade !== 'websocket' && !slot.take()) {
+    if (head.upgrade !== 'websocket' && !slot.take(heldBytes(reading))) {
       gate.metrics.limitedRequests++;
       const fields = { identity: client.identity, address, code: 'CG_LIMIT_REQUESTS' };
       gate.limitedLog.say('warn', 'CG_LIMIT_REQUESTS', fields, 'request refused');
-      const detail = `${client.identity} has as many requests in flight as it may have`;
+      const detail = `${client.identity} has as many requests in flight as it may have, or as much of them is held`;
       return refuse(reading, { status: 429, code: 'CG_LIMIT_REQUESTS', detail, wait: true });
     }
     if (head.upgrade === 'websocket') opened = reading;

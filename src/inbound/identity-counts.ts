@@ -10,6 +10,8 @@ export interface Tally {
   requests: number;
   /** In flight in other processes of the same gate, as last heard. */
   elsewhere: number;
+  /** Bytes of bodies and messages that wait here until they are whole and decided. */
+  held: number;
 }
 
 /** Who counts the connections of each identity; with several workers that is asked of another process. */
@@ -40,7 +42,7 @@ export class Tallies {
   enter(identity: string): Tally {
     let tally = this.tallies.get(identity);
     if (tally === undefined) {
-      tally = { identity, connections: 0, requests: 0, elsewhere: 0 };
+      tally = { identity, connections: 0, requests: 0, elsewhere: 0, held: 0 };
       this.tallies.set(identity, tally);
     }
     tally.connections++;
@@ -61,25 +63,50 @@ export function countIdentities(most: number): IdentityCounts {
   };
 }
 
+/**
+ * Bytes that one identity may have held in one process: bodies and messages that have to be read before they go on are bounded
+ * each, and so many could be begun at once that the process has no room left for anybody.
+ */
+export const MOST_HELD = 67_108_864;
+
 /** One connection's part in its identity's requests in flight: at most one at a time (RFC 9112 §9.3). */
 export interface RequestSlot {
-  /** Counts the connection's next request; false when that is one too many. */
-  take(): boolean;
-  /** The end of the request that `take` counted; nothing when none is counted. */
+  /** Counts the connection's next request, of whose body `bytes` are held; false when either is too many. */
+  take(bytes: number): boolean;
+  /** Makes what tells how many bytes are held now of the WebSocket that is open; it answers false when that is too many. */
+  readonly holder: () => (bytes: number) => boolean;
+  /** The end of the request that `take` counted, or of the WebSocket; nothing when none is counted. */
   free(): void;
 }
 
 /** A slot in `tally`, for at most `most` requests of the identity at once. */
 export function requestSlot(tally: Tally, most: number): RequestSlot {
   let taken = false;
+  let held = 0;
+  let turn = 0;
+  const hold = (bytes: number): boolean => {
+    const more = bytes - held;
+    // One alone may always go on: each has its own bound.
+    if (more > 0 && tally.held > held && tally.held + more > MOST_HELD) return false;
+    tally.held += more;
+    held = bytes;
+    return true;
+  };
   return {
-    take() {
-      if (tally.requests + tally.elsewhere >= most) return false;
+    take(bytes) {
+      if (tally.requests + tally.elsewhere >= most || !hold(bytes)) return false;
       taken = true;
       tally.requests++;
       return true;
     },
+    holder() {
+      const own = turn;
+      // What is still being decided when the WebSocket ends tells later.
+      return (bytes) => own === turn && hold(bytes);
+    },
     free() {
+      turn++;
+      hold(0);
       if (!taken) return;
       taken = false;
       tally.requests--;

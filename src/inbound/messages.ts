@@ -24,8 +24,12 @@ export type MessageJudge = (text: string) => {
 const LONGEST_MESSAGE = 2_097_152;
 const MOST_FRAGMENTS = 1_024;
 
-/** Makes the rewriter for what one side of one WebSocket sends. */
-export function readMessages(from: 'client' | 'server', judge: MessageJudge): TunnelRewriter {
+/** Makes the rewriter for what one side of one WebSocket sends. `holds` is told the bytes that wait: false for too many. */
+export function readMessages(
+  from: 'client' | 'server',
+  judge: MessageJudge,
+  holds: (bytes: number) => boolean,
+): TunnelRewriter {
   let pending: Buffer = Buffer.alloc(0);
   let fragments: Buffer[] = [];
   let raw: Buffer[] = [];
@@ -72,9 +76,16 @@ export function readMessages(from: 'client' | 'server', judge: MessageJudge): Tu
       return verdict instanceof Promise ? verdict.then(act) : act(verdict);
     }
   };
+  const settled = (step: TunnelStep): TunnelStep => {
+    holds(pending.length + length);
+    return step;
+  };
   return (bytes) => {
     pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
-    return go([]);
+    if (!holds(pending.length + length))
+      return refuse([], 'more messages of one identity are under way than there is room for');
+    const step = go([]);
+    return step instanceof Promise ? step.then(settled) : settled(step);
   };
 }
 

@@ -4,6 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Question } from '../policy/scope-refs.ts';
 
 export type Upstream = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -21,6 +22,8 @@ const MOST_CONNECTIONS = 8;
 /** Below upstream's own time for kept connections (uvicorn: 5 s), ms. */
 const KEPT = 4_000;
 const BASE = '/api';
+/** When Prefect says 503, as it does when two transactions of its SQLite collide, it is asked again after these ms. */
+const AGAIN = [50, 200, 800];
 
 interface Said {
   readonly status: number;
@@ -67,6 +70,11 @@ export function openAsker(upstream: Upstream, authString: string | null, timeout
       let said = await send(question);
       if (said.status === 403 && question.method !== 'GET') {
         await fetchToken();
+        said = await send(question);
+      }
+      for (const wait of AGAIN) {
+        if (said.status !== 503) break;
+        await sleep(wait);
         said = await send(question);
       }
       if (said.status === 404) return null;

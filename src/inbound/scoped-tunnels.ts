@@ -6,23 +6,26 @@ import type { Scope } from '../policy/scope.ts';
 import type { Forward, TunnelRewriter, TunnelStep } from '../proxy/contract.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import type { GateState } from './gate-state.ts';
+import type { RequestSlot } from './identity-counts.ts';
 import { type MessageVerdict, readMessages } from './messages.ts';
-import { type Asker, type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
+import { type Asker, type Forbidden, type Judged, judge, noteObserved, policyFor } from './permission.ts';
 import { judgeHeard, judgeMessages, listens } from './scoped-messages.ts';
 import { outsideWords, unknown } from './scoped-requests.ts';
 
-/** Those of a request that was judged; `record` tells of a message that was refused. */
+/** Those of a request that was judged; `holder` counts what waits; `record` tells of a message that was refused. */
 export function tunnelRewriters(
   reading: Judged,
   gate: GateState,
   asker: Asker,
+  holder: RequestSlot['holder'],
   record: (why: Forbidden) => void,
 ): Pick<Forward, 'rewriteTunnel' | 'rewriteTunnelBack'> {
   if (reading.head.upgrade !== 'websocket') return NONE;
   const auth = gate.authString === null ? null : rewriteAuthMessage(gate.authString);
-  const reader = messageReader(reading, gate, asker, record);
+  const holds = holder();
+  const reader = messageReader(reading, gate, asker, holds, record);
   const rewriteTunnel = reader === null ? auth : auth === null ? reader : inTurn(reader, auth);
-  return { rewriteTunnel, rewriteTunnelBack: heardReader(reading, gate, asker) };
+  return { rewriteTunnel, rewriteTunnelBack: heardReader(reading, gate, asker, holds) };
 }
 
 const NONE = { rewriteTunnel: null, rewriteTunnelBack: null };
@@ -32,14 +35,15 @@ function messageReader(
   { judgement, operation }: Judged,
   gate: GateState,
   asker: Asker,
+  holds: (bytes: number) => boolean,
   record: (why: Forbidden) => void,
 ): TunnelRewriter | null {
   if (judgement === null || operation === null || !judgement.readMessages || listens(operation)) return null;
   // By the policy as it is when the message comes.
-  const { identity, groups, address } = asker;
-  const now = () => judge(gate.policy, asker, operation, '');
+  const { identity, attributes, address } = asker;
+  const now = () => judge(policyFor(gate, asker), asker, operation, '');
   const scopeNow = (): Scope | null => {
-    const ruling = gate.policy?.grants(identity, groups).rule(operation);
+    const ruling = policyFor(gate, asker)?.grants(identity, attributes).rule(operation);
     return ruling?.permit === true ? ruling.scope : null;
   };
   const close = (why: Forbidden): MessageVerdict => {
@@ -74,19 +78,25 @@ function messageReader(
         }
       },
     }),
+    holds,
   );
 }
 
 /** Reads what the client is sent on a WebSocket that was judged, and keeps back what is not within; null where that is no matter. */
-function heardReader({ judgement, operation }: Judged, gate: GateState, asker: Asker): TunnelRewriter | null {
+function heardReader(
+  { judgement, operation }: Judged,
+  gate: GateState,
+  asker: Asker,
+  holds: (bytes: number) => boolean,
+): TunnelRewriter | null {
   if (judgement === null || operation === null || !judgement.readMessages || !listens(operation)) return null;
-  const { identity, groups } = asker;
+  const { identity, attributes } = asker;
   return readMessages(
     'server',
     judgeHeard(async (refs) => {
-      const ruling = gate.policy?.grants(identity, groups).rule(operation);
+      const ruling = policyFor(gate, asker)?.grants(identity, attributes).rule(operation);
       const scope = ruling?.permit === true ? ruling.scope : null;
-      if (scope === null || judge(gate.policy, asker, operation, '').observed) return { kind: 'pass' };
+      if (scope === null || judge(policyFor(gate, asker), asker, operation, '').observed) return { kind: 'pass' };
       try {
         for (const ref of refs) {
           if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }])) === null) return { kind: 'pass' };
@@ -96,6 +106,7 @@ function heardReader({ judgement, operation }: Judged, gate: GateState, asker: A
         return { kind: 'close', reason: `certgate: ${unknown(gate, operation, error).code}` };
       }
     }),
+    holds,
   );
 }
 

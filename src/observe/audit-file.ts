@@ -2,11 +2,11 @@
 // write returns when its bytes are on the disk (open(2)); in libuv's pool, so that the event loop never waits for it: one trip
 // there for each write, where write and fdatasync were two. After a failed write the
 // tail that nobody was promised is cut off, or else ended with a line feed, before anything more is written. A file that
-// was renamed or deleted underneath (logrotate) is noticed before and after each write, and made anew. One writer at a time (audit-lock.ts),
-// but not always the same.
+// was renamed or deleted underneath (logrotate) is noticed before and after each write, and made anew. One writer at a time
+// (audit-lock.ts), but not always the same.
 
-import { constants, fstatSync, statSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, existsSync, fstatSync, statSync } from 'node:fs';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Head } from './audit-chain.ts';
 import { headIn } from './audit-head.ts';
@@ -16,6 +16,10 @@ export interface AuditFile {
   changedEnd(): Promise<Head | 'empty' | null>;
   /** Resolves when `lines`, whole and each ended by a line feed, are durable; rejects with the system's error. */
   append(lines: Buffer): Promise<void>;
+  /** How many octets it has by what is known here. */
+  size(): number;
+  /** Durably renames it to `to`, where nothing may be; what comes next goes into a new one. Rejects with the system's error. */
+  moveTo(to: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -80,6 +84,15 @@ export async function openAuditFile(path: string): Promise<AuditFile> {
   return {
     changedEnd,
     append,
+    size: () => current?.end ?? 0,
+    async moveTo(to) {
+      if (existsSync(to)) throw new Error(`${to} is there already`);
+      await rename(path, to);
+      const old = current;
+      current = null;
+      await old?.handle.close();
+      await syncFolder(dirname(to));
+    },
     async close() {
       await current?.handle.close();
       current = null;
@@ -139,7 +152,7 @@ async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
 }
 
 /** Makes a new file's name as durable as its bytes; a file system that can't (EINVAL) has nothing to make durable. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, constants.O_RDONLY);
   try {
     await folder.sync();

@@ -2,56 +2,79 @@
 // full disk cut short is a line all the same: the next one names what is left of it, so that nobody can add to it later.
 
 import type { FileHandle } from 'node:fs/promises';
-import { open, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { type Head, hashOf, placeOf, START } from './audit-chain.ts';
-import { auditLines } from './audit-reader.ts';
+import { open, stat } from 'node:fs/promises';
+import { type Head, hashOf, hashWith, placeOf, START } from './audit-chain.ts';
+import { filesBefore, listRecord } from './audit-files.ts';
+import { auditLines, LONGEST_LINE } from './audit-reader.ts';
+import { rotatedSeq } from './audit-rotation.ts';
 
-/** How far from the end a numbered line is looked for; longest line that is hashed. Octets. */
-const FAR = 4 * 1024 * 1024;
-const LONGEST = 64 * 1024 * 1024;
+/** How far from the end a numbered line is looked for, octets. */
+const FAR = 64 * 1024 * 1024;
 /** How much of a file's end is looked through first. */
 const NEAR = 16 * 1024 * 1024;
 const LINE_FEED = 0x0a;
 
-/** The head of the open file of `size` octets; null when it is empty. The system's error; an Error for a line without end. */
+/**
+ * The head of the open file of `size` octets, with what stands after its newest line; null when it is empty. The system's
+ * error; an Error when there is no end to what stands there.
+ */
 export async function headIn(handle: FileHandle, size: number): Promise<Head | null> {
   if (size === 0) return null;
   for (let length = 64 * 1024; ; length *= 4) {
     const from = Math.max(0, size - length);
     const bytes = await readWhole(handle, from, size - from);
-    const end = bytes.at(-1) === LINE_FEED ? bytes.length - 1 : bytes.length;
-    const start = bytes.subarray(0, end).lastIndexOf(LINE_FEED) + 1;
-    const whole = from === 0 || start > 0;
-    if (!whole && length > LONGEST) throw new Error(`its last line is longer than ${LONGEST} octets`);
-    if (!whole) continue;
-    const seq = newestSeq(bytes.subarray(from === 0 ? 0 : bytes.indexOf(LINE_FEED) + 1).toString('latin1'));
-    if (seq === 0 && from > 0 && length < FAR) continue;
-    const line = bytes.subarray(start, end);
-    return { seq, hash: hashOf(Buffer.concat([line, Buffer.from('\n')])) };
+    // Where it does not begin with the file, the first line is cut.
+    const lines = linesIn(from === 0 ? bytes : bytes.subarray(bytes.indexOf(LINE_FEED) + 1));
+    const newest = lines.findLastIndex(({ octets, ended }) => ended && seqOf(octets) > 0);
+    if (newest >= 0) {
+      const [hash = '', ...odd] = lines.slice(newest).map(({ octets }) => lineHash(octets));
+      return { seq: seqOf(lines[newest]?.octets), hash: odd.reduce(hashWith, hash) };
+    }
+    if (from === 0) return { seq: 0, hash: lineHash(lines.at(-1)?.octets) };
+    if (length >= FAR) throw new Error(`there is no record in its last ${FAR} octets`);
   }
 }
 
-/** The number of the newest finished line that has one; 0 for none. */
-function newestSeq(text: string): number {
-  const lines = text.split('\n');
-  // What stands after the last line feed was never finished.
-  for (let i = lines.length - 2; i >= 0; i--) {
-    const place = placeOf(lines[i] ?? '');
-    if (place !== null) return place.seq;
+const NONE = Buffer.alloc(0);
+
+function linesIn(bytes: Buffer): Array<{ readonly octets: Buffer; readonly ended: boolean }> {
+  const lines: Array<{ octets: Buffer; ended: boolean }> = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = bytes.indexOf(LINE_FEED, at);
+    lines.push({ octets: bytes.subarray(at, end === -1 ? bytes.length : end), ended: end !== -1 });
+    at = end === -1 ? bytes.length : end + 1;
   }
-  return 0;
+  return lines;
 }
 
-/** The head of the files that the record at `path` went on in before, as `filesBefore` finds them; START without any. */
-export async function headBefore(path: string): Promise<Head> {
-  let newest = START;
-  // Whoever rotated may have been a little late with the last one.
-  for (const file of (await filesBefore(path)).slice(-3)) {
+/** Its number; 0 for none. No line with one is longer. */
+function seqOf(octets: Buffer = NONE): number {
+  return octets.length > LONGEST_LINE ? 0 : (placeOf(octets.toString('latin1'))?.seq ?? 0);
+}
+
+/** As if a line feed ended it: who writes next sees to that. */
+function lineHash(octets: Buffer = NONE): string {
+  return hashOf(Buffer.concat([octets, Buffer.from('\n')]));
+}
+
+/** Where the record at `path` ended in the files that it was in before: the newest head, and the file it is in; START without any. */
+export async function endBefore(path: string): Promise<{ readonly head: Head; readonly file: string | null }> {
+  let newest: { head: Head; file: string | null } = { head: START, file: null };
+  for (const file of await newestBefore(path)) {
     const head = await endOf(file);
-    if (head !== null && head.seq > newest.seq) newest = head;
+    if (head !== null && head.seq > newest.head.seq) newest = { head, file };
   }
   return newest;
+}
+
+/**
+ * Those of the files before that can be the newest, the newest first. Whoever rotated may have been a little late with the
+ * last line of one; and who copied them or put them back may have changed all their times, but not their names.
+ */
+async function newestBefore(path: string): Promise<string[]> {
+  const files = (await filesBefore(path)).toReversed();
+  const [named] = files.toSorted((a, b) => (rotatedSeq(b) ?? 0) - (rotatedSeq(a) ?? 0));
+  return [...new Set([...files.slice(0, 3), ...(named === undefined ? [] : [named])])];
 }
 
 /**
@@ -63,8 +86,11 @@ export async function headSince(
   known: Head,
 ): Promise<{ readonly head: Head; readonly words: string } | null> {
   if (known.seq === 0) return null;
-  let newest = await headBefore(path);
-  for (const file of [path, ...(await filesBefore(path)).slice(-3).toReversed()]) {
+  let newest = (await endBefore(path)).head;
+  // Where nothing could be signed for long, it may be far back.
+  const holder = (await listRecord(path)).findLast(({ seq }) => seq > 0 && seq <= known.seq)?.file;
+  const others = holder === undefined || holder === path ? [] : [holder];
+  for (const file of [path, ...new Set([...others, ...(await newestBefore(path))])]) {
     const found = await lineAt(file, known.seq);
     if (found === known.hash) return null;
     if (found !== null)
@@ -100,48 +126,6 @@ async function endOf(file: string): Promise<Head | null> {
   } finally {
     await handle.close();
   }
-}
-
-/** Files beside the record that bear its name and something more (`audit.jsonl.1`, `audit-20261125.jsonl`), oldest first. */
-async function filesBefore(path: string): Promise<string[]> {
-  const folder = dirname(path);
-  const name = basename(path);
-  const stem = name.replace(/\.jsonl$/, '');
-  const named = (await readdir(folder)).filter(
-    (one) =>
-      one !== name &&
-      (one.startsWith(`${name}.`) || (one.startsWith(`${stem}-`) && one.endsWith('.jsonl'))) &&
-      !/\.(lock|gz|xz|zst|bz2|tmp)$/.test(one),
-  );
-  const files = await Promise.all(
-    named.map(async (one) => {
-      const file = join(folder, one);
-      const facts = await stat(file).catch(() => null);
-      return facts?.isFile() === true ? { file, at: facts.mtimeMs } : null;
-    }),
-  );
-  return files
-    .flatMap((one) => (one === null ? [] : [one]))
-    .toSorted((a, b) => a.at - b.at || (a.file < b.file ? -1 : 1))
-    .map(({ file }) => file);
-}
-
-/** All files of the record at `path` that are here, in the order in which they were written: by the number they begin with. */
-export async function filesOf(path: string): Promise<string[]> {
-  const own = await stat(path).catch(() => null);
-  const files = [...(await filesBefore(path)), ...(own === null ? [] : [path])];
-  const placed = await Promise.all(files.map(async (file) => ({ file, seq: await firstSeq(file) })));
-  // Those of before the chain come first; what was never written to, last.
-  return placed.toSorted((a, b) => a.seq - b.seq).map(({ file }) => file);
-}
-
-/** The number that a file begins with; 0 for none. CG_AUDIT_UNREADABLE. */
-export async function firstSeq(file: string): Promise<number> {
-  for await (const { text, ended } of auditLines(file)) {
-    const place = text === null || !ended ? null : placeOf(text);
-    if (place !== null) return place.seq;
-  }
-  return 0;
 }
 
 async function readWhole(handle: FileHandle, from: number, length: number): Promise<Buffer> {

@@ -1,6 +1,6 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
 // and another for how a write went; each names the line before it (audit-chain.ts).
-// Group commit: records that come while the disk is busy, or within a millisecond, share the next write to the disk. A
+// Group commit: records that come while the disk is busy, or within two milliseconds, share the next write to the disk. A
 // record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
 // as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 
@@ -8,10 +8,12 @@ import { CertgateError, reasonOf } from '../errors.ts';
 import { type Head, link, START } from './audit-chain.ts';
 import { type Checkpoint, checkpointJson } from './audit-checkpoint.ts';
 import { openAuditFile } from './audit-file.ts';
-import { headBefore, headSince } from './audit-head.ts';
+import { endBefore, headSince } from './audit-head.ts';
 import { type AuditOutcome, type AuditRecord, gapRecord, outcomeJson, recordJson } from './audit-lines.ts';
 import { openAuditLock } from './audit-lock.ts';
+import { openingJson, rotatedName, rotatedSeq } from './audit-rotation.ts';
 import { checkpointClock, type Signing } from './audit-signing.ts';
+import { recordUpkeep, type Upkeep } from './audit-upkeep.ts';
 
 export type { AuditOutcome, AuditRecord } from './audit-lines.ts';
 
@@ -33,6 +35,8 @@ export interface AuditLogOptions {
   readonly maxWaiting?: number;
   /** Signs checkpoints; none are made when left out. */
   readonly signing?: Signing;
+  /** Has it go on in another file in time, and the oldest removed; neither happens when left out. */
+  readonly upkeep?: Upkeep;
   /** The newest line that a checkpoint kept elsewhere speaks of; where it is not there any more, the next line shows it. */
   readonly known?: Head | null;
   /** Called when that is so. */
@@ -51,9 +55,9 @@ const BATCH = 4096;
 const MOST_WAITING = 16 * 1024 * 1024;
 /**
  * From the beginning of one commit to that of the next, ms at least: each costs as much as several records, and a disk that
- * is faster than this would share it among few. Upstream works on the request meanwhile.
+ * is faster than this would share it among few. Upstream works on the request meanwhile, and Prefect takes longer for a write.
  */
-const INTERVAL = 1;
+const INTERVAL = 2;
 /** How often an unhealthy log tries by itself, ms. */
 const RETRY = 1000;
 /** How long outcomes wait for a record to share its commit with, ms; nobody waits for them. */
@@ -84,9 +88,11 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
       options.missing?.(since.words);
     }
   }
-  const clock = options.signing === undefined ? null : checkpointClock(options.signing, add);
+  const clock = options.signing === undefined ? null : checkpointClock(options.signing, options.known?.seq ?? 0, add);
   let waiting: Waiting[] = [];
   let outcomes: string[] = [];
+  /** What else is to be done with the file, each on its own; none rejects. */
+  const deeds: Array<() => Promise<void>> = [];
   let characters = 0;
   let working: Promise<void> | null = null;
   let closed = false;
@@ -97,21 +103,51 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   let later: NodeJS.Timeout | null = null;
   /** When the last commit began, by performance.now(). */
   let began = Number.NEGATIVE_INFINITY;
+  /** Whether it is to go on in another file at the next occasion. */
+  let moving: (() => Promise<boolean>) | null = null;
+  /** The file that it has just left. */
+  let left: string | null = null;
+  const upkeep =
+    options.upkeep === undefined
+      ? null
+      : recordUpkeep(path, options.upkeep, {
+          size: () => file.size(),
+          head: () =>
+            inTurn(async () => {
+              await write([]);
+              return head;
+            }),
+          saved: () => clock?.saved() ?? 0,
+          moveOn,
+          add: (body) => inTurn(() => write([body])),
+        });
 
   const missed = (count: number): void => {
     gap ??= { since: Date.now(), missing: 0 };
     gap.missing += count;
   };
 
+  /** Adopts where the chain ends by now; what is to stand first in what is written next, comes back. */
+  async function look(): Promise<string[]> {
+    const end = await file.changedEnd();
+    // What this log has just left is known better than by looking at all that bears such a name.
+    const before = end !== 'empty' ? null : left === null ? await endBefore(path) : { head, file: left };
+    left = null;
+    // Where lines were taken out, what comes next shows it.
+    const found = end === 'empty' ? (before?.head ?? null) : end;
+    if (found !== null && !distrust && (head.seq === 0 || found.seq >= head.seq)) head = found;
+    // A name that somebody else gave may be another's by tomorrow (logrotate).
+    const name = before?.file ?? null;
+    return name === null || rotatedSeq(name) === null ? [] : [openingJson(Date.now(), name)];
+  }
+
   /** Writes `bodies` as the next lines of the chain, wherever that ends by now. */
   async function write(bodies: readonly string[]): Promise<void> {
-    const end = await file.changedEnd();
-    // Where lines were taken out, what comes next shows it.
-    const found = end === 'empty' ? await headBefore(path) : end;
-    if (found !== null && !distrust && (head.seq === 0 || found.seq >= head.seq)) head = found;
+    const all = [...(await look()), ...bodies];
+    if (all.length === 0) return;
     let at = head;
     let text = '';
-    for (const body of bodies) {
+    for (const body of all) {
       const next = link(body, at);
       text += next.line;
       at = next.head;
@@ -123,14 +159,44 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   }
 
   /** Not among those that wait: at the end of the log, nobody adds to those any more. */
-  async function add(checkpoint: Checkpoint): Promise<void> {
-    while (working !== null) await working;
-    const writing = lock.holding(() => write([checkpointJson(checkpoint)]));
-    const goOn = (): void => {
-      working = waiting.length > 0 || outcomes.length > 0 ? work() : null;
-    };
-    working = writing.then(goOn, goOn);
-    await writing;
+  function inTurn<T>(deed: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      deeds.push(() => lock.holding(deed).then(resolve, reject));
+      working ??= work();
+    });
+  }
+
+  function add(checkpoint: Checkpoint): Promise<void> {
+    return inTurn(async () => {
+      await write([checkpointJson(checkpoint)]);
+      // Who asked for it tries once more, and is told.
+      await move().catch(() => {});
+    });
+  }
+
+  /** Has the file end with a checkpoint, where one can be had, and goes on in another one while `due` says so. */
+  async function moveOn(due: () => Promise<boolean>): Promise<void> {
+    moving = due;
+    try {
+      await clock?.now();
+      await inTurn(move);
+    } finally {
+      moving = null;
+    }
+  }
+
+  async function move(): Promise<void> {
+    if (moving === null) return;
+    await write([]);
+    // Another process may have done it.
+    if (await moving()) {
+      const to = rotatedName(path, Date.now(), head.seq);
+      await file.moveTo(to);
+      options.upkeep?.rotated(to);
+      left = to;
+      await write([]);
+    }
+    moving = null;
   }
 
   async function commit(batch: readonly Waiting[]): Promise<void> {
@@ -152,6 +218,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     // What was refused meanwhile is still to be told.
     gap = gap !== null && gap.missing > count ? { since: Date.now(), missing: gap.missing - count } : null;
     for (const one of batch) one.resolve();
+    upkeep?.grown();
   }
 
   /** Whatever else arrives in this turn of the event loop, or within INTERVAL of the last commit's beginning, shares the next. */
@@ -164,12 +231,17 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
 
   async function work(): Promise<void> {
     do {
+      const deed = deeds.shift();
+      if (deed !== undefined) {
+        await deed();
+        continue;
+      }
       await nextCommit();
       const batch = waiting.slice(0, BATCH);
       waiting = waiting.slice(BATCH);
       for (const one of batch) characters -= one.body.length;
       await commit(batch);
-    } while (waiting.length > 0);
+    } while (waiting.length > 0 || deeds.length > 0);
     working = null;
     if (outcomes.length > 0) later ??= setTimeout(writeOutcomes, OUTCOMES_WAIT);
     if (gap !== null && !closed) retry ??= setTimeout(tryAgain, RETRY).unref();
@@ -212,6 +284,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
       closed = true;
       if (retry !== null) clearTimeout(retry);
       if (later !== null) clearTimeout(later);
+      await upkeep?.stop();
       await working;
       if (gap !== null || outcomes.length > 0) await work();
       await clock?.now();

@@ -27,14 +27,21 @@ export interface CheckpointClock {
   moved(head: Head): void;
   /** Signs now, if there is a line that is not covered, and resolves when that is on record or has failed. */
   now(): Promise<void>;
+  /** The newest line that a checkpoint covers which is kept elsewhere too. */
+  saved(): number;
   stop(): void;
 }
 
-/** `add` puts a checkpoint on record. */
-export function checkpointClock(signing: Signing, add: (checkpoint: Checkpoint) => Promise<void>): CheckpointClock {
+/** `add` puts a checkpoint on record; `known` is the line that the newest one covers. */
+export function checkpointClock(
+  signing: Signing,
+  known: number,
+  add: (checkpoint: Checkpoint) => Promise<void>,
+): CheckpointClock {
   let head: Head | null = null;
   /** The newest line that is a checkpoint's, or that one covers. */
   let covered = 0;
+  let saved = known;
   let timer: NodeJS.Timeout | null = null;
   let working: Promise<void> | null = null;
   let stopped = false;
@@ -49,6 +56,7 @@ export function checkpointClock(signing: Signing, add: (checkpoint: Checkpoint) 
       // Its own line needs no other one.
       covered = head.seq === before + 1 ? head.seq : checkpoint.record.seq;
       await signing.signed(checkpoint);
+      saved = checkpoint.record.seq;
     } catch (error) {
       signing.failed(error);
       wake(AFTER_FAILURE);
@@ -80,6 +88,7 @@ export function checkpointClock(signing: Signing, add: (checkpoint: Checkpoint) 
       if (to.seq - covered >= MANY && working === null) void now();
     },
     now,
+    saved: () => saved,
     stop() {
       stopped = true;
       if (timer !== null) clearTimeout(timer);

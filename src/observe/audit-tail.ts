@@ -6,7 +6,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { placeOf } from './audit-chain.ts';
-import { filesOf, firstSeq } from './audit-head.ts';
+import { listRecord, type RecordFile } from './audit-files.ts';
 import { type AuditLine, auditLines } from './audit-reader.ts';
 
 export interface TailLine extends AuditLine {
@@ -20,11 +20,15 @@ export interface TailLine extends AuditLine {
 export interface TailOptions {
   /** The number after which to begin; what stands outside of the chain is left out then. Default 0: everything. */
   readonly after?: number;
+  /** False spares the hashes of the lines, which are empty then. */
+  readonly hashed?: boolean;
   readonly signal: AbortSignal;
 }
 
 /** How often it looks for more, ms. */
 const LOOK = 200;
+/** How often a file is looked for anew at once because the files changed under it. */
+const ATTEMPTS = 20;
 
 interface Open {
   readonly file: string;
@@ -39,7 +43,10 @@ interface Open {
  * Every line once, in the order written; null whenever there is no more for now. Ends when the signal is aborted. The caller
  * sees by `seq` whether lines are missing. CG_AUDIT_UNREADABLE, the system's error.
  */
-export async function* tailAudit(path: string, { after = 0, signal }: TailOptions): AsyncGenerator<TailLine | null> {
+export async function* tailAudit(
+  path: string,
+  { after = 0, hashed = true, signal }: TailOptions,
+): AsyncGenerator<TailLine | null> {
   let newest = after;
   let current: Open | null = null;
 
@@ -49,7 +56,7 @@ export async function* tailAudit(path: string, { after = 0, signal }: TailOption
     // Cut and filled anew (logrotate's copytruncate): numbers tell what is known.
     if (size < file.at) Object.assign(file, { at: 0, lines: 0 });
     if (size === file.at) return;
-    for await (const line of auditLines(file.file, { start: file.at, hashed: true, handle: file.handle })) {
+    for await (const line of auditLines(file.file, { start: file.at, hashed, handle: file.handle })) {
       if (!line.ended && !finished) return;
       Object.assign(file, { at: line.end, lines: file.lines + 1 });
       const place = line.ended && line.text !== null ? placeOf(line.text) : null;
@@ -81,34 +88,28 @@ export async function* tailAudit(path: string, { after = 0, signal }: TailOption
 
 /** The file in which the record goes on after `current`, open, once something stands in it; null while there is none. */
 async function nextOf(path: string, current: Open | null, newest: number): Promise<Open | null> {
-  if (current !== null && (await isAt(path, current))) return null;
-  const files = await filesOf(path);
-  if (current === null) {
-    // The last one that begins no later than what is wanted; the first, when everything is, or all begin later.
-    let from: string | undefined;
-    for (const file of files) {
-      const first = await firstSeq(file);
-      const begun = first > 0 && first <= newest + 1;
-      if (newest > 0 && begun) from = file;
-      else if (from === undefined && (await isWritten(file))) from = file;
-    }
-    return from === undefined ? null : openFile(from);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (current !== null && (await isAt(path, current))) return null;
+    const next = nextIn(await listRecord(path), path, current, newest);
+    if (next === null) return null;
+    const file = await openFile(next);
+    // Else it was renamed or removed since: what is called so now may be a later one.
+    if (file !== null) return file;
   }
-  let passed = false;
-  let later: string | undefined;
-  for (const file of files) {
-    if (await isAt(file, current)) passed = true;
-    else if (passed && (await isWritten(file))) return openFile(file);
-    else if ((await firstSeq(file)) > newest) later ??= file;
-  }
-  if (passed) return null;
-  // It is not here any more. One that begins before (a restored copy) may still go on: numbers tell what is known.
-  const next = later ?? path;
-  return (await isWritten(next)) ? openFile(next) : null;
+  return null;
 }
 
-async function isWritten(path: string): Promise<boolean> {
-  return ((await stat(path).catch(() => null))?.size ?? 0) > 0;
+function nextIn(files: readonly RecordFile[], path: string, current: Open | null, newest: number): RecordFile | null {
+  const written = files.filter(({ size }) => size > 0);
+  // The last one that begins no later than what is wanted; the first, when everything is, or all begin later.
+  if (current === null) {
+    const begun = newest > 0 ? written.findLast(({ seq }) => seq > 0 && seq <= newest + 1) : undefined;
+    return begun ?? written[0] ?? null;
+  }
+  const place = written.findIndex(({ device, inode }) => device === current.device && inode === current.inode);
+  if (place !== -1) return written[place + 1] ?? null;
+  // It is not here any more. One that begins before (a restored copy) may still go on: numbers tell what is known.
+  return written.find(({ seq }) => seq > newest) ?? written.find(({ file }) => file === path) ?? null;
 }
 
 async function isAt(path: string, { device, inode }: Open): Promise<boolean> {
@@ -116,9 +117,11 @@ async function isAt(path: string, { device, inode }: Open): Promise<boolean> {
   return facts?.dev === device && facts.ino === inode;
 }
 
-async function openFile(file: string): Promise<Open | null> {
+async function openFile({ file, device, inode }: RecordFile): Promise<Open | null> {
   const handle = await open(file).catch(() => null);
   if (handle === null) return null;
   const facts = await handle.stat({ bigint: true });
-  return { file, handle, device: facts.dev, inode: facts.ino, at: 0, lines: 0 };
+  if (facts.dev === device && facts.ino === inode) return { file, handle, device, inode, at: 0, lines: 0 };
+  await handle.close();
+  return null;
 }

@@ -3,7 +3,7 @@
 export interface ExportEntry {
   /** ms since the epoch */
   readonly time: number;
-  readonly kind: 'decision' | 'outcome' | 'checkpoint' | 'act';
+  readonly kind: 'decision' | 'outcome' | 'checkpoint' | 'opening' | 'retirement' | 'act';
   readonly severity: 'info' | 'notice' | 'warning' | 'error';
   /** What is known of it, by the names of the record; nothing stands for what is not. */
   readonly fields: Readonly<Record<string, string | number>>;

@@ -2,7 +2,7 @@
 // the root lets issue leaves of one trust domain and nothing else, and the leaf of a client or a server. Each is made
 // whole from its arguments: no clock, no file, no default that a caller could miss. It records nothing, so a leaf made
 // here is not yet issued: src/authority commits its record first and hands it out after.
-import { type KeyObject, randomBytes, type X509Certificate } from 'node:crypto';
+import { type KeyObject, randomFillSync, type X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
 import {
   checkAddress,
@@ -17,15 +17,16 @@ import {
 import { contextConstructed, encodeTime, encodeTlv, encodeUnsigned, encodingOf, TAG } from './der.ts';
 import {
   basicConstraints,
-  extendedKeyUsage,
+  EXTENDED_KEY_USAGE,
+  KEY_USAGE,
   keyIdentifiers,
-  keyUsage,
+  NO_CA,
   onlyTrustDomain,
   type StatusUrls,
   statusPointers,
   subjectAltName,
 } from './extensions.ts';
-import { frameOf, readCertificate } from './facts.ts';
+import { frameOf, readCertificate, type SubjectAttribute } from './facts.ts';
 import { type KeyPair, keyId, keyIdOf } from './keys.ts';
 import { commonNameOf } from './names.ts';
 import { acceptKey, spkiOf } from './public-keys.ts';
@@ -91,9 +92,18 @@ export interface LeafRequest {
 const VERSION = encodeTlv(contextConstructed(0), encodeUnsigned(Uint8Array.of(2)));
 const MOST_COMMON_NAME = 64; // ub-common-name, RFC 5280 appendix A
 
+/** Random octets for the next serial numbers, none used twice: asked for one by one they take as long as 4 KiB at once. */
+const random = Buffer.alloc(4096);
+let used = random.length;
+
 /** 128 random bits as 32 lower-case hex digits; the first octet is never 0, so that every reader prints all 32. */
 export function newSerial(): string {
-  const octets = randomBytes(16);
+  if (used === random.length) {
+    randomFillSync(random);
+    used = 0;
+  }
+  const octets = random.subarray(used, used + 16);
+  used += 16;
   return octets[0] === 0 ? newSerial() : octets.toString('hex');
 }
 
@@ -108,7 +118,7 @@ export async function createRoot(request: RootRequest): Promise<Uint8Array> {
     publicKey: request.key.publicKey,
     signer: signerOf(request.key.privateKey),
     serial: newSerial(),
-    extensions: [basicConstraints(true, null), keyUsage('certificatesAndCrls'), ...keyIdentifiers(id, id)],
+    extensions: [basicConstraints(null), KEY_USAGE.certificatesAndCrls, ...keyIdentifiers(id, id)],
   });
 }
 
@@ -123,12 +133,18 @@ export async function createIssuer(request: IssuerRequest): Promise<Uint8Array> 
     signer: root.signer,
     serial: newSerial(),
     extensions: [
-      basicConstraints(true, 0),
-      keyUsage('certificatesCrlsAndOcsp'),
+      basicConstraints(0),
+      KEY_USAGE.certificatesCrlsAndOcsp,
       onlyTrustDomain(checkTrustDomain(request.trustDomain)),
       ...keyIdentifiers(keyId(request.key.publicKey), root.keyId),
     ],
   });
+}
+
+/** The subject that `createLeaf` writes: a name cut to fit could be somebody else's, so too long means left out. */
+export function leafSubject(commonName: string, units: readonly string[] = []): readonly SubjectAttribute[] {
+  const named = commonName !== '' && Array.from(commonName).length <= MOST_COMMON_NAME;
+  return [...(named ? [['CN', commonName] as const] : []), ...units.map((unit) => ['OU', unit] as const)];
 }
 
 /** A leaf, DER. CG_CERT_CONTENT for a name, serial or dates that RFC 5280 does not allow; CG_CSR_KEY for a weak key. */
@@ -143,8 +159,8 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
     units = [],
     status,
   } = request;
-  // A name cut to fit could be somebody else's: too long means left out
-  const named = commonName !== '' && Array.from(commonName).length <= MOST_COMMON_NAME;
+  const subject = leafSubject(commonName, units);
+  const named = subject[0]?.[0] === 'CN';
   const names = {
     uri: checkUri(spiffeUri),
     dns: [...new Set(dns)].map(checkDnsName),
@@ -157,10 +173,10 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
     signer: issuer.signer,
     serial: checkSerial(request.serial),
     extensions: [
-      basicConstraints(false, null),
-      keyUsage('digitalSignature'),
-      extendedKeyUsage(request.profile),
-      subjectAltName(names, !named && units.length === 0),
+      NO_CA,
+      KEY_USAGE.digitalSignature,
+      EXTENDED_KEY_USAGE[request.profile],
+      subjectAltName(names, subject.length === 0),
       ...keyIdentifiers(keyId(publicKey), issuer.keyId),
       ...(status === undefined ? [] : statusPointers(status)),
     ],

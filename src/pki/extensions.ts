@@ -4,35 +4,61 @@
 import { context, contextConstructed, encodeBits, encodeOid, encodeTlv, encodeUnsigned, TAG } from './der.ts';
 
 const TRUE = Uint8Array.of(TAG.boolean, 1, 0xff);
-const PURPOSE = { client: '1.3.6.1.5.5.7.3.2', server: '1.3.6.1.5.5.7.3.1' } as const;
 
-/** Critical is written only when true: FALSE is the default, and DER writes no defaults (X.690 §11.5). */
-function extension(oid: string, critical: boolean, value: Uint8Array): Uint8Array {
-  const flag = critical ? [TRUE] : [];
-  return encodeTlv(TAG.sequence, encodeOid(oid), ...flag, encodeTlv(TAG.octetString, value));
-}
-
-/** Always critical. A CA may have a path length; null for any, or for a leaf. */
-export function basicConstraints(ca: boolean, pathlen: number | null): Uint8Array {
-  const length = pathlen === null ? [] : [encodeUnsigned(Uint8Array.of(pathlen))];
-  return extension('2.5.29.19', true, encodeTlv(TAG.sequence, ...(ca ? [TRUE] : []), ...length));
-}
-
-/** Bits 0, 5 and 6 of RFC 5280 §4.2.1.3. An OCSP answer is neither a certificate nor a CRL, so it takes bit 0. */
-const USAGES = {
-  certificatesAndCrls: encodeBits(Uint8Array.of(0x06), 1),
-  certificatesCrlsAndOcsp: encodeBits(Uint8Array.of(0x86), 1),
-  digitalSignature: encodeBits(Uint8Array.of(0x80), 7),
+/** What a leaf says is the same for each but its names and keys: encoded once. */
+const OID = {
+  subjectKeyId: encodeOid('2.5.29.14'),
+  keyUsage: encodeOid('2.5.29.15'),
+  subjectAltName: encodeOid('2.5.29.17'),
+  basicConstraints: encodeOid('2.5.29.19'),
+  crlNumber: encodeOid('2.5.29.20'),
+  reasonCode: encodeOid('2.5.29.21'),
+  issuingDistributionPoint: encodeOid('2.5.29.28'),
+  nameConstraints: encodeOid('2.5.29.30'),
+  crlDistributionPoints: encodeOid('2.5.29.31'),
+  authorityKeyId: encodeOid('2.5.29.35'),
+  extendedKeyUsage: encodeOid('2.5.29.37'),
+  authorityInfoAccess: encodeOid('1.3.6.1.5.5.7.1.1'),
+  ocsp: encodeOid('1.3.6.1.5.5.7.48.1'),
+  ocspNonce: encodeOid('1.3.6.1.5.5.7.48.1.2'),
+  caIssuers: encodeOid('1.3.6.1.5.5.7.48.2'),
 } as const;
 
-/** Always critical. A root signs certificates and CRLs, an issuer OCSP answers too, a leaf handshakes. */
-export function keyUsage(use: keyof typeof USAGES): Uint8Array {
-  return extension('2.5.29.15', true, USAGES[use]);
+/** Critical is written only when true: FALSE is the default, and DER writes no defaults (X.690 §11.5). */
+function extension(oid: Uint8Array, critical: boolean, value: Uint8Array): Uint8Array {
+  const octets = encodeTlv(TAG.octetString, value);
+  return critical ? encodeTlv(TAG.sequence, oid, TRUE, octets) : encodeTlv(TAG.sequence, oid, octets);
 }
 
-export function extendedKeyUsage(profile: keyof typeof PURPOSE): Uint8Array {
-  return extension('2.5.29.37', false, encodeTlv(TAG.sequence, encodeOid(PURPOSE[profile])));
+/** Always critical. A CA may have a path length, null for any. */
+export function basicConstraints(pathlen: number | null): Uint8Array {
+  const length = pathlen === null ? [] : [encodeUnsigned(Uint8Array.of(pathlen))];
+  return extension(OID.basicConstraints, true, encodeTlv(TAG.sequence, TRUE, ...length));
 }
+
+/** Of what is no CA. */
+export const NO_CA = extension(OID.basicConstraints, true, encodeTlv(TAG.sequence));
+
+const usage = (bits: number, unused: number): Uint8Array =>
+  extension(OID.keyUsage, true, encodeBits(Uint8Array.of(bits), unused));
+
+/**
+ * Always critical: bits 0, 5 and 6 of RFC 5280 §4.2.1.3. A root signs certificates and CRLs, an issuer OCSP answers too, which
+ * are neither and so take bit 0, a leaf handshakes.
+ */
+export const KEY_USAGE = {
+  certificatesAndCrls: usage(0x06, 1),
+  certificatesCrlsAndOcsp: usage(0x86, 1),
+  digitalSignature: usage(0x80, 7),
+} as const;
+
+const purpose = (oid: string): Uint8Array =>
+  extension(OID.extendedKeyUsage, false, encodeTlv(TAG.sequence, encodeOid(oid)));
+
+export const EXTENDED_KEY_USAGE = {
+  client: purpose('1.3.6.1.5.5.7.3.2'),
+  server: purpose('1.3.6.1.5.5.7.3.1'),
+} as const;
 
 /** A URI, then DNS names, then addresses in the form that checkAddress gives. */
 export function subjectAltName(
@@ -44,20 +70,24 @@ export function subjectAltName(
     ...dns.map((name) => encodeTlv(context(2), Buffer.from(name, 'latin1'))),
     ...ip.map((address) => encodeTlv(context(7), addressOctets(address))),
   ];
-  return extension('2.5.29.17', critical, encodeTlv(TAG.sequence, ...names));
+  return extension(OID.subjectAltName, critical, encodeTlv(TAG.sequence, ...names));
 }
 
 /** On every certificate, the root too; never critical (RFC 5280 §4.2.1.1, §4.2.1.2). Identifiers are hex. */
 export function keyIdentifiers(subject: string, authority: string): readonly Uint8Array[] {
   return [
-    extension('2.5.29.14', false, encodeTlv(TAG.octetString, Buffer.from(subject, 'hex'))),
+    extension(OID.subjectKeyId, false, encodeTlv(TAG.octetString, Buffer.from(subject, 'hex'))),
     authorityKeyIdentifier(authority),
   ];
 }
 
 /** The key that signed, by its identifier, hex. */
 export function authorityKeyIdentifier(keyId: string): Uint8Array {
-  return extension('2.5.29.35', false, encodeTlv(TAG.sequence, encodeTlv(context(0), Buffer.from(keyId, 'hex'))));
+  return extension(
+    OID.authorityKeyId,
+    false,
+    encodeTlv(TAG.sequence, encodeTlv(context(0), Buffer.from(keyId, 'hex'))),
+  );
 }
 
 /** Where the state of a leaf can be asked for, and the certificate that issued it; URLs in ASCII, plain http. */
@@ -69,13 +99,17 @@ export interface StatusUrls {
 
 /** cRLDistributionPoints and authorityInfoAccess (RFC 5280 §4.2.1.13, §4.2.2.1). Never critical. */
 export function statusPointers({ crl, ocsp, caIssuers }: StatusUrls): readonly Uint8Array[] {
-  const access = (method: string, url: string) => encodeTlv(TAG.sequence, encodeOid(method), uriName(url));
+  const access = (method: Uint8Array, url: string) => encodeTlv(TAG.sequence, method, uriName(url));
   return [
-    extension('2.5.29.31', false, encodeTlv(TAG.sequence, encodeTlv(TAG.sequence, distributionPointName(crl)))),
     extension(
-      '1.3.6.1.5.5.7.1.1',
+      OID.crlDistributionPoints,
       false,
-      encodeTlv(TAG.sequence, access('1.3.6.1.5.5.7.48.1', ocsp), access('1.3.6.1.5.5.7.48.2', caIssuers)),
+      encodeTlv(TAG.sequence, encodeTlv(TAG.sequence, distributionPointName(crl))),
+    ),
+    extension(
+      OID.authorityInfoAccess,
+      false,
+      encodeTlv(TAG.sequence, access(OID.ocsp, ocsp), access(OID.caIssuers, caIssuers)),
     ),
   ];
 }
@@ -83,23 +117,27 @@ export function statusPointers({ crl, ocsp, caIssuers }: StatusUrls): readonly U
 /** CRL number (RFC 5280 §5.2.3), a positive safe integer. */
 export function crlNumber(number: number): Uint8Array {
   const hex = number.toString(16);
-  return extension('2.5.29.20', false, encodeUnsigned(Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex')));
+  return extension(OID.crlNumber, false, encodeUnsigned(Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex')));
 }
 
 /** The one URL that a list is published at, and that it is about leaves only; critical (RFC 5280 §5.2.5). */
 export function issuingDistributionPoint(url: string): Uint8Array {
   const onlyUserCertificates = encodeTlv(context(1), Uint8Array.of(0xff));
-  return extension('2.5.29.28', true, encodeTlv(TAG.sequence, distributionPointName(url), onlyUserCertificates));
+  return extension(
+    OID.issuingDistributionPoint,
+    true,
+    encodeTlv(TAG.sequence, distributionPointName(url), onlyUserCertificates),
+  );
 }
 
 /** Why an entry is on a list, by number (RFC 5280 §5.3.1). */
 export function reasonCode(code: number): Uint8Array {
-  return extension('2.5.29.21', false, encodeTlv(TAG.enumerated, Uint8Array.of(code)));
+  return extension(OID.reasonCode, false, encodeTlv(TAG.enumerated, Uint8Array.of(code)));
 }
 
 /** The nonce of an OCSP answer (RFC 9654 §2.1): an OCTET STRING inside the extension's own. */
 export function ocspNonce(nonce: Uint8Array): Uint8Array {
-  return extension('1.3.6.1.5.5.7.48.1.2', false, encodeTlv(TAG.octetString, nonce));
+  return extension(OID.ocspNonce, false, encodeTlv(TAG.octetString, nonce));
 }
 
 /** DistributionPointName: its field is EXPLICIT, as that of every CHOICE, and fullName is [0] in it. */
@@ -121,7 +159,7 @@ function uriName(url: string): Uint8Array {
 export function onlyTrustDomain(trustDomain: string): Uint8Array {
   const host = encodeTlv(context(6), Buffer.from(trustDomain, 'ascii'));
   const permitted = encodeTlv(contextConstructed(0), encodeTlv(TAG.sequence, host));
-  return extension('2.5.29.30', false, encodeTlv(TAG.sequence, permitted));
+  return extension(OID.nameConstraints, false, encodeTlv(TAG.sequence, permitted));
 }
 
 /** Four or sixteen octets. `address` is IPv4 with dots, or IPv6 as RFC 5952 writes it, without dots. */

@@ -61,9 +61,17 @@ export function readCertificate(pemOrDer: string | Uint8Array): X509Certificate 
   });
 }
 
+/** A certificate never changes, and an issuer's is asked for with each leaf. */
+const frames = new WeakMap<X509Certificate, CertificateFrame>();
+
 /** The frame of a certificate. CG_CERT_UNREADABLE. */
 export function frameOf(certificate: X509Certificate): CertificateFrame {
-  return unlessFaulty(() => readFrame(certificate.raw));
+  let frame = frames.get(certificate);
+  if (frame === undefined) {
+    frame = unlessFaulty(() => readFrame(certificate.raw));
+    frames.set(certificate, frame);
+  }
+  return frame;
 }
 
 /** The SANs among `extensions`, none when there is no such extension. DerFault. */

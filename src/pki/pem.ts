@@ -19,7 +19,9 @@ const LINE = /^-----(BEGIN|END) ([A-Z0-9 ]+)-----$/;
 /** DER as one PEM block, 64 characters a line, ending with a line feed. */
 export function derToPem(der: Uint8Array, label: PemLabel): string {
   const base64 = Buffer.from(der.buffer, der.byteOffset, der.length).toString('base64');
-  return `-----BEGIN ${label}-----\n${base64.replace(/.{1,64}/g, '$&\n')}-----END ${label}-----\n`;
+  let pem = `-----BEGIN ${label}-----\n`;
+  for (let at = 0; at < base64.length; at += 64) pem += `${base64.slice(at, at + 64)}\n`;
+  return `${pem}-----END ${label}-----\n`;
 }
 
 /** The DER of the only block with that label (other blocks are passed over). CG_PEM when there is none, or two. */
@@ -37,7 +39,7 @@ export function pemBlocks(pem: string, label: PemLabel): readonly Uint8Array[] {
   let lines: string[] = [];
   for (const raw of pem.split('\n')) {
     const line = raw.trim();
-    const [, edge, name] = LINE.exec(line) ?? [];
+    const [, edge, name] = line.startsWith('-----') ? (LINE.exec(line) ?? []) : [];
     if (edge === undefined) {
       if (open !== null && line !== '') lines.push(line);
       continue;

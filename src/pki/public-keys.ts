@@ -2,7 +2,7 @@
 // each has (RFC 5480 §2.1.1 named curve and uncompressed point, RFC 8410, RFC 3279 §2.3.1), so that one key has one
 // key identifier. Curves spelled out in parameters (CVE-2020-0601), RSA-PSS keys, small, even or huge RSA exponents and
 // Ed25519 points of small order, for which anybody can make a signature, are refused; so is what weak-keys.ts finds.
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, hash, type KeyObject } from 'node:crypto';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { childrenOf, ofTag, readBits, readOnly, TAG } from './der.ts';
 import { weaknessOf } from './weak-keys.ts';
@@ -14,11 +14,11 @@ const curveNames = new Map([
 ]);
 
 /** All there is before the key's own octets, by kind. */
-const encodings = new Map([
-  ['P-256', { prefix: '3059301306072a8648ce3d020106082a8648ce3d03010703420004', octets: 91 }],
-  ['P-384', { prefix: '3076301006072a8648ce3d020106052b8104002203620004', octets: 120 }],
-  ['Ed25519', { prefix: '302a300506032b6570032100', octets: 44 }],
-]);
+const encodings = [
+  { kind: 'P-256', prefix: Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex'), octets: 91 },
+  { kind: 'P-384', prefix: Buffer.from('3076301006072a8648ce3d020106052b8104002203620004', 'hex'), octets: 120 },
+  { kind: 'Ed25519', prefix: Buffer.from('302a300506032b6570032100', 'hex'), octets: 44 },
+] as const;
 
 /** The y-coordinates of Edwards25519's points of order 1, 2, 4 and 8, canonical or not, little-endian, sign bit clear. */
 const smallOrder = new Set([
@@ -46,16 +46,39 @@ export function keyName(key: KeyObject): string {
   }
 }
 
+interface KnownKey {
+  readonly spki: Buffer;
+  /** Null until it was asked for. */
+  hash: string | null;
+  /** Whether `problemOf` has found nothing. */
+  accepted: boolean;
+}
+
 /** A key never changes, and its export takes 60 µs (measured, Node 26): a certificate needs it four times. */
-const exported = new WeakMap<KeyObject, Buffer>();
+const knownKeys = new WeakMap<KeyObject, KnownKey>();
+
+function knownKeyOf(key: KeyObject): KnownKey {
+  const known = knownKeys.get(key);
+  if (known !== undefined) return known;
+  return remember(key, (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' }));
+}
+
+function remember(key: KeyObject, spki: Buffer): KnownKey {
+  const known = { spki, hash: null, accepted: false };
+  knownKeys.set(key, known);
+  return known;
+}
 
 /** The SubjectPublicKeyInfo of a public key, or of the public half of a private one, DER; not to be written to. */
 export function spkiOf(key: KeyObject): Buffer {
-  const known = exported.get(key);
-  if (known !== undefined) return known;
-  const spki = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
-  exported.set(key, spki);
-  return spki;
+  return knownKeyOf(key).spki;
+}
+
+/** SHA-256 of that, hex: by what keys are told apart on record. */
+export function spkiHashOf(key: KeyObject): string {
+  const known = knownKeyOf(key);
+  known.hash ??= hash('sha256', known.spki);
+  return known.hash;
 }
 
 /** The octets of the BIT STRING in a SubjectPublicKeyInfo. DerFault. */
@@ -66,8 +89,11 @@ export function keyBitsOf(spki: Uint8Array): Uint8Array {
 
 /** `publicKey` itself when certgate certifies its kind. CG_CSR_KEY with what is wrong with it. */
 export function acceptKey(publicKey: KeyObject): KeyObject {
-  const problem = problemOf(publicKey, spkiOf(publicKey));
+  const known = knownKeyOf(publicKey);
+  if (known.accepted) return publicKey;
+  const problem = problemOf(publicKey, known.spki);
   if (problem !== null) throw new CertgateError('CG_CSR_KEY', { key: problem });
+  known.accepted = true;
   return publicKey;
 }
 
@@ -79,41 +105,38 @@ export function readPublicKey(spki: Uint8Array): KeyObject {
   } catch (cause) {
     throw new CertgateError('CG_CSR_KEY', { key: `unreadable (${reasonOf(cause)})` }, { cause });
   }
-  if (isOwnEncoding(key, spki)) exported.set(key, Buffer.from(spki));
-  const problem = spkiOf(key).equals(spki)
-    ? problemOf(key, spki)
-    : `${keyName(key)} in an encoding that is not its own`;
-  if (problem !== null) throw new CertgateError('CG_CSR_KEY', { key: problem });
-  return key;
+  if (kindIn(spki) !== null) remember(key, Buffer.from(spki)); // an export would give the same again
+  if (spkiOf(key).equals(spki)) return acceptKey(key);
+  throw new CertgateError('CG_CSR_KEY', { key: `${keyName(key)} in an encoding that is not its own` });
 }
 
-/** What OpenSSL has read that begins so, and is so long, can be written in no other way: an export would give it again. */
-function isOwnEncoding(key: KeyObject, spki: Uint8Array): boolean {
-  const encoding = encodings.get(keyName(key));
-  if (encoding === undefined || spki.length !== encoding.octets) return false;
-  return Buffer.from(spki).toString('hex', 0, encoding.prefix.length / 2) === encoding.prefix;
+/** Of what kind a key is that OpenSSL has read from this: what begins so, and is so long, can be written in no other way. */
+function kindIn(spki: Uint8Array): (typeof encodings)[number]['kind'] | null {
+  for (const { kind, prefix, octets } of encodings) {
+    if (spki.length === octets && prefix.compare(spki, 0, prefix.length) === 0) return kind;
+  }
+  return null;
 }
 
 function problemOf(key: KeyObject, spki: Uint8Array): string | null {
   const problem = kindProblemOf(key, spki);
   if (problem !== null) return problem;
-  const weakness = weaknessOf(key, spki);
+  const weakness = weaknessOf(key, spkiHashOf(key));
   return weakness === null ? null : `${keyName(key)} ${weakness}`;
 }
 
 function kindProblemOf(key: KeyObject, spki: Uint8Array): string | null {
+  const kind = kindIn(spki);
+  if (kind === 'Ed25519') {
+    const y = Buffer.from(keyBitsOf(spki));
+    y[31] = (y[31] ?? 0) & 0x7f;
+    return smallOrder.has(y.toString('hex')) ? 'Ed25519 point of small order' : null;
+  }
+  if (kind !== null) return null;
   const name = keyName(key);
   if (key.asymmetricKeyType === 'rsa') return rsaProblemOf(key, name);
-  const encoding = encodings.get(name);
-  if (encoding === undefined) return name;
-  const hex = Buffer.from(spki).toString('hex');
-  if (spki.length !== encoding.octets || !hex.startsWith(encoding.prefix)) {
-    return `${name} in an encoding other than named curve and uncompressed point`;
-  }
-  if (name !== 'Ed25519') return null;
-  const y = Buffer.from(keyBitsOf(spki));
-  y[31] = (y[31] ?? 0) & 0x7f;
-  return smallOrder.has(y.toString('hex')) ? 'Ed25519 point of small order' : null;
+  const isOther = encodings.some((one) => one.kind === name);
+  return isOther ? `${name} in an encoding other than named curve and uncompressed point` : name;
 }
 
 function rsaProblemOf(key: KeyObject, name: string): string | null {

@@ -88,7 +88,7 @@ export function readCrl(pemOrDer: string | Uint8Array): ReadCrl {
 }
 
 /** Whether `key` signed the list, by one of the algorithms that certgate signs with. */
-export function isSignedBy({ frame }: ReadCrl, key: KeyObject): boolean {
+export function isSignedBy({ frame }: Pick<ReadCrl, 'frame'>, key: KeyObject): boolean {
   const hash = HASHES.get(frame.signatureAlgorithm);
   if (hash === undefined) return false;
   try {

@@ -92,10 +92,10 @@ function requestDer(pemOrDer: string | Uint8Array): Uint8Array {
     if (pemOrDer[0] === 0x30) return pemOrDer;
     return requestDer(Buffer.from(pemOrDer).toString('latin1'));
   }
-  return derOf(
-    pemOrDer.replace(/^(-----(?:BEGIN|END) )NEW (CERTIFICATE REQUEST-----)/gm, '$1$2'),
-    'CERTIFICATE REQUEST',
-  );
+  const text = pemOrDer.includes('-----BEGIN NEW ')
+    ? pemOrDer.replace(/^(-----(?:BEGIN|END) )NEW (CERTIFICATE REQUEST-----)/gm, '$1$2')
+    : pemOrDer;
+  return derOf(text, 'CERTIFICATE REQUEST');
 }
 
 function readDer(der: Uint8Array): CertificateRequest {

@@ -1,12 +1,12 @@
 // What a signer that keeps the issuer's key apart from the gate is willing to sign, so that a gate in wrong hands gets no
 // more out of it than a gate may have: a leaf of the trust domain for a limited time (RFC 5280 §4.1), a CRL (§5.1), an
 // OCSP answer (RFC 6960 §4.2.1), a request for the issuer's own key (RFC 2986 §4.1), a trust bundle that it was shown, a
-// checkpoint of the audit record.
+// checkpoint of the audit record or the retirement of its oldest files.
 // All of it must be read to the last octet, name this issuer and be of now; what is none of these, or says more, is
 // refused. It can't tell whether a leaf was recorded, or whether somebody is revoked: that stays the gate's word.
 import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
-import { AUDIT_STATEMENT, readAuditStatement } from './audit-statement.ts';
+import { AUDIT_STATEMENTS, readAuditStatement, readRetirementStatement } from './audit-statement.ts';
 import { readBundleStatement } from './bundle-signature.ts';
 import {
   childrenOf,
@@ -48,12 +48,12 @@ export interface SignerRules {
 
 /** What was asked to be signed, for the log. */
 export interface Signable {
-  readonly kind: 'certificate' | 'crl' | 'ocsp' | 'request' | 'bundle' | 'checkpoint';
+  readonly kind: 'certificate' | 'crl' | 'ocsp' | 'request' | 'bundle' | 'checkpoint' | 'retirement';
   readonly serial?: string;
   /** URIs, DNS names and addresses of a leaf. */
   readonly names?: readonly string[];
   readonly notAfter?: string;
-  /** Of a CRL or an OCSP answer: how many certificates it speaks of; of a checkpoint: how many lines of the record. */
+  /** Of a CRL or an OCSP answer: how many certificates it speaks of; of a statement about the record: how many lines that has. */
   readonly entries?: number;
 }
 
@@ -73,7 +73,6 @@ const LEAF_EXTENSIONS: readonly string[] = [
 ];
 /** Server, client, OCSP signing. */
 const BUNDLE = Buffer.from('certgate trust bundle', 'latin1');
-const CHECKPOINT = Buffer.from(AUDIT_STATEMENT, 'latin1');
 const LEAF_PURPOSES: readonly string[] = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.9'];
 
 /**
@@ -83,8 +82,7 @@ const LEAF_PURPOSES: readonly string[] = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.
 export function judgeSignable(content: Uint8Array, rules: SignerRules, now: number): Signable {
   try {
     if (isBundleStatement(content)) return judgeBundle(content, rules, now);
-    if (Buffer.from(content).subarray(0, CHECKPOINT.length).equals(CHECKPOINT))
-      return judgeCheckpoint(content, rules, now);
+    if (isAuditStatement(content)) return judgeAuditStatement(content, rules, now);
     const parts = childrenOf(content, readOnly(content, TAG.sequence, 'content'));
     const [first, second] = parts;
     if (first?.tag === TAG.integer && readUnsigned(content, first, 1, 'version') === '00') {
@@ -124,18 +122,25 @@ function judgeBundle(content: Uint8Array, { bundles }: SignerRules, now: number)
   throw new DerFault("it vouches for a trust bundle that is not the one here: copy the CA's ca.crt to the signer");
 }
 
+function isAuditStatement(content: Uint8Array): boolean {
+  const text = Buffer.from(content.subarray(0, 64)).toString('latin1');
+  return AUDIT_STATEMENTS.some((beginning) => text.startsWith(beginning));
+}
+
 /** Of this issuer, this trust domain and now: one of another time would cover up what was cut off since. */
-function judgeCheckpoint(content: Uint8Array, rules: SignerRules, now: number): Signable {
-  const asked = readAuditStatement(content);
-  if (asked === null) throw new DerFault('it is no checkpoint of the audit record of this version');
+function judgeAuditStatement(content: Uint8Array, rules: SignerRules, now: number): Signable {
+  const checkpoint = readAuditStatement(content);
+  const asked = checkpoint ?? readRetirementStatement(content);
+  if (asked === null) throw new DerFault('it is no statement about the audit record of this version');
+  const what = checkpoint === null ? 'retirement' : 'checkpoint';
   if (rules.certificate === null || asked.issuer !== issuerOf(rules.certificate, rules).keyId) {
-    throw new DerFault('the checkpoint names another issuer');
+    throw new DerFault(`the ${what} names another issuer`);
   }
   if (!rules.trustDomains.includes(asked.trustDomain)) {
-    throw new DerFault(`the checkpoint is of ${shown(asked.trustDomain)}, not of ${rules.trustDomains.join(', ')}`);
+    throw new DerFault(`the ${what} is of ${shown(asked.trustDomain)}, not of ${rules.trustDomains.join(', ')}`);
   }
-  if (Math.abs(asked.time - now) > SLACK) throw new DerFault(`the checkpoint is of ${asked.time}, which is not now`);
-  return { kind: 'checkpoint', entries: asked.record.seq };
+  if (Math.abs(asked.time - now) > SLACK) throw new DerFault(`the ${what} is of ${asked.time}, which is not now`);
+  return { kind: what, entries: asked.record.seq };
 }
 
 /** The trust domains that an issuer's certificate permits; none when it has no constraint. CG_CERT_UNREADABLE. */

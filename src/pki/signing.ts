@@ -3,7 +3,7 @@
 // Who signs is behind `Signer`: a key in this process (then OpenSSL signs, what takes long off the main thread), or one that never
 // enters it (src/authority). The octets around the signature are der.ts's. No library stands between, because the one
 // there was took 165 ms and 9 MB at the start of a gate (measured, Node 26), and 2 ms a certificate.
-import { createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { createPublicKey, createSign, createVerify, type KeyObject, sign, verify } from 'node:crypto';
 import { promisify } from 'node:util';
 import { CertgateError } from '../errors.ts';
 import { encodeBits, encodeOid, encodeTlv, TAG } from './der.ts';
@@ -11,6 +11,12 @@ import { keyName } from './public-keys.ts';
 
 const signOffThread: (hash: string | null, content: Uint8Array, key: KeyObject) => Promise<Uint8Array> =
   promisify(sign);
+const verifyOffThread: (
+  hash: string | null,
+  content: Uint8Array,
+  key: KeyObject,
+  signature: Uint8Array,
+) => Promise<boolean> = promisify(verify);
 
 /** Octets that are hashed in some 10 µs. */
 const MOST_ON_THREAD = 16 * 1024;
@@ -34,6 +40,12 @@ const algorithms: ReadonlyMap<string, SigningAlgorithm> = new Map([
   ['rsa', algorithmOf('sha256', '1.2.840.113549.1.1.11', encodeTlv(TAG.null))],
 ]);
 
+/** What is to be signed, in parts that follow one another, as often as it is gone through. */
+export interface Content extends AsyncIterable<Uint8Array> {
+  /** Octets of all parts. */
+  readonly length: number;
+}
+
 /** A private key that signs, wherever it is. */
 export interface Signer {
   readonly publicKey: KeyObject;
@@ -42,6 +54,8 @@ export interface Signer {
    * ECDSA-Sig-Value (RFC 3279 §2.2.3), for RSA PKCS #1 v1.5, for Ed25519 its 64 octets.
    */
   sign(content: Uint8Array): Promise<Uint8Array>;
+  /** The same over long content, without ever having it in one piece; left out by a signer that wants it whole. */
+  signParts?(content: Content): Promise<Uint8Array>;
 }
 
 /** A signer with the key in this process. CG_KEY_UNREADABLE for a kind certgate never signs with. */
@@ -56,14 +70,63 @@ export function signerOf(privateKey: KeyObject): Signer {
     publicKey,
     sign: async (content) =>
       isShort(content) ? sign(hash, content, privateKey) : signOffThread(hash, content, privateKey),
+    // Ed25519 goes through its content twice, and OpenSSL wants that whole (RFC 8032 §5.1.6).
+    ...(hash === null ? {} : { signParts: (content) => signHashed(hash, content, privateKey) }),
   };
 }
 
+async function signHashed(hash: string, content: Content, privateKey: KeyObject): Promise<Uint8Array> {
+  const signing = createSign(hash);
+  for await (const part of content) signing.update(part);
+  return signing.sign(privateKey);
+}
+
+/** The signature of `signer` over `content`, in parts where that is long and the signer takes it so. What the signer throws. */
+export async function signatureOver(content: Content, signer: Signer): Promise<Uint8Array> {
+  if (content.length > MOST_ON_THREAD && signer.signParts !== undefined) return signer.signParts(content);
+  return signer.sign(await joined(content));
+}
+
+/** Whether `signature` is that of `key`, by the algorithm of `signingAlgorithmOf`, over `content`. */
+export async function isSignatureOver(content: Content, key: KeyObject, signature: Uint8Array): Promise<boolean> {
+  const { hash } = signingAlgorithmOf(key);
+  if (content.length <= MOST_ON_THREAD || hash === null) {
+    return verifyOffThread(hash, await joined(content), key, signature).catch(() => false);
+  }
+  const verifying = createVerify(hash);
+  for await (const part of content) verifying.update(part);
+  return verifying.verify(key, signature);
+}
+
+/** What is in one piece. */
+export function contentIn(octets: Uint8Array): Content {
+  return {
+    length: octets.length,
+    async *[Symbol.asyncIterator]() {
+      yield octets;
+    },
+  };
+}
+
+async function joined(content: Content): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of content) parts.push(part);
+  return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+}
+
+/** An issuer's key is asked about twice a leaf. */
+const known = new WeakMap<KeyObject, SigningAlgorithm>();
+
 /** How a key signs, by either half of it. CG_KEY_UNREADABLE for a kind certgate never signs with. */
 export function signingAlgorithmOf(key: KeyObject): SigningAlgorithm {
+  const before = known.get(key);
+  if (before !== undefined) return before;
   const kind = keyName(key);
   const algorithm = algorithms.get(key.asymmetricKeyType === 'rsa' ? 'rsa' : kind);
-  if (algorithm !== undefined) return algorithm;
+  if (algorithm !== undefined) {
+    known.set(key, algorithm);
+    return algorithm;
+  }
   throw new CertgateError('CG_KEY_UNREADABLE', {
     problem: `certgate does not sign with a key of kind ${kind}`,
     remedy:

@@ -3,7 +3,7 @@
 // CVE-2022-26320; a small factor), and keys whose private half was printed in an RFC. Debian's keys of 2008
 // (CVE-2008-0166) take a list: listed-keys.ts. It decides in a time that no input can stretch: 2 to 3 ms for RSA of 2048
 // to 8192 bits, measured, and some µs for anything else.
-import { hash, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 
 /** SHA-256 of the SubjectPublicKeyInfo, and where the private key is printed. */
 const printed = new Map([
@@ -24,8 +24,8 @@ const printed = new Map([
 ]);
 
 /** What makes `publicKey` weak, in words that follow its kind, e.g. `with two primes too close together`; null if nothing known. */
-export function weaknessOf(publicKey: KeyObject, spki: Uint8Array): string | null {
-  const where = printed.get(hash('sha256', spki));
+export function weaknessOf(publicKey: KeyObject, spkiHash: string): string | null {
+  const where = printed.get(spkiHash);
   if (where !== undefined) return `whose private key is printed in ${where}`;
   if (publicKey.asymmetricKeyType !== 'rsa') return null;
   const { n = '' } = publicKey.export({ format: 'jwk' });

@@ -4,7 +4,7 @@
 import { findOperation, type Operation, WEBSOCKET } from './operation.ts';
 import { canonicalPath } from './paths.ts';
 import type { Permission } from './permissions.ts';
-import type { Grants, Origin, Policy, Ruling } from './policy.ts';
+import { type Attributes, type Grants, NO_ATTRIBUTES, type Origin, type Policy, type Ruling } from './policy.ts';
 import { API_ROUTES } from './routes.ts';
 import { scopeWords } from './scope.ts';
 import { type Bounds, boundsOf } from './scope-request.ts';
@@ -36,13 +36,13 @@ export function explain(
   identity: string,
   method: string,
   target: string,
-  groups: readonly string[] = [],
+  attributes: Attributes = NO_ATTRIBUTES,
 ): Explanation | null {
   const path = canonicalPath(target);
   if (!path.ok) return null;
   const operation = findOperation(methodOf(method), path.path);
   const asked = secretsQuestion(operation, path.target)?.asks === true;
-  return explainOperation(policy, identity, operation, asked, path.target, groups);
+  return explainOperation(policy, identity, operation, asked, path.target, attributes);
 }
 
 /** The same for an operation that is known already; `asked` when the request asks for the secrets of blocks. */
@@ -52,9 +52,9 @@ export function explainOperation(
   operation: Operation | null,
   asked = false,
   target = '',
-  groups: readonly string[] = [],
+  attributes: Attributes = NO_ATTRIBUTES,
 ): Explanation {
-  const grants = policy.grants(identity, groups);
+  const grants = policy.grants(identity, attributes);
   const secrets = asked && !grants.has('see_secret_blocks') ? policy.secrets : 'none';
   const needs = [...(operation?.needs ?? []), ...(asked ? (['see_secret_blocks'] as const) : [])].map((permission) => ({
     permission,
@@ -79,7 +79,7 @@ export interface PolicyTest {
   readonly place: string;
   readonly identity: string;
   /** Of its certificate. */
-  readonly groups?: readonly string[];
+  readonly attributes?: Attributes;
   /** `METHOD PATH`, or the name of an operation. */
   readonly request: string;
   readonly expect: 'allow' | 'deny';
@@ -99,15 +99,15 @@ export function runTests(policy: Policy, tests: readonly PolicyTest[]): readonly
   });
 }
 
-function answersTo(policy: Policy, { identity, request, groups = [] }: PolicyTest): readonly boolean[] {
+function answersTo(policy: Policy, { identity, request, attributes = NO_ATTRIBUTES }: PolicyTest): readonly boolean[] {
   const parts = requestParts(request);
   if (parts !== null) {
-    const said = explain(policy, identity, parts.method, parts.target, groups);
+    const said = explain(policy, identity, parts.method, parts.target, attributes);
     // What the gate refuses whoever asks.
     return [said?.permit ?? false];
   }
   return operationsNamed(request).map(
-    (operation) => explainOperation(policy, identity, operation, false, '', groups).permit,
+    (operation) => explainOperation(policy, identity, operation, false, '', attributes).permit,
   );
 }
 

@@ -5,7 +5,7 @@
 
 import type { Operation } from './operation.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
-import { joined, met, type Scope, scopeKey } from './scope.ts';
+import { certified, isPoolGroup, joined, met, poolsIn, type Scope, scopeKey } from './scope.ts';
 
 /** A word of the policy, and where it stands: `policy.yaml:3:5`. */
 export interface Placed<T extends string = string> {
@@ -33,9 +33,21 @@ export interface BindingSource {
   readonly matches: ((identity: string) => boolean) | null;
   /** Names of groups whose members are bound. */
   readonly groups?: readonly string[];
+  /** Whether it binds whoever's certificate says this; null when it asks for nothing of the kind. */
+  readonly certificate?: ((says: Attributes['values']) => boolean) | null;
   /** How far what it gives goes; absent or null for everywhere. What it denies is denied everywhere. */
   readonly scope?: Scope | null;
 }
+
+/** What a client's certificate says beside its name. One object for a certificate: what is worked out for it is kept by it. */
+export interface Attributes {
+  readonly groups: readonly string[];
+  /** `O`, `DNS`, `issuer`, …, each as often as it has a value. */
+  readonly values: ReadonlyArray<readonly [attribute: string, value: string]>;
+}
+
+/** A certificate that says no more than a name. */
+export const NO_ATTRIBUTES: Attributes = { groups: [], values: [] };
 
 /** What happens to a client without see_secret_blocks that asks for secrets: 403, or it gets the block without them. */
 export type SecretsMode = 'refuse' | 'hide';
@@ -95,8 +107,8 @@ export interface Policy {
   readonly mode: 'enforce' | 'observe';
   readonly secrets: SecretsMode;
   readonly createdBy: CreatedBy;
-  /** `groups` are those of its certificate. */
-  grants(identity: string, groups?: readonly string[]): Grants;
+  /** `attributes` are those of its certificate: roles are bound to them, and they name the pools beyond which nothing is given. */
+  grants(identity: string, attributes?: Attributes): Grants;
 }
 
 interface Said {
@@ -133,25 +145,44 @@ export function compilePolicy(source: PolicySource): Policy {
     }
   }
   const named = new Set(source.bindings.flatMap((one) => one.groups ?? []));
+  const byCertificate = source.bindings.filter((one) => (one.certificate ?? null) !== null);
   const kept = new Map<string, Grants>();
+  const ofCertificate = new WeakMap<Attributes, { readonly identity: string; readonly grants: Grants }>();
+  const grantsFor = (identity: string, { groups, values }: Attributes): Grants => {
+    const belongs = groups.filter((one) => named.has(one));
+    const more = byCertificate.filter((one) => one.certificate?.(values) === true);
+    const pools = poolsIn(groups);
+    // A name has no line end, a group neither, and no group begins with # or @.
+    const key = [
+      identity,
+      ...belongs,
+      ...more.map((one) => `#${byCertificate.indexOf(one)}`),
+      ...pools.map((pool) => `@${pool}`),
+    ].join('\n');
+    const known = kept.get(key);
+    if (known !== undefined) return known;
+    const bindings = [...(exact.get(identity) ?? []), ...patterns.filter((one) => one.matches?.(identity) === true)];
+    if (belongs.length > 0) {
+      more.push(...source.bindings.filter((one) => one.groups?.some((group) => belongs.includes(group)) === true));
+    }
+    const grants = grantsOf([...new Set([...bindings, ...more])], roles, pools);
+    if (kept.size >= MOST_KEPT) kept.clear();
+    kept.set(key, grants);
+    return grants;
+  };
+  // Most policies ask for nothing but names.
+  const byNameAlone = named.size === 0 && byCertificate.length === 0;
   return {
     mode: source.mode,
     secrets: source.secrets,
     createdBy: source.createdBy ?? 'prefect',
-    grants(identity, groups = []) {
-      // A name has no line end, and a group has none.
-      const belongs = groups.length === 0 || named.size === 0 ? [] : groups.filter((one) => named.has(one));
-      const key = belongs.length === 0 ? identity : [identity, ...belongs].join('\n');
-      const known = kept.get(key);
-      if (known !== undefined) return known;
-      const bindings = [...(exact.get(identity) ?? []), ...patterns.filter((one) => one.matches?.(identity) === true)];
-      if (belongs.length > 0) {
-        const more = source.bindings.filter((one) => one.groups?.some((group) => belongs.includes(group)) === true);
-        bindings.push(...more.filter((one) => !bindings.includes(one)));
-      }
-      const grants = grantsOf(bindings, roles);
-      if (kept.size >= MOST_KEPT) kept.clear();
-      kept.set(key, grants);
+    grants(identity, attributes = NO_ATTRIBUTES) {
+      const plain = attributes === NO_ATTRIBUTES || (byNameAlone && !attributes.groups.some(isPoolGroup));
+      if (plain) return kept.get(identity) ?? grantsFor(identity, NO_ATTRIBUTES);
+      const last = ofCertificate.get(attributes);
+      if (last?.identity === identity) return last.grants;
+      const grants = grantsFor(identity, attributes);
+      ofCertificate.set(attributes, { identity, grants });
       return grants;
     },
   };
@@ -203,7 +234,11 @@ function put<K, V>(map: Map<K, V>, key: K, value: V): void {
   if (!map.has(key)) map.set(key, value);
 }
 
-function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string, Role>): Grants {
+function grantsOf(
+  bindings: readonly BindingSource[],
+  known: ReadonlyMap<string, Role>,
+  pools: readonly string[],
+): Grants {
   const allowed = new Map<Permission, Origin>();
   const denied = new Map<Permission, Origin>();
   const roles: { role: string; binding: string }[] = [];
@@ -229,7 +264,8 @@ function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string,
     }
   }
   const has = (permission: Permission): boolean => allowed.has(permission) && !denied.has(permission);
-  const everything = owner && ALL_PERMISSIONS.every((one) => has(one) && scopes.get(one) === null);
+  const everything =
+    owner && pools.length === 0 && ALL_PERMISSIONS.every((one) => has(one) && scopes.get(one) === null);
   const first = roles[0];
   const work = (needs: readonly Permission[] | null): Ruling => {
     if (first === undefined) return { permit: false, why: 'unbound', missing: needs ?? [] };
@@ -244,6 +280,7 @@ function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string,
     const origin = needs[0] === undefined ? undefined : allowed.get(needs[0]);
     let scope: Scope | null = null;
     for (const one of needs) scope = met(scope, scopes.get(one) ?? null);
+    scope = certified(scope, pools);
     return { permit: true, role: origin?.role ?? first.role, rule: origin?.binding ?? first.binding, scope };
   };
   // Operations that need the same share one array (operation.ts).

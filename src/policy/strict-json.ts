@@ -9,7 +9,13 @@ export type StrictJson =
 
 /** Levels that objects and lists may be nested in. */
 const DEEPEST = 200;
-const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]/g;
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
 
 /** Reads `text`. Never throws. */
 export function parseStrictJson(text: string): StrictJson {
@@ -23,23 +29,47 @@ export function parseStrictJson(text: string): StrictJson {
   return problem === null ? { ok: true, value } : { ok: false, problem };
 }
 
-/** The names of each object that is open, null for a list. */
+/** Goes once through `text`, valid JSON: a client may make it as long as it may, and nobody else is served meanwhile. */
 function structureProblem(text: string): string | null {
+  /** The names of each object that is open, null for a list. */
   const open: (Set<string> | null)[] = [];
-  let last: string | null = null;
-  for (const [token] of text.matchAll(TOKEN)) {
-    if (token === '{' || token === '[') {
-      open.push(token === '{' ? new Set() : null);
-      if (open.length > DEEPEST) return 'is nested too deep';
-    } else if (token === '}' || token === ']') open.pop();
-    else if (token === ':') {
-      const names = open.at(-1) ?? null;
-      const name = String(JSON.parse(last ?? '""'));
-      if (names?.has(name) === true) return 'has a name twice';
-      names?.add(name);
-    } else last = token.startsWith('"') ? token : null;
+  let name = '';
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case QUOTE: {
+        const end = endOfString(text, at);
+        // What is behind a name is a colon; of other strings nothing is wanted.
+        if (open.at(-1) instanceof Set) name = text.slice(at, end);
+        at = end - 1;
+        break;
+      }
+      case COLON: {
+        const known = name.includes('\\') ? String(JSON.parse(name)) : name.slice(1, -1);
+        const names = open.at(-1);
+        if (names?.has(known) === true) return 'has a name twice';
+        names?.add(known);
+        break;
+      }
+      case OPEN_OBJECT:
+      case OPEN_LIST:
+        open.push(text.charCodeAt(at) === OPEN_OBJECT ? new Set() : null);
+        if (open.length > DEEPEST) return 'is nested too deep';
+        break;
+      case CLOSE_OBJECT:
+      case CLOSE_LIST:
+        open.pop();
+    }
   }
   return null;
+}
+
+/** Where the string that begins at `from` has ended. */
+function endOfString(text: string, from: number): number {
+  for (let end = text.indexOf('"', from + 1); ; end = text.indexOf('"', end + 1)) {
+    let before = end;
+    while (text.charCodeAt(before - 1) === BACKSLASH) before--;
+    if ((end - before) % 2 === 0) return end + 1;
+  }
 }
 
 /** Whether `value`, of a parsed JSON, is an object. */

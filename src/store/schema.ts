@@ -202,6 +202,26 @@ DROP INDEX certificates_by_issue;
 CREATE INDEX certificates_by_issue ON certificates (revoked, issued_at, serial, not_after, identity);
 `;
 
+/**
+ * A use of a token stands in one tree, by its key. Who has used it is told only where the token leaves the name to who uses it:
+ * then a name has one use, and is looked up. That a serial occurs once, the certificates see to.
+ */
+const thirteenth = `
+CREATE TABLE uses_of_tokens (
+  token    TEXT NOT NULL REFERENCES tokens (id),
+  key_hash TEXT NOT NULL CHECK (length(key_hash) = 64),
+  name     TEXT CHECK (name <> ''),
+  serial   TEXT NOT NULL CHECK (serial <> ''),
+  used_at  INTEGER NOT NULL,
+  PRIMARY KEY (token, key_hash)
+) STRICT, WITHOUT ROWID;
+INSERT INTO uses_of_tokens
+  SELECT token, key_hash, nullif(identity, subject), serial, used_at FROM token_uses JOIN tokens ON tokens.id = token;
+DROP TABLE token_uses;
+ALTER TABLE uses_of_tokens RENAME TO token_uses;
+CREATE INDEX token_uses_by_name ON token_uses (token, name) WHERE name IS NOT NULL;
+`;
+
 /** Migration n brings a store from version n to n + 1. */
 export const migrations: readonly string[] = [
   first,
@@ -216,6 +236,7 @@ export const migrations: readonly string[] = [
   tenth,
   eleventh,
   twelfth,
+  thirteenth,
 ];
 
 /** The schema version this certgate writes. */

@@ -23,17 +23,34 @@ export function actHash(row: Row): string {
   return hash('sha256', parts.join(''), 'hex');
 }
 
-/** Adds acts to an open database; to be called in the transaction of what they tell of. */
-export function actAdder(db: DatabaseSync): (entry: AuditEntry) => void {
+export interface ActAdder {
+  /** Adds an act; to be called in the transaction of what it tells of. */
+  readonly add: (entry: AuditEntry) => void;
+  /** To be called when a transaction begins, and when anything in one was undone: the last act may be another one now. */
+  readonly forget: () => void;
+}
+
+/** Adds acts to an open database. */
+export function actAdder(db: DatabaseSync): ActAdder {
   let statements: { readonly last: StatementSync; readonly insert: StatementSync } | null = null;
-  return ({ time, actor, action, object, detail }) => {
+  /** Of this transaction, as it was written. */
+  let last: Row | undefined;
+  const add = ({ time, actor, action, object, detail: about }: AuditEntry): void => {
     statements ??= {
       last: db.prepare(`SELECT ${ACT_COLUMNS} FROM audit ORDER BY id DESC LIMIT 1`),
       insert: db.prepare('INSERT INTO audit (time, actor, action, object, detail, prev) VALUES (?, ?, ?, ?, ?, ?)'),
     };
-    const last = statements.last.get();
+    last ??= statements.last.get();
     const prev = last === undefined ? NO_ACT : actHash(last);
-    statements.insert.run(time, actor, action, object, JSON.stringify(detail), prev);
+    const detail = JSON.stringify(about);
+    const { lastInsertRowid: id } = statements.insert.run(time, actor, action, object, detail, prev);
+    last = { id, time, actor, action, object, detail, prev };
+  };
+  return {
+    add,
+    forget: () => {
+      last = undefined;
+    },
   };
 }
 

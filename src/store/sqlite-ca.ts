@@ -29,12 +29,17 @@ type CaStore = Pick<
   | 'noteBundle'
   | 'identitiesWithout'
   | 'liveIdentities'
+  | 'lastEnd'
 >;
 
-/** For a bundle's hash and the moment: as `Store.identitiesWithout`. */
+/**
+ * For a bundle's hash and the moment: as `Store.identitiesWithout`. Only `gate/…` has certificates for servers
+ * (authority.ts), so that the index alone is walked, by name, and no further than is wanted.
+ */
 export const IDENTITIES_WITHOUT = `
-  SELECT DISTINCT c.identity FROM certificates c LEFT JOIN bundles_taken b ON b.serial = c.serial AND b.bundle = ?
-    WHERE c.revoked = 0 AND c.not_after > ? AND c.profile = 'client' AND b.serial IS NULL
+  SELECT DISTINCT c.identity FROM certificates c INDEXED BY certificates_by_identity
+      LEFT JOIN bundles_taken b ON b.serial = c.serial AND b.bundle = ?
+    WHERE c.revoked = 0 AND c.not_after > ? AND c.identity NOT GLOB 'gate/*' AND b.serial IS NULL
     ORDER BY c.identity LIMIT 1000`;
 
 /** The CA's part of a store over `tools`. */
@@ -76,6 +81,11 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
   const selectIdentities = sql(
     `SELECT DISTINCT identity FROM certificates WHERE issuer = ? AND revoked = 0 AND not_after > ? AND profile = 'client'
        ORDER BY identity LIMIT 1000`,
+  );
+  // Who issued it stands in the table alone: from the last end on, so that one that lives long is found at once.
+  const selectLastEnd = sql(
+    `SELECT not_after FROM certificates INDEXED BY certificates_by_expiry
+       WHERE issuer = ? AND revoked = 0 AND not_after > ? AND profile = 'client' ORDER BY not_after DESC LIMIT 1`,
   );
 
   return {
@@ -137,6 +147,11 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
       read(() => selectWithout.all(bundle, now).map((row) => textOf(row, 'identity'))),
     liveIdentities: (issuer, now) =>
       read(() => selectIdentities.all(issuer, now).map((row) => textOf(row, 'identity'))),
+    lastEnd: (issuer, now) =>
+      read(() => {
+        const row = selectLastEnd.get(issuer, now);
+        return row === undefined ? null : numberOf(row, 'not_after');
+      }),
   };
 }
 

@@ -63,6 +63,8 @@ export interface AdoptedCounts {
 
 /** What taking over a long list may hold in memory, KiB: serials are random, so that every row is on another page. */
 const CACHE_KIB = 131_072;
+/** Revocations that share one revision: who reads them in pages gets as many at a time (Store.revocationsSince). */
+const A_REVISION = 500;
 /**
  * Copies the store at `from` into the empty file `to`, which must exist and keeps its mode, and checks the copy. Blocks.
  * @throws CG_STORE_MISSING, CG_STORE_FOREIGN, CG_STORE_NEWER, CG_STORE_CORRUPT, CG_STORE_BUSY and others of the store, with
@@ -144,7 +146,8 @@ export function adoptRevocations(
   const { db } = openStoreFile(path, false);
   try {
     db.exec(`PRAGMA cache_size = -${CACHE_KIB}; BEGIN IMMEDIATE`);
-    const revision = numberOf(db.prepare('UPDATE revision SET number = number + 1 RETURNING number').get(), 'number');
+    const countUp = db.prepare('UPDATE revision SET number = number + 1 RETURNING number');
+    let [revision, changes] = [0, 0];
     const known = db.prepare('SELECT issuer, identity, not_after, revoked, reason FROM certificates WHERE serial = ?');
     const revoke = db.prepare(
       'UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ? WHERE serial = ?',
@@ -156,7 +159,7 @@ export function adoptRevocations(
       `INSERT INTO certificates (serial, issuer, identity, profile, subject, not_before, not_after, fingerprint, der,
          issued_at, revoked, revoked_at, reason, revoked_revision) VALUES (?, ?, ?, 'client', '', ?, ?, ?, ?, ?, 1, ?, ?, ?)`,
     );
-    const record = actAdder(db);
+    const { add: record } = actAdder(db);
     const number = db.prepare(
       'INSERT INTO crls VALUES (?, ?) ON CONFLICT (issuer) DO UPDATE SET number = max(number, excluded.number)',
     );
@@ -167,6 +170,7 @@ export function adoptRevocations(
       if (row !== undefined && row['issuer'] !== issuer) continue;
       const before = row === undefined ? null : revocationReasonOf(row);
       if (before !== null && !outweighs(reason, before)) continue;
+      if (changes++ % A_REVISION === 0) revision = numberOf(countUp.get(), 'number');
       const identity = row === undefined ? UNKNOWN_IDENTITY : textOf(row, 'identity');
       const notAfter = row === undefined ? Math.max(issuerNotAfter, revokedAt + 1) : numberOf(row, 'not_after');
       if (row === undefined) {
@@ -202,6 +206,7 @@ export function adoptRevocations(
       const detail = { token: textOf(row, 'id'), usesLeft: numberOf(row, 'uses_left'), from: 'restore' };
       record({ time: at, actor, action: 'token.revoke', object: textOf(row, 'subject'), detail });
     }
+    if (changes === 0) countUp.get();
     record(audit({ revoked, unknown, tokens: ended.length }));
     db.exec('COMMIT');
     return { revoked, unknown, tokens: ended.length };

@@ -3,7 +3,7 @@
 import { CertgateError } from '../errors.ts';
 import type { IdentityTokenCause, IdentityTokenStore } from './identity-tokens.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
-import { numberOf, tokenUseColumns, tokenUseOf } from './sqlite-rows.ts';
+import { numberOf, tokenUseOf } from './sqlite-rows.ts';
 import type { CertificateRecord } from './store.ts';
 
 export interface SqliteIdentityTokens extends IdentityTokenStore {
@@ -12,7 +12,9 @@ export interface SqliteIdentityTokens extends IdentityTokenStore {
 }
 
 export function sqliteIdentityTokens({ sql, read, write, nextRevision, record }: SqliteTools): SqliteIdentityTokens {
-  const selectUses = sql(`SELECT ${tokenUseColumns} FROM identity_token_uses WHERE token = ? ORDER BY used_at, rowid`);
+  const selectUses = sql(
+    'SELECT token, key_hash, identity, serial, used_at FROM identity_token_uses WHERE token = ? ORDER BY used_at, rowid',
+  );
   const forget = sql('DELETE FROM identity_token_uses WHERE ends_at <= ?');
   const count = sql('SELECT count(*) AS n FROM identity_token_uses WHERE token = ?');
   const insert = sql(

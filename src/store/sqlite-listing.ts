@@ -10,9 +10,9 @@ import type { CertificateFilter } from './store.ts';
 /** A range of expiry times that holds fewer certificates than this is walked as a range. */
 export const SPARSE = 50_000;
 
-const IN_ORDER = 'certificates_by_issue';
-const BY_IDENTITY = 'certificates_by_identity';
-const BY_EXPIRY = 'certificates_by_expiry';
+export const BY_ISSUE = 'certificates_by_issue';
+export const BY_IDENTITY = 'certificates_by_identity';
+export const BY_EXPIRY = 'certificates_by_expiry';
 const BY_SERIAL = 'sqlite_autoindex_certificates_1';
 
 const DEFAULT_PAGE = 100;
@@ -43,7 +43,7 @@ export function pageOf(filter: CertificateFilter, isSparse: (probe: Listing) => 
     Object.assign(values, names.values);
   }
   const index = indexFor(filter, range, names, isSparse);
-  const apart = index === IN_ORDER && filter.state === undefined;
+  const apart = index === BY_ISSUE && filter.state === undefined;
   if (filter.serial !== undefined) {
     conditions.push('serial = :serial');
     values['serial'] = filter.serial;
@@ -97,7 +97,7 @@ function indexFor(
       SELECT 1 FROM certificates INDEXED BY ${index} WHERE ${condition} LIMIT ${SPARSE})`;
     return isSparse({ sql, values });
   });
-  return sparse?.index ?? IN_ORDER;
+  return sparse?.index ?? BY_ISSUE;
 }
 
 interface Range {

@@ -8,6 +8,7 @@ import { CertgateError } from '../errors.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 import { IDENTITIES_WITHOUT } from './sqlite-ca.ts';
 import { connect, fileFailure, pragma, requireSchema } from './sqlite-file.ts';
+import { BY_EXPIRY, BY_IDENTITY, BY_ISSUE } from './sqlite-listing.ts';
 import {
   bytesOf,
   caOf,
@@ -54,7 +55,7 @@ export interface RecordsLook {
     readonly identity: string;
     readonly der: Uint8Array;
   }>;
-  /** By issuer, how many identities have a client certificate by it that can be used now. */
+  /** By issuer, how many identities have a client certificate by it that can be used now; of none while no root retires. */
   readonly liveIdentities: ReadonlyMap<string, number>;
   /** As `Store.identitiesWithout`, of the bundle that is trusted now. */
   readonly withoutBundle: readonly string[];
@@ -69,7 +70,6 @@ export interface RecordsLook {
 
 export interface EndingIdentity {
   readonly identity: string;
-  readonly notBefore: number;
   readonly notAfter: number;
 }
 
@@ -80,6 +80,8 @@ const MOST_READ = 500;
 /** Sidecars renew at two thirds of a life: with a sixth left they have not for as long again as they should have taken. */
 const LEFT = 6;
 const ATTEMPTS = 3;
+/** What a list made at `?` must name. */
+const NAMED = `FROM certificates INDEXED BY ${BY_EXPIRY} WHERE revoked = 1 AND not_after > ?`;
 
 export interface LookOptions {
   readonly now: number;
@@ -156,23 +158,16 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
   const all = (text: string, values: Record<string, number> = {}): Row[] => db.prepare(text).all(values);
   const count = (text: string, values: Record<string, number> = {}): number =>
     numberOf(db.prepare(text).get(values), 'n');
+  // The columns that BY_IDENTITY and BY_EXPIRY hold are all that is asked of a million rows: profile and not_before stand in
+  // the table alone. Only `gate/…` has certificates for servers (authority.ts), and what is issued begins at its issue.
   const live = 'revoked = 0 AND not_after > :now';
-  const client = "profile = 'client'";
-  const numbers = new Map(
-    all('SELECT issuer, number FROM crls').map((r) => [textOf(r, 'issuer'), numberOf(r, 'number')]),
-  );
-  const revoked = new Map(
-    all('SELECT issuer, count(*) AS n FROM certificates WHERE revoked = 1 AND not_after > :now GROUP BY issuer', {
-      now,
-    }).map((row) => [textOf(row, 'issuer'), numberOf(row, 'n')]),
-  );
-  const issuers = new Set([...numbers.keys(), ...revoked.keys()]);
+  const client = "identity NOT GLOB 'gate/*'";
+  const authorities = all('SELECT * FROM authorities ORDER BY role DESC, generation').map(caOf);
   const long = all(
-    `SELECT count(*) AS n, coalesce(min(identity), '') AS identity FROM certificates
-       WHERE ${live} AND not_after - not_before > :longest`,
+    `SELECT count(*) AS n, coalesce(min(serial), '') AS serial FROM certificates INDEXED BY ${BY_EXPIRY}
+       WHERE ${live} AND not_after - issued_at > :longest`,
     { now, longest: LONGEST_LIFE },
   )[0];
-  const authorities = all('SELECT * FROM authorities ORDER BY role DESC, generation').map(caOf);
   const meta = db.prepare("SELECT value FROM meta WHERE key = 'trustDomain'").get();
   return {
     trustDomain: meta === undefined ? null : textOf(meta, 'value'),
@@ -180,9 +175,10 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
     certificates: count('SELECT count(*) AS n FROM certificates'),
     newest: count(
       `SELECT max(coalesce((SELECT time FROM audit ORDER BY id DESC LIMIT 1), 0),
-         coalesce((SELECT max(issued_at) FROM certificates), 0)) AS n`,
+         coalesce((SELECT max(issued_at) FROM certificates WHERE revoked = 0), 0),
+         coalesce((SELECT max(issued_at) FROM certificates WHERE revoked = 1), 0)) AS n`,
     ),
-    crls: new Map([...issuers].map((one) => [one, { number: numbers.get(one) ?? 0, revoked: revoked.get(one) ?? 0 }])),
+    crls: crlsOf(db, authorities, now),
     locks: all(
       `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now) ORDER BY id`,
       { now },
@@ -194,32 +190,23 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
     ).map(tokenFaceOf),
     // SQLite takes the other columns from the row that has the maximum (sqlite.org/lang_select.html#bareagg).
     ending: all(
-      `SELECT identity, not_before, until FROM (
-         SELECT identity, not_before, max(not_after) AS until FROM certificates
+      `SELECT identity, issued_at, until FROM (
+         SELECT identity, issued_at, max(not_after) AS until FROM certificates INDEXED BY ${BY_IDENTITY}
            WHERE revoked = 0 AND ${client} AND not_after > :since GROUP BY identity)
-         WHERE until <= :now OR (until - :now) * ${LEFT} < until - not_before ORDER BY until, identity LIMIT 1000`,
+         WHERE until <= :now OR (until - :now) * ${LEFT} < until - issued_at ORDER BY until, identity LIMIT 1000`,
       { now, since },
-    ).map((row) => ({
-      identity: textOf(row, 'identity'),
-      notBefore: numberOf(row, 'not_before'),
-      notAfter: numberOf(row, 'until'),
-    })),
+    ).map((row) => ({ identity: textOf(row, 'identity'), notAfter: numberOf(row, 'until') })),
     crowded: all(
-      `SELECT identity, count(*) AS n FROM certificates WHERE ${live} AND ${client}
+      `SELECT identity, count(*) AS n FROM certificates INDEXED BY ${BY_IDENTITY} WHERE ${live} AND ${client}
          GROUP BY identity HAVING n > ${MOST_CERTIFICATES} ORDER BY n DESC, identity LIMIT 1000`,
       { now },
     ).map((row) => ({ identity: textOf(row, 'identity'), certificates: numberOf(row, 'n') })),
-    longLived: { certificates: numberOf(long, 'n'), identity: long === undefined ? '' : textOf(long, 'identity') },
+    longLived: { certificates: numberOf(long, 'n'), identity: identityOf(db, long) },
     newestCertificates: all(
-      `SELECT serial, identity, der FROM certificates WHERE ${live} ORDER BY issued_at DESC LIMIT ${MOST_READ}`,
+      `SELECT serial, identity, der FROM certificates INDEXED BY ${BY_ISSUE} WHERE ${live} ORDER BY issued_at DESC LIMIT ${MOST_READ}`,
       { now },
     ).map((row) => ({ serial: textOf(row, 'serial'), identity: textOf(row, 'identity'), der: bytesOf(row, 'der') })),
-    liveIdentities: new Map(
-      all(
-        `SELECT issuer, count(DISTINCT identity) AS n FROM certificates WHERE ${live} AND ${client} GROUP BY issuer`,
-        { now },
-      ).map((row) => [textOf(row, 'issuer'), numberOf(row, 'n')]),
-    ),
+    liveIdentities: liveIdentitiesOf(db, authorities, now),
     withoutBundle: db
       .prepare(IDENTITIES_WITHOUT)
       .all(bundleOf(authorities), now)
@@ -228,20 +215,77 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
   };
 }
 
+function identityOf(db: DatabaseSync, long: Row | undefined): string {
+  const serial = long === undefined ? '' : textOf(long, 'serial');
+  const row = db.prepare('SELECT identity FROM certificates WHERE serial = ?').get(serial);
+  return row === undefined ? '' : textOf(row, 'identity');
+}
+
+function crlsOf(db: DatabaseSync, authorities: readonly CaRecord[], now: number): RecordsLook['crls'] {
+  const numbers = new Map(
+    db
+      .prepare('SELECT issuer, number FROM crls')
+      .all()
+      .map((r) => [textOf(r, 'issuer'), numberOf(r, 'number')]),
+  );
+  const issuers = authorities.filter(({ role }) => role === 'issuer').map(({ keyId }) => keyId);
+  const [only] = issuers;
+  // Who issued it stands in the table alone, and need not be asked where there has been one issuer.
+  const revoked =
+    issuers.length === 1 && only !== undefined
+      ? [[only, numberOf(db.prepare(`SELECT count(*) AS n ${NAMED}`).get(now), 'n')] as const]
+      : db
+          .prepare(`SELECT issuer, count(*) AS n ${NAMED} GROUP BY issuer`)
+          .all(now)
+          .map((row) => [textOf(row, 'issuer'), numberOf(row, 'n')] as const);
+  const counts = new Map(revoked);
+  return new Map(
+    [...new Set([...numbers.keys(), ...counts.keys()])].map((one) => [
+      one,
+      { number: numbers.get(one) ?? 0, revoked: counts.get(one) ?? 0 },
+    ]),
+  );
+}
+
+/** Only while a root retires does anybody ask who has a certificate of which issuer. */
+function liveIdentitiesOf(
+  db: DatabaseSync,
+  authorities: readonly CaRecord[],
+  now: number,
+): RecordsLook['liveIdentities'] {
+  if (!authorities.some(({ role, state }) => role === 'root' && state === 'retiring')) return new Map();
+  const rows = db
+    .prepare(
+      `SELECT issuer, count(DISTINCT identity) AS n FROM certificates
+         WHERE revoked = 0 AND not_after > ? AND profile = 'client' GROUP BY issuer`,
+    )
+    .all(now);
+  return new Map(rows.map((row) => [textOf(row, 'issuer'), numberOf(row, 'n')]));
+}
+
 function backupOf(db: DatabaseSync): RecordsLook['backup'] {
   const row = db
     .prepare(
       `SELECT time, coalesce(json_extract(detail, '$.out'), '') AS out,
-         (SELECT count(*) FROM certificates WHERE issued_at > time) AS issued,
-         (SELECT count(*) FROM certificates WHERE revoked = 1 AND revoked_at > time) AS revoked
+         (SELECT count(*) FROM certificates WHERE revoked = 0 AND issued_at > time) +
+           (SELECT count(*) FROM certificates WHERE revoked = 1 AND issued_at > time) AS issued
          FROM audit WHERE action = 'ca.backup' ORDER BY id DESC LIMIT 1`,
     )
     .get();
   if (row === undefined) return null;
-  return {
-    time: numberOf(row, 'time'),
-    out: textOf(row, 'out'),
-    issued: numberOf(row, 'issued'),
-    revoked: numberOf(row, 'revoked'),
-  };
+  const time = numberOf(row, 'time');
+  return { time, out: textOf(row, 'out'), issued: numberOf(row, 'issued'), revoked: revokedSince(db, time) };
+}
+
+/** From the newest back to what was revoked by then: what was only regraded since lies in between. */
+function revokedSince(db: DatabaseSync, time: number): number {
+  let revoked = 0;
+  const newestFirst = db.prepare(
+    `SELECT revoked_at, regraded FROM certificates WHERE revoked_revision IS NOT NULL ORDER BY revoked_revision DESC`,
+  );
+  for (const row of newestFirst.iterate()) {
+    if (numberOf(row, 'revoked_at') > time) revoked++;
+    else if (numberOf(row, 'regraded') === 0) break;
+  }
+  return revoked;
 }

@@ -60,16 +60,21 @@ export function standingOf(row: Row): CertificateStanding {
   };
 }
 
-export function revocationOf(row: Row): Revocation {
+/** The columns that `revocationOf` reads, in its order. */
+export const revocationColumns = 'serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded';
+
+/** From a row as an array (`setReturnArrays`): of a million rows they take half the time that objects do. */
+export function revocationOf(row: readonly SQLOutputValue[]): Revocation {
+  const [serial, issuer, identity, revokedAt, reason, notAfter, revision, regraded] = row;
   return {
-    serial: textOf(row, 'serial'),
-    issuer: textOf(row, 'issuer'),
-    identity: textOf(row, 'identity'),
-    revokedAt: numberOf(row, 'revoked_at'),
-    reason: revocationReasonOf(row) ?? 'unspecified',
-    notAfter: numberOf(row, 'not_after'),
-    revision: numberOf(row, 'revoked_revision'),
-    isNew: numberOf(row, 'regraded') === 0,
+    serial: textIn(serial, 'serial'),
+    issuer: textIn(issuer, 'issuer'),
+    identity: textIn(identity, 'identity'),
+    revokedAt: numberIn(revokedAt, 'revoked_at'),
+    reason: textIn(reason, 'reason') as RevocationReason, // as in revocationReasonOf
+    notAfter: numberIn(notAfter, 'not_after'),
+    revision: numberIn(revision, 'revoked_revision'),
+    isNew: numberIn(regraded, 'regraded') === 0,
   };
 }
 
@@ -114,9 +119,7 @@ export function tokenFaceOf(row: Row): TokenFace {
   };
 }
 
-/** The columns that `tokenUseOf` reads: of a one-time token's use and of an identity token's. */
-export const tokenUseColumns = 'token, key_hash, identity, serial, used_at';
-
+/** Of a use of a one-time token and of an identity token. */
 export function tokenUseOf(row: Row): TokenUse {
   return {
     token: textOf(row, 'token'),
@@ -137,20 +140,26 @@ export function compromisedOf(row: Row): CompromisedCertificate {
 }
 
 export function numberOf(row: Row | undefined, column: string): number {
-  const value = row?.[column];
+  return numberIn(row?.[column], column);
+}
+
+export function textOf(row: Row, column: string): string {
+  return textIn(row[column], column);
+}
+
+function numberIn(value: SQLOutputValue | undefined, column: string): number {
   if (typeof value === 'number') return value;
   throw new TypeError(`column ${column} holds no number`);
+}
+
+function textIn(value: SQLOutputValue | undefined, column: string): string {
+  if (typeof value === 'string') return value;
+  throw new TypeError(`column ${column} holds no text`);
 }
 
 /** For a column that may be NULL. */
 export function numberOrNull(row: Row, column: string): number | null {
   return row[column] === null ? null : numberOf(row, column);
-}
-
-export function textOf(row: Row, column: string): string {
-  const value = row[column];
-  if (typeof value === 'string') return value;
-  throw new TypeError(`column ${column} holds no text`);
 }
 
 /** For a column that may be NULL. */

@@ -12,13 +12,14 @@ import {
   textOf,
   tokenFaceColumns,
   tokenFaceOf,
-  tokenUseColumns,
   tokenUseOf,
 } from './sqlite-rows.ts';
 import type { CertificateRecord } from './store.ts';
 import type { IssueCause, Succession, TokenRecord, TokenStore } from './tokens.ts';
 
 const tokenColumns = `${tokenFaceColumns}, secret_hash, ttl, created_by, revoked_at, flagged_at, member_of`;
+/** Of a use, with its token's row: whose name is not told has the token's own. */
+const useColumns = 'token, key_hash, coalesce(name, subject) AS identity, serial, used_at';
 
 export interface SqliteTokens extends TokenStore {
   /** To be called in the transaction that records `record`. CG_TOKEN_SPENT, CG_RENEW_REFUSED. */
@@ -36,11 +37,13 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
   const selectToken = sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`);
   const selectTokens = sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`);
   const selectUses = sql(
-    `SELECT ${tokenUseColumns} FROM token_uses WHERE token = ? ORDER BY used_at, rowid LIMIT 1000`,
+    `SELECT ${useColumns} FROM token_uses JOIN tokens ON id = token WHERE token = ? ORDER BY used_at, name, key_hash LIMIT 1000`,
   );
-  const selectUse = sql(
-    `SELECT ${tokenUseColumns} FROM token_uses WHERE token = :token AND (key_hash = :keyHash OR identity = :identity)
-       ORDER BY key_hash = :keyHash DESC, used_at DESC LIMIT 1`,
+  const selectTokenAndUse = sql(
+    `SELECT ${tokenColumns}, ${useColumns} FROM tokens LEFT JOIN token_uses ON token = id AND key_hash = ? WHERE id = ?`,
+  );
+  const selectUseByName = sql(
+    `SELECT ${useColumns} FROM token_uses JOIN tokens ON id = token WHERE token = ? AND name = ? ORDER BY used_at DESC LIMIT 1`,
   );
   const endToken = sql('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL');
   const flag = sql('UPDATE tokens SET flagged_at = ?, flag = ? WHERE id = ? AND flagged_at IS NULL');
@@ -48,7 +51,10 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
     `UPDATE tokens SET uses_left = uses_left - 1
        WHERE id = ? AND uses_left > 0 AND revoked_at IS NULL AND expires_at > ?`,
   );
-  const insertUse = sql(`INSERT OR IGNORE INTO token_uses (${tokenUseColumns}) VALUES (?, ?, ?, ?, ?)`);
+  const insertUse = sql(
+    `INSERT OR IGNORE INTO token_uses (token, key_hash, name, serial, used_at)
+       SELECT id, :keyHash, nullif(:identity, subject), :serial, :usedAt FROM tokens WHERE id = :token`,
+  );
   const insertSuccession = sql('INSERT INTO successions (serial, replaces, key_hash, seen_at) VALUES (?, ?, ?, NULL)');
   const selectSuccessors = sql(
     'SELECT serial, replaces, key_hash, seen_at FROM successions WHERE replaces = ? ORDER BY rowid',
@@ -82,10 +88,14 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
       }),
     tokens: () => read(() => selectTokens.all().map(tokenOf)),
     tokenUses: (id) => read(() => selectUses.all(id).map(tokenUseOf)),
-    tokenUse: (token, { keyHash, identity }) =>
+    tokenFor: (id, { keyHash, asked }) =>
       read(() => {
-        const row = selectUse.get({ token, keyHash, identity });
-        return row === undefined ? null : tokenUseOf(row);
+        const row = selectTokenAndUse.get(keyHash, id);
+        if (row === undefined) return null;
+        const token = tokenOf(row);
+        if (row['key_hash'] !== null) return { token, use: tokenUseOf(row) };
+        const use = asked === null || asked === token.subject ? undefined : selectUseByName.get(id, asked);
+        return { token, use: use === undefined ? null : tokenUseOf(use) };
       }),
     revokeToken: (id, at, audit) =>
       write(() => {
@@ -124,7 +134,8 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
       }
       const spent = (): CertgateError => new CertgateError('CG_TOKEN_SPENT', { token: cause.token });
       if (spend.run(cause.token, issuedAt).changes !== 1) throw spent();
-      if (insertUse.run(cause.token, cause.keyHash, identity, serial, issuedAt).changes !== 1) throw spent();
+      const { token, keyHash } = cause;
+      if (insertUse.run({ token, keyHash, identity, serial, usedAt: issuedAt }).changes !== 1) throw spent();
     },
   };
 }

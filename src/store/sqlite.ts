@@ -4,7 +4,7 @@
 // Another process's lock is waited for without blocking this process. What is no longer the file that was opened is never
 // believed: reads and writes fail with CG_STORE_LOST.
 import { resolve } from 'node:path';
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CertgateError } from '../errors.ts';
 import { ACT_COLUMNS, actAdder, auditEntryOf } from './sqlite-acts.ts';
@@ -21,6 +21,7 @@ import {
   lockColumns,
   lockOf,
   numberOf,
+  revocationColumns,
   revocationOf,
   standingOf,
   textOf,
@@ -72,8 +73,7 @@ function sqliteStore(
   const countUp = sql('UPDATE revision SET number = number + 1 RETURNING number');
   const thisRevision = sql('SELECT number FROM revision');
   const insertCertificate = sql(
-    `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (:serial, :issuer, :identity, :profile, :subject, :notBefore,
-       :notAfter, :fingerprint, :der, :issuedAt, :wantedTtl, :groups, :renewable, NULL, NULL, 0)`,
+    `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, 0)`,
   );
   const revokeCertificate = sql(
     `UPDATE certificates SET revoked = 1, revoked_at = ?, reason = ?, revoked_revision = ?
@@ -88,12 +88,13 @@ function sqliteStore(
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
   const selectRevocations = sql(
-    `SELECT serial, issuer, identity, revoked_at, reason, not_after, revoked_revision, regraded FROM certificates
+    `SELECT ${revocationColumns} FROM certificates
        WHERE revoked_revision > :after AND revoked_revision <= (SELECT max(found) FROM (
          SELECT revoked_revision AS found FROM certificates WHERE revoked_revision > :after
            ORDER BY revoked_revision LIMIT :limit))
        ORDER BY revoked_revision, id`,
   );
+  selectRevocations.setReturnArrays(true);
   const selectLocksOn = sql(
     `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now)
        AND ((scope = 'identity' AND subject = :identity) OR (scope = 'all' AND subject = ''))`,
@@ -143,12 +144,13 @@ function sqliteStore(
       return deed();
     });
 
-  const write = openGroupedWrites({ db, sql, patiently, check, failure: (error) => storeFailure(error, location, 0) });
+  const acts = actAdder(db);
+  const failure = (error: unknown): unknown => storeFailure(error, location, 0);
+  const write = openGroupedWrites({ db, sql, patiently, check, failure, forget: acts.forget });
 
   const nextRevision = (): number => numberOf(countUp.get(), 'number');
 
-  const addAct = actAdder(db);
-  const record = (entry: AuditEntry): void => addAct({ ...entry, detail: { ...entry.detail, ...origin } });
+  const record = (entry: AuditEntry): void => acts.add({ ...entry, detail: { ...entry.detail, ...origin } });
 
   const tools = { sql, read, write: write.add, nextRevision, record };
   const { recordCause, ...tokens } = sqliteTokens(tools);
@@ -171,21 +173,10 @@ function sqliteStore(
         }
         approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
         try {
-          insertCertificate.run({
-            serial: r.serial,
-            issuer: r.issuer,
-            identity: r.identity,
-            profile: r.profile,
-            subject: r.subject,
-            notBefore: r.notBefore,
-            notAfter: r.notAfter,
-            fingerprint: r.fingerprint,
-            der: r.der,
-            issuedAt: r.issuedAt,
-            wantedTtl: r.wantedTtl ?? null,
-            groups: groupsText(r.groups),
-            renewable: r.renewable === false ? 0 : 1,
-          });
+          insertCertificate.run(
+            ...[r.serial, r.issuer, r.identity, r.profile, r.subject, r.notBefore, r.notAfter, r.fingerprint, r.der],
+            ...[r.issuedAt, r.wantedTtl ?? null, groupsText(r.groups), r.renewable === false ? 0 : 1],
+          );
         } catch (error) {
           if (isTaken(error)) throw new CertgateError('CG_STORE_SERIAL_TAKEN', { serial: r.serial }, { cause: error });
           throw error;
@@ -242,7 +233,12 @@ function sqliteStore(
         return row === undefined ? null : textOf(row, 'line');
       }),
     revision: () => read(() => numberOf(thisRevision.get(), 'number')),
-    revocationsSince: (after, limit = -1) => read(() => selectRevocations.all({ after, limit }).map(revocationOf)),
+    revocationsSince: (after, limit = -1) =>
+      read(() => {
+        // Node's types know nothing of setReturnArrays.
+        const rows: readonly unknown[] = selectRevocations.all({ after, limit });
+        return (rows as readonly SQLOutputValue[][]).map(revocationOf);
+      }),
     ...sqliteCa(tools),
     ...tokens,
     compromisedSince: (after, limit = -1) =>

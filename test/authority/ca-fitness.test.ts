@@ -1,9 +1,10 @@
 // A company's OpenSSL signs the issuer with all sorts of extensions. What certgate says of it is held against what OpenSSL
 // says of a leaf below it.
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { caKeyProblemOf } from '../../src/authority/ca-key.ts';
 import { createAuthority, type RootSource } from '../../src/authority/create.ts';
 import { importIssuer, requestIssuer } from '../../src/authority/import-issuer.ts';
 import { openKeyStore } from '../../src/authority/key-store.ts';
@@ -178,4 +179,58 @@ test('a root without a name is refused, and told so', async () => {
   expect(made.code, made.err).toBe(0);
   const error = await failureOf('CG_CA_GIVEN', () => make(elsewhere(readFileSync(at('root.crt'), 'utf8'))));
   expect(error.message).toContain('holds a certificate without a name, and a CA must have one');
+});
+
+describe('a company’s root', () => {
+  const root = async (key: readonly string[], ...extensions: readonly string[]): Promise<RootSource> => {
+    const at = (name: string): string => join(dir, name);
+    const dir = newFolder();
+    const config = ['[req]', 'distinguished_name=name', '[name]', '[ca]', ...extensions].join('\n');
+    writeFileSync(at('root.cnf'), `${config}\n`);
+    const made = await run('openssl', [
+      ...['req', '-x509', '-config', at('root.cnf'), '-extensions', 'ca', '-subj', '/CN=Acme Root', '-days', '10'],
+      ...['-nodes', '-keyout', at('root.key'), '-out', at('root.crt'), ...key],
+    ]);
+    expect(made.code, made.err).toBe(0);
+    return elsewhere(readFileSync(at('root.crt'), 'utf8'));
+  };
+  const p256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+  const rsa = (bits: number, exponent = 65537) => [
+    ...['-newkey', 'rsa', '-pkeyopt', `rsa_keygen_bits:${bits}`],
+    ...['-pkeyopt', `rsa_keygen_pubexp:${exponent}`],
+  ];
+  const ca = ['basicConstraints=critical,CA:TRUE', 'subjectKeyIdentifier=hash'];
+
+  test.each<[string, readonly string[], readonly string[], RegExp]>([
+    ['with a key of RSA below 2048 bits', rsa(1024), ca, /key is one of the kind RSA-1024, smaller than 2048 bits/],
+    ['with a key of an odd size', rsa(2052), ca, /RSA-2052, of a size that is no number of whole octets/],
+    ['without a subject key identifier', p256, [...ca.slice(0, 1), 'subjectKeyIdentifier=none'], /no subject key id/],
+    ['with name constraints that name nothing', p256, [...ca, 'nameConstraints=DER:3000'], /constraints name nothing/],
+  ])('%s is refused', async (_what, key, extensions, problem) => {
+    const source = await root(key, ...extensions);
+    expect((await failureOf('CG_CA_GIVEN', () => make(source))).message).toMatch(problem);
+  });
+
+  test('of DSA is refused', async () => {
+    const file = join(newFolder(), 'dsa.pem');
+    expect((await run('openssl', ['dsaparam', '-out', file, '1024'])).code).toBe(0);
+    const source = await root(['-newkey', `dsa:${file}`], ...ca);
+    expect((await failureOf('CG_CA_GIVEN', () => make(source))).message).toContain('key is one of DSA');
+  });
+
+  test('with a key that Debian’s OpenSSL made in 2008 would be refused', async () => {
+    const weak = createPublicKey(readFileSync(new URL('debian-weak.pub', import.meta.url)));
+    expect(await caKeyProblemOf(weak)).toContain('CVE-2008-0166');
+  });
+
+  test.each<[string, readonly string[], readonly string[]]>([
+    ['as easy-rsa makes it, its basic constraints not critical', p256, ['basicConstraints=CA:TRUE', ...ca.slice(1)]],
+    ['that names itself in full as who signed it', p256, [...ca, 'authorityKeyIdentifier=keyid:always,issuer:always']],
+    ['with an RSA key of 2048 bits and the exponent 3', rsa(2048, 3), ca],
+    ['of P-521', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-521'], ca],
+    ['of Brainpool', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:brainpoolP256r1'], ca],
+  ])('%s is taken', async (_what, key, extensions) => {
+    const { store } = await make(await root(key, ...extensions));
+    expect((await store.listCa()).map(({ role }) => role)).toEqual(['root']);
+  });
 });

@@ -41,7 +41,7 @@ async function publishing(different: { readonly store?: (store: Store) => Store;
 function listOf(publisher: CrlPublisher, keyId: string) {
   const crl = publisher.crl(keyId);
   if (crl === null) throw new Error('there is no list');
-  const { entries, ...read } = describeCrl(crl.der);
+  const { entries, ...read } = describeCrl(Buffer.concat(crl.parts));
   expect(read.number).toBe(crl.number.toString(16).padStart(2, '0'));
   return {
     ...read,
@@ -77,7 +77,7 @@ describe('the published list', () => {
     const publisher = await publishCrls({ store: ca.store, issuers, statusUrl: null, log, clock: () => START });
     onTestFinished(() => publisher.stop());
     await publisher.look();
-    const { entries } = readCrl(publisher.crl(issuer)?.der ?? new Uint8Array());
+    const { entries } = readCrl(Buffer.concat(publisher.crl(issuer)?.parts ?? []));
     expect(entries.map(({ serial }) => serial).toSorted()).toEqual(serials.toSorted());
   });
 
@@ -98,6 +98,77 @@ describe('the published list', () => {
     held.resolve();
     await publisher.look();
     expect(listOf(publisher, ca.authority.issuer.keyId).number).toBeGreaterThan(0);
+  });
+
+  test('of very many is not waited for by a start', async () => {
+    const ca = await openCa(() => START);
+    const issuer = ca.authority.issuer.keyId;
+    const [total, serial] = [400_000, newSerial()];
+    const of = (revision: number) => ({
+      ...{ serial, issuer, identity: 'worker/etl-1', reason: 'superseded' as const, isNew: true },
+      ...{ revokedAt: START, notAfter: START - CRL_LIFETIME * 3, revision },
+    });
+    let at = 0;
+    const store: Store = {
+      ...ca.store,
+      revision: async () => total,
+      revocationsSince: async (revision, limit = total) => {
+        at = Math.min(total, revision + limit);
+        return Array.from({ length: at - revision }, (_, i) => of(revision + i + 1));
+      },
+    };
+    const issuers = () => [ca.authority.issuer];
+    const [about, started] = [
+      { store, issuers, statusUrl: null, log, clock: () => START },
+      Promise.withResolvers<void>(),
+    ];
+    const publisher = await publishCrls({ ...about, started: started.promise });
+    onTestFinished(() => publisher.stop());
+    const before = at;
+    expect(before).toBeLessThan(total);
+    expect(publisher.crl(issuer)).toBeNull();
+    // Nor does it go on before everything else is there.
+    for (let turns = 0; turns < 1000; turns++) await new Promise(setImmediate);
+    expect(at).toBe(before);
+    started.resolve();
+    await publisher.look();
+    expect(publisher.crl(issuer)).not.toBeNull();
+    // Who stops before that is not held up.
+    const stopped = await publishCrls({ ...about, started: new Promise(() => {}) });
+    await stopped.stop();
+  });
+
+  test('of many is read and signed with a turn for everybody else after each page', async () => {
+    const ca = await openCa(() => START);
+    const issuer = ca.authority.issuer.keyId;
+    const all = Array.from({ length: 6_000 }, (_, i) => ({
+      ...{ serial: newSerial(), issuer, identity: 'worker/etl-1', reason: 'superseded' as const },
+      ...{ revokedAt: START, notAfter: START + HOUR, revision: i + 1, isNew: true },
+    }));
+    let most = 0;
+    const store: Store = {
+      ...ca.store,
+      revision: async () => all.length,
+      revocationsSince: async (revision, limit = all.length) => {
+        most = Math.max(most, limit);
+        return all.slice(revision, revision + limit);
+      },
+    };
+    let turns = 0;
+    const count = (): void => {
+      turns++;
+      next = setImmediate(count);
+    };
+    let next = setImmediate(count);
+    onTestFinished(() => clearImmediate(next));
+    const issuers = () => [ca.authority.issuer];
+    const publisher = await publishCrls({ store, issuers, statusUrl: null, log, clock: () => START });
+    onTestFinished(() => publisher.stop());
+    await publisher.look();
+    expect(publisher.crl(issuer)?.listed).toBe(all.length);
+    expect(most).toBeLessThanOrEqual(500);
+    // A turn after each page, and one before each block of the list.
+    expect(turns).toBeGreaterThanOrEqual(all.length / most + 2);
   });
 
   test('names what was revoked before the start, and by itself what is revoked after', async () => {
@@ -139,6 +210,28 @@ describe('the published list', () => {
     expect(list()).toMatchObject({ number: 3, serials: [other, one], reasons: ['superseded', 'keyCompromise'] });
     await publisher.look();
     expect(list().number).toBe(3);
+  });
+
+  test('is not read anew from its beginning when one of many was regraded', async () => {
+    const asked: number[] = [];
+    const watched = (store: Store): Store => ({
+      ...store,
+      revocationsSince: (revision, limit) => {
+        asked.push(revision);
+        return store.revocationsSince(revision, limit);
+      },
+    });
+    const { publisher, issue, revoke, list } = await publishing({ store: watched });
+    const serials = [await issue(), await issue(), await issue()];
+    for (const serial of serials) await revoke(serial, 'superseded');
+    await publisher.look();
+    asked.length = 0;
+    await revoke(serials[1] ?? '', 'keyCompromise');
+    await publisher.look();
+    expect(asked.length).toBeGreaterThan(0);
+    expect(asked.every((revision) => revision > 0)).toBe(true);
+    expect(list().serials).toEqual([serials[0], serials[2], serials[1]]);
+    expect(list().reasons).toEqual(['superseded', 'superseded', 'keyCompromise']);
   });
 
   test('names what has expired once more after it has, and then no longer (RFC 5280 §3.3)', async () => {

@@ -4,11 +4,26 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { restoreBackup } from '../../src/authority/restore.ts';
+import { newSerial } from '../../src/pki/certificates.ts';
 import { failureOf, HOUR, newAudit, newRecord } from '../store/fixture.ts';
 import { backedUp, entriesOf, given, issued, newSpot, restoreOf, storeIn } from './backup-fixture.ts';
 import { openCa, request, TRUST_DOMAIN } from './fixture.ts';
 
 describe('a revocation list', () => {
+  it('of thousands is taken over so that it can be read again in pages', async () => {
+    const ca = await openCa();
+    const backup = await backedUp(ca);
+    const named = Array.from({ length: 1_200 }, () => ({ serial: newSerial() }));
+    const dir = newSpot();
+    await restoreBackup(restoreOf(backup, dir, { crls: [await given(ca.authority.issuer, 7, named)] }));
+    const store = storeIn(dir);
+    const page = await store.revocationsSince(0, 100);
+    expect(page.length).toBeGreaterThanOrEqual(100);
+    expect(page.length).toBeLessThan(named.length);
+    const rest = await store.revocationsSince(page.at(-1)?.revision ?? 0);
+    expect(page.length + rest.length).toBe(named.length);
+  });
+
   it('revokes again what the backup has as valid, records what it does not know, and leaves the rest', async () => {
     const ca = await openCa();
     const [stolen, gone, known, fine] = [await issued(ca), await issued(ca), await issued(ca), await issued(ca)];

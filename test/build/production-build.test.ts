@@ -110,7 +110,7 @@ describe('the container image', () => {
 
   test('runs as a user without rights and is asked by certgate itself how it is', () => {
     expect(dockerfile).toMatch(/^USER 1001:1001$/m);
-    expect(dockerfile).toMatch(/^HEALTHCHECK .*CMD \["certgate", "health"\]$/m);
+    expect(dockerfile).toMatch(/^HEALTHCHECK .*CMD \["certgate", "health", "--live"\]$/m);
     expect(dockerfile).toMatch(/^ENTRYPOINT \["certgate"\]$/m);
   });
 });

@@ -92,6 +92,54 @@ test('every record reaches a syslog receiver, whenever the export is killed, the
   expect(last.said).toContain('takes records again');
 });
 
+test('every record reaches a stream socket in the file system, through breaks of it; a datagram socket is told as that', async () => {
+  const { shell, path } = shellWithCa();
+  const { seqs, take } = receiver();
+  const socket = join(shell.dir, 'log.sock');
+  let dropped = 0;
+  const serving = async (): Promise<Server> => {
+    // Ends each connection after a while: what was under way is sent again on the next.
+    const server = createServer((one) => {
+      take(one);
+      one.on('data', () => {
+        if (dropped < 3 && seqs.length > 500 * (dropped + 1)) {
+          dropped++;
+          one.destroy();
+        }
+      });
+    });
+    await once(server.listen(socket), 'listening');
+    return server;
+  };
+  await write(path, 1000);
+  const first = await serving();
+  const one = exporting(shell.dir, `syslog+unix://${socket}`, ['--follow', '--cursor', 'cursor']);
+  await expect.poll(() => new Set(seqs).size, { timeout: 30_000 }).toBe(1000);
+  first.close();
+  await write(path, 1000);
+  await expect.poll(() => one.said, { timeout: 30_000 }).toContain('takes nothing now');
+  const second = await serving();
+  await expect.poll(() => new Set(seqs).size, { timeout: 30_000 }).toBe(2000);
+  one.child.kill('SIGINT');
+  expect(await one.ended).toEqual([0, null]);
+  second.close();
+  expect(dropped).toBeGreaterThan(0);
+
+  const bound = spawn(
+    'python3',
+    [
+      '-c',
+      "import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind('dgram.sock'); print('bound', flush=True); sys.stdin.read()",
+    ],
+    { cwd: shell.dir },
+  );
+  await once(bound.stdout, 'data');
+  const refused = exporting(shell.dir, `syslog+unix://${join(shell.dir, 'dgram.sock')}`, ['--follow']);
+  expect(await refused.ended).not.toEqual([0, null]);
+  expect(refused.said).toContain('it is a datagram socket, which Node.js cannot speak to');
+  bound.stdin.end();
+});
+
 /** The JSON mapping of protobuf for an ExportLogsServiceRequest, so far as it is used; gives the records' attributes. */
 function otlpRecords(body: string): Array<Map<string, string>> {
   const only = (value: object, names: readonly string[]): void => {

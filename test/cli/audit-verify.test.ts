@@ -1,40 +1,10 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
-import { storeFile } from '../../src/authority/layout.ts';
-import { loadAuthority } from '../../src/authority/load.ts';
-import { openSignedAudit } from '../../src/cli/audit/signed-audit.ts';
-import { openLog } from '../../src/observe/log.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { auditRecord } from '../observe/records.ts';
+import { documented } from './documented.ts';
 import { openShell } from './golden.ts';
-
-/** A CA, and a record of as many writes as a gate would have written and signed. */
-async function recorded(count: number, shell = openShell()) {
-  const [certsDir, stateDir] = [join(shell.dir, 'certs'), join(shell.dir, 'state')];
-  shell.run('certgate init');
-  const store = openSqliteStore(storeFile(stateDir));
-  const authority = await loadAuthority({ certsDir, store, trustDomain: 'certgate.internal' });
-  const path = join(stateDir, 'audit.jsonl');
-  const audit = await openSignedAudit(path, { authority, store, log: openLog({ level: 'error' }) });
-  for (let i = 0; i < count; i++) {
-    const requestId = `r-${i}`;
-    await audit.append(auditRecord({ requestId, identity: i === 0 ? '=cmd|calc' : 'worker/etl-1' }));
-    audit.outcome({ time: 1, requestId, outcome: 201, ending: 'complete', ms: 4 });
-  }
-  await audit.close();
-  await store.close();
-  return { shell, path, db: storeFile(stateDir) };
-}
-
-/** The script that docs/audit.md has under this name, run with these arguments. */
-function documented(name: string, args: readonly string[]) {
-  const text = readFileSync(new URL('../../docs/audit.md', import.meta.url), 'utf8');
-  const [, script = ''] = new RegExp(`<!-- ${name} -->\n\`\`\`python\n([^]*?)\`\`\``).exec(text) ?? [];
-  return spawnSync('python3', ['-', ...args], { input: script, encoding: 'utf8' });
-}
+import { recorded } from './recorded.ts';
 
 test('a record as it was written is verified, by certgate and by the scripts of docs/audit.md; a changed one is not', async () => {
   const { shell, path, db } = await recorded(5);

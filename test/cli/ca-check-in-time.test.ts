@@ -133,7 +133,8 @@ describe('the published list', () => {
     const log = openLog({ level: 'error', destination: { write: () => {} } });
     const lists = await publishCrls({ store, issuers: () => [issuer], statusUrl: null, log });
     let answer: OcspResponder = openOcspResponder({ store, issuers: () => [issuer], failed: () => {} });
-    let served: Uint8Array | null = lists.crl(issuer.keyId)?.der ?? null;
+    const list = lists.crl(issuer.keyId);
+    let served: Uint8Array | null = list === null ? null : Buffer.concat(list.parts);
     const server = createServer((request, response) => {
       if (request.url === STATUS_PATHS.crl(issuer.keyId) && served !== null) response.end(served);
       else if (request.url === STATUS_PATHS.ocsp) {

@@ -1,5 +1,7 @@
 // `certgate ca check`: a CA that is well is told so, what is not is named with its value, and pasting the remedy mends it.
 
+import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
@@ -129,6 +131,19 @@ test('an older store is not brought up to date by looking at it', async () => {
   db.close();
   expect(await ca.found()).toContainEqual(
     expect.stringMatching(/^warn store: .* is of schema 3, this certgate's is \d+/),
+  );
+});
+
+test('a key of the CA that nobody may rely on is a failure, with what puts another in its place', async () => {
+  const args = ['req', '-x509', '-newkey', 'rsa:1024', '-nodes', '-subj', '/CN=weak', '-days', '3650'];
+  const files = ['-keyout', ca.path('weak.key'), '-out', ca.path('weak.crt')];
+  execFileSync('openssl', [...args, ...files], { stdio: 'ignore' });
+  const { raw } = new X509Certificate(readFileSync(ca.path('weak.crt')));
+  const db = new DatabaseSync(ca.path('state/certgate.db'));
+  db.prepare("UPDATE authorities SET der = ? WHERE role = 'root'").run(raw);
+  db.close();
+  expect(await ca.found()).toContainEqual(
+    expect.stringMatching(/^fail key of root 1: is one of the kind RSA-1024, smaller than 2048 bits → certgate ca \S/),
   );
 });
 

@@ -22,7 +22,7 @@ test('the configuration that init writes holds exactly the defaults', () => {
 
 test('a setting in it that loses its comment sign has its default', () => {
   const open = template.replaceAll(/^( *)#(?=[a-zA-Z]+:)/gm, '$1').replaceAll(/^ *[a-zA-Z]+:$\n/gm, (line) => {
-    return ['serve', 'limits', 'identity', 'connect', 'enroll', 'renew', 'issue', 'log'].includes(
+    return ['serve', 'limits', 'identity', 'connect', 'enroll', 'renew', 'issue', 'audit', 'log'].includes(
       line.trim().slice(0, -1),
     )
       ? line

@@ -3,11 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { WORKERS } from './documents.ts';
 import { helm, kubernetesValidate, render, skippedFor } from './tools.ts';
 
 const EVERYTHING = [
+  ...WORKERS,
   '--set',
   'gate.passphraseSecret=p,gate.policyConfigMap=c,gate.authStringSecret=a,gate.names[0]=gate.example,persistence.storageClassName=fast',
+  '--set',
+  'image.pullSecrets[0]=s,workers.etl-1.env[0].name=A,workers.etl-1.env[0].value=b,workers.ml.pool=ml,workers.ml.replicas=0',
 ];
 const kinds = (text: string): string[] =>
   parseAllDocuments(text)
@@ -38,13 +42,15 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
 
   test('makes a gate of its own, or only what one in Prefect’s pod needs', () => {
     const policy = 'NetworkPolicy';
-    expect(kinds(render([]))).toEqual([policy, policy, 'PersistentVolumeClaim', 'Pod', 'Service', 'StatefulSet']);
-    expect(kinds(render(['--set', 'mode=sidecar']))).toEqual([policy, 'PersistentVolumeClaim', 'Pod', 'Service']);
-    expect(kinds(render(['--set', 'networkPolicy.enabled=false,persistence.existingClaim=mine']))).toEqual([
-      'Pod',
-      'Service',
-      'StatefulSet',
-    ]);
+    const [service, claim] = [['Pod', 'Service'], 'PersistentVolumeClaim'];
+    const own = ['ServiceAccount', 'StatefulSet'];
+    expect(kinds(render([]))).toEqual(['ConfigMap', policy, policy, claim, ...service, ...own]);
+    expect(kinds(render(['--set', 'mode=sidecar']))).toEqual(['ConfigMap', policy, claim, ...service]);
+    const without = ['--set', 'networkPolicy.enabled=false,persistence.existingClaim=mine'];
+    expect(kinds(render(without))).toEqual(['ConfigMap', ...service, ...own]);
+    expect(kinds(render([...without, ...WORKERS]))).toEqual(
+      ['ConfigMap', 'Deployment', ...service, 'ServiceAccount', ...own].toSorted(),
+    );
   });
 
   test.each([
@@ -52,6 +58,8 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
     ['gate.upstream=https://prefect:4200', "at '/gate/upstream'"],
     ['gate.upstreem=x', 'upstreem'],
     ['service.port=0', "at '/service/port'"],
+    ['workers.Etl.pool=etl', "invalid propertyName 'Etl'"],
+    ['workers.etl-1.replicas=2', "at '/workers/etl-1'"],
   ])('refuses %s, and says where', (value, said) => {
     const ran = helm.run(['template', 'certgate', 'deploy/helm/certgate', '--kube-version', '1.30.0', '--set', value]);
     expect([ran.code, ran.said]).toEqual([1, expect.stringContaining(said)]);

@@ -1,25 +1,21 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { parse, parseAllDocuments } from 'yaml';
-import { type Container, containersOf, jobManifest, type PodSpec, podSpecs, problemsOf } from './pods.ts';
-import { deploy, helm, kubernetesValidate, render, skippedFor } from './tools.ts';
+import { parse } from 'yaml';
+import { loadConfig } from '../../src/config/load.ts';
+import { compileClaimRule, identifyClaims } from '../../src/identity/claim-rules.ts';
+import { KUBERNETES } from '../enroll/published-tokens.ts';
+import { unknownWords } from './command-lines.ts';
+import { applied, kustomizations, manifests, manifestsOf, read, rendered, template, valuesOf } from './documents.ts';
+import { type Container, containersOf, jobManifest, type PodSpec, podSpecs, problemsOf, settingsOf } from './pods.ts';
+import { deploy, helm, kubernetesValidate, skippedFor } from './tools.ts';
 
 /** The oldest with native sidecars by default, and the newest. */
 const VERSIONS = ['1.29', '1.37'];
 const place = mkdtempSync(join(tmpdir(), 'certgate-deploy-'));
 afterAll(() => rmSync(place, { recursive: true }));
-const read = (path: string): string => readFileSync(join(deploy, path), 'utf8');
-const manifests = ['server', 'worker'].flatMap((folder) =>
-  readdirSync(join(deploy, 'kubernetes', folder))
-    .filter((name) => name !== 'kustomization.yaml')
-    .map((name) => `kubernetes/${folder}/${name}`),
-);
-const template = JSON.parse(read('kubernetes/jobs/base-job-template.json')) as {
-  readonly job_configuration: { readonly job_manifest: unknown };
-  readonly variables: { readonly properties: Readonly<Record<string, { readonly default?: unknown }>> };
-};
+const hasChart = helm.missing === null;
 
 describe(`the manifests${skippedFor(kubernetesValidate)}`, () => {
   test.skipIf(kubernetesValidate.missing !== null).each(VERSIONS)(
@@ -27,53 +23,89 @@ describe(`the manifests${skippedFor(kubernetesValidate)}`, () => {
     (version) => {
       const job = join(place, 'job.yaml');
       writeFileSync(job, JSON.stringify(jobManifest(template)));
-      const files = [...manifests, 'helm/values/worker-identity.yaml'].map((path) => join(deploy, path));
+      const files = manifests.map((path) => join(deploy, path));
       const { code, said } = kubernetesValidate.run(['-k', version, '--strict', '--quiet', job, ...files]);
       expect([code, said]).toEqual([0, '']);
     },
   );
 });
 
-test('a kustomization names every file of its folder, and the image', () => {
-  for (const folder of ['server', 'worker']) {
-    const { resources, images } = parse(read(`kubernetes/${folder}/kustomization.yaml`)) as {
+test('a kustomization names every file of its folder, and the image where there is one', () => {
+  expect(kustomizations.length).toBeGreaterThan(2);
+  for (const folder of kustomizations) {
+    const { resources, images = [] } = parse(read(`kubernetes/${folder}/kustomization.yaml`)) as {
       resources: string[];
-      images: { name: string }[];
+      images?: { name: string }[];
     };
-    const files = manifests.filter((path) => path.includes(`/${folder}/`)).map((path) => path.split('/').at(-1) ?? '');
-    expect(resources.toSorted()).toEqual(files.toSorted());
-    expect(images.map(({ name }) => name)).toEqual(['certgate']);
+    const files = manifestsOf(folder);
+    expect(resources.toSorted()).toEqual(files.map((path) => path.split('/').at(-1) ?? '').toSorted());
+    const used = files.some((path) => read(path).includes('image: certgate'));
+    expect(images.map(({ name }) => name)).toEqual(used ? ['certgate'] : []);
   }
 });
 
 describe('every pod', () => {
-  const documents = [
-    ...manifests.flatMap((path) => parseAllDocuments(read(path), { merge: false }).map((one) => one.toJS() as unknown)),
-    jobManifest(template),
-  ];
-  const values = ['prefect-server-sidecar', 'prefect-worker'].map(
-    (name) => parse(read(`helm/values/${name}.yaml`)) as Record<string, Record<string, unknown>>,
-  );
-  const rendered = helm.missing === null ? parseAllDocuments(render([])).map((one) => one.toJS() as unknown) : [];
-  const pods: readonly PodSpec[] = podSpecs([...documents, ...rendered]);
+  const pods: readonly PodSpec[] = podSpecs([...applied, ...(hasChart ? rendered() : [])]);
 
   test(`runs without rights, on a file system that it cannot write, within limits${skippedFor(helm)}`, () => {
-    expect(pods.length).toBe(helm.missing === null ? 5 : 3);
+    expect(pods.length).toBe(hasChart ? 6 : 3);
     expect(pods.flatMap(problemsOf)).toEqual([]);
   });
 
   test('has certgate run by commands and flags that there are', async () => {
-    const fromValues = values.flatMap((value) => {
-      const at = value['server'] ?? value['worker'] ?? {};
-      const init = (at['extraInitContainers'] ??
-        (at['initContainer'] as Record<string, unknown>)['extraContainers']) as Container[];
-      return init;
-    });
-    const ours = [...pods.flatMap(containersOf), ...fromValues].filter(({ image }) => image.includes('certgate'));
+    const { extraInitContainers } = valuesOf('prefect-server-sidecar')['server'] ?? {};
+    const { initContainer } = valuesOf('prefect-worker')['worker'] ?? {};
+    const fromValues = [extraInitContainers, (initContainer as Record<string, unknown>)['extraContainers']];
+    const ours = [...pods.flatMap(containersOf), ...fromValues.flatMap((one) => one as Container[])].filter(
+      ({ image }) => image.includes('certgate'),
+    );
     expect(ours.length).toBeGreaterThan(6);
-    const { unknownWords } = await import('./command-lines.ts');
     for (const container of ours) expect(await unknownWords(container), container.name).toEqual([]);
   });
+});
+
+describe.each([
+  [
+    'the manifests',
+    () => applied,
+    'prefect-work',
+    { 'worker-etl-1': 'worker/etl-1', 'etl-job': 'worker/etl-job/flow-1-x7k2p' },
+  ],
+  ['the chart', rendered, 'prefect', { 'worker-etl-1': 'worker/etl-1' }],
+])('by %s', (what, documents, namespace, names) => {
+  const skipped = what === 'the chart' && !hasChart;
+
+  test.skipIf(skipped)(
+    `each client’s pod gets the identity of its service account${skipped ? skippedFor(helm) : ''}`,
+    () => {
+      const config = loadConfig({ env: { ...settingsOf(documents()) }, cwd: place });
+      const [cluster] = config.enroll.issuers;
+      const rules = cluster?.rules.map((rule, at) => compileClaimRule(rule, `rules[${at}]`)) ?? [];
+      const clients = podSpecs(documents()).filter(({ serviceAccountName = '' }) => serviceAccountName in names);
+      expect(clients.map(({ serviceAccountName }) => serviceAccountName)).toEqual(Object.keys(names));
+      for (const { serviceAccountName = '', volumes = [], initContainers = [] } of clients) {
+        const args = initContainers.find(({ name }) => name === 'certgate')?.args ?? [];
+        const gate = args[args.indexOf('--gate') + 1] ?? '';
+        // The token is for the gate that it is shown to, which takes it, and has that name in its certificate.
+        const sources = volumes.flatMap(({ projected }) => projected?.sources ?? []);
+        expect(sources.map(({ serviceAccountToken }) => serviceAccountToken?.audience)).toEqual([gate]);
+        expect(cluster?.audience).toEqual([gate]);
+        expect(config.serve.names).toContain(new URL(gate).hostname);
+        const claims = KUBERNETES.claims(gate, 0);
+        const said = {
+          ...claims,
+          sub: `system:serviceaccount:${namespace}:${serviceAccountName}`,
+          'kubernetes.io': { ...(claims['kubernetes.io'] as object), pod: { name: 'flow-1-x7k2p' } },
+        };
+        expect(identifyClaims(said, rules)).toMatchObject({
+          ok: true,
+          identity: new Map(Object.entries(names)).get(serviceAccountName),
+        });
+        const elsewhere = { ...said, sub: `system:serviceaccount:default:${serviceAccountName}` };
+        expect(identifyClaims(elsewhere, rules)).toMatchObject({ ok: false });
+      }
+    },
+  );
 });
 
 test('a job’s template is that of Prefect’s Kubernetes worker, with the sidecar besides', () => {

@@ -7,7 +7,9 @@ export interface Container {
   readonly command?: readonly string[];
   readonly args?: readonly string[];
   readonly restartPolicy?: string;
-  readonly env?: readonly { readonly name: string }[];
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly envFrom?: readonly { readonly configMapRef: { readonly name: string } }[];
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly subPath?: string }[];
   readonly resources?: { readonly limits?: { readonly memory?: string } };
   readonly securityContext?: {
     readonly allowPrivilegeEscalation?: boolean;
@@ -21,7 +23,27 @@ export interface Container {
 interface Probe {
   readonly exec?: { readonly command: readonly string[] };
 }
+export interface Volume {
+  readonly name: string;
+  readonly emptyDir?: object;
+  readonly persistentVolumeClaim?: object;
+  readonly configMap?: { readonly name: string };
+  readonly projected?: { readonly sources: readonly Source[] };
+}
+export interface Source {
+  readonly serviceAccountToken?: {
+    readonly path: string;
+    readonly audience?: string;
+    readonly expirationSeconds?: number;
+  };
+  readonly configMap?: {
+    readonly name: string;
+    readonly items: readonly { readonly key: string; readonly path: string }[];
+  };
+}
 export interface PodSpec {
+  readonly serviceAccountName?: string;
+  readonly automountServiceAccountToken?: boolean;
   readonly securityContext?: {
     readonly runAsNonRoot?: boolean;
     readonly runAsUser?: number;
@@ -29,26 +51,23 @@ export interface PodSpec {
     readonly fsGroupChangePolicy?: string;
     readonly seccompProfile?: { readonly type?: string };
   };
-  readonly volumes?: readonly { readonly persistentVolumeClaim?: unknown }[];
+  readonly volumes?: readonly Volume[];
   readonly initContainers?: readonly Container[];
   readonly containers: readonly Container[];
 }
 
-/** The job that a template of Prefect's makes, with a word for each of its variables. */
-export function jobManifest(template: {
+/** Prefect's base job template. */
+export interface JobTemplate {
   readonly job_configuration: { readonly job_manifest: unknown };
   readonly variables: { readonly properties: Readonly<Record<string, { readonly default?: unknown }>> };
-}): unknown {
+}
+
+/** The job that a template of Prefect's makes, with a word for each of its variables. */
+export function jobManifest(template: JobTemplate): unknown {
   const words: Readonly<Record<string, unknown>> = {
     ...{ env: [{ name: 'PREFECT_API_URL', value: 'http://127.0.0.1:4210/api' }], labels: {}, name: 'flow' },
     ...{ command: ['prefect', 'flow-run', 'execute'], image: 'prefecthq/prefect:3-latest', finished_job_ttl: 60 },
-    ...{
-      service_account_name: 'default',
-      cpu_limit: '1',
-      cpu_request: '100m',
-      memory_limit: '1Gi',
-      memory_request: '1Gi',
-    },
+    ...{ cpu_limit: '1', cpu_request: '100m', memory_limit: '1Gi', memory_request: '1Gi' },
   };
   const job = JSON.parse(
     JSON.stringify(template.job_configuration.job_manifest, (_key, value: unknown) => {
@@ -70,6 +89,15 @@ export function podSpecs(documents: readonly unknown[]): PodSpec[] {
   });
 }
 
+/** Of the one ConfigMap among `documents` that has a gate's settings. */
+export function settingsOf(documents: readonly unknown[]): Readonly<Record<string, string>> {
+  const settings = documents
+    .map((document) => document as { kind: string; data?: Readonly<Record<string, string>> })
+    .find(({ kind, data }) => kind === 'ConfigMap' && data?.['CERTGATE_SERVE_UPSTREAM'] !== undefined);
+  if (settings?.data === undefined) throw new Error('no ConfigMap has CERTGATE_SERVE_UPSTREAM');
+  return settings.data;
+}
+
 export function containersOf({ initContainers = [], containers }: PodSpec): Container[] {
   return [...initContainers, ...containers];
 }
@@ -80,6 +108,7 @@ export function problemsOf(pod: PodSpec): string[] {
   const problems: string[] = [];
   const must = (good: boolean, what: string): void => void (good || problems.push(`${names.join('+')}: ${what}`));
   must(runAsNonRoot === true && runAsUser === 1001, 'runs as root, or may');
+  must(pod.automountServiceAccountToken === false, 'may ask the API server for whatever its service account may');
   must(seccompProfile?.type === 'RuntimeDefault', 'has no seccomp profile');
   const keeps = pod.volumes?.some(({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined) === true;
   // By the default every mount would have the group read what is there: keys.

@@ -20,6 +20,16 @@ test('the units run commands of certgate that there are', async () => {
   }
 });
 
+test('a unit is started again however often it ends', () => {
+  for (const unit of units) {
+    const text = read(unit);
+    expect(text, unit).toMatch(/^Restart=always$/m);
+    // systemd gives a unit up that was started five times in ten seconds, unless it is told not to.
+    const seconds = Number(/^RestartSec=(\d+)$/m.exec(text)?.[1]);
+    expect(seconds * 5 > 10 || /^StartLimitIntervalSec=0$/m.test(text), unit).toBe(true);
+  }
+});
+
 describe.skipIf(systemdAnalyze.missing !== null)(`by systemd-analyze${skippedFor(systemdAnalyze)}, a unit`, () => {
   let place: string;
   // The program need not be installed where the tests run.

@@ -9,6 +9,7 @@ export const deploy = join(root, 'deploy');
 const cache = join(root, '.cache');
 
 export interface Tool {
+  readonly path: string;
   /** Why it is not there; null when it is. */
   readonly missing: string | null;
   /** Runs it in `cwd`; answers its exit code and all that it said. */
@@ -17,6 +18,7 @@ export interface Tool {
 
 function tool(path: string, before: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Tool {
   return {
+    path,
     missing: existsSync(path) ? null : `no ${path.replace(`${root}/`, '')}: ./scripts/setup deploy-tools`,
     run(args, cwd = root) {
       const ran = spawnSync(path, [...before, ...args], { cwd, env: { ...process.env, ...env }, encoding: 'utf8' });

@@ -1,5 +1,6 @@
 // A person has a certificate in a real Chromium, and may do everything; then a page of another site is open beside it. What that
-// page has the browser send goes out with the certificate: the gate refuses what could change anything, by where it is from.
+// page has the browser send goes out with the certificate: the gate refuses it by where it is from, a frame to click in too. A link
+// is all that another site may have.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -69,15 +70,15 @@ async function records(): Promise<ReadonlyArray<Readonly<Record<string, unknown>
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-test('a page of another site makes Chromium send nothing with the certificate that could change anything, and reads nothing', async () => {
-  const target = `https://localhost:${gate.port}`;
+/** Another site, all of whose pages are `page`; answers its port. */
+async function otherSite(page: string): Promise<number> {
   const server = createServer((request, response) => {
     if (request.url === '/slow') {
       setTimeout(() => response.end('slow'), 1_500);
       return;
     }
     response.writeHead(200, { 'content-type': 'text/html' });
-    response.end(attack(target));
+    response.end(page);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   atEnd(async () => {
@@ -85,7 +86,11 @@ test('a page of another site makes Chromium send nothing with the certificate th
     await new Promise((resolve) => server.close(resolve));
   });
   const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+test('a page of another site has Chromium do nothing with the certificate, be it in a frame, and reads nothing', async () => {
+  const port = await otherSite(attack(`https://localhost:${gate.port}`));
   const shown = await pageOf(home, gate.port, `http://evil.localhost:${port}/`, p12, 8_000);
   const title = /<title>(.*?)<\/title>/.exec(shown)?.[1] ?? '';
   process.stderr.write(`the attacking page: ${title}\n`);
@@ -106,10 +111,18 @@ test('a page of another site makes Chromium send nothing with the certificate th
       '/api/deployments/by-bare-form',
       '/api/logs/by-beacon',
       '/api/events/in',
+      '/api/flow_runs/by-frame',
+      '/api/by-image',
+      '/api/read-by-fetch',
     ]),
   );
-  const reached = upstream.heads.map(({ method, url }) => `${method} ${url}`);
-  expect(reached.filter((line) => !line.startsWith('GET ') || line.includes('/events/in'))).toEqual([]);
+  expect(upstream.heads.map(({ method, url }) => `${method} ${url}`)).toEqual([]);
+}, 60_000);
+
+test('a link of another site brings a person to the gate', async () => {
+  const port = await otherSite(`<script>location.href = 'https://localhost:${gate.port}/api/hello'</script>`);
+  const shown = await pageOf(home, gate.port, `http://evil.localhost:${port}/`, p12);
+  expect(shown).toMatch(/x-certgate-identity[^a-z]+user\/alice/);
 }, 60_000);
 
 test('the same person is let in by her own address line', async () => {

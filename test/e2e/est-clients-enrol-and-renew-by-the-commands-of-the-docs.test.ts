@@ -3,17 +3,17 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { pemBlocks } from '../../src/pki/pem.ts';
+import { certgateOnPath, paste as pasteIn, shellBlocks } from './harness/documented.ts';
 import { newToken } from './harness/enrolment.ts';
-import { certgateCommand, credentialsIn, type House, type Serving } from './harness/house.ts';
-import { cleanEnvironment, finish } from './harness/processes.ts';
+import { credentialsIn, type House, type Serving } from './harness/house.ts';
+import { cleanEnvironment } from './harness/processes.ts';
 import { echo, folder, house } from './harness/scenario.ts';
 import { ask, get, openTls } from './harness/wire.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const PAGE = readFileSync(join(root, 'docs/est.md'), 'utf8');
 const estclient = join(root, '.cache/estclient');
 const has = (program: string): boolean => {
   try {
@@ -39,22 +39,13 @@ beforeAll(async () => {
 }, 60_000);
 
 /** The commands below a heading of the page, block by block, for the gate of this test. */
-function blocksOf(heading: string): readonly string[] {
-  const section = PAGE.split(/^## /m).find((one) => one.startsWith(`${heading}\n`)) ?? '';
-  const blocks = [...section.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, text = '']) => text);
-  expect(blocks.length).toBeGreaterThan(0);
-  return blocks.map((text) => text.replaceAll('gate.example:8443', `127.0.0.1:${gate.port}`));
-}
+const blocksOf = (heading: string): readonly string[] =>
+  shellBlocks('docs/est.md', heading).map((text) => text.replaceAll('gate.example:8443', `127.0.0.1:${gate.port}`));
 
-/** Runs commands as a person pastes them; fails unless each of them does well. */
+/** Runs commands as a person pastes them, and answers what they printed; fails unless each of them does well. */
 async function paste(commands: string, cwd: string): Promise<string> {
-  const [node, [main = '']] = certgateCommand([]);
-  const certgate = `certgate() { '${node}' '${main}' "$@"; }\n`;
-  const env = cleanEnvironment({ PATH: `${estclient}:${process.env['PATH'] ?? ''}` });
-  const ran = await finish('bash', ['-euo', 'pipefail', '-c', certgate + commands], { env, cwd });
-  if (ran.code !== 0)
-    throw new Error(`${commands}\nended with ${ran.code ?? ran.signal}\n${ran.stdout}\n${ran.stderr}`);
-  return ran.stdout;
+  const path = [certgateOnPath(join(home.dir, 'bin')), estclient, process.env['PATH'] ?? ''];
+  return (await pasteIn(commands, { cwd, env: cleanEnvironment({ PATH: path.join(delimiter) }) })).stdout;
 }
 
 const certificatesOf = async (name: string) => {

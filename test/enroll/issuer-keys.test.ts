@@ -71,6 +71,18 @@ function opened(where: KeyPlace) {
 }
 
 describe('the keys of an issuer', () => {
+  // kubernetes/kubernetes: pkg/routes/openidmetadata.go. Its router chooses by Accept, and answers 406 where nothing fits.
+  test('are had from an issuer that gives them out as application/jwk-set+json and as nothing else', async () => {
+    const idp = await web();
+    idp.answer = (asked, answer) => {
+      const types = (asked.headers.accept ?? '*/*').split(',').map((type) => type.trim());
+      const status = types.includes('application/jwk-set+json') ? 200 : 406;
+      answer.writeHead(status, { 'content-type': 'application/jwk-set+json' }).end(JSON.stringify(setOf('a')));
+    };
+    const { keys, said } = opened(place(idp));
+    expect([await keys.has('a'), said]).toEqual(['known', [null]]);
+  });
+
   test('are asked for once, however many tokens come, and kept', async () => {
     const idp = await web();
     idp.answer = json(setOf('a'));

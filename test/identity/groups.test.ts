@@ -32,6 +32,21 @@ describe('the groups of an identity', () => {
     expect(groupsOf(many)).toMatchObject({ ok: false, code: 'CG_IDENTITY_ODD' });
   });
 
+  test('are among the values that a role can be bound to, which are as they are written and not cut off either', () => {
+    expect(groupsOf(['b', 'a\nb'])).toMatchObject({
+      ok: true,
+      values: [
+        ['CN', 'user/alice'],
+        ['OU', 'b'],
+        ['OU', 'a\nb'],
+        ['URI', 'spiffe://prefect.example/user/alice'],
+        ['issuer', 'aa'],
+      ],
+    });
+    expect(groupsOf(Array.from({ length: 97 }, () => '*'))).toMatchObject({ ok: true });
+    expect(groupsOf(Array.from({ length: 98 }, () => '*'))).toMatchObject({ ok: false, code: 'CG_IDENTITY_ODD' });
+  });
+
   test('are written sorted and each once, and refused with their value when they are no names', () => {
     expect(parseGroups(['b', 'a', 'b'])).toEqual(['a', 'b']);
     expect(() => parseGroups(['a\nb'])).toThrow(/the group "a\\u\{a\}b"/);

@@ -35,7 +35,11 @@ describe('by the default rule', () => {
     fc.assert(
       fc.property(trustDomain, identityName, (domain, name) => {
         const found = ask(facts([], uris(spiffeUri(domain, name))), defaultRules, domain);
-        expect(found).toEqual({ ok: true, identity: name, rule: 'identity.rules[0]', groups: [] });
+        const values = [
+          ['URI', spiffeUri(domain, name)],
+          ['issuer', 'aa'],
+        ];
+        expect(found).toEqual({ ok: true, identity: name, rule: 'identity.rules[0]', groups: [], values });
       }),
     );
   });

@@ -9,9 +9,11 @@ import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
+import { type KeyStore, plainKeyStore } from '../../src/authority/key-store.ts';
 import { caFiles } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { activateRoot, prepareRoot, retireRoot, rotateIssuer } from '../../src/authority/rotate.ts';
+import { CertgateError } from '../../src/errors.ts';
 import { compileRules } from '../../src/identity/identify.ts';
 import { watchCa } from '../../src/inbound/ca-watch.ts';
 import { startGate } from '../../src/inbound/gate.ts';
@@ -28,7 +30,7 @@ const DAY = 86_400_000;
 const trustDomain = 'test.internal';
 
 /** A running gate whose CA was made `age` ms ago, and a client certificate in `worker/`. */
-async function gateOf(age: number) {
+async function gateOf(age: number, keysFrom: (files: KeyStore) => KeyStore = (files) => files) {
   const dir = newFolder();
   const [certsDir, stateDir] = [join(dir, 'certs'), join(dir, 'state')];
   const made = await createAuthority({ certsDir, stateDir, trustDomain, actor: 'test', clock: () => Date.now() - age });
@@ -36,7 +38,7 @@ async function gateOf(age: number) {
   const authority = await loadAuthority({ certsDir, store, trustDomain });
   const asked = { identity: 'worker/etl-1', profile: 'client', ttlMs: 3_600_000, actor: 'test' } as const;
   await issueToDirectory(authority, { ...asked, out: join(dir, 'worker') });
-  const place = { certsDir, store, trustDomain, actor: 'gate' };
+  const place = { certsDir, store, trustDomain, actor: 'gate', keys: keysFrom(plainKeyStore) };
   const seen: string[] = [];
   const upstream = createServer((socket: Socket) => {
     socket.on('error', () => {});
@@ -145,6 +147,22 @@ describe('a gate whose issuer has passed two thirds of its life', () => {
       'it says so',
       () => house.logged.some((line) => line.includes('certgate ca rotate issuer --root-key')) || undefined,
     );
+    expect(await house.store.listCa()).toHaveLength(2);
+  });
+
+  test('says what to do where the issuer’s key is a signer’s, as no failure, and changes nothing', async () => {
+    const house = await gateOf(300 * DAY, (files) => ({
+      ...files,
+      write: async () => {
+        throw new CertgateError('CG_SIGNER_KEY', { signer: 's.sock', problem: 'keeps the keys' });
+      },
+    }));
+    await house.start();
+    await eventually(
+      'it says so',
+      () => house.logged.some((line) => line.includes('certgate ca rotate issuer --key-here')) || undefined,
+    );
+    expect(house.logged.filter((line) => line.includes('"level":50'))).toEqual([]);
     expect(await house.store.listCa()).toHaveLength(2);
   });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { countIdentities, requestSlot, Tallies, type Tally } from '../../src/inbound/identity-counts.ts';
+import { countIdentities, MOST_HELD, requestSlot, Tallies, type Tally } from '../../src/inbound/identity-counts.ts';
 
 const isTally = (one: unknown): one is Tally => typeof one === 'object' && one !== null && 'requests' in one;
 const tallyOf = (one: unknown): Tally => {
@@ -31,27 +31,50 @@ describe('an identity', () => {
   test('has as many requests in flight as it may, those in other processes included', () => {
     const tally = new Tallies().enter('worker/a');
     const [one, two] = [requestSlot(tally, 2), requestSlot(tally, 2)];
-    expect([one.take(), two.take()]).toEqual([true, true]);
-    expect(requestSlot(tally, 2).take()).toBe(false);
+    expect([one.take(0), two.take(0)]).toEqual([true, true]);
+    expect(requestSlot(tally, 2).take(0)).toBe(false);
     one.free();
     tally.elsewhere = 1;
-    expect(one.take()).toBe(false);
+    expect(one.take(0)).toBe(false);
     tally.elsewhere = 0;
-    expect(one.take()).toBe(true);
+    expect(one.take(0)).toBe(true);
+  });
+
+  test('has as many bytes held of bodies and messages as it may, all of its connections together; one alone always goes on', () => {
+    const tally = new Tallies().enter('worker/a');
+    const [one, two, three] = [requestSlot(tally, 9), requestSlot(tally, 9), requestSlot(tally, 9)];
+    expect(one.take(MOST_HELD + 1)).toBe(true);
+    expect([two.take(1), two.take(0)]).toEqual([false, true]);
+    one.free();
+    two.free();
+    const holds = one.holder();
+    expect([holds(MOST_HELD - 10), two.take(11), two.take(10), holds(MOST_HELD - 9)]).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
+    expect([holds(0), three.take(MOST_HELD - 10), tally.held]).toEqual([true, true, MOST_HELD]);
+    one.free();
+    // What was still being decided when the WebSocket ended counts no more.
+    expect(holds(5)).toBe(false);
+    two.free();
+    three.free();
+    expect([tally.held, tally.requests]).toEqual([0, 0]);
   });
 
   test('never has a negative count, nor one over its limit, and none when all has ended, whatever comes and goes', () => {
     const step = fc.record({ slot: fc.nat(9), what: fc.constantFrom('take', 'free', 'free twice', 'gone') });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), fc.integer({ min: 1, max: 5 }), (steps, most) => {
-        const tally: Tally = { identity: 'worker/a', connections: 10, requests: 0, elsewhere: 0 };
+        const tally: Tally = { identity: 'worker/a', connections: 10, requests: 0, elsewhere: 0, held: 0 };
         const slots = Array.from({ length: 10 }, () => requestSlot(tally, most));
         const taken = new Set<number>();
         for (const { slot: i, what } of steps) {
           const slot = slots[i];
           if (slot === undefined) throw new Error('unreachable');
           if (what === 'take' && !taken.has(i)) {
-            expect(slot.take()).toBe(taken.size < most);
+            expect(slot.take(0)).toBe(taken.size < most);
             if (taken.size < most) taken.add(i);
           } else if (what !== 'take') {
             slot.free();

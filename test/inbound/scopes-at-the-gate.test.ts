@@ -1,6 +1,7 @@
 // Scopes where they hold: what a request names is looked up, filters are narrowed, and a role may only observe.
 
 import { describe, expect, it } from 'vitest';
+import type { RawPeer } from '../proxy/plain-proxy.ts';
 import { ask, OTHER, OWN, SCOPED, scopedGate } from './scoped-gate.ts';
 
 const { upstream, start, become } = scopedGate();
@@ -57,6 +58,17 @@ describe('a thing that is named by its id', () => {
     expect(gate.records().at(-1)).toMatchObject({ code: 'CG_SCOPE_UNKNOWN', status: 503 });
     upstream.failing = false;
     expect(await ask(peer, read(OWN))).toBe('200 ok');
+  });
+
+  it('is asked for again while Prefect is busy, as Prefect’s own client does, and not for ever', async () => {
+    const gate = await start();
+    const peer = await gate.connect();
+    upstream.busy = 3;
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
+    expect(upstream.questions).toHaveLength(4);
+    upstream.busy = 100;
+    expect(await ask(peer, read(OTHER))).toMatch(/^503 /u);
+    expect(upstream.questions).toHaveLength(8);
   });
 
   it('holds its own connection up and nobody else’s, and leaves nothing behind when its client leaves', async () => {
@@ -126,6 +138,27 @@ describe('a filter', () => {
     expect(upstream.types).toEqual([type, type, type]);
   });
 
+  it('is one of as many as there is room for, of one identity: the next has to wait, and is let in when one has left', async () => {
+    const gate = await start();
+    const begun = 'POST /api/logs/ HTTP/1.1\r\nHost: localhost\r\ncontent-length: 6291456\r\n\r\n[';
+    const waiting: RawPeer[] = [];
+    for (let i = 0; i < 10; i++) waiting.push(await gate.connect());
+    for (const peer of waiting) peer.send(begun);
+    while ((await gate.health()).metrics.requests < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+    const late = await gate.connect();
+    late.send(begun);
+    expect(await late.until(/\r\n\r\n[\s\S]+/u)).toMatch(
+      /^HTTP\/1\.1 429 [\s\S]*prefect-maintenance: true[\s\S]*as much of them is held/u,
+    );
+    expect(gate.records().at(-1)).toMatchObject({ code: 'CG_LIMIT_REQUESTS', status: 429 });
+    // Others, and what is not held, are not concerned.
+    expect(await ask(await gate.connect(), 'GET /api/version')).toBe('200 ok');
+    waiting[0]?.socket.destroy();
+    while ((await gate.health()).metrics.connections > 11) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await ask(await gate.connect(), 'POST /api/flow_runs/filter', '{}')).toBe('200 ok');
+    for (const peer of [...waiting, late]) peer.socket.destroy();
+  });
+
   it('is left alone without a scope', async () => {
     const gate = await start('bindings: [{role: Worker, identity: worker/etl-1}]\n');
     const peer = await gate.connect();
@@ -184,6 +217,21 @@ describe('a group of the certificate', () => {
     expect(await ask(peer, 'DELETE /api/variables/name/x')).toContain('it lacks manage_variables');
     become(gate, 'bindings: [{role: Worker, group: data}]\n');
     expect(await ask(peer, read(OWN))).toContain('has no role');
+  });
+});
+
+describe('what else the certificate says', () => {
+  it('has a role, and another policy holds at the next request', async () => {
+    const gate = await start(
+      "bindings: [{role: Viewer, certificate: {OU: 'Da.a', URI: 'spiffe://[^/]+/worker/.*'}}]\n",
+    );
+    const peer = await gate.connect();
+    expect(await ask(peer, read(OTHER))).toBe('200 ok');
+    expect(await ask(peer, 'DELETE /api/variables/name/x')).toContain('(Viewer) may not do');
+    become(gate, 'bindings: [{role: Viewer, certificate: {OU: Data, O: Data}}]\n');
+    expect(await ask(peer, read(OWN))).toContain('has no role');
+    become(gate, "bindings: [{role: Viewer, certificate: {issuer: '[0-9a-f]{40}'}}]\n");
+    expect(await ask(peer, read(OWN))).toBe('200 ok');
   });
 });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { filesOf } from '../../src/observe/audit-head.ts';
+import { filesOf } from '../../src/observe/audit-files.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { verifyAudit } from '../../src/observe/audit-verify.ts';
 import { auditRecord, idsIn, newFolder } from './records.ts';
@@ -68,7 +68,7 @@ test('killed at ten random moments, two writers and a rotation among them, the r
   }
   const files = await filesOf(path);
   expect(files.length).toBeGreaterThan(5);
-  const verdict = await verifyAudit(files, { judge: () => null });
+  const verdict = await verifyAudit(files, { judge: () => ({ problem: null, by: null }) });
   expect(verdict.findings.filter((one) => !one.harmless)).toEqual([]);
   const found = new Set((await Promise.all(files.map(idsIn))).flat());
   expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);

@@ -1,18 +1,16 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
 import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hashOf, link, START } from '../../src/observe/audit-chain.ts';
 import { type Checkpoint, checkpointIn } from '../../src/observe/audit-checkpoint.ts';
-import { filesOf } from '../../src/observe/audit-head.ts';
+import { filesOf } from '../../src/observe/audit-files.ts';
 import { recordJson } from '../../src/observe/audit-lines.ts';
 import { type AuditLogOptions, openAuditLog } from '../../src/observe/audit-log.ts';
 import type { Signing } from '../../src/observe/audit-signing.ts';
 import { verifyAudit } from '../../src/observe/audit-verify.ts';
-import { auditStatement, auditStatementIsSigned } from '../../src/pki/audit-statement.ts';
 import { auditRecord, newFolder } from './records.ts';
+import { judge, signingOf } from './signed.ts';
 
-const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 let folder: string;
 let path: string;
 let made: Checkpoint[];
@@ -25,20 +23,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const signing: Signing = {
-  sign: async (record) => {
-    const facts = { time: 1_790_000_000_000, trustDomain: 'prefect.example', record, act: START, issuer: 'aa11' };
-    return { ...facts, signature: sign('sha256', auditStatement(facts), privateKey).toString('base64') };
-  },
-  signed: async (checkpoint) => void made.push(checkpoint),
-  failed: (error) => {
-    throw error;
-  },
-  every: 3_600_000,
-};
-
-const judge = (one: Checkpoint): string | null =>
-  auditStatementIsSigned(one, one.signature, { publicKey }) ? null : 'its signature is wrong';
+const signing = signingOf((checkpoint) => void made.push(checkpoint));
 
 /** Appends `count` records, then closes, which signs. */
 async function write(count: number, options: AuditLogOptions = { signing }, from = 0): Promise<void> {
@@ -303,4 +288,22 @@ test('what cannot be signed is told, and the record goes on', async () => {
   await write(3, { signing: failing });
   expect(failures).toHaveLength(1);
   expect(await found()).toEqual([]);
+});
+
+test('no number of notes hides what was changed, and no number of odd lines is too many', async () => {
+  const log = await openAuditLog(path, { signing });
+  await log.append(auditRecord({ requestId: 'first' }));
+  for (let i = 0; i < 120; i++) {
+    appendFileSync(path, 'x');
+    await log.append(auditRecord({ requestId: `r-${i}` }));
+  }
+  await log.close();
+  expect((await found()).every((one) => one.startsWith('note'))).toBe(true);
+  rewrite(lines().map((line) => line.replace('r-118"', 'r-xxx"')));
+  expect((await found()).filter((one) => one.startsWith('wrong'))).toEqual([expect.stringMatching(/was changed/)]);
+  appendFileSync(path, 'y\n'.repeat(1000));
+  const told = await found();
+  expect(told.filter((one) => one.startsWith('wrong')).at(-1)).toMatch(
+    /^wrong 1242: this line is no record, and no record/,
+  );
 });

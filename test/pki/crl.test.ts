@@ -1,12 +1,23 @@
 // oxlint-disable-next-line import/no-unassigned-import -- @peculiar/x509 needs it to be there first
 import 'reflect-metadata';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addRevoked, type CrlEntries, createCrl, dropExpired, openCrlEntries } from '../../src/pki/crl.ts';
+import {
+  addRevoked,
+  type CrlEntries,
+  type CrlRequest,
+  createCrl,
+  dropExpired,
+  dropSerials,
+  openCrlEntries,
+} from '../../src/pki/crl.ts';
 import { contextConstructed, encodeTlv, TAG } from '../../src/pki/der.ts';
 import { describeCrl } from '../../src/pki/describe-crl.ts';
 import { reasonNames } from '../../src/pki/oids.ts';
+import { isSignedBy, readCrl } from '../../src/pki/read-crl.ts';
+import { signerOf } from '../../src/pki/signing.ts';
 import { readSigned } from '../../src/pki/structure.ts';
 import { at, NOW, testAuthority } from './fixture.ts';
 import { folderWith, openssl } from './openssl.ts';
@@ -38,7 +49,15 @@ function entriesOf(revoked: readonly Revoked[]): CrlEntries {
 
 async function listOf(entries: CrlEntries, number = 7, distributionPoint: string | null = null) {
   const { issuer } = await testAuthority();
-  return createCrl({ issuer, entries, number, thisUpdate, nextUpdate, distributionPoint });
+  return crlOf({ issuer, entries, number, thisUpdate, nextUpdate, distributionPoint, turn });
+}
+
+const turn = () => Promise.resolve();
+
+/** With its parts joined. */
+async function crlOf(request: CrlRequest) {
+  const { parts, listed } = await createCrl(request);
+  return { der: Buffer.concat(parts), listed };
 }
 
 const serial = fc
@@ -65,7 +84,8 @@ describe('a revocation list', () => {
     });
     await fc.assert(
       fc.asyncProperty(list, async ({ revoked, number, dates: [from, until], isPublished }) => {
-        const ours = await createCrl({
+        const ours = await crlOf({
+          turn,
           ...{ issuer, entries: entriesOf(revoked), number, thisUpdate: from, nextUpdate: until },
           distributionPoint: isPublished ? URL : null,
         });
@@ -178,11 +198,30 @@ describe('an entry', () => {
     expect(serials(first.der)).toEqual(['01', '02', '03', '04']);
     // revoked while the first list was being signed, its certificate expired: no list has named it yet
     addRevoked(entries, one('05', { notAfter: at1 - 1000 }));
-    expect(dropExpired(entries, first.listed, at1)).toBe(2);
+    expect(await dropExpired(entries, first.listed, at1, turn)).toBe(2);
     const second = await listOf(entries, 8);
     expect(serials(second.der)).toEqual(['02', '03', '05']);
-    expect(dropExpired(entries, second.listed, at1)).toBe(1);
+    expect(await dropExpired(entries, second.listed, at1, turn)).toBe(1);
     expect(serials((await listOf(entries, 9)).der)).toEqual(['02', '03']);
+  });
+
+  test('is there once, and last, when it was dropped by its serial number and added anew', async () => {
+    const several = fc.uniqueArray(revocation, { selector: (each) => each.serial, minLength: 1, maxLength: 60 });
+    await fc.assert(
+      fc.asyncProperty(several, fc.nat(), async (all, chosen) => {
+        const entries = entriesOf(all);
+        const again = all.filter((_, i) => i === chosen % all.length || i % 7 === 0);
+        const absent = 'ab'.repeat(20); // longer than any serial number
+        const named = [...again.map((each) => each.serial), absent];
+        expect(await dropSerials(entries, named, turn)).toBe(again.length);
+        for (const each of again) addRevoked(entries, { ...each, reason: 'keyCompromise' });
+        const left = all.filter((each) => !again.includes(each));
+        const { entries: read } = readCrl((await listOf(entries)).der);
+        expect(read.map((entry) => entry.serial)).toEqual([...left, ...again].map((each) => each.serial));
+        expect(read.slice(left.length).every((entry) => entry.reason === 'keyCompromise')).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test('is the same whether it was added one by one, between drops, or all at once', async () => {
@@ -199,7 +238,7 @@ describe('an entry', () => {
         let model: Revoked[] = [];
         for (const step of all) {
           if (step === 'drop') {
-            dropExpired(entries, entries.count, at1);
+            await dropExpired(entries, entries.count, at1, turn);
             model = model.filter((each) => each.notAfter >= at1);
           } else {
             for (const { serial: number, expired } of step.add) {
@@ -217,3 +256,75 @@ describe('an entry', () => {
     );
   });
 });
+
+describe('a list of many', () => {
+  /** More than two blocks of entries. */
+  const MANY = 10_000;
+  const numbered = (n: number, different: Partial<Revoked> = {}): Revoked =>
+    one((0x100000 + n).toString(16), different);
+
+  test('keeps what it was handed out as, whatever is added or dropped afterwards', async () => {
+    const entries = openCrlEntries();
+    const model: Revoked[] = [];
+    for (let n = 0; n < MANY; n++) {
+      model.push(numbered(n, n % 3 === 0 ? { notAfter: thisUpdate.getTime() - 1000 } : {}));
+      addRevoked(entries, model[n] ?? numbered(n));
+    }
+    const request = {
+      issuer: (await testAuthority()).issuer,
+      entries,
+      thisUpdate,
+      nextUpdate,
+      distributionPoint: null,
+    };
+    const early = await createCrl({ ...request, number: 1, turn });
+    const before = Buffer.concat(early.parts);
+    expect(await dropExpired(entries, early.listed, thisUpdate.getTime(), turn)).toBe(Math.ceil(MANY / 3));
+    const more = Array.from({ length: 5_000 }, (_, n) => numbered(MANY + n));
+    for (const each of more) addRevoked(entries, each);
+    const late = await createCrl({ ...request, number: 2, turn });
+    expect(Buffer.concat(early.parts).equals(before)).toBe(true);
+    const serials = (list: Buffer) => readCrl(list).entries.map((entry) => entry.serial);
+    expect(serials(before)).toEqual(model.map((each) => each.serial));
+    const left = [...model.filter((_, n) => n % 3 !== 0), ...more];
+    expect(serials(Buffer.concat(late.parts))).toEqual(left.map((each) => each.serial));
+  });
+
+  test('is written and thinned out with a turn for everybody else between two blocks', async () => {
+    const { issuer } = await testAuthority();
+    const entries = openCrlEntries();
+    for (let n = 0; n < MANY; n++) addRevoked(entries, numbered(n, { notAfter: 0 }));
+    let turns = 0;
+    const counted = async (): Promise<void> => {
+      turns++;
+    };
+    const { parts, listed } = await createCrl({
+      ...{ issuer, entries, thisUpdate, nextUpdate, distributionPoint: null, number: 1, turn: counted },
+    });
+    expect(turns).toBeGreaterThanOrEqual(3);
+    expect(Math.max(...parts.map(({ length }) => length))).toBeLessThan(512 * 1024);
+    turns = 0;
+    await dropExpired(entries, listed, thisUpdate.getTime(), counted);
+    expect(turns).toBeGreaterThanOrEqual(3);
+    expect(entries.count).toBe(0);
+  });
+
+  test.each(['P-256', 'P-384', 'RSA-2048', 'Ed25519'])('has a signature of the key, which is %s', async (kind) => {
+    const { privateKey } = keyOf(kind);
+    const signer = signerOf(privateKey);
+    const { root } = await testAuthority();
+    const entries = openCrlEntries();
+    for (let n = 0; n < MANY; n++) addRevoked(entries, numbered(n));
+    const issuer = { ...root, signer };
+    const request = { issuer, entries, thisUpdate, nextUpdate, distributionPoint: null, number: 1, turn };
+    const list = readCrl(Buffer.concat((await createCrl(request)).parts));
+    expect(isSignedBy(list, signer.publicKey)).toBe(true);
+    expect(isSignedBy(list, keyOf(kind).publicKey)).toBe(false);
+  });
+});
+
+function keyOf(kind: string): { publicKey: KeyObject; privateKey: KeyObject } {
+  if (kind === 'Ed25519') return generateKeyPairSync('ed25519');
+  if (kind === 'RSA-2048') return generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return generateKeyPairSync('ec', { namedCurve: kind });
+}

@@ -37,13 +37,21 @@ describe('a value', () => {
     ['an indefinite length', '30 80 00 00'],
     ['a length longer than it need be', '04 81 01 00'],
     ['a length with a leading zero octet', `04 82 00 80 ${'00'.repeat(128)}`],
-    ['a length of four octets', '04 84 00 00 00 01 00'],
+    ['a length of five octets', '04 85 01 00 00 00 00 00'],
     ['a tag of more than one octet', '1f 81 01 00'],
     ['less than its length', '04 02 00'],
     ['no length', '04'],
     ['nothing', ''],
   ])('is refused with %s', (_, text) => {
     expect(() => whole(hex(text))).toThrow(DerFault);
+  });
+
+  test('may have a length of four octets, as the list of a million revocations has', () => {
+    const content = Buffer.alloc(2 ** 24, 1);
+    const der = encodeTlv(TAG.octetString, content);
+    expect(Buffer.from(der.subarray(0, 6)).toString('hex')).toBe('048401000000');
+    expect(contentOf(der, readOnly(der, TAG.octetString, 'it'))).toHaveLength(2 ** 24);
+    expect(() => readOnly(der.subarray(0, -1), TAG.octetString, 'it')).toThrow('runs past its end');
   });
 
   test('is refused with anything after it', () => {

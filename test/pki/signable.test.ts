@@ -2,7 +2,7 @@ import { createHash, type X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { isCertgateError } from '../../src/errors.ts';
-import { auditStatement } from '../../src/pki/audit-statement.ts';
+import { auditStatement, retirementStatement } from '../../src/pki/audit-statement.ts';
 import { bundleStatement } from '../../src/pki/bundle-signature.ts';
 import { createIssuer, createRoot, signerOf } from '../../src/pki/certificates.ts';
 import {
@@ -146,7 +146,27 @@ test('a signer signs a checkpoint of the record that is of its issuer, its trust
     text.replace('record 8', 'record -8'),
     text.replace(' 1\n', ' 2\n'),
   ]) {
-    expect(refusal(Buffer.from(odd))).toContain('no checkpoint');
+    expect(refusal(Buffer.from(odd))).toContain('no statement about the audit record');
+  }
+});
+
+test('a signer signs a retirement of the oldest records of its own issuer and of now, and none of more than there are', () => {
+  const facts = {
+    ...{ trustDomain: TRUST_DOMAIN, record: { seq: 8, hash: 'a'.repeat(64) }, time: NOW, issuer: keyIdOf(certificate) },
+    ...{ from: 1, to: { seq: 5, hash: 'b'.repeat(64) }, rule: 'keepFor 90d' },
+  };
+  const text = Buffer.from(retirementStatement(facts)).toString('latin1');
+  expect(judge(Buffer.from(text))).toEqual({ kind: 'retirement', entries: 8 });
+  expect(refusal(retirementStatement({ ...facts, issuer: 'aa11' }))).toContain('retirement names another issuer');
+  expect(refusal(retirementStatement({ ...facts, trustDomain: 'other.example' }))).toContain('not of');
+  expect(refusal(retirementStatement({ ...facts, time: NOW + 600_000 }))).toContain('which is not now');
+  for (const odd of [
+    retirementStatement({ ...facts, from: 6 }),
+    retirementStatement({ ...facts, to: { ...facts.to, seq: 9 } }),
+    retirementStatement({ ...facts, rule: 'keepFor 90d\nrule keepFor 1d' }),
+    Buffer.from(`${text}x`),
+  ]) {
+    expect(refusal(odd)).toContain('no statement about the audit record');
   }
 });
 

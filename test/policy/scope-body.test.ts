@@ -195,6 +195,16 @@ describe('what is made', () => {
     expect(needs(`/deployments/${A}`, { concurrency_limit: 3 }, TAG, 'PATCH')).toEqual([]);
   });
 
+  test('takes and frees slots of shared limits, and of a deployment’s own where that is within', () => {
+    for (const path of ['increment', 'increment-with-lease', 'decrement']) {
+      const by = (names: unknown) => needs(`/v2/concurrency_limits/${path}`, { names, slots: 1 }, TAG);
+      expect(by(['db', 'tag:x'])).toEqual([]);
+      expect(by(['db', `deployment:${A}`, `deployment:${A}`])).toEqual([`deployment ${A}`]);
+      expect(by(['deployment:x'])).toBe('names the limit of no deployment');
+      expect(by('db')).toBe('names no limits');
+    }
+  });
+
   test('belongs to a run: task runs, logs, artifacts', () => {
     expect(needs('/task_runs/', { flow_run_id: A }, POOLS)).toEqual([`flow_run ${A}`]);
     expect(needs('/task_runs/', {}, POOLS)).toBe('makes a task run of no flow run, which is in no pool');
@@ -283,6 +293,23 @@ describe('a body', () => {
         const read = parseStrictJson(text);
         // Names that stand twice fast-check does not make.
         expect(read).toEqual({ ok: true, value: JSON.parse(text) as unknown });
+      }),
+    );
+  });
+
+  test('with a name twice is refused wherever that is and however it is written', () => {
+    const escaped = (name: string) => {
+      const units = Array.from({ length: name.length }, (_, i) => name.charCodeAt(i).toString(16).padStart(4, '0'));
+      return `"${units.map((unit) => `\\u${unit}`).join('')}"`;
+    };
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.json(), fc.json(), (name, before, value) => {
+        const twice = `{${JSON.stringify(name)}:${value},${escaped(name)}:1}`;
+        for (const text of [twice, `[${before},${twice}]`, `{"":${before},"a":[${twice}]}`]) {
+          expect(parseStrictJson(text), text).toEqual({ ok: false, problem: 'has a name twice' });
+        }
+        const once = `{${JSON.stringify(name)}:{${escaped(name)}:${value}}}`;
+        expect(parseStrictJson(once).ok, once).toBe(true);
       }),
     );
   });

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { readPolicy } from '../../src/config/policy-file.ts';
+import { runTests } from '../../src/policy/explain.ts';
 import { findOperation } from '../../src/policy/operation.ts';
 import type { Policy } from '../../src/policy/policy.ts';
 import { holds, joined, met, type Scope, scopeWords } from '../../src/policy/scope.ts';
@@ -82,13 +83,69 @@ describe('a policy', () => {
   - {role: Viewer, group: [Data, Ops]}
   - {role: Runner, group: Ops, identity: user/boss}
 `);
-    const roles = (name: string, ...groups: string[]) => policy.grants(name, groups).roles.map((one) => one.role);
+    const roles = (name: string, ...groups: string[]) =>
+      policy.grants(name, { groups, values: [] }).roles.map((one) => one.role);
     expect(roles('user/a')).toEqual([]);
     expect(roles('user/a', 'Data', 'Other')).toEqual(['Viewer']);
     expect(roles('user/a', 'Ops')).toEqual(['Viewer', 'Runner']);
     expect(roles('user/a', 'data', 'Dat', 'Data2')).toEqual([]);
     expect(roles('user/boss', 'Ops')).toEqual(['Runner', 'Viewer']);
     expect(roles('user/a')).toEqual([]);
+  });
+
+  test('binds what a certificate says: all that is asked, each by one whole value, beside names, and keeps them apart', () => {
+    const policy = policyOf(`bindings:
+  - {role: Viewer, certificate: {O: Data}}
+  - {role: Runner, certificate: {O: ['Data', 'Ops'], DNS: '[a-z]+\\.etl\\.example'}}
+  - {role: Developer, certificate: {issuer: aa}, identity: user/boss}
+  - {role: Worker, group: '0', identity: user/c}
+`);
+    type Values = ReadonlyArray<readonly [string, string]>;
+    const roles = (name: string, ...values: Values) =>
+      policy.grants(name, { groups: [], values }).roles.map((one) => one.role);
+    expect(roles('user/a', ['O', 'Data'])).toEqual(['Viewer']);
+    expect(roles('user/a', ['O', 'data'], ['O', 'Data2'], ['OU', 'Data'])).toEqual([]);
+    expect(roles('user/a', ['O', 'Data'], ['DNS', 'a.etl.example'])).toEqual(['Viewer', 'Runner']);
+    expect(roles('user/a', ['O', 'Ops'], ['DNS', 'x'], ['DNS', 'a.etl.example'])).toEqual(['Runner']);
+    expect(roles('user/a', ['DNS', 'a.etl.example'])).toEqual([]);
+    expect(roles('user/a', ['O', 'Ops'], ['DNS', 'a.etl.example.org'])).toEqual([]);
+    expect([roles('user/a', ['issuer', 'aa']), roles('user/boss')]).toEqual([['Developer'], ['Developer']]);
+    expect(roles('user/boss', ['O', 'Data'], ['issuer', 'aa'])).toEqual(['Developer', 'Viewer']);
+    expect(policy.grants('user/a', { groups: ['0'], values: [] }).roles.map((one) => one.role)).toEqual(['Worker']);
+    const same = { groups: [], values: [['O', 'Data']] } as const;
+    expect(policy.grants('user/a', same)).toBe(policy.grants('user/a', { ...same }));
+    expect([policy.grants('user/boss', same), policy.grants('user/a', same)].map((one) => one.roles.length)).toEqual([
+      2, 1,
+    ]);
+  });
+
+  test.each([
+    ['{}', 'nothing is asked of the certificate'],
+    ['{o: Data}', 'there is no key o here'],
+    ["{O: '('}", 'the pattern "(" cannot be used: Invalid regular expression: /(/u: Unterminated group'],
+    ['{O: []}', 'nothing is asked of O'],
+    ['{O: [[a]]}', 'a pattern is wanted here'],
+    ['Data', 'keys are wanted here'],
+  ])('with certificate: %s is refused', (certificate, problem) => {
+    const read = readPolicy(`bindings:\n  - {role: Worker, certificate: ${certificate}}\n`, 'p.yaml');
+    expect(read.ok ? [] : read.problems.map((one) => one.problem)).toEqual([problem]);
+  });
+
+  test('asks its own tests with what a certificate says, a group among it', () => {
+    const policy = (tests: string) => `bindings:
+  - {role: Viewer, certificate: {O: Data, OU: Ops}}
+  - {role: Runner, group: Dev}
+tests:
+${tests}`;
+    const outcome = (words: string): boolean[] => {
+      const read = readPolicy(policy(`  - {identity: user/a, ${words}, expect: allow}\n`), 'p.yaml');
+      if (!read.ok) throw new Error(JSON.stringify(read.problems));
+      return runTests(read.policy, read.tests).map((one) => one.passed);
+    };
+    expect(outcome('operation: read_flows, certificate: {O: Data, OU: Ops}')).toEqual([true]);
+    expect(outcome('operation: read_flows, certificate: {O: Data}, groups: Ops')).toEqual([true]);
+    expect(outcome('operation: read_flows, certificate: {O: Data}')).toEqual([false]);
+    expect(outcome('operation: create_flow_run_from_deployment, certificate: {OU: Dev}')).toEqual([true]);
   });
 
   test('gives an Owner within a scope nothing that the table does not know', () => {

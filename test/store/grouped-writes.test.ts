@@ -21,6 +21,7 @@ function newGroup() {
       if (state.lost) throw new Error('lost');
     },
     failure: (error) => new Error('told', { cause: error }),
+    forget: () => {},
   });
   const insert = db.prepare('INSERT INTO t VALUES (?)');
   const add = (n: number): Promise<number> =>
@@ -111,6 +112,23 @@ describe('a store', () => {
     const before = await store.revision();
     await Promise.all(Array.from({ length: 20 }, () => store.addCertificate(newRecord({}), newAudit())));
     expect(await store.revision()).toBe(before + 20);
+  });
+
+  it('chains the acts of changes that come together, past those of one that is undone', async () => {
+    const store = newStore(join(newFolder(), 'certgate.db'));
+    const [one, other] = [newRecord({}), newRecord({})];
+    await store.addCertificate(one, newAudit({ detail: { n: 0 } }));
+    await store.addCertificate(other, newAudit({ detail: { n: 1 } }));
+    const audit = (n: number) => store.addAudit(newAudit({ detail: { n } }));
+    const undone = store.revoke([one.serial, other.serial], 'unspecified', Date.now(), ({ serial }) => {
+      if (serial === other.serial) throw new Error('no'); // when the act of the first stands already
+      return newAudit({ detail: { n: 9 } });
+    });
+    const all = await Promise.allSettled([audit(2), undone, audit(3), audit(4)]);
+    expect(all.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
+    const acts = await store.listAudit({});
+    expect(acts.map(({ detail }) => detail['n'])).toEqual([0, 1, 2, 3, 4]);
+    expect(acts.slice(1).map(({ prev }) => prev)).toEqual(acts.slice(0, -1).map(({ hash }) => hash));
   });
 
   it('records no certificate twice, although both are asked for at once', async () => {

@@ -114,6 +114,44 @@ it('four processes that open it at once bring it there once', async () => {
   await expectWhole(path, records);
 });
 
+it('the uses of tokens that a store of schema 12 has are those that the newest finds, by key and by name', async () => {
+  const path = join(newFolder(), 'certgate.db');
+  const db = new DatabaseSync(path);
+  db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA journal_mode = WAL`);
+  for (const step of migrations.slice(0, 12)) db.exec(step);
+  db.exec('PRAGMA user_version = 12');
+  const [own, several] = ['0'.repeat(16), '1'.repeat(16)];
+  const token = db.prepare(
+    `INSERT INTO tokens (id, secret_hash, subject, uses, uses_left, ttl, expires_at, created_at, created_by)
+       VALUES (?, ?, ?, 9, 7, 1, ?, ?, 'test')`,
+  );
+  token.run(own, 'ab'.repeat(32), 'worker/etl-1', NOW + 1, NOW);
+  token.run(several, 'cd'.repeat(32), 'worker/etl-*', NOW + 1, NOW);
+  const uses = [
+    { token: own, keyHash: 'aa'.repeat(32), identity: 'worker/etl-1', serial: 'a1', usedAt: NOW },
+    { token: own, keyHash: 'bb'.repeat(32), identity: 'worker/etl-1', serial: 'a2', usedAt: NOW + 1 },
+    { token: several, keyHash: 'aa'.repeat(32), identity: 'worker/etl-2', serial: 'a3', usedAt: NOW },
+    { token: several, keyHash: 'cc'.repeat(32), identity: 'worker/etl-3', serial: 'a4', usedAt: NOW + 1 },
+  ];
+  const insert = db.prepare(
+    'INSERT INTO token_uses (token, key_hash, identity, serial, used_at) VALUES (?, ?, ?, ?, ?)',
+  );
+  for (const { token: id, keyHash, identity, serial, usedAt } of uses)
+    insert.run(id, keyHash, identity, serial, usedAt);
+  db.close();
+  const store = closing(openSqliteStore(path));
+  expect(await store.tokenUses(own)).toEqual(uses.slice(0, 2));
+  expect(await store.tokenUses(several)).toEqual(uses.slice(2));
+  const unknown = 'ee'.repeat(32);
+  const found = async (id: string, keyHash: string, asked: string) =>
+    (await store.tokenFor(id, { keyHash, asked }))?.use ?? null;
+  expect(await found(own, 'bb'.repeat(32), 'worker/etl-1')).toEqual(uses[1]);
+  expect(await found(several, unknown, 'worker/etl-3')).toEqual(uses[3]);
+  expect(await found(several, unknown, 'worker/etl-9')).toBeNull();
+  await store.close();
+  expect([versionOf(path), integrityOf(path)]).toEqual([SCHEMA_VERSION, 'ok']);
+});
+
 it('a backup of it leaves it as it is', async () => {
   const records = some(20);
   const path = storeOfVersion1(records);

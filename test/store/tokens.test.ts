@@ -22,8 +22,8 @@ const newTokenRecord = (values: Partial<TokenRecord> = {}): TokenRecord => ({
   flag: null,
   ...values,
 });
-const use = (store: Store, keyHash = KEY, issuedAt = NOW) => {
-  const record = newRecord({ issuedAt });
+const use = (store: Store, keyHash = KEY, issuedAt = NOW, identity = 'worker/etl-1') => {
+  const record = newRecord({ issuedAt, identity });
   return store.addCertificate(record, newAudit(), undefined, { kind: 'token', token: ID, keyHash }).then(() => record);
 };
 
@@ -37,16 +37,37 @@ describe('a token on record', () => {
     expect((await store.listAudit({})).map(({ action }) => action)).toEqual(['token.create']);
   });
 
-  test('is used in the transaction that records the certificate, and is found by key or by identity', async () => {
+  test('is used in the transaction that records the certificate, and its use is found by the key', async () => {
     const store = newStore();
     await store.addToken(newTokenRecord(), newAudit());
     const { serial } = await use(store);
     const used = { token: ID, keyHash: KEY, identity: 'worker/etl-1', serial, usedAt: NOW };
     expect((await store.token(ID))?.usesLeft).toBe(0);
     expect(await store.tokenUses(ID)).toEqual([used]);
-    expect(await store.tokenUse(ID, { keyHash: KEY, identity: 'worker/x' })).toEqual(used);
-    expect(await store.tokenUse(ID, { keyHash: OTHER_KEY, identity: 'worker/etl-1' })).toEqual(used);
-    expect(await store.tokenUse(ID, { keyHash: OTHER_KEY, identity: 'worker/x' })).toBeNull();
+    const token = newTokenRecord({ usesLeft: 0 });
+    expect(await store.tokenFor(ID, { keyHash: KEY, asked: 'worker/x' })).toEqual({ token, use: used });
+    expect(await store.tokenFor(ID, { keyHash: KEY, asked: null })).toEqual({ token, use: used });
+    expect(await store.tokenFor(ID, { keyHash: OTHER_KEY, asked: 'worker/etl-1' })).toEqual({ token, use: null });
+    expect(await store.tokenFor('f'.repeat(16), { keyHash: KEY, asked: null })).toBeNull();
+  });
+
+  test('for several names has its uses found by key or by name, the key first', async () => {
+    const store = newStore();
+    await store.addToken(newTokenRecord({ subject: 'worker/etl-*', uses: 3, usesLeft: 3 }), newAudit());
+    const first = await use(store, KEY, NOW, 'worker/etl-1');
+    const second = await use(store, OTHER_KEY, NOW + 1, 'worker/etl-2');
+    const used = [
+      { token: ID, keyHash: KEY, identity: 'worker/etl-1', serial: first.serial, usedAt: NOW },
+      { token: ID, keyHash: OTHER_KEY, identity: 'worker/etl-2', serial: second.serial, usedAt: NOW + 1 },
+    ];
+    const third = 'ee'.repeat(32);
+    expect(await store.tokenUses(ID)).toEqual(used);
+    const found = async (keyHash: string, asked: string | null) =>
+      (await store.tokenFor(ID, { keyHash, asked }))?.use ?? null;
+    expect(await found(third, 'worker/etl-2')).toEqual(used[1]);
+    expect(await found(KEY, 'worker/etl-2')).toEqual(used[0]);
+    expect(await found(third, 'worker/etl-3')).toBeNull();
+    expect(await found(third, null)).toBeNull();
   });
 
   test.each<[string, Partial<TokenRecord>, (store: Store) => Promise<unknown>]>([

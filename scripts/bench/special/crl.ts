@@ -6,6 +6,7 @@
 import 'reflect-metadata';
 import { connect } from 'node:net';
 import * as x509 from '@peculiar/x509';
+import { turn } from '../../../src/authority/crl.ts';
 import { startPublishing } from '../../../src/inbound/status/answers.ts';
 import { startStatus } from '../../../src/inbound/status/listener.ts';
 import { openLog } from '../../../src/observe/log.ts';
@@ -68,10 +69,10 @@ async function theirs(all: readonly Revocation[], { privateKey }: KeyPair): Prom
 
 /** Times of a list after each of `rounds` more revocations; `first`: with all entries to be encoded. */
 async function ours(all: readonly Revocation[], issuer: Issuer, rounds: number) {
-  const dates = { thisUpdate: FROM, nextUpdate: UNTIL, distributionPoint: null };
+  const dates = { thisUpdate: FROM, nextUpdate: UNTIL, distributionPoint: null, turn };
   const entries = openCrlEntries();
   const write = (number: number) => createCrl({ issuer, entries, number, ...dates });
-  const [first, { der }] = await timed(async () => {
+  const [first, { parts }] = await timed(async () => {
     for (const one of all) addRevoked(entries, one);
     return write(1);
   });
@@ -83,7 +84,7 @@ async function ours(all: readonly Revocation[], issuer: Issuer, rounds: number) 
     });
     again.push(ms);
   }
-  return { first, again, der };
+  return { first, again, der: Buffer.concat(parts) };
 }
 
 /** The part of a store that publishing asks: one writing a hundred thousand certificates would measure the disk. */

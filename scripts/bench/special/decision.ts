@@ -5,7 +5,7 @@
 import { readPolicy } from '../../../src/config/policy-file.ts';
 import { judge } from '../../../src/inbound/permission.ts';
 import { findOperation, type Operation } from '../../../src/policy/operation.ts';
-import type { Policy } from '../../../src/policy/policy.ts';
+import { NO_ATTRIBUTES, type Policy } from '../../../src/policy/policy.ts';
 import { say } from '../processes.ts';
 import { OURS } from '../rows.ts';
 import { quantileOf } from '../statistics.ts';
@@ -45,7 +45,7 @@ function policyOf(roles: number, bindings: number): Policy {
 function decideOnce(policy: Policy, identity: string, at: number): boolean {
   const [method, path] = REQUESTS[at % REQUESTS.length] ?? ['GET', '/'];
   const operation: Operation | null = findOperation(method, path);
-  return judge(policy, { identity, groups: [] }, operation, path).refusal === null;
+  return judge(policy, { identity, attributes: NO_ATTRIBUTES }, operation, path).refusal === null;
 }
 
 function measure(policy: Policy, identities: readonly string[]) {

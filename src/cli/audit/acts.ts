@@ -1,9 +1,9 @@
 // What was done, as `certgate audit` shows it: the acts of clients at the gate, each with how it went, and those of the CA and
 // of its operators, in one order of time.
-import { stat } from 'node:fs/promises';
-import { filesOf } from '../../observe/audit-head.ts';
+import { listRecord } from '../../observe/audit-files.ts';
 import type { AuditOutcome, AuditRecord } from '../../observe/audit-log.ts';
-import { type AuditFilter, readAudit } from '../../observe/audit-reader.ts';
+import { type AuditFilter, itemOf, satisfies } from '../../observe/audit-reader.ts';
+import { tailAudit } from '../../observe/audit-tail.ts';
 import type { Store, StoredAuditEntry } from '../../store/store.ts';
 
 const PAGE = 1000;
@@ -53,21 +53,26 @@ function join(acts: Act[], { requestId, outcome, ending, ms }: AuditOutcome): vo
   }
 }
 
+/** How far a clock may have gone back, ms. */
+const CLOCKS = 86_400_000;
+
 /** What the record at `path` tells, the files that it was in before with it; `broken` is told of what is no record. */
 export async function* actsOfGate(
   path: string,
   wanted: Wanted,
   broken: (words: string) => void,
 ): AsyncGenerator<Act | AuditOutcome> {
-  for (const file of await filesOf(path)) {
-    const facts = await stat(file).catch(() => null);
-    // Deleted meanwhile, or last written to before all that is wanted.
-    if (facts === null || facts.mtimeMs < (wanted.since ?? 0)) continue;
-    for await (const item of readAudit(file, wanted)) {
-      if (item.kind === 'record') yield { source: 'gate', ...item.record };
-      else if (item.kind === 'outcome') yield item.outcome;
-      else if (item.kind === 'broken') broken(`${file}:${item.line}: no record: ${item.problem}: ${item.text}`);
-    }
+  const files = await listRecord(path);
+  // A file ends before the next one begins, by what they say: anybody can give a file another time.
+  const begun = (wanted.since ?? 0) - CLOCKS;
+  const first = files.findLast((one) => one.seq > 0 && one.begun !== null && one.begun < begun);
+  const after = first === undefined ? 0 : first.seq - 1;
+  for await (const line of tailAudit(path, { after, hashed: false, signal: new AbortController().signal })) {
+    if (line === null) return;
+    const item = itemOf(line);
+    if (item?.kind === 'record' && satisfies(item.record, wanted)) yield { source: 'gate', ...item.record };
+    else if (item?.kind === 'outcome') yield item.outcome;
+    else if (item?.kind === 'broken') broken(`${line.file}:${line.number}: no record: ${item.problem}: ${item.text}`);
   }
 }
 

@@ -1,52 +1,81 @@
 // Checkpoints of the record at the command line: the newest one, to be kept elsewhere; one that was kept, read back; and
-// whether one is signed by an issuer of this CA, whatever has become of it since.
+// whether what a record says of itself is signed by an issuer of this CA, whatever has become of it since.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { askCheckpoint } from '../../admin/control-client.ts';
 import { writeOutputFile } from '../../authority/output-file.ts';
 import { CertgateError, reasonOf } from '../../errors.ts';
 import { type Checkpoint, checkpointIn } from '../../observe/audit-checkpoint.ts';
+import type { Judge } from '../../observe/audit-verify.ts';
 import { auditStatementIsSigned } from '../../pki/audit-statement.ts';
 import { readCertificate } from '../../pki/certificates.ts';
 import { keyIdOf } from '../../pki/keys.ts';
 import type { Store } from '../../store/store.ts';
 import type { CommandIo } from '../io.ts';
+import { momentWords } from './print.ts';
 
-/** Says what is wrong with a checkpoint's signature; null when it is right. */
-export async function checkpointJudge(store: Store): Promise<(checkpoint: Checkpoint) => string | null> {
+/** A signature that was under way when its issuer was retired, ms. */
+const SLACK = 300_000;
+
+/** Judges signatures by the issuers that this CA has, and those that it had, as of now. CG_STORE_*. */
+export async function auditJudge(store: Store): Promise<Judge> {
   const trustDomain = await store.meta('trustDomain');
-  const issuers = (await store.listCa()).flatMap(({ role, der }) => (role === 'issuer' ? [readCertificate(der)] : []));
-  const byKey = new Map(issuers.map((certificate) => [keyIdOf(certificate), certificate]));
-  return (checkpoint) => {
-    const issuer = byKey.get(checkpoint.issuer);
-    if (issuer === undefined) return `this CA has no issuer ${checkpoint.issuer}`;
-    if (checkpoint.trustDomain !== trustDomain) return `it is of the trust domain ${checkpoint.trustDomain}`;
-    return auditStatementIsSigned(checkpoint, checkpoint.signature, issuer) ? null : 'its signature is wrong';
+  const issuers = new Map(
+    (await store.listCa()).flatMap((record) => {
+      if (record.role !== 'issuer') return [];
+      const certificate = readCertificate(record.der);
+      const by = `issuer ${record.generation}, ${record.state}, certificate ${certificate.serialNumber.toLowerCase()}`;
+      return [[keyIdOf(certificate), { record, certificate, by }] as const];
+    }),
+  );
+  return (said) => {
+    const issuer = issuers.get(said.issuer);
+    if (issuer === undefined) return { problem: `this CA has no issuer ${said.issuer}`, by: null };
+    const { record, certificate, by } = issuer;
+    if (said.trustDomain !== trustDomain) return { problem: `it is of the trust domain ${said.trustDomain}`, by };
+    if (!auditStatementIsSigned(said, said.signature, certificate)) return { problem: 'its signature is wrong', by };
+    const late = record.state === 'retired' && said.time > record.changedAt + SLACK;
+    // Its key is of no use to the CA any more, and may be in other hands.
+    const words = `issuer ${record.generation} was retired before, at ${momentWords(record.changedAt)}`;
+    return { problem: late ? words : null, by };
   };
 }
 
 /** The checkpoint that stands in `file`, as `--checkpoint` wrote it. CG_AUDIT_CHECKPOINT. */
 export function readCheckpoint(file: string): Checkpoint {
+  let text: string;
   try {
-    const checkpoint = checkpointIn(JSON.parse(readFileSync(file, 'utf8')));
-    if (checkpoint !== null) return checkpoint;
+    text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem: `cannot be read: ${reasonOf(error)}` });
+    const problem = `cannot be read: ${reasonOf(error)}`;
+    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem }, { cause: error });
   }
-  throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem: 'is no checkpoint of a record' });
+  return checkpointOf(text, file);
 }
 
-/** The newest checkpoint on record; null for none. */
+/** The newest checkpoint on record; null for none. CG_AUDIT_CHECKPOINT for one that somebody has changed beyond reading. */
 export async function storedCheckpoint(store: Store): Promise<Checkpoint | null> {
   const line = await store.checkpoint();
-  return line === null ? null : checkpointIn(JSON.parse(line));
+  return line === null ? null : checkpointOf(line, store.location);
+}
+
+/** The checkpoint that stands in `text`, which came from `from`. CG_AUDIT_CHECKPOINT. */
+function checkpointOf(text: string, from: string): Checkpoint {
+  try {
+    const checkpoint = checkpointIn(JSON.parse(text));
+    if (checkpoint !== null) return checkpoint;
+  } catch (error) {
+    const problem = `is no checkpoint of a record: ${reasonOf(error)}`;
+    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem }, { cause: error });
+  }
+  throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem: 'is no checkpoint of a record' });
 }
 
 /** Has the gate sign what is on record by now, if one runs, and prints or writes (0644) the newest checkpoint. */
 export async function giveCheckpoint(out: string, stateDir: string, store: Store, io: CommandIo): Promise<void> {
   const asked = await askCheckpoint(join(stateDir, 'control.sock'));
   const line = await store.checkpoint();
-  const checkpoint = line === null ? null : checkpointIn(JSON.parse(line));
+  const checkpoint = line === null ? null : checkpointOf(line, store.location);
   if (line === null || checkpoint === null) {
     const problem = 'nothing is signed yet: a gate signs what it records';
     throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: store.location, problem });
@@ -56,7 +85,7 @@ export async function giveCheckpoint(out: string, stateDir: string, store: Store
   else await writeOutputFile(out, Buffer.from(`${line}\n`), { mode: 0o644, force: true });
   const { record, act, time } = checkpoint;
   io.say(
-    `it covers the gate's record up to number ${record.seq} and the CA's acts up to ${act.seq}, as of ${new Date(time).toISOString()}`,
+    `it covers the gate's record up to number ${record.seq} and the CA's acts up to ${act.seq}, as of ${momentWords(time)}`,
   );
   if (asked === null && acts !== null && acts.id > act.seq) {
     io.say(

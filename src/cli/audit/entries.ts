@@ -35,6 +35,19 @@ export function entryOfLine(line: TailLine): ExportEntry | null {
     const { time, record } = item.checkpoint;
     return { time, kind: 'checkpoint', severity: 'info', fields: { record: record.seq, ...place }, text: line.text };
   }
+  if (item.kind === 'opening') {
+    return { time: item.time, kind: 'opening', severity: 'info', fields: place, text: line.text };
+  }
+  if (item.kind === 'retirement') {
+    const { time, from, to, rule } = item.retirement;
+    return {
+      time,
+      kind: 'retirement',
+      severity: 'notice',
+      fields: { from, to: to.seq, rule, ...place },
+      text: line.text,
+    };
+  }
   if (item.kind === 'outcome') {
     const severity = item.outcome.outcome >= 500 || item.outcome.outcome === 0 ? 'notice' : 'info';
     const { time } = item.outcome;

@@ -1,16 +1,17 @@
 // certgate audit --verify: whether what is on record is what was recorded, the gate's and the CA's. It says which line or act
 // is not, and what should stand there; and how far it can be sure of it: what was cut off after the newest checkpoint that
 // is kept elsewhere cannot be told.
-import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { CertgateError } from '../../errors.ts';
 import type { Checkpoint } from '../../observe/audit-checkpoint.ts';
-import { filesOf } from '../../observe/audit-head.ts';
+import { overFiles } from '../../observe/audit-files.ts';
+import type { Retirement } from '../../observe/audit-retirement.ts';
 import { type Finding, type Verdict, verifyAudit } from '../../observe/audit-verify.ts';
 import type { Store } from '../../store/store.ts';
-import { printable } from '../escape.ts';
+import { printable, printableJson } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
-import { checkpointJudge, readCheckpoint, storedCheckpoint } from './checkpoints.ts';
+import { auditJudge, readCheckpoint, storedCheckpoint } from './checkpoints.ts';
+import { momentWords } from './print.ts';
 import { type ActsVerdict, verifyActs } from './verify-acts.ts';
 
 export interface VerifyAsked {
@@ -30,13 +31,14 @@ export async function verify(asked: VerifyAsked, store: Store, io: CommandIo): P
     ...asked.since.map((file) => ({ from: file, checkpoint: readCheckpoint(file) })),
     ...(stored === null ? [] : [{ from: store.location, checkpoint: stored }]),
   ];
-  const judge = await checkpointJudge(store);
-  const files = asked.files.length > 0 ? asked.files : existsSync(asked.path) ? await filesOf(asked.path) : [];
-  const verdict = await verifyAudit(files, { judge, kept });
+  const judge = await auditJudge(store);
+  const partial = asked.files.length > 0;
+  const over = (files: readonly string[]): Promise<Verdict> => verifyAudit(files, { judge, kept, partial });
+  const verdict = partial ? await over(asked.files) : await overFiles(asked.path, over);
   const acts = await verifyActs(store, kept);
   const findings = [...verdict.findings, ...acts.findings];
   const wrong = findings.filter(({ harmless }) => !harmless);
-  if (asked.json) io.out(JSON.stringify(result(verdict, acts, wrong.length === 0)));
+  if (asked.json) io.out(printableJson(result(verdict, acts, wrong.length === 0)));
   else {
     for (const finding of findings)
       io.out(printable(`${finding.harmless ? 'note' : 'WRONG'}: ${words(finding, io.cwd)}`));
@@ -54,13 +56,15 @@ function words(finding: Finding | undefined, cwd: string): string {
   return `${name}${line === null ? '' : `:${line}`}: ${said}`;
 }
 
-function summary({ lines, files, unchained, head, signed }: Verdict, acts: ActsVerdict, kept: number): string[] {
+function summary(verdict: Verdict, acts: ActsVerdict, kept: number): string[] {
+  const { lines, files, unchained, head, signed, signedBy, retired, retiredBy } = verdict;
   const old = (count: number, what: string) =>
     count === 0 ? [] : [`${count} ${what} are older than the chain: nothing is known of them`];
   return [
     `the gate's record: ${lines} in the chain, in ${files} ${files === 1 ? 'file' : 'files'}, up to number ${head.seq}`,
     ...old(unchained, 'lines before them'),
-    signedWords(signed, head.seq),
+    ...(retired === null ? [] : [retiredWords(retired, retiredBy)]),
+    signedWords(signed, signedBy, head.seq),
     `the CA's acts: ${acts.count} in the chain, up to number ${acts.head.seq}`,
     ...old(acts.unchained, 'acts before them'),
     ...(kept > 0
@@ -71,19 +75,25 @@ function summary({ lines, files, unchained, head, signed }: Verdict, acts: ActsV
   ];
 }
 
-function signedWords(signed: Checkpoint | null, seq: number): string {
+function signedWords(signed: Checkpoint | null, by: string | null, seq: number): string {
   if (signed === null) return 'no checkpoint in it is signed';
   const after = seq - signed.record.seq - 1;
-  const when = new Date(signed.time).toISOString();
-  return `signed up to number ${signed.record.seq} at ${when}${after > 0 ? `; ${after} after it` : ''}`;
+  const when = momentWords(signed.time);
+  const rest = after > 0 ? `; ${after} after it` : '';
+  return `signed up to number ${signed.record.seq} at ${when} by ${by ?? signed.issuer}${rest}`;
+}
+
+function retiredWords({ to, time, rule, issuer }: Retirement, by: string | null): string {
+  const when = momentWords(time);
+  return `retired by the gate up to number ${to.seq} at ${when} (${rule}), signed by ${by ?? issuer}`;
 }
 
 function result(verdict: Verdict, acts: ActsVerdict, ok: boolean): object {
-  const { findings, files, lines, unchained, head, signed } = verdict;
+  const { findings, files, lines, unchained, head, signed, signedBy, retired, retiredBy } = verdict;
   return {
     ok,
     findings: [...findings, ...acts.findings],
-    record: { files, lines, unchained, head, signed },
+    record: { files, lines, unchained, head, signed, signedBy, retired, retiredBy },
     acts: { count: acts.count, unchained: acts.unchained, head: acts.head },
   };
 }

@@ -6,7 +6,7 @@ import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { readNamed } from '../named-file.ts';
 import { withSettings } from '../settings.ts';
-import { sayBundle, withCa } from './place.ts';
+import { KEY_HERE, sayBundle, withCa } from './place.ts';
 
 export function csrCommand(io: CommandIo): Command {
   const command = describe(
@@ -26,14 +26,29 @@ export function csrCommand(io: CommandIo): Command {
         'the signed certificate must have: CA:TRUE, pathlen:0, keyCertSign and cRLSign.',
       ],
     },
-  ).option('--json', 'print JSON');
-  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(async (flags: { readonly json?: true }) => {
-    const { request, requestFile, keyFile, again } = await withCa(command, io, (place) => requestIssuer(place));
+  )
+    .option(...KEY_HERE)
+    .option('--json', 'print JSON');
+  return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(async (flags: CsrFlags) => {
+    const keyHere = flags.keyHere === true;
+    const { request, requestFile, keyFile, again } = await withCa(
+      command,
+      io,
+      (place) => requestIssuer(place),
+      keyHere,
+    );
     if (flags.json === true) io.out(printableJson({ request, requestFile, keyFile, again }, 2));
     else io.out(request.trimEnd());
     const words = again ? 'that request waits already' : `made ${keyFile}`;
     io.say(printable(`${words}; the request is in ${requestFile} too. next: certgate ca import SIGNED.pem`));
+    if (keyHere && !again)
+      io.say('the signer wants a copy of the key by then; once it has been imported, remove the one here');
   });
+}
+
+interface CsrFlags {
+  readonly keyHere?: true;
+  readonly json?: true;
 }
 
 export function importCommand(io: CommandIo): Command {

@@ -8,13 +8,24 @@ import type { CommandIo } from '../io.ts';
 import { commandKeys } from '../passphrase.ts';
 import { configOf } from '../settings.ts';
 
-/** Runs `deed` on the CA of the command's configuration. CG_CONFIG, CG_STORE_* and what the deed throws. */
+/** The flag of what makes an issuer's key: where a signer has the others it goes to that, by hand (docs/signer.md). */
+export const KEY_HERE = [
+  '--key-here',
+  'although ca.signer is set, make the new issuer key in certs/, to be taken to the signer',
+] as const;
+
+/**
+ * Runs `deed` on the CA of the command's configuration; for `keyHere` as if it had no signer.
+ * CG_CONFIG, CG_STORE_* and what the deed throws.
+ */
 export async function withCa<T>(
   command: Command,
   io: CommandIo,
   deed: (place: CaPlace, config: Config) => Promise<T>,
+  keyHere = false,
 ): Promise<T> {
-  const config = configOf(command, io);
+  const configured = configOf(command, io);
+  const config = keyHere ? { ...configured, ca: { ...configured.ca, signer: null } } : configured;
   const { certsDir, stateDir, trustDomain } = config;
   const store = openStoreToAct(stateDir, io);
   try {
@@ -22,6 +33,17 @@ export async function withCa<T>(
     return await deed({ certsDir, store, trustDomain, keys, actor: actor() }, config);
   } finally {
     await store.close();
+  }
+}
+
+/** What is to be done with the keys of issuers among `files`, which were made with KEY_HERE. */
+export function sayKeyHere(files: readonly string[], io: CommandIo): void {
+  for (const file of files.filter((one) => /\/issuer(-\d+)?\.key$/.test(one))) {
+    io.say(
+      printable(
+        `take ${file} to the signer now, and start that with it: certgate signer --key FILE, once for each key`,
+      ),
+    );
   }
 }
 

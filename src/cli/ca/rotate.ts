@@ -17,13 +17,14 @@ import { usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { withSettings } from '../settings.ts';
-import { sayBundle, withCa } from './place.ts';
+import { KEY_HERE, sayBundle, sayKeyHere, withCa } from './place.ts';
 
 interface Flags {
   readonly rootKey?: string;
   readonly offlineRoot?: string;
   readonly withoutWaiting?: true;
   readonly rollback?: true;
+  readonly keyHere?: true;
   readonly json?: true;
 }
 
@@ -89,15 +90,16 @@ export function rotateCommand(io: CommandIo): Command {
       '--without-waiting',
       'activate although somebody has not taken the bundle: they lose the gate until they do',
     )
+    .option(...KEY_HERE)
     .option('--rollback', 'take that step back')
     .option('--json', 'print JSON');
   return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(
     async (what: string, name: string | undefined, flags: Flags) => {
       const step = stepOf(what, name);
       requireFitting(what, name, flags);
-      const { trust, files, bundleProblem } = await withCa(command, io, (place) =>
-        flags.rollback === true ? step.back(place) : step.forward(place, flags, io),
-      );
+      const deed = (place: CaPlace): Promise<CaChanged> =>
+        flags.rollback === true ? step.back(place) : step.forward(place, flags, io);
+      const { trust, files, bundleProblem } = await withCa(command, io, deed, flags.keyHere === true);
       const certificates = trust.records.map(({ role, generation, state, keyId }) => ({
         role,
         generation,
@@ -107,6 +109,7 @@ export function rotateCommand(io: CommandIo): Command {
       if (flags.json === true) io.out(printableJson({ certificates, bundle: trust.bundleId, files }, 2));
       else for (const file of files) io.out(printable(file));
       io.say(flags.rollback === true ? step.undone : step.done);
+      if (flags.keyHere === true) sayKeyHere(files, io);
       const rootKey = files.find((file) => /\/root(-\d+)?\.key$/.test(file));
       if (rootKey !== undefined && flags.offlineRoot === undefined) {
         io.say(
@@ -130,6 +133,9 @@ function requireFitting(what: string, name: string | undefined, flags: Flags): v
   const odd = [
     flags.rootKey !== undefined && (what !== 'issuer' || flags.rollback === true) ? '--root-key' : null,
     flags.offlineRoot !== undefined && (name !== 'prepare' || flags.rollback === true) ? '--offline-root' : null,
+    flags.keyHere === true && ((what !== 'issuer' && name !== 'prepare') || flags.rollback === true)
+      ? '--key-here'
+      : null,
     flags.withoutWaiting === true && (name !== 'activate' || flags.rollback === true) ? '--without-waiting' : null,
   ].find((flag) => flag !== null);
   if (odd !== undefined) throw usage(`${odd} is not for this step`, 'see certgate ca rotate --help');

@@ -61,7 +61,7 @@ function checkAge({ record, name, notBefore, notAfter, standing }: CaAge, subjec
 }
 
 /** What puts another in its place. */
-function replacing(record: CaRecord, { config, records, command }: Subject): string {
+export function replacing(record: CaRecord, { config, records, command }: Subject): string {
   const authorities = records?.authorities ?? [];
   const root = record.role === 'root' ? record : rootOf(authorities, record);
   const own = root !== null && isMadeHere(root, readCertificate(root.der), config.trustDomain);

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { debianWeaknessOf } from '../../authority/debian-weak-keys.ts';
 import { targetWords } from '../../authority/lock-table.ts';
 import { roughDuration } from '../../config/duration.ts';
-import { spkiOf } from '../../pki/public-keys.ts';
+import { spkiHashOf } from '../../pki/public-keys.ts';
 import { weaknessOf } from '../../pki/weak-keys.ts';
 import { LONGEST_LIFE, MOST_CERTIFICATES, type RecordsLook } from '../../store/sqlite-look.ts';
 import type { LockRecord } from '../../store/store.ts';
@@ -51,7 +51,7 @@ async function checkWeakKeys({ newestCertificates }: RecordsLook, { command }: S
   const findings: Finding[] = [];
   for (const { serial, identity, der } of newestCertificates) {
     const { publicKey } = new X509Certificate(der);
-    const weakness = weaknessOf(publicKey, spkiOf(publicKey)) ?? (await debianWeaknessOf(publicKey));
+    const weakness = weaknessOf(publicKey, spkiHashOf(publicKey)) ?? (await debianWeaknessOf(publicKey));
     if (weakness === null) continue;
     const remedy = command(`revoke --serial ${serial} --reason keyCompromise`);
     findings.push(failure('weak key', `${identity} has a certificate for a key ${weakness}`, remedy));

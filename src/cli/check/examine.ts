@@ -42,7 +42,7 @@ export async function examineCa(config: Config, now: number, command: Subject['c
       findings:
         records === null ? [skipped('certificates', 'the records could not be read')] : checkCertificates(subject),
     },
-    { title: 'keys and files', findings: [...checkKeys(subject), ...checkPermissions(subject)] },
+    { title: 'keys and files', findings: [...(await checkKeys(subject)), ...checkPermissions(subject)] },
     {
       title: 'records',
       findings: [

@@ -1,37 +1,41 @@
 // Checks of `certgate ca check` about private keys and who may use the CA's files. No passphrase is asked for: of an
 // encrypted key it is said that it is one, and not whose it is.
 
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { caKeyProblemOf } from '../../authority/ca-key.ts';
 import { generationFiles, storeFile } from '../../authority/layout.ts';
 import { reasonOf } from '../../errors.ts';
 import { readCertificate } from '../../pki/certificates.ts';
 import { isEncryptedPem, privateKeyFromPem } from '../../pki/keys.ts';
 import { spkiOf } from '../../pki/public-keys.ts';
-import { weaknessOf } from '../../pki/weak-keys.ts';
 import type { CaRecord } from '../../store/store.ts';
 import { type Finding, failure, fine, skipped, warning } from '../doctor/finding.ts';
 import { checkMode } from '../doctor/modes.ts';
 import { shellWord } from '../io.ts';
 import { auditFile } from '../serve-options.ts';
+import { replacing } from './certificates.ts';
 import { copyBack, type Subject } from './subject.ts';
 
-export function checkKeys(subject: Subject): Finding[] {
-  const authorities = subject.records?.authorities ?? [];
-  return authorities
-    .filter(({ state, role }) => state !== 'retired' && role !== 'intermediate')
-    .flatMap((record) => checkKey(record, subject));
+export async function checkKeys(subject: Subject): Promise<Finding[]> {
+  const authorities = (subject.records?.authorities ?? []).filter(({ state }) => state !== 'retired');
+  const findings: Finding[] = [];
+  for (const record of authorities) {
+    const { publicKey } = readCertificate(record.der);
+    const weakness = await caKeyProblemOf(publicKey);
+    if (weakness !== null) findings.push(failure(nameOf(record), `is one ${weakness}`, replacing(record, subject)));
+    else if (record.role !== 'intermediate') findings.push(...checkKey(record, publicKey, subject));
+  }
+  return findings;
 }
 
-function checkKey(record: CaRecord, subject: Subject): Finding[] {
+const nameOf = ({ role, generation }: CaRecord): string => `key of ${role} ${generation}`;
+
+function checkKey(record: CaRecord, publicKey: KeyObject, subject: Subject): Finding[] {
   const { config, command } = subject;
   const { key } = generationFiles(config.certsDir, record);
-  const name = `key of ${record.role} ${record.generation}`;
-  const { publicKey } = readCertificate(record.der);
-  const weak = weaknessOf(publicKey, spkiOf(publicKey));
-  const rotate = command(record.role === 'root' ? 'ca rotate root prepare' : 'ca rotate issuer');
-  if (weak !== null) return [failure(name, `is one ${weak}`, rotate)];
+  const name = nameOf(record);
   const issues = record.role === 'issuer' && record.state === 'active';
   let pem: string;
   try {
@@ -43,7 +47,7 @@ function checkKey(record: CaRecord, subject: Subject): Finding[] {
     if (config.ca.signer !== null) return [fine(name, `is the signer's, ${config.ca.signer}`)];
     const found = `${key} does not exist`;
     if (!issues) return [warning(name, `${found}: no revocation list of it can be signed`, command('ca status'))];
-    return [failure(name, `${found}: nothing can be issued`, copyBack(key, subject) ?? rotate)];
+    return [failure(name, `${found}: nothing can be issued`, copyBack(key, subject) ?? replacing(record, subject))];
   }
   if (isEncryptedPem(pem)) {
     return [

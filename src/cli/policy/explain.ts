@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { nearest } from '../../config/nearest.ts';
 import { EXIT, shown } from '../../errors.ts';
 import { parseGroups } from '../../identity/groups.ts';
+import { ATTRIBUTES, attributesOf } from '../../identity/identify.ts';
 import { parseIdentityName } from '../../identity/name.ts';
 import {
   type Explanation,
@@ -13,12 +14,12 @@ import {
   operationsNamed,
   requestParts,
 } from '../../policy/explain.ts';
-import type { Grants, Origin, Policy } from '../../policy/policy.ts';
+import type { Attributes, Grants, Origin, Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
 import { startsDeployed } from '../../policy/run-overrides.ts';
 import { asksByBody } from '../../policy/secrets.ts';
 import { printable, printableJson } from '../escape.ts';
-import { collect, usage } from '../flags.ts';
+import { choiceFlag, collect, usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { withSettings } from '../settings.ts';
@@ -27,6 +28,7 @@ import { untestedPolicyAt } from './place.ts';
 interface Flags {
   readonly policy?: string;
   readonly group?: readonly string[];
+  readonly attribute?: readonly string[];
   readonly json?: true;
 }
 
@@ -37,6 +39,10 @@ export function explainCommand(io: CommandIo): Command {
       [
         'may the worker say how a run went; any id will do',
         'certgate policy explain worker/etl-1 POST /api/flow_runs/0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f/set_state',
+      ],
+      [
+        'whoever has a certificate of this organisation',
+        'certgate policy explain worker/etl-1 POST /api/flows/filter --attribute O=Data',
       ],
       ['a WebSocket', 'certgate policy explain worker/etl-1 WEBSOCKET /api/events/in'],
     ],
@@ -49,40 +55,51 @@ export function explainCommand(io: CommandIo): Command {
     )
     .argument('[PATH]', 'with the base path and, where it matters, the query')
     .option('--group <NAME>', 'a group of its certificate; may be repeated', collect)
+    .option('--attribute <NAME=VALUE>', 'another attribute of its certificate, e.g. O=Data; may be repeated', collect)
     .option('--policy <FILE>', 'another policy than serve.policy')
     .option('--json', 'print JSON');
   return withSettings(command).action((name: string, method: string, path: string | undefined, flags: Flags) => {
     const identity = parseIdentityName(name);
-    const groups = parseGroups(flags.group ?? []);
+    const attributes = attributesOf(parseGroups(flags.group ?? []), (flags.attribute ?? []).map(attributeIn));
     const { policy } = untestedPolicyAt(flags.policy, command, io);
     const said =
-      path === undefined ? named(policy, identity, method, groups) : asked(policy, identity, method, path, groups);
+      path === undefined
+        ? named(policy, identity, method, attributes)
+        : asked(policy, identity, method, path, attributes);
     if (!said.permit) io.setExitCode(EXIT.refused);
     if (flags.json === true) return io.out(printableJson(jsonOf(said, policy.mode), 2));
-    for (const line of linesOf(said, policy.grants(identity, groups))) io.out(printable(line));
+    for (const line of linesOf(said, policy.grants(identity, attributes))) io.out(printable(line));
     if (said.permit) return;
     if (policy.mode === 'observe') io.say('the policy only observes: the gate would let it pass, and count it');
-    else if (policy.grants(identity, groups).observes)
+    else if (policy.grants(identity, attributes).observes)
       io.say('a role of it only observes: the gate would let it pass, and count it');
   });
 }
 
-function named(policy: Policy, identity: string, name: string, groups: readonly string[]): Explanation {
+/** `O=Data`, in two. */
+function attributeIn(text: string): readonly [attribute: string, value: string] {
+  const equals = text.indexOf('=');
+  const attribute = choiceFlag('--attribute', equals === -1 ? text : text.slice(0, equals), ATTRIBUTES);
+  if (equals === -1) throw usage(`--attribute ${attribute} has no value`, `for example --attribute ${attribute}=Data`);
+  return [attribute, text.slice(equals + 1)];
+}
+
+function named(policy: Policy, identity: string, name: string, attributes: Attributes): Explanation {
   const [operation] = operationsNamed(name);
-  if (operation !== undefined) return explainOperation(policy, identity, operation, false, '', groups);
+  if (operation !== undefined) return explainOperation(policy, identity, operation, false, '', attributes);
   const near = nearest(name, operationNames());
   const remedy =
     near === null ? 'for example: certgate policy explain user/alice POST /api/flows/' : `did you mean ${near}?`;
   throw usage(`Prefect has no operation ${shown(name)}`, remedy);
 }
 
-function asked(policy: Policy, identity: string, method: string, path: string, groups: readonly string[]): Explanation {
+function asked(policy: Policy, identity: string, method: string, path: string, attributes: Attributes): Explanation {
   const parts = requestParts(`${method.toUpperCase()} ${path}`);
   if (parts === null) {
     const remedy = 'for example: certgate policy explain user/alice POST /api/flows/';
     throw usage(`${shown(`${method} ${path}`)} is no request`, remedy);
   }
-  const said = explain(policy, identity, parts.method, parts.target, groups);
+  const said = explain(policy, identity, parts.method, parts.target, attributes);
   if (said !== null) return said;
   throw usage(`the gate takes no target like ${shown(path)}, whoever asks`, 'see docs/strictness.md');
 }
@@ -100,7 +117,7 @@ function linesOf(said: Explanation, grants: Grants): string[] {
   }
   if (operation !== null && said.needs.length === 0) lines.push('  needs no permission: any role will do');
   if (said.permit && asksByBody(operation) && !grants.has('see_secret_blocks')) {
-    lines.push('  and see_secret_blocks, if its body asks for secrets: no role gives it, or one denies it');
+    lines.push('  without see_secret_blocks: the secrets are left out of the answer');
   }
   if (said.permit && startsDeployed(operation) && !grants.has('run_flows')) {
     lines.push('  and run_flows, if its body has job_variables: no role gives it, or one denies it');

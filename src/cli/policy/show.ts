@@ -26,12 +26,13 @@ export function showCommand(io: CommandIo): Command {
     const roles = rolesOf(loaded);
     if (flags.json === true) {
       const bindings = (loaded?.bindings ?? []).map(
-        ({ place, roles: names, identities, matches, groups = [], scope = null }) => ({
+        ({ place, roles: names, identities, matches, groups = [], certificate = null, scope = null }) => ({
           place,
           roles: names.map((one) => one.text),
           identities,
           groups,
           pattern: matches !== null,
+          certificate: certificate !== null,
           scope: scope === null ? null : { pools: scope.pools, tag: scope.tag },
         }),
       );

@@ -5,14 +5,15 @@ import { createHash } from 'node:crypto';
 
 export interface StatusAnswer {
   readonly head: string;
-  /** Null for none: it goes out as it is, however large. */
-  readonly body: Uint8Array | null;
+  /** In parts that follow one another; null for none. It goes out as it is, however large. */
+  readonly body: readonly Uint8Array[] | null;
 }
 
 /** What can be answered with, and how long it may be kept. Times are ms since the epoch. */
 export interface Content {
   readonly type: 'application/pkix-crl' | 'application/ocsp-response' | 'application/pkix-cert';
-  readonly octets: Uint8Array;
+  /** In parts that follow one another. */
+  readonly parts: readonly Uint8Array[];
   /** Null for what nobody may keep. */
   readonly fresh: { readonly thisUpdate: number; readonly nextUpdate: number } | null;
   /** In place of a hash of the octets. */
@@ -50,8 +51,8 @@ export interface Asker {
 
 /** The answer with `content` at `now`, or that what the asker has is still it. */
 export function answerWith(content: Content, asker: Asker, now: number): StatusAnswer {
-  const { octets, fresh } = content;
-  const tag = `"${content.tag ?? createHash('sha256').update(octets).digest('hex').slice(0, 32)}"`;
+  const { parts, fresh } = content;
+  const tag = `"${content.tag ?? hashOf(parts)}"`;
   let caching = 'cache-control: no-store\r\n';
   if (fresh !== null) {
     const seconds = Math.max(0, Math.floor(Math.min(MOST_KEPT, fresh.nextUpdate - now) / 1000));
@@ -63,14 +64,21 @@ export function answerWith(content: Content, asker: Asker, now: number): StatusA
       return { head: headOf(304, caching, asker.close, now), body: null };
     }
   }
-  const about = `content-type: ${content.type}\r\ncontent-length: ${octets.length}\r\n${caching}`;
-  return { head: headOf(200, about, asker.close, now), body: asker.isHead ? null : octets };
+  const size = parts.reduce((sum, { length }) => sum + length, 0);
+  const about = `content-type: ${content.type}\r\ncontent-length: ${size}\r\n${caching}`;
+  return { head: headOf(200, about, asker.close, now), body: asker.isHead ? null : parts };
 }
 
 /** An answer without anything: the status says it. `extra` is lines with CRLF. */
 export function answerBare(status: number, close: boolean, now: number, extra = ''): StatusAnswer {
   const lines = `content-length: 0\r\ncache-control: no-store\r\n${extra}`;
   return { head: headOf(status, lines, close, now), body: null };
+}
+
+function hashOf(parts: readonly Uint8Array[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex').slice(0, 32);
 }
 
 function headOf(status: number, lines: string, close: boolean, now: number): string {

@@ -19,6 +19,8 @@ export interface PublishingOptions {
   /** All whose certificates are asked about, now; the first is the one that issues. */
   readonly issuers: () => readonly Issuer[];
   readonly log: Log;
+  /** As in CrlPublisherOptions. */
+  readonly started?: Promise<void>;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
 }
@@ -33,14 +35,14 @@ export interface Publishing {
 
 const CERTIFICATE_KEPT = 86_400_000;
 
-/** The first list is signed when this resolves. CG_STORE_*, and what the issuer's signer throws. */
+/** The first list is signed when this resolves, unless it is long. CG_STORE_*, and what the issuer's signer throws. */
 export async function startPublishing(options: PublishingOptions): Promise<Publishing> {
-  const { url, store, issuers, log, clock = Date.now } = options;
+  const { url, store, issuers, log, started = Promise.resolve(), clock = Date.now } = options;
   const said = limitLog(log);
   const failed = (error: unknown): void => {
     said.say('error', 'status', { reason: reasonOf(error) }, 'a question about certificates could not be answered');
   };
-  const lists = await publishCrls({ store, issuers, statusUrl: url, log, clock });
+  const lists = await publishCrls({ store, issuers, statusUrl: url, log, started, clock });
   const responder = openOcspResponder({ store, issuers, failed, clock });
 
   const answerFor = (asked: Extract<Asked, { what: 'crl' | 'issuer' }>, asker: Asker, now: number): StatusAnswer => {
@@ -49,13 +51,13 @@ export async function startPublishing(options: PublishingOptions): Promise<Publi
     if (issuer === undefined) return answerBare(404, asker.close, now);
     if (asked.what === 'issuer') {
       const fresh = { thisUpdate: issuer.certificate.validFromDate.getTime(), nextUpdate: now + CERTIFICATE_KEPT };
-      return answerWith({ type: 'application/pkix-cert', octets: issuer.certificate.raw, fresh }, asker, now);
+      return answerWith({ type: 'application/pkix-cert', parts: [issuer.certificate.raw], fresh }, asker, now);
     }
     const crl = lists.crl(issuer.keyId);
     // There was one, and it has run out: the log says why there is no other.
     if (crl === null) return answerBare(503, asker.close, now, 'retry-after: 2\r\n');
     const tag = `${issuer.keyId}-${crl.number}`;
-    return answerWith({ type: 'application/pkix-crl', octets: crl.der, fresh: crl, tag }, asker, now);
+    return answerWith({ type: 'application/pkix-crl', parts: crl.parts, fresh: crl, tag }, asker, now);
   };
 
   return {
@@ -71,7 +73,7 @@ export async function startPublishing(options: PublishingOptions): Promise<Publi
           return answerBare(405, close, now, `allow: ${asked.allow}\r\n`);
         case 'ocsp': {
           const { der, fresh } = await responder(asked.octets ?? body);
-          return answerWith({ type: 'application/ocsp-response', octets: der, fresh }, asker, now);
+          return answerWith({ type: 'application/ocsp-response', parts: [der], fresh }, asker, now);
         }
         default:
           return answerFor(asked, asker, now);

@@ -7,6 +7,7 @@ import { type RequestHead, readRequestHead } from '../../http1/request.ts';
 import { CHUNKED } from '../../http1/syntax.ts';
 import { answerBare, type StatusAnswer } from './answer.ts';
 import { asHttp11 } from './http10.ts';
+import { sendAnswer } from './send.ts';
 
 const LIMITS = { headBytes: 8192, headerLines: 50 } as const;
 const MOST_BODY_BYTES = 8192;
@@ -39,7 +40,7 @@ export async function serveStatus(
       if (request === null) break;
       deadline.within(WAITS.write);
       if (typeof request === 'number') {
-        await write(socket, answerBare(request, true, Date.now()));
+        await sendAnswer(socket, answerBare(request, true, Date.now()));
         break;
       }
       const isLast = request.head.close || request.isOld || count === MOST_REQUESTS;
@@ -47,7 +48,7 @@ export async function serveStatus(
         failed(error);
         return answerBare(500, isLast, Date.now());
       });
-      await write(socket, reply);
+      await sendAnswer(socket, reply);
       if (isLast) break;
     }
     socket.end();
@@ -134,22 +135,4 @@ function startDeadline(socket: Socket): Deadline {
     },
     stop: () => clearTimeout(timer),
   };
-}
-
-/** Resolves when the system has taken all of it. */
-function write(socket: Socket, { head, body }: StatusAnswer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (error?: Error | null): void => {
-      if (error === undefined || error === null) resolve();
-      else reject(error);
-    };
-    if (body === null) {
-      socket.write(head, 'latin1', done);
-      return;
-    }
-    socket.cork();
-    socket.write(head, 'latin1');
-    socket.write(body, done);
-    socket.uncork();
-  });
 }

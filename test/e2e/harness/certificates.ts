@@ -24,7 +24,7 @@ export interface Leaf {
 }
 
 /** Signs `leaf` with the key of the house's issuer. */
-export async function sign(home: House, leaf: Leaf): Promise<Required<Credentials>> {
+export async function sign(home: Pick<House, 'dir'>, leaf: Leaf): Promise<Required<Credentials>> {
   const { issuer, rootPem } = await issuerOf(home);
   const { identity, profile = 'client' } = leaf;
   const key = await generateKey();
@@ -45,7 +45,7 @@ export async function sign(home: House, leaf: Leaf): Promise<Required<Credential
 }
 
 async function record(
-  home: House,
+  home: Pick<House, 'dir'>,
   der: Uint8Array,
   facts: Pick<CertificateRecord, 'identity' | 'profile' | 'notBefore' | 'notAfter'>,
 ): Promise<void> {
@@ -72,7 +72,7 @@ async function record(
   }
 }
 
-async function issuerOf(home: House): Promise<{ readonly issuer: Issuer; readonly rootPem: string }> {
+async function issuerOf(home: Pick<House, 'dir'>): Promise<{ readonly issuer: Issuer; readonly rootPem: string }> {
   const read = async (name: string): Promise<string> => await readFile(join(home.dir, 'certs', name), 'utf8');
   const certificate = new X509Certificate(await read('issuer.crt'));
   const privateKey = privateKeyFromPem(await read('issuer.key'));

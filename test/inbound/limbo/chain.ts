@@ -5,13 +5,16 @@ import { createECDH, createHash, createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type TLSSocket } from 'node:tls';
+import { requireAbove } from '../../../src/authority/ca-fitness.ts';
+import { readGivenChain } from '../../../src/authority/given-root.ts';
 import { lockTable } from '../../../src/authority/lock-table.ts';
+import { isCertgateError } from '../../../src/errors.ts';
 import { compileRules } from '../../../src/identity/identify.ts';
 import { type AdmissionRules, admit } from '../../../src/inbound/admission.ts';
 import { createClientReader } from '../../../src/inbound/client-reader.ts';
 import { installContext, secureContext } from '../../../src/inbound/listener.ts';
 import type { ClientTrust } from '../../../src/inbound/server-certificate.ts';
-import { derToPem } from '../../../src/pki/certificates.ts';
+import { derToPem, readCertificate } from '../../../src/pki/certificates.ts';
 import { bind } from '../../../src/proxy/connection-set.ts';
 import { portOf } from '../../proxy/plain-proxy.ts';
 
@@ -72,7 +75,7 @@ function admissionFor(limbo: LimboCase): AdmissionRules {
       const read = reader.certificate(certificate);
       return read === null
         ? null
-        : { ...read, who: { ok: true, identity: 'worker/limbo', rule: 'taken for granted', groups: [] } };
+        : { ...read, who: { ok: true, identity: 'worker/limbo', rule: 'taken for granted', groups: [], values: [] } };
     },
   };
 }
@@ -108,5 +111,21 @@ export async function verdictOn(limbo: LimboCase, credentials: { keyPem: string;
     client.destroy();
     server.close();
     await once(server, 'close');
+  }
+}
+
+/**
+ * Why the door would not let in the CAs of the case, a company's root and the CAs between it and the leaf; null when it
+ * would. A root is asked about as one of its own file, what is below it as standing right above the leaf, whatever its path length.
+ */
+export async function doorOn({ id, trusted, intermediates }: LimboCase): Promise<string | null> {
+  const fit = { trustDomain: 'test.internal', now: Date.now(), file: id };
+  try {
+    for (const root of trusted) await readGivenChain(pemOf([root]), fit);
+    for (const pem of intermediates.map((one) => pemOf([one]))) await requireAbove(readCertificate(pem), 0, fit);
+    return null;
+  } catch (error) {
+    if (isCertgateError(error, 'CG_CA_GIVEN')) return error.message;
+    throw error;
   }
 }

@@ -48,7 +48,7 @@ test('what others have in flight counts', async () => {
   if (tally === null) throw new Error('refused');
   identities.setElsewhere('a', 3);
   identities.setElsewhere('nobody', 3);
-  expect(requestSlot(tally, 3).take()).toBe(false);
+  expect(requestSlot(tally, 3).take(0)).toBe(false);
   identities.setElsewhere('a', 2);
-  expect(requestSlot(tally, 3).take()).toBe(true);
+  expect(requestSlot(tally, 3).take(0)).toBe(true);
 });

@@ -22,6 +22,41 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.persistence.existingClaim | default (include "certgate.name" .) -}}
 {{- end -}}
 
+{{- /* What clients connect to, and the audience of the pods' tokens. */ -}}
+{{- define "certgate.host" -}}
+{{ include "certgate.name" . }}.{{ .Release.Namespace }}.svc.cluster.local
+{{- end -}}
+{{- define "certgate.url" -}}
+https://{{ include "certgate.host" . }}:{{ .Values.service.port }}
+{{- end -}}
+
+{{- /* The names in the gate's certificate. */ -}}
+{{- define "certgate.names" -}}
+{{- $name := include "certgate.name" . -}}
+{{- concat (list (include "certgate.host" .) (printf "%s.%s" $name .Release.Namespace) $name "localhost" "127.0.0.1") .Values.gate.names | uniq | join "," -}}
+{{- end -}}
+
+{{- /* enroll.issuers as JSON: this cluster, where anybody is named by it, and the others. */ -}}
+{{- define "certgate.issuers" -}}
+{{- $rules := list -}}
+{{- range $name, $_ := .Values.workers -}}
+{{- $rules = append $rules (dict "match" (dict "sub" (printf "system:serviceaccount:%s:worker-%s" $.Release.Namespace $name)) "as" (printf "worker/%s" $name)) -}}
+{{- end -}}
+{{- $rules = concat $rules .Values.enroll.cluster.rules -}}
+{{- $issuers := .Values.enroll.issuers -}}
+{{- if $rules -}}
+{{- $api := "/var/run/secrets/kubernetes.io/serviceaccount" -}}
+{{- $cluster := dict "name" "cluster" "issuer" .Values.enroll.cluster.issuer "audience" (include "certgate.url" .) "jwksUrl" "https://kubernetes.default.svc/openid/v1/jwks" "caFile" (printf "%s/ca.crt" $api) "tokenFile" (printf "%s/token" $api) "rules" $rules -}}
+{{- $issuers = prepend $issuers $cluster -}}
+{{- end -}}
+{{- if $issuers }}{{ $issuers | toJson }}{{ end -}}
+{{- end -}}
+
+{{- /* Where kubectl exec finds the gate. */ -}}
+{{- define "certgate.pod" -}}
+{{- if eq .Values.mode "sidecar" -}}deploy/prefect-server{{- else -}}statefulset/{{ include "certgate.name" . }}{{- end -}}
+{{- end -}}
+
 {{- /* The labels of the pod that the gate runs in. */ -}}
 {{- define "certgate.gateLabels" -}}
 {{- if eq .Values.mode "sidecar" -}}
@@ -35,9 +70,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "certgate.container" -}}
 image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
 imagePullPolicy: {{ .Values.image.pullPolicy }}
+envFrom:
+  - configMapRef:
+      name: {{ include "certgate.name" . }}
+{{- if or .Values.gate.passphraseSecret .Values.gate.policyConfigMap .Values.gate.authStringSecret .Values.gate.env }}
 env:
-  - name: CERTGATE_SERVE_DRAIN
-    value: {{ .Values.gate.drain | quote }}
   {{- if .Values.gate.passphraseSecret }}
   # Not by its file: Kubernetes lets the group read those of a Secret.
   - name: CERTGATE_PASSPHRASE
@@ -60,9 +97,13 @@ env:
   {{- with .Values.gate.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
 volumeMounts:
   - name: state
     mountPath: /var/lib/certgate
+  - name: cluster
+    mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+    readOnly: true
   - name: tmp
     mountPath: /tmp
   {{- if .Values.gate.policyConfigMap }}

@@ -1,0 +1,37 @@
+// A lock between processes that the kernel drops when its holder dies, by kill -9 too, so that nothing is ever stale. It is
+// SQLite's, since Node has none of its own: a database file that stays empty, because nobody ever writes to it, and that needs
+// no room on the disk. It must never be opened twice in one process while it is held: closing any descriptor of a file drops
+// this process's locks on it.
+
+import { chmodSync, closeSync, openSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+
+/** SQLite's primary result code for a lock that somebody else has. */
+const BUSY = 5;
+
+/**
+ * Opens the lock's file, which is made when it is missing (0600): `BEGIN IMMEDIATE` or `BEGIN EXCLUSIVE` takes it without
+ * waiting, `ROLLBACK` or closing gives it back. Throws the system's error, or SQLite's.
+ */
+export function openLockFile(path: string): DatabaseSync {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+    // Whatever the umask.
+    chmodSync(path, 0o600);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  }
+  const db = new DatabaseSync(path, { timeout: 0 });
+  try {
+    db.exec('PRAGMA journal_mode = MEMORY');
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Whether `error` says that somebody else has the lock. */
+export function isHeldElsewhere(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === BUSY;
+}

@@ -1,0 +1,24 @@
+import { createServer } from 'node:net';
+import { expect, test } from 'vitest';
+import { CertgateError } from '../../src/errors.ts';
+import { bind } from '../../src/proxy/connection-set.ts';
+
+const hintOf = async (work: Promise<void>): Promise<string> =>
+  await work.then(
+    () => 'it listens',
+    (error: unknown) => (error instanceof CertgateError ? `${error.code}: ${error.hint}` : String(error)),
+  );
+
+test('who cannot listen is told what to do about what is in the way', async () => {
+  const there = createServer();
+  await bind(there, { host: '127.0.0.1', port: 0 });
+  const address = there.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  expect(await hintOf(bind(createServer(), { host: '127.0.0.1', port }))).toContain('ss -ltnp');
+  there.close();
+  // RFC 5737: no machine has it.
+  expect(await hintOf(bind(createServer(), { host: '192.0.2.1', port: 0 }))).toContain('ip -brief address');
+  expect(await hintOf(bind(createServer(), { path: '/nowhere/at/all.sock' }))).toContain('ls -ld /nowhere/at');
+  const facts = { address: '0.0.0.0:443', reason: 'listen EACCES: permission denied 0.0.0.0:443' };
+  expect(new CertgateError('CG_LISTEN', facts).hint).toContain('CAP_NET_BIND_SERVICE');
+});
