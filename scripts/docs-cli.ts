@@ -1,5 +1,6 @@
-// Writes the four references that are made from the program itself: docs/cli.md from its commands, docs/configuration.md
-// from the schema, docs/errors.md from the catalogue, docs/permissions.md from the table of operations. `node scripts/docs-cli.ts` writes them; test/cli/docs.test.ts
+// Writes the five references that are made from the program itself: docs/cli.md from its commands, docs/configuration.md
+// from the schema, docs/errors.md from the catalogue, docs/permissions.md from the table of operations,
+// docs/commands.md from what was measured of Prefect's commands. `node scripts/docs-cli.ts` writes them; test/cli/docs.test.ts
 // fails when they are not what this would write.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -13,6 +14,7 @@ import { type Leaf, leaves } from '../src/config/leaves.ts';
 import { catalogue } from '../src/errors.ts';
 import { roleMatrix } from '../src/policy/matrix.ts';
 import { BUILT_IN_ROLES, PERMISSIONS, type Permission } from '../src/policy/permissions.ts';
+import { commandReference } from './docs-commands.ts';
 
 const MADE = '<!-- made by `node scripts/docs-cli.ts`: change the program, not this file -->';
 
@@ -34,6 +36,7 @@ export async function references(): Promise<ReadonlyMap<string, string>> {
     ['docs/configuration.md', configurationReference(program)],
     ['docs/errors.md', errorReference()],
     ['docs/permissions.md', permissionReference()],
+    ['docs/commands.md', join(commandReference(MADE, table))],
   ]);
 }
 

@@ -856,6 +856,14 @@ export const catalogue = {
     hint: () =>
       'try again, or with a code on another machine: `certgate login --device`; the gate names the provider in enroll.issuers, docs/login.md',
   }),
+  CG_LOGIN_ENDED: entry<{ gate: string; ended: string | null }>({
+    about: 'A command would use the login of this user, and that has ended, or nobody is logged in.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) =>
+      f.ended === null ? `nobody is logged in at ${f.gate} here` : `the login at ${f.gate} ended at ${f.ended}`,
+    hint: () => 'log in again: `certgate login`',
+  }),
   CG_IDENTITY_TOKEN: entry<{ where: string; problem: string }>({
     about: 'There is no identity token where one should be.',
     exit: EXIT.usage,

@@ -26,7 +26,7 @@ function readAnswer(bytes: Buffer): Answer | null {
   return body.length < length ? null : { status: Number(head.split(' ')[1]), body };
 }
 
-const ask = (port: number, certificates: Certificates, request: Buffer, asClient = true): Promise<Answer> =>
+export const ask = (port: number, certificates: Certificates, request: Buffer, asClient = true): Promise<Answer> =>
   exchange(port, certificates, request, readAnswer, asClient);
 
 function sameBytes(what: string, seen: Buffer, expected: Buffer): void {

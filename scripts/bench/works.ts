@@ -13,7 +13,10 @@ export type WorkName =
   | 'latency'
   | 'defaults'
   | 'websocket'
-  | 'websocket-flood';
+  | 'websocket-flood'
+  | 'scope poll'
+  | 'scope filter'
+  | 'scope id';
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'PATCH';
@@ -60,11 +63,14 @@ const deployment = '/api/deployments/0198c0de-0000-7000-8000-00000000cafe';
 const flow = `/api/flows/${runId}`;
 const version = '/api/admin/version';
 const setState = `/api/flow_runs/${runId}/set_state`;
+/** The pool of everything that the upstream tells of. */
+export const SCOPE_POOL = 'pool-1';
+const poll = `/api/work_pools/${SCOPE_POOL}/get_scheduled_flow_runs`;
 export const TUNNEL_TARGET = '/api/events/in';
 
 /** A JSON text of exactly `length` bytes. */
 function jsonOf(length: number): Buffer {
-  const head = `{"id":"${runId}","created":"2026-11-23T10:00:00Z","name":"quiet-otter","state_type":"RUNNING","text":"`;
+  const head = `{"id":"${runId}","created":"2026-11-23T10:00:00Z","work_pool_name":"${SCOPE_POOL}","text":"`;
   const words = 'Finished in state Completed, next run in 5 minutes. ';
   const filler = words.repeat(Math.ceil(length / words.length)).slice(0, length - head.length - 2);
   return Buffer.from(`${head}${filler}"}`);
@@ -77,6 +83,7 @@ export const framePayload = jsonOf(1024);
 export const answers: ReadonlyMap<string, Buffer> = new Map([
   [small, jsonOf(300)],
   [filter, jsonOf(300)],
+  [poll, jsonOf(300)],
   [logs, jsonOf(200)],
   [answer16k, jsonOf(16 * 1024)],
   [answer1m, jsonOf(1024 * 1024)],
@@ -158,6 +165,33 @@ export const works: readonly Work[] = [
     connections: 4,
     inFlight: 64,
   },
+];
+
+/** What the special work of scopes asks; bodies as Prefect's client writes them. */
+export const scopeWorks: readonly Work[] = [
+  {
+    ...kept,
+    name: 'scope poll',
+    title: "a worker's poll, 32 connections",
+    requests: [
+      { ...post(poll), body: Buffer.from('{"work_queue_names":null,"scheduled_before":"2026-11-23T10:00:10Z"}') },
+    ],
+  },
+  {
+    ...kept,
+    name: 'scope filter',
+    title: 'a filter of flow runs, 32 connections',
+    requests: [
+      {
+        ...post(filter),
+        body: Buffer.from(
+          `{"flow_runs":{"operator":"and_","id":{"any_":["${runId}"]},"state":{"type":{"any_":["CANCELLING"]}}},` +
+            '"sort":"EXPECTED_START_TIME_DESC","limit":200,"offset":0}',
+        ),
+      },
+    ],
+  },
+  { ...kept, name: 'scope id', title: 'a flow run by its id, 32 connections', requests: [get(small)] },
 ];
 
 /** The whole request as it goes over the wire, with the headers that Prefect's client sends. */

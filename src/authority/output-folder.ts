@@ -12,15 +12,12 @@ const OUTPUT_FILES: readonly string[] = ['tls.crt', 'tls.key', 'ca.crt'];
 /** What a sidecar that renews its certificate keeps in the folder besides: see src/enroll/identity-folder.ts. */
 export const CURRENT_LINK = '.current';
 export const GENERATION = '.generation-';
-/** Each who renews has a lock of its own. */
-export const RENEWING = '.renewing-';
+/** Locked by who renews. */
+export const RENEWING = '.renewing';
 /** The number of the newest trust bundle that a sidecar has seen, beside that: see src/enroll/bundle-number.ts. */
 export const bundleNumberFile = (bundle: string): string => `.${bundle}.number`;
 const isOfRenewals = (name: string): boolean =>
-  name === bundleNumberFile('ca.crt') ||
-  name === CURRENT_LINK ||
-  name.startsWith(GENERATION) ||
-  name.startsWith(RENEWING);
+  name === bundleNumberFile('ca.crt') || name === CURRENT_LINK || name === RENEWING || name.startsWith(GENERATION);
 
 export interface OutputFolder {
   /** Where it will be: absolute, links followed. */

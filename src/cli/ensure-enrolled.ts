@@ -72,16 +72,22 @@ export async function ensureEnrolled(
   return complete;
 }
 
-/** With the login of this user where nothing else is named. A person logs in again: nothing is renewed. */
-function withLogin(config: Config, log: Log, io: CommandIo): Config {
+/** With the login of this user where nothing else is named. A person logs in again: nothing is renewed. CG_LOGIN_ENDED */
+async function withLogin(config: Config, log: Log, io: CommandIo): Promise<Config> {
   const { gate, identityDir, cert, key } = config.connect;
   if (identityDir !== null || cert !== null || key !== null) return config;
   const login = rememberedGate(io.env);
   if (login === null || (gate !== null && new URL(gate).origin !== login.gate)) return config;
   const folder = loginIdentity(io.env);
-  log.info({ gate: login.gate, identityDir: folder }, 'using the certificate of certgate login');
   const serverName = config.connect.serverName ?? login.serverName;
-  return { ...config, connect: { ...config.connect, gate: login.gate, identityDir: folder, serverName, renew: false } };
+  const connect = { ...config.connect, gate: login.gate, identityDir: folder, serverName, renew: false };
+  const standing = await lookAt({ ...config, connect });
+  if (standing !== 'usable') {
+    const ended = standing === 'none' ? null : standing.toISOString();
+    throw new CertgateError('CG_LOGIN_ENDED', { gate: login.gate, ended });
+  }
+  log.info({ gate: login.gate, identityDir: folder }, 'using the certificate of certgate login');
+  return { ...config, connect };
 }
 
 /** How to enrol anew, with the token as it is then, once a certificate has ended unrenewed; null where no token was named. */

@@ -46,7 +46,18 @@ export interface ExportSource {
 export async function readSource(
   dir: string | undefined,
   flags: SourceFlags,
-  { cwd, now, withKey }: { readonly cwd: string; readonly now: number; readonly withKey: boolean },
+  {
+    cwd,
+    now,
+    withKey,
+    login,
+  }: {
+    readonly cwd: string;
+    readonly now: number;
+    readonly withKey: boolean;
+    /** The folder of the login of this user. */
+    readonly login: string;
+  },
 ): Promise<ExportSource> {
   const files = filesOf(dir, flags, cwd);
   const [leaf, ...behind] = readCertificates(files.cert);
@@ -67,7 +78,10 @@ export async function readSource(
     throw new CertgateError('CG_EXPORT', {
       what: files.cert,
       problem: `the certificate expired at ${notAfter.toISOString()}`,
-      remedy: `issue it anew: \`certgate issue ${/^(worker|user|service)\/[a-z0-9._/-]+$/.test(name) ? name : 'user/alice'} --force\``,
+      remedy:
+        dir !== undefined && resolve(cwd, dir) === login
+          ? 'log in again: `certgate login`'
+          : `issue it anew: \`certgate issue ${/^(worker|user|service)\/[a-z0-9._/-]+$/.test(name) ? name : 'user/alice'} --force\``,
     });
   }
   const last = whole.at(-1) ?? leaf;

@@ -27,6 +27,7 @@ import { type ExportSource, readSource, type SourceFlags } from './export-source
 import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { loginIdentity } from './login-place.ts';
 import { newPassword, type PasswordFlags, passwordFlagsGiven, withPasswordFlags } from './new-password.ts';
 import { configOf, withSettings } from './settings.ts';
 
@@ -82,7 +83,12 @@ export function exportCommand(io: CommandIo): Command {
       requireFitting(format, flags);
       const publicOnly = flags.public === true;
       const withKey = holdsKey({ format, publicOnly });
-      const source = await readSource(dir, flags, { cwd: io.cwd, now: Date.now(), withKey });
+      const source = await readSource(dir, flags, {
+        cwd: io.cwd,
+        now: Date.now(),
+        withKey,
+        login: loginIdentity(io.env),
+      });
       const path = resolve(io.cwd, flags.out ?? `${source.stem}${endings[format]}`);
       const force = flags.force === true;
       await requireFreePlace(path, force);

@@ -9,6 +9,7 @@ import { describe, formatHelp } from './help.ts';
 import type { CommandIo, Io } from './io.ts';
 import { requireNode } from './node-version.ts';
 import { report } from './report.ts';
+import { inOrder } from './word-order.ts';
 
 type MakeCommand = (io: CommandIo) => Command;
 
@@ -97,7 +98,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     program.hook('preAction', (_program, command) => {
       carry = carryConfig(command, io);
     });
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(inOrder(program, argv), { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;

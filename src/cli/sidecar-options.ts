@@ -11,6 +11,7 @@ import type { CredentialFiles } from '../outbound/credentials.ts';
 import type { IdentityOptions } from '../outbound/kept-identity.ts';
 import type { SidecarOptions } from '../outbound/sidecar.ts';
 import type { Io } from './io.ts';
+import { loginIdentity } from './login-place.ts';
 import { sidecarPassphrase } from './passphrase.ts';
 
 export const CONNECT_SETTINGS = [
@@ -64,6 +65,7 @@ export function identityOptions(
     trust: { interval: config.connect.trustInterval, write: config.connect.ca === null },
     renewIn: renewableIn(config),
     serverName: config.connect.serverName,
+    again: config.connect.identityDir === loginIdentity(io.env) ? 'certgate login' : null,
     log,
   };
 }

@@ -24,10 +24,10 @@ const plain = (most: number) => (text: string) => text.length > 0 && text.length
 const optional = <S extends z.ZodMiniType>(schema: S) => withDefault(z.nullable(schema), null);
 const aPath = () => optional(words('a path', (text) => text !== '' && !text.includes('\0')));
 
-const time = (fallback: string, min: string, max: string) => {
+const duration = (min: string, max: string) => {
   const wants = `a duration such as 30s, 5m or 24h, from ${min} to ${max}`;
   const [least, most] = [parseDuration(min) ?? 0, parseDuration(max) ?? 0];
-  const milliseconds = z.pipe(
+  return z.pipe(
     z.string(wants),
     z.transform((written, context) => {
       const read = parseDuration(written);
@@ -36,8 +36,8 @@ const time = (fallback: string, min: string, max: string) => {
       return z.NEVER;
     }),
   );
-  return z.prefault(milliseconds, fallback);
 };
+const time = (fallback: string, min: string, max: string) => z.prefault(duration(min, max), fallback);
 
 const audience = 'a text that stands in the tokens as aud, or a list of them; best the URL of this gate';
 const match = "a map of claims to patterns, e.g. {sub: 'system:serviceaccount:prod:etl-.*'}";
@@ -47,7 +47,7 @@ const ruleSchema = z.strictObject({
   groups: withDefault(z.array(z.string('a list of groups'), 'a list of groups'), []),
   groupsFrom: optional(words('a claim, e.g. groups', (text) => text !== '')),
   groupsMatch: optional(words("a pattern, e.g. 'prefect-.*'", (text) => text !== '')),
-  ttl: time('24h', '5m', '366d'),
+  ttl: optional(duration('5m', '366d')),
   renew: optional(z.boolean('true or false')),
 });
 
@@ -91,10 +91,22 @@ const issuerSchema = z.strictObject({
   rules: z.array(ruleSchema, 'a list of rules').check(z.minLength(1, 'at least one rule'), z.maxLength(100)),
 });
 
-/** One issuer, durations in ms, paths absolute. */
-export type IdentityIssuer = z.output<typeof issuerSchema>;
+/** Lifetimes of certificates where a rule says none, ms: for machines, and for people, who log in for a working day. */
+const MACHINES_TTL = 24 * 3_600_000;
+const PEOPLES_TTL = 8 * 3_600_000;
 
-export const issuersSchema = z.array(issuerSchema, 'a list of issuers').check(z.maxLength(20, '20 issuers at most'));
+const issuerWithTtls = z.pipe(
+  issuerSchema,
+  z.transform((issuer) => {
+    const usual = issuer.login === null ? MACHINES_TTL : PEOPLES_TTL;
+    return { ...issuer, rules: issuer.rules.map((rule) => ({ ...rule, ttl: rule.ttl ?? usual })) };
+  }),
+);
+
+/** One issuer, durations in ms, paths absolute. */
+export type IdentityIssuer = z.output<typeof issuerWithTtls>;
+
+export const issuersSchema = z.array(issuerWithTtls, 'a list of issuers').check(z.maxLength(20, '20 issuers at most'));
 
 /** What the schema found wrong inside of the list, part by part. */
 export function issuerShapeProblem(one: Given, issue: z.core.$ZodIssue): Problem {

@@ -46,6 +46,8 @@ export interface Grant {
 export interface EnrollRefusal {
   readonly kind: 'refuse';
   readonly reason: string;
+  /** What the log counts it under: words of the gate's own, where `reason` may say what a stranger wrote. */
+  readonly about: string;
   /** What the operator should look at. */
   readonly look: string;
   /** What to flag token and identity with: only a thief has reason to do that. Null for honest mistakes. */
@@ -96,8 +98,9 @@ export function decideEnrollment(facts: EnrollFacts): EnrollDecision {
   };
 }
 
-export function refuse(reason: string, look: string, flag: string | null = null): EnrollRefusal {
-  return { kind: 'refuse', reason, look, flag };
+/** `about` must be given for a reason that says more than the gate's own words. */
+export function refuse(reason: string, look: string, flag: string | null = null, about = reason): EnrollRefusal {
+  return { kind: 'refuse', reason, about, look, flag };
 }
 
 function copied({ subject, id }: TokenRecord): string {

@@ -73,6 +73,13 @@ const PER_ADDRESS = { burst: 60, everyMs: 5_000 } as const;
 const PER_TOKEN = { burst: 20, everyMs: 5_000 } as const;
 /** In place of what is not on record, so that the same is done for it. */
 const NOBODY = { id: '0'.repeat(16), secretHash: createHash('sha256').update('nobody').digest('hex') } as const;
+/** Failures of the CA that are refusals, and where the operator should look. */
+const LOOKS: ReadonlyMap<string, string> = new Map([
+  ['CG_LOCKED', 'certgate locks'],
+  ['CG_TOKEN_SPENT', 'certgate token list'],
+  ['CG_KEY_BARRED', 'the machine: it uses a key that is known'],
+  ['CG_CSR_NAME', 'the program that made the request'],
+]);
 const REFUSED = answerWith(403, 'enrolment refused; the log of the gate says why');
 
 export function openDesk(parts: DeskParts): EnrollDesk {
@@ -85,7 +92,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   const decideByJwt = async (text: string, asked: string | null, keyHash: string): Promise<EnrollDecision> => {
     const now = clock();
     const token = await identityTokens.verify(text, now, keyHash);
-    if (token.kind === 'refuse') return refuse(token.reason, token.look);
+    if (token.kind === 'refuse') return refuse(token.reason, token.look, null, 'identity token');
     if (token.kind === 'later') return token;
     const uses = await store.identityTokenUses(token.id);
     const inUse = await isInUse(token.identity, now);
@@ -100,15 +107,14 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   const decide = async ({ request, id, secretHash }: Asked, keyHash: string): Promise<EnrollDecision> => {
     if ('identityToken' in request) return decideByJwt(request.identityToken, request.identity, keyHash);
     if (!policy.tokens) return refuse('tokens are not taken here', 'enroll.tokens');
-    const token = await store.token(id);
+    const { identity: asked } = request;
+    const { token, use } = (await store.tokenFor(id, { keyHash, asked })) ?? { token: null, use: null };
     const proved = sameHash(token?.secretHash ?? NOBODY.secretHash, secretHash);
-    const identity = request.identity ?? token?.subject ?? '';
-    const use = await store.tokenUse(id, { keyHash, identity });
     const now = clock();
     // A name's own token with a use left is good whoever has the name: it is how a machine that lost its key comes back.
     const decides = !proved || token === null || token.usesLeft === 0 || isPattern(token.subject);
-    const inUse = decides && (await isInUse(identity, now));
-    return decideEnrollment({ token, proved, use, keyHash, asked: request.identity, inUse, now });
+    const inUse = decides && (await isInUse(asked ?? token?.subject ?? '', now));
+    return decideEnrollment({ token, proved, use, keyHash, asked, inUse, now });
   };
 
   const issue = async (
@@ -217,8 +223,13 @@ export function openDesk(parts: DeskParts): EnrollDesk {
       }
       tokens.count(id, started);
       metrics.enrollRefused++;
-      const { reason, look } = answer;
-      log.say('warn', `enroll ${reason}`, { address, tokenId: id, reason, look }, 'enrolment refused');
+      const { reason, about, look, flag } = answer;
+      log.say(
+        'warn',
+        `enroll ${flag === null ? about : 'misuse'}`,
+        { address, tokenId: id, reason, look },
+        'enrolment refused',
+      );
       await until(started + refusalTime);
       return REFUSED;
     },
@@ -237,11 +248,9 @@ function askedBy(request: EnrollRequest | null): Asked | null {
 
 /** The refusal that a failure of the CA comes to; null for what is the gate's own failure. */
 function refusalOf(error: unknown): EnrollRefusal | null {
-  if (isCertgateError(error, 'CG_LOCKED')) return refuse(error.message, 'certgate locks');
-  if (isCertgateError(error, 'CG_TOKEN_SPENT')) return refuse(error.message, 'certgate token list');
-  if (isCertgateError(error, 'CG_KEY_BARRED')) return refuse(error.message, 'the machine: it uses a key that is known');
-  if (isCertgateError(error, 'CG_CSR_NAME')) return refuse(error.message, 'the program that made the request');
-  return null;
+  if (!isCertgateError(error)) return null;
+  const look = LOOKS.get(error.code);
+  return look === undefined ? null : refuse(error.message, look, null, error.code);
 }
 
 // A timer may come a millisecond early: the floor is none that anybody may fall below.

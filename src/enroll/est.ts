@@ -72,11 +72,14 @@ export interface BasicCredentials {
 
 /**
  * What an Authorization header says, when it is Basic (RFC 7617): the token, whole as `certgate token create` printed it, is
- * the password, and the user is the name to enrol under, or empty. Null when it is nothing of the kind.
+ * the password, and the user is the name to enrol under, or empty. Null when it is nothing of the kind, or base64 that is
+ * not in its one spelling (RFC 4648 §3.5): padding left out, bits left over, the letters of URLs, characters between.
  */
 export function readBasic(authorization: string | null): BasicCredentials | null {
   const [, encoded = ''] = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization ?? '') ?? [];
-  const text = Buffer.from(encoded, 'base64').toString('latin1');
+  const octets = Buffer.from(encoded, 'base64');
+  if (octets.toString('base64') !== encoded) return null;
+  const text = octets.toString('latin1');
   const colon = text.indexOf(':');
   if (colon < 0) return null;
   const user = text.slice(0, colon);

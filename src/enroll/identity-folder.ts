@@ -4,17 +4,15 @@
 // what stood there as plain files becomes links the first time. One process renews a folder at a time. The key of a
 // renewal is on the disk before anybody is asked for its certificate: a folder that cannot be written is found then.
 import { randomBytes } from 'node:crypto';
-import { copyFile, lstat, open, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, lstat, open, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { makeDraftFolder, PRIVATE_FILE, PUBLIC_FILE, syncFolder, writeNewFile } from '../authority/files.ts';
 import { CURRENT_LINK, GENERATION, RENEWING } from '../authority/output-folder.ts';
+import { isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
 
 const NAMES = ['tls.key', 'tls.crt'] as const;
-/** A renewal takes seconds; what is older was left behind by a kill, ms. */
+/** A renewal takes seconds; a generation that is older and not in use was left behind by a kill, ms. */
 const STALE = 120_000;
-/** How often two who meet stand back for each other. */
-const TAKING_TRIES = 3;
 
 /** A renewal whose key is on the disk. */
 export interface PreparedRenewal {
@@ -102,37 +100,19 @@ async function removeOthers(dir: string, keep: readonly string[]): Promise<void>
 }
 
 /**
- * Takes the right to renew the folder `dir`; null when somebody has it. Answers how to give it back. Node's errors. Each
- * taker has a lock of its own name, which nobody else ever has, and looks at the others' after it is made: of two, the
- * later sees the earlier, so that both never have the turn, whatever was taken over from whom. That both stand back is
- * possible, and tried again.
+ * Takes the right to renew the folder `dir`; null when somebody has it. Answers how to give it back. It is a lock of the
+ * kernel's (store/lock-file.ts): whoever ends, killed or not, has given it back. The system's errors, or SQLite's.
  */
-export async function takeTurn(dir: string): Promise<(() => Promise<void>) | null> {
-  for (let tries = 1; tries <= TAKING_TRIES; tries++) {
-    const name = `${RENEWING}${randomBytes(8).toString('hex')}`;
-    const giveBack = (): Promise<void> => rm(join(dir, name), { force: true }).catch(() => {});
-    await writeFile(join(dir, name), `${process.pid}\n`, { flag: 'wx', mode: PRIVATE_FILE });
-    try {
-      const locks = (await readdir(dir)).filter((one) => one.startsWith(RENEWING));
-      const others = locks.filter((one) => one !== name);
-      const young = await Promise.all(others.map((one) => isYoung(join(dir, one))));
-      // Its own is missing when it slept until it was itself taken for dead.
-      if (locks.includes(name) && !young.includes(true)) {
-        for (const one of others) await rm(join(dir, one), { force: true });
-        return giveBack;
-      }
-    } catch (error) {
-      await giveBack();
-      throw error;
-    }
-    await giveBack();
-    await pause(Math.random() * 20);
+export function takeTurn(dir: string): (() => void) | null {
+  const lock = openLockFile(join(dir, RENEWING));
+  try {
+    lock.exec('BEGIN IMMEDIATE');
+  } catch (error) {
+    lock.close();
+    if (isHeldElsewhere(error)) return null;
+    throw error;
   }
-  return null;
-}
-
-// By a clock that may have gone back meanwhile.
-async function isYoung(path: string): Promise<boolean> {
-  const made = await lstat(path).catch(() => null);
-  return made !== null && Math.abs(Date.now() - made.mtimeMs) < STALE;
+  return () => {
+    if (lock.isOpen) lock.close();
+  };
 }

@@ -24,7 +24,7 @@ export function decideByIdentityToken(facts: IdentityTokenFacts): EnrollDecision
   const { token, uses, keyHash, asked, inUse, restoredAt, now } = facts;
   const { issuer, identity, groups, ttlMs, rule, id, about, endsAt } = token;
   const no = (reason: string, look: string, flag: string | null = null): EnrollDecision => ({
-    ...refuse(reason, look, flag),
+    ...refuse(reason, look, flag, `identity token of ${issuer}`),
     verified: token,
   });
   const own = uses.find((use) => use.keyHash === keyHash);

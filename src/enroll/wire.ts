@@ -41,10 +41,13 @@ export function writeEnrollRequest({ identity, ...request }: EnrollRequest): str
   return JSON.stringify({ ...request, ...(identity === null ? {} : { identity }) });
 }
 
+const FIELDS: readonly string[] = ['token', 'identityToken', 'csr', 'identity'];
+
 /** Null for what is none. */
 export function readEnrollRequest(body: string): EnrollRequest | null {
-  const { token, identityToken, csr, identity = null, ...others } = objectIn(body);
-  if (typeof csr !== 'string' || Object.keys(others).length > 0) return null;
+  const read = objectIn(body);
+  const { token, identityToken, csr, identity = null } = read;
+  if (typeof csr !== 'string' || !Object.keys(read).every((key) => FIELDS.includes(key))) return null;
   if (identity !== null && typeof identity !== 'string') return null;
   if (typeof token === 'string' && identityToken === undefined) return { token, csr, identity };
   return typeof identityToken === 'string' && token === undefined ? { identityToken, csr, identity } : null;
@@ -100,8 +103,12 @@ export function readDetail(body: string): string {
 function objectIn(body: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(body);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+    return isObject(value) ? value : {};
   } catch {
     return {};
   }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -36,6 +36,8 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
   let busy = false;
   let upkeepAt = Date.now();
   let remindAt = 0;
+  /** Of issuers that are to be retired. */
+  const waits = new Map<string, number>();
   let warnAt = 0;
   let failing = false;
   /** The CA was read anew, and what follows is still to be installed. */
@@ -81,7 +83,7 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
 
   const keepUp = async (): Promise<void> => {
     warnOfAges();
-    await retireIssuers(place);
+    await retireIssuers(place, waits);
     const { activeIssuer } = authority.ca.trust;
     if (activeIssuer === null || Date.now() < rotationTime(activeIssuer)) return;
     try {

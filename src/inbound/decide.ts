@@ -101,8 +101,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       extra: `x-request-id: ${requestId}\r\n${why.wait === true ? MAINTENANCE : ''}${why.extra ?? ''}`,
       body: why.body ?? null,
       close: why.close === true,
-      ...(why.closeWebSocket === true && {
-        closeWebSocket: { code: POLICY_VIOLATION, reason: `certgate: ${why.code}` },
+      ...(why.closeWebSocket !== undefined && {
+        closeWebSocket: { code: POLICY_VIOLATION, reason: `certgate: ${why.code}: ${why.closeWebSocket}` },
       }),
       // It is refused whether or not that can be recorded; but one client's refusals wait for each other.
       recorded: gate.audit.append(record(decision, why.status, why.detail)),

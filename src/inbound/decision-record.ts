@@ -30,7 +30,7 @@ export interface Refusing {
   readonly extra?: string;
   readonly wait?: boolean;
   readonly close?: boolean;
-  readonly closeWebSocket?: true;
+  readonly closeWebSocket?: string;
 }
 
 /** The record of a decision about a request of `client`, made now. */

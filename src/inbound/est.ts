@@ -29,6 +29,7 @@ import type { ClientTrust } from './server-certificate.ts';
 /** Waiting helps. */
 const WAIT = 'retry-after: 2\r\n';
 const CHALLENGE = 'www-authenticate: Basic realm="certgate", charset="UTF-8"\r\n';
+const SINGLE = ['authorization', 'content-type'];
 const TEXT_TYPE = 'text/plain';
 /** It says nothing (RFC 8951), and clients of RFC 7030's own text, estclient 1.0.6 among them, refuse an answer without it. */
 const ENCODING = 'content-transfer-encoding: base64\r\n';
@@ -80,6 +81,9 @@ export function answerEst(head: RequestHead, path: string, visitor: EstVisitor, 
     return refused(asked.status, asked.detail, asked.allow === null ? '' : `allow: ${asked.allow}\r\n`);
   }
   const { operation } = asked;
+  // Of two, another reader could take the other (RFC 9110 §5.3: neither is a list).
+  const twice = SINGLE.find((name) => head.names.filter((one) => one === name).length > 1);
+  if (twice !== undefined) return refused(400, `${twice} is there more than once`);
   if (operation === 'cacerts') return given(CERTS_TYPE, writeCerts(trust().bundlePem));
   if (operation === 'csrattrs') return given(CSRATTRS_TYPE, CSR_ATTRIBUTES);
   const problem = bodyProblem(head);

@@ -74,7 +74,7 @@ export interface RequestSlot {
   /** Counts the connection's next request, of whose body `bytes` are held; false when either is too many. */
   take(bytes: number): boolean;
   /** Makes what tells how many bytes are held now of the WebSocket that is open; it answers false when that is too many. */
-  holder(): (bytes: number) => boolean;
+  readonly holder: () => (bytes: number) => boolean;
   /** The end of the request that `take` counted, or of the WebSocket; nothing when none is counted. */
   free(): void;
 }

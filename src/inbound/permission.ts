@@ -1,6 +1,6 @@
 // The policy's say about a request of one admitted client: worked out when the connection first asks for it, then kept
 // with what the connection reads again and again, until the policy is another. In observe mode nothing is refused; what
-// would have been is counted and logged. No policy at all permits everything, as certgate did before there was one.
+// would have been is counted and logged. No policy at all permits everything, within the pools that a certificate names.
 
 import type { RequestHead } from '../http1/request.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
@@ -8,10 +8,10 @@ import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
-import { type Attributes, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
-import { beyondWords, type RefusalCode, refusalCode, refusalWords } from '../policy/refusal.ts';
+import { type Attributes, compilePolicy, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
+import { beyondWords, type RefusalCode, refusalBrief, refusalCode, refusalWords } from '../policy/refusal.ts';
 import { startsDeployed } from '../policy/run-overrides.ts';
-import type { Scope } from '../policy/scope.ts';
+import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
 import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
@@ -36,7 +36,7 @@ export interface Judgement {
   readonly role: string | null;
   /** Where the binding stands that permits it; in observe mode why it would be refused. */
   readonly rule: string | null;
-  readonly refusal: { readonly code: RefusalCode; readonly detail: string } | null;
+  readonly refusal: { readonly code: RefusalCode; readonly detail: string; readonly brief?: string } | null;
   /** The same, where it is only observed. */
   readonly wouldRefuse: { readonly code: RefusalCode; readonly detail: string } | null;
   /** Header lines that it gets on top, each with its CRLF. */
@@ -77,6 +77,22 @@ const UNJUDGED: Judgement = {
   target: null,
 };
 
+/** What holds where there is no policy of anybody's: everything, for all. */
+const EVERYTHING = compilePolicy({
+  mode: 'enforce',
+  secrets: 'refuse',
+  roles: [],
+  bindings: [{ place: 'no policy', roles: [{ text: 'Owner', place: '' }], identities: [], matches: () => true }],
+});
+
+/** The policy that holds for `asker`; null where nothing needs to be judged. */
+export function policyFor(
+  { policy }: Pick<PolicyGate, 'policy'>,
+  { attributes }: Pick<Asker, 'attributes'>,
+): Policy | null {
+  return policy === null && attributes.groups.some(isPoolGroup) ? EVERYTHING : policy;
+}
+
 const STARTS_ANY = { needs: ['run_flows'] } as const;
 
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
@@ -106,7 +122,7 @@ export function judge(
     const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
     return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden };
   }
-  const refusal = { code: refusalCode(said), detail: refusalWords(said) };
+  const refusal = { code: refusalCode(said), detail: refusalWords(said), brief: refusalBrief(said) };
   return refusedOrObserved({ ...UNJUDGED, policy, observed }, refusal);
 }
 
@@ -153,7 +169,8 @@ export interface Forbidden {
   readonly code: RefusalCode | 'CG_REQUEST_BODY' | 'CG_SCOPE_UNKNOWN';
   readonly wait?: boolean;
   readonly detail: string;
-  readonly closeWebSocket?: true;
+  /** A WebSocket is accepted and closed with this, in few words. */
+  readonly closeWebSocket?: string;
 }
 
 /**
@@ -162,7 +179,8 @@ export interface Forbidden {
  */
 export function judgeReading(reading: Judged, gate: PolicyGate, asker: Asker): Forbidden | null {
   const { identity, address } = asker;
-  const { policy, metrics } = gate;
+  const { metrics } = gate;
+  const policy = policyFor(gate, asker);
   if (policy === null && reading.judgement === null) return null;
   let { judgement } = reading;
   if (judgement === null || judgement.policy !== policy) {
@@ -189,11 +207,16 @@ export function judgeReading(reading: Judged, gate: PolicyGate, asker: Asker): F
   }
   if (refusal === null) return null;
   metrics.forbidden++;
-  // On the way in of events an HTTP error loses what Prefect's client has not sent yet; after a close it tries again for
-  // some seconds. The other WebSockets take 403 for what it is (docs/policy.md).
-  const closes = name === 'stream_events_in' && reading.head.upgrade === 'websocket';
-  return { status: 403, ...refusal, ...(closes && { closeWebSocket: true }) };
+  const closes = CLOSED_WITH_A_REASON.has(name) && reading.head.upgrade === 'websocket';
+  return { status: 403, ...refusal, ...(closes && { closeWebSocket: refusal.brief ?? '' }) };
 }
+
+/**
+ * On the way in of events an HTTP error loses what Prefect's client has not sent yet; after a close it tries again for some
+ * seconds. A task worker takes 403 for a wrong password, and a close for what it says. The others end at 403
+ * (docs/policy.md).
+ */
+const CLOSED_WITH_A_REASON: ReadonlySet<string | null> = new Set(['stream_events_in', 'scheduled_task_subscription']);
 
 /** What is read as JSON goes on as JSON, also where the client does not say what it is. */
 function asJson(said: Judgement, { names }: RequestHead): Judgement {

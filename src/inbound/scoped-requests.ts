@@ -12,9 +12,17 @@ import { examineText } from '../policy/scope-request.ts';
 import type { BodyInspector, BodyVerdict } from '../proxy/contract.ts';
 import { bodyProblem, mostOf, textOfBody } from './block-secrets.ts';
 import type { GateState } from './gate-state.ts';
-import { type Asker, type BodyAnswers, type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
+import {
+  type Asker,
+  type BodyAnswers,
+  type Forbidden,
+  type Judged,
+  judge,
+  noteObserved,
+  policyFor,
+} from './permission.ts';
 
-/** Holds a request that was judged to its limits; null where there are none. */
+/** Holds a request that was judged to its limits; null where there are none, or it is known to be within. */
 export function scopeInspector(
   { judgement, operation, head }: Judged,
   gate: GateState,
@@ -26,6 +34,8 @@ export function scopeInspector(
   // Only observed, or it would have been refused.
   if (bodyProblem(head, mostOf(operation)) !== null) return null;
   const { scope, needs, readBody, asDeployed } = scoped;
+  // The usual way of a worker: what it asks about is what it has asked about a moment ago.
+  if (scope !== null && !readBody && !asDeployed && gate.lookups.inside(scope, needs)) return null;
   return async (body) => {
     const refuse = (why: Forbidden): BodyVerdict => {
       if (judgement.observed) {
@@ -40,8 +50,9 @@ export function scopeInspector(
     if (asDeployed) {
       const said = overridesIn(text);
       if (!said.ok) return refuse(bad(said.problem));
-      if (said.field !== null && gate.policy !== null) {
-        const whose = { identity, ...gate.policy.grants(identity, attributes) };
+      const policy = policyFor(gate, { attributes });
+      if (said.field !== null && policy !== null) {
+        const whose = { identity, ...policy.grants(identity, attributes) };
         const detail = fieldWords(whose, operation, said.field, 'run_flows');
         return refuse({ status: 403, code: 'CG_PERMISSION', detail });
       }
@@ -72,7 +83,7 @@ export function scopeInspector(
 
 /** Whether the WebSocket that `opened` is may stay open under the present policy. */
 export function stillPermitted({ operation, judgement }: Judged, gate: GateState, asker: Asker): boolean {
-  const now = judge(gate.policy, asker, operation, '');
+  const now = judge(policyFor(gate, asker), asker, operation, '');
   if (now.refusal !== null) return false;
   // Its messages would have had to be read from the first one on.
   return !now.readMessages || judgement?.readMessages === true;

@@ -8,7 +8,7 @@ import { rewriteAuthMessage } from './auth-message.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import { type MessageVerdict, readMessages } from './messages.ts';
-import { type Asker, type Forbidden, type Judged, judge, noteObserved } from './permission.ts';
+import { type Asker, type Forbidden, type Judged, judge, noteObserved, policyFor } from './permission.ts';
 import { judgeHeard, judgeMessages, listens } from './scoped-messages.ts';
 import { outsideWords, unknown } from './scoped-requests.ts';
 
@@ -41,9 +41,9 @@ function messageReader(
   if (judgement === null || operation === null || !judgement.readMessages || listens(operation)) return null;
   // By the policy as it is when the message comes.
   const { identity, attributes, address } = asker;
-  const now = () => judge(gate.policy, asker, operation, '');
+  const now = () => judge(policyFor(gate, asker), asker, operation, '');
   const scopeNow = (): Scope | null => {
-    const ruling = gate.policy?.grants(identity, attributes).rule(operation);
+    const ruling = policyFor(gate, asker)?.grants(identity, attributes).rule(operation);
     return ruling?.permit === true ? ruling.scope : null;
   };
   const close = (why: Forbidden): MessageVerdict => {
@@ -94,9 +94,9 @@ function heardReader(
   return readMessages(
     'server',
     judgeHeard(async (refs) => {
-      const ruling = gate.policy?.grants(identity, attributes).rule(operation);
+      const ruling = policyFor(gate, asker)?.grants(identity, attributes).rule(operation);
       const scope = ruling?.permit === true ? ruling.scope : null;
-      if (scope === null || judge(gate.policy, asker, operation, '').observed) return { kind: 'pass' };
+      if (scope === null || judge(policyFor(gate, asker), asker, operation, '').observed) return { kind: 'pass' };
       try {
         for (const ref of refs) {
           if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }])) === null) return { kind: 'pass' };

@@ -42,7 +42,7 @@ export function checkpointJson({ time, trustDomain, record, act, issuer, signatu
 export function checkpointIn(value: unknown): Checkpoint | null {
   if (!isObject(value)) return null;
   const { time, checkpoint, signature } = value;
-  if (!isObject(checkpoint) || typeof time !== 'number' || typeof signature !== 'string') return null;
+  if (!isObject(checkpoint) || !isMoment(time) || typeof signature !== 'string') return null;
   const { trustDomain, issuer } = checkpoint;
   const record = headOf(checkpoint['record'], checkpoint['recordHash']);
   const act = headOf(checkpoint['act'], checkpoint['actHash']);
@@ -54,6 +54,11 @@ export function checkpointIn(value: unknown): Checkpoint | null {
 export function headOf(seq: unknown, hash: unknown): Head | null {
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) return null;
   return typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash) ? { seq, hash } : null;
+}
+
+/** Milliseconds since the epoch that a date can have (ECMA-262, 21.4.1.1): others cannot be shown. */
+export function isMoment(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= 8.64e15;
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -17,6 +17,8 @@ export interface RecordFile {
   readonly size: number;
   /** The number that it begins with; 0 for none. */
   readonly seq: number;
+  /** The time that its first line of the chain says, ms since the epoch; null for none. */
+  readonly begun: number | null;
 }
 
 /** How often a list is begun anew because the files changed under it. */
@@ -93,7 +95,8 @@ async function fileAt(file: string) {
 async function placed(file: string): Promise<RecordFile | null> {
   try {
     const facts = await fileAt(file);
-    return facts === null ? null : { ...facts, seq: (await firstLine(file))?.seq ?? 0 };
+    const first = facts === null ? null : await firstLine(file);
+    return facts === null ? null : { ...facts, seq: first?.seq ?? 0, begun: first?.time ?? null };
   } catch (error) {
     if (isGone(error)) return null;
     throw error;

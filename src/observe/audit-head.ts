@@ -3,45 +3,58 @@
 
 import type { FileHandle } from 'node:fs/promises';
 import { open, stat } from 'node:fs/promises';
-import { type Head, hashOf, placeOf, START } from './audit-chain.ts';
+import { type Head, hashOf, hashWith, placeOf, START } from './audit-chain.ts';
 import { filesBefore, listRecord } from './audit-files.ts';
-import { auditLines } from './audit-reader.ts';
+import { auditLines, LONGEST_LINE } from './audit-reader.ts';
 import { rotatedSeq } from './audit-rotation.ts';
 
-/** How far from the end a numbered line is looked for; longest line that is hashed. Octets. */
-const FAR = 4 * 1024 * 1024;
-const LONGEST = 64 * 1024 * 1024;
+/** How far from the end a numbered line is looked for, octets. */
+const FAR = 64 * 1024 * 1024;
 /** How much of a file's end is looked through first. */
 const NEAR = 16 * 1024 * 1024;
 const LINE_FEED = 0x0a;
 
-/** The head of the open file of `size` octets; null when it is empty. The system's error; an Error for a line without end. */
+/**
+ * The head of the open file of `size` octets, with what stands after its newest line; null when it is empty. The system's
+ * error; an Error when there is no end to what stands there.
+ */
 export async function headIn(handle: FileHandle, size: number): Promise<Head | null> {
   if (size === 0) return null;
   for (let length = 64 * 1024; ; length *= 4) {
     const from = Math.max(0, size - length);
     const bytes = await readWhole(handle, from, size - from);
-    const end = bytes.at(-1) === LINE_FEED ? bytes.length - 1 : bytes.length;
-    const start = bytes.subarray(0, end).lastIndexOf(LINE_FEED) + 1;
-    const whole = from === 0 || start > 0;
-    if (!whole && length > LONGEST) throw new Error(`its last line is longer than ${LONGEST} octets`);
-    if (!whole) continue;
-    const seq = newestSeq(bytes.subarray(from === 0 ? 0 : bytes.indexOf(LINE_FEED) + 1).toString('latin1'));
-    if (seq === 0 && from > 0 && length < FAR) continue;
-    const line = bytes.subarray(start, end);
-    return { seq, hash: hashOf(Buffer.concat([line, Buffer.from('\n')])) };
+    // Where it does not begin with the file, the first line is cut.
+    const lines = linesIn(from === 0 ? bytes : bytes.subarray(bytes.indexOf(LINE_FEED) + 1));
+    const newest = lines.findLastIndex(({ octets, ended }) => ended && seqOf(octets) > 0);
+    if (newest >= 0) {
+      const [hash = '', ...odd] = lines.slice(newest).map(({ octets }) => lineHash(octets));
+      return { seq: seqOf(lines[newest]?.octets), hash: odd.reduce(hashWith, hash) };
+    }
+    if (from === 0) return { seq: 0, hash: lineHash(lines.at(-1)?.octets) };
+    if (length >= FAR) throw new Error(`there is no record in its last ${FAR} octets`);
   }
 }
 
-/** The number of the newest finished line that has one; 0 for none. */
-function newestSeq(text: string): number {
-  const lines = text.split('\n');
-  // What stands after the last line feed was never finished.
-  for (let i = lines.length - 2; i >= 0; i--) {
-    const place = placeOf(lines[i] ?? '');
-    if (place !== null) return place.seq;
+const NONE = Buffer.alloc(0);
+
+function linesIn(bytes: Buffer): Array<{ readonly octets: Buffer; readonly ended: boolean }> {
+  const lines: Array<{ octets: Buffer; ended: boolean }> = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = bytes.indexOf(LINE_FEED, at);
+    lines.push({ octets: bytes.subarray(at, end === -1 ? bytes.length : end), ended: end !== -1 });
+    at = end === -1 ? bytes.length : end + 1;
   }
-  return 0;
+  return lines;
+}
+
+/** Its number; 0 for none. No line with one is longer. */
+function seqOf(octets: Buffer = NONE): number {
+  return octets.length > LONGEST_LINE ? 0 : (placeOf(octets.toString('latin1'))?.seq ?? 0);
+}
+
+/** As if a line feed ended it: who writes next sees to that. */
+function lineHash(octets: Buffer = NONE): string {
+  return hashOf(Buffer.concat([octets, Buffer.from('\n')]));
 }
 
 /** Where the record at `path` ended in the files that it was in before: the newest head, and the file it is in; START without any. */

@@ -1,6 +1,6 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
 // and another for how a write went; each names the line before it (audit-chain.ts).
-// Group commit: records that come while the disk is busy, or within a millisecond, share the next write to the disk. A
+// Group commit: records that come while the disk is busy, or within two milliseconds, share the next write to the disk. A
 // record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
 // as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 
@@ -55,9 +55,9 @@ const BATCH = 4096;
 const MOST_WAITING = 16 * 1024 * 1024;
 /**
  * From the beginning of one commit to that of the next, ms at least: each costs as much as several records, and a disk that
- * is faster than this would share it among few. Upstream works on the request meanwhile.
+ * is faster than this would share it among few. Upstream works on the request meanwhile, and Prefect takes longer for a write.
  */
-const INTERVAL = 1;
+const INTERVAL = 2;
 /** How often an unhealthy log tries by itself, ms. */
 const RETRY = 1000;
 /** How long outcomes wait for a record to share its commit with, ms; nobody waits for them. */
@@ -105,6 +105,8 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   let began = Number.NEGATIVE_INFINITY;
   /** Whether it is to go on in another file at the next occasion. */
   let moving: (() => Promise<boolean>) | null = null;
+  /** The file that it has just left. */
+  let left: string | null = null;
   const upkeep =
     options.upkeep === undefined
       ? null
@@ -128,13 +130,15 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   /** Adopts where the chain ends by now; what is to stand first in what is written next, comes back. */
   async function look(): Promise<string[]> {
     const end = await file.changedEnd();
-    const before = end === 'empty' ? await endBefore(path) : null;
+    // What this log has just left is known better than by looking at all that bears such a name.
+    const before = end !== 'empty' ? null : left === null ? await endBefore(path) : { head, file: left };
+    left = null;
     // Where lines were taken out, what comes next shows it.
     const found = end === 'empty' ? (before?.head ?? null) : end;
     if (found !== null && !distrust && (head.seq === 0 || found.seq >= head.seq)) head = found;
     // A name that somebody else gave may be another's by tomorrow (logrotate).
-    const left = before?.file ?? null;
-    return left === null || rotatedSeq(left) === null ? [] : [openingJson(Date.now(), left)];
+    const name = before?.file ?? null;
+    return name === null || rotatedSeq(name) === null ? [] : [openingJson(Date.now(), name)];
   }
 
   /** Writes `bodies` as the next lines of the chain, wherever that ends by now. */
@@ -189,6 +193,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
       const to = rotatedName(path, Date.now(), head.seq);
       await file.moveTo(to);
       options.upkeep?.rotated(to);
+      left = to;
       await write([]);
     }
     moving = null;

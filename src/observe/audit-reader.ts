@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { CertgateError, reasonOf } from '../errors.ts';
 import { asciiJson } from './ascii-json.ts';
-import { type Checkpoint, checkpointIn } from './audit-checkpoint.ts';
+import { type Checkpoint, checkpointIn, isMoment } from './audit-checkpoint.ts';
 import type { AuditOutcome, AuditRecord } from './audit-lines.ts';
 import { type Retirement, retirementIn } from './audit-retirement.ts';
 
@@ -37,7 +37,8 @@ export type AuditItem =
   /** A line that is none of these. `text` is its start as a JSON string, ASCII only. */
   | { readonly kind: 'broken'; readonly line: number; readonly problem: string; readonly text: string };
 
-const LONGEST_LINE = 256 * 1024;
+/** No line of a record is longer, octets. */
+export const LONGEST_LINE = 256 * 1024;
 const CHUNK = 64 * 1024;
 const LINE_FEED = 0x0a;
 
@@ -57,15 +58,14 @@ export function itemOf({ number, text, ended }: AuditLine): AuditItem | null {
   if (text === '') return null;
   const value = ended && text !== null ? objectIn(text) : null;
   if (value !== null) {
-    if (isRecord(value)) return { kind: 'record', line: number, record: value };
-    if (isOutcome(value)) return { kind: 'outcome', line: number, outcome: value };
+    if (isRecord(value)) return { kind: 'record', line: number, record: only(RECORD_FIELDS, value) };
+    if (isOutcome(value)) return { kind: 'outcome', line: number, outcome: only(OUTCOME_FIELDS, value) };
     const checkpoint = checkpointIn(value);
     if (checkpoint !== null) return { kind: 'checkpoint', line: number, checkpoint };
     const retirement = retirementIn(value);
     if (retirement !== null) return { kind: 'retirement', line: number, retirement };
     const { time, continues } = value;
-    if (typeof time === 'number' && typeof continues === 'string')
-      return { kind: 'opening', line: number, time, continues };
+    if (isMoment(time) && typeof continues === 'string') return { kind: 'opening', line: number, time, continues };
   }
   const problem = text === null ? 'is too long' : ended ? 'is not a record' : 'was never finished';
   return { kind: 'broken', line: number, problem, text: asciiJson((text ?? '').slice(0, 120)) };
@@ -161,6 +161,21 @@ const SHAPE: Readonly<Record<Exclude<keyof AuditRecord, 'decision' | 'role' | 'r
   reason: 'string?',
 };
 
+const PLACE_FIELDS = ['seq', 'prev'] as const;
+const RECORD_FIELDS = [...Object.keys(SHAPE), 'decision', ...LATER, ...PLACE_FIELDS];
+const OUTCOME_FIELDS = ['time', 'requestId', 'outcome', 'ending', 'ms', ...PLACE_FIELDS];
+
+/** What else a line has, somebody else has put there: it could be shown as what it is not, or be too deep to be shown at all. */
+function only<T extends object>(names: readonly string[], value: T): T {
+  return Object.fromEntries(
+    Object.entries(value).filter(([name, field]) => names.includes(name) && isPlain(field)),
+  ) as T;
+}
+
+function isPlain(field: unknown): boolean {
+  return typeof field !== 'object' || field === null;
+}
+
 function objectIn(text: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(text);
@@ -175,7 +190,7 @@ function objectIn(text: string): Readonly<Record<string, unknown>> | null {
 function isRecord(value: object): value is AuditRecord {
   const fields = new Map<string, unknown>(Object.entries(value));
   const decision = fields.get('decision');
-  if (decision !== 'permit' && decision !== 'refuse') return false;
+  if ((decision !== 'permit' && decision !== 'refuse') || !isMoment(fields.get('time'))) return false;
   for (const [name, kind] of Object.entries(SHAPE)) {
     const field = fields.get(name);
     if (field === null ? !kind.endsWith('?') : typeof field !== kind.replace('?', '')) return false;
@@ -192,7 +207,8 @@ function isOutcome(value: object): value is AuditOutcome {
   return (
     typeof requestId === 'string' &&
     typeof ending === 'string' &&
-    [time, outcome, ms].every((field) => typeof field === 'number')
+    isMoment(time) &&
+    [outcome, ms].every((field) => typeof field === 'number')
   );
 }
 

@@ -49,7 +49,7 @@ export async function retirable(path: string, asked: RetentionAsked): Promise<Go
   const [wrong] = verdict.findings.filter(({ harmless }) => !harmless);
   if (wrong !== undefined) throw new Error(`${wrong.file}:${wrong.line ?? ''}: ${wrong.words}`);
   const to: Head = { seq: verdict.head.seq, hash: next.prev };
-  if (next.seq !== to.seq + 1 || ![verdict.head.hash, verdict.last].includes(next.prev)) {
+  if (next.seq !== to.seq + 1 || next.prev !== verdict.last) {
     throw new Error(`${next.file} begins with record ${next.seq}, which does not follow record ${to.seq} before it`);
   }
   return { files: names, retiring: { from: first.seq, to, rule: chosen.rule } };

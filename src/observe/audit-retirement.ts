@@ -4,7 +4,7 @@
 
 import { asciiJson } from './ascii-json.ts';
 import type { Head } from './audit-chain.ts';
-import { headOf, isObject } from './audit-checkpoint.ts';
+import { headOf, isMoment, isObject } from './audit-checkpoint.ts';
 
 /** What is to be signed. */
 export interface Retiring {
@@ -48,7 +48,7 @@ export function retirementJson(retirement: Retirement, files: readonly string[])
 export function retirementIn(value: unknown): Retirement | null {
   if (!isObject(value)) return null;
   const { time, retired, signature } = value;
-  if (!isObject(retired) || typeof time !== 'number' || typeof signature !== 'string') return null;
+  if (!isObject(retired) || !isMoment(time) || typeof signature !== 'string') return null;
   const { trustDomain, issuer, rule, from } = retired;
   const record = headOf(retired['record'], retired['recordHash']);
   const to = headOf(retired['to'], retired['toHash']);

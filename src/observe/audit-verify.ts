@@ -4,7 +4,7 @@
 // A line that a crash tore is no tampering: the line after it names it.
 
 import { basename } from 'node:path';
-import { type Head, placeOf, START } from './audit-chain.ts';
+import { type Head, hashWith, placeOf, START } from './audit-chain.ts';
 import type { Checkpoint } from './audit-checkpoint.ts';
 import { type AuditLine, auditLines, itemOf } from './audit-reader.ts';
 import type { Retirement } from './audit-retirement.ts';
@@ -34,7 +34,7 @@ export interface Verdict {
   readonly unchained: number;
   /** The newest line. */
   readonly head: Head;
-  /** SHA-256 of what stands last, a line of the chain or not. */
+  /** What the next line would name: the newest line, with what stands after it. */
   readonly last: string;
   /** The newest checkpoint whose signature is right and that speaks of what is here; and who has signed it. */
   readonly signed: Checkpoint | null;
@@ -64,22 +64,25 @@ const SAID = /^\{"time":\d+,"(?:checkpoint|retired|continues)":/;
 export async function verifyAudit(files: readonly string[], options: VerifyOptions): Promise<Verdict> {
   const { judge, kept = [] } = options;
   const findings: Finding[] = [];
+  // Each has its own bound: no number of notes may hide what is wrong.
+  let [notes, wrongs] = [0, 0];
   const wanted = new Map(kept.map(({ checkpoint }) => [checkpoint.record.seq, '']));
   let [lines, unchained] = [0, 0];
   let first: Beginning | null = null;
   let head: Head = START;
-  /** Of the line before, whatever it was. */
+  /** What the next line is to name. */
   let before = START.hash;
   let headPlace: { file: string; line: number } | null = null;
   /** Lines that are no part of the chain, and that the next one has to name. */
-  let odd: Array<{ file: string; line: AuditLine; problem: string }> = [];
+  let odd: Odd[] = [];
   let signed: { readonly said: Checkpoint; readonly by: string | null } | null = null;
   let retired: { readonly said: Retirement; readonly by: string | null } | null = null;
   /** Hashes of the last lines: a statement may be signed while others are written. */
   const recent = new Map<number, string>();
 
   const say = (harmless: boolean, file: string, line: number | null, words: string): void => {
-    if (findings.length < MOST_FINDINGS) findings.push({ harmless, file, line, words });
+    const count = harmless ? ++notes : ++wrongs;
+    if (count <= MOST_FINDINGS) findings.push({ harmless, file, line, words });
   };
 
   const chained = (file: string, line: AuditLine, text: string, seq: number, prev: string): void => {
@@ -103,7 +106,7 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
       const named = prev === before;
       for (const one of odd) {
         const told = named ? `it was there when record ${seq} was written, which is the next` : 'it was put in later';
-        say(named, one.file, one.line.number, `${one.problem}: ${told}; no record is missing here`);
+        say(named, one.file, one.line, `${one.problem}: ${told}; no record is missing here`);
       }
     }
     odd = [];
@@ -147,14 +150,16 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
         unchained++;
       } else {
         const problem = line.ended ? 'this line is no record' : 'this line was cut short by a crash or a full disk';
-        odd.push({ file, line, problem });
+        // However many there are; the last one always.
+        if (odd.length === MOST_FINDINGS) odd.pop();
+        odd.push({ file, line: line.number, ended: line.ended, problem });
       }
-      before = line.hash;
+      before = odd.length > 0 ? hashWith(before, line.hash) : line.hash;
     }
     const [last] = odd.slice(-1);
     if (place === files.length - 1 && last !== undefined) {
-      const words = `${last.problem}, and no record stands after it${last.line.ended ? '' : ' yet'}`;
-      say(!last.line.ended, file, last.line.number, words);
+      const words = `${last.problem}, and no record stands after it${last.ended ? '' : ' yet'}`;
+      say(!last.ended, file, last.line, words);
     }
   }
 
@@ -186,6 +191,14 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
     ...{ signed: vouched?.said ?? null, signedBy: vouched?.by ?? null },
     ...{ retired: gone?.said ?? null, retiredBy: gone?.by ?? null },
   };
+}
+
+/** A line that is no part of the chain. */
+interface Odd {
+  readonly file: string;
+  readonly line: number;
+  readonly ended: boolean;
+  readonly problem: string;
 }
 
 interface Beginning {
@@ -248,7 +261,7 @@ function cutOff({ time, record }: Checkpoint, seq: number): string {
   return `${missing(seq + 1, record.seq)} at the end: record ${record.seq} was signed at ${new Date(time).toISOString()}`;
 }
 
-function oddWords(odd: ReadonlyArray<{ file: string; line: AuditLine }>): string {
+function oddWords(odd: readonly Odd[]): string {
   if (odd.length === 0) return '';
-  return `; ${odd.map(({ file, line }) => `${basename(file)}:${line.number} is no record`).join(', ')}`;
+  return `; ${odd.map(({ file, line }) => `${basename(file)}:${line} is no record`).join(', ')}`;
 }

@@ -44,12 +44,16 @@ export function otlpLogs(
   };
 }
 
-/** fixed64. */
+/** The last ms of which the nanoseconds are a fixed64. */
+const LAST = 18_446_744_073_709;
+
+/** fixed64; 0, which is unknown, for a time that is none: a collector refuses all of a request for one such number. */
 function nanoseconds(ms: number): string {
-  return String(BigInt(Math.max(0, Math.round(ms))) * 1_000_000n);
+  return ms >= 0 && ms <= LAST ? String(BigInt(Math.round(ms)) * 1_000_000n) : '0';
 }
 
 function anyValue(value: string | number): AnyValue {
   if (typeof value === 'string') return { stringValue: value.toWellFormed() };
-  return Number.isSafeInteger(value) ? { intValue: String(value) } : { doubleValue: value };
+  if (Number.isSafeInteger(value)) return { intValue: String(value) };
+  return Number.isFinite(value) ? { doubleValue: value } : { stringValue: String(value) };
 }

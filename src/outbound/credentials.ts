@@ -131,12 +131,16 @@ export async function openCredentials(
   }
 }
 
-/** Reads the files now (as openKey and readCredentials) and again whenever they change; `changed` is called after each swap. */
+/**
+ * Reads the files now (as openKey and readCredentials) and again whenever they change; `changed` is called after each swap.
+ * `again`: the command with which a person gets the next certificate, null for none.
+ */
 export async function watchCredentials(
   files: CredentialFiles,
   log: Log,
   changed: () => void,
   ended: WhenEnded = 'refuse',
+  again: string | null = null,
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
   let { opened, read: current } = await openCredentials(files, null, ended);
@@ -188,7 +192,11 @@ export async function watchCredentials(
     if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
       warned = true;
       log.warn(
-        { cert: files.cert, notAfter: new Date(current.notAfter).toISOString() },
+        {
+          cert: files.cert,
+          notAfter: new Date(current.notAfter).toISOString(),
+          ...(again === null ? {} : { look: again }),
+        },
         'the certificate expires soon',
       );
     }

@@ -25,6 +25,8 @@ export interface ForwardOptions {
   readonly gate: string;
   /** Further Host names that clients may use, lower case, without port; `*` for any (an address that was called safe). */
   readonly allowedHosts: readonly string[];
+  /** Why nothing can be asked of the gate until somebody has done something; null while it can. */
+  readonly ended: () => string | null;
 }
 
 /** The decisions for the connections of one sidecar. */
@@ -68,6 +70,8 @@ function decide(head: RequestHead, options: ForwardOptions): Answer | Forward {
     const detail = `the Host ${head.host} is not this sidecar: use http://127.0.0.1:PORT, or allow it with --allow-host`;
     return { ...answer(421, detail, ''), close: true };
   }
+  const ended = options.ended();
+  if (ended !== null) return answer(403, ended, '');
   let text = `${head.method} ${head.target} HTTP/1.1\r\n`;
   for (let i = 0; i < head.names.length; i++) {
     const name = head.names[i] ?? '';

@@ -19,6 +19,8 @@ export interface IdentityOptions extends GateName {
   };
   /** The folder of `files` when its certificate is to be renewed from here, absolute; null when that is somebody else's. */
   readonly renewIn: string | null;
+  /** The command with which a person gets the next certificate, where one has to; null for what renews itself. */
+  readonly again: string | null;
   /** See RenewalFollowing. */
   readonly enrollAgain: (() => Promise<void>) | null;
   readonly log: Log;
@@ -35,7 +37,7 @@ export interface KeptIdentity {
 export async function keepIdentity(options: IdentityOptions, changed: () => void): Promise<KeptIdentity> {
   const { files, log, trust, renewIn } = options;
   const { host } = options.gate;
-  const credentials = await watchCredentials(files, log, changed);
+  const credentials = await watchCredentials(files, log, changed, 'refuse', options.again);
   const stopTrust = followTrust({
     host,
     interval: trust.interval,

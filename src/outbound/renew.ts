@@ -65,7 +65,7 @@ export function openRenewer({ dir, host, current, look, keyText, connect }: Rene
   };
 
   const renew = async (serial: string): Promise<RenewalOutcome> => {
-    const giveBack = await takeTurn(dir);
+    const giveBack = takeTurn(dir);
     if (giveBack === null) return 'busy';
     try {
       // A certificate that could not be taken would be asked for again and again, until the gate saw a thief in it.
@@ -85,7 +85,7 @@ export function openRenewer({ dir, host, current, look, keyText, connect }: Rene
       pending = null;
       if (!(await look())) throw new Error('the new certificate is in its files, and they can not be taken');
     } finally {
-      await giveBack();
+      giveBack();
     }
     // So that the gate knows from now on that the old one has been replaced; any request would do.
     const bundle = { method: 'GET', host, path: BUNDLE_PATH } as const;

@@ -53,6 +53,7 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     accessLog: options.accessLog,
     gate: options.gate.origin,
     allowedHosts: options.allowedHosts,
+    ended: () => endedWords(identity.current, options.again),
   });
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -88,4 +89,10 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
       await stop();
     },
   };
+}
+
+/** What is said once a certificate has ended that a person has to come again for; null before, and for others. */
+function endedWords({ certificate, notAfter }: Credentials, again: string | null): string | null {
+  if (again === null || Date.now() < notAfter) return null;
+  return `the login ended at ${certificate.validToDate.toISOString()}: log in again with ${again}, on the machine of this sidecar`;
 }

@@ -39,7 +39,7 @@ export function pemBlocks(pem: string, label: PemLabel): readonly Uint8Array[] {
   let lines: string[] = [];
   for (const raw of pem.split('\n')) {
     const line = raw.trim();
-    const [, edge, name] = LINE.exec(line) ?? [];
+    const [, edge, name] = line.startsWith('-----') ? (LINE.exec(line) ?? []) : [];
     if (edge === undefined) {
       if (open !== null && line !== '') lines.push(line);
       continue;

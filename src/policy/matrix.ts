@@ -5,7 +5,7 @@ import { findOperation, WEBSOCKET } from './operation.ts';
 import { BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
 import { compilePolicy } from './policy.ts';
 import { API_EXTRA_ROUTES, API_ROUTES, ROOT_ROUTES, type Route } from './routes.ts';
-import { ruleWords } from './scope-rules.ts';
+import { ruleWords } from './scope-words.ts';
 
 export interface MatrixRow {
   /** `WS` for a WebSocket. */

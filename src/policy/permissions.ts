@@ -13,7 +13,8 @@ export const PERMISSIONS = {
   manage_saved_search: 'Make and delete saved searches.',
   see_deployments: 'Read deployments and their schedules.',
   run_deployments: 'Start runs of deployments as they are; with job variables of its own a run needs run_flows too.',
-  write_deployments: 'Make and change deployments and their schedules, pause and resume them.',
+  write_deployments:
+    'Make and change deployments and their schedules, pause and resume them, take away the triggers that they own.',
   manage_deployments: 'Delete deployments.',
   see_blocks: 'Read block types, schemas and documents, without their secrets.',
   see_secret_blocks: 'Read the secrets in block documents.',

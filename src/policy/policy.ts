@@ -5,7 +5,7 @@
 
 import type { Operation } from './operation.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
-import { joined, met, type Scope, scopeKey } from './scope.ts';
+import { certified, isPoolGroup, joined, met, poolsIn, type Scope, scopeKey } from './scope.ts';
 
 /** A word of the policy, and where it stands: `policy.yaml:3:5`. */
 export interface Placed<T extends string = string> {
@@ -107,7 +107,7 @@ export interface Policy {
   readonly mode: 'enforce' | 'observe';
   readonly secrets: SecretsMode;
   readonly createdBy: CreatedBy;
-  /** `attributes` are those of its certificate. */
+  /** `attributes` are those of its certificate: roles are bound to them, and they name the pools beyond which nothing is given. */
   grants(identity: string, attributes?: Attributes): Grants;
 }
 
@@ -145,33 +145,40 @@ export function compilePolicy(source: PolicySource): Policy {
     }
   }
   const named = new Set(source.bindings.flatMap((one) => one.groups ?? []));
-  const certified = source.bindings.filter((one) => (one.certificate ?? null) !== null);
+  const byCertificate = source.bindings.filter((one) => (one.certificate ?? null) !== null);
   const kept = new Map<string, Grants>();
   const ofCertificate = new WeakMap<Attributes, { readonly identity: string; readonly grants: Grants }>();
   const grantsFor = (identity: string, { groups, values }: Attributes): Grants => {
     const belongs = groups.filter((one) => named.has(one));
-    const more = certified.filter((one) => one.certificate?.(values) === true);
-    // A name has no line end, a group neither, and no group begins with #.
-    const key = [identity, ...belongs, ...more.map((one) => `#${certified.indexOf(one)}`)].join('\n');
+    const more = byCertificate.filter((one) => one.certificate?.(values) === true);
+    const pools = poolsIn(groups);
+    // A name has no line end, a group neither, and no group begins with # or @.
+    const key = [
+      identity,
+      ...belongs,
+      ...more.map((one) => `#${byCertificate.indexOf(one)}`),
+      ...pools.map((pool) => `@${pool}`),
+    ].join('\n');
     const known = kept.get(key);
     if (known !== undefined) return known;
     const bindings = [...(exact.get(identity) ?? []), ...patterns.filter((one) => one.matches?.(identity) === true)];
     if (belongs.length > 0) {
       more.push(...source.bindings.filter((one) => one.groups?.some((group) => belongs.includes(group)) === true));
     }
-    const grants = grantsOf([...new Set([...bindings, ...more])], roles);
+    const grants = grantsOf([...new Set([...bindings, ...more])], roles, pools);
     if (kept.size >= MOST_KEPT) kept.clear();
     kept.set(key, grants);
     return grants;
   };
   // Most policies ask for nothing but names.
-  const byNameAlone = named.size === 0 && certified.length === 0;
+  const byNameAlone = named.size === 0 && byCertificate.length === 0;
   return {
     mode: source.mode,
     secrets: source.secrets,
     createdBy: source.createdBy ?? 'prefect',
     grants(identity, attributes = NO_ATTRIBUTES) {
-      if (byNameAlone || attributes === NO_ATTRIBUTES) return kept.get(identity) ?? grantsFor(identity, NO_ATTRIBUTES);
+      const plain = attributes === NO_ATTRIBUTES || (byNameAlone && !attributes.groups.some(isPoolGroup));
+      if (plain) return kept.get(identity) ?? grantsFor(identity, NO_ATTRIBUTES);
       const last = ofCertificate.get(attributes);
       if (last?.identity === identity) return last.grants;
       const grants = grantsFor(identity, attributes);
@@ -227,7 +234,11 @@ function put<K, V>(map: Map<K, V>, key: K, value: V): void {
   if (!map.has(key)) map.set(key, value);
 }
 
-function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string, Role>): Grants {
+function grantsOf(
+  bindings: readonly BindingSource[],
+  known: ReadonlyMap<string, Role>,
+  pools: readonly string[],
+): Grants {
   const allowed = new Map<Permission, Origin>();
   const denied = new Map<Permission, Origin>();
   const roles: { role: string; binding: string }[] = [];
@@ -253,7 +264,8 @@ function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string,
     }
   }
   const has = (permission: Permission): boolean => allowed.has(permission) && !denied.has(permission);
-  const everything = owner && ALL_PERMISSIONS.every((one) => has(one) && scopes.get(one) === null);
+  const everything =
+    owner && pools.length === 0 && ALL_PERMISSIONS.every((one) => has(one) && scopes.get(one) === null);
   const first = roles[0];
   const work = (needs: readonly Permission[] | null): Ruling => {
     if (first === undefined) return { permit: false, why: 'unbound', missing: needs ?? [] };
@@ -268,6 +280,7 @@ function grantsOf(bindings: readonly BindingSource[], known: ReadonlyMap<string,
     const origin = needs[0] === undefined ? undefined : allowed.get(needs[0]);
     let scope: Scope | null = null;
     for (const one of needs) scope = met(scope, scopes.get(one) ?? null);
+    scope = certified(scope, pools);
     return { permit: true, role: origin?.role ?? first.role, rule: origin?.binding ?? first.binding, scope };
   };
   // Operations that need the same share one array (operation.ts).

@@ -19,6 +19,15 @@ export function refusalCode({ ruling, secrets }: Pick<Refused, 'ruling' | 'secre
   return ruling.why === 'unknown' ? 'CG_OPERATION_UNKNOWN' : 'CG_PERMISSION';
 }
 
+/** What is in its way in few words, for where no sentence has room: a WebSocket's close says 123 bytes at most. */
+export function refusalBrief({ ruling, needs }: Pick<Refused, 'ruling' | 'needs'>): string {
+  if (!ruling.permit && ruling.why === 'unbound') return 'it has no role';
+  const taken = needs.filter((one) => one.taken !== null).map((one) => one.permission);
+  if (taken.length > 0) return `it is denied ${taken.join(' and ')}`;
+  const lacking = needs.filter((one) => one.given === null).map((one) => one.permission);
+  return lacking.length === 0 ? 'it may not' : `it lacks ${lacking.join(' and ')}`;
+}
+
 /** The refusal in a sentence; printable ASCII. */
 export function refusalWords({ identity, operation, ruling, roles, needs, scope, secrets }: Refused): string {
   const name = operation?.name ?? 'an operation that certgate does not know';
@@ -30,7 +39,7 @@ export function refusalWords({ identity, operation, ruling, roles, needs, scope,
   if (!ruling.permit && ruling.why === 'unbound') {
     return `${identity} has no role, so it may not do ${name}; ${grant(identity, lacking)}`;
   }
-  const held = [...new Set(roles.map((one) => one.role))].slice(0, 5).join(', ');
+  const held = heldWords(roles);
   if (!ruling.permit && ruling.why === 'unknown') {
     return `${identity} (${held}) may not do ${name}: only an Owner may, until a certgate is installed that knows it`;
   }
@@ -41,6 +50,18 @@ export function refusalWords({ identity, operation, ruling, roles, needs, scope,
     return `${identity} (${held}) may not do ${what}: it is denied ${words}; to permit it, take that deny out of the policy`;
   }
   return `${identity} (${held}) may not do ${what}: it lacks ${lacking.join(' and ')}; ${grant(identity, lacking)}`;
+}
+
+/** By the list of roles, which is one for all that an identity asks. */
+const heldBy = new WeakMap<Refused['roles'], string>();
+
+/** The first roles of an identity, for a sentence. */
+function heldWords(roles: Refused['roles']): string {
+  const known = heldBy.get(roles);
+  if (known !== undefined) return known;
+  const held = [...new Set(roles.map((one) => one.role))].slice(0, 5).join(', ');
+  heldBy.set(roles, held);
+  return held;
 }
 
 /** Why `operation` may not be with `field` in its body, which needs `permission` too: a sentence as above. */
@@ -77,17 +98,19 @@ export interface Beyond {
 
 /** The same in a sentence; printable ASCII but for the names of pools and tags, which are the policy's own. */
 export function beyondWords({ identity, role, rule, operation, scope, why }: Beyond): string {
-  return (
-    `${identity} (${role}) may do ${operation} only within ${scopeWords(scope)} (bound at ${rule}), and it ${why}; ` +
-    `to permit it everywhere, add to bindings in the policy: - {role: ${role}, identity: ${identity}}`
-  );
+  const only = `${identity} (${role}) may do ${operation} only within ${scopeWords(scope)}`;
+  if (scope.certified === true) return `${only}, and it ${why}; no policy widens that: it takes another certificate`;
+  const remedy = `to permit it everywhere, add to bindings in the policy: - {role: ${role}, identity: ${identity}}`;
+  return `${only} (bound at ${rule}), and it ${why}; ${remedy}`;
 }
+
+const ROLES: readonly BuiltInRole[] = ['Viewer', 'Runner', 'Developer', 'Owner'];
+const ROLES_OF_WORKERS: readonly BuiltInRole[] = ['Worker', 'Developer', 'Owner'];
+const PERMISSIONS_OF = new Map(Object.entries(BUILT_IN_ROLES).map(([name, role]) => [name, new Set(role.permissions)]));
 
 /** The line that would permit it, with the smallest role that is built in and fits. */
 function grant(identity: string, lacking: readonly Permission[]): string {
-  const order: readonly BuiltInRole[] = identity.startsWith('worker/')
-    ? ['Worker', 'Developer', 'Owner']
-    : ['Viewer', 'Runner', 'Developer', 'Owner'];
-  const role = order.find((one) => lacking.every((permission) => BUILT_IN_ROLES[one].permissions.includes(permission)));
+  const order = identity.startsWith('worker/') ? ROLES_OF_WORKERS : ROLES;
+  const role = order.find((one) => lacking.every((permission) => PERMISSIONS_OF.get(one)?.has(permission) === true));
   return `to permit it, add to bindings in the policy: - {role: ${role ?? 'Owner'}, identity: ${identity}}`;
 }

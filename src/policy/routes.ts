@@ -276,7 +276,7 @@ export const API_ROUTES: readonly Route[] = [
     '/automations/owned-by/{resource_id}',
     'delete',
     'delete_automations_owned_by_resource',
-    'manage_automations',
+    'write_deployments',
   ],
   ['POST', '/templates/validate', 'read', 'validate_template', 'see_automations'],
   ['POST', '/automations/templates/validate', 'read', 'validate_template', 'see_automations'],

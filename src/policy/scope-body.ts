@@ -81,6 +81,8 @@ function create(kind: Creating, body: Fields, scope: Scope, deployment: string |
     }
     case 'task run slots':
       return some(body, [['task_run_id', 'task_run', 'pass']]);
+    case 'slots':
+      return slots(body['names']);
     case 'create artifact': {
       const said = some(body, [
         ['flow_run_id', 'flow_run', 'refuse'],
@@ -131,6 +133,19 @@ function taskRun(body: Fields, scope: Scope): Examined {
   if (scope.pools !== null) return refuse('makes a task run of no flow run, which is in no pool');
   return tagCarried(body, scope) ?? pass();
 }
+
+/** A deployment's own limit is called after it, and by freeing its slots its runs are let loose. */
+function slots(names: unknown): Examined {
+  if (!Array.isArray(names)) return refuse('names no limits');
+  const ids = names
+    .filter((name) => String(name).startsWith(OWN_LIMIT))
+    .map((name) => uuidOf(String(name).slice(OWN_LIMIT.length)));
+  return ids.every((id) => id !== null)
+    ? pass(needsOf('deployment', ids, 'refuse'))
+    : refuse('names the limit of no deployment');
+}
+
+const OWN_LIMIT = 'deployment:';
 
 function logExamined(log: unknown): Examined {
   if (!isRecord(log)) return refuse('sends what is no log');

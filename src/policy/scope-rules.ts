@@ -53,6 +53,7 @@ export type BodyRule =
         | 'logs'
         | 'create pool'
         | 'task run slots'
+        | 'slots'
         | 'create artifact'
         | 'events'
         | 'event filter';
@@ -71,6 +72,7 @@ const DEPLOYMENT: Checked = { object: ['deployment', 'id'] };
 const ARTIFACT: Checked = { object: ['artifact', 'id'] };
 const POOL: Checked = { pool: 'name' };
 const IN_POOL: Checked = { pool: 'work_pool_name' };
+const SLOTS: Checked = { body: { kind: 'slots' } };
 const RUNS: Checked = { body: { kind: 'narrow', tagged: 'flow_runs' } };
 const DEPLOYMENTS: Checked = { body: { kind: 'narrow', tagged: 'deployments' } };
 const FLOWS: Checked = { body: { kind: 'narrow', tagged: 'deployments', unasked: ['flow_runs', 'task_runs'] } };
@@ -203,7 +205,7 @@ export const SCOPE_RULES: Readonly<Record<string, ScopeRule>> = {
   // Each log is a message.
   stream_logs_out: {},
 
-  // Limits are shared by all who take slots of them.
+  // Limits are shared by all who take slots of them, but for that of a deployment.
   read_concurrency_limit: 'open',
   read_concurrency_limit_by_tag: 'open',
   read_concurrency_limits: 'open',
@@ -211,9 +213,9 @@ export const SCOPE_RULES: Readonly<Record<string, ScopeRule>> = {
   read_all_concurrency_limits_v2: 'open',
   increment_concurrency_limits_v1: { body: { kind: 'task run slots' } },
   decrement_concurrency_limits_v1: { body: { kind: 'task run slots' } },
-  bulk_increment_active_slots: 'open',
-  bulk_increment_active_slots_with_lease: 'open',
-  bulk_decrement_active_slots: 'open',
+  bulk_increment_active_slots: SLOTS,
+  bulk_increment_active_slots_with_lease: SLOTS,
+  bulk_decrement_active_slots: SLOTS,
   bulk_decrement_active_slots_with_lease: 'open',
   renew_concurrency_lease: 'open',
   create_concurrency_limit: 'refused',
@@ -322,29 +324,3 @@ export function scopeRule(operation: { readonly name: string } | null): ScopeRul
   const name = operation?.name ?? '';
   return (Object.hasOwn(SCOPE_RULES, name) ? SCOPE_RULES[name] : undefined) ?? 'refused';
 }
-
-/** What the rule of an operation comes to in a word or two, for the table of all. */
-export function ruleWords(operation: { readonly name: string }): string {
-  const rule = scopeRule(operation);
-  if (typeof rule === 'string') return rule;
-  const { pool, hands, object, query, body } = rule;
-  const words: string[] = [];
-  if (pool !== undefined) words.push('its pool');
-  if (object !== undefined) words.push(`the ${NOUNS[object[0]] ?? object[0].replaceAll('_', ' ')}`);
-  if (query !== undefined) words.push(`the ${query[0].replaceAll('_', ' ')} in the query`);
-  if (body !== undefined) words.push(BODY_WORDS[body.kind] ?? 'what its body names');
-  if (words.length === 0) words.push('each message');
-  return words.join(', ') + (hands === true ? '; by a tag refused' : '');
-}
-
-const NOUNS: Readonly<Record<string, string>> = {
-  flow_name: 'flow',
-  deployment_name: 'deployment',
-  artifact_key: 'artifact',
-  resource: 'object of the resource',
-};
-const BODY_WORDS: Readonly<Record<string, string>> = {
-  narrow: 'its filter is narrowed',
-  name: 'its filter must name whose',
-  'event filter': 'its filter must name whose',
-};

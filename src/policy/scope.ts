@@ -1,7 +1,8 @@
 // How far a permission goes: everywhere, or only to what is in some work pools, to what carries a tag, or both. A scope
 // stands at a binding. What several bindings give is joined (either will do); what an operation needs of several permissions
 // is met (both must). Two scopes that can't be said as one, of two teams say, are torn: nothing is within them, so that a
-// union which Prefect's filters can't express never becomes more than either.
+// union which Prefect's filters can't express never becomes more than either. A certificate may name the pools that its holder
+// is for: whatever the policy gives, it gives within those, so that a certificate narrows and never widens.
 
 /** Null where this word is used stands for everywhere. */
 export interface Scope {
@@ -11,6 +12,32 @@ export interface Scope {
   readonly tag: string | null;
   /** Made of scopes that can't be joined. */
   readonly torn: boolean;
+  /** Narrowed by what the certificate says: no binding of the policy would widen it. */
+  readonly certified?: true;
+}
+
+/** A group that names a pool: `pool:etl`. */
+const POOL_GROUP = 'pool:';
+
+/** The group with which a certificate says that its holder is for `pool`. */
+export function poolGroup(pool: string): string {
+  return `${POOL_GROUP}${pool}`;
+}
+
+export function isPoolGroup(group: string): boolean {
+  return group.startsWith(POOL_GROUP);
+}
+
+/** The pools that `groups` name; empty for a holder that is for all. */
+export function poolsIn(groups: readonly string[]): readonly string[] {
+  return groups.filter(isPoolGroup).map((one) => one.slice(POOL_GROUP.length));
+}
+
+/** `scope` for who is for `pools` alone; no pools for all. */
+export function certified(scope: Scope | null, pools: readonly string[]): Scope | null {
+  if (pools.length === 0) return scope;
+  const both = met(scope, { pools, tag: null, torn: false });
+  return both === null ? null : { ...both, certified: true };
 }
 
 /** Where either reaches. */
@@ -36,12 +63,18 @@ function torn(scope: Scope): Scope {
 }
 
 /** The scope in words, to stand after "within". */
-export function scopeWords({ pools, tag, torn: two }: Scope): string {
+export function scopeWords({ pools, tag, torn: two, certified: said }: Scope): string {
   if (two) return 'two scopes that cannot be joined';
   const words: string[] = [];
-  if (pools !== null) words.push(`${pools.length === 1 ? 'the pool' : 'the pools'} ${pools.join(', ')}`);
+  if (pools?.length === 0) words.push('no pool, for its certificate is for others than the policy');
+  else if (pools !== null && said === true) words.push(`the ${nounOf(pools)} ${pools.join(', ')} of its certificate`);
+  else if (pools !== null) words.push(`the ${nounOf(pools)} ${pools.join(', ')}`);
   if (tag !== null) words.push(`the tag ${tag}`);
   return words.join(' and ');
+}
+
+function nounOf(pools: readonly string[]): string {
+  return pools.length === 1 ? 'pool' : 'pools';
 }
 
 /** The same for the same scope, and for no other. */

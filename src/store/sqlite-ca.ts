@@ -29,6 +29,7 @@ type CaStore = Pick<
   | 'noteBundle'
   | 'identitiesWithout'
   | 'liveIdentities'
+  | 'lastEnd'
 >;
 
 /**
@@ -80,6 +81,11 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
   const selectIdentities = sql(
     `SELECT DISTINCT identity FROM certificates WHERE issuer = ? AND revoked = 0 AND not_after > ? AND profile = 'client'
        ORDER BY identity LIMIT 1000`,
+  );
+  // Who issued it stands in the table alone: from the last end on, so that one that lives long is found at once.
+  const selectLastEnd = sql(
+    `SELECT not_after FROM certificates INDEXED BY certificates_by_expiry
+       WHERE issuer = ? AND revoked = 0 AND not_after > ? AND profile = 'client' ORDER BY not_after DESC LIMIT 1`,
   );
 
   return {
@@ -141,6 +147,11 @@ export function sqliteCa({ sql, read, write, nextRevision, record }: SqliteTools
       read(() => selectWithout.all(bundle, now).map((row) => textOf(row, 'identity'))),
     liveIdentities: (issuer, now) =>
       read(() => selectIdentities.all(issuer, now).map((row) => textOf(row, 'identity'))),
+    lastEnd: (issuer, now) =>
+      read(() => {
+        const row = selectLastEnd.get(issuer, now);
+        return row === undefined ? null : numberOf(row, 'not_after');
+      }),
   };
 }
 

@@ -1,13 +1,17 @@
 // Group commit: changes that are asked for while others are on their way to the disk share the next transaction, and so one
-// wait for it. Each is in a savepoint of its own: what one throws undoes that one alone. Nobody hears of a change before the
-// transaction that holds it has been committed; when that fails, it fails for all of them.
+// wait for it. What one throws undoes that one alone: then all are begun again, each in a savepoint of its own, for which
+// SQLite keeps every page as it was. Nobody hears of a change before the transaction that holds it has been committed; when that
+// fails, it fails for all of them.
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
 /** Changes of one transaction: a large one keeps other processes from writing, and this one from everything else. */
 const MOST = 256;
 
 export interface GroupedWrites {
-  /** Runs `deed` in the next transaction and resolves with its answer when that is committed; what it throws undoes it. */
+  /**
+   * Runs `deed` in the next transaction and resolves with its answer when that is committed; what it throws undoes it. It may
+   * run again, when it or another was undone: what it does outside of the database it must do as well the second time.
+   */
   readonly add: <T>(deed: () => T) => Promise<T>;
   /** Resolves when nothing that was added before is under way. Never rejects. */
   readonly settled: () => Promise<void>;
@@ -55,11 +59,26 @@ export function openGroupedWrites({ db, sql, patiently, check, failure, forget }
     }
   };
 
-  const together = (group: readonly Waiting[]): readonly Outcome[] => {
+  const start = (): void => {
     begin.run();
     forget();
+  };
+
+  const allOfThem = (group: readonly Waiting[]): readonly Outcome[] => {
+    start();
     try {
-      const outcomes = group.map(one);
+      return group.map(({ deed }) => ({ ok: true, answer: deed() }));
+    } catch (error) {
+      if (!db.isTransaction) throw error; // as above
+      rollback.run();
+    }
+    start();
+    return group.map(one);
+  };
+
+  const together = (group: readonly Waiting[]): readonly Outcome[] => {
+    try {
+      const outcomes = allOfThem(group);
       commit.run();
       check(); // a commit to a file that nobody else will ever read is no record
       return outcomes;

@@ -1,6 +1,5 @@
 // The part of the SQLite store that keeps tokens and successions (tokens.ts). Like sqlite-ca.ts it runs in the
 // transactions that `write` opens; `recordCause` runs in the one that records a certificate, and what it throws undoes it.
-import type { StatementSync } from 'node:sqlite';
 import { CertgateError } from '../errors.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
 import { sqliteIdentityTokens } from './sqlite-identity-tokens.ts';
@@ -37,11 +36,15 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
   );
   const selectToken = sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`);
   const selectTokens = sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`);
-  const selectUse = (which: string): StatementSync =>
-    sql(`SELECT ${useColumns} FROM token_uses JOIN tokens ON tokens.id = token WHERE token = ? ${which}`);
-  const selectUses = selectUse('ORDER BY used_at, name, key_hash LIMIT 1000');
-  const selectUseByKey = selectUse('AND key_hash = ?');
-  const selectUseByName = selectUse('AND name = ? ORDER BY used_at DESC LIMIT 1');
+  const selectUses = sql(
+    `SELECT ${useColumns} FROM token_uses JOIN tokens ON id = token WHERE token = ? ORDER BY used_at, name, key_hash LIMIT 1000`,
+  );
+  const selectTokenAndUse = sql(
+    `SELECT ${tokenColumns}, ${useColumns} FROM tokens LEFT JOIN token_uses ON token = id AND key_hash = ? WHERE id = ?`,
+  );
+  const selectUseByName = sql(
+    `SELECT ${useColumns} FROM token_uses JOIN tokens ON id = token WHERE token = ? AND name = ? ORDER BY used_at DESC LIMIT 1`,
+  );
   const endToken = sql('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL');
   const flag = sql('UPDATE tokens SET flagged_at = ?, flag = ? WHERE id = ? AND flagged_at IS NULL');
   const spend = sql(
@@ -85,10 +88,14 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
       }),
     tokens: () => read(() => selectTokens.all().map(tokenOf)),
     tokenUses: (id) => read(() => selectUses.all(id).map(tokenUseOf)),
-    tokenUse: (token, { keyHash, identity }) =>
+    tokenFor: (id, { keyHash, asked }) =>
       read(() => {
-        const row = selectUseByKey.get(token, keyHash) ?? selectUseByName.get(token, identity);
-        return row === undefined ? null : tokenUseOf(row);
+        const row = selectTokenAndUse.get(keyHash, id);
+        if (row === undefined) return null;
+        const token = tokenOf(row);
+        if (row['key_hash'] !== null) return { token, use: tokenUseOf(row) };
+        const use = asked === null || asked === token.subject ? undefined : selectUseByName.get(id, asked);
+        return { token, use: use === undefined ? null : tokenUseOf(use) };
       }),
     revokeToken: (id, at, audit) =>
       write(() => {

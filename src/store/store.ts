@@ -283,6 +283,8 @@ export interface Store extends TokenStore {
   identitiesWithout(bundle: string, now: number): Promise<readonly string[]>;
   /** The identities with a client certificate of `issuer` that is not revoked and expires after `now`; sorted, at most 1000. */
   liveIdentities(issuer: string, now: number): Promise<readonly string[]>;
+  /** When the last of those certificates ends, ms since the epoch; null when there is none. */
+  lastEnd(issuer: string, now: number): Promise<number | null>;
   /** May be called twice; everything else fails afterwards with CG_STORE_CLOSED. */
   close(): Promise<void>;
 }

@@ -45,6 +45,11 @@ export interface TokenUse {
   readonly usedAt: number;
 }
 
+export interface AskedToken {
+  readonly token: TokenRecord;
+  readonly use: TokenUse | null;
+}
+
 /** That a certificate took the place of another of the same identity. */
 export interface Succession {
   readonly serial: string;
@@ -71,10 +76,10 @@ export interface TokenStore extends IdentityTokenStore {
   /** The oldest first, at most 1000. */
   tokenUses(id: string): Promise<readonly TokenUse[]>;
   /**
-   * The use of a token by this key; else, where the token is for several names, the one for this identity. Null when there is
-   * neither. At most two index look-ups.
+   * A token with the use of it that bears on who asks: the one by this key; else, where the token is for several names, the one
+   * for the name that was asked for, if any. Null when there is no token of that id. Two index look-ups as a rule.
    */
-  tokenUse(id: string, by: { readonly keyHash: string; readonly identity: string }): Promise<TokenUse | null>;
+  tokenFor(id: string, by: { readonly keyHash: string; readonly asked: string | null }): Promise<AskedToken | null>;
   /** Takes a token back; false, and no audit entry, when there is none or it was taken back before. */
   revokeToken(id: string, at: number, audit: AuditEntry): Promise<boolean>;
   /** Notes the first misuse of a token; false, and no audit entry, when one was noted before. */

@@ -11,7 +11,10 @@ import { openKeyStore } from '../../src/authority/key-store.ts';
 import { remoteSigner, signedElsewhere, signerKeyId } from '../../src/authority/remote-signer.ts';
 import { openLog } from '../../src/observe/log.ts';
 import { createLeaf, issuerOf, signerOf } from '../../src/pki/certificates.ts';
+import { addRevoked, createCrl, openCrlEntries } from '../../src/pki/crl.ts';
 import { encodingOf } from '../../src/pki/der.ts';
+import { isSignedBy, readCrl } from '../../src/pki/read-crl.ts';
+import type { Content } from '../../src/pki/signing.ts';
 import { readSigned } from '../../src/pki/structure.ts';
 import { at, leafOf, TRUST_DOMAIN, testAuthority } from '../pki/fixture.ts';
 import { failureOf } from '../store/fixture.ts';
@@ -96,6 +99,41 @@ describe('a signer on a socket', () => {
         names: [`spiffe://${TRUST_DOMAIN}/worker/a`],
       }),
     ]);
+  });
+
+  test('signs a list of many thousands, which comes part by part, and refuses one that is too long without a wait', async () => {
+    await running();
+    const { issuer } = await testAuthority();
+    const [certificate, signer] = [issuer.certificate, remoteSigner(path, issuer.signer.publicKey)];
+    const [entries, now] = [openCrlEntries(), new Date(clock())];
+    for (let n = 0; n < 30_000; n++) {
+      addRevoked(entries, {
+        ...{ serial: (0x100000 + n).toString(16), revokedAt: clock(), reason: 'superseded', notAfter: clock() + DAY },
+      });
+    }
+    let turns = 0;
+    const list = await createCrl({
+      ...{ issuer: { ...issuer, signer }, entries, number: 1, thisUpdate: now, nextUpdate: new Date(clock() + DAY) },
+      distributionPoint: null,
+      turn: async () => void turns++,
+    });
+    const read = readCrl(Buffer.concat(list.parts));
+    expect(isSignedBy(read, certificate.publicKey)).toBe(true);
+    expect(read.entries).toHaveLength(30_000);
+    // Once on its way to the signer, once when what came back is verified.
+    expect(turns).toBeGreaterThanOrEqual(14);
+    expect(log.map((line) => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({ msg: 'signed', kind: 'crl', entries: 30_000 }),
+    ]);
+    const part = Buffer.alloc(1024 * 1024, 0x30);
+    const endless: Content = {
+      length: 80 * part.length,
+      async *[Symbol.asyncIterator]() {
+        for (let n = 0; n < 80; n++) yield part;
+      },
+    };
+    await failureOf('CG_SIGNER', async () => signer.signParts?.(endless));
+    await signer.sign(await contentOf());
   });
 
   test('is for its owner alone, from its first moment, whatever the umask', async () => {

@@ -159,6 +159,30 @@ describe('rotating the issuer', () => {
     expect(bundleOf(ca).match(/BEGIN/g)).toHaveLength(2);
   });
 
+  test('is not gone through again before its last leaf ends, or once a day, where somebody remembers it', async () => {
+    const ca = await openCa();
+    await rotateIssuer(placeOf(ca));
+    const week = 7 * 24 * HOUR;
+    const { serial } = (await ca.authority.issue(request({ ttlMs: week + 60 * HOUR }))).record;
+    let looks = 0;
+    const store: Store = {
+      ...ca.store,
+      lastEnd: (...asked) => {
+        looks++;
+        return ca.store.lastEnd(...asked);
+      },
+    };
+    const waits = new Map<string, number>();
+    const lookIn = (ms: number) => retireIssuers({ ...placeOf(ca), store, clock: () => Date.now() + ms }, waits);
+    for (const hours of [1, 2, 24]) expect(await lookIn(week + hours * HOUR)).toBeNull();
+    expect(looks).toBe(1);
+    expect(await lookIn(week + 26 * HOUR)).toBeNull();
+    expect(looks).toBe(2);
+    await ca.authority.revoke({ serial }, 'superseded', 'test');
+    expect(await lookIn(week + 51 * HOUR)).not.toBeNull();
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retired, issuer 2 active');
+  });
+
   test('retires none that has issued again since it was looked; and who knows no better issues by it no more', async () => {
     const ca = await openCa();
     await rotateIssuer(placeOf(ca));

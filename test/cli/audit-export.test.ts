@@ -6,17 +6,15 @@ import { createServer as createHttp, type Server as HttpServer } from 'node:http
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTls } from 'node:tls';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, inject, onTestFinished, test } from 'vitest';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { auditRecord } from '../observe/records.ts';
 import { parseSyslog, takeCounted } from '../observe/syslog.ts';
 import { openShell } from './golden.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
-
 /** Starts `certgate audit export`; what it says gathers in `said`. */
 function exporting(folder: string, to: string, flags: readonly string[]) {
-  const args = [MAIN, 'audit', 'export', '--to', to, ...flags];
+  const args = [inject('certgate'), 'audit', 'export', '--to', to, ...flags];
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
   const state = { child, said: '', ended: once(child, 'exit') };
   child.stderr.on('data', (part: Buffer) => (state.said += part.toString()));
@@ -92,6 +90,54 @@ test('every record reaches a syslog receiver, whenever the export is killed, the
   expect([...new Set(seqs)].toSorted((a, b) => a - b)).toEqual(upTo(6000));
   expect(last.said.match(/takes nothing now/g)).toHaveLength(1);
   expect(last.said).toContain('takes records again');
+});
+
+test('every record reaches a stream socket in the file system, through breaks of it; a datagram socket is told as that', async () => {
+  const { shell, path } = shellWithCa();
+  const { seqs, take } = receiver();
+  const socket = join(shell.dir, 'log.sock');
+  let dropped = 0;
+  const serving = async (): Promise<Server> => {
+    // Ends each connection after a while: what was under way is sent again on the next.
+    const server = createServer((one) => {
+      take(one);
+      one.on('data', () => {
+        if (dropped < 3 && seqs.length > 500 * (dropped + 1)) {
+          dropped++;
+          one.destroy();
+        }
+      });
+    });
+    await once(server.listen(socket), 'listening');
+    return server;
+  };
+  await write(path, 1000);
+  const first = await serving();
+  const one = exporting(shell.dir, `syslog+unix://${socket}`, ['--follow', '--cursor', 'cursor']);
+  await expect.poll(() => new Set(seqs).size, { timeout: 30_000 }).toBe(1000);
+  first.close();
+  await write(path, 1000);
+  await expect.poll(() => one.said, { timeout: 30_000 }).toContain('takes nothing now');
+  const second = await serving();
+  await expect.poll(() => new Set(seqs).size, { timeout: 30_000 }).toBe(2000);
+  one.child.kill('SIGINT');
+  expect(await one.ended).toEqual([0, null]);
+  second.close();
+  expect(dropped).toBeGreaterThan(0);
+
+  const bound = spawn(
+    'python3',
+    [
+      '-c',
+      "import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind('dgram.sock'); print('bound', flush=True); sys.stdin.read()",
+    ],
+    { cwd: shell.dir },
+  );
+  await once(bound.stdout, 'data');
+  const refused = exporting(shell.dir, `syslog+unix://${join(shell.dir, 'dgram.sock')}`, ['--follow']);
+  expect(await refused.ended).not.toEqual([0, null]);
+  expect(refused.said).toContain('it is a datagram socket, which Node.js cannot speak to');
+  bound.stdin.end();
 });
 
 /** The JSON mapping of protobuf for an ExportLogsServiceRequest, so far as it is used; gives the records' attributes. */

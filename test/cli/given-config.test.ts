@@ -23,6 +23,40 @@ test('commands in next steps and hints carry the configuration that was given, a
   );
 });
 
+test('the configuration may be given before a command, between its words, and behind it', () => {
+  const shell = openShell();
+  shell.run('certgate init --dir here');
+  const config = '--config here/certgate.yaml';
+  for (const line of [
+    `certgate ${config} ca status --json`,
+    `certgate ca ${config} status --json`,
+    `certgate ca --json ${config} status`,
+    `certgate ca --config=here/certgate.yaml --json status`,
+    `certgate ca status ${config} --json`,
+    `certgate --json ca ${config} status`,
+  ]) {
+    const { status, stdout } = shell.run(line);
+    expect([line, status, Object.keys(JSON.parse(stdout) as object)]).toEqual([
+      line,
+      0,
+      expect.arrayContaining(['certificates']),
+    ]);
+  }
+  expect(shell.run(`certgate ca ${config} rotate root prepare`).status).toBe(0);
+  expect(shell.run(`certgate ca ${config} rotate --rollback root prepare`).status).toBe(0);
+  expect(shell.run(`certgate token ${config} --ttl 1h create worker/etl-1`).stdout).toMatch(/^cgt1_/);
+  expect(shell.run(`certgate audit ${config} --json export`).status).not.toBe(0);
+});
+
+test('what no command knows is refused wherever it stands, and a value is never taken for a command', () => {
+  const shell = openShell();
+  expect(shell.run('certgate ca --nothing status').stderr).toContain("unknown option '--nothing'");
+  expect(shell.run('certgate ca --config status').stderr).not.toContain('certgate.db');
+  shell.run('certgate init --dir status');
+  expect(shell.run('certgate token --config status/certgate.yaml list')).toMatchObject({ status: 0 });
+  expect(shell.run('certgate ca --help status').stdout).toContain('usage: certgate ca');
+});
+
 test.each([
   ['see what there is with `certgate list`', 'see what there is with `certgate --config /x/a.yaml list`'],
   [

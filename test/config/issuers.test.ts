@@ -62,6 +62,17 @@ describe('an issuer of identity tokens', () => {
     ]);
   });
 
+  test('gives machines a day, and people who log in eight hours, unless its rules say otherwise', () => {
+    const login = ['      login: {clientId: "https://gate.example:8443"}'];
+    const ttls = (lines: readonly string[]) =>
+      loaded(lines)
+        .config()
+        .flatMap(({ rules }) => rules.map(({ ttl }) => ttl / 3_600_000));
+    expect(ttls(GOOD)).toEqual([24]);
+    expect(ttls([...GOOD, ...login])).toEqual([8]);
+    expect(ttls([...GOOD, '          ttl: 12h', ...login])).toEqual([12]);
+  });
+
   test('has its files where the configuration is', () => {
     const at = loaded([...GOOD, '      jwksFile: keys/jwks.json']);
     expect(at.config()).toMatchObject([{ jwksFile: join(at.cwd, 'keys/jwks.json') }]);

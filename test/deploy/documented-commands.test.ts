@@ -119,7 +119,10 @@ const CHECKS: readonly (readonly [RegExp, (...words: string[]) => ReturnType<Che
   ],
   [/^sudo ln -sf (\S+ \/usr\/local\/bin\/certgate)$/, (link) => unless(dockerfile.includes(`ln -s ${link} `), link)],
   [/^sudo cp deploy\/systemd\/\*\.service \/etc\/systemd\/system\/$/, () => []],
-  [/^sudo install -D -m 0644 (deploy\/systemd\/\S+) \/etc\/(?:sysusers|tmpfiles)\.d\/certgate\.conf$/, (path) => missing(path)],
+  [
+    /^sudo install -D -m 0644 (deploy\/systemd\/\S+) \/etc\/(?:sysusers|tmpfiles)\.d\/certgate\.conf$/,
+    (path) => missing(path),
+  ],
   [/^sudo (?:systemd-sysusers|systemd-tmpfiles --create|systemctl daemon-reload)$/, () => []],
   [
     /^sudo systemctl enable --now (certgate\S*)$/,

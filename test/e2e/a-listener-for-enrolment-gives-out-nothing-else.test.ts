@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { credentialOf, readToken } from '../../src/enroll/token.ts';
@@ -14,12 +15,24 @@ import { signerOf } from '../../src/pki/signing.ts';
 import { sign } from './harness/certificates.ts';
 import type { Echo } from './harness/echo.ts';
 import { newToken } from './harness/enrolment.ts';
+import { within } from './harness/eventually.ts';
 import { certgateCommand, credentialsIn, type House, type Serving } from './harness/house.ts';
 import { freePort } from './harness/ports.ts';
 import { cleanEnvironment, finish } from './harness/processes.ts';
 import { echo, folder, house } from './harness/scenario.ts';
-import { type Answer, ask, type Credentials, get, openTls, WEBSOCKET_OPENING } from './harness/wire.ts';
+import {
+  type Answer,
+  ask,
+  type Credentials,
+  get,
+  openTcp,
+  openTls,
+  WEBSOCKET_OPENING,
+  type Wire,
+} from './harness/wire.ts';
 
+/** The first bytes of a ClientHello, and never the rest. */
+const HALF_HELLO = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
 const NOTHING = '{"detail":"certgate: enrolment, renewal, CRL and OCSP are here, and nothing else"}';
 let home: House;
 let gate: Serving;
@@ -125,6 +138,48 @@ test('one address that holds all it can leaves room for others', async () => {
   other.write(get('/.well-known/est/cacerts'));
   expect(await answer).toBe('HTTP/1.1 200 OK');
   for (const socket of [...held, other]) socket.destroy();
+});
+
+test('many strangers who say nothing, or speak drop by drop, are gone in seconds, and hold nobody up meanwhile', async () => {
+  const each = async (open: () => Promise<Wire>): Promise<Wire[]> => Promise.all(Array.from({ length: 60 }, open));
+  const tls = async (): Promise<Wire> => openTls(door, stranger);
+  const silent = await each(async () => openTcp(door));
+  const inHello = await each(async () => openTcp(door));
+  const speechless = await each(tls);
+  const inLine = await each(tls);
+  const inHead = await each(tls);
+  const inBody = await each(tls);
+  const line = 'POST /.well-known/certgate/enroll HTTP/1.1\r\nHost: a\r\n';
+  for (const wire of inHead) wire.send(`${line}X: `);
+  for (const wire of inBody) wire.send(`${line}Content-Length: 16384\r\n\r\n`);
+  let over = false;
+  const drip = (async (): Promise<void> => {
+    for (let at = 0; !over; at++) {
+      for (const wire of inHello) wire.send(Buffer.from([HALF_HELLO[at] ?? 0]));
+      for (const wire of inLine) wire.send(line.charAt(at));
+      for (const wire of [...inHead, ...inBody]) wire.send('x');
+      await pause(250);
+    }
+  })();
+  const served = (async (): Promise<number> => {
+    let answers = 0;
+    for (; !over; answers++) {
+      expect((await once(stranger, get('/.well-known/est/csrattrs'))).status).toBe(200);
+      await pause(100);
+    }
+    return answers;
+  })();
+  const all = [silent, inHello, speechless, inLine, inHead, inBody].flat();
+  try {
+    await within('all of them are ended', Promise.all(all.map(async (wire) => wire.ended)), 30_000);
+  } finally {
+    over = true;
+    await drip;
+  }
+  expect(await served).toBeGreaterThan(10);
+  // Nothing of what they began was taken for a request.
+  for (const wire of [...inHead, ...inBody]) expect(wire.received().toString()).toBe('');
+  for (const wire of speechless) expect(wire.received().toString()).toMatch(/^HTTP\/1\.1 404 /);
 });
 
 describe('who comes', () => {

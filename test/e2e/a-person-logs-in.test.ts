@@ -25,7 +25,6 @@ const entry = (provider: OidcProvider, device: boolean): NodeJS.ProcessEnv => ({
           match: { email: '([a-z]+)@example[.]com', groups: 'people' },
           as: 'user/$1',
           groupsFrom: 'groups',
-          ttl: '8h',
         },
       ],
     },
@@ -117,7 +116,12 @@ test('without a browser on the machine, and again the next morning without a fla
     expect(login.stderr()).toContain('enrolled as user/bob');
   }
   const { stdout } = await home.certgate(['list', 'user/bob', '--json', '--config', home.config]);
-  expect((JSON.parse(stdout) as { certificates: unknown[] }).certificates).toHaveLength(2);
+  const { certificates } = JSON.parse(stdout) as { certificates: { notBefore: string; notAfter: string }[] };
+  expect(certificates).toHaveLength(2);
+  // Eight hours, and the minute that each certificate is backdated.
+  for (const { notBefore, notAfter } of certificates) {
+    expect(Math.round((Date.parse(notAfter) - Date.parse(notBefore)) / 60_000)).toBe(8 * 60 + 1);
+  }
 });
 
 test('with a code that is typed in on another machine', async () => {

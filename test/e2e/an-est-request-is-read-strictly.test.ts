@@ -17,6 +17,7 @@ import { echo, house } from './harness/scenario.ts';
 import { type Answer, ask, type Credentials, get, openTcp, openTls } from './harness/wire.ts';
 
 const EST = '/.well-known/est';
+const BASIC = 'Authorization: Basic Ong=';
 const PKCS10 = 'Content-Type: application/pkcs10';
 let home: House;
 let gate: Serving;
@@ -76,6 +77,16 @@ describe('anybody', () => {
     [400, 'GET', '//cacerts'],
     [400, 'GET', '/../est/cacerts'],
     [400, 'GET', '/cacerts%2f'],
+    [400, 'GET', '/cacerts%00'],
+    [400, 'GET', '/./cacerts'],
+    [400, 'GET', '/%2e%2e/est/cacerts'],
+    [400, 'GET', '/cacerts%'],
+    [400, 'GET', '/cacerts#x'],
+    [404, 'GET', '/CACERTS'],
+    [404, 'GET', '/cacerts;x=1'],
+    [404, 'GET', '/cacerts%20'],
+    [400, 'GET', '/cacerts%253f'],
+    [404, 'GET', '/__proto__'],
     [200, 'GET', '/%63acerts'],
     [200, 'GET', '/cacerts?x=1'],
   ])('is told %i for %s %s', async (status, method, path) => {
@@ -112,6 +123,14 @@ describe('anybody', () => {
     [417, 'another expectation', `${head('POST', `${EST}/simpleenroll`, 'Expect: x', 'Content-Length: 1')}x`],
     [400, 'a body that is no base64', post('simpleenroll', '-----BEGIN', 'Authorization: Basic Ong=')],
     [400, 'a body that is no request', post('simpleenroll', 'QUJD', 'Authorization: Basic Ong=')],
+    ...(['simpleenroll', 'simplereenroll'] as const).flatMap((operation): [number, string, string][] => [
+      [400, `two passwords at ${operation}`, post(operation, 'QUJD', BASIC, BASIC)],
+      [400, `two schemes at ${operation}`, post(operation, 'QUJD', 'authorization: Bearer x', BASIC)],
+      [400, `two content types at ${operation}`, post(operation, 'QUJD', BASIC, 'content-type: text/plain')],
+    ]),
+    [400, 'two passwords at cacerts', get(`${EST}/cacerts`, BASIC, BASIC)],
+    [401, 'a password without its padding', post('simpleenroll', 'QUJD', 'Authorization: Basic Ong')],
+    [401, 'a password with bits left over', post('simpleenroll', 'QUJD', 'Authorization: Basic Onh=')],
     [400, 'no Host', `GET ${EST}/cacerts HTTP/1.1\r\n\r\n`],
   ])('is told %i for %s', async (status, what, request) => {
     for (const who of [stranger, worker]) {

@@ -73,6 +73,42 @@ describe('a path', () => {
 describe('a password', () => {
   const token = newToken({ subject: 'worker/a', gate: 'https://gate.example', rootFingerprint: 'ab'.repeat(32) });
 
+  test.each([
+    ['padding left out', (text: string) => text.replace(/=+$/, '')],
+    ['padding that is too much', (text: string) => `${text}=`],
+    ['bits left over', (text: string) => text.replace(/A==$/, 'B==')],
+    ['a space in it', (text: string) => `${text.slice(0, 8)} ${text.slice(8)}`],
+    ['a line end in it', (text: string) => `${text.slice(0, 8)}\r\n ${text.slice(8)}`],
+    ['something behind it', (text: string) => `${text},${text}`],
+    ['the letters of URLs', (text: string) => `${text.slice(0, 8)}-_${text.slice(10)}`],
+    ['nothing', () => ''],
+    ['quotes', (text: string) => `"${text}"`],
+  ])('whose base64 has %s is none', (_what, change) => {
+    // As long as leaves one octet for the end: two signs of padding.
+    const plain = [0, 1, 2].map((more) => `:${writeToken(token)}${'A'.repeat(more)}\0`);
+    const text = Buffer.from(plain.find((one) => one.length % 3 === 1) ?? '', 'latin1').toString('base64');
+    expect([text.slice(-3), readBasic(`Basic ${text}`)]).toEqual(['A==', expect.objectContaining({ identity: null })]);
+    expect(readBasic(`Basic ${change(text)}`)).toBeNull();
+  });
+
+  test.each([
+    'Basic',
+    'Basic ',
+    'Basic\tOng=',
+    'Basic:Ong=',
+    'Basic\u00a0Ong=',
+    'BasicOng=',
+    'Negotiate Ong=',
+    'Basic Ong=, Basic Ong=',
+  ])('is not in %j', (line) => expect(readBasic(line)).toBeNull());
+
+  test('of octets that are no ASCII is one that nobody has, and breaks nothing', () => {
+    for (const text of ['\xff\xfe:\x00', 'worker/a\r\nX: y:z', '::::', `${'a'.repeat(5_000)}:x`, 'worker/ä:x']) {
+      const user = text.slice(0, text.indexOf(':'));
+      expect(readBasic(basic(text))).toEqual({ identity: user === '' ? null : user, token: '' });
+    }
+  });
+
   test('is the token, and the user the name or nobody', () => {
     const read = { token: credentialOf(token), identity: 'worker/a' };
     expect(readBasic(basic(`worker/a:${writeToken(token)}`))).toEqual(read);

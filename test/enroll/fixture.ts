@@ -6,7 +6,7 @@ import type { DeskAnswer } from '../../src/enroll/answers.ts';
 import { type EnrollDesk, type EnrollPolicy, openDesk } from '../../src/enroll/desk.ts';
 import { credentialOf, newToken, secretHashOf, type Token } from '../../src/enroll/token.ts';
 import { readIssued, writeEnrollRequest, writeRenewRequest } from '../../src/enroll/wire.ts';
-import { limitLog } from '../../src/observe/limited-log.ts';
+import { type LimitedLog, limitLog } from '../../src/observe/limited-log.ts';
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 import { factsOf, readCertificate } from '../../src/pki/facts.ts';
 import { pemBlocks } from '../../src/pki/pem.ts';
@@ -28,12 +28,13 @@ export interface Scene extends OpenCa {
   renew(serial: string, key: KeyObject): Promise<DeskAnswer>;
 }
 
-export async function scene(policy: Partial<EnrollPolicy> = {}): Promise<Scene> {
+/** `to`: a log in place of the one of the scene, which limits nothing. */
+export async function scene(policy: Partial<EnrollPolicy> = {}, to: LimitedLog | null = null): Promise<Scene> {
   const clock = () => made.now;
   const made = { now: Date.now() };
   const ca = await openCa(clock);
   const lines: Record<string, unknown>[] = [];
-  const log = limitLog(
+  const own = limitLog(
     pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) }),
     { perSecond: 1_000 },
   );
@@ -42,7 +43,7 @@ export async function scene(policy: Partial<EnrollPolicy> = {}): Promise<Scene> 
     authority: ca.authority,
     store: ca.store,
     policy: { tokens: true, est: true, lockOnReuse: true, graceMs: 0, ...policy },
-    log,
+    log: to ?? own,
     metrics,
     clock,
     refusalTime: 20,

@@ -13,11 +13,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { prepareRenewal, takeTurn } from '../../src/enroll/identity-folder.ts';
 import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
 import { type OpenCa, openCa, request } from '../authority/fixture.ts';
+
+const script = join(import.meta.dirname, 'turn-process.ts');
 
 async function folder(): Promise<readonly [OpenCa, string]> {
   const ca = await openCa();
@@ -131,45 +133,49 @@ describe('the folder of an identity', () => {
     expect(readdirSync(dir)).toEqual(before);
   });
 
-  test('is renewed by one at a time; what a kill left, or a clock that went back, is taken over', async () => {
+  test('is renewed by one at a time, who may give it back twice', async () => {
     const [, dir] = await folder();
-    const lock = (): string => join(dir, readdirSync(dir).find((name) => name.startsWith('.renewing')) ?? 'none');
-    const giveBack = await takeTurn(dir);
-    expect(await takeTurn(dir)).toBeNull();
-    await giveBack?.();
-    expect(lock()).toBe(join(dir, 'none'));
-    for (const made of [1, Date.now() / 1000 + 3_600]) {
-      await takeTurn(dir);
-      expect(await takeTurn(dir)).toBeNull();
-      utimesSync(lock(), made, made);
-      expect([made, await takeTurn(dir)]).not.toEqual([made, null]);
-      utimesSync(lock(), 1, 1);
-    }
+    const giveBack = takeTurn(dir);
+    expect(takeTurn(dir)).toBeNull();
+    giveBack?.();
+    const again = takeTurn(dir);
+    giveBack?.();
+    expect([again === null, takeTurn(dir)]).toEqual([false, null]);
+    again?.();
+    expect(statSync(join(dir, '.renewing'))).toMatchObject({ size: 0, mode: 0o100600 });
   });
 
-  test('is given back by whoever has it, not by one that was taken for dead', async () => {
-    const [, dir] = await folder();
-    const late = await takeTurn(dir);
-    for (const name of readdirSync(dir).filter((one) => one.startsWith('.renewing'))) utimesSync(join(dir, name), 1, 1);
-    expect(await takeTurn(dir)).not.toBeNull();
-    await late?.();
-    expect(await takeTurn(dir)).toBeNull();
-  });
-
-  test('is never the turn of two, among four processes of which half are taken for dead', async () => {
+  test('is free at once when who was renewing it is killed, and not before, whatever the clock says', async () => {
     const [{ dir: beside }, dir] = await folder();
-    const [script, inside] = [join(import.meta.dirname, 'turn-process.ts'), join(beside, 'inside')];
+    const holder = spawn(process.execPath, [script, dir, join(beside, 'inside'), 'hold'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void holder.kill('SIGKILL'));
+    await once(holder.stdout, 'data');
+    for (const made of [1, Date.now() / 1000 + 3_600]) {
+      utimesSync(join(dir, '.renewing'), made, made);
+      expect([made, takeTurn(dir)]).toEqual([made, null]);
+    }
+    holder.kill('SIGKILL');
+    await once(holder, 'close');
+    expect(takeTurn(dir)).not.toBeNull();
+  });
+
+  test('is never the turn of two, among four processes that are killed in their turn and come again', async () => {
+    const [{ dir: beside }, dir] = await folder();
+    const inside = join(beside, 'inside');
     const ends = await Promise.all(
       Array.from({ length: 4 }, async () => {
-        const child = spawn(process.execPath, [script, dir, inside, '200'], { stdio: ['ignore', 'ignore', 'pipe'] });
-        let words = '';
-        child.stderr.on('data', (part: Buffer) => {
-          words += part.toString();
-        });
-        const [code] = (await once(child, 'close')) as [number];
-        return `${code} ${words}`;
+        const words: string[] = [];
+        for (let lives = 0; lives < 5; lives++) {
+          const child = spawn(process.execPath, [script, dir, inside, '40'], { stdio: ['ignore', 'ignore', 'pipe'] });
+          child.stderr.on('data', (part: Buffer) => words.push(part.toString()));
+          const [, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+          words.push(signal ?? 'ended');
+        }
+        return words.join(' ');
       }),
     );
-    expect(ends).toEqual(Array(4).fill('0 '));
+    expect(ends).toEqual(Array(4).fill(Array(5).fill('SIGKILL').join(' ')));
   });
 });

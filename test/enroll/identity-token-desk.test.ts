@@ -4,6 +4,8 @@ import { lockClients } from '../../src/authority/locking.ts';
 import { keyHashOf } from '../../src/enroll/answers.ts';
 import { nonceOf } from '../../src/enroll/identity-tokens.ts';
 import { readIssued } from '../../src/enroll/wire.ts';
+import { type LimitedLog, limitLog } from '../../src/observe/limited-log.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { createRequest, readRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -19,16 +21,23 @@ interface Place extends Scene {
   readonly issuer: TestIssuer;
   /** A token of the issuer. */
   jwt(more?: object): string;
+  /** One with another header. */
+  written(header: object): string;
   bring(token: string, key: KeyObject, more?: { identity?: string; address?: string }): ReturnType<Scene['enroll']>;
 }
 
-async function place(settings: object = {}): Promise<Place> {
+async function place(settings: object = {}, log: LimitedLog | null = null): Promise<Place> {
   const issuer = testIssuer();
   const own = { name: 'idp', issuer: ISS, audience: AUDIENCE, jwksFile: issuer.jwksFile, rules: RULES, ...settings };
-  const at = await scene({ issuers: [issuerSettings(own)] });
+  const at = await scene({ issuers: [issuerSettings(own)] }, log);
   let count = 0;
   return Object.assign(at, {
     issuer,
+    written(header: object) {
+      const now = Math.floor(at.now / 1000);
+      const claims = { iss: ISS, aud: AUDIENCE, sub: 'worker:etl-1', jti: `${++count}`, iat: now, exp: now + 300 };
+      return written({ alg: 'RS256', kid: 'rsa', ...header }, claims, issuer.rsa);
+    },
     jwt(more: object = {}) {
       const now = Math.floor(at.now / 1000);
       const claims = { iss: ISS, aud: AUDIENCE, sub: 'worker:etl-1', jti: `${++count}`, iat: now, exp: now + 300 };
@@ -214,6 +223,62 @@ describe('an identity token', () => {
     const csr = await createRequest(signerOf(newKey()), { commonName: null });
     const body = JSON.stringify({ identityToken: at.jwt(), token: 'x', csr });
     expect((await at.desk.enroll(body, { address: 'x', addressKey: 'x' })).status).toBe(400);
+  });
+});
+
+describe('what strangers write', () => {
+  /** The log of a gate, as it is written. */
+  const openWritten = (): { readonly lines: string[]; readonly log: LimitedLog } => {
+    const lines: string[] = [];
+    return {
+      lines,
+      log: limitLog(openLog({ level: 'info', destination: { write: (line) => void lines.push(line) } })),
+    };
+  };
+  const NASTY = '\u001b[31m\r\n{"level":"info","msg":"enrolled"}\u202e\u0000\u2028"\\é😀'.repeat(8);
+
+  test.each<[string, (at: Place) => string]>([
+    ['kid', (at) => at.written({ kid: NASTY.slice(0, 256) })],
+    ['alg', (at) => at.written({ alg: NASTY })],
+    ['typ', (at) => at.written({ typ: NASTY })],
+    ['name in the header', (at) => at.written({ [NASTY]: 1, crit: [NASTY] })],
+    ['iss', (at) => at.jwt({ iss: NASTY })],
+    ['sub', (at) => at.jwt({ sub: NASTY })],
+    ['jti', (at) => at.jwt({ jti: NASTY })],
+    ['aud', (at) => at.jwt({ aud: ['https://gate.example', NASTY] })],
+    ['exp', (at) => at.jwt({ exp: NASTY })],
+    ['list of them', (at) => at.jwt({ sub: Array.from({ length: 40 }, () => NASTY) })],
+    ['whole', () => NASTY],
+  ])('as a %s of a token stands in the log escaped, in one short line', async (_what, token) => {
+    const { lines, log } = openWritten();
+    const at = await place({}, log);
+    expect(await at.bring(token(at), newKey(), { identity: NASTY })).toEqual(REFUSED);
+    log.close();
+    const [line = '', ...more] = lines.filter((one) => one.includes('enrolment refused'));
+    expect(more).toEqual([]);
+    expect(line).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(line.length).toBeLessThan(1_500);
+    const { reason } = JSON.parse(line) as { reason: string };
+    // Also for whoever reads the text out of the JSON, on a terminal.
+    expect(reason).toMatch(/^[\x20-\x7e…]+$/);
+  });
+
+  test('differently each time does not fill the log: all of it is counted under one name', async () => {
+    const { lines, log } = openWritten();
+    const at = await place({}, log);
+    const started = performance.now();
+    for (let n = 0; n < 120; n++) {
+      const token =
+        n % 2 === 0 ? at.written({ kid: `made-up-${n}` }) : at.jwt({ iss: `https://${n}.example`, sub: `${n}` });
+      await at.bring(token, newKey(), { address: `192.0.2.${n}` });
+    }
+    log.close();
+    const seconds = Math.ceil((performance.now() - started) / 1_000) + 1;
+    const said = lines.filter((one) => one.includes('"enrolment refused"'));
+    expect(said.length).toBeLessThanOrEqual(5 * seconds);
+    // Also what was put off while keys were read, that they were, and how many lines were left out.
+    expect(lines.length).toBeLessThanOrEqual(14 * seconds);
+    expect(lines.filter((one) => one.includes('left out')).join('')).not.toMatch(/made-up|example/);
   });
 });
 

@@ -232,26 +232,37 @@ describe('secrets of blocks that are asked for in a body', () => {
 });
 
 describe('a WebSocket that is not permitted', () => {
-  it.each([
-    '/api/events/out',
-    '/api/logs/out',
-    '/api/task_runs/subscriptions/scheduled',
-    '/api/work_pools/etl/workers/connect',
-  ])('is answered 403: %s', async (path) => {
-    await start('roles: {none: {permissions: [see_artifacts]}}\nbindings: [{role: none, identity: worker/etl-1}]\n');
-    expect(await openWebSocket(await gate.connect(), path)).toContain('HTTP/1.1 403');
-    expect(reached).toEqual([]);
-  });
+  it.each(['/api/events/out', '/api/logs/out', '/api/work_pools/etl/workers/connect'])(
+    'is answered 403: %s',
+    async (path) => {
+      await start('roles: {none: {permissions: [see_artifacts]}}\nbindings: [{role: none, identity: worker/etl-1}]\n');
+      expect(await openWebSocket(await gate.connect(), path)).toContain('HTTP/1.1 403');
+      expect(reached).toEqual([]);
+    },
+  );
 
   it('on the way in of events is opened and closed with 1008, for then the client keeps its events for a while', async () => {
     await start(binding('Viewer'));
     const peer = await gate.connect();
     expect(await openWebSocket(peer, '/api/events/in')).toContain('HTTP/1.1 101');
-    const whole = await peer.until(`${String.fromCharCode(1008 >> 8, 1008 & 0xff)}certgate: CG_PERMISSION`);
+    const whole = await peer.until(`${String.fromCharCode(1008 >> 8, 1008 & 0xff)}certgate: CG_PERMISSION: it lacks `);
     expect(whole).toContain('sec-websocket-protocol: prefect');
     await peer.ended();
     expect(reached).toEqual([]);
     expect(gate.records().at(-1)).toMatchObject({ operation: 'stream_events_in', decision: 'refuse', status: 403 });
+  });
+
+  it('of a task worker is opened and closed with the reason, which it says; at 403 it speaks of passwords', async () => {
+    await start(binding('Viewer'));
+    const peer = await gate.connect();
+    expect(await openWebSocket(peer, '/api/task_runs/subscriptions/scheduled')).toContain('HTTP/1.1 101');
+    await peer.until(`${String.fromCharCode(1008 >> 8, 1008 & 0xff)}certgate: CG_PERMISSION: it lacks run_tasks`);
+    await peer.ended();
+    become('bindings: []\n');
+    const other = await gate.connect();
+    await openWebSocket(other, '/api/task_runs/subscriptions/scheduled');
+    await other.until('certgate: CG_UNBOUND: it has no role');
+    expect(reached).toEqual([]);
   });
 
   it('any more is cut by the reload, and the others are left alone', async () => {

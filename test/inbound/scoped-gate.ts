@@ -39,14 +39,14 @@ export interface ScopedUpstream {
 
 export interface ScopedGate {
   readonly upstream: ScopedUpstream;
-  /** A gate with this policy; closed after the test. */
-  readonly start: (policy?: string) => Promise<GateFixture>;
+  /** A gate with this policy, null for none; closed after the test. */
+  readonly start: (policy?: string | null) => Promise<GateFixture>;
   /** Another policy for that gate, as by SIGHUP. */
   readonly become: (gate: GateFixture, policy: string) => void;
 }
 
-/** For one test file: starts the upstream before its tests, and ends all after them. */
-export function scopedGate(): ScopedGate {
+/** For one test file: starts the upstream before its tests, and ends all after them. `groups` are the worker's. */
+export function scopedGate(groups: readonly string[] = ['Data', 'Ops']): ScopedGate {
   const folder = mkdtempSync(join(tmpdir(), 'certgate-scopes-'));
   const file = join(folder, 'policy.yaml');
   const upstream = {} as ScopedUpstream;
@@ -60,7 +60,7 @@ export function scopedGate(): ScopedGate {
   let house: GateHouse;
 
   beforeAll(async () => {
-    house = await openGateHouse({ groups: ['Data', 'Ops'] });
+    house = await openGateHouse({ groups });
     new WebSocketServer({ server }).on('connection', (socket, request) => {
       upstream.sockets.push(socket);
       upstream.reached.push(`WS ${request.url ?? ''} ${request.headers['sec-websocket-extensions'] ?? 'plain'}`);
@@ -91,8 +91,8 @@ export function scopedGate(): ScopedGate {
   return {
     upstream,
     async start(policy = SCOPED) {
-      writeFileSync(file, policy);
-      const place = { path: file, cwd: folder, loaded: loadPolicy(file, folder) };
+      if (policy !== null) writeFileSync(file, policy);
+      const place = policy === null ? null : { path: file, cwd: folder, loaded: loadPolicy(file, folder) };
       const gate = await house.start(portOf(server), { policy: place });
       gates.push(gate);
       return gate;

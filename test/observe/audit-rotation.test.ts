@@ -185,7 +185,10 @@ describe('retention', () => {
       { keepFiles },
       {
         failed: (what, error) => void failures.push(`${what}: ${String(error)}`),
-        judge: async () => (looked++, judge),
+        judge: async () => {
+          looked++;
+          return judge;
+        },
         ...changes,
       },
     );
@@ -419,4 +422,18 @@ test('what a file is called when the record leaves it sorts by time and says its
   expect(rotatedName('/s/audit.jsonl', Date.UTC(2026, 10, 30, 9, 5, 7, 8), 42)).toBe(
     '/s/audit-20261130T090507Z-000000000042.jsonl',
   );
+});
+
+test('a file that somebody puts beside the record does not say where the record goes on when the gate rotates it', async () => {
+  const upkeep = upkeepOf({ rotateSize: 4000 });
+  const log = await openAuditLog(path, { signing, upkeep });
+  await recordLines(log, 2);
+  const evil = link('{"time":1}', { seq: 900_000_000_000_000, hash: 'a'.repeat(64) });
+  writeFileSync(`${path}.evil`, evil.line);
+  await recordLines(log, 10);
+  await vi.waitFor(() => expect(names()).toHaveLength(2));
+  await recordLines(log, 2);
+  await log.close();
+  rmSync(`${path}.evil`);
+  expect(await found({ kept: kept() })).toEqual([]);
 });

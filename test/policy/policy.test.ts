@@ -8,6 +8,7 @@ import { findOperation } from '../../src/policy/operation.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission, permissionsNamed } from '../../src/policy/permissions.ts';
 import { type BindingSource, compilePolicy, type Policy, type RoleSource } from '../../src/policy/policy.ts';
 import { API_EXTRA_ROUTES, API_ROUTES, ROOT_ROUTES } from '../../src/policy/routes.ts';
+import { holds, type Scope } from '../../src/policy/scope.ts';
 
 const placed = <T extends string>(text: T) => ({ text, place: `policy.yaml:${text}` });
 
@@ -214,5 +215,68 @@ describe('roles', () => {
         expect(held(all, ...names).filter((one) => !after.includes(one))).toEqual([]);
       }),
     );
+  });
+});
+
+describe('a pool in the certificate', () => {
+  const said = (...groups: string[]) => ({ groups, values: [] });
+  const anyScope = fc.option(
+    fc.record({
+      pools: fc.option(fc.uniqueArray(fc.constantFrom('etl', 'ml', 'web'), { minLength: 1 })),
+      tag: fc.option(fc.constantFrom('a', 'b')),
+      torn: fc.constant(false),
+    }),
+  );
+  const anyBindings = fc.array(fc.record({ name: fc.constantFrom('Viewer', 'Worker', 'Owner'), scope: anyScope }), {
+    maxLength: 4,
+  });
+  const operations = [
+    CREATE_FLOW,
+    HEALTH,
+    findOperation('POST', '/api/work_pools/etl/get_scheduled_flow_runs'),
+    findOperation('POST', '/api/events/filter'),
+    null,
+  ];
+  const reaches = (scope: Scope | null, pool: string, tag: string): boolean =>
+    scope === null || holds(scope, pool, [tag]);
+
+  test('never gives more than the policy does, and nothing outside of it', () => {
+    fc.assert(
+      fc.property(
+        anyBindings,
+        fc.uniqueArray(fc.constantFrom<string>('etl', 'ml'), { minLength: 1 }),
+        (made, pools) => {
+          const compiled = policy(
+            [],
+            made.map(({ name, scope }) => ({ ...bound('worker/a', name), scope })),
+          );
+          for (const operation of operations) {
+            const before = compiled.grants('worker/a', said('Data')).rule(operation);
+            const after = compiled
+              .grants('worker/a', said('Data', ...pools.map((pool) => `pool:${pool}`)))
+              .rule(operation);
+            if (!after.permit) continue;
+            if (!before.permit) throw new Error('the certificate widened the policy');
+            expect(after.scope?.certified).toBe(true);
+            for (const pool of ['etl', 'ml', 'web']) {
+              for (const tag of ['a', 'b', 'none']) {
+                const [was, is] = [reaches(before.scope, pool, tag), reaches(after.scope, pool, tag)];
+                expect(is).toBe(was && pools.includes(pool));
+              }
+            }
+          }
+        },
+      ),
+    );
+  });
+  test('leaves no Owner: what nobody knows could be about any', () => {
+    const compiled = policy([], [bound('worker/a', 'Owner')]);
+    expect(compiled.grants('worker/a', said('pool:etl')).rule(null).permit).toBe(false);
+    // Nor is what was worked out for one certificate of an identity another's.
+    expect(compiled.grants('worker/a').rule(null).permit).toBe(true);
+    expect(compiled.grants('worker/a', said('pool:ml')).rule(CREATE_FLOW)).toMatchObject({ scope: { pools: ['ml'] } });
+    expect(compiled.grants('worker/a', said('pool:etl')).rule(CREATE_FLOW)).toMatchObject({
+      scope: { pools: ['etl'] },
+    });
   });
 });

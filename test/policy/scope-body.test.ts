@@ -195,6 +195,16 @@ describe('what is made', () => {
     expect(needs(`/deployments/${A}`, { concurrency_limit: 3 }, TAG, 'PATCH')).toEqual([]);
   });
 
+  test('takes and frees slots of shared limits, and of a deployment’s own where that is within', () => {
+    for (const path of ['increment', 'increment-with-lease', 'decrement']) {
+      const by = (names: unknown) => needs(`/v2/concurrency_limits/${path}`, { names, slots: 1 }, TAG);
+      expect(by(['db', 'tag:x'])).toEqual([]);
+      expect(by(['db', `deployment:${A}`, `deployment:${A}`])).toEqual([`deployment ${A}`]);
+      expect(by(['deployment:x'])).toBe('names the limit of no deployment');
+      expect(by('db')).toBe('names no limits');
+    }
+  });
+
   test('belongs to a run: task runs, logs, artifacts', () => {
     expect(needs('/task_runs/', { flow_run_id: A }, POOLS)).toEqual([`flow_run ${A}`]);
     expect(needs('/task_runs/', {}, POOLS)).toBe('makes a task run of no flow run, which is in no pool');

@@ -179,4 +179,11 @@ test('the identities that live by an issuer are named once each', async () => {
   ]);
   await store.revoke([gone.serial], 'superseded', NOW, () => newAudit());
   expect(await store.liveIdentities(ISSUER, NOW)).toEqual(['user/alice', 'worker/etl-1']);
+  await addAll(store, [
+    newRecord({ identity: 'gate/inbound', profile: 'server', notAfter: NOW + 90 * HOUR }),
+    newRecord({ issuer: 'bb22', notAfter: NOW + 80 * HOUR }),
+    newRecord({ notAfter: NOW + 70 * HOUR }),
+  ]);
+  expect(await store.lastEnd(ISSUER, NOW)).toBe(NOW + 70 * HOUR);
+  expect(await store.lastEnd(ISSUER, NOW + 70 * HOUR)).toBeNull();
 });

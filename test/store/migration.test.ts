@@ -143,9 +143,11 @@ it('the uses of tokens that a store of schema 12 has are those that the newest f
   expect(await store.tokenUses(own)).toEqual(uses.slice(0, 2));
   expect(await store.tokenUses(several)).toEqual(uses.slice(2));
   const unknown = 'ee'.repeat(32);
-  expect(await store.tokenUse(own, { keyHash: 'bb'.repeat(32), identity: 'worker/etl-1' })).toEqual(uses[1]);
-  expect(await store.tokenUse(several, { keyHash: unknown, identity: 'worker/etl-3' })).toEqual(uses[3]);
-  expect(await store.tokenUse(several, { keyHash: unknown, identity: 'worker/etl-9' })).toBeNull();
+  const found = async (id: string, keyHash: string, asked: string) =>
+    (await store.tokenFor(id, { keyHash, asked }))?.use ?? null;
+  expect(await found(own, 'bb'.repeat(32), 'worker/etl-1')).toEqual(uses[1]);
+  expect(await found(several, unknown, 'worker/etl-3')).toEqual(uses[3]);
+  expect(await found(several, unknown, 'worker/etl-9')).toBeNull();
   await store.close();
   expect([versionOf(path), integrityOf(path)]).toEqual([SCHEMA_VERSION, 'ok']);
 });

@@ -44,8 +44,11 @@ describe('a token on record', () => {
     const used = { token: ID, keyHash: KEY, identity: 'worker/etl-1', serial, usedAt: NOW };
     expect((await store.token(ID))?.usesLeft).toBe(0);
     expect(await store.tokenUses(ID)).toEqual([used]);
-    expect(await store.tokenUse(ID, { keyHash: KEY, identity: 'worker/x' })).toEqual(used);
-    expect(await store.tokenUse(ID, { keyHash: OTHER_KEY, identity: 'worker/etl-1' })).toBeNull();
+    const token = newTokenRecord({ usesLeft: 0 });
+    expect(await store.tokenFor(ID, { keyHash: KEY, asked: 'worker/x' })).toEqual({ token, use: used });
+    expect(await store.tokenFor(ID, { keyHash: KEY, asked: null })).toEqual({ token, use: used });
+    expect(await store.tokenFor(ID, { keyHash: OTHER_KEY, asked: 'worker/etl-1' })).toEqual({ token, use: null });
+    expect(await store.tokenFor('f'.repeat(16), { keyHash: KEY, asked: null })).toBeNull();
   });
 
   test('for several names has its uses found by key or by name, the key first', async () => {
@@ -59,9 +62,12 @@ describe('a token on record', () => {
     ];
     const third = 'ee'.repeat(32);
     expect(await store.tokenUses(ID)).toEqual(used);
-    expect(await store.tokenUse(ID, { keyHash: third, identity: 'worker/etl-2' })).toEqual(used[1]);
-    expect(await store.tokenUse(ID, { keyHash: KEY, identity: 'worker/etl-2' })).toEqual(used[0]);
-    expect(await store.tokenUse(ID, { keyHash: third, identity: 'worker/etl-3' })).toBeNull();
+    const found = async (keyHash: string, asked: string | null) =>
+      (await store.tokenFor(ID, { keyHash, asked }))?.use ?? null;
+    expect(await found(third, 'worker/etl-2')).toEqual(used[1]);
+    expect(await found(KEY, 'worker/etl-2')).toEqual(used[0]);
+    expect(await found(third, 'worker/etl-3')).toBeNull();
+    expect(await found(third, null)).toBeNull();
   });
 
   test.each<[string, Partial<TokenRecord>, (store: Store) => Promise<unknown>]>([

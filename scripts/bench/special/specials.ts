@@ -1,5 +1,6 @@
 // The special works by name, in the order in which they are done.
 
+import { cost } from './cost.ts';
 import { crl } from './crl.ts';
 import { decision } from './decision.ts';
 import { enrol } from './enrol.ts';
@@ -10,6 +11,7 @@ import { list } from './list.ts';
 import { memory } from './memory.ts';
 import { revocation } from './revoke.ts';
 import { revoked } from './revoked.ts';
+import { scope } from './scope.ts';
 import type { SpecialWork } from './stage.ts';
 import { start } from './start.ts';
 import { workers } from './workers.ts';
@@ -21,6 +23,8 @@ export const specials: readonly SpecialWork[] = [
   revocation,
   crl,
   decision,
+  scope,
+  cost,
   revoked,
   enrol,
   join,

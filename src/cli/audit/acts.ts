@@ -53,17 +53,20 @@ function join(acts: Act[], { requestId, outcome, ending, ms }: AuditOutcome): vo
   }
 }
 
+/** How far a clock may have gone back, ms. */
+const CLOCKS = 86_400_000;
+
 /** What the record at `path` tells, the files that it was in before with it; `broken` is told of what is no record. */
 export async function* actsOfGate(
   path: string,
   wanted: Wanted,
   broken: (words: string) => void,
 ): AsyncGenerator<Act | AuditOutcome> {
-  // Files that were last written to before all that is wanted are left out; nothing is lost when others are renamed meanwhile.
   const files = await listRecord(path);
-  const first = files.find(({ modified }) => modified >= (wanted.since ?? 0));
-  if (first === undefined) return;
-  const after = Math.max(0, first === files[0] ? 0 : first.seq - 1);
+  // A file ends before the next one begins, by what they say: anybody can give a file another time.
+  const begun = (wanted.since ?? 0) - CLOCKS;
+  const first = files.findLast((one) => one.seq > 0 && one.begun !== null && one.begun < begun);
+  const after = first === undefined ? 0 : first.seq - 1;
   for await (const line of tailAudit(path, { after, hashed: false, signal: new AbortController().signal })) {
     if (line === null) return;
     const item = itemOf(line);

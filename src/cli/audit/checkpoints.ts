@@ -12,6 +12,7 @@ import { readCertificate } from '../../pki/certificates.ts';
 import { keyIdOf } from '../../pki/keys.ts';
 import type { Store } from '../../store/store.ts';
 import type { CommandIo } from '../io.ts';
+import { momentWords } from './print.ts';
 
 /** A signature that was under way when its issuer was retired, ms. */
 const SLACK = 300_000;
@@ -35,33 +36,46 @@ export async function auditJudge(store: Store): Promise<Judge> {
     if (!auditStatementIsSigned(said, said.signature, certificate)) return { problem: 'its signature is wrong', by };
     const late = record.state === 'retired' && said.time > record.changedAt + SLACK;
     // Its key is of no use to the CA any more, and may be in other hands.
-    const retired = new Date(record.changedAt).toISOString();
-    return { problem: late ? `issuer ${record.generation} was retired before, at ${retired}` : null, by };
+    const words = `issuer ${record.generation} was retired before, at ${momentWords(record.changedAt)}`;
+    return { problem: late ? words : null, by };
   };
 }
 
 /** The checkpoint that stands in `file`, as `--checkpoint` wrote it. CG_AUDIT_CHECKPOINT. */
 export function readCheckpoint(file: string): Checkpoint {
+  let text: string;
   try {
-    const checkpoint = checkpointIn(JSON.parse(readFileSync(file, 'utf8')));
-    if (checkpoint !== null) return checkpoint;
+    text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem: `cannot be read: ${reasonOf(error)}` });
+    const problem = `cannot be read: ${reasonOf(error)}`;
+    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem }, { cause: error });
   }
-  throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem: 'is no checkpoint of a record' });
+  return checkpointOf(text, file);
 }
 
-/** The newest checkpoint on record; null for none. */
+/** The newest checkpoint on record; null for none. CG_AUDIT_CHECKPOINT for one that somebody has changed beyond reading. */
 export async function storedCheckpoint(store: Store): Promise<Checkpoint | null> {
   const line = await store.checkpoint();
-  return line === null ? null : checkpointIn(JSON.parse(line));
+  return line === null ? null : checkpointOf(line, store.location);
+}
+
+/** The checkpoint that stands in `text`, which came from `from`. CG_AUDIT_CHECKPOINT. */
+function checkpointOf(text: string, from: string): Checkpoint {
+  try {
+    const checkpoint = checkpointIn(JSON.parse(text));
+    if (checkpoint !== null) return checkpoint;
+  } catch (error) {
+    const problem = `is no checkpoint of a record: ${reasonOf(error)}`;
+    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem }, { cause: error });
+  }
+  throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem: 'is no checkpoint of a record' });
 }
 
 /** Has the gate sign what is on record by now, if one runs, and prints or writes (0644) the newest checkpoint. */
 export async function giveCheckpoint(out: string, stateDir: string, store: Store, io: CommandIo): Promise<void> {
   const asked = await askCheckpoint(join(stateDir, 'control.sock'));
   const line = await store.checkpoint();
-  const checkpoint = line === null ? null : checkpointIn(JSON.parse(line));
+  const checkpoint = line === null ? null : checkpointOf(line, store.location);
   if (line === null || checkpoint === null) {
     const problem = 'nothing is signed yet: a gate signs what it records';
     throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: store.location, problem });
@@ -71,7 +85,7 @@ export async function giveCheckpoint(out: string, stateDir: string, store: Store
   else await writeOutputFile(out, Buffer.from(`${line}\n`), { mode: 0o644, force: true });
   const { record, act, time } = checkpoint;
   io.say(
-    `it covers the gate's record up to number ${record.seq} and the CA's acts up to ${act.seq}, as of ${new Date(time).toISOString()}`,
+    `it covers the gate's record up to number ${record.seq} and the CA's acts up to ${act.seq}, as of ${momentWords(time)}`,
   );
   if (asked === null && acts !== null && acts.id > act.seq) {
     io.say(

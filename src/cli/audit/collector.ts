@@ -26,21 +26,24 @@ export interface CollectorAsked {
 }
 
 const FORMS =
-  'syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, syslog+udp://HOST:PORT, otlp+http://HOST:4318/v1/logs or otlp+https://…';
+  'syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, syslog+udp://HOST:PORT, syslog+unix:///PATH, otlp+http://HOST:4318/v1/logs or otlp+https://…';
 /** RFC 5424, 6.3.2: SD-NAME with an enterprise's number. */
 const SD_ID = /^(?=.{3,32}$)[!#-<>?A-Z[\\^-~]+@\d+(\.\d+)*$/;
 
 /** CG_USAGE. Node's errors for files that can't be read. */
 export function collectorSender(asked: CollectorAsked): Sender {
   const { to, sdId } = asked;
-  if (to.startsWith('unix:')) {
+  if (to.startsWith('unix:') || to === 'syslog+unix:///dev/log') {
     throw usage(
       `--to ${to}: Node.js cannot speak to a datagram socket in the file system, which /dev/log is`,
-      'let the syslog of this machine listen on loopback (rsyslog: imudp) and write --to syslog+udp://127.0.0.1:514',
+      'let the syslog of this machine listen on loopback (rsyslog: imudp) and write --to syslog+udp://127.0.0.1:514; a stream socket is --to syslog+unix:///PATH',
     );
   }
   if (!SD_ID.test(sdId))
     throw usage(`--sd-id is ${shown(sdId)}`, 'write a name and an enterprise number: certgate@32473');
+  const form = { host: hostname(), sdId };
+  const [, path] = /^syslog\+unix:\/\/(\/[^\0]+)$/.exec(to) ?? [];
+  if (path !== undefined) return streamSender({ path }, { ...form, longest: LONGEST_ON_STREAM });
   const [, scheme, rest = ''] = /^(syslog\+(?:tcp|tls|udp)|otlp\+https?):\/\/(.+)$/.exec(to) ?? [];
   const url = scheme === undefined ? null : URL.parse(`${scheme === 'otlp+https' ? 'https' : 'http'}://${rest}`);
   if (url === null || url.username !== '' || url.password !== '') {
@@ -63,7 +66,6 @@ export function collectorSender(asked: CollectorAsked): Sender {
     port: url.port !== '' ? Number(url.port) : rest.endsWith(':80') ? 80 : scheme === 'syslog+tls' ? 6514 : 514,
     tls: scheme === 'syslog+tls' ? tls : null,
   };
-  const form = { host: hostname(), sdId };
   return scheme === 'syslog+udp'
     ? datagramSender(place, { ...form, longest: LONGEST_IN_DATAGRAM })
     : streamSender(place, { ...form, longest: LONGEST_ON_STREAM });

@@ -59,7 +59,10 @@ export function exportCommand(io: CommandIo): Command {
       'OTEL_EXPORTER_OTLP_HEADERS (name=value,…) adds headers to what goes to OpenTelemetry. The gate is never touched.',
     ],
   })
-    .requiredOption('--to <URL>', 'syslog+tcp://, syslog+tls://, syslog+udp://, otlp+http:// or otlp+https://')
+    .requiredOption(
+      '--to <URL>',
+      'syslog+tcp://, syslog+tls://, syslog+udp://, syslog+unix:///, otlp+http:// or otlp+https://',
+    )
     .option('-f, --follow', 'go on with what comes, and wait for a collector that is down')
     .option('--cursor <FILE>', 'where it is kept how far the export has come')
     .option('--sd-id <NAME@NUMBER>', 'name of the structured data in syslog', 'certgate@32473')

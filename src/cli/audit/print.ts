@@ -1,5 +1,6 @@
 // Acts for people: a table, or comma-separated values for a spreadsheet (RFC 4180).
 
+import { isMoment } from '../../observe/audit-checkpoint.ts';
 import type { AuditOutcome } from '../../observe/audit-log.ts';
 import type { StoredAuditEntry } from '../../store/store.ts';
 import { printable } from '../escape.ts';
@@ -13,7 +14,7 @@ export function printActs(acts: readonly Act[], io: CommandIo): void {
 }
 
 function row(act: Act): string[] {
-  const time = new Date(act.time).toISOString();
+  const time = momentWords(act.time);
   if (act.source === 'ca') return [time, act.actor, '', `${act.action} ${act.object}`, detailWords(act.detail)];
   const what = `${act.method} ${act.path}${act.operation === null ? '' : ` (${act.operation})`}`;
   const said = [
@@ -26,12 +27,22 @@ function row(act: Act): string[] {
   return [time, act.identity ?? act.address, act.decision, what, said.filter((word) => word !== '').join(' ')];
 }
 
+/** A store that somebody has changed can have any number for a time: what else it says is shown all the same. */
+export function momentWords(ms: number): string {
+  return isMoment(ms) ? new Date(ms).toISOString() : '-';
+}
+
+/** What cannot be made into text is JSON. */
+function plainWords(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined');
+}
+
 function detailWords(detail: StoredAuditEntry['detail']): string {
   const words = ['serial', 'reason', 'out', 'backup', 'revoked', 'unknown'].flatMap((key) =>
-    detail[key] === undefined || detail[key] === null ? [] : [`${key} ${String(detail[key])}`],
+    detail[key] === undefined || detail[key] === null ? [] : [`${key} ${plainWords(detail[key])}`],
   );
   const { until } = detail;
-  return [...words, ...(typeof until === 'number' ? [`until ${new Date(until).toISOString()}`] : [])].join(', ');
+  return [...words, ...(typeof until === 'number' ? [`until ${momentWords(until)}`] : [])].join(', ');
 }
 
 const COLUMNS = [
@@ -86,7 +97,7 @@ const NOT_AGAIN = { status: null, reason: null, code: null, role: null, rule: nu
 type CsvValue = string | number | boolean | null | undefined;
 
 function csvValues(act: Act): CsvValue[] {
-  const time = new Date(act.time).toISOString();
+  const time = momentWords(act.time);
   if (act.source === 'ca') {
     const { actor, action, object, detail } = act;
     const values = [time, 'ca', actor, detail['serial'], '', '', action, '', '', object, '', '', detail['reason']];
@@ -98,13 +109,17 @@ function csvValues(act: Act): CsvValue[] {
   return [...values, reason, role, rule, outcome, ending, ms, requestId, ''];
 }
 
-/** A spreadsheet takes text that begins so for a formula; an apostrophe before it makes it text again (OWASP, CSV injection). */
-const FORMULA = /^[=+\-@\t\r]/;
+/**
+ * A spreadsheet takes text that begins so for a formula, in full width too; an apostrophe before it makes it text again (OWASP,
+ * CSV injection). Where the spreadsheet's language separates by a semicolon, text begins after each of those.
+ */
+const FORMULA = /(^|[;|\t])(?=[=+\-@\uff1d\uff0b\uff0d\uff20\t\r])/g;
 
 function csvField(value: CsvValue): string {
   if (value === null || value === undefined) return '';
+  if (typeof value === 'object') return csvField(JSON.stringify(value));
   if (typeof value !== 'string') return String(value);
   const text = printable(value);
-  const safe = FORMULA.test(text) ? `'${text}` : text;
+  const safe = text.replaceAll(FORMULA, "$1'");
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -1,9 +1,10 @@
-// Records to a syslog receiver: RFC 5424 over TCP or TLS with counted octets (RFC 6587, 5425), or a datagram each (RFC 5426).
+// Records to a syslog receiver: RFC 5424 over TCP, TLS or a stream socket in the file system with counted octets (RFC 6587, 5425),
+// or a datagram each (RFC 5426).
 // Syslog has no answer. What is written to a stream is sent when the kernel has it; what was written last to a connection
 // that ended is written again to the next one, because nobody can know what of it was read.
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectStream, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { reasonOf } from '../../errors.ts';
 import type { Sender } from '../../observe/export-entry.ts';
@@ -21,21 +22,23 @@ export interface SyslogPlace {
   readonly tls: CollectorTls | null;
 }
 
-export function streamSender({ host, port, tls }: SyslogPlace, form: SyslogForm): Sender {
+/** To a place on the net, or to the socket at `path`. */
+export function streamSender(place: SyslogPlace | { readonly path: string }, form: SyslogForm): Sender {
+  const secure = 'tls' in place && place.tls !== null;
   let socket: Socket | null = null;
   let recent: Buffer[] = [];
 
   async function connected(): Promise<Socket> {
     if (socket?.writable === true) return socket;
     socket?.destroy();
-    const fresh = tls === null ? connectTcp({ host, port }) : connectTls({ host, port, servername: host, ...tls });
+    const fresh = opened(place);
     // Said by whoever writes next.
     fresh.on('error', () => {});
     fresh.on('end', () => fresh.destroy());
     fresh.resume();
     fresh.setKeepAlive(true, 30_000);
     try {
-      await once(fresh, tls === null ? 'connect' : 'secureConnect', { signal: AbortSignal.timeout(PATIENCE) });
+      await once(fresh, secure ? 'secureConnect' : 'connect', { signal: AbortSignal.timeout(PATIENCE) });
       socket = fresh;
       if (recent.length > 0) await written(fresh, Buffer.concat(recent));
       return fresh;
@@ -56,7 +59,9 @@ export function streamSender({ host, port, tls }: SyslogPlace, form: SyslogForm)
         return { kind: 'sent' };
       } catch (error) {
         socket?.destroy();
-        return { kind: 'later', reason: reasonOf(error) };
+        return isDatagram(error)
+          ? { kind: 'refused', reason: 'it is a datagram socket, which Node.js cannot speak to' }
+          : { kind: 'later', reason: reasonOf(error) };
       }
     },
     close() {
@@ -64,6 +69,16 @@ export function streamSender({ host, port, tls }: SyslogPlace, form: SyslogForm)
       socket?.end();
     },
   };
+}
+
+function opened(place: SyslogPlace | { readonly path: string }): Socket {
+  if ('path' in place) return connectStream({ path: place.path });
+  const { host, port, tls } = place;
+  return tls === null ? connectStream({ host, port }) : connectTls({ host, port, servername: host, ...tls });
+}
+
+function isDatagram(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EPROTOTYPE';
 }
 
 function written(socket: Socket, bytes: Buffer): Promise<void> {

@@ -8,9 +8,10 @@ import { overFiles } from '../../observe/audit-files.ts';
 import type { Retirement } from '../../observe/audit-retirement.ts';
 import { type Finding, type Verdict, verifyAudit } from '../../observe/audit-verify.ts';
 import type { Store } from '../../store/store.ts';
-import { printable } from '../escape.ts';
+import { printable, printableJson } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
 import { auditJudge, readCheckpoint, storedCheckpoint } from './checkpoints.ts';
+import { momentWords } from './print.ts';
 import { type ActsVerdict, verifyActs } from './verify-acts.ts';
 
 export interface VerifyAsked {
@@ -37,7 +38,7 @@ export async function verify(asked: VerifyAsked, store: Store, io: CommandIo): P
   const acts = await verifyActs(store, kept);
   const findings = [...verdict.findings, ...acts.findings];
   const wrong = findings.filter(({ harmless }) => !harmless);
-  if (asked.json) io.out(JSON.stringify(result(verdict, acts, wrong.length === 0)));
+  if (asked.json) io.out(printableJson(result(verdict, acts, wrong.length === 0)));
   else {
     for (const finding of findings)
       io.out(printable(`${finding.harmless ? 'note' : 'WRONG'}: ${words(finding, io.cwd)}`));
@@ -77,13 +78,13 @@ function summary(verdict: Verdict, acts: ActsVerdict, kept: number): string[] {
 function signedWords(signed: Checkpoint | null, by: string | null, seq: number): string {
   if (signed === null) return 'no checkpoint in it is signed';
   const after = seq - signed.record.seq - 1;
-  const when = new Date(signed.time).toISOString();
+  const when = momentWords(signed.time);
   const rest = after > 0 ? `; ${after} after it` : '';
   return `signed up to number ${signed.record.seq} at ${when} by ${by ?? signed.issuer}${rest}`;
 }
 
 function retiredWords({ to, time, rule, issuer }: Retirement, by: string | null): string {
-  const when = new Date(time).toISOString();
+  const when = momentWords(time);
   return `retired by the gate up to number ${to.seq} at ${when} (${rule}), signed by ${by ?? issuer}`;
 }
 

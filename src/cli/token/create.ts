@@ -13,11 +13,12 @@ import { CertgateError, shown } from '../../errors.ts';
 import { parseGroups } from '../../identity/groups.ts';
 import type { TokenRecord } from '../../store/tokens.ts';
 import { actor, openStoreToAct } from '../actor.ts';
-import { printableJson } from '../escape.ts';
+import { printable, printableJson } from '../escape.ts';
 import { collect, countFlag, durationFlag, usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { configOf, withSettings } from '../settings.ts';
+import { type PoolStanding, poolGroups, poolStanding } from './pool.ts';
 import { tokenJson } from './token-words.ts';
 
 /** As issue.ttl has it, ms. */
@@ -28,6 +29,7 @@ interface Flags {
   readonly certTtl?: string;
   readonly uses: string;
   readonly group?: readonly string[];
+  readonly pool?: readonly string[];
   readonly json?: true;
 }
 
@@ -36,6 +38,7 @@ export function createCommand(io: CommandIo): Command {
     examples: [
       ['for one worker, for ten minutes', 'certgate token create worker/etl-1'],
       ['… whose certificates will last a week', 'certgate token create worker/etl-1 --cert-ttl 7d'],
+      ['… which is for one work pool alone, whatever the policy', 'certgate token create worker/etl-1 --pool etl'],
       ['into a file that only you can read', '(umask 077; certgate token create worker/etl-1 > token)'],
       [
         'for a fleet: fifty workers, each with a name of its own',
@@ -52,6 +55,7 @@ export function createCommand(io: CommandIo): Command {
     .option('--cert-ttl <DURATION>', 'lifetime of the certificates (default: that of `certgate issue`)')
     .option('--uses <N>', 'how many certificates it is good for', '1')
     .option('--group <NAME>', 'a group that its machines belong to; may be repeated', collect)
+    .option('--pool <NAME>', 'a work pool that its machines are for, and nothing beyond; may be repeated', collect)
     .option('--json', 'print JSON');
   return withSettings(command, ['connect.gate']).action(async (name: string, flags: Flags) => {
     const subject = requireSubject(name);
@@ -64,8 +68,10 @@ export function createCommand(io: CommandIo): Command {
     if (certTtl !== null && (certTtl < SHORTEST_TTL || certTtl > LONGEST_TTL)) {
       throw usage(`--cert-ttl is ${shown(flags.certTtl ?? '')}; it is 5m to 3650d`, 'for example --cert-ttl 24h');
     }
-    const groups = parseGroups(flags.group ?? []);
+    const pools = flags.pool ?? [];
+    const groups = parseGroups([...(flags.group ?? []), ...poolGroups(pools)]);
     const config = configOf(command, io);
+    const standing = pools.length === 0 ? null : poolStanding(config.serve.policy, io.cwd, { subject, pools, groups });
     const now = Date.now();
     const store = openStoreToAct(config.stateDir, io);
     try {
@@ -85,8 +91,10 @@ export function createCommand(io: CommandIo): Command {
       };
       const record = await recordToken(store, { ...request, actor: actor() }, now);
       const text = writeToken(token);
-      if (flags.json === true) io.out(printableJson({ token: text, ...tokenJson(record, now), gate: token.gate }, 2));
+      const said = { token: text, ...tokenJson(record, now), gate: token.gate, binding: standing?.binding ?? null };
+      if (flags.json === true) io.out(printableJson(said, 2));
       else tell(text, token, record, io);
+      if (standing !== null) tellStanding(standing, io);
     } finally {
       await store.close();
     }
@@ -99,6 +107,13 @@ function tell(text: string, { gate }: Token, record: TokenRecord, io: CommandIo)
   const good = uses === 1 ? 'one certificate' : `${uses} certificates`;
   io.say(`token ${id} for ${subject}: ${good}, within ${roughDuration(record.expiresAt - record.createdAt)}`);
   io.say(`its machine must reach ${gate}; it is shown only this once`);
+}
+
+function tellStanding({ words, binding }: PoolStanding, io: CommandIo): void {
+  io.say(printable(words));
+  if (binding === null) return;
+  io.say(printable(`put this into the policy, at ${binding.place}:`));
+  for (const line of binding.line.split('\n')) io.say(printable(line));
 }
 
 /** Where the others reach the gate: what --gate says, else the first of its names. */

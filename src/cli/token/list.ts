@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { storeFile } from '../../authority/layout.ts';
 import { tokenState } from '../../authority/tokens.ts';
 import { roughDuration } from '../../config/duration.ts';
+import { poolsIn } from '../../policy/scope.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { TokenRecord, TokenUse } from '../../store/tokens.ts';
 import { printable, printableJson } from '../escape.ts';
@@ -34,7 +35,7 @@ export function listCommand(io: CommandIo): Command {
       }
       if (tokens.length === 0) return io.say('there are no tokens');
       const rows = tokens.map(({ token, uses }) => row(token, uses, now));
-      for (const line of table(['token', 'for', 'state', 'left', 'ends', 'used by'], rows)) io.out(line);
+      for (const line of table(['token', 'for', 'pool', 'state', 'left', 'ends', 'used by'], rows)) io.out(line);
       for (const { token } of tokens) if (token.flag !== null) io.say(printable(`! ${token.id}: ${token.flag}`));
     } finally {
       await store.close();
@@ -50,6 +51,7 @@ function row(token: TokenRecord, uses: readonly TokenUse[], now: number): string
   return [
     `${id}${flag === null ? '' : ' !'}`,
     subject,
+    poolsIn(token.groups ?? []).join(', ') || '-',
     tokenState(token, now),
     `${usesLeft} of ${token.uses}`,
     ends,

@@ -1,5 +1,6 @@
 // A token as the commands show it: for people and as JSON. The secret is nowhere here; the records do not have it. Pure.
 import { tokenState } from '../../authority/tokens.ts';
+import { poolsIn } from '../../policy/scope.ts';
 import type { TokenRecord, TokenUse } from '../../store/tokens.ts';
 
 /** One token as `--json` prints it, without its hash; times in RFC 3339. */
@@ -8,6 +9,7 @@ export function tokenJson(token: TokenRecord, now: number): Record<string, unkno
   return {
     ...rest,
     groups: token.groups ?? [],
+    pools: poolsIn(token.groups ?? []),
     state: tokenState(token, now),
     expiresAt: time(expiresAt),
     createdAt: time(createdAt),

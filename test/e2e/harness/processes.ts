@@ -18,6 +18,8 @@ export interface StartOptions {
   readonly cwd?: string;
   /** Written to standard input, which is closed after it. */
   readonly input?: string | Uint8Array;
+  /** Standard input stays open, for `feed`. */
+  readonly fed?: boolean;
 }
 
 export interface Running {
@@ -29,6 +31,8 @@ export interface Running {
   /** The first whole line of either stream, past or future, that `wanted` accepts. Fails with the output's tail. */
   line(wanted: (line: string) => boolean, boundMs?: number): Promise<string>;
   signal(signal: NodeJS.Signals): void;
+  /** Writes to standard input, which `fed` has left open. */
+  feed(text: string): void;
   /** Ends the whole group: `signal` first, SIGKILL for what is left. Safe to call twice. */
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
@@ -64,7 +68,7 @@ export function start(command: string, args: readonly string[], options: StartOp
   const { pid } = child;
   if (pid === undefined) throw new Error(`cannot start ${command}: is it installed?`);
   child.stdin.on('error', () => {});
-  child.stdin.end(options.input);
+  if (options.fed !== true) child.stdin.end(options.input);
   const running = watch(child, pid, [command, ...args].join(' '));
   live.set(pid, running);
   void running.exited.then(() => live.delete(pid));
@@ -156,6 +160,7 @@ function watch(child: ChildProcess, pid: number, title: string): Running {
     signal: (signal) => {
       if (exit === undefined) process.kill(pid, signal);
     },
+    feed: (text) => void child.stdin?.write(text),
     stop: async (signal = 'SIGTERM') => {
       if (exit === undefined) {
         killGroup(pid, signal);

@@ -1,9 +1,11 @@
-"""A flow that uses most of what a flow run asks of Prefect: tasks, a subflow, logs, an artifact, a variable, a block, a limit.
+"""A flow that uses most of what a flow run asks of Prefect: tasks, a subflow, logs, an artifact, a variable, a block, a limit;
+and one that goes on until it is ended.
 
-scoped_work.py POOL TAG   deploys it to the pool with the tag
+scoped_work.py FLOW POOL TAG   deploys one of them to the pool with the tag
 """
 
 import sys
+import time
 from pathlib import Path
 
 from prefect import flow, get_run_logger, task
@@ -37,7 +39,14 @@ def scoped(count: int = 2) -> int:
     return total
 
 
+@flow(name="scoped-wait")
+def waiting() -> None:
+    get_run_logger().info("waiting")
+    while True:
+        time.sleep(1)
+
+
 if __name__ == "__main__":
-    pool, tag = sys.argv[1:]
-    source = flow.from_source(source=Path(__file__).parent, entrypoint="scoped_work.py:scoped")
+    which, pool, tag = sys.argv[1:]
+    source = flow.from_source(source=Path(__file__).parent, entrypoint=f"scoped_work.py:{which}")
     print(source.deploy(name=pool, work_pool_name=pool, tags=[tag], print_next_steps=False, ignore_warnings=True))
