@@ -19,6 +19,8 @@ const RUNS_OF_FLOW = 20;
 export interface ScopeLookups {
   /** The first of `needs` that is not within; null when all are. Rejects when Prefect can't be asked. */
   outside(scope: Scope, needs: readonly Need[]): Promise<Need | null>;
+  /** Whether all of `needs` are within by what is kept now: false too where Prefect would have to be asked. */
+  inside(scope: Scope, needs: readonly Need[]): boolean;
   /** Something is written: of the object with this id, or of who knows which (null). */
   forget(id: string | null): void;
   readonly size: number;
@@ -148,7 +150,28 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
     return absent.length > 0;
   };
 
+  const fresh = (key: string): readonly Facts[] | boolean | null => {
+    const known = kept.get(key);
+    return known !== undefined && known.until > now() ? known.value : null;
+  };
+
+  /** `within` by what is kept. */
+  const known = (scope: Scope, ref: Ref, depth: number): boolean => {
+    if (depth > DEEPEST || scope.torn) return false;
+    if (ref.type === 'flow') return fresh(`${scopeKey(scope)} flow ${ref.id}`) === true;
+    const found = fresh(keyOf(ref));
+    if (found === null || typeof found === 'boolean' || found.length === 0) return false;
+    return found.every((one) => factsKnown(scope, one, depth));
+  };
+
+  const factsKnown = (scope: Scope, { pool, tags, via }: Facts, depth: number): boolean => {
+    if (holds(scope, pool, tags)) return true;
+    if (pool !== null && scope.pools?.includes(pool) === false) return false;
+    return via.some((ref) => known(scope, ref, depth + 1));
+  };
+
   return {
+    inside: (scope, needs) => needs.every(({ ref }) => known(scope, ref, 0)),
     async outside(scope, needs) {
       for (let at = 0; at < needs.length; at += AT_ONCE) {
         const some = needs.slice(at, at + AT_ONCE);

@@ -22,7 +22,7 @@ import {
   policyFor,
 } from './permission.ts';
 
-/** Holds a request that was judged to its limits; null where there are none. */
+/** Holds a request that was judged to its limits; null where there are none, or it is known to be within. */
 export function scopeInspector(
   { judgement, operation, head }: Judged,
   gate: GateState,
@@ -34,6 +34,8 @@ export function scopeInspector(
   // Only observed, or it would have been refused.
   if (bodyProblem(head, mostOf(operation)) !== null) return null;
   const { scope, needs, readBody, asDeployed } = scoped;
+  // The usual way of a worker: what it asks about is what it has asked about a moment ago.
+  if (scope !== null && !readBody && !asDeployed && gate.lookups.inside(scope, needs)) return null;
   return async (body) => {
     const refuse = (why: Forbidden): BodyVerdict => {
       if (judgement.observed) {
