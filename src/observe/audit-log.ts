@@ -1,6 +1,6 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
 // and another for how a write went; each names the line before it (audit-chain.ts).
-// Group commit: records that come while the disk is busy, or within a millisecond, share the next write to the disk. A
+// Group commit: records that come while the disk is busy, or within two milliseconds, share the next write to the disk. A
 // record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
 // as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 
@@ -55,9 +55,9 @@ const BATCH = 4096;
 const MOST_WAITING = 16 * 1024 * 1024;
 /**
  * From the beginning of one commit to that of the next, ms at least: each costs as much as several records, and a disk that
- * is faster than this would share it among few. Upstream works on the request meanwhile.
+ * is faster than this would share it among few. Upstream works on the request meanwhile, and Prefect takes longer for a write.
  */
-const INTERVAL = 1;
+const INTERVAL = 2;
 /** How often an unhealthy log tries by itself, ms. */
 const RETRY = 1000;
 /** How long outcomes wait for a record to share its commit with, ms; nobody waits for them. */

@@ -150,7 +150,7 @@ describe('many records', () => {
     await log.close();
   });
 
-  test('that come one after another share a write for each millisecond, however fast the disk is', async () => {
+  test('that come one after another share a write for each two milliseconds, however fast the disk is', async () => {
     const log = await openAuditLog(path);
     const write = vi.spyOn(handles, 'write');
     const began = performance.now();
