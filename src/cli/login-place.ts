@@ -1,8 +1,17 @@
 // Where a person's login is kept: the state folder of the system, for this user alone. It holds which gate it is about and by
 // what that is known, and the identity, which `connect` and `run` use where nothing else is named.
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir, platform } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import type { Pin } from '../enroll/credential.ts';
 
 export interface RememberedGate {
@@ -54,8 +63,16 @@ export function prepareLoginFolder(env: NodeJS.ProcessEnv): void {
   chmodSync(loginFolder(env), 0o700);
 }
 
-/** Removes the identity and its key; with `gate`, what the gate is known by as well. */
+/**
+ * Removes the identity, its key, and keys that a login which was killed has left beside it; with `gate`, what the gate is known by
+ * as well. Nothing else that may be in the folder.
+ */
 export function forgetLogin(env: NodeJS.ProcessEnv, gate: boolean): void {
-  rmSync(loginIdentity(env), { recursive: true, force: true });
-  if (gate) rmSync(loginFolder(env), { recursive: true, force: true });
+  const folder = loginFolder(env);
+  const [identity, remembered] = [basename(loginIdentity(env)), basename(fileIn(env))];
+  const isOurs = (name: string): boolean =>
+    name === identity || name.startsWith(`.${identity}.`) || (gate && name.startsWith(remembered));
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  for (const name of names.filter(isOurs)) rmSync(join(folder, name), { recursive: true, force: true });
+  if (gate && names.every(isOurs)) rmSync(folder, { recursive: true, force: true });
 }

@@ -1,7 +1,5 @@
 // certgate login: a person's certificate for a working day, by logging in at the identity provider that the gate names, in the
 // browser or with a code on another machine. The gate is verified before it is asked anything.
-import { spawn } from 'node:child_process';
-import { platform } from 'node:os';
 import { Command } from 'commander';
 import { parseOrigin } from '../config/address.ts';
 import { identityTokenCredential, type Pin } from '../enroll/credential.ts';
@@ -17,6 +15,7 @@ import { describe } from './help.ts';
 import { namesPin, pinOf } from './identity-token-source.ts';
 import { type CommandIo, shellWord } from './io.ts';
 import { loginIdentity, prepareLoginFolder, type RememberedGate, rememberedGate, rememberGate } from './login-place.ts';
+import { openBrowser } from './open-browser.ts';
 import { configOf, withSettings } from './settings.ts';
 
 interface Flags {
@@ -105,14 +104,6 @@ function waysOf({ issuer }: LoginAnswer, flags: Flags, io: CommandIo): LoginWays
       io.say(printable(`and see that it shows the code ${code}`));
     },
   };
-}
-
-/** Whatever happens: the address stands on the terminal. */
-function openBrowser(url: string, env: NodeJS.ProcessEnv): void {
-  const program = env['BROWSER'] ?? (platform() === 'darwin' ? 'open' : 'xdg-open');
-  const child = spawn(program, [url], { stdio: 'ignore', detached: true, env });
-  child.on('error', () => {});
-  child.unref();
 }
 
 function tell(enrolled: EnrolledFolder, { gate }: RememberedGate, flags: Flags, io: CommandIo): void {

@@ -1,10 +1,12 @@
 // What a person sees whose login has ended, whichever command would use it.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
+import { forgetLogin } from '../../src/cli/login-place.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { openShell, type Shell } from './golden.ts';
 
@@ -69,4 +71,23 @@ test('after a logout nobody is logged in, and that is said', () => {
     stderr:
       'error: nobody is logged in at https://gate.example:8443 here [CG_LOGIN_ENDED]\nhint: log in again: `certgate login`\n',
   });
+});
+
+test('a logout takes what killed logins have left with it, and --forget nothing that is not of a login', () => {
+  const home = mkdtempSync(join(tmpdir(), 'certgate-login-'));
+  const place = join(home, 'certgate');
+  const env = { XDG_STATE_HOME: home };
+  mkdirSync(join(place, 'identity'), { recursive: true });
+  mkdirSync(join(place, '.identity.issuing-1-0123abcd'));
+  for (const name of ['.identity.enrolling-identity-token-0123abcd', 'login.json', 'certgate.db']) {
+    writeFileSync(join(place, name), '');
+  }
+  forgetLogin(env, false);
+  expect(readdirSync(place).toSorted()).toEqual(['certgate.db', 'login.json']);
+  forgetLogin(env, true);
+  expect(readdirSync(place)).toEqual(['certgate.db']);
+  rmSync(join(place, 'certgate.db'));
+  forgetLogin(env, true);
+  expect(readdirSync(home)).toEqual([]);
+  forgetLogin(env, true);
 });
