@@ -152,7 +152,8 @@ async function byDevice(provider: Provider, login: LoginAnswer, nonce: string, w
   }
   ways.showCode(typeof whole === 'string' ? whole : where, typed);
   const until = performance.now() + Math.min(PATIENCE, secondsIn(begun['expires_in'], 300));
-  let every = secondsIn(begun['interval'], 5);
+  let every = Math.max(1_000, secondsIn(begun['interval'], 5));
+  let trouble = '';
   while (performance.now() < until) {
     await new Promise((resolve) => {
       setTimeout(resolve, every);
@@ -161,11 +162,16 @@ async function byDevice(provider: Provider, login: LoginAnswer, nonce: string, w
       grant_type: DEVICE_GRANT,
       device_code: code,
       client_id: login.clientId,
+    }).catch((error: unknown) => {
+      trouble = `; ${reasonOf(error instanceof Error ? error.cause : error)}`;
+      return null;
     });
-    if (said['error'] === 'slow_down') every += 5_000;
+    // Who got no answer asks less often, and goes on (RFC 8628 §3.5).
+    if (said === null) every *= 2;
+    else if (said['error'] === 'slow_down') every += 5_000;
     else if (said['error'] !== 'authorization_pending') return idTokenIn(issuer, said);
   }
-  throw failed(issuer, 'nobody logged in in time');
+  throw failed(issuer, `nobody logged in in time${trouble}`);
 }
 
 function secondsIn(value: unknown, otherwise: number): number {

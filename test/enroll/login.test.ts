@@ -1,0 +1,102 @@
+// What a login makes of an identity provider that answers late, oddly or not at all; the real one stands in
+// test/e2e/a-person-logs-in.test.ts.
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { RequestListener } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { expect, onTestFinished, test } from 'vitest';
+import { logIn } from '../../src/enroll/login.ts';
+import { privateKeyToPem } from '../../src/pki/keys.ts';
+import { openCa } from '../authority/fixture.ts';
+import { newKey } from './fixture.ts';
+
+interface Provider {
+  readonly issuer: string;
+  readonly polls: number;
+  /** What a poll is answered with, in turn; the last one for all that follow. */
+  answers: RequestListener[];
+}
+
+/** A provider that gives device codes, to be asked for every second. */
+async function provider(): Promise<Provider> {
+  const ca = await openCa();
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const request = { identity: 'gate/idp', profile: 'server', ttlMs: 3_600_000, publicKey, actor: 'test' } as const;
+  const { chainPem } = await ca.authority.issue({ ...request, ip: ['127.0.0.1'] });
+  const made = { issuer: '', polls: 0, answers: [] as RequestListener[] };
+  const server = createServer({ cert: chainPem, key: privateKeyToPem(privateKey) }, (asked, answer) => {
+    const json = (value: object): void => void answer.end(JSON.stringify(value));
+    const { issuer } = made;
+    if (asked.url === '/.well-known/openid-configuration') {
+      const [authorization_endpoint, token_endpoint] = [`${issuer}/auth`, `${issuer}/token`];
+      json({ issuer, authorization_endpoint, token_endpoint, device_authorization_endpoint: `${issuer}/device` });
+    } else if (asked.url === '/device') {
+      json({ device_code: 'd', user_code: 'ABCD', verification_uri: `${issuer}/go`, interval: 1, expires_in: 60 });
+    } else {
+      made.answers[Math.min(made.polls++, made.answers.length - 1)]?.(asked, answer);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  made.issuer = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const before = getCACertificates('default');
+  setDefaultCACertificates([...before, ca.authority.bundlePem]);
+  onTestFinished(() => {
+    setDefaultCACertificates(before);
+    server.closeAllConnections();
+    server.close();
+  });
+  return made;
+}
+
+const saying =
+  (status: number, value: object): RequestListener =>
+  (_asked, answer) =>
+    void answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+
+function byDevice({ issuer }: Provider, key: KeyObject = newKey()): Promise<string> {
+  const never = (): never => {
+    throw new Error('no browser is opened for a device code');
+  };
+  return logIn({ issuer, clientId: 'certgate', scopes: ['openid'] }, key, {
+    device: true,
+    open: never,
+    showCode: () => {},
+  });
+}
+
+const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+// RFC 8628 §3.5: a connection timeout makes a client ask less often, not give up.
+test('a device code is asked for again after a poll that got no answer, or that a server in trouble answered', async () => {
+  const idp = await provider();
+  const token = `${part({ alg: 'ES256' })}.${part({ iss: idp.issuer, aud: 'certgate', sub: 'alice' })}.c2ln`;
+  idp.answers = [
+    (_asked, answer) => void answer.socket?.destroy(),
+    saying(503, { error: 'temporarily_unavailable' }),
+    saying(200, { id_token: token }),
+  ];
+  expect(await byDevice(idp)).toBe(token);
+  expect(idp.polls).toBe(3);
+}, 30_000);
+
+test('a device code that somebody denied is not asked for again, and the reason is the provider’s', async () => {
+  const idp = await provider();
+  idp.answers = [saying(400, { error: 'access_denied', error_description: 'not you' })];
+  await expect(byDevice(idp)).rejects.toThrow(/access_denied.*not you/);
+  expect(idp.polls).toBe(1);
+});
+
+test('an ID token for another client, or of another issuer, is none of this login', async () => {
+  const idp = await provider();
+  const claims = { iss: idp.issuer, aud: 'certgate', sub: 'alice' };
+  for (const [odd, problem] of [
+    [{ aud: 'another' }, 'another aud'],
+    [{ iss: `${idp.issuer}/` }, 'another iss'],
+    [{ aud: ['certgate', 'another'], azp: 'another' }, 'another azp'],
+    [{ nonce: 'of another key' }, 'another nonce'],
+  ] as const) {
+    idp.answers = [saying(200, { id_token: `${part({ alg: 'ES256' })}.${part({ ...claims, ...odd })}.c2ln` })];
+    await expect(byDevice(idp)).rejects.toThrow(problem);
+  }
+}, 30_000);
