@@ -3,6 +3,8 @@ import { lockClients } from '../../src/authority/locking.ts';
 import { revokeToken } from '../../src/authority/tokens.ts';
 import { credentialOf } from '../../src/enroll/token.ts';
 import { readIssued } from '../../src/enroll/wire.ts';
+import { factsOf, readCertificate } from '../../src/pki/facts.ts';
+import { pemBlocks } from '../../src/pki/pem.ts';
 import { createRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import { newKey, type Scene, scene, serialIn } from './fixture.ts';
@@ -10,6 +12,21 @@ import { newKey, type Scene, scene, serialIn } from './fixture.ts';
 const REFUSED = { status: 403, text: '{"detail":"certgate: enrolment refused; the log of the gate says why"}' };
 const reasons = ({ log }: Scene) => log.filter(({ msg }) => msg === 'enrolment refused').map(({ reason }) => reason);
 const actions = async ({ store }: Scene) => (await store.listAudit({})).map(({ action }) => action);
+
+test('the pool of a token stands in the certificate and in each renewal of it, on record with both', async () => {
+  const at = await scene();
+  const token = await at.token('worker/etl-1', { groups: ['pool:etl'] });
+  const first = await at.enroll(token, newKey());
+  const second = await at.renew(serialIn(first), newKey());
+  for (const answer of [first, second]) {
+    const [leaf = ''] = pemBlocks(readIssued(answer.text)?.certificate ?? '', 'CERTIFICATE');
+    expect(factsOf(readCertificate(leaf)).subject).toContainEqual(['OU', 'pool:etl']);
+    const [record] = await at.store.listCertificates({ serial: serialIn(answer), now: at.now });
+    expect(record?.groups).toEqual(['pool:etl']);
+  }
+  const acts = (await at.store.listAudit({})).filter(({ detail }) => detail['groups'] === 'pool:etl');
+  expect(acts.map(({ action }) => action)).toEqual(['token.create', 'certificate.issue', 'certificate.issue']);
+});
 
 describe('a token', () => {
   test('gets its identity a certificate of the lifetime that it was made for, on record with the token', async () => {
