@@ -1,12 +1,20 @@
-// How the tests run. Unit tests: in parallel, one process a file at a time and core. End-to-end tests: after them, one
-// file at a time, because each starts real servers: of two at once, a flow run beside a stress test did not end in its time.
+// How the tests run, in four groups, one after another, one process a file. Unit tests: three files at a time, for two cores,
+// because some wait. End-to-end tests without Prefect: two at a time, because all wait. Those with it, one at a time: they
+// share a server, whose SQLite refuses who comes at the same moment. The stress tests, which fill the machine, each alone.
 // Run one: scripts/test test/pki   ·   scripts/test test/e2e/revoked.test.ts -t 'within a second'
 
-import { existsSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { closingLineReporter } from './scripts/vitest/closing-line.ts';
 
-const endToEndSetup = './test/e2e/global-setup.ts';
+const STRESS = 'test/e2e/stress-*.test.ts';
+const SHORT = { testTimeout: 60_000, hookTimeout: 60_000 };
+const LONG = { testTimeout: 300_000, hookTimeout: 300_000 };
+/** A scenario says by what it asks for that it needs a Prefect: see test/e2e/harness/scenario.ts. */
+const WITH_PREFECT = globSync('test/e2e/*.test.ts', { cwd: import.meta.dirname }).filter((file) =>
+  /\b(?:sharedPrefect|ownPrefect)\(/.test(readFileSync(join(import.meta.dirname, file), 'utf8')),
+);
 
 export default defineConfig({
   test: {
@@ -18,23 +26,45 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'node_modules/**'],
+          globalSetup: ['./test/build/unit-setup.ts'],
           pool: 'forks',
-          maxWorkers: 2,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
+          ...SHORT,
         },
       },
       {
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          globalSetup: existsSync(new URL(endToEndSetup, import.meta.url)) ? [endToEndSetup] : [],
+          exclude: [...WITH_PREFECT, STRESS],
+          globalSetup: ['./test/e2e/session-setup.ts'],
           pool: 'forks',
-          fileParallelism: false,
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
+          ...LONG,
+        },
+      },
+      {
+        test: {
+          name: 'prefect',
+          include: WITH_PREFECT,
+          globalSetup: ['./test/e2e/prefect-setup.ts'],
+          pool: 'forks',
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+          ...LONG,
+        },
+      },
+      {
+        test: {
+          name: 'stress',
+          include: [STRESS],
+          globalSetup: ['./test/e2e/session-setup.ts'],
+          pool: 'forks',
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
+          ...LONG,
         },
       },
     ],

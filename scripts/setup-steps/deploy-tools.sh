@@ -4,8 +4,8 @@
 # scripts/setup, after prefect.sh and go-tools.sh.
 
 setup_deploy_tools() {
-  setup_go_tool helm 'Helm 3.19.0 by Go' helm.sh/helm/v3/cmd/helm
-  setup_go_tool compose-go 'compose-go 2.16.2 by Go' github.com/compose-spec/compose-go/v2/cmd
+  setup_go_tool helm 'Helm 3.19.0 by Go'
+  setup_go_tool compose-go 'compose-go 2.16.2 by Go'
   local since stamp
   since=$(setup_now)
   stamp=$(setup_stamp "$setup_root/scripts/deploy-tools/requirements.txt" < <(uname -sm))

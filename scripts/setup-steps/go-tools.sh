@@ -5,7 +5,7 @@
 # say so, so these may go without; a build that fails is an error. Sourced by scripts/setup.
 
 setup_zlint() {
-  setup_go_tool zlint 'zlint 3.6.4 by Go' github.com/zmap/zlint/v3/cmd/zlint
+  setup_go_tool zlint 'zlint 3.6.4 by Go'
 }
 
 setup_estclient() {
@@ -14,12 +14,43 @@ setup_estclient() {
     printf ' %s no go or no C compiler here: the tests that ask estclient are skipped\n' "$setup_todo" >&2
     return 0
   fi
-  setup_go_tool estclient 'estclient 1.0.6 by Go' github.com/globalsign/est/cmd/estclient
+  setup_go_tool estclient 'estclient 1.0.6 by Go'
 }
 
-# NAME, what to say, and the Go package.
+# The Go package of a tool, whose module is scripts/NAME.
+setup_go_package() {
+  case "$1" in
+    zlint) echo github.com/zmap/zlint/v3/cmd/zlint ;;
+    estclient) echo github.com/globalsign/est/cmd/estclient ;;
+    helm) echo helm.sh/helm/v3/cmd/helm ;;
+    compose-go) echo github.com/compose-spec/compose-go/v2/cmd ;;
+  esac
+}
+
+# setup_go_ahead NAME…: begins to compile what is not built yet, beside steps that wait for the network. The step that needs
+# it waits for that and finds everything in Go's cache; what fails here fails there once more, and says why.
+setup_go_ahead() {
+  local name todo=()
+  command -v go >/dev/null || return 0
+  for name in "$@"; do
+    if [[ ! -f "$setup_cache/$name/stamp" ]]; then todo+=("$name"); fi
+  done
+  ((${#todo[@]} > 0)) || return 0
+  mkdir -p "$setup_cache/log"
+  (
+    if [[ -n "${setup_lock_fd:-}" ]]; then exec {setup_lock_fd}>&-; fi
+    for name in "${todo[@]}"; do (setup_go_build "$name" /dev/null) || true; done
+  ) >"$setup_cache/log/go-ahead.log" 2>&1 </dev/null &
+  setup_go_ahead_pid=$!
+}
+
+# NAME and what to say.
 setup_go_tool() {
   local since stamp folder="$setup_cache/$1" module="$setup_root/scripts/$1"
+  if [[ -n "${setup_go_ahead_pid:-}" ]]; then
+    wait "$setup_go_ahead_pid" || true
+    setup_go_ahead_pid=''
+  fi
   since=$(setup_now)
   if ! command -v go >/dev/null; then
     printf ' %s no go here: the tests that ask %s are skipped\n' "$setup_todo" "$1" >&2
@@ -28,7 +59,7 @@ setup_go_tool() {
   stamp=$(setup_stamp "$module/go.mod" "$module/go.sum" < <(uname -sm))
   if [[ ! -x "$folder/$1" || ! -f "$folder/stamp" || "$(<"$folder/stamp")" != "$stamp" ]]; then
     setup_run "$1" "$2" "$1 wants Go 1.22 or newer and a Go module proxy: see \`go env GOPROXY\`" \
-      setup_build_go_tool "$1" "$3" "$stamp"
+      setup_build_go_tool "$1" "$stamp"
   else
     setup_line "$setup_ok" "$2" "$since"
   fi
@@ -38,7 +69,12 @@ setup_build_go_tool() {
   local folder="$setup_cache/$1"
   mkdir -p "$folder"
   rm -f "$folder/stamp"
+  setup_go_build "$1" "$folder/$1"
+  printf '%s\n' "$2" >"$folder/stamp"
+}
+
+# NAME and where the program goes.
+setup_go_build() {
   cd "$setup_root/scripts/$1" || return
-  GOFLAGS=-mod=readonly GOTOOLCHAIN=local go build -trimpath -buildvcs=false -o "$folder/$1" "$2"
-  printf '%s\n' "$3" >"$folder/stamp"
+  GOFLAGS=-mod=readonly GOTOOLCHAIN=local go build -trimpath -buildvcs=false -o "$2" "$(setup_go_package "$1")"
 }

@@ -6,17 +6,15 @@ import { createServer as createHttp, type Server as HttpServer } from 'node:http
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTls } from 'node:tls';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, inject, onTestFinished, test } from 'vitest';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { auditRecord } from '../observe/records.ts';
 import { parseSyslog, takeCounted } from '../observe/syslog.ts';
 import { openShell } from './golden.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
-
 /** Starts `certgate audit export`; what it says gathers in `said`. */
 function exporting(folder: string, to: string, flags: readonly string[]) {
-  const args = [MAIN, 'audit', 'export', '--to', to, ...flags];
+  const args = [inject('certgate'), 'audit', 'export', '--to', to, ...flags];
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
   const state = { child, said: '', ended: once(child, 'exit') };
   child.stderr.on('data', (part: Buffer) => (state.said += part.toString()));

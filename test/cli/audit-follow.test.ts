@@ -3,16 +3,14 @@ import { once } from 'node:events';
 import { appendFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { expect, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { auditRecord } from '../observe/records.ts';
 import { openShell } from './golden.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
-
 /** Starts `certgate audit --follow` and gives its lines one by one. */
 function following(folder: string, flags: readonly string[]) {
-  const child = spawn(process.execPath, [MAIN, 'audit', '-f', ...flags], { cwd: folder, stdio: 'pipe' });
+  const child = spawn(process.execPath, [inject('certgate'), 'audit', '-f', ...flags], { cwd: folder, stdio: 'pipe' });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<string> => String((await lines.next()).value);
   return { child, next };

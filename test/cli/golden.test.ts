@@ -12,4 +12,5 @@ test.each(readdirSync(folder).filter((name) => name.endsWith('.txt')))(
     const file = join(folder, name);
     await expect(replay(readFileSync(file, 'utf8'))).toMatchFileSnapshot(file);
   },
+  300_000, // the longest runs fifty commands, each a process
 );

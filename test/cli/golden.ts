@@ -1,15 +1,13 @@
 // Golden tests of the command line: each golden/*.txt is a transcript that anyone can read, and the test runs it again.
 // A paragraph is `# words`, or `$ a shell command` and under it what it wrote: stdout as it is, stderr behind `2>`, and
 // `exit N` when that is not 0. Commands run one after another in one new folder, with `certgate` as npm would
-// install it: a link to src/main.ts. What differs from run to run is written as <dir>, <time>, <serial>, ….
+// install it: a link to the built main.js. What differs from run to run is written as <dir>, <time>, <serial>, ….
 // `npx vitest run test/cli --project unit --update` writes the transcripts anew; read the diff before you believe it.
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+import { inject } from 'vitest';
 
 /** A new folder with `certgate` (and `unprivileged COMMAND`) on a PATH of its own. */
 export interface Shell {
@@ -33,16 +31,14 @@ export function openShell(): Shell {
   const [dir, bin] = [join(place, 'work'), join(place, 'bin')];
   for (const folder of [dir, bin]) mkdirSync(folder);
   for (const folder of [place, dir, bin]) chmodSync(folder, 0o755);
-  symlinkSync(main, join(bin, 'certgate'));
+  symlinkSync(inject('certgate'), join(bin, 'certgate'));
   const unprivileged = `#!/bin/sh
 [ "$(id -u)" = 0 ] && exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
 exec "$@"
 `;
   writeFileSync(join(bin, 'unprivileged'), unprivileged, { mode: 0o755 });
   const PATH = [bin, dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].join(delimiter);
-  // Halves the time to start; the first start writes it.
-  const NODE_COMPILE_CACHE = join(tmpdir(), `certgate-compile-cache-${userInfo().uid}`);
-  const env = { PATH, HOME: dir, LANG: 'C.UTF-8', TZ: 'UTC', NODE_COMPILE_CACHE };
+  const env = { PATH, HOME: dir, LANG: 'C.UTF-8', TZ: 'UTC' };
   return {
     dir,
     env,

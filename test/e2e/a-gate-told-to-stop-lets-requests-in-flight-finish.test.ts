@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { expect, test } from 'vitest';
+import { answersHalf } from './harness/echo.ts';
 import { within } from './harness/eventually.ts';
 import { credentialsIn } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
@@ -13,13 +14,7 @@ test('a gate that is told to stop takes no more connections, ends idle ones, let
     release = resolve;
   });
   const upstream = await echo({
-    answer: (request, response) => {
-      if (request.url !== '/api/slow') return false;
-      response.writeHead(200);
-      response.write('first ');
-      release(response);
-      return true;
-    },
+    answer: answersHalf('first ', (response) => release(response)),
   });
   const gate = await home.serve({ upstream: upstream.url, flags: ['--drain', '5m'] });
   const [idle, busy] = await Promise.all([openTls(gate.port, credentials), openTls(gate.port, credentials)]);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { answersHalf } from './harness/echo.ts';
 import { eventually, within } from './harness/eventually.ts';
 import { credentialsIn, type House, type Serving } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
@@ -14,12 +15,7 @@ async function scene(flags: readonly string[] = []) {
     home.issue('user/alice').then(credentialsIn),
   ]);
   const upstream = await echo({
-    answer: (request, response) => {
-      if (request.url !== '/api/slow') return false;
-      response.writeHead(200, { 'content-type': 'text/plain' });
-      response.write('half a body');
-      return true;
-    },
+    answer: answersHalf('half a body'),
     webSocket: (socket) => socket.on('message', (data: Buffer) => socket.send(data.toString())),
   });
   return { home, worker, alice, gate: await home.serve({ upstream: upstream.url, flags }) };

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { answersHalf } from './harness/echo.ts';
 import { eventually, within } from './harness/eventually.ts';
 import { certgateCommand, gateUrl, type House, type Serving } from './harness/house.ts';
 import { cleanEnvironment, start } from './harness/processes.ts';
@@ -17,13 +18,7 @@ beforeAll(async () => {
   home = await house();
   identity = await home.issue('worker/etl-1');
   const upstream = await echo({
-    answer: (request, response) => {
-      if (request.url !== '/api/slow') return false;
-      response.writeHead(200);
-      response.write('first ');
-      arrived(response);
-      return true;
-    },
+    answer: answersHalf('first ', (response) => arrived(response)),
   });
   gate = await home.serve({ upstream: upstream.url });
 }, 60_000);

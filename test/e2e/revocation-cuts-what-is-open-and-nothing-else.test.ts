@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { answersHalf } from './harness/echo.ts';
 import { within } from './harness/eventually.ts';
 import { credentialsIn } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
@@ -11,12 +12,7 @@ test('revocation cuts requests in flight and open WebSockets, refuses the next r
   const [worker, alice] = await Promise.all([home.issue('worker/etl-1'), home.issue('user/alice')]);
   // /slow sends its head and half a body, and then nothing for ever; WebSockets repeat what they are told.
   const upstream = await echo({
-    answer: (request, response) => {
-      if (request.url !== '/api/slow') return false;
-      response.writeHead(200, { 'content-type': 'text/plain' });
-      response.write('half a body');
-      return true;
-    },
+    answer: answersHalf('half a body'),
     webSocket: (socket) => socket.on('message', (data: Buffer) => socket.send(data.toString())),
   });
   const gate = await home.serve({ upstream: upstream.url });

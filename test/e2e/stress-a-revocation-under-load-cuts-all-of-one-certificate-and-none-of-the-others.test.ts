@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { answersHalf } from './harness/echo.ts';
 import { within } from './harness/eventually.ts';
 import { credentialsIn } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
@@ -14,12 +15,7 @@ test('of 2,000 live connections, idle, with requests in flight and with WebSocke
   );
   if (doomed === undefined || safe === undefined) throw new Error('unreachable');
   const upstream = await echo({
-    answer: (request, response) => {
-      if (request.url !== '/api/slow') return false;
-      response.writeHead(200);
-      response.write('half');
-      return true;
-    },
+    answer: answersHalf('half'),
   });
   const gate = await home.serve({
     upstream: upstream.url,

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { expect, test } from 'vitest';
+import { answersHalf } from './harness/echo.ts';
 import { eventually, within } from './harness/eventually.ts';
 import { credentialsIn, type House } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
@@ -8,13 +9,7 @@ import { ask, get, openTls } from './harness/wire.ts';
 async function busyGate(home: House) {
   const held: ServerResponse[] = [];
   const upstream = await echo({
-    answer: (request, response) => {
-      if (request.url !== '/api/slow') return false;
-      response.writeHead(200);
-      response.write('first ');
-      held.push(response);
-      return true;
-    },
+    answer: answersHalf('first ', (response) => held.push(response)),
   });
   const credentials = await credentialsIn(await home.issue('worker/etl-1', '--force'));
   const gate = await home.serve({ upstream: upstream.url, flags: ['--workers', '2', '--drain', '5m'] });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { answersHalf } from './harness/echo.ts';
 import { eventually, within } from './harness/eventually.ts';
 import { credentialsIn } from './harness/house.ts';
 import { echo, house } from './harness/scenario.ts';
@@ -8,12 +9,7 @@ test('a worker that is killed is replaced, logged and counted, what it held is f
   const home = await house();
   const credentials = await credentialsIn(await home.issue('worker/etl-1'));
   const upstream = await echo({
-    answer: (request, response) => {
-      if (request.url !== '/api/slow') return false;
-      response.writeHead(200);
-      response.write('half');
-      return true;
-    },
+    answer: answersHalf('half'),
   });
   const gate = await home.serve({
     upstream: upstream.url,

@@ -33,6 +33,20 @@ export interface Echo {
   stop(): Promise<void>;
 }
 
+/** For `answer`: to a request for /api/slow a head and `half` of a body, and then nothing until the test ends `response`. */
+export function answersHalf(
+  half: string,
+  held: (response: ServerResponse) => void = () => {},
+): NonNullable<EchoOptions['answer']> {
+  return (request, response) => {
+    if (request.url !== '/api/slow') return false;
+    response.writeHead(200, { 'content-type': 'text/plain' });
+    response.write(half);
+    held(response);
+    return true;
+  };
+}
+
 /** Starts echo on a free loopback port. */
 export async function startEcho(options: EchoOptions = {}): Promise<Echo> {
   const heads: IncomingMessage[] = [];
@@ -74,7 +88,7 @@ export async function startEcho(options: EchoOptions = {}): Promise<Echo> {
 }
 
 /** Names and values of a head, as sent. */
-export function headerPairs(request: IncomingMessage): ReadonlyArray<readonly [string, string]> {
+function headerPairs(request: IncomingMessage): ReadonlyArray<readonly [string, string]> {
   const pairs: Array<readonly [string, string]> = [];
   for (let i = 0; i + 1 < request.rawHeaders.length; i += 2)
     pairs.push([request.rawHeaders[i] ?? '', request.rawHeaders[i + 1] ?? '']);

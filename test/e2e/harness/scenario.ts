@@ -10,18 +10,8 @@ import { type House, makeHouse } from './house.ts';
 import { type PrefectOptions, type PrefectServer, startPrefect } from './prefect.ts';
 import { stopAll } from './processes.ts';
 
-declare module 'vitest' {
-  interface ProvidedContext {
-    /** `http://127.0.0.1:PORT` of the Prefect server that the scenarios share. */
-    prefectUrl: string;
-    /** A Prefect home with a migrated database, to copy. */
-    prefectTemplate: string;
-    /** The folder of this run of the tests; every process that it starts carries its name. */
-    session: string;
-  }
-}
-
 process.env['E2E_SESSION'] = inject('session');
+process.env['E2E_CERTGATE'] = inject('certgate');
 // All temporary folders go with the session, also those of a test file that was killed.
 process.env['TMPDIR'] = inject('session');
 // Longer than any wait in a test that uses no Prefect; the others say so.

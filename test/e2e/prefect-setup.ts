@@ -1,19 +1,27 @@
 // Before the first end-to-end scenario: one real Prefect server for all of them, and a copy of its migrated database
 // for the scenarios that need a server of their own. After the last: nothing is left running, or the run fails.
 
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { TestProject } from 'vitest/node';
 import { startPrefect } from './harness/prefect.ts';
-import { reap } from './harness/processes.ts';
+import { openSession } from './harness/session.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** `http://127.0.0.1:PORT` of the Prefect server that the scenarios share. */
+    prefectUrl: string;
+    /** A Prefect home with a migrated database, to copy. */
+    prefectTemplate: string;
+  }
+}
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dir = await mkdtemp(join(tmpdir(), 'certgate-e2e-session-'));
-  process.env['E2E_SESSION'] = dir;
-  const home = join(dir, 'prefect');
-  const template = join(dir, 'template');
+  const session = await openSession(project);
+  process.env['E2E_SESSION'] = session.dir;
+  const home = join(session.dir, 'prefect');
+  const template = join(session.dir, 'template');
   await Promise.all([mkdir(home), mkdir(template)]);
   try {
     const server = await startPrefect({ home });
@@ -22,16 +30,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
     database.close();
     project.provide('prefectUrl', server.url);
     project.provide('prefectTemplate', template);
-    project.provide('session', dir);
     return async () => {
       await server.stop();
-      const left = reap(dir);
-      await rm(dir, { recursive: true, force: true });
-      if (left.length > 0) throw new Error(`the scenarios left processes running, now killed: ${left.join(', ')}`);
+      await session.close();
     };
   } catch (error) {
-    reap(dir);
-    await rm(dir, { recursive: true, force: true });
+    await session.close().catch(() => {});
     throw error;
   }
 }
