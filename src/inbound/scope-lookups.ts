@@ -157,10 +157,11 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
 
   /** `within` by what is kept. */
   const known = (scope: Scope, ref: Ref, depth: number): boolean => {
-    if (depth > DEEPEST) return false;
+    if (depth > DEEPEST || scope.torn) return false;
     if (ref.type === 'flow') return fresh(`${scopeKey(scope)} flow ${ref.id}`) === true;
     const found = fresh(keyOf(ref));
-    return Array.isArray(found) && found.length > 0 && found.every((one) => factsKnown(scope, one, depth));
+    if (found === null || typeof found === 'boolean' || found.length === 0) return false;
+    return found.every((one) => factsKnown(scope, one, depth));
   };
 
   const factsKnown = (scope: Scope, { pool, tags, via }: Facts, depth: number): boolean => {

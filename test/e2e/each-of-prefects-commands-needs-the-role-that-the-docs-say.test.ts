@@ -83,7 +83,8 @@ async function tryAs(role: Role, one: Case): Promise<Tried> {
           line['decision'] === 'permit' &&
           Date.parse(String(line['time'])) - Number(line['ms']) >= began - 1,
       );
-      return [...new Set(done.flatMap((line) => NEEDS.get(String(line['operation'])) ?? []))].toSorted();
+      const named = done.flatMap((line): readonly string[] => NEEDS.get(String(line['operation'])) ?? []);
+      return [...new Set([...named, ...(one[2] ?? [])])].toSorted();
     },
   };
 }

@@ -2,13 +2,21 @@
 // way of the gate; the command; and the server again, for whether what it promises has come true.
 
 import { join } from 'node:path';
+import type { Permission } from '../../../src/policy/permissions.ts';
 import { fetchAvailable } from '../harness/api.ts';
 import { eventually } from '../harness/eventually.ts';
 import { driver } from '../harness/prefect.ts';
 import type { Command, Commands, Request } from '../harness/prefect-commands.ts';
 
-/** Whether the command did what it promises. Its exit code is judged besides, once it has ended by itself. */
-export type Case = readonly [command: string, attempt: (it: Attempt) => Promise<boolean>];
+/**
+ * Whether the command did what it promises. Its exit code is judged besides, once it has ended by itself. `inside` are
+ * permissions for what stands inside of a request, which its operation does not name.
+ */
+export type Case = readonly [
+  command: string,
+  attempt: (it: Attempt) => Promise<boolean>,
+  inside?: readonly Permission[],
+];
 
 export interface Thing {
   readonly id: string;

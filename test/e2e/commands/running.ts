@@ -86,6 +86,8 @@ export const RUNNING: readonly Case[] = [
       await it.prefect('worker', 'start', ...args);
       return (await it.server.get(`/work_pools/${name}`)) !== null;
     },
+    // The pool is made by the first message of the worker's WebSocket.
+    ['write_work_pools'],
   ],
   [
     'flow serve',

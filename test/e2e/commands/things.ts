@@ -1,5 +1,6 @@
 // What Prefect's commands work on, made at the server itself.
 
+import { PROCESS_TEMPLATE } from '../harness/process-template.ts';
 import { type Attempt, PYTHON, type Thing } from './attempt.ts';
 
 /** Of the flow that a worker can run: its folder, and where the flow is in it. */
@@ -10,7 +11,7 @@ type Of<T> = (it: Attempt) => Promise<T>;
 export const flow: Of<Thing> = async ({ server, own }) => await server.post('/flows/', { name: `flow-${own}` });
 
 export const pool: Of<Thing> = async ({ server, own }) =>
-  await server.post('/work_pools/', { name: `pool-${own}`, type: 'process', base_job_template: TEMPLATE });
+  await server.post('/work_pools/', { name: `pool-${own}`, type: 'process', base_job_template: PROCESS_TEMPLATE });
 
 export const queue: Of<Thing & { readonly pool: string }> = async (it) => {
   const { name } = await pool(it);
@@ -122,26 +123,3 @@ export const block: Of<Thing & { readonly slug: string }> = async ({ server, own
 
 export const blockType: Of<Thing & { readonly slug: string }> = async ({ server, own }) =>
   await server.post('/block_types/', { name: `type ${own}`, slug: `type-${own}` });
-
-/** What a process worker fills in of itself. */
-const TEMPLATE = {
-  job_configuration: {
-    command: '{{ command }}',
-    env: '{{ env }}',
-    labels: '{{ labels }}',
-    name: '{{ name }}',
-    stream_output: '{{ stream_output }}',
-    working_dir: '{{ working_dir }}',
-  },
-  variables: {
-    type: 'object',
-    properties: {
-      name: { type: 'string' },
-      env: { type: 'object' },
-      labels: { type: 'object' },
-      command: { type: 'string' },
-      stream_output: { type: 'boolean', default: true },
-      working_dir: { type: 'string' },
-    },
-  },
-};

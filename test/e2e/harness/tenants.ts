@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { whenAvailable } from './api.ts';
 import type { Serving } from './house.ts';
 import { clientEnvironment, driver, prefectPrograms } from './prefect.ts';
+import { PROCESS_TEMPLATE } from './process-template.ts';
 import { finish, type Running, start } from './processes.ts';
 import { atEnd, folder, house, sharedPrefect } from './scenario.ts';
 
@@ -82,7 +83,10 @@ export async function openTenants(): Promise<Tenants> {
     const ran = await finish(join(programs, program), args, { env: environment(name), boundMs: 280_000 });
     return { code: ran.code, said: ran.stdout + ran.stderr };
   };
-  for (const pool of ['etl', 'ml']) await call('user/root', 'POST', '/work_pools/', { name: pool, type: 'process' });
+  for (const name of ['etl', 'ml']) {
+    const pool = { name, type: 'process', base_job_template: PROCESS_TEMPLATE };
+    await call('user/root', 'POST', '/work_pools/', pool);
+  }
   const workerOf = async (pool: Pool): Promise<Running> => {
     const env = clientEnvironment(null, join(temporary, `${pool}-worker`), { PREFECT_WORKER_QUERY_SECONDS: '1' });
     const command = [join(programs, 'prefect'), 'worker', 'start', '--pool', pool, '--type', 'process'];
