@@ -89,8 +89,11 @@ export function openIssuerKeys(
   return {
     async has(kid) {
       const before = good();
-      if (before !== null && includes(before, kid)) {
-        if (clock() - before.readAt >= times.fresh) void refresh();
+      const age = before === null ? 0 : clock() - before.readAt;
+      // What nobody has asked for in a while may have been withdrawn since: then it is read anew first. Where that is not to be
+      // had, or was tried just now, the last good ones hold.
+      if (before !== null && includes(before, kid) && age < 2 * times.fresh) {
+        if (age >= times.fresh) void refresh();
         return 'known';
       }
       const asked = await refresh();

@@ -81,8 +81,9 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     await seen(serial);
     const keyHash = keyHashOf(csr);
     const successors = await store.successors(serial);
-    const same = successors.find((one) => one.keyHash === keyHash);
-    if (same !== undefined) return again(same);
+    const same = successors.findLast((one) => one.keyHash === keyHash);
+    const standing = same === undefined ? null : await again(same, now);
+    if (standing !== null) return standing;
     if (keyHash === keyHashOf(readCertificate(record.der))) {
       return answerWith(400, 'a renewal is for a new key, and this is the one of the present certificate');
     }
@@ -122,9 +123,11 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     return issued(identity, made.chainPem, authority);
   };
 
-  const again = async ({ serial }: Succession): Promise<DeskAnswer> => {
-    const [record] = await store.listCertificates({ serial, now: clock() });
+  /** Null for one that has ended before anybody used it: its answer was lost, and who asks again gets another. */
+  const again = async ({ serial, seenAt }: Succession, now: number): Promise<DeskAnswer | null> => {
+    const [record] = await store.listCertificates({ serial, now });
     if (record === undefined || record.revokedAt !== null) return answerWith(403, 'the next certificate was revoked');
+    if (now >= record.notAfter && seenAt === null) return null;
     return issued(record.identity, authority.chainFor(record), authority);
   };
 

@@ -55,6 +55,13 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
     `INSERT OR IGNORE INTO token_uses (token, key_hash, name, serial, used_at)
        SELECT id, :keyHash, nullif(:identity, subject), :serial, :usedAt FROM tokens WHERE id = :token`,
   );
+  // Where the token leaves the name to who uses it, whoever was faster with that name has it.
+  const nameIsFree = sql(
+    `SELECT 1 FROM tokens WHERE id = :token AND (subject = :identity OR (
+       NOT EXISTS (SELECT 1 FROM token_uses WHERE token = :token AND name = :identity) AND
+       NOT EXISTS (SELECT 1 FROM certificates WHERE identity = :identity AND serial <> :serial AND revoked = 0
+         AND not_after > :now)))`,
+  );
   const insertSuccession = sql('INSERT INTO successions (serial, replaces, key_hash, seen_at) VALUES (?, ?, ?, NULL)');
   const selectSuccessors = sql(
     'SELECT serial, replaces, key_hash, seen_at FROM successions WHERE replaces = ? ORDER BY rowid',
@@ -135,6 +142,7 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
       const spent = (): CertgateError => new CertgateError('CG_TOKEN_SPENT', { token: cause.token });
       if (spend.run(cause.token, issuedAt).changes !== 1) throw spent();
       const { token, keyHash } = cause;
+      if (nameIsFree.get({ token, identity, serial, now: issuedAt }) === undefined) throw spent();
       if (insertUse.run({ token, keyHash, identity, serial, usedAt: issuedAt }).changes !== 1) throw spent();
     },
   };

@@ -54,7 +54,7 @@ test('with several workers under load, one of them killed, the record is one who
   expect(survivors.filter((id) => !outcomes.has(id))).toEqual([]);
   const verified = await home.certgate(['audit', '--verify', '--config', home.config]);
   expect(verified.stdout).toMatch(
-    /^the gate's record: \d+ in the chain, in 1 file, .*\nsigned up to number \d+ at \S+\n/,
+    /^the gate's record: \d+ in the chain, in 1 file, .*\nsigned up to number \d+ at \S+ by issuer 1, active, certificate [0-9a-f]+\n/,
   );
   const said = await home.certgate(['audit', '--json', '--limit', '5000', '--config', home.config]);
   const told = said.stdout.split('\n').filter((line) => line.includes('"source":"gate"'));

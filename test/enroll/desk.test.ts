@@ -245,6 +245,16 @@ describe('a token for a pattern', () => {
     ]);
   });
 
+  test('asked for one name by ten machines at once gets one of them that name, and spends one use', async () => {
+    const at = await scene();
+    const token = await at.token('worker/etl-*', { uses: 10 });
+    const identity = 'worker/etl-1';
+    const many = await Promise.all(Array.from({ length: 10 }, () => at.enroll(token, newKey(), { identity })));
+    expect(many.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(await at.store.token(token.id)).toMatchObject({ usesLeft: 9 });
+    expect(await at.store.listCertificates({ identity, state: 'valid', now: at.now })).toHaveLength(1);
+  });
+
   test('gets nobody a name that is in use', async () => {
     const at = await scene();
     await at.enroll(await at.token('worker/etl-1'), newKey());

@@ -123,6 +123,20 @@ describe('the keys of an issuer', () => {
     expect(await at.keys.has('b')).toBe('known');
   });
 
+  test('that nobody has asked for in a while are read anew before one is believed: it may have been withdrawn', async () => {
+    const idp = await web();
+    idp.answer = json(setOf('a'));
+    const at = opened(place(idp));
+    await at.keys.has('a');
+    at.now += 2 * TIMES.fresh;
+    idp.answer = json(setOf('b'));
+    expect(await Promise.all([at.keys.has('a'), at.keys.has('b')])).toEqual(['unknown', 'known']);
+    expect(idp.asked).toHaveLength(2);
+    at.now += 2 * TIMES.fresh;
+    idp.answer = (_asked, answer) => void answer.writeHead(503).end();
+    expect(await at.keys.has('b')).toBe('known');
+  });
+
   test('cannot be said while the issuer has never been reached, and it is not asked again and again', async () => {
     const idp = await web();
     idp.answer = (_asked, answer) => void answer.socket?.destroy();

@@ -189,6 +189,20 @@ describe('who has a certificate', () => {
     expect((await at.renew(serial, newKey())).status).toBe(403);
   });
 
+  test('gets a new one for the same key where the first, whose answer was lost, has ended meanwhile', async () => {
+    const [at, serial] = await enrolled({ graceMs: 7 * DAY });
+    at.now += (DAY * 2) / 3;
+    const key = newKey();
+    const lost = serialIn(await at.renew(serial, key));
+    at.now += 2 * DAY;
+    const fresh = serialIn(await at.renew(serial, key));
+    expect(fresh).not.toBe(lost);
+    expect((await recordOf(at, fresh))?.notAfter).toBeGreaterThan(at.now);
+    expect(serialIn(await at.renew(serial, key))).toBe(fresh);
+    await at.desk.seen(fresh);
+    expect(at.metrics.certificateReuse).toBe(0);
+  });
+
   test('is put off when it renews again and again', async () => {
     const [at, serial] = await enrolled();
     const statuses: number[] = [];
