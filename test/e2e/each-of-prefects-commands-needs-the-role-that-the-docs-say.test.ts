@@ -89,6 +89,8 @@ async function tryAs(role: Role, one: Case): Promise<Tried> {
   };
 }
 
+/** For where results are kept: a client asks for that when it does not know it yet. */
+const STORAGE = 'see_blocks';
 const worked = ({ did, failed }: Ran): boolean => did && failed.length === 0;
 /** Wrong things about an attempt that was made to compare it with what is written down. */
 async function problemsOf(
@@ -103,17 +105,23 @@ async function problemsOf(
   }
   if (worked(tried)) {
     if (role !== leastOf(measured)) return [];
-    const wanted = measured.needs.join(' ');
-    const same = async (): Promise<true | undefined> => (tried.needs().join(' ') === wanted ? true : undefined);
-    return await eventually(about, same, 10_000).then(
+    const same = (): true | undefined => {
+      const needs = tried.needs();
+      const all = measured.needs.every((one) => needs.includes(one) || one === STORAGE);
+      return all && needs.every((one) => measured.needs.some((other) => other === one)) ? true : undefined;
+    };
+    return await eventually(about, same).then(
       () => [],
-      () => [`${about} needs ${tried.needs().join(' ')}, not ${wanted}`],
+      () => [`${about} needs ${tried.needs().join(' ')}, not ${measured.needs.join(' ')}`],
     );
   }
-  const [named, deceived] = [namedIn(said).join(' '), tried.failed.length === 0];
+  const [named, deceived] = [namedIn(said), tried.failed.length === 0];
+  // What goes on beside, such as sending events, may come to be refused before the command ends, and be named too.
+  const wanted = measured.refused[role] ?? [];
+  const told = wanted.length === 0 ? named.length === 0 : wanted.every((one) => named.includes(one));
   return [
     ...(tried.did ? [`${about} is refused, and has done it`] : []),
-    ...(named === (measured.refused[role] ?? []).join(' ') ? [] : [`${about} names '${named}'${tail}`]),
+    ...(told ? [] : [`${about} names '${named.join(' ')}'${tail}`]),
     ...(deceived === measured.deceived.includes(role)
       ? []
       : [`${about} ${deceived ? 'says' : 'does not say'} that it worked${tail}`]),

@@ -3,13 +3,14 @@
 
 import { X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { applied, rendered } from '../deploy/documents.ts';
-import { type PodSpec, podSpecs, settingsOf } from '../deploy/pods.ts';
-import { helm, skippedFor } from '../deploy/tools.ts';
+import { type JobTemplate, jobManifest, type PodSpec, podSpecs, settingsOf } from '../deploy/pods.ts';
+import { helm, root, skippedFor } from '../deploy/tools.ts';
 import { startApiServer } from './harness/api-server.ts';
 import { sign } from './harness/certificates.ts';
+import { paste, shellBlocks } from './harness/documented.ts';
 import { eventually } from './harness/eventually.ts';
 import { logOf } from './harness/house.ts';
 import { type Cluster, type PodOptions, startPod } from './harness/pod.ts';
@@ -160,6 +161,22 @@ test('each job is called after its pod, by the base job template, and a pod of n
   await expect(startPod(it, stranger)).rejects.toThrow(/CG_ENROLL_REFUSED/);
   const refused = logOf(gate.container('certgate').stderr()).filter(({ msg }) => msg === 'enrolment refused');
   expect(JSON.stringify(refused)).toContain('system:serviceaccount:default:etl-job');
+});
+
+test('Prefect takes the base job template, by the command of the docs, and its worker gets the sidecar out of it', async () => {
+  const [commands = ''] = shellBlocks('docs/deploy.md', 'Jobs of a Kubernetes work pool');
+  const create = commands.split('\n').find((line) => line.startsWith('prefect work-pool create etl ')) ?? '';
+  const env = clientEnvironment(sharedPrefect(), await folder());
+  const PATH = [await prefectPrograms(), env['PATH']].join(delimiter);
+  const said = await paste(create.replace('create etl ', 'create pods-of-jobs '), { cwd: root, env: { ...env, PATH } });
+  expect(said.stdout).toContain('pods-of-jobs');
+  const answer = await fetch(`${sharedPrefect()}/api/work_pools/pods-of-jobs`);
+  const pool = (await answer.json()) as { type: string; base_job_template: JobTemplate };
+  expect(pool.type).toBe('kubernetes');
+  const [pod] = podSpecs([jobManifest(pool.base_job_template)]);
+  expect(pod?.initContainers?.map(({ name, restartPolicy }) => [name, restartPolicy])).toEqual([
+    ['certgate', 'Always'],
+  ]);
 });
 
 /** Where the gate's pod has the CA. */

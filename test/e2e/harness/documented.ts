@@ -35,17 +35,18 @@ export interface Terminal {
   readonly env: NodeJS.ProcessEnv;
 }
 
+// No rc file: bash reads one where its standard input is a socket, as under rsh.
 /** Runs commands to their end, and answers both streams; fails unless each of them does well. */
 export async function paste(
   commands: string,
   { cwd, env }: Terminal,
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
-  const ran = await finish('bash', ['-euo', 'pipefail', '-c', commands], { env, cwd });
+  const ran = await finish('bash', ['--norc', '-euo', 'pipefail', '-c', commands], { env, cwd });
   if (ran.code === 0) return ran;
   throw new Error(`${commands}\nended with ${ran.code ?? ran.signal}\n${ran.stdout}\n${ran.stderr}`);
 }
 
 /** Runs one that goes on. */
 export function pasteAndLeave(commands: string, { cwd, env }: Terminal): Running {
-  return start('bash', ['-euo', 'pipefail', '-c', `exec ${commands.trim()}`], { env, cwd });
+  return start('bash', ['--norc', '-euo', 'pipefail', '-c', `exec ${commands.trim()}`], { env, cwd });
 }
