@@ -40,6 +40,9 @@ const SETTINGS = [
   'log.level',
 ];
 
+/** After how long a daemon runs a command again that failed, ms. */
+const HOOK_RETRY = 60_000;
+
 export function renewCommand(io: CommandIo): Command {
   const command = describe(new Command('renew'), 'renew a certificate, for programs that read its files', {
     examples: [
@@ -95,7 +98,10 @@ export function renewCommand(io: CommandIo): Command {
       CERTGATE_KEY_FILE: key,
       CERTGATE_CA_FILE: ca,
     };
-    const hook = words === null ? null : openHook({ words, timeoutMs, env, log });
+    const hook =
+      words === null
+        ? null
+        : openHook({ words, timeoutMs, env, log, retryMs: flags.daemon === true ? HOOK_RETRY : null });
     const options = { ...identityOptions(config, log, io), enrollAgain: enrollingAgain(config, flags, io) };
     const dir = options.renewIn;
     if (dir === null) throw notOurs();
@@ -124,7 +130,7 @@ export function renewCommand(io: CommandIo): Command {
       log.info({ signal }, 'stopping');
       await identity.stop();
       hurry.addEventListener('abort', () => hook?.end());
-      await hook?.settled();
+      await hook?.stop();
     });
     process.off('SIGHUP', hangUp);
     log.info({ hookFailures: hook?.failures ?? 0 }, 'stopped');

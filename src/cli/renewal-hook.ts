@@ -1,6 +1,7 @@
 // What `certgate renew --exec` runs after a renewal: one command at a time, split at spaces and run without a shell unless
 // that was asked for. It learns of the files by its environment. What fails, hangs or isn't there is logged and counted,
-// and stops no renewal: the next one runs it again.
+// stops no renewal, and is run again after a while: the program would else go on with a certificate that ends before the
+// next renewal comes.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { CertgateError, reasonOf, shellWord, shown } from '../errors.ts';
@@ -16,13 +17,17 @@ export interface HookOptions {
   readonly timeoutMs: number;
   readonly env: NodeJS.ProcessEnv;
   readonly log: Log;
+  /** After how long what failed is run again, ms, twice as long each time up to MOST_RETRY; null for never. */
+  readonly retryMs: number | null;
 }
 
+const MOST_RETRY = 3_600_000;
+
 export interface Hook {
-  /** Runs it, after the one that runs; of several that wait only the last is run. Resolves as `settled`. */
+  /** Runs it, after the one that runs; of several that wait only the last is run. Resolves when nothing runs any more. */
   run(serial: string): Promise<void>;
-  /** Resolves when nothing runs any more. */
-  settled(): Promise<void>;
+  /** Runs nothing again that failed. Resolves when nothing runs any more. */
+  stop(): Promise<void>;
   /** How often it failed. */
   readonly failures: number;
   /** Kills what runs, and runs no more. */
@@ -51,12 +56,15 @@ export function hookWords(flags: { readonly exec?: string; readonly execShell?: 
   );
 }
 
-export function openHook({ words, timeoutMs, env, log }: HookOptions): Hook {
+export function openHook({ words, timeoutMs, env, log, retryMs }: HookOptions): Hook {
   let failures = 0;
   let wanted: string | null = null;
   let child: ChildProcess | null = null;
   let running: Promise<void> | null = null;
   let ended = false;
+  let failedInRow = 0;
+  let retry: NodeJS.Timeout | null = null;
+  let stopped = false;
   const kill = (): void => killGroup(child);
 
   const once = async (serial: string): Promise<void> => {
@@ -82,12 +90,15 @@ export function openHook({ words, timeoutMs, env, log }: HookOptions): Hook {
       });
       const durationMs = Math.round(performance.now() - since);
       if (problem === null) {
+        failedInRow = 0;
         log.info({ serial, durationMs }, 'hook ended');
         return;
       }
       failures++;
       const reason = late ? `not ended after ${timeoutMs} ms: killed` : problem;
-      log.error({ command: words.join(' '), serial, reason, failures }, 'hook failed, renewals go on');
+      const delayMs = retryMs === null || stopped || ended ? null : Math.min(MOST_RETRY, retryMs * 2 ** failedInRow++);
+      log.error({ command: words.join(' '), serial, reason, failures, delayMs }, 'hook failed, renewals go on');
+      if (delayMs !== null) retry = setTimeout(() => void run(serial), delayMs).unref();
     } finally {
       clearTimeout(timer);
       child = null;
@@ -97,18 +108,26 @@ export function openHook({ words, timeoutMs, env, log }: HookOptions): Hook {
     while (wanted !== null && !ended) {
       const serial = wanted;
       wanted = null;
+      forget();
       await once(serial);
     }
   };
+  const forget = (): void => {
+    if (retry !== null) clearTimeout(retry);
+    retry = null;
+  };
+  const run = async (serial: string): Promise<void> => {
+    wanted = serial;
+    running ??= all().finally(() => {
+      running = null;
+    });
+    await running;
+  };
   return {
-    async run(serial) {
-      wanted = serial;
-      running ??= all().finally(() => {
-        running = null;
-      });
-      await running;
-    },
-    async settled() {
+    run,
+    async stop() {
+      stopped = true;
+      forget();
       await running;
     },
     get failures() {
