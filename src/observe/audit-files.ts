@@ -29,7 +29,7 @@ export async function filesBefore(path: string): Promise<string[]> {
   const folder = dirname(path);
   const name = basename(path);
   const stem = name.replace(/\.jsonl$/, '');
-  const named = (await readdir(folder)).filter(
+  const named = (await namesIn(folder)).filter(
     (one) =>
       one !== name &&
       (one.startsWith(`${name}.`) || (one.startsWith(`${stem}-`) && one.endsWith('.jsonl'))) &&
@@ -83,6 +83,16 @@ export async function overFiles<T>(path: string, deed: (files: readonly string[]
 
 function namesOf(list: readonly RecordFile[]): string {
   return list.map(({ file, inode }) => `${file} ${inode}`).join('\n');
+}
+
+/** None where there is no such folder: nothing has been recorded yet. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** Null when it is gone, or no file. */

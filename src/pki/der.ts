@@ -158,6 +158,13 @@ export function readBits(bytes: Uint8Array, tlv: Tlv | undefined, what: string):
   return { bits, unused };
 }
 
+/** BIT STRING of whole octets, as signatures and keys are: with bits to ignore, one would have several spellings. */
+export function readOctets(bytes: Uint8Array, tlv: Tlv | undefined, what: string): Uint8Array {
+  const { bits, unused } = readBits(bytes, tlv, what);
+  if (unused > 0) throw new DerFault(`${what} does not end with an octet`);
+  return bits;
+}
+
 /** UTCTime or GeneralizedTime in the one form that RFC 5280 §4.1.2.5 allows: seconds, no fraction, Z. */
 export function readTime(bytes: Uint8Array, tlv: Tlv | undefined, what: string): Date {
   if (tlv === undefined) throw new DerFault(`${what} is missing`);

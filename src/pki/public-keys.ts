@@ -4,7 +4,7 @@
 // Ed25519 points of small order, for which anybody can make a signature, are refused; so is what weak-keys.ts finds.
 import { createPublicKey, hash, type KeyObject } from 'node:crypto';
 import { CertgateError, reasonOf } from '../errors.ts';
-import { childrenOf, ofTag, readBits, readOnly, TAG } from './der.ts';
+import { childrenOf, readOctets, readOnly, TAG } from './der.ts';
 import { weaknessOf } from './weak-keys.ts';
 
 const curveNames = new Map([
@@ -81,10 +81,10 @@ export function spkiHashOf(key: KeyObject): string {
   return known.hash;
 }
 
-/** The octets of the BIT STRING in a SubjectPublicKeyInfo. DerFault. */
+/** The key in a SubjectPublicKeyInfo. DerFault. */
 export function keyBitsOf(spki: Uint8Array): Uint8Array {
   const [, key] = childrenOf(spki, readOnly(spki, TAG.sequence, 'public key'));
-  return readBits(spki, ofTag(key, TAG.bitString, 'public key'), 'public key').bits;
+  return readOctets(spki, key, 'public key');
 }
 
 /** `publicKey` itself when certgate certifies its kind. CG_CSR_KEY with what is wrong with it. */

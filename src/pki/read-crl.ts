@@ -11,7 +11,7 @@ import {
   DerFault,
   encodingOf,
   ofTag,
-  readBits,
+  readOctets,
   readOnly,
   readTime,
   readUnsigned,
@@ -92,10 +92,9 @@ export function isSignedBy({ frame }: Pick<ReadCrl, 'frame'>, key: KeyObject): b
   const hash = HASHES.get(frame.signatureAlgorithm);
   if (hash === undefined) return false;
   try {
-    const { bits, unused } = readBits(frame.der, frame.signature, 'signature');
-    return unused === 0 && verify(hash, encodingOf(frame.der, frame.tbs), key, bits);
+    return verify(hash, encodingOf(frame.der, frame.tbs), key, readOctets(frame.der, frame.signature, 'signature'));
   } catch {
-    return false; // a key of another kind than the algorithm's
+    return false; // a key of another kind than the algorithm's, or a signature that does not end with an octet
   }
 }
 

@@ -13,7 +13,7 @@ import {
   encodeUnsigned,
   encodingOf,
   ofTag,
-  readBits,
+  readOctets,
   readOid,
   readUnsigned,
   TAG,
@@ -113,8 +113,7 @@ function readDer(der: Uint8Array): CertificateRequest {
   };
   const publicKey = readPublicKey(encodingOf(der, ofTag(spki, TAG.sequence, 'public key')));
   const signatureAlgorithm = readAlgorithm(der, algorithm, 'signature algorithm');
-  const { bits } = readBits(der, signature, 'signature');
-  prove(publicKey, signatureAlgorithm, encodingOf(der, tbs), bits);
+  prove(publicKey, signatureAlgorithm, encodingOf(der, tbs), readOctets(der, signature, 'signature'));
   return { publicKey, ...asked, signatureAlgorithm, der };
 }
 

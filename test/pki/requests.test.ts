@@ -41,6 +41,8 @@ function requestOf(parts: Parts): Uint8Array {
   );
 }
 
+/** How the name of the algorithm ends, before the signature. */
+const ECDSA_END = Buffer.from(encodeTlv(TAG.sequence, oid(ECDSA_SHA256)));
 const spkiOf = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' });
 const extensionRequest = (...extensions: readonly Uint8Array[]): Uint8Array =>
   encodeTlv(TAG.sequence, oid('1.2.840.113549.1.9.14'), encodeTlv(TAG.set, encodeTlv(TAG.sequence, ...extensions)));
@@ -242,6 +244,29 @@ describe('a key is not certified', () => {
 });
 
 describe('a request is unreadable', () => {
+  test('whose signature or key leaves bits to ignore, which would give one request two spellings', async () => {
+    // Those bits have to be zero.
+    const even = (octets: Uint8Array): boolean => ((octets.at(-1) ?? 1) & 1) === 0;
+    let key = await generateKey();
+    while (!even(spkiOf(key.publicKey))) key = await generateKey();
+    const spki = Buffer.from(spkiOf(key.publicKey));
+    expect(spki[25]).toBe(0);
+    spki[25] = 1;
+    const { privateKey } = key;
+    expect(codeOfSync(() => readRequest(requestOf({ spki, privateKey })))).toMatch(/^CG_CSR_(UNREADABLE|KEY)$/);
+
+    const parts = { spki: spkiOf(key.publicKey), privateKey };
+    let der = requestOf(parts);
+    while (!even(der)) der = requestOf(parts);
+    expect(codeOfSync(() => readRequest(der))).toBeNull();
+    const copy = Buffer.from(der);
+    // BIT STRING, its length in one octet, the bits to ignore, and the SEQUENCE of two numbers.
+    const at = copy.length - 2 - (copy[copy.lastIndexOf(ECDSA_END) + ECDSA_END.length + 1] ?? 0);
+    expect([copy[at], copy[at + 2]]).toEqual([TAG.bitString, 0]);
+    copy[at + 2] = 1;
+    expect(codeOfSync(() => readRequest(copy))).toBe('CG_CSR_UNREADABLE');
+  });
+
   test.each<[string, (key: { spki: Uint8Array; privateKey: KeyObject }) => Parts]>([
     ['with another version', (key) => ({ ...key, version: 1 })],
     [
