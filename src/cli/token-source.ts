@@ -1,5 +1,5 @@
 // Where the token to enrol with comes from: a file, standard input, the variable CERTGATE_TOKEN, or, where it does not
-// matter that every user of the machine can read it in `ps`, the command line. What is read is never printed.
+// matter that every user of the machine can read it in `ps` for a moment, the command line. What is read is never printed.
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
@@ -24,7 +24,7 @@ const LONGEST = 4_096;
 export function withTokenFlags(command: Command): Command {
   return command
     .option('--token-file <FILE>', `enrol with the token in this file where there is no certificate (or ${VARIABLE})`)
-    .option('--token <TOKEN>', 'the token itself: every user of this machine can read it while the command runs')
+    .option('--token <TOKEN>', 'the token itself: until it has been read, every user of this machine can read it, too')
     .option('--name <NAME>', 'the name to enrol under, for a token that is good for several');
 }
 
@@ -41,8 +41,15 @@ export async function tokenFrom(flags: TokenFlags, io: CommandIo, first?: string
     ...(flags.tokenFile === undefined ? [] : ['--token-file']),
   ];
   if (ways.length > 1) throw usage(`${ways.join(' and ')} are two ways to give one token`, 'choose one');
+  const argument = first ?? flags.token ?? '';
+  if (argument !== '') hideFromPs(argument);
   const text = first ?? flags.token ?? (await textIn(flags.tokenFile, io)) ?? io.env[VARIABLE];
   return text === undefined || text === '' ? null : readToken(text);
+}
+
+/** It may be good for a fleet, and this process may run for weeks. Until here it stood in the list of processes. */
+function hideFromPs(token: string): void {
+  process.title = ['certgate', ...process.argv.slice(2)].map((word) => word.replaceAll(token, 'cgt1_...')).join(' ');
 }
 
 async function textIn(file: string | undefined, io: CommandIo): Promise<string | undefined> {
