@@ -94,10 +94,10 @@ async function loginOf(gate: URL, { pin, serverName }: RememberedGate): Promise<
 function waysOf({ issuer }: LoginAnswer, flags: Flags, io: CommandIo): LoginWays {
   return {
     device: flags.device === true,
-    open(url: string) {
+    open(address: string, once: string) {
       io.say(printable(`log in at ${new URL(issuer).host}; if no browser opens, open this on this machine:`));
-      io.say(printable(url));
-      openBrowser(url, io.env);
+      io.say(printable(address));
+      openBrowser(once, io.env);
     },
     showCode(url: string, code: string) {
       io.say(printable(`on any machine, open ${url}`));

@@ -1,9 +1,10 @@
 // How a person proves to the gate's identity provider who it is, and gets an ID token for one key: the authorization code flow
 // with PKCE and a loopback redirect (RFC 8252, RFC 7636, RFC 9207), or a device code where there is no browser (RFC 8628).
 // The nonce is the hash of the key that is to be certified, so that the token is of no use with another. What comes back is
-// checked here and, with its signature, by the gate again. Nothing is stored; no password passes through here.
+// checked here and, with its signature, by the gate again. Nothing is stored; no password passes through here. Other users of
+// this machine see what a browser is started with: that address leads on once, so that who is faster gains no login of theirs.
 import { createHash, type KeyObject, randomBytes } from 'node:crypto';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { CertgateError, reasonOf, shown } from '../errors.ts';
 import { spkiOf } from '../pki/public-keys.ts';
@@ -15,11 +16,13 @@ import type { LoginAnswer } from './wire.ts';
 
 /** For a person to log in, ms. */
 const PATIENCE = 300_000;
+const OPENED_BEFORE =
+  'This address has been opened before, perhaps by somebody else on this machine. Open the one that the terminal shows.';
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 export interface LoginWays {
-  /** Shows an address to the person: opens the browser, where there is one. */
-  open(url: string): void;
+  /** Shows `address` to the person, and to nobody else, and opens `once` in the browser, where there is one. */
+  open(address: string, once: string): void;
   /** Shows what to type in on another machine. */
   showCode(url: string, code: string): void;
   readonly device: boolean;
@@ -62,14 +65,13 @@ async function discover(issuer: string): Promise<Provider> {
 }
 
 async function byBrowser(provider: Provider, login: LoginAnswer, nonce: string, ways: LoginWays): Promise<string> {
-  const [state, verifier] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
-  const waiting = await listen(provider.issuer, state);
-  try {
+  const verifier = randomText();
+  const waiting = await listen(provider.issuer, (state, redirect) => {
     const url = new URL(provider.authorization);
     for (const [name, value] of Object.entries({
       client_id: login.clientId,
       response_type: 'code',
-      redirect_uri: waiting.redirect,
+      redirect_uri: redirect,
       scope: login.scopes.join(' '),
       state,
       nonce,
@@ -77,7 +79,10 @@ async function byBrowser(provider: Provider, login: LoginAnswer, nonce: string, 
       code_challenge_method: 'S256',
     }))
       url.searchParams.set(name, value);
-    ways.open(url.href);
+    return url.href;
+  });
+  try {
+    ways.open(waiting.address, waiting.once);
     const code = await waiting.code;
     const form = { grant_type: 'authorization_code', code, redirect_uri: waiting.redirect, code_verifier: verifier };
     return idTokenIn(
@@ -89,17 +94,30 @@ async function byBrowser(provider: Provider, login: LoginAnswer, nonce: string, 
   }
 }
 
-/** Waits on loopback, on a free port, for the browser to come back with a code and the state that it was sent away with. */
-async function listen(issuer: string, state: string) {
+/**
+ * Waits on loopback, on a free port, for the browser to come back with a code and a state that it was sent away with, to
+ * `addressOf` that state. Whoever opens `once` first is sent there; when it is opened again, what it led to counts no more.
+ */
+async function listen(issuer: string, addressOf: (state: string, redirect: string) => string) {
+  const [shownState, begin] = [randomText(), `/begin/${randomText()}`];
+  let onceState: string | null = null;
+  let opened = false;
   const came = Promise.withResolvers<string>();
   came.promise.catch(() => {});
   const server = createServer((request, response) => {
     const url = URL.parse(request.url ?? '', 'http://127.0.0.1');
+    if (request.method === 'GET' && url?.pathname === begin) {
+      onceState = opened ? null : randomText();
+      opened = true;
+      if (onceState === null) return answer(response, 410, OPENED_BEFORE);
+      return answer(response, 302, 'Log in there.', { location: addressOf(onceState, redirect) });
+    }
     if (request.method !== 'GET' || url?.pathname !== '/callback')
       return answer(response, 404, 'There is nothing here.');
     const said = (name: string): string | null => url.searchParams.get(name);
     // Any page may have sent the browser here: what does not know the state ends nothing.
-    if (said('state') !== state) return answer(response, 400, 'This is not the login that certgate began.');
+    if (![shownState, onceState].includes(said('state') ?? ''))
+      return answer(response, 400, 'This is not the login that certgate began.');
     const [error, code, from] = [said('error'), said('code'), said('iss')];
     if (error !== null || code === null || (from !== null && from !== issuer)) {
       answer(response, 400, 'The login failed; the terminal says why.');
@@ -113,12 +131,16 @@ async function listen(issuer: string, state: string) {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
   });
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const redirect = `${origin}/callback`;
   const timer = setTimeout(
     () => came.reject(failed(issuer, `nobody logged in within ${PATIENCE / 60_000} min`)),
     PATIENCE,
   );
   return {
-    redirect: `http://127.0.0.1:${(server.address() as AddressInfo).port}/callback`,
+    redirect,
+    address: addressOf(shownState, redirect),
+    once: `${origin}${begin}`,
     code: came.promise,
     stop() {
       clearTimeout(timer);
@@ -129,7 +151,11 @@ async function listen(issuer: string, state: string) {
   };
 }
 
-function answer(response: ServerResponse, status: number, text: string): void {
+function randomText(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+function answer(response: ServerResponse, status: number, text: string, extra: OutgoingHttpHeaders = {}): void {
   const page = `<!doctype html><meta charset="utf-8"><title>certgate</title><p>${text}</p>\n`;
   response.writeHead(status, {
     'content-type': 'text/html; charset=utf-8',
@@ -137,6 +163,7 @@ function answer(response: ServerResponse, status: number, text: string): void {
     'referrer-policy': 'no-referrer',
     'cache-control': 'no-store',
     connection: 'close',
+    ...extra,
   });
   response.end(page);
 }

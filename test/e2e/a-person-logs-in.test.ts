@@ -1,9 +1,9 @@
 // A person logs in at a real OpenID provider, in a real browser or with a device code, and then Prefect's commands and its page
 // work without another word.
 import { readdirSync, statSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
 import { browserWith, noChromium } from './harness/chromium.ts';
 import { certgateCommand, type House, type Serving } from './harness/house.ts';
 import { idTokenFor, type OidcProvider, startOidc } from './harness/oidc.ts';
@@ -48,8 +48,12 @@ interface Person {
 
 async function person(): Promise<Person> {
   const dir = await folder();
+  const noted = join(dir, 'browser');
+  await writeFile(noted, '#!/bin/sh\nprintf %s "$1" > "$HOME/opened.part" && mv "$HOME/opened.part" "$HOME/opened"\n', {
+    mode: 0o700,
+  });
   const env = cleanEnvironment({
-    ...{ HOME: dir, XDG_STATE_HOME: '', BROWSER: 'true', NODE_EXTRA_CA_CERTS: idp.caFile, NODE_NO_WARNINGS: '1' },
+    ...{ HOME: dir, XDG_STATE_HOME: '', BROWSER: noted, NODE_EXTRA_CA_CERTS: idp.caFile, NODE_NO_WARNINGS: '1' },
   });
   return {
     ...{ env, dir, identity: join(dir, '.local/state/certgate/identity') },
@@ -69,7 +73,9 @@ test('in the browser: the certificate arrives, Prefect answers, its page loads, 
   const alice = await person();
   const login = alice.start('login', gateUrl, ...pin(), '--json');
   const browser = await browserWith({ trusted: [idp.caFile], pkcs12: null, origin: gateUrl });
-  const tab = await browser.lead(await urlOf(login));
+  await urlOf(login);
+  await vi.waitFor(() => statSync(join(alice.dir, 'opened')), { timeout: 60_000 });
+  const tab = await browser.lead(await readFile(join(alice.dir, 'opened'), 'utf8'));
   const submit = `document.querySelector('[type=submit]').click(), 'sent'`;
   const fill = (name: string, text: string): string => `document.querySelector('[name=${name}]').value = '${text}'`;
   const logIn = `${fill('login', 'alice')}, ${fill('password', 'x')}, ${submit}`;

@@ -100,3 +100,57 @@ test('an ID token for another client, or of another issuer, is none of this logi
     await expect(byDevice(idp)).rejects.toThrow(problem);
   }
 }, 30_000);
+
+/** A login in the browser: the address on the terminal, the one that the browser is started with, and what comes of it. */
+async function inBrowser({ issuer }: Provider) {
+  const opened = Promise.withResolvers<readonly [string, string]>();
+  const token = logIn({ issuer, clientId: 'certgate', scopes: ['openid'] }, newKey(), {
+    device: false,
+    open: (...addresses) => opened.resolve(addresses),
+    showCode: () => {},
+  });
+  token.catch(() => {});
+  const [address, once] = await opened.promise;
+  return { address: new URL(address), once, token };
+}
+
+const goTo = async (url: string | URL): Promise<Response> => await fetch(url, { redirect: 'manual' });
+
+function backFrom(address: URL): URL {
+  const back = new URL(address.searchParams.get('redirect_uri') ?? '');
+  back.searchParams.set('code', 'c');
+  back.searchParams.set('state', address.searchParams.get('state') ?? '');
+  return back;
+}
+
+function tokenFor(idp: Provider, address: URL): string {
+  const claims = { iss: idp.issuer, aud: 'certgate', sub: 'alice', nonce: address.searchParams.get('nonce') };
+  return `${part({ alg: 'ES256' })}.${part(claims)}.c2ln`;
+}
+
+test('what the browser is started with leads on to the provider, with a state of its own', async () => {
+  const idp = await provider();
+  const { address, once, token } = await inBrowser(idp);
+  const led = await goTo(once);
+  expect(led.status).toBe(302);
+  const there = new URL(led.headers.get('location') ?? '');
+  expect(there.origin).toBe(idp.issuer);
+  expect(there.searchParams.get('state')).not.toBe(address.searchParams.get('state'));
+  expect(once).not.toContain(there.searchParams.get('state'));
+  idp.answers = [saying(200, { id_token: tokenFor(idp, there) })];
+  expect((await goTo(backFrom(there))).status).toBe(200);
+  expect(await token).toBe(tokenFor(idp, there));
+});
+
+test('when somebody else on the machine has opened that first, theirs is no login, and what the terminal shows still is one', async () => {
+  const idp = await provider();
+  const { address, once, token } = await inBrowser(idp);
+  const theirs = new URL((await goTo(once)).headers.get('location') ?? '');
+  const own = await goTo(once);
+  expect([own.status, await own.text()]).toEqual([410, expect.stringContaining('the one that the terminal shows')]);
+  expect((await goTo(backFrom(theirs))).status).toBe(400);
+  expect((await goTo(once)).status).toBe(410);
+  idp.answers = [saying(200, { id_token: tokenFor(idp, address) })];
+  expect((await goTo(backFrom(address))).status).toBe(200);
+  expect(await token).toBe(tokenFor(idp, address));
+});
