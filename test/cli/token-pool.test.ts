@@ -109,11 +109,16 @@ test('the pool is on record: in the token, the lists, the audit', () => {
   expect(readFileSync(file, 'utf8')).toContain('Worker');
 });
 
-test('what a certificate cannot say is refused before a token is made', () => {
+test('what a certificate cannot say, and no pool can be called, is refused before a token is made', () => {
   const { stderr, status } = create(`worker/etl-1 --pool "$(printf 'Prod Ü')"`);
   expect([status, stderr]).toEqual([
     2,
     expect.stringContaining('error: --pool is "Prod \\u{dc}", which no certificate can say'),
+  ]);
+  const slash = create('worker/etl-1 --pool etl/prod');
+  expect([slash.status, slash.stderr]).toEqual([
+    2,
+    expect.stringContaining('error: --pool is "etl/prod", which no work pool is called'),
   ]);
   expect(create(`worker/etl-1 --pool ${'a'.repeat(60)}`).status).toBe(2);
   expect(create(`worker/etl-1 --pool ${'a'.repeat(59)}`).status).toBe(0);

@@ -14,12 +14,18 @@ import { refusalWords } from '../../policy/refusal.ts';
 import { poolGroup } from '../../policy/scope.ts';
 import { usage } from '../flags.ts';
 
-/** The groups that say so in a certificate. CG_USAGE for a name that none can have. */
+/** What Prefect takes in no name (its types/names.py, BANNED_CHARACTERS). */
+const NO_NAME = /[/%&<>]/;
+
+/** The groups that say so in a certificate. CG_USAGE for a name that no pool or no certificate can have. */
 export function poolGroups(pools: readonly string[]): readonly string[] {
   return pools.map((pool) => {
+    if (NO_NAME.test(pool)) {
+      throw usage(`--pool is ${shown(pool)}, which no work pool is called`, 'see prefect work-pool ls');
+    }
     const group = poolGroup(pool);
     if (isGroupName(group)) return group;
-    const remedy = 'up to 59 letters, digits and `_/ .:@+-`; keep others to their pools by the policy: docs/policy.md';
+    const remedy = 'up to 59 letters, digits and `_ .:@+-`; keep others to their pools by the policy: docs/policy.md';
     throw usage(`--pool is ${shown(pool)}, which no certificate can say`, remedy);
   });
 }
