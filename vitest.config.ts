@@ -13,7 +13,7 @@ const SHORT = { testTimeout: 60_000, hookTimeout: 60_000 };
 const LONG = { testTimeout: 300_000, hookTimeout: 300_000 };
 /** A scenario says by what it asks for that it needs a Prefect: see test/e2e/harness/scenario.ts. */
 const WITH_PREFECT = globSync('test/e2e/*.test.ts', { cwd: import.meta.dirname }).filter((file) =>
-  /\b(?:sharedPrefect|ownPrefect)\(/.test(readFileSync(join(import.meta.dirname, file), 'utf8')),
+  /\b(?:sharedPrefect|ownPrefect)\(|'prefectTemplate'/.test(readFileSync(join(import.meta.dirname, file), 'utf8')),
 );
 
 export default defineConfig({
