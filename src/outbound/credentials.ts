@@ -144,6 +144,7 @@ export async function watchCredentials(
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
   let { opened, read: current } = await openCredentials(files, null, ended);
+  warnOfReaders(files.key, opened, log);
   let reading: Promise<boolean> | null = null;
   /** What was wrong with the files when they were last refused: said once. */
   let refused = '';
@@ -155,6 +156,7 @@ export async function watchCredentials(
       if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
       const fresh = await openCredentials(files, unwritten?.ca, ended);
       ({ opened, read: current } = fresh);
+      warnOfReaders(files.key, opened, log);
       warned = false;
       log.info({ cert: files.cert, notAfter: new Date(current.notAfter).toISOString() }, 'new credentials taken');
       // Only now: what could not be read, for want of a descriptor say, is read again.
@@ -239,6 +241,14 @@ function writeProblem(path: string, content: string): string | null {
   } catch (error) {
     return reasonOf(error);
   }
+}
+
+/** A warning only: where a volume is mounted for the group of a pod, its mode is not this process's to choose. */
+function warnOfReaders(file: string, { pem }: OpenedKeyFile, log: Log): void {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o077) === 0 || isEncryptedPem(pem)) return;
+  const octal = (mode & 0o777).toString(8).padStart(4, '0');
+  log.warn({ key: file, mode: octal, remedy: 'chmod 600, or encrypt it' }, 'others than its owner can get at the key');
 }
 
 function readPem(file: string): string {

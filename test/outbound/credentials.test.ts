@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
@@ -55,4 +55,16 @@ test('a trust bundle for which there is no room holds at once, and is written wh
   rmSync(filler);
   await eventually('it is written', () => readFileSync(files.ca, 'utf8') === fresh || undefined);
   expect(watched.current.ca).toBe(fresh);
+});
+
+test('a key in the clear that others than its owner can read is taken with a warning, and one that they cannot without', async () => {
+  const { ca, dir } = await issued();
+  const { watched, said, files } = await watching(dir);
+  expect(said.join('')).not.toContain('can get at the key');
+  await issueToDirectory(ca.authority, { ...request(), out: dir, force: true });
+  chmodSync(files.key, 0o640);
+  expect(await watched.look()).toBe(true);
+  const lines = said.filter((line) => line.includes('can get at the key'));
+  expect(lines).toHaveLength(1);
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 40, key: files.key, mode: '0640' });
 });
