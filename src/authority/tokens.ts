@@ -58,7 +58,11 @@ export async function recordToken(store: Store, request: TokenRequest, now: numb
 export async function revokeToken(store: Store, id: string, actor: string, now: number): Promise<boolean> {
   const token = await store.token(id);
   if (token === null) {
-    throw new CertgateError('CG_NOT_FOUND', { what: `token ${id}`, problem: `no such token in ${store.location}` });
+    throw new CertgateError('CG_NOT_FOUND', {
+      what: `token ${id}`,
+      problem: `no such token in ${store.location}`,
+      remedy: 'see what there is with `certgate token list`',
+    });
   }
   const detail = { token: id, usesLeft: token.usesLeft };
   return store.revokeToken(id, now, { time: now, actor, action: 'token.revoke', object: token.subject, detail });

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { lockClients } from '../../src/authority/locking.ts';
 import { revokeToken } from '../../src/authority/tokens.ts';
@@ -207,6 +209,22 @@ describe('a token', () => {
     const said = JSON.stringify(at.log);
     expect(said).toContain(token.id);
     expect(said).not.toContain(Buffer.from(token.secret).toString('base64url'));
+  });
+
+  test('is in no file of the store, in no spelling: what is kept of it is a hash', async () => {
+    const at = await scene();
+    const token = await at.token('worker/a');
+    await at.enroll(token, newKey());
+    const folder = dirname(at.store.location);
+    const files = readdirSync(folder).map((name) => readFileSync(join(folder, name)));
+    expect(files.some((bytes) => bytes.includes(token.id))).toBe(true);
+    const secret = Buffer.from(token.secret);
+    for (const spelling of [
+      secret,
+      ...(['hex', 'base64', 'base64url'] as const).map((form) => secret.toString(form)),
+    ]) {
+      expect(files.some((bytes) => bytes.includes(spelling))).toBe(false);
+    }
   });
 
   test('costs nothing when the request is for a name that a CSR may not ask for', async () => {
