@@ -4,7 +4,7 @@
 // debian-weak-keys.bin, which src/authority reads, goes beside them. THIRD-PARTY-LICENSES.txt holds the licence of each package that has gone in; one without a licence fails the build.
 // Run: npm run build            (`node scripts/build.ts --out DIR` builds into DIR, which is replaced)
 
-import { copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { rolldown } from 'rolldown';
@@ -46,6 +46,8 @@ const { output } = await bundle.write({
   minify: { compress: false, mangle: false, codegen: { removeWhitespace: false, asciiOnly: true } },
 });
 await bundle.close();
+// `npm link` makes it a command once; a build after that must leave it one.
+chmodSync(join(out, 'main.js'), 0o755);
 
 const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
 const packages = new Set(modules.map(packageFolder).filter((folder) => folder !== null));

@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSource } from '../house/source.ts';
 
@@ -32,6 +32,13 @@ describe('the production build', () => {
 
   test('runs and says its version', () => {
     expect(certgate('--version').trim()).toBe(manifest.version);
+  });
+
+  test('can be run by its name, which npm link makes a command, also after a further build', () => {
+    expect(statSync(join(place, 'dist/main.js')).mode & 0o777).toBe(0o755);
+    const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` };
+    const said = execFileSync(join(place, 'dist/main.js'), ['--version'], { encoding: 'utf8', env });
+    expect(said.trim()).toBe(manifest.version);
   });
 
   test('makes a CA and a certificate', () => {
