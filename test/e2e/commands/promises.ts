@@ -17,14 +17,7 @@ export function shows<T>(
   args: (made: T, it: Attempt) => readonly string[],
   shown: (made: T, it: Attempt) => string,
 ): Case {
-  return [
-    command,
-    async (it) => {
-      const made = await thing(it);
-      await it.prefect(...command.split(' '), ...args(made, it));
-      return it.said().includes(shown(made, it));
-    },
-  ];
+  return does(command, thing, args, async (made, it) => it.said().includes(shown(made, it)));
 }
 
 /** A command that is given the thing, after which `then` holds. */
