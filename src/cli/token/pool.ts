@@ -32,8 +32,6 @@ export function poolGroups(pools: readonly string[]): readonly string[] {
 
 /** What the policy makes of machines that are for a pool. */
 export interface PoolStanding {
-  /** Whether it may poll each of them. */
-  readonly permitted: boolean;
   /** In a sentence. */
   readonly words: string;
   /** The line that the policy lacks, and where it goes; null for none, or none that would help. */
@@ -48,7 +46,7 @@ export function poolStanding(
 ): PoolStanding {
   const within = `within the ${pools.length === 1 ? 'pool' : 'pools'} ${pools.join(', ')}, and nothing beyond`;
   if (file === null) {
-    return { permitted: true, words: `there is no policy: it may do everything ${within}`, binding: null };
+    return { words: `there is no policy: it may do everything ${within}`, binding: null };
   }
   const name = shortName(file, cwd);
   // What a name of a pattern may do stands for them all.
@@ -66,18 +64,18 @@ export function poolStanding(
             .roles.map(({ role, binding }) => `${role}, bound at ${binding},`),
         ),
       ];
-      return { permitted: true, words: `${who} has ${roles.join(' and ')} ${within}`, binding: null };
+      return { words: `${who} has ${roles.join(' and ')} ${within}`, binding: null };
     }
     const added = withBinding(text, bindings[0]?.place ?? null, bindingFor(subject, pools));
     const helps =
       added !== null &&
       refusalIn(parsePolicy({ text: added.text, file: name }).policy, identity, pools, groups) === null;
-    if (!helps) return { permitted: false, words: `the policy lets it poll nothing there: ${refused}`, binding: null };
+    if (!helps) return { words: `the policy lets it poll nothing there: ${refused}`, binding: null };
     const binding = { place: `${name}:${added.at}`, line: added.line };
-    return { permitted: false, words: `${who} may not poll there yet: ${refused.split(';')[0] ?? ''}`, binding };
+    return { words: `${who} may not poll there yet: ${refused.split(';')[0] ?? ''}`, binding };
   } catch (error) {
     const words = `what it may do there can't be said: ${reasonOf(error).split('\n')[0] ?? ''}`;
-    return { permitted: false, words, binding: null };
+    return { words, binding: null };
   }
 }
 
