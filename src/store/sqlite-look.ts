@@ -12,6 +12,7 @@ import { BY_EXPIRY, BY_IDENTITY, BY_ISSUE } from './sqlite-listing.ts';
 import {
   bytesOf,
   caOf,
+  inCells,
   lockColumns,
   lockOf,
   numberOf,
@@ -183,11 +184,14 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
       `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now) ORDER BY id`,
       { now },
     ).map(lockOf),
-    tokens: all(
-      `SELECT ${tokenFaceColumns} FROM tokens
-         WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > :now ORDER BY created_at, id LIMIT 1000`,
-      { now },
-    ).map(tokenFaceOf),
+    tokens: inCells(
+      db.prepare(
+        `SELECT ${tokenFaceColumns} FROM tokens
+           WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > ? ORDER BY created_at, id LIMIT 1000`,
+      ),
+    )
+      .all(now)
+      .map(tokenFaceOf),
     // SQLite takes the other columns from the row that has the maximum (sqlite.org/lang_select.html#bareagg).
     ending: all(
       `SELECT identity, issued_at, until FROM (
