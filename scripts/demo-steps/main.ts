@@ -46,9 +46,9 @@ async function demo(keeps: boolean): Promise<number> {
   }
 }
 
-/** Both in seconds: scripts/demo has counted the set-up, which the first run alone has. */
-function tookWords(demo: number, setup: number): string {
-  return `${demo.toFixed(0)} s${setup < 1 ? '' : `, after ${setup} s of set-up`}.`;
+/** Both in s: scripts/demo has counted the set-up, which the first run alone has. */
+function tookWords(took: number, setup: number): string {
+  return `${took.toFixed(0)} s${setup < 1 ? '' : `, after ${setup} s of set-up`}.`;
 }
 
 async function startAll(place: Place, started: Started[]): Promise<Pick<Demo, 'upstream' | 'gate' | 'port'>> {
