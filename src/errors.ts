@@ -224,12 +224,13 @@ export const catalogue = {
     message: (f) => `a worker of the gate did not start: ${f.reason}`,
     hint: () => 'look at the log above; `certgate serve --workers 1` runs the gate in one process',
   }),
-  CG_CREDENTIALS: entry<{ file: string; reason: string }>({
+  CG_CREDENTIALS: entry<{ file: string; reason: string; remedy?: string }>({
     about: 'The certificate, key or trust bundle of the outbound sidecar cannot be used.',
     exit: EXIT.configuration,
     status: 500,
-    message: (f) => `${f.file}: ${f.reason}`,
-    hint: () =>
+    message: (f) => (f.file === '' ? f.reason : `${f.file}: ${f.reason}`),
+    hint: (f) =>
+      f.remedy ??
       'name a folder with tls.crt, tls.key and ca.crt by --identity DIR; make one where the CA is: certgate issue worker/NAME --out DIR',
   }),
   CG_RENEWAL: entry<{ dir: string; reason: string }>({

@@ -11,7 +11,7 @@ import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
-import { untilStopped } from './signals.ts';
+import { hearStop } from './signals.ts';
 
 export function connectCommand(io: CommandIo): Command {
   const command = describe(
@@ -49,6 +49,7 @@ export function connectCommand(io: CommandIo): Command {
     const log = openLog({ level: given.log.level });
     warnOfNode(log);
     const config = await ensureEnrolled(given, options, log, io);
+    const stop = hearStop();
     const sidecar = await startSidecar(
       sidecarOptions(config, log, io, {
         listen: config.connect.listen,
@@ -60,7 +61,7 @@ export function connectCommand(io: CommandIo): Command {
     );
     log.info({ address: sidecar.url, gate: config.connect.gate }, 'listening');
     process.on('uncaughtException', (error) => log.error({ stack: error.stack }, 'fault: please report this'));
-    await untilStopped(async (signal, hurry) => {
+    await stop.until(async (signal, hurry) => {
       log.info({ signal }, 'draining');
       await sidecar.drain(config.connect.drain, hurry);
     });

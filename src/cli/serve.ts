@@ -27,7 +27,7 @@ import type { CommandIo } from './io.ts';
 import { keyStoreOf } from './passphrase.ts';
 import { auditFile, authStringOf, dataPathOptions, surviveFaults } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
-import { untilStopped } from './signals.ts';
+import { hearStop } from './signals.ts';
 
 /** What the primary of several workers starts them with; no use to people. */
 const WORKER_FLAG = '--as-worker';
@@ -117,6 +117,13 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     enrolmentPlace,
     limits: { ...limits, connections: limits.connections ?? own * workers },
   };
+  // From here on a signal finishes what has begun.
+  const stop = hearStop();
+  let askedEarly = false;
+  let reload = (): void => {
+    askedEarly = true;
+  };
+  if (policy !== null) process.on('SIGHUP', () => reload());
   const starting = several
     ? (await import('../inbound/workers/primary.ts')).startWorkers({
         ...options,
@@ -143,7 +150,8 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
       },
     });
     const { reloadPolicy } = gate;
-    if (reloadPolicy !== null) process.on('SIGHUP', reloadPolicy);
+    reload = reloadPolicy ?? reload;
+    if (askedEarly) reload();
     sayPolicy(policy, log);
     const host = gate.host.includes(':') ? `[${gate.host}]` : gate.host;
     log.info(
@@ -151,7 +159,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
       'listening',
     );
     started.resolve();
-    await untilStopped(async (signal, hurry) => {
+    await stop.until(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.
       await control.close();
