@@ -8,7 +8,7 @@ import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { replaceFile } from '../enroll/replace-file.ts';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf, shellWord } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { encryptedKeyToPem, openPrivateKey } from '../pki/encrypted-keys.ts';
 import { isEncryptedPem, privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
@@ -92,7 +92,7 @@ export function readCredentials(
 ): Credentials {
   const cert = readPem(files.cert);
   const ca = ownCa ?? readPem(files.ca);
-  const certificate = parse(files.cert, () => new X509Certificate(cert));
+  const certificate = parseCertificate(files.cert, cert);
   if (readPem(files.key) !== opened.pem) {
     throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: 'has just changed' });
   }
@@ -100,7 +100,7 @@ export function readCredentials(
     throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: `is not the key of ${files.cert}` });
   }
   const key = privateKeyToPem(opened.key);
-  parse(files.ca, () => new X509Certificate(ca));
+  parseCertificate(files.ca, ca);
   const notAfter = certificate.validToDate.getTime();
   if (asOf !== null && notAfter <= asOf()) {
     const reason = `the certificate expired at ${certificate.validToDate.toISOString()}`;
@@ -108,8 +108,11 @@ export function readCredentials(
   }
   const contextWith = (bundle: string): SecureContext =>
     createSecureContext({ cert, key, ca: bundle, minVersion: 'TLSv1.2' });
-  const context = parse(files.cert, () => contextWith(ca));
-  return { context, certificate, notAfter, ca, contextWith };
+  try {
+    return { context: contextWith(ca), certificate, notAfter, ca, contextWith };
+  } catch (error) {
+    throw new CertgateError('CG_CREDENTIALS', { file: files.cert, reason: reasonOf(error) }, { cause: error });
+  }
 }
 
 /**
@@ -258,16 +261,28 @@ function readPem(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new CertgateError('CG_CREDENTIALS', { file, reason: missing ? 'there is no such file' : reasonOf(error) });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES') {
+      const remedy = `run this as the user whose it is: ls -l ${shellWord(file)}`;
+      throw new CertgateError('CG_CREDENTIALS', { file, reason: 'it may not be read by this user', remedy });
+    }
+    const reason = code === 'ENOENT' ? 'there is no such file' : reasonOf(error);
+    throw new CertgateError('CG_CREDENTIALS', { file, reason }, { cause: error });
   }
 }
 
-function parse<T>(file: string, read: () => T): T {
+/** The first certificate of a file. CG_CREDENTIALS. */
+export function certificateOf(file: string): X509Certificate {
+  return parseCertificate(file, readPem(file));
+}
+
+function parseCertificate(file: string, pem: string): X509Certificate {
   try {
-    return read();
-  } catch (error) {
-    throw new CertgateError('CG_CREDENTIALS', { file, reason: reasonOf(error) }, { cause: error });
+    return new X509Certificate(pem);
+  } catch (cause) {
+    // OpenSSL would name a routine of its own.
+    const reason = pem.trim() === '' ? 'it is empty' : 'it holds no certificate, or a damaged one';
+    throw new CertgateError('CG_CREDENTIALS', { file, reason }, { cause });
   }
 }
 

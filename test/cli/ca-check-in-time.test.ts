@@ -67,7 +67,7 @@ test('a rotation of the root that was left half-way is named at each step', asyn
     expect.stringMatching(
       /^warn rotation to root 2: prepared 8d\S* ago, and not activated → certgate ca rotate root activate$/,
     ),
-    expect.stringMatching(/^warn trust bundle: 1 were not seen to have .*worker\/etl-1; they keep the rotation/),
+    expect.stringMatching(/^warn trust bundle: 1 was not seen to have .*worker\/etl-1; they keep the rotation/),
   ]);
   await ca.ran(['ca', 'rotate', 'root', 'activate', '--without-waiting']);
   await ca.ran(['backup', '--out', 'second']);

@@ -62,7 +62,7 @@ async function checkWeakKeys({ newestCertificates }: RecordsLook, { command }: S
 /** `without` are the identities that were not seen to have the bundle that is trusted now. */
 export function checkBundle(without: readonly string[], { records, command }: Subject): Finding {
   if (without.length === 0) return fine('trust bundle', 'everybody has the one that is trusted now');
-  const found = `${without.length} were not seen to have the one that is trusted now: ${someOf(without)}`;
+  const found = `${without.length} ${without.length === 1 ? 'was' : 'were'} not seen to have the one that is trusted now: ${someOf(without)}`;
   // It matters when a root is to go or to come; until then what they have is enough.
   const rotating = records?.authorities.some(
     ({ role, state }) => role === 'root' && state !== 'active' && state !== 'retired',

@@ -1,11 +1,10 @@
 // Checks of `certgate doctor` about the program and an identity's files: Node's version, the key's mode, expiry.
 // What the CA has of both is `certgate ca check`'s.
 
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { Config } from '../../config/schema.ts';
-import { reasonOf } from '../../errors.ts';
+import { isCertgateError } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
+import { certificateOf } from '../../outbound/credentials.ts';
 import { isTooOld } from '../node-version.ts';
 import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
@@ -58,7 +57,7 @@ export function checkIdentityFiles(config: Config, now: number): Finding[] {
 
 function checkExpiry(check: string, path: string, soon: number, remedy: string, now: number): Finding {
   try {
-    const certificate = new X509Certificate(readFileSync(path));
+    const certificate = certificateOf(path);
     const end = certificate.validToDate.getTime();
     const shown = `${path} ${end <= now ? 'expired' : 'expires'} at ${certificate.validToDate.toISOString()}`;
     if (certificate.validFromDate.getTime() > now) {
@@ -68,6 +67,7 @@ function checkExpiry(check: string, path: string, soon: number, remedy: string, 
     if (end <= now) return failure(check, shown, remedy);
     return end - now < soon ? warning(check, shown, remedy) : fine(check, shown);
   } catch (error) {
-    return failure(check, `${path} can't be read: ${reasonOf(error)}`, remedy);
+    if (!isCertgateError(error, 'CG_CREDENTIALS')) throw error;
+    return failure(check, error.message, error.facts.remedy ?? remedy);
   }
 }

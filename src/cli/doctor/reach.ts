@@ -8,7 +8,7 @@ import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { askHealth } from '../../admin/control-client.ts';
 import { parseSocketPath } from '../../config/address.ts';
 import type { Config } from '../../config/schema.ts';
-import { reasonOf } from '../../errors.ts';
+import { isCertgateError, reasonOf } from '../../errors.ts';
 import { openKey, readCredentials } from '../../outbound/credentials.ts';
 import { gateAddress } from '../../outbound/to-gate.ts';
 import type { Io } from '../io.ts';
@@ -54,7 +54,8 @@ export async function checkGate(config: Config, io: Pick<Io, 'env' | 'askSecret'
       socket.on('error', reject);
     });
   } catch (error) {
-    return [failure('gate', `${gate}: ${reasonOf(error)}`, gateRemedy(error, url.host))];
+    const remedy = isCertgateError(error) ? error.hint : gateRemedy(error, url.host);
+    return [failure('gate', `${gate}: ${reasonOf(error)}`, remedy)];
   }
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0);
   const detail = /"detail":"([^"]*)"/.exec(answer)?.[1] ?? `HTTP ${status}`;
