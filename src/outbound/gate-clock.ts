@@ -17,11 +17,11 @@ export interface Clocks {
 
 export interface GateClock {
   /** ms since the epoch */
-  now(): number;
+  readonly now: () => number;
   /** Takes the Date of an answer that has just come from the gate; null, or what is none, changes nothing. */
-  hear(date: string | null): void;
+  readonly hear: (date: string | null) => void;
   /** Answers how long it has been since this call, ms. */
-  stopwatch(): () => number;
+  readonly stopwatch: () => () => number;
 }
 
 const HERE: Clocks = { wall: () => Date.now(), steady: () => performance.now() };

@@ -53,7 +53,7 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
     connect: (bundle) => connectTls(toGate(options, credentials.current.contextWith(bundle))),
     take: (bundle) => credentials.trust(bundle, trust.write),
     number: openBundleNumber(trust.write ? files.ca : null, log),
-    hear: (date) => clock.hear(date),
+    hear: clock.hear,
     log,
   });
   const renewal =
@@ -74,8 +74,8 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
     get current() {
       return credentials.current;
     },
-    now: () => clock.now(),
-    doubt: () => trusting.askSoon(),
+    now: clock.now,
+    doubt: trusting.askSoon,
     renewNow: () => renewal?.now(),
     async stop() {
       trusting.stop();

@@ -41,8 +41,8 @@ export interface TrustFollowing {
 
 export interface FollowedTrust {
   /** The gate may have something to say: it is asked now, unless it was a moment ago; more and more seldom while that goes on. */
-  askSoon(): void;
-  stop(): void;
+  readonly askSoon: () => void;
+  readonly stop: () => void;
 }
 
 /** Asks soon, then every `interval`. */
