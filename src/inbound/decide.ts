@@ -208,12 +208,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const rewriters = (reading: Reading, requestId: string): ReturnType<typeof tunnelRewriters> =>
     tunnelRewriters(reading, gate, asker, slot.holder, async (why) => {
       const refused = { reading, requestId, code: why.code };
-      try {
-        await gate.audit.append(record(refused, null, why.detail));
-      } catch {
-        // It is refused whether or not that can be recorded.
-        gate.metrics.auditFailures++;
-      }
+      // It is refused whether or not that can be recorded.
+      await gate.audit.append(record(refused, null, why.detail)).catch(() => gate.metrics.auditFailures++);
     });
 
   const decide = (head: RequestHead): Decided => {
