@@ -855,6 +855,15 @@ export const catalogue = {
     hint: () =>
       'try again, or with a code on another machine: `certgate login --device`; the gate names the provider in enroll.issuers, docs/login.md',
   }),
+  CG_LOGIN_REFUSED: entry<{ issuer: string; gate: string; reason: string }>({
+    about:
+      'The identity provider knows who it is, and the gate has no certificate for them; its log says why, its answer does not.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `logged in at ${f.issuer}, but ${f.gate} gave no certificate: ${f.reason}`,
+    hint: () =>
+      'ask who runs the gate; where its log says that no rule of enroll.issuers takes it, that is often for want of a group: once you have it, `certgate login`',
+  }),
   CG_LOGIN_ENDED: entry<{ gate: string; ended: string | null }>({
     about: 'A command would use the login of this user, and that has ended, or nobody is logged in.',
     exit: EXIT.refused,

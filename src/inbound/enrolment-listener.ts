@@ -13,6 +13,7 @@ import { writeAnswer } from '../http1/write.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { createMetrics, type Metrics, onlyCounters } from '../observe/metrics.ts';
 import { bind } from '../proxy/connection-set.ts';
+import { dateLine } from '../proxy/own-answer.ts';
 import type { AdmissionRules } from './admission.ts';
 import { type AnteroomRequest, METHODS, receive } from './anteroom.ts';
 import { createClientReader } from './client-reader.ts';
@@ -168,6 +169,6 @@ function publishedBy(publishing: Publishing): readonly AnteroomRequest[] {
 
 function tellNothing(socket: TLSSocket): void {
   socket.on('data', () => {});
-  socket.end(writeAnswer(404, NOTHING, true, true, ''), 'latin1');
+  socket.end(writeAnswer(404, NOTHING, true, true, dateLine()), 'latin1');
   setTimeout(() => socket.destroy(), LINGER).unref();
 }
