@@ -88,7 +88,8 @@ export function enrolInto(
   });
 }
 
-export function enrolledWords({ identity, serial, notAfter }: EnrolledFolder): string[] {
+export function enrolledWords({ identity, serial, groups, notAfter }: EnrolledFolder): string[] {
   const until = `${new Date(notAfter).toISOString()}, ${roughDuration(notAfter - Date.now())} from now`;
-  return [printable(`enrolled as ${identity}, serial ${serial}, until ${until}`)];
+  const words = [printable(`enrolled as ${identity}, serial ${serial}, until ${until}`)];
+  return groups.length === 0 ? words : [...words, printable(`groups: ${groups.join(', ')}`)];
 }
