@@ -27,6 +27,8 @@ export interface ForwardOptions {
   readonly allowedHosts: readonly string[];
   /** Why nothing can be asked of the gate until somebody has done something; null while it can. */
   readonly ended: () => string | null;
+  /** The gate, or Prefect, has answered 403. */
+  readonly refused: () => void;
 }
 
 /** The decisions for the connections of one sidecar. */
@@ -53,7 +55,8 @@ export function forwardTo(options: ForwardOptions): Handler<Answer | Forward> {
     fault(error: unknown): void {
       options.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
     },
-    finished(head: RequestHead, _verdict, outcome: Outcome): void {
+    finished(head: RequestHead, verdict, outcome: Outcome): void {
+      if (outcome.status === 403 && verdict.kind === 'forward') options.refused();
       if (!options.accessLog) return;
       const { status, milliseconds, ending } = outcome;
       const path = head.target.split('?', 1)[0];

@@ -18,6 +18,8 @@ const MOST_BUNDLE_BYTES = 256 * 1024;
 const MOST_CERTIFICATES = 30;
 /** For a connection and its answer, ms. */
 const PATIENCE = 10_000;
+/** The least time between being asked and being asked again out of turn, ms: at first, then twice as long each time. */
+const FIRST_GAP = 1_000;
 
 export interface TrustFollowing {
   /** The gate's Host, for the request. */
@@ -32,17 +34,31 @@ export interface TrustFollowing {
   readonly take: (bundlePem: string) => void;
   /** The largest number of a bundle that was seen. */
   readonly number: BundleNumber;
+  /** Gets the Date of each answer, whatever else it says; null where it has none. */
+  readonly hear: (date: string | null) => void;
   readonly log: Log;
 }
 
-/** Asks soon, then every `interval`. Answers how to stop. */
-export function followTrust(options: TrustFollowing): () => void {
+export interface FollowedTrust {
+  /** The gate may have something to say: it is asked now, unless it was a moment ago; more and more seldom while that goes on. */
+  readonly askSoon: () => void;
+  readonly stop: () => void;
+}
+
+/** Asks soon, then every `interval`. */
+export function followTrust(options: TrustFollowing): FollowedTrust {
   const { interval, log } = options;
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;
+  let asking = false;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let wantedAt = Number.NEGATIVE_INFINITY;
+  let gap = FIRST_GAP;
+  const askGate = (ca: string, held: string): Promise<Offered | null> =>
+    askForBundle(options.connect(ca), options.host, held, options.hear);
   const ask = async (): Promise<void> => {
     const held = options.current();
-    const offered = await askGate(options.connect(held), options.host, held);
+    const offered = await askGate(held, held);
     if (offered === null) return;
     const seen = Math.max(options.number.seen(), leastNumberOf(held));
     if (offered.pem === held) {
@@ -56,29 +72,45 @@ export function followTrust(options: TrustFollowing): () => void {
       return;
     }
     // The last test is to use it: who takes a bundle must be able to reach the gate by it.
-    await askGate(options.connect(offered.pem), options.host, held);
+    await askGate(offered.pem, held);
     // First: a kill in between leaves a bundle that its successor, of this number, may replace.
     options.number.note(offered.number);
     options.take(offered.pem);
     // So that the gate knows at once who has it.
-    await askGate(options.connect(offered.pem), options.host, offered.pem);
+    await askGate(offered.pem, offered.pem);
   };
   const schedule = (ms: number): void => {
     if (stopped) return;
+    if (timer !== null) clearTimeout(timer);
     timer = setTimeout(() => {
+      asking = true;
+      askedAt = performance.now();
       ask()
         .catch((error: unknown) => {
           // Whoever uses the sidecar meets the same, and that is logged louder.
           log.debug({ reason: reasonOf(error) }, 'the gate could not be asked for its trust bundle');
         })
-        .finally(() => schedule(interval * (0.8 + Math.random() * 0.4)));
+        .finally(() => {
+          asking = false;
+          schedule(interval * (0.8 + Math.random() * 0.4));
+        });
     }, ms);
     timer.unref();
   };
   schedule(Math.random() * Math.min(interval, 1_000));
-  return () => {
-    stopped = true;
-    if (timer !== null) clearTimeout(timer);
+  return {
+    askSoon() {
+      const now = performance.now();
+      if (now - wantedAt > interval) gap = FIRST_GAP;
+      wantedAt = now;
+      if (asking || now - askedAt < gap) return;
+      gap = Math.min(interval, gap * 2);
+      schedule(0);
+    },
+    stop() {
+      stopped = true;
+      if (timer !== null) clearTimeout(timer);
+    },
   };
 }
 
@@ -121,7 +153,12 @@ function problemOf(held: string, offered: Offered, seen: number): string | null 
 }
 
 /** Asks for the bundle, which is `held` itself when the gate says that this is the present one; null when it knows none. */
-async function askGate(socket: TLSSocket, host: string, held: string): Promise<Offered | null> {
+async function askForBundle(
+  socket: TLSSocket,
+  host: string,
+  held: string,
+  hear: TrustFollowing['hear'],
+): Promise<Offered | null> {
   const request = {
     method: 'GET',
     host,
@@ -130,6 +167,7 @@ async function askGate(socket: TLSSocket, host: string, held: string): Promise<O
     patience: PATIENCE,
   } as const;
   const { status, text, header } = await askOnce(socket, request);
+  hear(header('date'));
   // A gate from before there were bundles asks Prefect, which knows no such path.
   if (status === 404) return null;
   const signature = header('x-certgate-signature') ?? '';

@@ -1,6 +1,7 @@
 // Rows of the SQLite tables as the store's records. The tables are STRICT, so a value of another type than the schema's
 // means that somebody else wrote the schema: an error, never a guess.
 import type { SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
+import type { FlagRecord } from './flags.ts';
 import type {
   CaRecord,
   CaRole,
@@ -157,6 +158,14 @@ export function tokenUseOf(row: Row): TokenUse {
     identity: textOf(row, 'identity'),
     serial: textOf(row, 'serial'),
     usedAt: numberOf(row, 'used_at'),
+  };
+}
+
+export function flagOf(row: Row): FlagRecord {
+  return {
+    identity: textOf(row, 'identity'),
+    reason: textOf(row, 'reason'),
+    flaggedAt: numberOf(row, 'flagged_at'),
   };
 }
 

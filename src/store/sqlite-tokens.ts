@@ -44,7 +44,6 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
     `SELECT ${useColumns} FROM token_uses JOIN tokens ON id = token WHERE token = ? AND name = ? ORDER BY used_at DESC LIMIT 1`,
   );
   const endToken = sql('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL');
-  const flag = sql('UPDATE tokens SET flagged_at = ?, flag = ? WHERE id = ? AND flagged_at IS NULL');
   const spend = inCells(
     sql(
       `UPDATE tokens SET uses_left = uses_left - 1
@@ -107,13 +106,6 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
     revokeToken: (id, at, audit) =>
       write(() => {
         if (endToken.run(at, id).changes !== 1) return false;
-        nextRevision();
-        record(audit);
-        return true;
-      }),
-    flagToken: (id, words, at, audit) =>
-      write(() => {
-        if (flag.run(at, words, id).changes !== 1) return false;
         nextRevision();
         record(audit);
         return true;

@@ -11,6 +11,7 @@ import { ACT_COLUMNS, actAdder, auditEntryOf } from './sqlite-acts.ts';
 import { sqliteCa } from './sqlite-ca.ts';
 import { isBusy, isTaken, storeFailure } from './sqlite-failure.ts';
 import { createStoreFile, openStoreFile } from './sqlite-file.ts';
+import { sqliteFlags } from './sqlite-flags.ts';
 import { openGroupedWrites } from './sqlite-group.ts';
 import { pageOf, pageSize, SPARSE } from './sqlite-listing.ts';
 import {
@@ -250,6 +251,7 @@ function sqliteStore(
     revocationsSince: (after, limit = -1) => read(() => selectRevocations.all(after, limit).map(revocationOf)),
     ...sqliteCa(tools),
     ...tokens,
+    ...sqliteFlags(tools),
     compromisedSince: (after, limit = -1) =>
       read(() => {
         const newest = selectNewestCompromised.get()?.[0];

@@ -9,6 +9,7 @@ import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { writeIssued } from '../../src/enroll/wire.ts';
 import { type CredentialFiles, openCredentials } from '../../src/outbound/credentials.ts';
+import { type GateClock, openGateClock } from '../../src/outbound/gate-clock.ts';
 import { followRenewal } from '../../src/outbound/renewal.ts';
 import { privateKeyToPem } from '../../src/pki/keys.ts';
 import { readRequest } from '../../src/pki/requests.ts';
@@ -42,6 +43,8 @@ async function listening(server: Server): Promise<number> {
   return typeof bound === 'object' && bound !== null ? bound.port : 0;
 }
 
+/** That of this machine, but that every wait is over at once. */
+const impatient: GateClock = { now: Date.now, hear: () => {}, stopwatch: () => () => Number.POSITIVE_INFINITY };
 const keyText = async (key: KeyObject): Promise<string> => privateKeyToPem(key);
 
 /** A certificate of an hour, issued fifty minutes ago by the CA's clock. */
@@ -69,6 +72,7 @@ test('a stop does not wait for a gate that never answers, and leaves no key behi
     look: async () => true,
     keyText,
     connect,
+    clock: impatient,
     enrollAgain: null,
     log,
   }));
@@ -114,12 +118,13 @@ test('a certificate that this machine’s clock takes for over is not taken, and
     look: async () => true,
     keyText,
     connect,
+    clock: impatient,
     enrollAgain: null,
     log,
   }));
   await twice.promise;
   expect(keys.size).toBe(1);
-  expect(said.join('')).toContain('by the clock of this machine');
+  expect(said.join('')).toContain('is not valid now, at ');
   expect(readFileSync(join(dir, 'tls.crt'), 'utf8')).toBe(before);
 });
 
@@ -144,10 +149,55 @@ test('nothing is asked for while the files of the present certificate can not be
     look,
     keyText,
     connect,
+    clock: impatient,
     enrollAgain: null,
     log,
   }));
   await twice.promise;
   expect(asked).toEqual([]);
   expect(said.join('')).toContain('can not be taken');
+});
+
+test.each<[what: string, move: (at: { wall: number; steady: number }) => void]>([
+  [
+    'that has slept through the time',
+    (at) => {
+      at.wall += 20 * HOUR;
+    },
+  ],
+  [
+    'whose clock is set back, a day before the time passes',
+    (at) => {
+      at.wall -= 24 * HOUR;
+      at.steady += 20 * HOUR;
+    },
+  ],
+])('a machine %s renews at its next look', async (_what, move) => {
+  const ca = await openCa();
+  const dir = join(ca.dir, 'worker');
+  await issueToDirectory(ca.authority, { ...request({ ttlMs: 24 * HOUR }), out: dir });
+  const { read: current } = await openCredentials(filesIn(dir));
+  const port = await listening(createServer((socket) => void socket.end()));
+  const asked = Promise.withResolvers<void>();
+  let moved = false;
+  const at = { wall: Date.now(), steady: 0 };
+  const log = pino({ level: 'silent' });
+  ({ stop } = followRenewal({
+    dir,
+    host: 'gate',
+    current: () => current,
+    look: async () => true,
+    keyText,
+    connect: () => {
+      if (moved) asked.resolve();
+      else asked.reject(new Error('it was not due'));
+      return connectTls({ host: '127.0.0.1', port });
+    },
+    clock: openGateClock(log, { wall: () => at.wall, steady: () => at.steady }),
+    enrollAgain: null,
+    log,
+  }));
+  move(at);
+  moved = true;
+  await asked.promise;
 });
