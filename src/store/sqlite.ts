@@ -153,16 +153,16 @@ function sqliteStore(
   const acts = actAdder(db);
   const failure = (error: unknown): unknown => storeFailure(error, location, 0);
   /** Of this transaction: what is committed at once is one step for whoever reads. */
-  let revision: number | null = null;
+  let counted: number | null = null;
   const forget = (): void => {
     acts.forget();
-    revision = null;
+    counted = null;
   };
   const write = openGroupedWrites({ db, sql, patiently, check, failure, forget });
 
   const nextRevision = (): number => {
-    revision ??= numberIn(countUp.get()?.[0], 'number');
-    return revision;
+    counted ??= numberIn(countUp.get()?.[0], 'number');
+    return counted;
   };
 
   const record = (entry: AuditEntry): void => acts.add({ ...entry, detail: { ...entry.detail, ...origin } });
