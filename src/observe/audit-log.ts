@@ -5,21 +5,21 @@
 // as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 
 import { CertgateError, reasonOf } from '../errors.ts';
-import { type Head, link, START } from './audit-chain.ts';
+import { type Head, linkAll, roomFor, START } from './audit-chain.ts';
 import { type Checkpoint, checkpointJson } from './audit-checkpoint.ts';
 import { openAuditFile } from './audit-file.ts';
 import { endBefore, headSince } from './audit-head.ts';
-import { type AuditOutcome, type AuditRecord, gapRecord, outcomeJson, recordJson } from './audit-lines.ts';
+import { type AuditOutcome, gapRecord, type NewRecord, outcomeJson, recordJson } from './audit-lines.ts';
 import { openAuditLock } from './audit-lock.ts';
 import { openingJson, rotatedName, rotatedSeq } from './audit-rotation.ts';
 import { checkpointClock, type Signing } from './audit-signing.ts';
 import { recordUpkeep, type Upkeep } from './audit-upkeep.ts';
 
-export type { AuditOutcome, AuditRecord } from './audit-lines.ts';
+export { type AuditOutcome, type AuditRecord, LONGEST, type NewRecord } from './audit-lines.ts';
 
 export interface AuditLog {
   /** Resolves when the record is durable. CG_AUDIT_UNWRITABLE when it can't be, or too many wait already. */
-  append(record: AuditRecord): Promise<void>;
+  append(record: NewRecord): Promise<void>;
   /** Adds how a write went, a little later, together with others. What can't be added is counted as missing. */
   outcome(outcome: AuditOutcome): void;
   /** False from a failed write until one succeeds; it tries again with each append, and by itself once a second. */
@@ -43,14 +43,16 @@ export interface AuditLogOptions {
   readonly missing?: (words: string) => void;
 }
 
-interface Waiting {
-  readonly body: string;
-  readonly resolve: () => void;
-  readonly reject: (error: CertgateError) => void;
+/** Records that will be written together. */
+interface Group {
+  readonly bodies: string[];
+  readonly written: PromiseWithResolvers<void>;
 }
 
 /** Records of one write; some 300 bytes each. */
 const BATCH = 4096;
+/** Octets that are kept for putting lines together. */
+const MOST_KEPT = 256 * 1024;
 /** Characters of all records that may wait. */
 const MOST_WAITING = 16 * 1024 * 1024;
 /**
@@ -89,11 +91,15 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     }
   }
   const clock = options.signing === undefined ? null : checkpointClock(options.signing, options.known?.seq ?? 0, add);
-  let waiting: Waiting[] = [];
+  /** The next group is the first; only the last one grows. */
+  const groups: Group[] = [];
+  let waiting = 0;
   let outcomes: string[] = [];
   /** What else is to be done with the file, each on its own; none rejects. */
   const deeds: Array<() => Promise<void>> = [];
   let characters = 0;
+  /** Where lines are put together. */
+  let room = Buffer.allocUnsafeSlow(0);
   let working: Promise<void> | null = null;
   let closed = false;
   /** Since when records are refused, and how many; null while all is well. */
@@ -145,15 +151,12 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   async function write(bodies: readonly string[]): Promise<void> {
     const all = [...(await look()), ...bodies];
     if (all.length === 0) return;
-    let at = head;
-    let text = '';
-    for (const body of all) {
-      const next = link(body, at);
-      text += next.line;
-      at = next.head;
-    }
-    await file.append(Buffer.from(text, 'latin1'));
-    head = at;
+    // Written by now, or given up.
+    if (room.length < roomFor(all)) room = Buffer.allocUnsafeSlow(2 * roomFor(all));
+    const next = linkAll(all, head, room);
+    await file.append(next.lines);
+    if (room.length > MOST_KEPT) room = Buffer.allocUnsafeSlow(0);
+    head = next.head;
     distrust = false;
     clock?.moved(head);
   }
@@ -199,25 +202,25 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     moving = null;
   }
 
-  async function commit(batch: readonly Waiting[]): Promise<void> {
+  async function commit(group: Group | undefined): Promise<void> {
     const reported = gap;
     const count = reported?.missing ?? 0;
     const told = outcomes;
     outcomes = [];
+    const bodies = group?.bodies ?? [];
     const gapBody = reported === null ? [] : [recordJson(gapRecord(reported.since, count))];
     try {
-      await lock.holding(() => write([...gapBody, ...told, ...batch.map((one) => one.body)]));
+      await lock.holding(() => write([...gapBody, ...told, ...bodies]));
     } catch (error) {
       healthy = false;
-      missed(batch.length + told.length);
-      const problem = unwritable(reasonOf(error), error);
-      for (const one of batch) one.reject(problem);
+      missed(bodies.length + told.length);
+      group?.written.reject(unwritable(reasonOf(error), error));
       return;
     }
     healthy = true;
     // What was refused meanwhile is still to be told.
     gap = gap !== null && gap.missing > count ? { since: Date.now(), missing: gap.missing - count } : null;
-    for (const one of batch) one.resolve();
+    group?.written.resolve();
     upkeep?.grown();
   }
 
@@ -237,11 +240,11 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
         continue;
       }
       await nextCommit();
-      const batch = waiting.slice(0, BATCH);
-      waiting = waiting.slice(BATCH);
-      for (const one of batch) characters -= one.body.length;
-      await commit(batch);
-    } while (waiting.length > 0 || deeds.length > 0);
+      const group = groups.shift();
+      waiting -= group?.bodies.length ?? 0;
+      for (const body of group?.bodies ?? []) characters -= body.length;
+      await commit(group);
+    } while (groups.length > 0 || deeds.length > 0);
     working = null;
     if (outcomes.length > 0) later ??= setTimeout(writeOutcomes, OUTCOMES_WAIT);
     if (gap !== null && !closed) retry ??= setTimeout(tryAgain, RETRY).unref();
@@ -260,17 +263,22 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   return {
     append(record) {
       if (closed) return Promise.reject(unwritable('it has been closed'));
-      if (waiting.length >= maxWaiting || characters > MOST_WAITING) {
+      if (waiting >= maxWaiting || characters > MOST_WAITING) {
         missed(1);
         working ??= work();
-        return Promise.reject(unwritable(`${waiting.length} records are waiting for the disk already`));
+        return Promise.reject(unwritable(`${waiting} records are waiting for the disk already`));
       }
       const body = recordJson(record);
       characters += body.length;
-      return new Promise((resolve, reject) => {
-        waiting.push({ body, resolve, reject });
-        working ??= work();
-      });
+      waiting++;
+      let group = groups.at(-1);
+      if (group === undefined || group.bodies.length >= BATCH) {
+        group = { bodies: [], written: Promise.withResolvers() };
+        groups.push(group);
+      }
+      group.bodies.push(body);
+      working ??= work();
+      return group.written.promise;
     },
     outcome(outcome) {
       if (closed || outcomes.length >= MOST_OUTCOMES) missed(1);
