@@ -57,12 +57,29 @@ export const LONGEST = 1024;
 
 /** The JSON of a record, ASCII, without a line feed. */
 export function recordJson(record: NewRecord): string {
-  const { time, subject, decision, code, status, role = null, rule = null } = record;
+  const { time, subject, decision, code, status, reason, role = null, rule = null } = record;
+  const why =
+    code === null && status === null && reason === null
+      ? '"code":null,"status":null,"reason":null'
+      : `"code":${asciiText(code)},"status":${status},"reason":${cutText(reason)}`;
   return (
     `{"time":${time},"requestId":${cutText(record.requestId)},${subject ?? subjectOf(record)},"object":${cutText(record.object)},` +
-    `"decision":"${decision}","code":${asciiText(code)},"status":${status},"reason":${cutText(record.reason)},` +
-    `"role":${asciiText(role)},"rule":${cutText(rule)}}`
+    `"decision":"${decision}",${why},${bindingOf(role, rule)}}`
   );
+}
+
+let lastRole: string | null = null;
+let lastRule: string | null = null;
+let lastBinding = '"role":null,"rule":null';
+
+/** Most are by the same rule as the one before. */
+function bindingOf(role: string | null, rule: string | null): string {
+  if (role !== lastRole || rule !== lastRule) {
+    lastBinding = `"role":${asciiText(role)},"rule":${cutText(rule)}`;
+    lastRole = role;
+    lastRule = rule;
+  }
+  return lastBinding;
 }
 
 function subjectOf({ identity, serial, address, method, path, operation }: AuditRecord): string {

@@ -1,7 +1,7 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
 // and another for how a write went; each names the line before it (audit-chain.ts).
-// Group commit: records that come while the disk is busy, or within two milliseconds, share the next write to the disk. A
-// record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
+// Group commit: records that come while the disk is busy, or within five milliseconds (two, when somebody waits for one and
+// for nothing else), share the next write to the disk. A record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
 // as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 
 import { CertgateError, reasonOf } from '../errors.ts';
@@ -20,6 +20,8 @@ export { type AuditOutcome, type AuditRecord, LONGEST, type NewRecord } from './
 export interface AuditLog {
   /** Resolves when the record is durable. CG_AUDIT_UNWRITABLE when it can't be, or too many wait already. */
   append(record: NewRecord): Promise<void>;
+  /** Somebody waits for what was appended, and for nothing else. */
+  hurry(): void;
   /** Adds how a write went, a little later, together with others. What can't be added is counted as missing. */
   outcome(outcome: AuditOutcome): void;
   /** False from a failed write until one succeeds; it tries again with each append, and by itself once a second. */
@@ -57,9 +59,12 @@ const MOST_KEPT = 256 * 1024;
 const MOST_WAITING = 16 * 1024 * 1024;
 /**
  * From the beginning of one commit to that of the next, ms at least: each costs as much as several records, and a disk that
- * is faster than this would share it among few. Upstream works on the request meanwhile, and Prefect takes longer for a write.
+ * is faster than this would share it among few. Upstream works on the request meanwhile, and Prefect takes longer for a write;
+ * a record that comes after a pause waits for nothing.
  */
-const INTERVAL = 2;
+const INTERVAL = 5;
+/** The same when upstream was faster, or the gate itself answers. */
+const HURRIED = 2;
 /** How often an unhealthy log tries by itself, ms. */
 const RETRY = 1000;
 /** How long outcomes wait for a record to share its commit with, ms; nobody waits for them. */
@@ -109,6 +114,9 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   let later: NodeJS.Timeout | null = null;
   /** When the last commit began, by performance.now(). */
   let began = Number.NEGATIVE_INFINITY;
+  /** Begins the commit that is waited with; null while there is none. */
+  let begin: (() => void) | null = null;
+  let hurried = false;
   /** Whether it is to go on in another file at the next occasion. */
   let moving: (() => Promise<boolean>) | null = null;
   /** The file that it has just left. */
@@ -226,10 +234,23 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
 
   /** Whatever else arrives in this turn of the event loop, or within INTERVAL of the last commit's beginning, shares the next. */
   async function nextCommit(): Promise<void> {
-    const wait = began + INTERVAL - performance.now();
+    const wait = began + (hurried ? HURRIED : INTERVAL) - performance.now();
     if (wait <= 0 || closed) await new Promise(setImmediate);
-    else await new Promise((resolve) => setTimeout(resolve, wait));
+    else {
+      await new Promise<void>((resolve) => {
+        begin = resolve;
+        setTimeout(resolve, wait);
+      });
+      begin = null;
+    }
     began = performance.now();
+    hurried = false;
+  }
+
+  function hurry(): void {
+    if (hurried || waiting === 0) return;
+    hurried = true;
+    if (begin !== null) setTimeout(begin, Math.max(1, began + HURRIED - performance.now()));
   }
 
   async function work(): Promise<void> {
@@ -286,6 +307,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
         later ??= setTimeout(writeOutcomes, OUTCOMES_WAIT);
       }
     },
+    hurry,
     healthy: () => healthy,
     checkpoint: async () => clock?.now(),
     async close() {

@@ -58,9 +58,15 @@ export const cost: SpecialWork = {
           for (const { name, running } of gates) {
             const order = { work, port: running.port, contestantPid: running.pid };
             const { seconds } = options;
-            const { cpuMicros } = await instruments.measure({ ...order, warmSeconds: Math.min(0.3, seconds), seconds });
+            const { cpuMicros, p50Micros } = await instruments.measure({
+              ...order,
+              warmSeconds: Math.min(0.3, seconds),
+              seconds,
+            });
             values.set(`${work} ${name}`, [...(values.get(`${work} ${name}`) ?? []), cpuMicros]);
-            say(`cost ${work} ${round}/${options.rounds} ${name}: ${cpuMicros.toFixed(1)} µs CPU`);
+            say(
+              `cost ${work} ${round}/${options.rounds} ${name}: ${cpuMicros.toFixed(1)} µs CPU, p50 ${(p50Micros / 1000).toFixed(1)} ms`,
+            );
             running.emptyLogs();
           }
         }

@@ -68,6 +68,7 @@ export function relayAudit(
       if (outcomes.push(outcome) === 1) setImmediate(tellOutcomes);
     },
     // The primary's concern.
+    hurry() {},
     checkpoint: async () => {},
     healthy: () => healthy,
     setHealthy(now) {
@@ -87,10 +88,11 @@ export function relayAudit(
 /** The primary's side: hands `records` to the file and says which are not durable. */
 export async function commitRelayed(audit: AuditLog, records: readonly NewRecord[]): Promise<AuditAnswer> {
   const failed: Array<readonly [number, string]> = [];
-  await Promise.all(
-    records.map((record, place) =>
-      audit.append(record).catch((error: unknown) => void failed.push([place, reasonOf(error)])),
-    ),
+  const appended = records.map((record, place) =>
+    audit.append(record).catch((error: unknown) => void failed.push([place, reasonOf(error)])),
   );
+  // Which answers wait for them is not known here.
+  audit.hurry();
+  await Promise.all(appended);
   return { failed };
 }
