@@ -14,6 +14,7 @@ import {
   bytesOf,
   caOf,
   flagOf,
+  inCells,
   lockColumns,
   lockOf,
   numberOf,
@@ -187,11 +188,14 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
       { now },
     ).map(lockOf),
     flags: all('SELECT identity, reason, flagged_at FROM flags ORDER BY flagged_at, identity LIMIT 1000').map(flagOf),
-    tokens: all(
-      `SELECT ${tokenFaceColumns} FROM tokens
-         WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > :now ORDER BY created_at, id LIMIT 1000`,
-      { now },
-    ).map(tokenFaceOf),
+    tokens: inCells(
+      db.prepare(
+        `SELECT ${tokenFaceColumns} FROM tokens
+           WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > ? ORDER BY created_at, id LIMIT 1000`,
+      ),
+    )
+      .all(now)
+      .map(tokenFaceOf),
     // SQLite takes the other columns from the row that has the maximum (sqlite.org/lang_select.html#bareagg).
     ending: all(
       `SELECT identity, issued_at, until FROM (
