@@ -106,7 +106,7 @@ async function lookAt(config: Config): Promise<'none' | 'usable' | Date> {
   const files = filesOf(config);
   const endOf = (end: Date): 'usable' | Date => (end.getTime() > Date.now() ? 'usable' : end);
   try {
-    const { read } = await openCredentials(files, null, 'take');
+    const { read } = await openCredentials(files, null, null);
     return endOf(read.certificate.validToDate);
   } catch (error) {
     if (isCertgateError(error, 'CG_CREDENTIALS')) return 'none';

@@ -26,8 +26,11 @@ export interface CredentialFiles {
   readonly passphrase?: () => Promise<Uint8Array | null>;
 }
 
-/** What to do with a certificate that has ended: only a renewal within the grace has a use for it. */
-export type WhenEnded = 'refuse' | 'take';
+/**
+ * What time it is, ms since the epoch, for whether a certificate has ended; null to take it nevertheless: only a renewal
+ * within the grace has a use for it.
+ */
+export type AsOf = (() => number) | null;
 
 /** What the key's file held, and the key. */
 export interface OpenedKeyFile {
@@ -85,7 +88,7 @@ export function readCredentials(
   files: CredentialFiles,
   opened: OpenedKeyFile,
   ownCa: string | null = null,
-  ended: WhenEnded = 'refuse',
+  asOf: AsOf = Date.now,
 ): Credentials {
   const cert = readPem(files.cert);
   const ca = ownCa ?? readPem(files.ca);
@@ -99,7 +102,7 @@ export function readCredentials(
   const key = privateKeyToPem(opened.key);
   parseCertificate(files.ca, ca);
   const notAfter = certificate.validToDate.getTime();
-  if (ended === 'refuse' && notAfter <= Date.now()) {
+  if (asOf !== null && notAfter <= asOf()) {
     const reason = `the certificate expired at ${certificate.validToDate.toISOString()}`;
     throw new CertgateError('CG_CREDENTIALS', { file: files.cert, reason });
   }
@@ -119,11 +122,11 @@ export function readCredentials(
 export async function openCredentials(
   files: CredentialFiles,
   ownCa: string | null = null,
-  ended: WhenEnded = 'refuse',
+  asOf: AsOf = Date.now,
 ): Promise<{ readonly opened: OpenedKeyFile; readonly read: Credentials }> {
   const once = async () => {
     const opened = await openKey(files);
-    return { opened, read: readCredentials(files, opened, ownCa, ended) };
+    return { opened, read: readCredentials(files, opened, ownCa, asOf) };
   };
   const before = stamp(files);
   try {
@@ -136,17 +139,18 @@ export async function openCredentials(
 
 /**
  * Reads the files now (as openKey and readCredentials) and again whenever they change; `changed` is called after each swap.
- * `again`: the command with which a person gets the next certificate, null for none.
+ * `again`: the command with which a person gets the next certificate, null for none; `first`: as `asOf`, for now.
  */
 export async function watchCredentials(
   files: CredentialFiles,
   log: Log,
   changed: () => void,
-  ended: WhenEnded = 'refuse',
+  asOf: AsOf = Date.now,
   again: string | null = null,
+  first: AsOf = asOf,
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
-  let { opened, read: current } = await openCredentials(files, null, ended);
+  let { opened, read: current } = await openCredentials(files, null, first);
   warnOfReaders(files.key, opened, log);
   let reading: Promise<boolean> | null = null;
   /** What was wrong with the files when they were last refused: said once. */
@@ -157,7 +161,7 @@ export async function watchCredentials(
   const readAnew = async (found: string): Promise<boolean> => {
     try {
       if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
-      const fresh = await openCredentials(files, unwritten?.ca, ended);
+      const fresh = await openCredentials(files, unwritten?.ca, asOf);
       ({ opened, read: current } = fresh);
       warnOfReaders(files.key, opened, log);
       warned = false;
@@ -194,7 +198,7 @@ export async function watchCredentials(
     void look();
     writeAgain();
     const lifetime = current.notAfter - current.certificate.validFromDate.getTime();
-    if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
+    if (!warned && current.notAfter - (asOf ?? Date.now)() < lifetime * WARN_AT) {
       warned = true;
       log.warn(
         {
@@ -212,7 +216,7 @@ export async function watchCredentials(
       return current;
     },
     trust(ca, write) {
-      const fresh = readCredentials(files, opened, ca, ended);
+      const fresh = readCredentials(files, opened, ca, asOf);
       const problem = write ? writeProblem(files.ca, ca) : null;
       if (problem !== null) {
         const words = 'the trust bundle could not be written: it holds until this ends, and is tried again';
