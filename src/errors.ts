@@ -665,9 +665,7 @@ export const catalogue = {
     exit: EXIT.refused,
     status: 409,
     message: (f) => `there is already ${f.files.join(', ')}`,
-    hint: (f) =>
-      f.remedy ??
-      'certgate never overwrites a CA: choose another folder with `certgate init --dir DIR`; if an earlier init was interrupted (issuer.crt is missing), nothing was issued from it: move these files away and run init again',
+    hint: (f) => f.remedy ?? 'certgate never overwrites a CA: choose another folder with `certgate init --dir DIR`',
   }),
   CG_CA_FILE: entry<{ file: string; problem: string; remedy?: string }>({
     about: "A file of the CA's certificates and keys cannot be read or written.",

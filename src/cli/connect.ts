@@ -3,7 +3,6 @@
 import { Command } from 'commander';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
-import { warnOfNode } from './doctor/machine.ts';
 import { type EnrollFlags, withEnrollFlags } from './enroll-source.ts';
 import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
 import { collect } from './flags.ts';
@@ -47,7 +46,6 @@ export function connectCommand(io: CommandIo): Command {
   return command.action(async (options: EnrollFlags & { allowHost: string[]; unsafeListen?: boolean }) => {
     const given = configOf(command, io);
     const log = openLog({ level: given.log.level });
-    warnOfNode(log);
     const config = await ensureEnrolled(given, options, log, io);
     const stop = hearStop();
     const sidecar = await startSidecar(

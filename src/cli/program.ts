@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   revoke: async () => (await import('./revoke.ts')).revokeCommand,
   lock: async () => (await import('./lock.ts')).lockCommand,
   unlock: async () => (await import('./unlock.ts')).unlockCommand,
+  unflag: async () => (await import('./unflag.ts')).unflagCommand,
   locks: async () => (await import('./locks.ts')).locksCommand,
   crl: async () => (await import('./crl.ts')).crlCommand,
   list: async () => (await import('./list.ts')).listCommand,

@@ -1,8 +1,8 @@
 // Where the gate gives certificates to machines that ask: once for each gate, in the process that has the issuer's key.
 // A stranger with a token is told the same whatever is wrong with it, after the same work and at the same tick of the clock;
 // the log tells the operator. Too many refusals are put off instead; who has what is good is let in whatever others have
-// tried, so that nobody's token or address is held up by a guesser. A misuse that only a thief has reason to flags the token,
-// and the identity in the audit. Renewal and what follows from a copied key stand in renewal-desk.ts.
+// tried, so that nobody's token or address is held up by a guesser. A misuse that only a thief has reason to flags the token
+// and the identity. Renewal and what follows from a copied key stand in renewal-desk.ts.
 import { createHash } from 'node:crypto';
 import type { Authority } from '../authority/authority.ts';
 import type { IdentityIssuer } from '../config/issuers.ts';
@@ -12,6 +12,7 @@ import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { requireGranted } from '../pki/requested-names.ts';
 import type { CertificateRequest } from '../pki/requests.ts';
+import type { FlaggedToken } from '../store/flags.ts';
 import type { Store } from '../store/store.ts';
 import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
@@ -72,6 +73,14 @@ interface Asked extends TokenCredential {
   readonly request: EnrollRequest;
   /** Names the token in the log and is counted: nothing that lets anybody use it. */
   readonly id: string;
+}
+
+interface AboutRefusal {
+  /** An identity, or what a token is for. */
+  readonly object: string;
+  readonly by: FlaggedToken;
+  /** What the audit says of the token. */
+  readonly token: Readonly<Record<string, string | null>>;
 }
 
 type Served = DeskAnswer | Exclude<EnrollDecision, { kind: 'issue' | 'again' }>;
@@ -188,35 +197,39 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   };
 
   /**
-   * On record for a token that there is; tries with others are many, and in the log. The first misuse flags the token, also
+   * On record for a token that there is; tries with others are many, and in the log. A misuse flags token and identity, also
    * where it `isPutOff`, and nothing else is recorded of that. A commit that takes longer than a tick may so tell that there
    * is a token of that id, which is no secret.
    */
   const recordRefusal = async (
-    { flag, reason, verified }: EnrollRefusal,
-    { request, id }: Asked,
+    refusal: EnrollRefusal,
+    asked: Asked,
     { address, isPutOff }: { readonly address: string; readonly isPutOff: boolean },
   ): Promise<void> => {
+    const about = await aboutRefusal(refusal, asked);
+    if (about === null) return;
+    const { object, by, token } = about;
+    const { flag, reason } = refusal;
     const time = clock();
-    const problem = flag ?? reason;
+    const entry = { time, actor: 'gate', object, detail: { ...token, address, problem: flag ?? reason } };
+    const misuse = { ...entry, action: 'token.misuse' };
+    const isNew = flag !== null && (await store.flag({ identity: object, reason: flag, flaggedAt: time }, by, misuse));
+    if (!isNew && !isPutOff) await store.addAudit({ ...entry, action: 'token.refuse' });
+  };
+
+  /** Whom it is recorded on, and by which token; null for what is no token of anybody’s. */
+  const aboutRefusal = async ({ verified }: EnrollRefusal, { request, id }: Asked): Promise<AboutRefusal | null> => {
     if ('identityToken' in request) {
-      if (verified === undefined) return;
-      const entry = { time, actor: 'gate', object: verified.identity };
-      const detail = { issuer: verified.issuer, ...verified.about, address, problem };
-      const misuse = { ...entry, action: 'token.misuse', detail };
-      if (flag !== null && (await store.flagIdentityToken(verified.id, time, misuse))) return;
-      if (!isPutOff) await store.addAudit({ ...entry, action: 'token.refuse', detail });
-      return;
+      if (verified === undefined) return null;
+      const { identity: object, issuer, about } = verified;
+      return { object, by: { kind: 'identity-token', token: verified.id }, token: { issuer, ...about } };
     }
     const token = await store.token(id);
-    if (token === null) return;
+    if (token === null) return null;
     // What was asked for is a stranger's text: it stands on record only where it is a name.
     const asked = request.identity ?? '';
-    const entry = { time, actor: 'gate', object: isIdentityName(asked) ? asked : token.subject };
-    const detail = { token: id, address, problem };
-    const misuse = { ...entry, action: 'token.misuse', detail };
-    if (flag !== null && (await store.flagToken(id, flag, time, misuse))) return;
-    if (!isPutOff) await store.addAudit({ ...entry, action: 'token.refuse', detail });
+    const object = isIdentityName(asked) ? asked : token.subject;
+    return { object, by: { kind: 'token', token: id }, token: { token: id } };
   };
 
   /** `answer` at the next multiple of the refusal time after `started`. A timer may come early, and is waited for again. */

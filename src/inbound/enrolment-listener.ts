@@ -5,6 +5,7 @@
 
 import type { TLSSocket } from 'node:tls';
 import { STATUS_ROOTS } from '../authority/status-urls.ts';
+import { bracketed } from '../config/address.ts';
 import type { EnrollDesk } from '../enroll/desk.ts';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
@@ -132,7 +133,7 @@ export async function startEnrolmentListener(
   }
   const bound = door.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : place.port;
-  const host = place.host.includes(':') ? `[${place.host}]` : place.host;
+  const host = bracketed(place.host);
   log.info({ address: `${host}:${port}` }, 'listening for enrolment');
   return {
     port,

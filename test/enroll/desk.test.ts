@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { unflagIdentity } from '../../src/authority/flags.ts';
 import { lockClients } from '../../src/authority/locking.ts';
 import { revokeToken } from '../../src/authority/tokens.ts';
 import { credentialOf } from '../../src/enroll/token.ts';
@@ -68,6 +69,20 @@ describe('a token', () => {
     expect(misuses).toMatchObject([{ object: 'worker/etl-1', detail: { token: token.id, address: '198.51.100.9' } }]);
     // The second is on record as refused.
     expect((await actions(at)).slice(-2)).toEqual(['token.misuse', 'token.refuse']);
+    const reason = expect.stringContaining('another key') as string;
+    expect(await at.store.flags()).toEqual([{ identity: 'worker/etl-1', reason, flaggedAt: at.now }]);
+  });
+
+  test('that is misused again, once a person has taken the flag off, flags its identity again', async () => {
+    const at = await scene();
+    const token = await at.token('worker/etl-1');
+    await at.enroll(token, newKey());
+    await at.enroll(token, newKey());
+    await unflagIdentity(at.store, 'worker/etl-1', 'test', at.now);
+    expect(await at.store.flags()).toEqual([]);
+    await at.enroll(token, newKey());
+    expect(await at.store.flags()).toHaveLength(1);
+    expect((await actions(at)).slice(-3)).toEqual(['token.misuse', 'client.unflag', 'token.misuse']);
   });
 
   test('has one entry for each act, with the address and the certificate, and for each that was refused', async () => {
@@ -102,6 +117,7 @@ describe('a token', () => {
     at.now += 3_600_000;
     expect(await at.enroll(token, newKey())).toEqual(REFUSED);
     expect((await at.store.token(token.id))?.flag).toBeNull();
+    expect(await at.store.flags()).toEqual([]);
     expect(await actions(at)).not.toContain('token.misuse');
   });
 
@@ -254,6 +270,7 @@ describe('a token for a pattern', () => {
     expect((await at.enroll(token, first, { identity: 'worker/etl-1' })).status).toBe(200);
     expect(await at.enroll(token, second, { identity: 'worker/etl-1' })).toEqual(REFUSED);
     expect((await at.store.token(token.id))?.flag).toContain('worker/etl-1');
+    expect((await at.store.flags()).map(({ identity }) => identity)).toEqual(['worker/etl-1']);
     expect((await at.enroll(token, second, { identity: 'worker/etl-2' })).status).toBe(200);
     expect(await at.enroll(token, newKey(), { identity: 'worker/etl-3' })).toEqual(REFUSED);
     expect(await at.enroll(token, newKey(), { identity: 'worker/other' })).toEqual(REFUSED);

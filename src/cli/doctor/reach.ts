@@ -88,8 +88,15 @@ export function checkClock(gate: number, here: number): Finding {
     : fine('clock', 'agrees with the gate');
 }
 
-/** The gate of this machine, by its control socket, and the way around it; nothing when this machine has no gate. */
-export async function checkOwnGate(config: Config, hasAuthority: boolean): Promise<Finding[]> {
+/**
+ * The gate of this machine, by its control socket, and the way around it; nothing when this machine has no gate.
+ * `differing`: in what it serves otherwise than its configuration says.
+ */
+export async function checkOwnGate(
+  config: Config,
+  hasAuthority: boolean,
+  differing: readonly string[],
+): Promise<Finding[]> {
   if (!hasAuthority) return [];
   const findings: Finding[] = [];
   try {
@@ -102,6 +109,9 @@ export async function checkOwnGate(config: Config, hasAuthority: boolean): Promi
     }
   } catch (error) {
     findings.push(failure('own gate', reasonOf(error), 'look at its log'));
+  }
+  if (differing.length > 0) {
+    findings.push(fine('own gate', `is judged as it runs, not as it is configured: ${differing.join(', ')}`));
   }
   findings.push(...(await checkUpstream(config.serve.upstream)));
   return findings;
