@@ -161,12 +161,16 @@ function errorReference(): string {
   ]);
 }
 
-/** The message with each fact's name in its place; null when a fact is not a plain word. */
+/** The message with each fact's name in its place, and the hint where no case has one of its own; null when a fact is not a plain word. */
 function exampleOf(entry: { message: unknown; hint: unknown }): { message: string; hint: string } | null {
-  const named = new Proxy({}, { get: (_target, name) => `<${String(name)}>` });
-  const [message, hint] = [entry.message, entry.hint] as Array<(facts: object) => string>;
+  const factsBut = (left: string) =>
+    new Proxy({}, { get: (_target, name) => (name === left ? undefined : `<${String(name)}>`) });
+  const [message, hint] = [entry.message, entry.hint] as Array<(facts: object) => string | undefined>;
   try {
-    return message === undefined || hint === undefined ? null : { message: message(named), hint: hint(named) };
+    const words = message?.(factsBut(''));
+    const usual = hint?.(factsBut('remedy'));
+    const remedy = usual === undefined || usual.includes('undefined') ? hint?.(factsBut('')) : usual;
+    return words === undefined || remedy === undefined ? null : { message: words, hint: remedy };
   } catch {
     return null;
   }

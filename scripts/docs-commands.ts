@@ -44,7 +44,7 @@ export function commandReference(
   return [
     "# Prefect's commands, and the roles that they need",
     made,
-    'Each command was run by an identity of each built-in role, through both sidecars, with Prefect 3.8.8; it counts when it ended well *and* Prefect, asked afterwards, had what it promises. `test/e2e/each-of-prefects-commands-needs-the-role-that-the-docs-say.test.ts` measures it again: in CI each by the least role that may and by the most that may not. *needs* are the permissions of what it did in its least role, for a role of your own ([policy.md](policy.md)).',
+    'Each command was run by an identity of each built-in role, through both sidecars, with Prefect 3.8.8; it counts when it ended well *and* Prefect, asked afterwards, had what it promises. `test/e2e/each-of-prefects-commands-needs-the-role-that-the-docs-say.test.ts` measures it again: in CI each by the least role that may, and each fourth by the most that may not too. *needs* are the permissions of what it did in its least role, for a role of your own ([policy.md](policy.md)).',
     table(
       ['command', 'least role', 'needs', ...ORDER],
       measured.map((one) => [

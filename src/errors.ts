@@ -224,12 +224,13 @@ export const catalogue = {
     message: (f) => `a worker of the gate did not start: ${f.reason}`,
     hint: () => 'look at the log above; `certgate serve --workers 1` runs the gate in one process',
   }),
-  CG_CREDENTIALS: entry<{ file: string; reason: string }>({
+  CG_CREDENTIALS: entry<{ file: string; reason: string; remedy?: string }>({
     about: 'The certificate, key or trust bundle of the outbound sidecar cannot be used.',
     exit: EXIT.configuration,
     status: 500,
-    message: (f) => `${f.file}: ${f.reason}`,
-    hint: () =>
+    message: (f) => (f.file === '' ? f.reason : `${f.file}: ${f.reason}`),
+    hint: (f) =>
+      f.remedy ??
       'name a folder with tls.crt, tls.key and ca.crt by --identity DIR; make one where the CA is: certgate issue worker/NAME --out DIR',
   }),
   CG_RENEWAL: entry<{ dir: string; reason: string }>({
@@ -664,9 +665,7 @@ export const catalogue = {
     exit: EXIT.refused,
     status: 409,
     message: (f) => `there is already ${f.files.join(', ')}`,
-    hint: (f) =>
-      f.remedy ??
-      'certgate never overwrites a CA: choose another folder with `certgate init --dir DIR`; if an earlier init was interrupted (issuer.crt is missing), nothing was issued from it: move these files away and run init again',
+    hint: (f) => f.remedy ?? 'certgate never overwrites a CA: choose another folder with `certgate init --dir DIR`',
   }),
   CG_CA_FILE: entry<{ file: string; problem: string; remedy?: string }>({
     about: "A file of the CA's certificates and keys cannot be read or written.",
@@ -855,6 +854,15 @@ export const catalogue = {
     message: (f) => `not logged in at ${f.issuer}: ${f.problem}`,
     hint: () =>
       'try again, or with a code on another machine: `certgate login --device`; the gate names the provider in enroll.issuers, docs/login.md',
+  }),
+  CG_LOGIN_REFUSED: entry<{ issuer: string; gate: string; reason: string }>({
+    about:
+      'The identity provider knows who it is, and the gate has no certificate for them; its log says why, its answer does not.',
+    exit: EXIT.refused,
+    status: 403,
+    message: (f) => `logged in at ${f.issuer}, but ${f.gate} gave no certificate: ${f.reason}`,
+    hint: () =>
+      'ask who runs the gate; where its log says that no rule of enroll.issuers takes it, that is often for want of a group: once you have it, `certgate login`',
   }),
   CG_LOGIN_ENDED: entry<{ gate: string; ended: string | null }>({
     about: 'A command would use the login of this user, and that has ended, or nobody is logged in.',

@@ -27,6 +27,16 @@ export interface ReportedHealth {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** What a gate serves by, which need not be what certgate.yaml says: flags and variables go before that. */
+export interface ServedSettings {
+  /** As it is bound. */
+  readonly listen: string;
+  readonly upstream: string;
+  readonly names: readonly string[];
+  /** The policy's file, absolute; null for none. */
+  readonly policy: string | null;
+}
+
 /**
  * Has the gate at `socketPath` apply all revocations and locks now, and say what was cut on account of `causes`, as
  * `revokedCause` and `lockedCause` name them. Null when none runs there; CG_GATE_ANSWER when it fails.
@@ -41,6 +51,11 @@ export async function applyRecords(socketPath: string, causes: readonly string[]
 /** The health of the gate at `socketPath`. Null when none runs there; CG_GATE_ANSWER when it does not answer. */
 export async function askHealth(socketPath: string): Promise<ReportedHealth | null> {
   return (await ask(socketPath, 'GET', '/health')) as ReportedHealth | null;
+}
+
+/** What the gate at `socketPath` serves by. Null when none runs there; CG_GATE_ANSWER when it does not answer, or not that. */
+export async function askSettings(socketPath: string): Promise<ServedSettings | null> {
+  return (await ask(socketPath, 'GET', '/settings')) as ServedSettings | null;
 }
 
 /** Has the gate at `socketPath` sign what it has recorded by now. Null when none runs there; CG_GATE_ANSWER when it fails. */

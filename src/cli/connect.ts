@@ -3,7 +3,6 @@
 import { Command } from 'commander';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
-import { warnOfNode } from './doctor/machine.ts';
 import { type EnrollFlags, withEnrollFlags } from './enroll-source.ts';
 import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
 import { collect } from './flags.ts';
@@ -11,7 +10,7 @@ import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
-import { untilStopped } from './signals.ts';
+import { hearStop } from './signals.ts';
 
 export function connectCommand(io: CommandIo): Command {
   const command = describe(
@@ -47,8 +46,8 @@ export function connectCommand(io: CommandIo): Command {
   return command.action(async (options: EnrollFlags & { allowHost: string[]; unsafeListen?: boolean }) => {
     const given = configOf(command, io);
     const log = openLog({ level: given.log.level });
-    warnOfNode(log);
     const config = await ensureEnrolled(given, options, log, io);
+    const stop = hearStop();
     const sidecar = await startSidecar(
       sidecarOptions(config, log, io, {
         listen: config.connect.listen,
@@ -60,7 +59,7 @@ export function connectCommand(io: CommandIo): Command {
     );
     log.info({ address: sidecar.url, gate: config.connect.gate }, 'listening');
     process.on('uncaughtException', (error) => log.error({ stack: error.stack }, 'fault: please report this'));
-    await untilStopped(async (signal, hurry) => {
+    await stop.until(async (signal, hurry) => {
       log.info({ signal }, 'draining');
       await sidecar.drain(config.connect.drain, hurry);
     });

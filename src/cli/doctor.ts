@@ -10,11 +10,12 @@ import { examineCa, levelled } from './check/examine.ts';
 import { commandWriter } from './check/subject.ts';
 import { checkEnvironment } from './doctor/environment.ts';
 import { type Finding, failure, findingLines, fine, plainMarks, warning } from './doctor/finding.ts';
-import { checkIdentityFiles, checkNode } from './doctor/machine.ts';
+import { checkFolders, checkIdentityFiles, checkNode } from './doctor/machine.ts';
 import { checkPolicy } from './doctor/policy.ts';
 import { checkGate, checkOwnGate } from './doctor/reach.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { asServed } from './running-gate.ts';
 import { configOf, withSettings } from './settings.ts';
 
 const SETTINGS = [
@@ -35,6 +36,7 @@ export function doctorCommand(io: CommandIo): Command {
     notes: [
       'it is about this machine: its configuration, and what it reaches. Of a CA that is here it says only whether it is well;',
       'certgate ca check says the rest.',
+      'where a gate runs, it judges what that serves by, also where flags or CERTGATE_… variables of it differ from the file.',
       'exit code 0 when nothing failed, 1 when something did; warnings do not count.',
     ],
   });
@@ -49,14 +51,17 @@ export function doctorCommand(io: CommandIo): Command {
   });
 }
 
-async function examine(config: Config, command: Command, io: CommandIo): Promise<Finding[]> {
+async function examine(configured: Config, command: Command, io: CommandIo): Promise<Finding[]> {
+  const { config, differing } = await asServed(configured);
+  const words = commandWriter(io.program, config.file, command);
   const now = Date.now();
   const hasAuthority = existsSync(join(config.certsDir, 'issuer.crt'));
   return [
     checkNode(process.version),
-    ...(hasAuthority ? [await checkCa(config, now, commandWriter(io.program, config.file, command))] : []),
+    ...checkFolders(config, words('doctor')),
+    ...(hasAuthority ? [await checkCa(config, now, words)] : []),
     ...checkPolicy(config, hasAuthority, io.cwd),
-    ...(await checkOwnGate(config, hasAuthority)),
+    ...(await checkOwnGate(config, hasAuthority, differing)),
     ...checkIdentityFiles(config, now),
     ...(await checkGate(config, io)),
     ...checkEnvironment(io.env, config.connect.gate),

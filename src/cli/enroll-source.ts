@@ -34,11 +34,15 @@ export function namesSource(flags: EnrollFlags, io: CommandIo): boolean {
   return namesToken(flags, io) || namesIdentityToken(flags, io);
 }
 
-/** What is named; `first` is a token as an argument. Null for nothing. CG_USAGE, CG_TOKEN, CG_CONNECT_GATE, CG_FILE. */
+/**
+ * What is named; `first` is a token as an argument; `warn` is told what is not safe about it. Null for nothing.
+ * CG_USAGE, CG_TOKEN, CG_CONNECT_GATE, CG_FILE.
+ */
 export async function enrollSource(
   flags: EnrollFlags,
   config: Config,
   io: CommandIo,
+  warn: (words: string) => void,
   first?: string,
 ): Promise<EnrollSource | null> {
   if ((first !== undefined || namesToken(flags, io)) && namesIdentityToken(flags, io)) {
@@ -49,7 +53,7 @@ export async function enrollSource(
     const identity = flags.name === undefined ? null : parseIdentityName(flags.name);
     return { credential: jwt, identity, folder: resolve(io.cwd, folderOf(identity ?? 'certgate-identity')) };
   }
-  const token = await tokenFrom(flags, io, first);
+  const token = await tokenFrom(flags, io, warn, first);
   if (token === null) return null;
   const identity = nameToEnroll(token, flags.name);
   return { credential: tokenCredential(token), identity, folder: resolve(io.cwd, folderOf(identity)) };

@@ -49,7 +49,7 @@ export function enrollCommand(io: CommandIo): Command {
   return withSettings(command, ['connect.gate', 'connect.ca', 'connect.fingerprint', 'connect.serverName']).action(
     async (text: string | undefined, flags: Flags) => {
       const config = configOf(command, io);
-      const source = await enrollSource(flags, config, io, text);
+      const source = await enrollSource(flags, config, io, (words) => io.say(words), text);
       if (source === null) {
         const ways =
           'give one with --token-file FILE (- is standard input) or CERTGATE_TOKEN; or see --identity-token-file';
@@ -88,7 +88,8 @@ export function enrolInto(
   });
 }
 
-export function enrolledWords({ identity, serial, notAfter }: EnrolledFolder): string[] {
+export function enrolledWords({ identity, serial, groups, notAfter }: EnrolledFolder): string[] {
   const until = `${new Date(notAfter).toISOString()}, ${roughDuration(notAfter - Date.now())} from now`;
-  return [printable(`enrolled as ${identity}, serial ${serial}, until ${until}`)];
+  const words = [printable(`enrolled as ${identity}, serial ${serial}, until ${until}`)];
+  return groups.length === 0 ? words : [...words, printable(`groups: ${groups.join(', ')}`)];
 }

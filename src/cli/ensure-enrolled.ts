@@ -45,7 +45,7 @@ export async function ensureEnrolled(
     if (refusal === null) return config;
     log.warn({ reason: refusal.message }, 'the certificate has ended');
   }
-  const source = await enrollSource(flags, config, io);
+  const source = await enrollSource(flags, config, io, (words) => log.warn(words));
   if (source === null) {
     if (refusal !== null) throw refusal;
     if (flags.name !== undefined)
@@ -95,7 +95,7 @@ export function enrollingAgain(config: Config, flags: EnrollFlags, io: CommandIo
   const { identityDir } = config.connect;
   if (identityDir === null || !namesSource(flags, io)) return null;
   return async () => {
-    const source = await enrollSource(flags, config, io);
+    const source = await enrollSource(flags, config, io, () => {});
     if (source === null) throw usage('there is no token any more', 'put another in its place');
     await enrolInto(source, config, { out: identityDir, patienceMs: 0, force: true }, () => {});
   };
@@ -106,7 +106,7 @@ async function lookAt(config: Config): Promise<'none' | 'usable' | Date> {
   const files = filesOf(config);
   const endOf = (end: Date): 'usable' | Date => (end.getTime() > Date.now() ? 'usable' : end);
   try {
-    const { read } = await openCredentials(files, null, 'take');
+    const { read } = await openCredentials(files, null, null);
     return endOf(read.certificate.validToDate);
   } catch (error) {
     if (isCertgateError(error, 'CG_CREDENTIALS')) return 'none';

@@ -6,9 +6,8 @@ import { printable } from './escape.ts';
 import { type Io, shellWord } from './io.ts';
 
 /** Commands on a CA that read its configuration; a sidecar's is not that of the CA that its hints are about. */
-const ABOUT_THE_CA = 'issue revoke lock unlock locks crl list token ca policy backup audit serve signer health'.split(
-  ' ',
-);
+const ABOUT_THE_CA =
+  'issue revoke lock unlock unflag locks crl list token ca policy backup audit serve signer health'.split(' ');
 /** Followed, on its line, by no --config of its own and no --help. */
 const COMMAND = new RegExp(
   `(?<![\\w./-])certgate (?=(?:${ABOUT_THE_CA.join('|')})\\b(?!.* --config )(?![^\`;,]* --help))`,

@@ -1,6 +1,6 @@
 // certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
 // exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
-import { link, lstat, rm, rmdir } from 'node:fs/promises';
+import { link, rm, rmdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createAuthority, type RootSource } from '../authority/create.ts';
@@ -15,8 +15,7 @@ import {
 } from '../authority/files.ts';
 import { KEY_REMEDY } from '../authority/given-root.ts';
 import { openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
-import { caFiles, storeFile } from '../authority/layout.ts';
-import { parseHostPort } from '../config/address.ts';
+import { bracketed, parseHostPort } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { configTemplate } from '../config/template.ts';
@@ -26,6 +25,7 @@ import { actor, origin } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
+import { requireNothing } from './init-again.ts';
 import { type CommandIo, shellWord } from './io.ts';
 import { readNamed } from './named-file.ts';
 import { commandKeys, configuredPassphrase, newPassphrase } from './passphrase.ts';
@@ -116,7 +116,7 @@ async function makeAll(
   { passphrase, from }: { passphrase: PassphraseSource | null; from: AuditEntry['detail'] },
 ): Promise<Made> {
   const configuration = join(dir, 'certgate.yaml');
-  await requireNothing([configuration, ...Object.values<string>({ ...caFiles(certsDir) }), storeFile(stateDir)]);
+  await requireNothing(configuration, { certsDir, stateDir });
   const folders: string[] = [];
   const draft = join(dir, draftName('certgate.yaml', 'creating'));
   try {
@@ -210,20 +210,13 @@ function elsewhere(dir: string, certsDir: string, stateDir: string): { certsDir?
   };
 }
 
-async function requireNothing(paths: readonly string[]): Promise<void> {
-  const there: string[] = [];
-  for (const path of paths) {
-    if ((await lstat(path).catch(() => null)) !== null) there.push(path);
-  }
-  if (there.length > 0) throw new CertgateError('CG_CA_EXISTS', { files: there });
-}
-
 /** What to do now: lines that work when they are pasted into a shell in the working directory. */
 function nextCommands(dir: string, { serve }: Config, name: string | undefined, io: CommandIo): string[] {
   const config = dir === io.cwd ? '' : ` --config ${shellWord(here(join(dir, 'certgate.yaml'), io))}`;
-  const gate = name === undefined ? 'localhost' : name.includes(':') ? `[${name}]` : name;
+  const gate = bracketed(name ?? 'localhost');
   const port = parseHostPort(serve.listen)?.port ?? 8443;
-  const run = `${io.program} run --gate https://${gate}:${port} --identity ./worker-etl-1`;
+  // How certgate is called on that machine is not known here.
+  const run = `certgate run --gate https://${gate}:${port} --identity ./worker-etl-1`;
   return [
     '  # a certificate for a worker, into ./worker-etl-1; with nothing to copy, once the gate runs:',
     `  #   ${io.program} token create worker/etl-1${config}`,

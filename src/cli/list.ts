@@ -4,9 +4,11 @@ import { storeFile } from '../authority/layout.ts';
 import { type LockTable, lockOn, lockTable } from '../authority/lock-table.ts';
 import { roughDuration } from '../config/duration.ts';
 import { parseIdentityName } from '../identity/name.ts';
+import type { FlagRecord } from '../store/flags.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { CertificateFilter, CertificateRecord, CertificateState, LockRecord, Store } from '../store/store.ts';
-import { printableJson } from './escape.ts';
+import { printable, printableJson } from './escape.ts';
+import { flagJson, flagLines } from './flag-words.ts';
 import { choiceFlag, countFlag, durationFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
@@ -38,7 +40,8 @@ export function listCommand(io: CommandIo): Command {
     ],
     notes: [
       '--json prints {certificates, next}; when next is not null, `--after NEXT` continues from there.',
-      'a certificate that is valid, but refused for now, is marked `locked`: see certgate locks.',
+      'a certificate that is valid, but refused for now, is marked `locked`: see certgate locks. `flagged` is an identity whose',
+      'token or key somebody else seems to have; why is told below the table, and certgate unflag takes it off.',
     ],
   })
     .argument('[IDENTITY]', 'only this identity, or a beginning of names with * at the end')
@@ -56,13 +59,18 @@ export function listCommand(io: CommandIo): Command {
     try {
       const found = await collect(store, filter, limit + 1);
       const locks = lockTable(await store.locks(now));
+      const flagged = new Map((await store.flags()).map((flag) => [flag.identity, flag]));
       const certificates = found.slice(0, limit);
       const last = found.length > limit ? certificates.at(-1) : undefined;
       if (flags.json === true) {
         io.out(
           printableJson(
             {
-              certificates: certificates.map((one) => ({ ...asJson(one, now), locked: lockJsonOf(one, locks, now) })),
+              certificates: certificates.map((one) => ({
+                ...asJson(one, now),
+                locked: lockJsonOf(one, locks, now),
+                flag: flagJson(flagged.get(one.identity)),
+              })),
               next: last === undefined ? null : cursorOf(last),
             },
             2,
@@ -73,9 +81,14 @@ export function listCommand(io: CommandIo): Command {
       if (certificates.length === 0) return io.say('no certificate on record matches');
       for (const line of table(
         ['identity', 'state', 'ends', 'serial', 'profile'],
-        certificates.map((one) => row(one, now, lockOf(one, locks, now) !== null)),
+        certificates.map((one) => row(one, now, marksOf(one, lockOf(one, locks, now), flagged.get(one.identity)))),
       ))
         io.out(line);
+      const shown = new Set(certificates.map((one) => one.identity));
+      for (const flag of flagged.values()) {
+        if (!shown.has(flag.identity)) continue;
+        for (const line of flagLines(flag, now)) io.say(printable(line));
+      }
       if (last !== undefined) io.say(`there are more: the newest ${limit} are shown, --limit shows more`);
     } finally {
       await store.close();
@@ -95,6 +108,9 @@ function filterOf(identity: string | undefined, flags: Flags, now: number): Cert
 }
 
 function namesOf(identity: string): Pick<CertificateFilter, 'identity' | 'identityStart'> {
+  if (/^(?:worker|user|service|gate)$/.test(identity)) {
+    throw usage(`${identity} is a kind, and no identity`, `all of that kind: certgate list '${identity}/*'`);
+  }
   if (!identity.endsWith('*')) return { identity: parseIdentityName(identity) };
   const identityStart = identity.slice(0, -1);
   if (!identityStart.includes('*')) return { identityStart };
@@ -129,7 +145,12 @@ function lockJsonOf(record: CertificateRecord, locks: LockTable, now: number): o
   return lock === null ? null : lockJson(lock);
 }
 
-function row(record: CertificateRecord, now: number, locked: boolean): string[] {
+/** What is to be said of one that is valid. */
+function marksOf({ profile }: CertificateRecord, lock: LockRecord | null, flag: FlagRecord | undefined): string {
+  return `${lock === null ? '' : ', locked'}${flag === undefined || profile === 'server' ? '' : ', flagged'}`;
+}
+
+function row(record: CertificateRecord, now: number, marks: string): string[] {
   const state = stateOf(record, now);
   const ends =
     record.notAfter > now
@@ -137,9 +158,7 @@ function row(record: CertificateRecord, now: number, locked: boolean): string[] 
       : `${roughDuration(now - record.notAfter)} ago`;
   return [
     record.identity,
-    state === 'revoked'
-      ? `revoked: ${record.reason ?? 'unspecified'}`
-      : `${state}${locked && state === 'valid' ? ', locked' : ''}`,
+    state === 'revoked' ? `revoked: ${record.reason ?? 'unspecified'}` : `${state}${state === 'valid' ? marks : ''}`,
     ends,
     record.serial,
     record.profile,

@@ -30,14 +30,14 @@ export function targetOf(command: 'lock' | 'unlock', what: string, name: string 
   return lockTarget(scope, name);
 }
 
+const SAY_WHY = "say why, for whoever reads the record: --reason 'odd traffic since 14:00'";
+
 /** `--reason`, fit for a line of a record. CG_USAGE. */
-export function reasonFlag(text: string): string {
+export function reasonFlag(text: string | undefined): string {
+  if (text === undefined) throw usage('there is no --reason', SAY_WHY);
   const reason = text.trim();
   if (reason !== '' && reason.length <= LONGEST_REASON && !/\p{Cc}/u.test(reason)) return reason;
-  throw usage(
-    `--reason is ${shown(text)}, not a line of 1 to ${LONGEST_REASON} characters`,
-    "say why, for whoever reads the record: --reason 'odd traffic since 14:00'",
-  );
+  throw usage(`--reason is ${shown(text)}, not a line of 1 to ${LONGEST_REASON} characters`, SAY_WHY);
 }
 
 /** `worker/etl-1`, `serial 4f…`, `everyone`; not yet safe for a terminal. */

@@ -16,7 +16,7 @@ import { gateWords, tellGate } from './tell-gate.ts';
 
 interface Flags {
   readonly for?: string;
-  readonly reason: string;
+  readonly reason?: string;
   readonly json?: true;
 }
 
@@ -40,7 +40,7 @@ export function lockCommand(io: CommandIo): Command {
     .argument('<WHAT>', 'identity, serial or all')
     .argument('[NAME]', 'the identity or the serial number')
     .option('--for <DURATION>', `for how long, from 1s to 365d, e.g. 2h; without it, until \`certgate unlock\``)
-    .requiredOption('--reason <TEXT>', 'why, for the record')
+    .option('--reason <TEXT>', 'why, for the record; it must be said')
     .option('--json', 'print JSON');
   return withSettings(command).action(async (what: string, name: string | undefined, flags: Flags) => {
     const [target, reason, forMs] = readAll<[LockTarget, string, number | null]>(

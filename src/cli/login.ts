@@ -7,7 +7,7 @@ import { getFromGate } from '../enroll/enroll-client.ts';
 import { type EnrolledFolder, enrollToFolder } from '../enroll/enroll-to-folder.ts';
 import { type LoginWays, logIn } from '../enroll/login.ts';
 import { LOGIN_PATH, type LoginAnswer, readDetail, readLogin } from '../enroll/wire.ts';
-import { CertgateError, shown } from '../errors.ts';
+import { CertgateError, isCertgateError, shown } from '../errors.ts';
 import { enrolledWords } from './enroll.ts';
 import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';
@@ -59,6 +59,9 @@ export function loginCommand(io: CommandIo): Command {
       ...{ credential, identity: null, gate: null, serverName: place.serverName, patienceMs: 30_000, force: true },
       out: loginIdentity(io.env),
       waiting: (reason, ms) => io.say(printable(`${reason}; trying again in ${(ms / 1000).toFixed(1)} s`)),
+    }).catch((error: unknown) => {
+      if (!isCertgateError(error, 'CG_ENROLL_REFUSED')) throw error;
+      throw new CertgateError('CG_LOGIN_REFUSED', { issuer: login.issuer, ...error.facts }, { cause: error });
     });
     rememberGate(io.env, place);
     tell(enrolled, place, flags, io);

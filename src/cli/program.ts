@@ -8,7 +8,7 @@ import { carryConfig } from './given-config.ts';
 import { describe, formatHelp } from './help.ts';
 import type { CommandIo, Io } from './io.ts';
 import { requireNode } from './node-version.ts';
-import { report } from './report.ts';
+import { commandLineError, report } from './report.ts';
 import { inOrder } from './word-order.ts';
 
 type MakeCommand = (io: CommandIo) => Command;
@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   revoke: async () => (await import('./revoke.ts')).revokeCommand,
   lock: async () => (await import('./lock.ts')).lockCommand,
   unlock: async () => (await import('./unlock.ts')).unlockCommand,
+  unflag: async () => (await import('./unflag.ts')).unflagCommand,
   locks: async () => (await import('./locks.ts')).locksCommand,
   crl: async () => (await import('./crl.ts')).crlCommand,
   list: async () => (await import('./list.ts')).listCommand,
@@ -102,13 +103,15 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    return report(error, { say }, name === undefined ? 'certgate' : `certgate ${name}`);
+    return report(error, { say });
   }
 }
 
-function settle(command: Command, io: Io): void {
+function settle(command: Command, io: Io, name = command.name()): void {
   command
-    .exitOverride()
+    .exitOverride((error) => {
+      throw error.exitCode === 0 ? error : commandLineError(error, name);
+    })
     .configureHelp({ formatHelp: (cmd, helper) => formatHelp(cmd, helper) })
     .configureOutput({
       writeOut: (text) => io.out(text.replace(/\n$/, '')),
@@ -119,5 +122,5 @@ function settle(command: Command, io: Io): void {
     .helpOption('-h, --help', 'print this help')
     .allowExcessArguments(false);
   if (command.parent !== null && command.commands.length > 0) command.helpCommand(false);
-  for (const sub of command.commands) settle(sub, io);
+  for (const sub of command.commands) settle(sub, io, `${name} ${sub.name()}`);
 }

@@ -20,7 +20,7 @@ import { hookWords, openHook, requireNoFailure } from './renewal-hook.ts';
 import { withoutSecrets } from './run.ts';
 import { configOf, withSettings } from './settings.ts';
 import { filesOf, identityOptions } from './sidecar-options.ts';
-import { untilStopped } from './signals.ts';
+import { hearStop } from './signals.ts';
 
 interface Flags extends EnrollFlags {
   readonly ifDue?: true;
@@ -119,13 +119,14 @@ export function renewCommand(io: CommandIo): Command {
       await flushLog(log);
       return;
     }
+    const stop = hearStop();
     const identity = await keepIdentity(options, () => void hook?.run(serialOf(identity.current)));
     ({ renewNow } = identity);
     log.info({ identity: dir, notAfter: new Date(identity.current.notAfter).toISOString() }, 'keeping it renewed');
     void hook?.run(serialOf(identity.current));
     // No listener holds this process: what it waits for are timers that hold none.
     const held = setInterval(() => {}, 60_000);
-    await untilStopped(async (signal, hurry) => {
+    await stop.until(async (signal, hurry) => {
       clearInterval(held);
       log.info({ signal }, 'stopping');
       await identity.stop();

@@ -4,11 +4,12 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { causesIn, serveControl } from '../admin/control.ts';
+import type { ServedSettings } from '../admin/control-client.ts';
 import { claimStateFolder } from '../admin/one-gate.ts';
 import type { Authority } from '../authority/authority.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
-import { parseHostPort } from '../config/address.ts';
+import { bracketed, parseHostPort } from '../config/address.ts';
 import { loadPolicy } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import type { EnrolmentPlace } from '../inbound/enrolment-listener.ts';
@@ -27,7 +28,7 @@ import type { CommandIo } from './io.ts';
 import { keyStoreOf } from './passphrase.ts';
 import { auditFile, authStringOf, dataPathOptions, surviveFaults } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
-import { untilStopped } from './signals.ts';
+import { hearStop } from './signals.ts';
 
 /** What the primary of several workers starts them with; no use to people. */
 const WORKER_FLAG = '--as-worker';
@@ -117,6 +118,13 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     enrolmentPlace,
     limits: { ...limits, connections: limits.connections ?? own * workers },
   };
+  // From here on a signal finishes what has begun.
+  const stop = hearStop();
+  let askedEarly = false;
+  let reload = (): void => {
+    askedEarly = true;
+  };
+  if (policy !== null) process.on('SIGHUP', () => reload());
   const starting = several
     ? (await import('../inbound/workers/primary.ts')).startWorkers({
         ...options,
@@ -134,8 +142,12 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   let status: { stop(): Promise<void> } | null = null;
   try {
     status = await startStatus(config, publishing, log);
+    const address = `${bracketed(gate.host)}:${gate.port}`;
+    const { upstream } = config.serve;
+    const served: ServedSettings = { listen: address, upstream, names, policy: policy?.path ?? null };
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
+      'GET /settings': async () => served,
       'POST /records/apply': (body) => gate.applyRecords(causesIn(body)),
       'POST /audit/checkpoint': async () => {
         await audit.checkpoint();
@@ -143,15 +155,12 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
       },
     });
     const { reloadPolicy } = gate;
-    if (reloadPolicy !== null) process.on('SIGHUP', reloadPolicy);
+    reload = reloadPolicy ?? reload;
+    if (askedEarly) reload();
     sayPolicy(policy, log);
-    const host = gate.host.includes(':') ? `[${gate.host}]` : gate.host;
-    log.info(
-      { address: `${host}:${gate.port}`, upstream: config.serve.upstream, trustDomain: config.trustDomain },
-      'listening',
-    );
+    log.info({ address, upstream, trustDomain: config.trustDomain }, 'listening');
     started.resolve();
-    await untilStopped(async (signal, hurry) => {
+    await stop.until(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.
       await control.close();
@@ -191,8 +200,7 @@ async function startStatus({ serve: { status } }: Config, publishing: Publishing
   if (where === null || publishing === null) return null;
   const { startStatus: start } = await import('../inbound/status/listener.ts');
   const listener = await start(where, publishing);
-  const host = where.host.includes(':') ? `[${where.host}]` : where.host;
-  log.info({ address: `${host}:${listener.port}`, url: status.url }, 'publishing revocations');
+  log.info({ address: `${bracketed(where.host)}:${listener.port}`, url: status.url }, 'publishing revocations');
   return listener;
 }
 

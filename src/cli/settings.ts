@@ -1,6 +1,7 @@
 // Flags that set a setting of the configuration are made from the schema, so that their names, words and defaults are
 // the configuration's. Each command says which settings it takes; `configOf` loads the configuration with them on top.
 import { type Command, Option } from 'commander';
+import { asClause } from '../config/clause.ts';
 import { leafAt } from '../config/leaves.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
@@ -71,7 +72,7 @@ export function settingsOf(command: Command): readonly string[] {
 }
 
 function optionWords(setting: Setting): string {
-  const sentence = setting.about.charAt(0).toLowerCase() + setting.about.slice(1).replace(/\.$/, '');
+  const sentence = asClause(setting.about).replace(/\.$/, '');
   const fallback = setting.fallback === null ? '' : ` (default: ${setting.fallback})`;
   return `${sentence}${setting.kind === 'list' ? '; may be repeated' : ''}${fallback}`;
 }

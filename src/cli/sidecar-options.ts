@@ -94,7 +94,9 @@ export function filesOf(config: Config): CredentialFiles {
   const from = (file: string | null, name: string): string => {
     if (file !== null) return file;
     if (identityDir !== null) return join(identityDir, name);
-    throw new CertgateError('CG_CREDENTIALS', { file: name, reason: 'no certificate was named' });
+    const remedy =
+      'name the folder with tls.crt, tls.key and ca.crt, and the gate: --identity DIR --gate https://HOST:8443; or enrol first: --token-file FILE';
+    throw new CertgateError('CG_CREDENTIALS', { file: '', reason: 'no certificate was named', remedy });
   };
   return { cert: from(cert, 'tls.crt'), key: from(key, 'tls.key'), ca: from(ca, 'ca.crt') };
 }

@@ -23,7 +23,7 @@ import type { CommandIo } from './io.ts';
 import { readNamed } from './named-file.ts';
 import { configuredPassphrase, promptedPassphrase } from './passphrase.ts';
 import { configOf, withSettings } from './settings.ts';
-import { untilStopped } from './signals.ts';
+import { hearStop } from './signals.ts';
 
 interface Flags {
   readonly listen: string;
@@ -90,6 +90,7 @@ export function signerCommand(io: CommandIo): Command {
     const config = configOf(command, io);
     const log = openLog({ level: config.log.level });
     const keys = await keysOf(flags, config, maxTtl, io, log);
+    const stop = hearStop();
     const signer = await serveSigner({ path: resolve(io.cwd, path), keys, log });
     for (const {
       signer: { publicKey },
@@ -99,7 +100,7 @@ export function signerCommand(io: CommandIo): Command {
       log.info({ kind: keyName(publicKey), issuer, trustDomains: rules.trustDomains, maxTtlMs: maxTtl }, 'holds a key');
     }
     log.info({ socket: path }, 'listening');
-    await untilStopped(async (signal) => {
+    await stop.until(async (signal) => {
       log.info({ signal }, 'stopping');
       await signer.close();
     });

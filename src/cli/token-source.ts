@@ -1,12 +1,13 @@
 // Where the token to enrol with comes from: a file, standard input, the variable CERTGATE_TOKEN, or, where it does not
 // matter that every user of the machine can read it in `ps` for a moment, the command line. What is read is never printed.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isPattern, readToken, type Token } from '../enroll/token.ts';
-import { CertgateError, shown } from '../errors.ts';
+import { CertgateError, shellWord, shown } from '../errors.ts';
 import { isIdentityName, parseIdentityName } from '../identity/name.ts';
+import { printable } from './escape.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
 import { readNamed } from './named-file.ts';
@@ -33,8 +34,16 @@ export function namesToken(flags: TokenFlags, io: CommandIo): boolean {
   return flags.token !== undefined || flags.tokenFile !== undefined || (io.env[VARIABLE] ?? '') !== '';
 }
 
-/** The token that was given, if any; `first` is an argument in its place. CG_USAGE, CG_TOKEN, and the system's errors. */
-export async function tokenFrom(flags: TokenFlags, io: CommandIo, first?: string): Promise<Token | null> {
+/**
+ * The token that was given, if any; `first` is an argument in its place. `warn` is told of a file that others can read.
+ * CG_USAGE, CG_TOKEN, and the system's errors.
+ */
+export async function tokenFrom(
+  flags: TokenFlags,
+  io: CommandIo,
+  warn: (words: string) => void,
+  first?: string,
+): Promise<Token | null> {
   const ways = [
     ...(first === undefined ? [] : ['the token as an argument']),
     ...(flags.token === undefined ? [] : ['--token']),
@@ -43,7 +52,7 @@ export async function tokenFrom(flags: TokenFlags, io: CommandIo, first?: string
   if (ways.length > 1) throw usage(`${ways.join(' and ')} are two ways to give one token`, 'choose one');
   const argument = first ?? flags.token ?? '';
   if (argument !== '') hideFromPs(argument);
-  const text = first ?? flags.token ?? (await textIn(flags.tokenFile, io)) ?? io.env[VARIABLE];
+  const text = first ?? flags.token ?? (await textIn(flags.tokenFile, io, warn)) ?? io.env[VARIABLE];
   return text === undefined || text === '' ? null : readToken(text);
 }
 
@@ -52,7 +61,11 @@ function hideFromPs(token: string): void {
   process.title = ['certgate', ...process.argv.slice(2)].map((word) => word.replaceAll(token, 'cgt1_...')).join(' ');
 }
 
-async function textIn(file: string | undefined, io: CommandIo): Promise<string | undefined> {
+async function textIn(
+  file: string | undefined,
+  io: CommandIo,
+  warn: (words: string) => void,
+): Promise<string | undefined> {
   if (file === undefined) return undefined;
   if (file !== '-' && !existsSync(resolve(io.cwd, file))) {
     throw new CertgateError('CG_TOKEN', {
@@ -67,7 +80,23 @@ async function textIn(file: string | undefined, io: CommandIo): Promise<string |
       remedy: 'name the file with the token',
     });
   }
-  return Buffer.from(bytes).toString('latin1');
+  const text = Buffer.from(bytes).toString('latin1');
+  if (text.trim() === '') {
+    throw new CertgateError('CG_TOKEN', {
+      problem: `${file === '-' ? 'standard input' : `the file ${shown(file)}`} is empty`,
+      remedy:
+        'put into it what `certgate token create NAME` prints on the gate; a command that failed there prints nothing',
+    });
+  }
+  if (file !== '-') warnOfReaders(file, io, warn);
+  return text;
+}
+
+function warnOfReaders(file: string, io: CommandIo, warn: (words: string) => void): void {
+  const found = statSync(resolve(io.cwd, file), { throwIfNoEntry: false });
+  if (found?.isFile() !== true || (found.mode & 0o077) === 0) return;
+  const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
+  warn(printable(`others than its owner can get at the token in ${file} (mode ${mode}): chmod 600 ${shellWord(file)}`));
 }
 
 /** Under which name to enrol: `wanted`, else the token's own, else, for a pattern, with this machine's name in place of `*`. CG_USAGE. */

@@ -3,8 +3,10 @@
 import { Command } from 'commander';
 import { type LockTarget, targetArguments } from '../authority/lock-table.ts';
 import { type Unlocked, unlockClients } from '../authority/locking.ts';
+import type { FlagRecord } from '../store/flags.ts';
 import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
+import { flagJson, flagLines } from './flag-words.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { endWords, lockJson, targetOf, whoWords } from './lock-words.ts';
@@ -28,16 +30,21 @@ export function unlockCommand(io: CommandIo): Command {
     const now = Date.now();
     const store = openStoreToAct(stateDir, io);
     let ended: Unlocked;
+    let flag: FlagRecord | undefined;
     try {
       ended = await unlockClients(store, target, actor(), now);
+      if (target.scope === 'identity') flag = (await store.flags()).find(({ identity }) => identity === target.subject);
     } finally {
       await store.close();
     }
     if (flags.json !== true) sayUnlocked(target, ended, now, io);
+    if (flags.json !== true && flag !== undefined) {
+      for (const line of flagLines(flag, now)) io.say(printable(line));
+    }
     const gate = ended.unlocked ? await tellGate(stateDir, [], 'the end of the lock', io) : null;
     if (flags.json === true) {
       const { unlocked, standing } = ended;
-      io.out(printableJson({ ...target, unlocked, standing: standing.map(lockJson), gate }, 2));
+      io.out(printableJson({ ...target, unlocked, standing: standing.map(lockJson), flag: flagJson(flag), gate }, 2));
     } else if (ended.unlocked) {
       io.say(
         gate === null

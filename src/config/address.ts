@@ -28,6 +28,11 @@ export function parseHostPort(text: string): HostAndPort | null {
   return { host, port };
 }
 
+/** A host as it stands before `:port`: an IPv6 address in brackets. */
+export function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 /** The path behind `unix:`, or null; absolute once the configuration is loaded. 107 bytes is what Linux's sockaddr_un holds. */
 export function parseSocketPath(text: string): string | null {
   const path = text.startsWith('unix:') ? text.slice('unix:'.length) : '';

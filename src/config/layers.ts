@@ -2,6 +2,7 @@
 // flags. (The fourth, the defaults, stands in the schema.) A layer answers what it sets and everything wrong with it; it
 // never throws for what a person wrote. Every value keeps the place it came from, so that a problem can be pointed at.
 import { isAlias, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { asClause } from './clause.ts';
 import { keysOf, type Leaf, leafAt, leaves } from './leaves.ts';
 import { nearest } from './nearest.ts';
 
@@ -40,7 +41,7 @@ export function readFileLayer(text: string, file: string): Layer {
   const given: Given[] = [];
   const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => ({
     place: at(error.pos[0]),
-    problem: `this is not YAML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`,
+    problem: `this is not YAML: ${asClause(error.message)}`,
     remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
   }));
   if (problems.length > 0) return { given, problems };

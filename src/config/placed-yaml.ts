@@ -1,6 +1,7 @@
 // YAML whose every value keeps the place where it stands, read with the same strictness as certgate.yaml: no merge keys, no
 // double keys, no tags that make something else of a word. It collects what is wrong instead of stopping at the first.
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { asClause } from './clause.ts';
 import type { Problem } from './layers.ts';
 import { nearest } from './nearest.ts';
 
@@ -32,7 +33,7 @@ export function readPlacedYaml(text: string, file: string): PlacedYaml {
   };
   const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => ({
     place: at(error.pos[0]),
-    problem: `this is not YAML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`,
+    problem: `this is not YAML: ${asClause(error.message)}`,
     remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
   }));
 

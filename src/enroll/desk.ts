@@ -1,7 +1,8 @@
 // Where the gate gives certificates to machines that ask: once for each gate, in the process that has the issuer's key.
-// A stranger with a token is told the same whatever is wrong with it, after the same work and the same time; the log tells
-// the operator. A misuse that only a thief has reason to flags the token, and the identity in the audit. Renewal and what
-// follows from a copied key stand in renewal-desk.ts.
+// A stranger with a token is told the same whatever is wrong with it, after the same work and at the same tick of the clock;
+// the log tells the operator. Too many refusals are put off instead; who has what is good is let in whatever others have
+// tried, so that nobody's token or address is held up by a guesser. A misuse that only a thief has reason to flags the token
+// and the identity. Renewal and what follows from a copied key stand in renewal-desk.ts.
 import { createHash } from 'node:crypto';
 import type { Authority } from '../authority/authority.ts';
 import type { IdentityIssuer } from '../config/issuers.ts';
@@ -11,6 +12,7 @@ import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { requireGranted } from '../pki/requested-names.ts';
 import type { CertificateRequest } from '../pki/requests.ts';
+import type { FlaggedToken } from '../store/flags.ts';
 import type { Store } from '../store/store.ts';
 import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
@@ -18,7 +20,7 @@ import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, 
 import { decideByIdentityToken } from './identity-token-decide.ts';
 import { openIdentityTokens } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
-import { isPattern, readCredential, sameHash, type TokenCredential } from './token.ts';
+import { readCredential, sameHash, type TokenCredential } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 
 /** What a gate's configuration says of it. */
@@ -44,6 +46,14 @@ export interface EnrollDesk {
   seen(serial: string): Promise<void>;
 }
 
+/** The clock that refusals are timed and counted by: it never goes back. */
+export interface Ticker {
+  /** ms, from wherever. */
+  now(): number;
+  /** Resolves after `ms`, perhaps a little early. */
+  pause(ms: number): Promise<unknown>;
+}
+
 export interface DeskParts {
   readonly authority: Authority;
   readonly store: Store;
@@ -52,7 +62,9 @@ export interface DeskParts {
   readonly metrics: Metrics;
   /** ms since the epoch; Date.now when left out. */
   readonly clock?: () => number;
-  /** The least time that a refusal takes, ms; REFUSAL_TIME when left out. */
+  /** performance.now and setTimeout when left out. */
+  readonly ticker?: Ticker;
+  /** A refusal goes out at a multiple of this after its request came, ms; REFUSAL_TIME when left out. */
   readonly refusalTime?: number;
 }
 
@@ -63,14 +75,30 @@ interface Asked extends TokenCredential {
   readonly id: string;
 }
 
+interface AboutRefusal {
+  /** An identity, or what a token is for. */
+  readonly object: string;
+  readonly by: FlaggedToken;
+  /** What the audit says of the token. */
+  readonly token: Readonly<Record<string, string | null>>;
+}
+
 type Served = DeskAnswer | Exclude<EnrollDecision, { kind: 'issue' | 'again' }>;
 
-/** Longer than the slowest refusal takes by itself, ms. */
+/** Longer than the slowest refusal takes by itself, ms; where it is not, the next tick hides by how much. */
 const REFUSAL_TIME = 300;
-/** Refused tries of one address (IPv6 /64): that many at once, then one every so many ms. */
+/**
+ * What may be refused with a record and a line in the log, of one address (IPv6 /64) and of one token: that many at once, then
+ * one every so many ms. Beyond it a try is still decided on, and put off unless it is good: else whoever knows the id of a
+ * token, or shares an address with its machine, could keep that out. It takes nothing from a secret of 256 random bits: a
+ * million guesses a second for a year are 2^45 of 2^256. What it costs the gate is less than the handshake before it.
+ */
 const PER_ADDRESS = { burst: 60, everyMs: 5_000 } as const;
-/** Refused tries of one token: whoever guesses a secret gets nowhere, whoever has it is not counted. */
 const PER_TOKEN = { burst: 20, everyMs: 5_000 } as const;
+const TICKER: Ticker = {
+  now: () => performance.now(),
+  pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+};
 /** In place of what is not on record, so that the same is done for it. */
 const NOBODY = { id: '0'.repeat(16), secretHash: createHash('sha256').update('nobody').digest('hex') } as const;
 /** Failures of the CA that are refusals, and where the operator should look. */
@@ -81,9 +109,11 @@ const LOOKS: ReadonlyMap<string, string> = new Map([
   ['CG_CSR_NAME', 'the program that made the request'],
 ]);
 const REFUSED = answerWith(403, 'enrolment refused; the log of the gate says why');
+const TOO_MANY = answerWith(429, 'too many tries');
 
 export function openDesk(parts: DeskParts): EnrollDesk {
-  const { authority, store, policy, log, metrics, clock = Date.now, refusalTime = REFUSAL_TIME } = parts;
+  const { authority, store, policy, log, metrics, clock = Date.now, ticker = TICKER } = parts;
+  const { refusalTime = REFUSAL_TIME } = parts;
   const identityTokens = openIdentityTokens(policy.issuers ?? [], log);
   const addresses = limitAttempts(PER_ADDRESS);
   const tokens = limitAttempts(PER_TOKEN);
@@ -111,9 +141,8 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     const { token, use } = (await store.tokenFor(id, { keyHash, asked })) ?? { token: null, use: null };
     const proved = sameHash(token?.secretHash ?? NOBODY.secretHash, secretHash);
     const now = clock();
-    // A name's own token with a use left is good whoever has the name: it is how a machine that lost its key comes back.
-    const decides = !proved || token === null || token.usesLeft === 0 || isPattern(token.subject);
-    const inUse = decides && (await isInUse(asked ?? token?.subject ?? '', now));
+    // Asked of every token alike, also where it decides nothing.
+    const inUse = await isInUse(asked ?? token?.subject ?? '', now);
     return decideEnrollment({ token, proved, use, keyHash, asked, inUse, now });
   };
 
@@ -167,71 +196,92 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     }
   };
 
-  /** On record for a token that there is; tries with others are many, and in the log. The first misuse flags the token. */
-  const recordRefusal = async ({ flag, reason, verified }: EnrollRefusal, { request, id }: Asked, address: string) => {
+  /**
+   * On record for a token that there is; tries with others are many, and in the log. A misuse flags token and identity, also
+   * where it `isPutOff`, and nothing else is recorded of that. A commit that takes longer than a tick may so tell that there
+   * is a token of that id, which is no secret.
+   */
+  const recordRefusal = async (
+    refusal: EnrollRefusal,
+    asked: Asked,
+    { address, isPutOff }: { readonly address: string; readonly isPutOff: boolean },
+  ): Promise<void> => {
+    const about = await aboutRefusal(refusal, asked);
+    if (about === null) return;
+    const { object, by, token } = about;
+    const { flag, reason } = refusal;
     const time = clock();
-    const problem = flag ?? reason;
+    const entry = { time, actor: 'gate', object, detail: { ...token, address, problem: flag ?? reason } };
+    const misuse = { ...entry, action: 'token.misuse' };
+    const isNew = flag !== null && (await store.flag({ identity: object, reason: flag, flaggedAt: time }, by, misuse));
+    if (!isNew && !isPutOff) await store.addAudit({ ...entry, action: 'token.refuse' });
+  };
+
+  /** Whom it is recorded on, and by which token; null for what is no token of anybody’s. */
+  const aboutRefusal = async ({ verified }: EnrollRefusal, { request, id }: Asked): Promise<AboutRefusal | null> => {
     if ('identityToken' in request) {
-      if (verified === undefined) return;
-      const entry = { time, actor: 'gate', object: verified.identity };
-      const detail = { issuer: verified.issuer, ...verified.about, address, problem };
-      const misuse = { ...entry, action: 'token.misuse', detail };
-      if (flag !== null && (await store.flagIdentityToken(verified.id, time, misuse))) return;
-      await store.addAudit({ ...entry, action: 'token.refuse', detail });
-      return;
+      if (verified === undefined) return null;
+      const { identity: object, issuer, about } = verified;
+      return { object, by: { kind: 'identity-token', token: verified.id }, token: { issuer, ...about } };
     }
     const token = await store.token(id);
-    if (token === null) return;
+    if (token === null) return null;
     // What was asked for is a stranger's text: it stands on record only where it is a name.
     const asked = request.identity ?? '';
-    const entry = { time, actor: 'gate', object: isIdentityName(asked) ? asked : token.subject };
-    const detail = { token: id, address, problem };
-    const misuse = { ...entry, action: 'token.misuse', detail };
-    if (flag !== null && (await store.flagToken(id, flag, time, misuse))) return;
-    await store.addAudit({ ...entry, action: 'token.refuse', detail });
+    const object = isIdentityName(asked) ? asked : token.subject;
+    return { object, by: { kind: 'token', token: id }, token: { token: id } };
+  };
+
+  /** `answer` at the next multiple of the refusal time after `started`. A timer may come early, and is waited for again. */
+  const atTick = async (started: number, answer: DeskAnswer): Promise<DeskAnswer> => {
+    const ticks = Math.max(1, Math.ceil((ticker.now() - started) / refusalTime));
+    const at = started + ticks * refusalTime;
+    for (let left = at - ticker.now(); left > 0; left = at - ticker.now()) await ticker.pause(Math.ceil(left));
+    return answer;
   };
 
   return {
     async enroll(body, { address, addressKey }) {
-      const started = performance.now();
+      const started = ticker.now();
       const asked = askedBy(readEnrollRequest(body));
       const id = asked?.id ?? NOBODY.id;
-      if (!addresses.may(addressKey, started) || !tokens.may(id, started)) {
-        metrics.enrollRefused++;
-        const look = 'who is at that address: too many of its tries, or of those with that token, were refused';
-        log.say('warn', 'enroll limit', { address, tokenId: id, look }, 'enrolment put off: too many refused tries');
-        return answerWith(429, 'too many tries');
-      }
       let answer: Served;
       try {
         const csr = asked === null ? null : readRequestOrWhy(asked.request.csr);
-        if (asked === null || csr === null || typeof csr === 'string') {
-          addresses.count(addressKey, started);
-          return answerWith(400, typeof csr === 'string' ? csr : 'that is no enrolment request');
-        }
-        answer = await serve(asked, csr, address);
-        if ('kind' in answer && answer.kind === 'refuse') await recordRefusal(answer, asked, address);
+        if (asked === null || csr === null) answer = answerWith(400, 'that is no enrolment request');
+        else answer = typeof csr === 'string' ? answerWith(400, csr) : await serve(asked, csr, address);
       } catch (error) {
         log.say('error', 'enroll failed', { address, tokenId: id, reason: reasonOf(error) }, 'enrolment failed');
         return answerWith(503, 'the gate cannot issue now; try again');
       }
-      if (!('kind' in answer)) return answer;
-      addresses.count(addressKey, started);
-      if (answer.kind === 'later') {
-        log.say('warn', `enroll ${answer.reason}`, { address, reason: answer.reason }, 'enrolment put off');
-        return answerWith(503, 'the gate cannot check that now; try again');
+      if ('status' in answer && answer.status === 200) return answer;
+      const refusal = 'kind' in answer && answer.kind === 'refuse' ? answer : null;
+      // Looked at and counted in one go: many at once are not more than one after the other.
+      const now = ticker.now();
+      const isPutOff = !addresses.may(addressKey, now) || !tokens.may(id, now);
+      if (!isPutOff) addresses.count(addressKey, now);
+      if (!isPutOff && refusal !== null) tokens.count(id, now);
+      if (refusal !== null && asked !== null) {
+        // What can't be recorded is refused as ever: another answer would tell which tokens there are.
+        await recordRefusal(refusal, asked, { address, isPutOff }).catch((error: unknown) => {
+          const fields = { address, tokenId: id, reason: reasonOf(error) };
+          log.say('error', 'enroll record', fields, 'a refused enrolment is not on record');
+        });
       }
-      tokens.count(id, started);
-      metrics.enrollRefused++;
-      const { reason, about, look, flag } = answer;
-      log.say(
-        'warn',
-        `enroll ${flag === null ? about : 'misuse'}`,
-        { address, tokenId: id, reason, look },
-        'enrolment refused',
-      );
-      await until(started + refusalTime);
-      return REFUSED;
+      if (isPutOff || refusal !== null) metrics.enrollRefused++;
+      if (isPutOff && (refusal === null || refusal.flag === null)) {
+        const look = 'who is at that address: too many of its tries, or of those with that token, were refused';
+        log.say('warn', 'enroll limit', { address, tokenId: id, look }, 'enrolment put off: too many refused tries');
+      } else if (refusal !== null) {
+        const { reason, about, look, flag } = refusal;
+        const kind = `enroll ${flag === null ? about : 'misuse'}`;
+        log.say('warn', kind, { address, tokenId: id, reason, look }, 'enrolment refused');
+      }
+      if (isPutOff) return atTick(started, TOO_MANY);
+      if (refusal !== null) return atTick(started, REFUSED);
+      if (!('kind' in answer)) return answer;
+      log.say('warn', `enroll ${answer.reason}`, { address, reason: answer.reason }, 'enrolment put off');
+      return answerWith(503, 'the gate cannot check that now; try again');
     },
     renew: renewals.renew,
     seen: renewals.seen,
@@ -251,11 +301,4 @@ function refusalOf(error: unknown): EnrollRefusal | null {
   if (!isCertgateError(error)) return null;
   const look = LOOKS.get(error.code);
   return look === undefined ? null : refuse(error.message, look, null, error.code);
-}
-
-// A timer may come a millisecond early: the floor is none that anybody may fall below.
-async function until(at: number): Promise<void> {
-  for (let left = at - performance.now(); left > 0; left = at - performance.now()) {
-    await new Promise((resolve) => setTimeout(resolve, Math.ceil(left)));
-  }
 }

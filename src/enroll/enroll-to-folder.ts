@@ -1,13 +1,14 @@
 // Enrolment into a folder, whole or not at all. The new key is on the disk, private, before the gate is asked, beside where
 // the folder will be and under the token's id: who was killed half-way, or lost the answer, tries again with the same key,
 // and the gate gives the same certificate.
-import type { KeyObject } from 'node:crypto';
-import { X509Certificate } from 'node:crypto';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { PRIVATE_FILE, PUBLIC_FILE, readKeyFile, systemCode, writeNewFile } from '../authority/files.ts';
 import { startOutputFolder } from '../authority/output-folder.ts';
 import { isCertgateError } from '../errors.ts';
+import { isGroupName } from '../identity/groups.ts';
+import { factsOf } from '../pki/facts.ts';
 import { generateKey, privateKeyFromPem, privateKeyToPem } from '../pki/keys.ts';
 import { type Enrolling, enroll } from './enroll-client.ts';
 
@@ -16,6 +17,8 @@ export interface EnrolledFolder {
   /** Absolute. */
   readonly path: string;
   readonly serial: string;
+  /** As the certificate has them. */
+  readonly groups: readonly string[];
   /** ms since the epoch */
   readonly notAfter: number;
 }
@@ -32,13 +35,17 @@ export async function enrollToFolder(
   try {
     const privateKey = await pendingKey(pending);
     const { identity, certificate, bundle } = await enroll({ ...options, privateKey });
+    const read = new X509Certificate(certificate);
+    const groups = factsOf(read).subject.flatMap(([name, value]) =>
+      name === 'OU' && isGroupName(value) ? [value] : [],
+    );
+    const [serial, notAfter] = [read.serialNumber.toLowerCase(), read.validToDate.getTime()];
     await folder.write('tls.key', privateKeyToPem(privateKey), PRIVATE_FILE);
     await folder.write('tls.crt', certificate, PUBLIC_FILE);
     await folder.write('ca.crt', bundle, PUBLIC_FILE);
     await folder.publish();
     await removePending(folder.path);
-    const { serialNumber, validToDate } = new X509Certificate(certificate);
-    return { identity, path: folder.path, serial: serialNumber.toLowerCase(), notAfter: validToDate.getTime() };
+    return { identity, path: folder.path, serial, groups, notAfter };
   } catch (error) {
     await folder.discard();
     // The gate will never give a certificate for this key.

@@ -27,15 +27,23 @@ export async function prepareRenewal(dir: string, keyPem: string): Promise<Prepa
   const name = `${GENERATION}${randomBytes(8).toString('hex')}`;
   const generation = join(dir, name);
   const discard = (): Promise<void> => rm(generation, { recursive: true, force: true }).catch(() => {});
-  try {
+  const write = async (): Promise<void> => {
     await makeDraftFolder(generation);
     await writeNewFile(join(generation, 'tls.key'), keyPem, PRIVATE_FILE);
+  };
+  try {
+    await write();
   } catch (error) {
     await discard();
     throw error;
   }
   return {
     async install(certificatePem) {
+      // Somebody may have tidied it away meanwhile, and the certificate is for this key alone.
+      if ((await lstat(join(generation, 'tls.key')).catch(() => null)) === null) {
+        await discard();
+        await write();
+      }
       // A try that failed after this point may have left it.
       await rm(join(generation, 'tls.crt'), { force: true });
       await writeNewFile(join(generation, 'tls.crt'), certificatePem, PUBLIC_FILE);

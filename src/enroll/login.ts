@@ -124,7 +124,7 @@ async function listen(issuer: string, addressOf: (state: string, redirect: strin
       came.reject(failed(issuer, error === null ? 'it answered without a code' : shown(error.slice(0, 200))));
       return;
     }
-    answer(response, 200, 'You are logged in. This page can be closed.');
+    answer(response, 200, 'You are logged in; the terminal has the rest. This page can be closed.');
     came.resolve(code);
   });
   await new Promise<void>((resolve, reject) => {

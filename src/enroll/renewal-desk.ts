@@ -40,7 +40,8 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
     const fields = { identity, reason: words, look, locked: policy.lockOnReuse };
     log.say('error', `reuse ${identity}`, fields, 'a superseded certificate was used again');
     const detail = { problem: words, locked: policy.lockOnReuse };
-    await store.addAudit({ time: now, actor: 'gate', action: 'certificate.reuse', object: identity, detail });
+    const entry = { time: now, actor: 'gate', action: 'certificate.reuse', object: identity, detail };
+    if (!(await store.flag({ identity, reason: words, flaggedAt: now }, null, entry))) await store.addAudit(entry);
     if (!policy.lockOnReuse) return;
     const target = { scope: 'identity', subject: identity } as const;
     await lockClients(store, { target, reason: words, forMs: null, actor: 'gate' }, now);

@@ -111,10 +111,14 @@ export function isSubject(subject: string): boolean {
   return isIdentityName(name) && kindOf(name) !== 'gate';
 }
 
-/** `subject` itself when a token may be for it. CG_TOKEN_SUBJECT. */
+/** `subject` itself when a token may be for it. CG_IDENTITY_NAME, CG_TOKEN_SUBJECT for the gate's own and odd patterns. */
 export function requireSubject(subject: string): string {
   if (isSubject(subject)) return subject;
-  const problem = subject.startsWith('gate/')
+  const ofTheGate = subject.startsWith('gate/');
+  if (!ofTheGate && !/^[^/*]*\*|^(?:worker|user|service)\/.*\*/.test(subject)) {
+    throw new CertgateError('CG_IDENTITY_NAME', { name: subject });
+  }
+  const problem = ofTheGate
     ? "gate/… names the gate's own certificates"
     : 'a pattern ends with one *, behind the beginning of a name; nothing else has one';
   throw new CertgateError('CG_TOKEN_SUBJECT', { subject, problem });

@@ -9,6 +9,7 @@ import { type RequestHead, readRequestHead } from '../http1/request.ts';
 import { CHUNKED } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import { type BodyTaking, type TakenBody, takeBody } from '../proxy/body-taking.ts';
+import { dateLine } from '../proxy/own-answer.ts';
 import type { StatusAnswer } from './status/answer.ts';
 import { sendAnswer } from './status/send.ts';
 
@@ -103,7 +104,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     );
   }
   function refuse(status: number, detail: string): void {
-    end({ head: writeAnswer(status, `certgate: ${detail}`, true, true, ''), body: null });
+    end({ head: writeAnswer(status, `certgate: ${detail}`, true, true, dateLine()), body: null });
   }
   function read(part: Buffer): void {
     if (taking !== null) {
@@ -179,7 +180,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     // it would be taken for a request, and a proxy in front would have sent it as a body (RFC 9112 §11.2).
     const hasMore = more || (taking === null && (bodyLength !== 0 || bytes.length > size));
     const ends = close || hasMore || status !== 200 || ++answered >= MOST_REQUESTS;
-    const head = writeOwnAnswer(status, { type, text }, ends, method !== 'HEAD', extra);
+    const head = writeOwnAnswer(status, { type, text }, ends, method !== 'HEAD', dateLine() + extra);
     if (ends) {
       end({ head, body: null });
       return;

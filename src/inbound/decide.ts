@@ -205,10 +205,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   };
 
   const rewriters = (reading: Reading, requestId: string): ReturnType<typeof tunnelRewriters> =>
-    tunnelRewriters(reading, gate, asker, slot.holder, (why) => {
+    tunnelRewriters(reading, gate, asker, slot.holder, async (why) => {
       const refused = { reading, requestId, code: why.code };
       // It is refused whether or not that can be recorded.
-      void gate.audit.append(record(refused, null, why.detail)).catch(() => gate.metrics.auditFailures++);
+      await gate.audit.append(record(refused, null, why.detail)).catch(() => gate.metrics.auditFailures++);
     });
 
   const decide = (head: RequestHead): Decided => {

@@ -5,6 +5,7 @@
 
 import type { TLSSocket } from 'node:tls';
 import { STATUS_ROOTS } from '../authority/status-urls.ts';
+import { bracketed } from '../config/address.ts';
 import type { EnrollDesk } from '../enroll/desk.ts';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
@@ -12,6 +13,7 @@ import { writeAnswer } from '../http1/write.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { createMetrics, type Metrics, onlyCounters } from '../observe/metrics.ts';
 import { bind } from '../proxy/connection-set.ts';
+import { dateLine } from '../proxy/own-answer.ts';
 import type { AdmissionRules } from './admission.ts';
 import { type AnteroomRequest, METHODS, receive } from './anteroom.ts';
 import { createClientReader } from './client-reader.ts';
@@ -131,7 +133,7 @@ export async function startEnrolmentListener(
   }
   const bound = door.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : place.port;
-  const host = place.host.includes(':') ? `[${place.host}]` : place.host;
+  const host = bracketed(place.host);
   log.info({ address: `${host}:${port}` }, 'listening for enrolment');
   return {
     port,
@@ -167,6 +169,6 @@ function publishedBy(publishing: Publishing): readonly AnteroomRequest[] {
 
 function tellNothing(socket: TLSSocket): void {
   socket.on('data', () => {});
-  socket.end(writeAnswer(404, NOTHING, true, true, ''), 'latin1');
+  socket.end(writeAnswer(404, NOTHING, true, true, dateLine()), 'latin1');
   setTimeout(() => socket.destroy(), LINGER).unref();
 }

@@ -11,6 +11,7 @@ import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { acceptedOf } from '../proxy/direct-io.ts';
+import { dateLine } from '../proxy/own-answer.ts';
 import { type AdmissionRules, type Admitted, admit, type Refused } from './admission.ts';
 import type { IdentityCounts, Tally } from './identity-counts.ts';
 import type { LiveConnection, LiveIndex } from './live-index.ts';
@@ -244,7 +245,7 @@ function refuse(socket: TLSSocket, address: string, why: Refused, options: Liste
   const tell = (): void => {
     if (told) return;
     told = true;
-    socket.end(writeAnswer(why.status, why.detail, true, true, waits), 'latin1');
+    socket.end(writeAnswer(why.status, why.detail, true, true, dateLine() + waits), 'latin1');
     setTimeout(() => socket.destroy(), REFUSAL_WAIT).unref();
   };
   socket.on('data', tell);

@@ -28,7 +28,7 @@ export interface MessageRules {
   /** Holds `needs` against the scope as it is now: null to pass, or why it may not. */
   readonly within: (needs: readonly Need[]) => Promise<MessageVerdict>;
   /** `why` completes "it …". */
-  readonly beyond: (why: string) => MessageVerdict;
+  readonly beyond: (why: string) => Promise<MessageVerdict>;
   /** Whether nothing is changed, only counted. */
   readonly observed: () => boolean;
 }
@@ -78,7 +78,7 @@ function isAuth(message: unknown): boolean {
   return Object.keys(message).every((name) => name === 'type' || name === 'token');
 }
 
-function hello(message: unknown, { beyond, observed }: MessageRules): MessageVerdict {
+function hello(message: unknown, { beyond, observed }: MessageRules): MessageVerdict | Promise<MessageVerdict> {
   const payload = isRecord(message) ? message['payload'] : null;
   if (!isRecord(message) || !isRecord(payload)) return beyond('sends no hello');
   const makes = (payload['create_pool_if_not_found'] ?? false) !== false;

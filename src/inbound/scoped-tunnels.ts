@@ -12,13 +12,13 @@ import { type Asker, type Forbidden, type Judged, judge, noteObserved, policyFor
 import { judgeHeard, judgeMessages, listens } from './scoped-messages.ts';
 import { outsideWords, unknown } from './scoped-requests.ts';
 
-/** Those of a request that was judged; `holder` counts what waits; `record` tells of a message that was refused. */
+/** Those of a request that was judged; `holder` counts what waits; `record` resolves once it is on record that a message was refused. */
 export function tunnelRewriters(
   reading: Judged,
   gate: GateState,
   asker: Asker,
   holder: RequestSlot['holder'],
-  record: (why: Forbidden) => void,
+  record: (why: Forbidden) => Promise<void>,
 ): Pick<Forward, 'rewriteTunnel' | 'rewriteTunnelBack'> {
   if (reading.head.upgrade !== 'websocket') return NONE;
   const auth = gate.authString === null ? null : rewriteAuthMessage(gate.authString);
@@ -30,13 +30,13 @@ export function tunnelRewriters(
 
 const NONE = { rewriteTunnel: null, rewriteTunnelBack: null };
 
-/** Reads what the client sends on a WebSocket that was judged; null where that is no matter. `record` tells of a refusal. */
+/** Reads what the client sends on a WebSocket that was judged; null where that is no matter. `record` as above. */
 function messageReader(
   { judgement, operation }: Judged,
   gate: GateState,
   asker: Asker,
   holds: (bytes: number) => boolean,
-  record: (why: Forbidden) => void,
+  record: (why: Forbidden) => Promise<void>,
 ): TunnelRewriter | null {
   if (judgement === null || operation === null || !judgement.readMessages || listens(operation)) return null;
   // By the policy as it is when the message comes.
@@ -46,21 +46,21 @@ function messageReader(
     const ruling = policyFor(gate, asker)?.grants(identity, attributes).rule(operation);
     return ruling?.permit === true ? ruling.scope : null;
   };
-  const close = (why: Forbidden): MessageVerdict => {
+  const close = async (why: Forbidden): Promise<MessageVerdict> => {
     if (now().observed) {
       noteObserved(why, gate, { identity, address, operation: operation.name });
       return { kind: 'pass' };
     }
     gate.metrics.forbidden++;
-    record(why);
+    await record(why);
     return { kind: 'close', reason: `certgate: ${why.code}: ${why.detail}` };
   };
-  const beyond = (why: string): MessageVerdict => {
+  const beyond = async (why: string): Promise<MessageVerdict> => {
     const scope = scopeNow();
     const { role, rule } = now();
     const said = { identity, role: role ?? '', rule: rule ?? '', operation: operation.name, why };
     const detail = scope === null ? `${identity}: it ${why}` : beyondWords({ ...said, scope });
-    return close({ status: 403, code: 'CG_SCOPE', detail });
+    return await close({ status: 403, code: 'CG_SCOPE', detail });
   };
   return readMessages(
     'client',
@@ -72,9 +72,9 @@ function messageReader(
         if (scope === null) return { kind: 'pass' };
         try {
           const outside = await gate.lookups.outside(scope, needs);
-          return outside === null ? { kind: 'pass' } : beyond(outsideWords(outside));
+          return outside === null ? { kind: 'pass' } : await beyond(outsideWords(outside));
         } catch (error) {
-          return close(unknown(gate, operation, error));
+          return await close(unknown(gate, operation, error));
         }
       },
     }),

@@ -8,7 +8,7 @@ import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { replaceFile } from '../enroll/replace-file.ts';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf, shellWord } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { encryptedKeyToPem, openPrivateKey } from '../pki/encrypted-keys.ts';
 import { isEncryptedPem, privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
@@ -26,8 +26,11 @@ export interface CredentialFiles {
   readonly passphrase?: () => Promise<Uint8Array | null>;
 }
 
-/** What to do with a certificate that has ended: only a renewal within the grace has a use for it. */
-export type WhenEnded = 'refuse' | 'take';
+/**
+ * What time it is, ms since the epoch, for whether a certificate has ended; null to take it nevertheless: only a renewal
+ * within the grace has a use for it.
+ */
+export type AsOf = (() => number) | null;
 
 /** What the key's file held, and the key. */
 export interface OpenedKeyFile {
@@ -85,11 +88,11 @@ export function readCredentials(
   files: CredentialFiles,
   opened: OpenedKeyFile,
   ownCa: string | null = null,
-  ended: WhenEnded = 'refuse',
+  asOf: AsOf = Date.now,
 ): Credentials {
   const cert = readPem(files.cert);
   const ca = ownCa ?? readPem(files.ca);
-  const certificate = parse(files.cert, () => new X509Certificate(cert));
+  const certificate = parseCertificate(files.cert, cert);
   if (readPem(files.key) !== opened.pem) {
     throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: 'has just changed' });
   }
@@ -97,16 +100,19 @@ export function readCredentials(
     throw new CertgateError('CG_CREDENTIALS', { file: files.key, reason: `is not the key of ${files.cert}` });
   }
   const key = privateKeyToPem(opened.key);
-  parse(files.ca, () => new X509Certificate(ca));
+  parseCertificate(files.ca, ca);
   const notAfter = certificate.validToDate.getTime();
-  if (ended === 'refuse' && notAfter <= Date.now()) {
+  if (asOf !== null && notAfter <= asOf()) {
     const reason = `the certificate expired at ${certificate.validToDate.toISOString()}`;
     throw new CertgateError('CG_CREDENTIALS', { file: files.cert, reason });
   }
   const contextWith = (bundle: string): SecureContext =>
     createSecureContext({ cert, key, ca: bundle, minVersion: 'TLSv1.2' });
-  const context = parse(files.cert, () => contextWith(ca));
-  return { context, certificate, notAfter, ca, contextWith };
+  try {
+    return { context: contextWith(ca), certificate, notAfter, ca, contextWith };
+  } catch (error) {
+    throw new CertgateError('CG_CREDENTIALS', { file: files.cert, reason: reasonOf(error) }, { cause: error });
+  }
 }
 
 /**
@@ -116,11 +122,11 @@ export function readCredentials(
 export async function openCredentials(
   files: CredentialFiles,
   ownCa: string | null = null,
-  ended: WhenEnded = 'refuse',
+  asOf: AsOf = Date.now,
 ): Promise<{ readonly opened: OpenedKeyFile; readonly read: Credentials }> {
   const once = async () => {
     const opened = await openKey(files);
-    return { opened, read: readCredentials(files, opened, ownCa, ended) };
+    return { opened, read: readCredentials(files, opened, ownCa, asOf) };
   };
   const before = stamp(files);
   try {
@@ -133,17 +139,18 @@ export async function openCredentials(
 
 /**
  * Reads the files now (as openKey and readCredentials) and again whenever they change; `changed` is called after each swap.
- * `again`: the command with which a person gets the next certificate, null for none.
+ * `again`: the command with which a person gets the next certificate, null for none; `first`: as `asOf`, for now.
  */
 export async function watchCredentials(
   files: CredentialFiles,
   log: Log,
   changed: () => void,
-  ended: WhenEnded = 'refuse',
+  asOf: AsOf = Date.now,
   again: string | null = null,
+  first: AsOf = asOf,
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
-  let { opened, read: current } = await openCredentials(files, null, ended);
+  let { opened, read: current } = await openCredentials(files, null, first);
   warnOfReaders(files.key, opened, log);
   let reading: Promise<boolean> | null = null;
   /** What was wrong with the files when they were last refused: said once. */
@@ -154,7 +161,7 @@ export async function watchCredentials(
   const readAnew = async (found: string): Promise<boolean> => {
     try {
       if (unwritten?.file !== stampOf(files.ca)) unwritten = null;
-      const fresh = await openCredentials(files, unwritten?.ca, ended);
+      const fresh = await openCredentials(files, unwritten?.ca, asOf);
       ({ opened, read: current } = fresh);
       warnOfReaders(files.key, opened, log);
       warned = false;
@@ -191,7 +198,7 @@ export async function watchCredentials(
     void look();
     writeAgain();
     const lifetime = current.notAfter - current.certificate.validFromDate.getTime();
-    if (!warned && current.notAfter - Date.now() < lifetime * WARN_AT) {
+    if (!warned && current.notAfter - (asOf ?? Date.now)() < lifetime * WARN_AT) {
       warned = true;
       log.warn(
         {
@@ -209,7 +216,7 @@ export async function watchCredentials(
       return current;
     },
     trust(ca, write) {
-      const fresh = readCredentials(files, opened, ca, ended);
+      const fresh = readCredentials(files, opened, ca, asOf);
       const problem = write ? writeProblem(files.ca, ca) : null;
       if (problem !== null) {
         const words = 'the trust bundle could not be written: it holds until this ends, and is tried again';
@@ -255,16 +262,28 @@ function readPem(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new CertgateError('CG_CREDENTIALS', { file, reason: missing ? 'there is no such file' : reasonOf(error) });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES') {
+      const remedy = `run this as the user whose it is: ls -l ${shellWord(file)}`;
+      throw new CertgateError('CG_CREDENTIALS', { file, reason: 'it may not be read by this user', remedy });
+    }
+    const reason = code === 'ENOENT' ? 'there is no such file' : reasonOf(error);
+    throw new CertgateError('CG_CREDENTIALS', { file, reason }, { cause: error });
   }
 }
 
-function parse<T>(file: string, read: () => T): T {
+/** The first certificate of a file. CG_CREDENTIALS. */
+export function certificateOf(file: string): X509Certificate {
+  return parseCertificate(file, readPem(file));
+}
+
+function parseCertificate(file: string, pem: string): X509Certificate {
   try {
-    return read();
-  } catch (error) {
-    throw new CertgateError('CG_CREDENTIALS', { file, reason: reasonOf(error) }, { cause: error });
+    return new X509Certificate(pem);
+  } catch (cause) {
+    // OpenSSL would name a routine of its own.
+    const reason = pem.trim() === '' ? 'it is empty' : 'it holds no certificate, or a damaged one';
+    throw new CertgateError('CG_CREDENTIALS', { file, reason }, { cause });
   }
 }
 

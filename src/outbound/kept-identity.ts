@@ -5,6 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { openBundleNumber } from '../enroll/bundle-number.ts';
 import type { Log } from '../observe/log.ts';
 import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
+import { type Clocks, openGateClock } from './gate-clock.ts';
 import { followRenewal } from './renewal.ts';
 import { type GateName, toGate } from './to-gate.ts';
 import { followTrust } from './trust-bundle.ts';
@@ -24,10 +25,16 @@ export interface IdentityOptions extends GateName {
   /** See RenewalFollowing. */
   readonly enrollAgain: (() => Promise<void>) | null;
   readonly log: Log;
+  /** The clocks of this machine, where a test has others. */
+  readonly clocks?: Clocks;
 }
 
 export interface KeptIdentity {
   readonly current: Credentials;
+  /** What time it is for the gate, ms since the epoch. */
+  readonly now: () => number;
+  /** The gate has refused a request: it may have said that the certificate has ended, so it is asked what time it is. */
+  readonly doubt: () => void;
   /** Renews now, due or not. */
   readonly renewNow: () => void;
   stop(): Promise<void>;
@@ -37,14 +44,18 @@ export interface KeptIdentity {
 export async function keepIdentity(options: IdentityOptions, changed: () => void): Promise<KeptIdentity> {
   const { files, log, trust, renewIn } = options;
   const { host } = options.gate;
-  const credentials = await watchCredentials(files, log, changed, 'refuse', options.again);
-  const stopTrust = followTrust({
+  const clock = openGateClock(log, options.clocks);
+  // What is renewed from here may have ended by a clock that is ahead: whether it has, the gate is asked at once.
+  const first = renewIn === null ? clock.now : null;
+  const credentials = await watchCredentials(files, log, changed, clock.now, options.again, first);
+  const trusting = followTrust({
     host,
     interval: trust.interval,
     current: () => credentials.current.ca,
     connect: (bundle) => connectTls(toGate(options, credentials.current.contextWith(bundle))),
     take: (bundle) => credentials.trust(bundle, trust.write),
     number: openBundleNumber(trust.write ? files.ca : null, log),
+    hear: clock.hear,
     log,
   });
   const renewal =
@@ -57,6 +68,7 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
           look: () => credentials.look(),
           keyText: (key) => credentials.keyText(key),
           connect: () => connectTls(toGate(options, credentials.current.context)),
+          clock,
           enrollAgain: options.enrollAgain,
           log,
         });
@@ -64,9 +76,11 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
     get current() {
       return credentials.current;
     },
+    now: clock.now,
+    doubt: trusting.askSoon,
     renewNow: () => renewal?.now(),
     async stop() {
-      stopTrust();
+      await trusting.stop();
       await renewal?.stop();
       credentials.stop();
     },

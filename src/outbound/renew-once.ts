@@ -4,6 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
+import { openGateClock } from './gate-clock.ts';
 import { openRenewer, type RenewalOutcome } from './renew.ts';
 import { renewalDue } from './renewal.ts';
 import { type GateName, toGate } from './to-gate.ts';
@@ -26,7 +27,8 @@ export interface RenewedOnce {
 /** CG_RENEWAL_REFUSED; CG_RENEWAL when the gate can't be reached, or the folder not be written; CG_CREDENTIALS, CG_PASSPHRASE, CG_KEY_MODE. */
 export async function renewOnce(options: RenewingOnce): Promise<RenewedOnce> {
   const { dir } = options;
-  const credentials = await watchCredentials(options.files, options.log, () => {}, 'take');
+  const clock = openGateClock(options.log);
+  const credentials = await watchCredentials(options.files, options.log, () => {}, null);
   const renewer = openRenewer({
     dir,
     host: options.gate.host,
@@ -34,10 +36,11 @@ export async function renewOnce(options: RenewingOnce): Promise<RenewedOnce> {
     look: () => credentials.look(),
     keyText: (key) => credentials.keyText(key),
     connect: () => connectTls(toGate(options, credentials.current.context)),
+    clock,
   });
   try {
     const { current } = credentials;
-    if (options.ifDue && Date.now() < renewalDue(current)) return { outcome: 'not due', credentials: current };
+    if (options.ifDue && clock.now() < renewalDue(current)) return { outcome: 'not due', credentials: current };
     const outcome = await renewer.renew(current.certificate.serialNumber);
     return { outcome, credentials: credentials.current };
   } catch (error) {

@@ -13,6 +13,7 @@ import { derToPem, pemBlocks } from '../pki/pem.ts';
 import { createRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
 import type { Credentials } from './credentials.ts';
+import type { GateClock } from './gate-clock.ts';
 
 export interface Renewing {
   /** The folder of the identity, absolute. */
@@ -26,6 +27,8 @@ export interface Renewing {
   readonly keyText: (key: KeyObject) => Promise<string>;
   /** A new connection to the gate by the present certificate. */
   readonly connect: () => TLSSocket;
+  /** Hears of each answer. */
+  readonly clock: GateClock;
 }
 
 /** `taken`: another process had renewed; `busy`: another process is renewing now. */
@@ -47,14 +50,16 @@ interface Pending {
   readonly prepared: PreparedRenewal;
 }
 
-export function openRenewer({ dir, host, current, look, keyText, connect }: Renewing): Renewer {
+export function openRenewer({ dir, host, current, look, keyText, connect, clock }: Renewing): Renewer {
   let pending: Pending | null = null;
   let open: TLSSocket | null = null;
   let stopped = false;
 
-  const ask = (request: GateRequest): Promise<GateAnswer> => {
+  const ask = async (request: GateRequest): Promise<GateAnswer> => {
     open = connect();
-    return askOnce(open, request);
+    const answer = await askOnce(open, request);
+    clock.hear(answer.header('date'));
+    return answer;
   };
 
   const prepare = async (serial: string): Promise<Pending> => {
@@ -80,7 +85,7 @@ export function openRenewer({ dir, host, current, look, keyText, connect }: Rene
       if (answer === null || leaf === undefined || !publicKeyFits(derToPem(leaf, 'CERTIFICATE'), pending.privateKey)) {
         throw new Error('the answer is not a certificate for the new key');
       }
-      requireValidNow(leaf);
+      requireValidAt(clock.now(), leaf);
       await pending.prepared.install(answer.certificate);
       pending = null;
       if (!(await look())) throw new Error('the new certificate is in its files, and they can not be taken');
@@ -108,11 +113,10 @@ export function openRenewer({ dir, host, current, look, keyText, connect }: Rene
   };
 }
 
-/** By this machine's clock: what it would take for expired it could not use, and the same key gets it again later. */
-function requireValidNow(der: Uint8Array): void {
+/** What would be taken for expired could not be used, and the same key gets it again later. */
+function requireValidAt(now: number, der: Uint8Array): void {
   const { validFromDate, validToDate } = new X509Certificate(der);
-  const now = Date.now();
   if (now >= validFromDate.getTime() && now < validToDate.getTime()) return;
   const [from, to] = [validFromDate.toISOString(), validToDate.toISOString()];
-  throw new Error(`by the clock of this machine the new certificate, from ${from} to ${to}, is not valid now`);
+  throw new Error(`the new certificate, from ${from} to ${to}, is not valid now, at ${new Date(now).toISOString()}`);
 }

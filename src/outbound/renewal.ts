@@ -1,11 +1,13 @@
-// Keeps a certificate renewed: at two thirds of its life, by the wall clock, or when it is told to. What fails is tried
-// again for ever. Several processes may share one folder: one of them renews, the others take what it wrote.
+// Keeps a certificate renewed: at two thirds of its life by the gate's clock, or when it is told to. What fails is tried again
+// for ever. What the gate says has ended is replaced by a token, where there is one, whatever the clock of this machine
+// says. Several processes may share one folder: one of them renews, the others take what it wrote.
 
-import { renewalTime, retryDelay } from '../enroll/renewal-time.ts';
+import { renewalTime } from '../enroll/renewal-time.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Credentials } from './credentials.ts';
 import { openRenewer, type Renewing } from './renew.ts';
+import { type Lifetime, openSchedule } from './renewal-schedule.ts';
 
 /** How often the clock is looked at, ms: what slept looks again at once. */
 const LOOK_INTERVAL = 1_000;
@@ -26,24 +28,28 @@ export interface FollowedRenewal {
 }
 
 export function followRenewal(options: RenewalFollowing): FollowedRenewal {
-  const { current, look, log } = options;
+  const { current, look, clock, log } = options;
   const renewer = openRenewer(options);
-  let serial = current().certificate.serialNumber;
-  let dueAt = renewalDue(current());
-  let failures = 0;
+  let { serialNumber: serial } = current().certificate;
+  const schedule = openSchedule(lifetimeOf(current()), clock);
   let lastReason = '';
   let running: Promise<void> | null = null;
   let stopped = false;
 
+  const take = (): void => {
+    serial = current().certificate.serialNumber;
+    schedule.take(lifetimeOf(current()));
+  };
+
   const attempt = async (): Promise<void> => {
     try {
-      if ((await renewer.renew(serial)) === 'busy') dueAt = Date.now() + TURN_INTERVAL;
-      failures = 0;
+      const outcome = await renewer.renew(serial);
+      if (outcome === 'busy') schedule.wait(TURN_INTERVAL);
+      // Also one whose serial number is that of the one before, which no honest gate makes: it would be due for ever.
+      if (outcome === 'renewed') take();
       lastReason = '';
     } catch (error) {
-      failures++;
-      const delayMs = Math.round(Math.max(100, retryDelay(failures)));
-      dueAt = Date.now() + delayMs;
+      const delayMs = schedule.failed();
       const notAfter = new Date(current().notAfter).toISOString();
       const reason = reasonOf(error);
       // A gate that is away for hours, or a folder that is never to be written, is told of once.
@@ -52,7 +58,7 @@ export function followRenewal(options: RenewalFollowing): FollowedRenewal {
         'certificate not renewed, trying again',
       );
       lastReason = reason;
-      if (Date.now() >= current().notAfter && !stopped) await startOver();
+      if (clock.now() >= current().notAfter && !stopped) await startOver();
     }
   };
 
@@ -70,23 +76,18 @@ export function followRenewal(options: RenewalFollowing): FollowedRenewal {
 
   const timer = setInterval(() => {
     if (running !== null || stopped) return;
-    const now = current();
-    if (now.certificate.serialNumber !== serial) {
-      serial = now.certificate.serialNumber;
-      dueAt = renewalDue(now);
-      failures = 0;
+    if (current().certificate.serialNumber !== serial) {
+      take();
       void renewer.drop(serial);
     }
-    if (Date.now() < dueAt) return;
+    if (!schedule.isTime()) return;
     running = attempt().finally(() => {
       running = null;
     });
   }, LOOK_INTERVAL);
   timer.unref();
   return {
-    now() {
-      dueAt = 0;
-    },
+    now: () => schedule.atOnce(),
     async stop() {
       stopped = true;
       clearInterval(timer);
@@ -98,7 +99,12 @@ export function followRenewal(options: RenewalFollowing): FollowedRenewal {
   };
 }
 
+function lifetimeOf({ certificate, notAfter }: Credentials): Lifetime {
+  return { notBefore: certificate.validFromDate.getTime(), notAfter };
+}
+
 /** When to renew them, ms since the epoch. */
-export function renewalDue({ certificate, notAfter }: Credentials): number {
-  return renewalTime(certificate.validFromDate.getTime(), notAfter);
+export function renewalDue(credentials: Credentials): number {
+  const { notBefore, notAfter } = lifetimeOf(credentials);
+  return renewalTime(notBefore, notAfter);
 }

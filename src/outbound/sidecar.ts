@@ -10,7 +10,7 @@ import { limitToDescriptors } from '../proxy/descriptors.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { Credentials } from './credentials.ts';
 import { forwardTo } from './forward.ts';
-import { type IdentityOptions, keepIdentity } from './kept-identity.ts';
+import { type IdentityOptions, type KeptIdentity, keepIdentity } from './kept-identity.ts';
 import { toGate } from './to-gate.ts';
 
 export interface SidecarOptions extends IdentityOptions {
@@ -25,6 +25,8 @@ export interface RunningSidecar {
   /** What PREFECT_API_URL is made of, e.g. http://127.0.0.1:4210; `unix:/path` for a unix socket. */
   readonly url: string;
   readonly credentials: () => Credentials;
+  /** What time it is for the gate, as far as is known here, ms since the epoch. */
+  readonly gateNow: () => number;
   /** Takes no more connections, lets requests in flight finish for at most `ms`, then cuts them. */
   drain(ms: number, hurry?: AbortSignal): Promise<void>;
 }
@@ -53,7 +55,8 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     accessLog: options.accessLog,
     gate: options.gate.origin,
     allowedHosts: options.allowedHosts,
-    ended: () => endedWords(identity.current, options.again),
+    ended: () => endedWords(identity, options.again),
+    refused: () => identity.doubt(),
   });
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -83,6 +86,7 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
         ? `unix:${options.listen.path}`
         : `http://${shownHost ?? options.listen.host}:${typeof bound === 'object' && bound !== null ? bound.port : 0}`,
     credentials: () => identity.current,
+    gateNow: () => identity.now(),
     async drain(ms, hurry) {
       server.close();
       await drainConnections(set, ms, hurry);
@@ -92,7 +96,8 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
 }
 
 /** What is said once a certificate has ended that a person has to come again for; null before, and for others. */
-function endedWords({ certificate, notAfter }: Credentials, again: string | null): string | null {
-  if (again === null || Date.now() < notAfter) return null;
+function endedWords({ current, now }: KeptIdentity, again: string | null): string | null {
+  const { certificate, notAfter } = current;
+  if (again === null || now() < notAfter) return null;
   return `the login ended at ${certificate.validToDate.toISOString()}: log in again with ${again}, on the machine of this sidecar`;
 }

@@ -4,10 +4,11 @@
 // is older than one that was seen is refused, whoever tells it: it may hold a root that is trusted no more.
 
 import { X509Certificate } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { askOnce } from '../enroll/ask-gate.ts';
 import type { BundleNumber } from '../enroll/bundle-number.ts';
-import { BUNDLE_PATH } from '../enroll/wire.ts';
+import { BUNDLE_PATH, readDetail } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { bundleIdOf, bundleIsSigned, type NumberedBundle } from '../pki/bundle-signature.ts';
@@ -18,6 +19,13 @@ const MOST_BUNDLE_BYTES = 256 * 1024;
 const MOST_CERTIFICATES = 30;
 /** For a connection and its answer, ms. */
 const PATIENCE = 10_000;
+/** At the end, for an answer that says why nothing works any more, ms. */
+const LAST_PATIENCE = 1_000;
+/** What helps who is refused, whatever it is for. */
+const WHOM_TO_ASK =
+  'ask whoever runs the gate: certgate locks and certgate list NAME say why; certgate unlock ends a lock, certgate token create NAME makes a token for a new certificate';
+/** The least time between being asked and being asked again out of turn, ms: at first, then twice as long each time. */
+const FIRST_GAP = 1_000;
 
 export interface TrustFollowing {
   /** The gate's Host, for the request. */
@@ -32,17 +40,34 @@ export interface TrustFollowing {
   readonly take: (bundlePem: string) => void;
   /** The largest number of a bundle that was seen. */
   readonly number: BundleNumber;
+  /** Gets the Date of each answer, whatever else it says; null where it has none. */
+  readonly hear: (date: string | null) => void;
   readonly log: Log;
 }
 
-/** Asks soon, then every `interval`. Answers how to stop. */
-export function followTrust(options: TrustFollowing): () => void {
+export interface FollowedTrust {
+  /** The gate may have something to say: it is asked now, unless it was a moment ago; more and more seldom while that goes on. */
+  readonly askSoon: () => void;
+  /** Waits for a question that is under way, a second at most: its answer may say why a command has just failed. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Asks soon, then every `interval`. */
+export function followTrust(options: TrustFollowing): FollowedTrust {
   const { interval, log } = options;
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;
+  let asking: Promise<void> | null = null;
+  /** Why the gate does not take the certificate; empty while it does. */
+  let refused = '';
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let wantedAt = Number.NEGATIVE_INFINITY;
+  let gap = FIRST_GAP;
+  const askGate = (ca: string, held: string): Promise<Offered | null> =>
+    askForBundle(options.connect(ca), options.host, held, options.hear);
   const ask = async (): Promise<void> => {
     const held = options.current();
-    const offered = await askGate(options.connect(held), options.host, held);
+    const offered = await askGate(held, held);
     if (offered === null) return;
     const seen = Math.max(options.number.seen(), leastNumberOf(held));
     if (offered.pem === held) {
@@ -56,31 +81,62 @@ export function followTrust(options: TrustFollowing): () => void {
       return;
     }
     // The last test is to use it: who takes a bundle must be able to reach the gate by it.
-    await askGate(options.connect(offered.pem), options.host, held);
+    await askGate(offered.pem, held);
     // First: a kill in between leaves a bundle that its successor, of this number, may replace.
     options.number.note(offered.number);
     options.take(offered.pem);
     // So that the gate knows at once who has it.
-    await askGate(options.connect(offered.pem), options.host, offered.pem);
+    await askGate(offered.pem, offered.pem);
   };
   const schedule = (ms: number): void => {
     if (stopped) return;
-    timer = setTimeout(() => {
-      ask()
-        .catch((error: unknown) => {
-          // Whoever uses the sidecar meets the same, and that is logged louder.
-          log.debug({ reason: reasonOf(error) }, 'the gate could not be asked for its trust bundle');
-        })
-        .finally(() => schedule(interval * (0.8 + Math.random() * 0.4)));
-    }, ms);
+    if (timer !== null) clearTimeout(timer);
+    timer = setTimeout(askNow, ms);
     timer.unref();
   };
+  const askNow = (): void => {
+    askedAt = performance.now();
+    asking = ask()
+      .then(() => {
+        if (refused !== '') log.info('the gate takes the certificate again');
+        refused = '';
+      })
+      .catch(told)
+      .finally(() => {
+        asking = null;
+        schedule(interval * (0.8 + Math.random() * 0.4));
+      });
+  };
+  const told = (error: unknown): void => {
+    const reason = reasonOf(error);
+    // Whoever uses the sidecar meets anything else, and that is logged louder.
+    if (!(error instanceof Refused)) log.debug({ reason }, 'the gate could not be asked for its trust bundle');
+    else if (reason !== refused) {
+      log.warn({ reason, look: WHOM_TO_ASK }, 'the gate does not take the certificate');
+      refused = reason;
+    }
+  };
   schedule(Math.random() * Math.min(interval, 1_000));
-  return () => {
-    stopped = true;
-    if (timer !== null) clearTimeout(timer);
+  return {
+    askSoon() {
+      const now = performance.now();
+      if (now - wantedAt > interval) gap = FIRST_GAP;
+      wantedAt = now;
+      if (stopped || asking !== null || now - askedAt < gap) return;
+      gap = Math.min(interval, gap * 2);
+      if (timer !== null) clearTimeout(timer);
+      askNow();
+    },
+    async stop() {
+      stopped = true;
+      if (timer !== null) clearTimeout(timer);
+      if (asking !== null) await Promise.race([asking, pause(LAST_PATIENCE, undefined, { ref: false })]);
+    },
   };
 }
+
+/** The gate answers, and not to this certificate; the message is why, in the gate's words. */
+class Refused extends Error {}
 
 interface Offered extends NumberedBundle {
   /** Base64; empty when there was none. */
@@ -121,7 +177,12 @@ function problemOf(held: string, offered: Offered, seen: number): string | null 
 }
 
 /** Asks for the bundle, which is `held` itself when the gate says that this is the present one; null when it knows none. */
-async function askGate(socket: TLSSocket, host: string, held: string): Promise<Offered | null> {
+async function askForBundle(
+  socket: TLSSocket,
+  host: string,
+  held: string,
+  hear: TrustFollowing['hear'],
+): Promise<Offered | null> {
   const request = {
     method: 'GET',
     host,
@@ -130,8 +191,10 @@ async function askGate(socket: TLSSocket, host: string, held: string): Promise<O
     patience: PATIENCE,
   } as const;
   const { status, text, header } = await askOnce(socket, request);
+  hear(header('date'));
   // A gate from before there were bundles asks Prefect, which knows no such path.
   if (status === 404) return null;
+  if (status === 403) throw new Refused(readDetail(text).replace(/^certgate: /, '') || 'it does not say why');
   const signature = header('x-certgate-signature') ?? '';
   const number = Number(/^[1-9]\d{0,15}$/.exec(header('x-certgate-bundle-number') ?? '')?.[0] ?? 0);
   if (status === 304) return { pem: held, number, signature };

@@ -3,7 +3,7 @@
 // one; an encrypted key is refused here, and opened by encrypted-keys.ts.
 import { createPrivateKey, generateKeyPair, hash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError } from '../errors.ts';
 import { readCertificate, subjectKeyIdOf } from './facts.ts';
 import { keyBitsOf, spkiOf } from './public-keys.ts';
 
@@ -51,11 +51,10 @@ export function privateKeyFromPem(pem: string): KeyObject {
   try {
     return createPrivateKey({ key: pem, format: 'pem' });
   } catch (cause) {
-    // OpenSSL's reasons name structures, never octets of the key
     throw new CertgateError(
       'CG_KEY_UNREADABLE',
       {
-        problem: reasonOf(cause),
+        problem: 'it is damaged, or of a kind that OpenSSL does not know',
         remedy: 'check it with `openssl pkey -in FILE -check -noout`; make another with `openssl genpkey`',
       },
       { cause },

@@ -6,7 +6,7 @@ import type { Explanation } from './explain.ts';
 import type { Operation } from './operation.ts';
 import { BUILT_IN_ROLES, type BuiltInRole, type Permission } from './permissions.ts';
 import type { Grants } from './policy.ts';
-import { type Scope, scopeWords } from './scope.ts';
+import { apartWords, poolWords, type Scope, scopeWords } from './scope.ts';
 
 export type RefusalCode = 'CG_UNBOUND' | 'CG_PERMISSION' | 'CG_OPERATION_UNKNOWN' | 'CG_SCOPE';
 
@@ -98,8 +98,15 @@ export interface Beyond {
 
 /** The same in a sentence; printable ASCII but for the names of pools and tags, which are the policy's own. */
 export function beyondWords({ identity, role, rule, operation, scope, why }: Beyond): string {
-  const only = `${identity} (${role}) may do ${operation} only within ${scopeWords(scope)}`;
-  if (scope.certified === true) return `${only}, and it ${why}; no policy widens that: it takes another certificate`;
+  const who = `${identity} (${role})`;
+  if (scope.certified !== undefined && scope.pools?.length === 0) {
+    const { pools, given } = scope.certified;
+    const remedy = `bind it to ${poolWords(pools)} in the policy, or give it a certificate for ${poolWords(given ?? [])}`;
+    return `${who} may do ${operation} nowhere: ${apartWords(scope.certified)} (bound at ${rule}); ${remedy}`;
+  }
+  const only = `${who} may do ${operation} only within ${scopeWords(scope)}`;
+  if (scope.certified !== undefined)
+    return `${only}, and it ${why}; no policy widens that: it takes another certificate`;
   const remedy = `to permit it everywhere, add to bindings in the policy: - {role: ${role}, identity: ${identity}}`;
   return `${only} (bound at ${rule}), and it ${why}; ${remedy}`;
 }

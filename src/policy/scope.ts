@@ -12,8 +12,8 @@ export interface Scope {
   readonly tag: string | null;
   /** Made of scopes that can't be joined. */
   readonly torn: boolean;
-  /** Narrowed by what the certificate says: no binding of the policy would widen it. */
-  readonly certified?: true;
+  /** Narrowed by what the certificate says, which no binding of the policy would widen: its pools, and the policy's. */
+  readonly certified?: { readonly pools: readonly string[]; readonly given: readonly string[] | null };
 }
 
 /** A group that names a pool: `pool:etl`. */
@@ -37,7 +37,7 @@ export function poolsIn(groups: readonly string[]): readonly string[] {
 export function certified(scope: Scope | null, pools: readonly string[]): Scope | null {
   if (pools.length === 0) return scope;
   const both = met(scope, { pools, tag: null, torn: false });
-  return both === null ? null : { ...both, certified: true };
+  return both === null ? null : { ...both, certified: { pools, given: scope?.pools ?? null } };
 }
 
 /** Where either reaches. */
@@ -66,15 +66,22 @@ function torn(scope: Scope): Scope {
 export function scopeWords({ pools, tag, torn: two, certified: said }: Scope): string {
   if (two) return 'two scopes that cannot be joined';
   const words: string[] = [];
-  if (pools?.length === 0) words.push('no pool, for its certificate is for others than the policy');
-  else if (pools !== null && said === true) words.push(`the ${nounOf(pools)} ${pools.join(', ')} of its certificate`);
-  else if (pools !== null) words.push(`the ${nounOf(pools)} ${pools.join(', ')}`);
+  if (pools?.length === 0) words.push(`no pool, for ${apartWords(said)}`);
+  else if (pools !== null) words.push(`${poolWords(pools)}${said === undefined ? '' : ' of its certificate'}`);
   if (tag !== null) words.push(`the tag ${tag}`);
   return words.join(' and ');
 }
 
-function nounOf(pools: readonly string[]): string {
-  return pools.length === 1 ? 'pool' : 'pools';
+/** Why a scope has no pool left: a clause. */
+export function apartWords(said: Scope['certified'] | undefined): string {
+  return said === undefined || said.given === null || said.given.length === 0
+    ? 'the permissions that it needs are given for different pools'
+    : `its certificate is for ${poolWords(said.pools)}, and the policy gives it ${poolWords(said.given)}`;
+}
+
+/** `the pool etl`, `the pools etl, ml`. */
+export function poolWords(pools: readonly string[]): string {
+  return `the ${pools.length === 1 ? 'pool' : 'pools'} ${pools.join(', ')}`;
 }
 
 /** The same for the same scope, and for no other. */

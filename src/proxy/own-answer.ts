@@ -1,4 +1,4 @@
-// Answers that are the proxy's own: their text, and those that it decides by itself. Pure.
+// Answers that are the proxy's own: their text, and those that it decides by itself.
 
 import type { RequestHead } from '../http1/request.ts';
 import { CHUNKED, type Malformed } from '../http1/syntax.ts';
@@ -9,11 +9,16 @@ import { acceptAndClose, SERVICE_RESTART } from './websocket.ts';
 /** What is wrong with a body in chunks whose framing can't be followed. */
 export const BAD_CHUNK: Malformed = { ok: false, status: 400, reason: 'the body has a malformed chunk' };
 
+/** When an answer of our own is made (RFC 9110 §6.6.1): who gets it learns what time it is here. */
+export function dateLine(): string {
+  return `date: ${new Date().toUTCString()}\r\n`;
+}
+
 /** `answer` as it is sent: with or without its body, in latin1. */
 export function textOf({ status, detail, body = null, extra }: Answer, close: boolean, withBody: boolean): string {
   return body === null
-    ? writeAnswer(status, detail, close, withBody, extra)
-    : writeOwnAnswer(status, body, close, withBody, extra);
+    ? writeAnswer(status, detail, close, withBody, dateLine() + extra)
+    : writeOwnAnswer(status, body, close, withBody, dateLine() + extra);
 }
 
 /** A refusal after which the connection ends. */

@@ -1,7 +1,6 @@
 // What the store keeps of identity tokens (JWT): which certificates each was used for, until nobody would take it any more.
 // The token itself is nowhere in it. A use is written in the transaction that records the certificate, so that no kill leaves
 // a certificate whose token could be used once too often.
-import type { AuditEntry } from './store.ts';
 import type { TokenUse } from './tokens.ts';
 
 /** A use that is to be recorded with its certificate. Times are ms since the epoch. */
@@ -22,6 +21,4 @@ export interface IdentityTokenCause {
 export interface IdentityTokenStore {
   /** The oldest first. */
   identityTokenUses(token: string): Promise<readonly TokenUse[]>;
-  /** Notes the first misuse of a token; false, and no audit entry, when one was noted before or it was never used. */
-  flagIdentityToken(token: string, at: number, audit: AuditEntry): Promise<boolean>;
 }

@@ -222,6 +222,17 @@ ALTER TABLE uses_of_tokens RENAME TO token_uses;
 CREATE INDEX token_uses_by_name ON token_uses (token, name) WHERE name IS NOT NULL;
 `;
 
+const fourteenth = `
+-- identities that showed a sign of being two, and the first such sign, until a person has looked
+CREATE TABLE flags (
+  identity   TEXT PRIMARY KEY CHECK (identity <> ''),
+  reason     TEXT NOT NULL CHECK (reason <> ''),
+  flagged_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO flags
+  SELECT subject, flag, min(flagged_at) FROM tokens WHERE flag <> '' AND subject NOT GLOB '*[*]' GROUP BY subject;
+`;
+
 /** Migration n brings a store from version n to n + 1. */
 export const migrations: readonly string[] = [
   first,
@@ -237,6 +248,7 @@ export const migrations: readonly string[] = [
   eleventh,
   twelfth,
   thirteenth,
+  fourteenth,
 ];
 
 /** The schema version this certgate writes. */

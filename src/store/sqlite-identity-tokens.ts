@@ -11,7 +11,7 @@ export interface SqliteIdentityTokens extends IdentityTokenStore {
   readonly recordUse: (cause: IdentityTokenCause, record: CertificateRecord) => void;
 }
 
-export function sqliteIdentityTokens({ sql, read, write, nextRevision, record }: SqliteTools): SqliteIdentityTokens {
+export function sqliteIdentityTokens({ sql, read }: SqliteTools): SqliteIdentityTokens {
   const selectUses = sql(
     'SELECT token, key_hash, identity, serial, used_at FROM identity_token_uses WHERE token = ? ORDER BY used_at, rowid',
   );
@@ -21,19 +21,8 @@ export function sqliteIdentityTokens({ sql, read, write, nextRevision, record }:
     `INSERT OR IGNORE INTO identity_token_uses (token, key_hash, identity, serial, used_at, ends_at, flagged_at)
        VALUES (?, ?, ?, ?, ?, ?, NULL)`,
   );
-  const flag = sql(
-    `UPDATE identity_token_uses SET flagged_at = :at WHERE token = :token
-       AND NOT EXISTS (SELECT 1 FROM identity_token_uses WHERE token = :token AND flagged_at IS NOT NULL)`,
-  );
   return {
     identityTokenUses: (token) => read(() => selectUses.all(token).map(tokenUseOf)),
-    flagIdentityToken: (token, at, audit) =>
-      write(() => {
-        if (flag.run({ token, at }).changes === 0) return false;
-        nextRevision();
-        record(audit);
-        return true;
-      }),
     recordUse({ token, keyHash, uses, endsAt }, { identity, serial, issuedAt }) {
       forget.run(issuedAt);
       const used = numberOf(count.get(token), 'n');

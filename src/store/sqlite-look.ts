@@ -5,6 +5,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError } from '../errors.ts';
+import type { FlagRecord } from './flags.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 import { IDENTITIES_WITHOUT } from './sqlite-ca.ts';
 import { connect, fileFailure, pragma, requireSchema } from './sqlite-file.ts';
@@ -12,6 +13,8 @@ import { BY_EXPIRY, BY_IDENTITY, BY_ISSUE } from './sqlite-listing.ts';
 import {
   bytesOf,
   caOf,
+  flagOf,
+  inCells,
   lockColumns,
   lockOf,
   numberOf,
@@ -41,6 +44,7 @@ export interface RecordsLook {
   /** Of each issuer: the number of its newest list, and its certificates that a list must name. */
   readonly crls: ReadonlyMap<string, { readonly number: number; readonly revoked: number }>;
   readonly locks: readonly LockRecord[];
+  readonly flags: readonly FlagRecord[];
   /** Unrevoked, unexpired, with uses left. */
   readonly tokens: readonly TokenFace[];
   /** The newest certificate of each identity that is near its end or past it. */
@@ -183,11 +187,15 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
       `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now) ORDER BY id`,
       { now },
     ).map(lockOf),
-    tokens: all(
-      `SELECT ${tokenFaceColumns} FROM tokens
-         WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > :now ORDER BY created_at, id LIMIT 1000`,
-      { now },
-    ).map(tokenFaceOf),
+    flags: all('SELECT identity, reason, flagged_at FROM flags ORDER BY flagged_at, identity LIMIT 1000').map(flagOf),
+    tokens: inCells(
+      db.prepare(
+        `SELECT ${tokenFaceColumns} FROM tokens
+           WHERE revoked_at IS NULL AND uses_left > 0 AND expires_at > ? ORDER BY created_at, id LIMIT 1000`,
+      ),
+    )
+      .all(now)
+      .map(tokenFaceOf),
     // SQLite takes the other columns from the row that has the maximum (sqlite.org/lang_select.html#bareagg).
     ending: all(
       `SELECT identity, issued_at, until FROM (

@@ -4,20 +4,18 @@ import { CertgateError } from '../errors.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
 import { sqliteIdentityTokens } from './sqlite-identity-tokens.ts';
 import {
-  groupsIn,
   groupsText,
-  numberOf,
+  inCells,
   numberOrNull,
   type Row,
   textOf,
-  tokenFaceColumns,
-  tokenFaceOf,
+  tokenColumns,
+  tokenOf,
   tokenUseOf,
 } from './sqlite-rows.ts';
 import type { CertificateRecord } from './store.ts';
-import type { IssueCause, Succession, TokenRecord, TokenStore } from './tokens.ts';
+import type { IssueCause, Succession, TokenStore } from './tokens.ts';
 
-const tokenColumns = `${tokenFaceColumns}, secret_hash, ttl, created_by, revoked_at, flagged_at, member_of`;
 /** Of a use, with its token's row: whose name is not told has the token's own. */
 const useColumns = 'token, key_hash, coalesce(name, subject) AS identity, serial, used_at';
 
@@ -32,35 +30,34 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
   const { recordUse, ...identityTokens } = sqliteIdentityTokens(tools);
   const insertToken = sql(
     `INSERT INTO tokens (${tokenColumns}) VALUES (:id, :subject, :uses, :usesLeft, :expiresAt, :createdAt, NULL,
-       :secretHash, :ttlMs, :createdBy, NULL, NULL, :groups)`,
+       :secretHash, :ttlMs, :groups, :createdBy, NULL, NULL)`,
   );
-  const selectToken = sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`);
-  const selectTokens = sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`);
+  const selectToken = inCells(sql(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`));
+  const selectTokens = inCells(sql(`SELECT ${tokenColumns} FROM tokens ORDER BY created_at DESC, id LIMIT 1000`));
   const selectUses = sql(
     `SELECT ${useColumns} FROM token_uses JOIN tokens ON id = token WHERE token = ? ORDER BY used_at, name, key_hash LIMIT 1000`,
   );
-  const selectTokenAndUse = sql(
-    `SELECT ${tokenColumns}, ${useColumns} FROM tokens LEFT JOIN token_uses ON token = id AND key_hash = ? WHERE id = ?`,
+  const selectUseByKey = sql(
+    `SELECT ${useColumns} FROM token_uses JOIN tokens ON id = token WHERE token = ? AND key_hash = ?`,
   );
   const selectUseByName = sql(
     `SELECT ${useColumns} FROM token_uses JOIN tokens ON id = token WHERE token = ? AND name = ? ORDER BY used_at DESC LIMIT 1`,
   );
   const endToken = sql('UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL');
-  const flag = sql('UPDATE tokens SET flagged_at = ?, flag = ? WHERE id = ? AND flagged_at IS NULL');
-  const spend = sql(
-    `UPDATE tokens SET uses_left = uses_left - 1
-       WHERE id = ? AND uses_left > 0 AND revoked_at IS NULL AND expires_at > ?`,
+  const spend = inCells(
+    sql(
+      `UPDATE tokens SET uses_left = uses_left - 1
+       WHERE id = ? AND uses_left > 0 AND revoked_at IS NULL AND expires_at > ? RETURNING subject`,
+    ),
   );
   const insertUse = sql(
-    `INSERT OR IGNORE INTO token_uses (token, key_hash, name, serial, used_at)
-       SELECT id, :keyHash, nullif(:identity, subject), :serial, :usedAt FROM tokens WHERE id = :token`,
+    'INSERT OR IGNORE INTO token_uses (token, key_hash, name, serial, used_at) VALUES (?, ?, ?, ?, ?)',
   );
   // Where the token leaves the name to who uses it, whoever was faster with that name has it.
-  const nameIsFree = sql(
-    `SELECT 1 FROM tokens WHERE id = :token AND (subject = :identity OR (
-       NOT EXISTS (SELECT 1 FROM token_uses WHERE token = :token AND name = :identity) AND
-       NOT EXISTS (SELECT 1 FROM certificates WHERE identity = :identity AND serial <> :serial AND revoked = 0
-         AND not_after > :now)))`,
+  const nameIsTaken = sql(
+    `SELECT 1 WHERE EXISTS (SELECT 1 FROM token_uses WHERE token = :token AND name = :identity) OR
+       EXISTS (SELECT 1 FROM certificates WHERE identity = :identity AND serial <> :serial AND revoked = 0
+         AND not_after > :now)`,
   );
   const insertSuccession = sql('INSERT INTO successions (serial, replaces, key_hash, seen_at) VALUES (?, ?, ?, NULL)');
   const selectSuccessors = sql(
@@ -97,23 +94,18 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
     tokenUses: (id) => read(() => selectUses.all(id).map(tokenUseOf)),
     tokenFor: (id, { keyHash, asked }) =>
       read(() => {
-        const row = selectTokenAndUse.get(keyHash, id);
+        const row = selectToken.get(id);
         if (row === undefined) return null;
         const token = tokenOf(row);
-        if (row['key_hash'] !== null) return { token, use: tokenUseOf(row) };
-        const use = asked === null || asked === token.subject ? undefined : selectUseByName.get(id, asked);
+        // Most come for the first time.
+        if (token.usesLeft === token.uses) return { token, use: null };
+        const isNamed = asked !== null && asked !== token.subject;
+        const use = selectUseByKey.get(id, keyHash) ?? (isNamed ? selectUseByName.get(id, asked) : undefined);
         return { token, use: use === undefined ? null : tokenUseOf(use) };
       }),
     revokeToken: (id, at, audit) =>
       write(() => {
         if (endToken.run(at, id).changes !== 1) return false;
-        nextRevision();
-        record(audit);
-        return true;
-      }),
-    flagToken: (id, words, at, audit) =>
-      write(() => {
-        if (flag.run(at, words, id).changes !== 1) return false;
         nextRevision();
         record(audit);
         return true;
@@ -139,24 +131,14 @@ export function sqliteTokens(tools: SqliteTools): SqliteTokens {
         recordUse(cause, certificate);
         return;
       }
-      const spent = (): CertgateError => new CertgateError('CG_TOKEN_SPENT', { token: cause.token });
-      if (spend.run(cause.token, issuedAt).changes !== 1) throw spent();
       const { token, keyHash } = cause;
-      if (nameIsFree.get({ token, identity, serial, now: issuedAt }) === undefined) throw spent();
-      if (insertUse.run({ token, keyHash, identity, serial, usedAt: issuedAt }).changes !== 1) throw spent();
+      const spent = (): CertgateError => new CertgateError('CG_TOKEN_SPENT', { token });
+      const row = spend.get(token, issuedAt);
+      if (row === undefined) throw spent();
+      const name = row[0] === identity ? null : identity;
+      if (name !== null && nameIsTaken.get({ token, identity, serial, now: issuedAt }) !== undefined) throw spent();
+      if (insertUse.run(token, keyHash, name, serial, issuedAt).changes !== 1) throw spent();
     },
-  };
-}
-
-function tokenOf(row: Row): TokenRecord {
-  return {
-    ...tokenFaceOf(row),
-    secretHash: textOf(row, 'secret_hash'),
-    ttlMs: numberOf(row, 'ttl'),
-    ...groupsIn(row),
-    createdBy: textOf(row, 'created_by'),
-    revokedAt: numberOrNull(row, 'revoked_at'),
-    flaggedAt: numberOrNull(row, 'flagged_at'),
   };
 }
 

@@ -4,22 +4,26 @@
 // Another process's lock is waited for without blocking this process. What is no longer the file that was opened is never
 // believed: reads and writes fail with CG_STORE_LOST.
 import { resolve } from 'node:path';
-import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CertgateError } from '../errors.ts';
 import { ACT_COLUMNS, actAdder, auditEntryOf } from './sqlite-acts.ts';
 import { sqliteCa } from './sqlite-ca.ts';
 import { isBusy, isTaken, storeFailure } from './sqlite-failure.ts';
 import { createStoreFile, openStoreFile } from './sqlite-file.ts';
+import { sqliteFlags } from './sqlite-flags.ts';
 import { openGroupedWrites } from './sqlite-group.ts';
 import { pageOf, pageSize, SPARSE } from './sqlite-listing.ts';
 import {
+  type CellStatement,
   certificateColumns,
   certificateOf,
   compromisedOf,
   groupsText,
+  inCells,
   lockColumns,
   lockOf,
+  numberIn,
   numberOf,
   revocationColumns,
   revocationOf,
@@ -70,8 +74,9 @@ function sqliteStore(
     prepared.set(text, statement);
     return statement;
   };
-  const countUp = sql('UPDATE revision SET number = number + 1 RETURNING number');
-  const thisRevision = sql('SELECT number FROM revision');
+  const cells = (text: string): CellStatement => inCells(sql(text));
+  const countUp = cells('UPDATE revision SET number = number + 1 RETURNING number');
+  const thisRevision = cells('SELECT number FROM revision');
   const insertCertificate = sql(
     `INSERT INTO certificates (${certificateColumns}, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, 0)`,
   );
@@ -83,25 +88,26 @@ function sqliteStore(
     `UPDATE certificates SET regraded = 1, reason = ?, revoked_revision = ? WHERE serial = ? RETURNING ${certificateColumns}`,
   );
   const selectCertificate = sql(`SELECT ${certificateColumns} FROM certificates WHERE serial = ?`);
-  const selectIssuer = sql('SELECT state FROM authorities WHERE key_id = ?');
-  const selectStanding = sql(
+  const selectStanding = cells(
     'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
-  const selectRevocations = sql(
+  const selectRevocations = cells(
     `SELECT ${revocationColumns} FROM certificates
-       WHERE revoked_revision > :after AND revoked_revision <= (SELECT max(found) FROM (
-         SELECT revoked_revision AS found FROM certificates WHERE revoked_revision > :after
-           ORDER BY revoked_revision LIMIT :limit))
+       WHERE revoked_revision > ?1 AND revoked_revision <= (SELECT max(found) FROM (
+         SELECT revoked_revision AS found FROM certificates WHERE revoked_revision > ?1
+           ORDER BY revoked_revision LIMIT ?2))
        ORDER BY revoked_revision, id`,
   );
-  selectRevocations.setReturnArrays(true);
-  const selectLocksOn = sql(
-    `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now)
-       AND ((scope = 'identity' AND subject = :identity) OR (scope = 'all' AND subject = ''))`,
+  const locksOn = `FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > ?)
+       AND ((scope = 'identity' AND subject = ?) OR (scope = 'all' AND subject = ''))`;
+  const selectLocksOn = sql(`SELECT ${lockColumns} ${locksOn}`);
+  /** What may stand against a certificate, as a rule nothing. */
+  const selectAgainst = cells(
+    `SELECT (SELECT state FROM authorities WHERE key_id = ?) = 'retired', EXISTS (SELECT 1 ${locksOn})`,
   );
   /** Every certificate asks, and as a rule there is nothing new: the end of the index says so in a seventh of the time. */
-  const selectNewestCompromised = sql(
-    "SELECT max(revoked_revision) AS newest FROM certificates WHERE reason = 'keyCompromise'",
+  const selectNewestCompromised = cells(
+    "SELECT max(revoked_revision) FROM certificates WHERE reason = 'keyCompromise'",
   );
   const selectCompromised = sql(
     `SELECT serial, identity, der, revoked_revision FROM certificates
@@ -146,9 +152,18 @@ function sqliteStore(
 
   const acts = actAdder(db);
   const failure = (error: unknown): unknown => storeFailure(error, location, 0);
-  const write = openGroupedWrites({ db, sql, patiently, check, failure, forget: acts.forget });
+  /** Of this transaction: what is committed at once is one step for whoever reads. */
+  let counted: number | null = null;
+  const forget = (): void => {
+    acts.forget();
+    counted = null;
+  };
+  const write = openGroupedWrites({ db, sql, patiently, check, failure, forget });
 
-  const nextRevision = (): number => numberOf(countUp.get(), 'number');
+  const nextRevision = (): number => {
+    counted ??= numberIn(countUp.get()?.[0], 'number');
+    return counted;
+  };
 
   const record = (entry: AuditEntry): void => acts.add({ ...entry, detail: { ...entry.detail, ...origin } });
 
@@ -166,12 +181,12 @@ function sqliteStore(
     addCertificate: (r, audit, approve, cause) =>
       write.add(() => {
         nextRevision();
-        const issuer = selectIssuer.get(r.issuer);
+        const [isRetired, isLocked] = selectAgainst.get(r.issuer, r.issuedAt, r.identity) ?? [];
         // Who has not seen the CA change yet would hand out what nobody lets in any more.
-        if (issuer !== undefined && textOf(issuer, 'state') === 'retired') {
+        if (isRetired === 1) {
           throw new CertgateError('CG_CA_CHANGED', { problem: `the issuer ${r.issuer} is retired by now` });
         }
-        approve?.(selectLocksOn.all({ identity: r.identity, now: r.issuedAt }).map(lockOf));
+        approve?.(isLocked === 0 ? [] : selectLocksOn.all(r.issuedAt, r.identity).map(lockOf));
         try {
           insertCertificate.run(
             ...[r.serial, r.issuer, r.identity, r.profile, r.subject, r.notBefore, r.notAfter, r.fingerprint, r.der],
@@ -232,18 +247,14 @@ function sqliteStore(
         const row = selectCheckpoint.get();
         return row === undefined ? null : textOf(row, 'line');
       }),
-    revision: () => read(() => numberOf(thisRevision.get(), 'number')),
-    revocationsSince: (after, limit = -1) =>
-      read(() => {
-        // Node's types know nothing of setReturnArrays.
-        const rows: readonly unknown[] = selectRevocations.all({ after, limit });
-        return (rows as readonly SQLOutputValue[][]).map(revocationOf);
-      }),
+    revision: () => read(() => numberIn(thisRevision.get()?.[0], 'number')),
+    revocationsSince: (after, limit = -1) => read(() => selectRevocations.all(after, limit).map(revocationOf)),
     ...sqliteCa(tools),
     ...tokens,
+    ...sqliteFlags(tools),
     compromisedSince: (after, limit = -1) =>
       read(() => {
-        const newest = selectNewestCompromised.get()?.['newest'];
+        const newest = selectNewestCompromised.get()?.[0];
         if (typeof newest !== 'number' || newest <= after) return [];
         return selectCompromised.all({ after, limit }).map(compromisedOf);
       }),

@@ -3,6 +3,7 @@
 // Invariants of every implementation: a promise that resolves has been made durable; a record and its audit entry are
 // one transaction; a serial is unique for ever; `revision` grows by at least one with every committed change.
 
+import type { FlagStore } from './flags.ts';
 import type { IssueCause, TokenStore } from './tokens.ts';
 
 /** RFC 5280 §5.3.1, the reasons certgate accepts: those that are final and can be said of a client or a server. */
@@ -197,7 +198,7 @@ export interface CompromisedCertificate {
  */
 export type MetaKey = 'trustDomain' | 'rootFingerprint' | 'restoredAt';
 
-export interface Store extends TokenStore {
+export interface Store extends TokenStore, FlagStore {
   /** Where it is, for messages: a file path or a database URL without its password. */
   readonly location: string;
   /**

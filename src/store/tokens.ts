@@ -82,8 +82,6 @@ export interface TokenStore extends IdentityTokenStore {
   tokenFor(id: string, by: { readonly keyHash: string; readonly asked: string | null }): Promise<AskedToken | null>;
   /** Takes a token back; false, and no audit entry, when there is none or it was taken back before. */
   revokeToken(id: string, at: number, audit: AuditEntry): Promise<boolean>;
-  /** Notes the first misuse of a token; false, and no audit entry, when one was noted before. */
-  flagToken(id: string, flag: string, at: number, audit: AuditEntry): Promise<boolean>;
   /** What took the place of the certificate with this serial, the oldest first. */
   successors(serial: string): Promise<readonly Succession[]>;
   /** The succession that made this certificate, when nobody was let in with it yet; else null. One index look-up. */

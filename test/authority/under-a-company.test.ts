@@ -205,7 +205,7 @@ describe('an issuer that is signed elsewhere', () => {
     const certificate = readFileSync(join(ca.certsDir, `${root}.crt`), 'utf8');
     const der = await createIssuer({
       ...{ commonName: 'by hand', trustDomain: TRUST_DOMAIN, key: readRequest(csr) },
-      ...{ notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 86_400_000) },
+      ...{ notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 2 * 86_400_000) },
       root: issuerOf(certificate, await keys.read(join(ca.certsDir, `${root}.key`))),
     });
     return derToPem(der, 'CERTIFICATE');

@@ -67,7 +67,7 @@ test('a rotation of the root that was left half-way is named at each step', asyn
     expect.stringMatching(
       /^warn rotation to root 2: prepared 8d\S* ago, and not activated → certgate ca rotate root activate$/,
     ),
-    expect.stringMatching(/^warn trust bundle: 1 were not seen to have .*worker\/etl-1; they keep the rotation/),
+    expect.stringMatching(/^warn trust bundle: 1 was not seen to have .*worker\/etl-1; they keep the rotation/),
   ]);
   await ca.ran(['ca', 'rotate', 'root', 'activate', '--without-waiting']);
   await ca.ran(['backup', '--out', 'second']);
@@ -103,7 +103,8 @@ test('too many and too long certificates, forgotten locks and tokens, a misused 
   const common = { ...token, revokedAt: null, flaggedAt: null, flag: null, expiresAt: now + DAY };
   await store.addToken({ ...common, id: '1'.repeat(16), createdAt: now - 30 * DAY }, newAudit());
   await store.addToken({ ...common, id: '2'.repeat(16), createdAt: now }, newAudit());
-  await store.flagToken('2'.repeat(16), 'used from elsewhere', now, newAudit());
+  const flag = { identity: 'worker/x', reason: 'used from elsewhere', flaggedAt: now };
+  await store.flag(flag, { kind: 'token', token: '2'.repeat(16) }, newAudit());
   const all = (await ca.found()).join('\n');
   expect(all).toContain(
     'warn identities: worker/many has 21 certificates that can be used, more than 20 → certgate list',
@@ -113,6 +114,9 @@ test('too many and too long certificates, forgotten locks and tokens, a misused 
     /warn lock: identity worker\/old since 30d\S*, .* odd traffic → certgate unlock identity worker\/old/,
   );
   expect(all).toContain('warn token: 1111111111111111 for worker/x lies about unused since 30d');
+  expect(all).toMatch(
+    /fail flag: worker\/x was flagged \S+ ago: used from elsewhere; look at certgate audit --identity worker\/x .* → certgate unflag worker\/x/,
+  );
   expect(all).toContain('fail token: 2222222222222222 for worker/x was used as a thief would: used from elsewhere');
 });
 

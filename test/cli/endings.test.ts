@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { CommanderError } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { report } from '../../src/cli/report.ts';
+import { commandLineError, report } from '../../src/cli/report.ts';
 import { CertgateError } from '../../src/errors.ts';
 import { openShell } from './golden.ts';
 
 function reported(error: unknown) {
   const lines: string[] = [];
-  const exitCode = report(error, { say: (line) => void lines.push(line) }, 'certgate issue');
+  const exitCode = report(error, { say: (line) => void lines.push(line) });
   return { exitCode, lines };
 }
 
@@ -34,6 +34,24 @@ describe('a failure', () => {
     });
   });
 
+  test.each([
+    ['wroker/etl-1', 'worker/etl-1'],
+    ['wroker/etl-*', 'worker/etl-*'],
+    ['User/Alice', 'user/alice'],
+    ['servce/data/ci', 'service/data/ci'],
+  ])('by a name that is nearly one says which: %s', (name, meant) => {
+    const { lines } = reported(new CertgateError('CG_IDENTITY_NAME', { name }));
+    expect(lines[1]).toContain(`hint: did you mean ${meant}? a name is worker/…`);
+  });
+
+  test.each(['alice', 'gate/x y', 'wrkr/', 'user/a b', ''])(
+    'by a name that is nothing near guesses nothing: %j',
+    (name) => {
+      const { lines } = reported(new CertgateError('CG_IDENTITY_NAME', { name }));
+      expect(lines[1]).toMatch(/^hint: a name is worker/);
+    },
+  );
+
   test('of certgate itself shows no stack, and asks for a report', () => {
     const { exitCode, lines } = reported(new TypeError('undefined is not a function'));
     expect(lines[0]).toBe('error: internal error: undefined is not a function [CG_INTERNAL]');
@@ -47,7 +65,7 @@ describe('a failure', () => {
       'commander.unknownOption',
       "error: unknown option '--tll'\n(Did you mean --ttl?)",
     );
-    expect(reported(error)).toEqual({
+    expect(reported(commandLineError(error, 'certgate issue'))).toEqual({
       exitCode: 2,
       lines: ["error: unknown option '--tll' [CG_USAGE]", 'hint: did you mean --ttl? see certgate issue --help'],
     });

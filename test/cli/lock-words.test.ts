@@ -37,6 +37,14 @@ describe('why it is locked', () => {
   it.each(['', '   ', 'two\nlines', 'a\u001b[31mred', 'x'.repeat(501)])('is not %j', async (text) => {
     await failureOf('CG_USAGE', () => reasonFlag(text));
   });
+
+  it('must be said', async () => {
+    const error = await failureOf('CG_USAGE', () => reasonFlag(undefined));
+    expect([error.message, error.hint]).toEqual([
+      'there is no --reason',
+      "say why, for whoever reads the record: --reason 'odd traffic since 14:00'",
+    ]);
+  });
 });
 
 it('a lock is shown by whom it keeps out and when it ends', () => {

@@ -1,10 +1,12 @@
-// What of a token on the command line other users of the machine can see.
+// Where a token comes from: what is said of a file that holds none, and what of a token other users of the machine can see.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { CommandIo } from '../../src/cli/io.ts';
+import { tokenFrom } from '../../src/cli/token-source.ts';
 import { newToken, writeToken } from '../../src/enroll/token.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -33,3 +35,39 @@ test.each([
   },
   30_000,
 );
+
+describe('a token file', () => {
+  const place = (): { readonly file: string; readonly io: CommandIo } => {
+    const cwd = mkdtempSync(join(tmpdir(), 'certgate-token-'));
+    const io: CommandIo = {
+      ...{ env: {}, cwd, isTerminal: false, program: 'certgate' },
+      out: () => {},
+      say: () => {},
+      input: async () => Buffer.from('\n'),
+      setExitCode: () => {},
+    };
+    return { file: join(cwd, 'token'), io };
+  };
+  const about = { subject: 'worker/etl-1', gate: 'https://gate.example:8443', rootFingerprint: 'ab'.repeat(32) };
+
+  test.each([
+    ['token', 'not a token: the file "token" is empty'],
+    ['-', 'not a token: standard input is empty'],
+  ])('that is empty, be it %s, is said to be', async (tokenFile, message) => {
+    const { file, io } = place();
+    writeFileSync(file, '\n', { mode: 0o600 });
+    await expect(tokenFrom({ tokenFile }, io, () => {})).rejects.toThrow(message);
+  });
+
+  test.each([
+    [0o644, 'others than its owner can get at the token in token (mode 0644): chmod 600 token'],
+    [0o600, ''],
+  ])('with mode %o is taken, with a warning where others can read it', async (mode, warning) => {
+    const { file, io } = place();
+    writeFileSync(file, writeToken(newToken(about)));
+    chmodSync(file, mode);
+    const said: string[] = [];
+    expect(await tokenFrom({ tokenFile: 'token' }, io, (words) => void said.push(words))).toMatchObject(about);
+    expect(said.join()).toBe(warning);
+  });
+});

@@ -36,6 +36,9 @@ export const applied: readonly unknown[] = [
 /** The chart with a worker. Only where helm is. */
 export const WORKERS = ['--set', 'workers.etl-1.pool=etl'] as const;
 export const rendered = (): readonly unknown[] => documentsIn(render(WORKERS));
+/** The chart beside Prefect's own charts, with who their pods are. Only where helm is. */
+export const renderedSidecar = (): readonly unknown[] =>
+  documentsIn(render(['--set', 'mode=sidecar', '-f', 'deploy/helm/values/workers.yaml']));
 
 /** The values for one of Prefect's charts. */
 export const valuesOf = (chart: string): Readonly<Record<string, Readonly<Record<string, unknown>>>> =>

@@ -7,8 +7,18 @@ import { loadConfig } from '../../src/config/load.ts';
 import { compileClaimRule, identifyClaims } from '../../src/identity/claim-rules.ts';
 import { KUBERNETES } from '../enroll/published-tokens.ts';
 import { unknownWords } from './command-lines.ts';
-import { applied, kustomizations, manifests, manifestsOf, read, rendered, template, valuesOf } from './documents.ts';
-import { type Container, containersOf, jobManifest, type PodSpec, podSpecs, problemsOf, settingsOf } from './pods.ts';
+import {
+  applied,
+  kustomizations,
+  manifests,
+  manifestsOf,
+  read,
+  rendered,
+  renderedSidecar,
+  template,
+} from './documents.ts';
+import { containersOf, jobManifest, type PodSpec, podSpecs, problemsOf, settingsOf } from './pods.ts';
+import { putTogether, WORKER } from './prefect-charts.ts';
 import { deploy, helm, kubernetesValidate, skippedFor } from './tools.ts';
 
 /** The oldest with native sidecars by default, and the newest. */
@@ -53,12 +63,7 @@ describe('every pod', () => {
   });
 
   test('has certgate run by commands and flags that there are', async () => {
-    const { extraInitContainers } = valuesOf('prefect-server-sidecar')['server'] ?? {};
-    const { initContainer } = valuesOf('prefect-worker')['worker'] ?? {};
-    const fromValues = [extraInitContainers, (initContainer as Record<string, unknown>)['extraContainers']];
-    const ours = [...pods.flatMap(containersOf), ...fromValues.flatMap((one) => one as Container[])].filter(
-      ({ image }) => image.includes('certgate'),
-    );
+    const ours = pods.flatMap(containersOf).filter(({ image }) => image.includes('certgate'));
     expect(ours.length).toBeGreaterThan(6);
     for (const container of ours) expect(await unknownWords(container), container.name).toEqual([]);
   });
@@ -72,8 +77,14 @@ describe.each([
     { 'worker-etl-1': 'worker/etl-1', 'etl-job': 'worker/etl-job/flow-1-x7k2p' },
   ],
   ['the chart', rendered, 'prefect', { 'worker-etl-1': 'worker/etl-1' }],
+  [
+    'the values for Prefect’s charts',
+    () => [...renderedSidecar(), putTogether(WORKER)],
+    'prefect-work',
+    { 'worker-etl-1': 'worker/etl-1' },
+  ],
 ])('by %s', (what, documents, namespace, names) => {
-  const skipped = what === 'the chart' && !hasChart;
+  const skipped = what !== 'the manifests' && !hasChart;
 
   test.skipIf(skipped)(
     `each client’s pod gets the identity of its service account${skipped ? skippedFor(helm) : ''}`,

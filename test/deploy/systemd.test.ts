@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { unknownIn } from './command-lines.ts';
-import { deploy, skippedFor, systemdAnalyze } from './tools.ts';
+import { deploy, skippedFor, systemdAnalyze, systemdSysusers } from './tools.ts';
 
 const folder = join(deploy, 'systemd');
 const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
@@ -27,6 +27,25 @@ test('a unit is started again however often it ends', () => {
     // systemd gives a unit up that was started five times in ten seconds, unless it is told not to.
     const seconds = Number(/^RestartSec=(\d+)$/m.exec(text)?.[1]);
     expect(seconds * 5 > 10 || /^StartLimitIntervalSec=0$/m.test(text), unit).toBe(true);
+  }
+});
+
+test('a reload sends its signal with what every machine has: not all have a kill that is a file', () => {
+  const reloads = units.flatMap((unit) => [...read(unit).matchAll(/^ExecReload=(.*)$/gm)].map(([, line]) => line));
+  expect(reloads).toEqual(["/bin/sh -c 'kill -HUP $MAINPID'"]);
+});
+
+test.skipIf(systemdSysusers.missing !== null)(`the users of the units are made${skippedFor(systemdSysusers)}`, () => {
+  const empty = mkdtempSync(join(tmpdir(), 'certgate-users-'));
+  try {
+    const args = ['--dry-run', `--root=${empty}`, join(folder, 'certgate.sysusers.conf')];
+    const { code, said } = systemdSysusers.run(args);
+    expect(code, said).toBe(0);
+    const made = [...said.matchAll(/^Creating user '(\S+)'/gm)].map(([, name = '']) => name);
+    const wanted = units.flatMap((unit) => [...read(unit).matchAll(/^User=(.*)$/gm)].map(([, name = '']) => name));
+    expect(made.toSorted()).toEqual([...new Set(wanted)].toSorted());
+  } finally {
+    rmSync(empty, { recursive: true });
   }
 });
 

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { generateKey } from '../../src/pki/keys.ts';
 import { createRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
-import { sign } from './harness/certificates.ts';
+import { sign, signInto } from './harness/certificates.ts';
 import { newToken } from './harness/enrolment.ts';
 import { eventually } from './harness/eventually.ts';
 import type { House } from './harness/house.ts';
@@ -15,19 +15,8 @@ import { openTcp, openTls } from './harness/wire.ts';
 /** A certificate of five minutes, on record, that ends in `leftMs`: long past two thirds of its life. */
 async function nearItsEnd(home: House, name: string, leftMs: number): Promise<string> {
   const notAfter = Math.floor((Date.now() + leftMs) / 1000) * 1000;
-  const { cert, key, ca } = await sign(home, {
-    identity: name,
-    notBefore: notAfter - 300_000,
-    notAfter,
-    recorded: true,
-  });
   const dir = join(await folder(), 'identity');
-  await mkdir(dir, { mode: 0o700 });
-  await Promise.all([
-    writeFile(join(dir, 'tls.crt'), cert),
-    writeFile(join(dir, 'tls.key'), key, { mode: 0o600 }),
-    writeFile(join(dir, 'ca.crt'), ca),
-  ]);
+  await signInto(home, dir, { identity: name, notBefore: notAfter - 300_000, notAfter, recorded: true });
   return dir;
 }
 const serialIn = async (dir: string): Promise<string> =>
@@ -79,7 +68,7 @@ test.each([1, 2])(
 test('two sidecars that share a folder renew it once, and both go on', async () => {
   const home = await house();
   const gate = await home.serve({ upstream: (await echo()).url });
-  const dir = await nearItsEnd(home, 'worker/shared', 60_000);
+  const dir = await nearItsEnd(home, 'worker/shared', 20_000);
   const old = await serialIn(dir);
   const sidecars = await Promise.all([home.connect(gate, dir), home.connect(gate, dir)]);
   const fresh = await renewalIn(dir, old);
@@ -99,7 +88,7 @@ test('a gate that is down when a certificate is due is asked again until it is b
   const first = await home.serve({ upstream });
   const { port } = first;
   await first.stop();
-  const dir = await nearItsEnd(home, 'worker/patient', 100_000);
+  const dir = await nearItsEnd(home, 'worker/patient', 30_000);
   const old = await serialIn(dir);
   const sidecar = await home.connect({ port }, dir);
   await sidecar.logged(
@@ -187,7 +176,7 @@ test('who can reach a sidecar’s port acts by its certificate there, and gets n
 test('a thief who renews a copied key has both cut and the identity locked, and the record says why', async () => {
   const home = await house();
   const gate = await home.serve({ upstream: (await echo()).url });
-  const dir = await nearItsEnd(home, 'worker/robbed', 100_000);
+  const dir = await nearItsEnd(home, 'worker/robbed', 24_000);
   const old = await serialIn(dir);
   const [stolenCert, stolenKey] = [
     await readFile(join(dir, 'tls.crt'), 'utf8'),

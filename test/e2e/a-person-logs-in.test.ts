@@ -1,14 +1,24 @@
 // A person logs in at a real OpenID provider, in a real browser or with a device code, and then Prefect's commands and its page
-// work without another word.
+// work without another word, as far as the role of a group goes that the provider says.
 import { readdirSync, statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
+import { post } from './harness/api.ts';
 import { browserWith, noChromium } from './harness/chromium.ts';
+import { eventually } from './harness/eventually.ts';
 import { certgateCommand, type House, type Serving } from './harness/house.ts';
 import { idTokenFor, type OidcProvider, startOidc } from './harness/oidc.ts';
+import { clientEnvironment, prefectPrograms } from './harness/prefect.ts';
 import { cleanEnvironment, finish, type Running, start } from './harness/processes.ts';
 import { folder, house, sharedPrefect } from './harness/scenario.ts';
+
+const POLICY = `bindings:
+  - {role: Viewer, group: people}
+  - {role: Developer, group: deployers}
+`;
+const POOL = { name: 'of-who-logs-in', type: 'process', description: 'a pool for who logs in' };
+const LACKS = 'it lacks write_work_pools';
 
 let home: House;
 let gate: Serving;
@@ -33,8 +43,11 @@ const entry = (provider: OidcProvider, device: boolean): NodeJS.ProcessEnv => ({
 
 beforeAll(async () => {
   home = await house();
+  const policy = join(home.dir, 'policy.yaml');
+  await writeFile(policy, POLICY);
   idp = await startOidc(await folder());
-  gate = await home.serve({ upstream: sharedPrefect(), env: entry(idp, true) });
+  gate = await home.serve({ upstream: sharedPrefect(), env: entry(idp, true), flags: ['--policy', policy] });
+  await post(sharedPrefect(), '/work_pools/', POOL);
   gateUrl = `https://127.0.0.1:${gate.port}`;
 }, 120_000);
 
@@ -63,9 +76,14 @@ async function person(): Promise<Person> {
 }
 const pin = (): readonly string[] => ['--ca', join(home.dir, 'certs/ca.crt')];
 const urlOf = (running: Running): Promise<string> => running.line((line) => line.startsWith('https://'));
-const ASK = `const a = await fetch(process.env.PREFECT_API_URL + '/health'); console.log(a.status);`;
+/** The login that waits is ended by `name` at the provider. */
+async function end(login: Running, name: string): Promise<number | null> {
+  const { sentTo } = await idp.visit(await urlOf(login), name);
+  await fetch(sentTo ?? '');
+  return (await login.exited).code;
+}
 
-test('in the browser: the certificate arrives, Prefect answers, its page loads, and nothing is left after logout', async (context) => {
+test('in the browser: the certificate arrives, Prefect’s page shows what is there and says what it may not do, and nothing is left after logout', async (context) => {
   if (noChromium !== null) {
     process.stderr.write(`skipped: ${context.task.name}: ${noChromium}\n`);
     context.skip(noChromium);
@@ -83,12 +101,11 @@ test('in the browser: the certificate arrives, Prefect answers, its page loads, 
   await tab.value(`document.querySelector('[name=prompt][value=consent]') ? (${submit}) : undefined`);
   await tab.value(`document.body && document.body.innerText.includes('You are logged in') ? true : undefined`);
   expect((await login.exited).code, login.stderr()).toBe(0);
-  expect(JSON.parse(login.stdout())).toMatchObject({ identity: 'user/alice', gate: gateUrl, path: alice.identity });
+  expect(JSON.parse(login.stdout())).toMatchObject({
+    ...{ identity: 'user/alice', groups: ['data/alice', 'people'], gate: gateUrl, path: alice.identity },
+  });
   expect(statSync(join(alice.identity, 'tls.key')).mode & 0o777).toBe(0o600);
   expect(statSync(join(alice.identity, '..')).mode & 0o777).toBe(0o700);
-
-  const ran = await alice.run('run', '--', process.execPath, '--input-type=module', '-e', ASK);
-  expect([ran.stdout, ran.code], ran.stderr).toEqual(['200\n', 0]);
 
   await writeFile(join(alice.dir, 'password'), 'a word');
   const exported = await alice.run('export', alice.identity, '--out', 'alice.p12', '--password-file', 'password');
@@ -99,16 +116,75 @@ test('in the browser: the certificate arrives, Prefect answers, its page loads, 
     pkcs12: { file: join(alice.dir, 'alice.p12'), password: 'a word' },
     origin,
   });
-  const page = await own.dump(`${origin}/dashboard`, 20_000);
-  expect(page).toContain('<title>Prefect Server</title>');
-  expect(page).not.toContain('certgate: a client certificate is required');
+  // The page of a pool, which Prefect's API alone has a description of; then its switch, which pauses the pool.
+  const page = await own.lead(`${origin}/work-pools/work-pool/${POOL.name}`);
+  const shows = (text: string): string => `document.body.innerText.includes('${text}') || undefined`;
+  await page.value(shows(POOL.description));
+  await page.value(
+    `document.querySelector('[role=switch]') ? (document.querySelector('[role=switch]').click(), 1) : undefined`,
+  );
+  await page.value(shows(`certgate: user/alice (Viewer) may not do update_work_pool: ${LACKS}`));
+  const answered = { read_work_pool: 200, update_work_pool: 403 };
+  for (const [wanted, code] of Object.entries(answered)) {
+    await gate.logged(
+      (one) => one['identity'] === 'user/alice' && one['operation'] === wanted && one['status'] === code,
+    );
+  }
 
   const { stdout } = await home.certgate(['list', 'user/alice', '--json', '--config', home.config]);
   expect(JSON.parse(stdout)).toMatchObject({ certificates: [{ groups: ['data/alice', 'people'], renewable: false }] });
   const out = await alice.run('logout');
   expect(out.stderr).toContain(`removed ${alice.identity}`);
   expect(readdirSync(join(alice.identity, '..'))).toEqual(['login.json']);
-});
+}, 300_000);
+
+test('Prefect’s commands do what the role of a group allows and say what it lacks; another group is another role at the next login', async () => {
+  const frank = await person();
+  const prefect = join(await prefectPrograms(), 'prefect');
+  const env = clientEnvironment(null, join(frank.dir, 'prefect'), { ...frank.env, COLUMNS: '400' });
+  const create = (name: string): string[] => ['work-pool', 'create', name, '--type', 'process'];
+  const running = async (...args: string[]) => {
+    const command = ['run', '--', prefect, ...args];
+    const ran = await finish(...certgateCommand(command), { env, cwd: frank.dir, boundMs: 120_000 });
+    return { code: ran.code, said: (ran.stdout + ran.stderr).replaceAll(/\s+/g, ' ') };
+  };
+  const login = frank.start('login', gateUrl, ...pin());
+  expect(await end(login, 'frank'), login.stderr()).toBe(0);
+  const [listed, refused] = await Promise.all([running('work-pool', 'ls'), running(...create('by-frank'))]);
+  expect(listed).toEqual({ code: 0, said: expect.stringContaining(POOL.name) as string });
+  expect(refused).toEqual({
+    code: 1,
+    said: expect.stringContaining(`certgate: user/frank (Viewer) may not do create_work_pool: ${LACKS}`) as string,
+  });
+
+  // The sidecar stays, over the next login and the one after.
+  const sidecar = frank.start('connect', '--listen', '127.0.0.1:0');
+  const line = await sidecar.line((text) => text.includes('"listening"'));
+  const { address: url } = JSON.parse(line) as { address: string };
+  const makingNothing = async (): Promise<number> => {
+    const headers = { 'content-type': 'application/json' };
+    return (await fetch(`${url}/api/work_pools/`, { method: 'POST', headers, body: '{}' })).status;
+  };
+  await idp.setGroups('frank', ['people', 'deployers']);
+  expect(await makingNothing()).toBe(403);
+  const again = frank.start('login');
+  expect(await end(again, 'frank'), again.stderr()).toBe(0);
+  expect(again.stderr()).toContain('\ngroups: deployers, people\n');
+  await eventually('the sidecar has the new role', async () => ((await makingNothing()) === 422 ? true : undefined));
+  const made = await finish(prefect, create('by-frank'), {
+    env: { ...env, PREFECT_API_URL: `${url}/api` },
+    boundMs: 120_000,
+  });
+  expect(made, made.stderr).toMatchObject({ code: 0 });
+
+  await idp.setGroups('frank', ['people']);
+  const less = frank.start('login');
+  expect(await end(less, 'frank'), less.stderr()).toBe(0);
+  await eventually('the sidecar has the old role', async () => ((await makingNothing()) === 403 ? true : undefined));
+  await idp.setGroups('frank', ['deployers']);
+  expect(await end(frank.start('login'), 'frank')).toBe(3);
+  await gate.logged(({ reason }) => String(reason).includes('groups'));
+}, 300_000);
 
 test('without a browser on the machine, and again the next morning without a flag', async () => {
   const bob = await person();
@@ -176,7 +252,7 @@ test('an ID token that was made for another key is refused by the gate, and one 
   const { sentTo } = await idp.visit(await urlOf(mallory), 'M-1');
   await fetch(sentTo ?? '');
   expect((await mallory.exited).code).toBe(3);
-  expect(mallory.stderr()).toContain('CG_ENROLL_REFUSED');
+  expect(mallory.stderr()).toContain(`error: logged in at ${idp.issuer}, but ${gateUrl} gave no certificate`);
 });
 
 test('what is wrong is said with what to do', async () => {

@@ -3,7 +3,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { pino } from 'pino';
 import { recordToken, type TokenRequest } from '../../src/authority/tokens.ts';
 import type { DeskAnswer } from '../../src/enroll/answers.ts';
-import { type EnrollDesk, type EnrollPolicy, openDesk } from '../../src/enroll/desk.ts';
+import { type DeskParts, type EnrollDesk, type EnrollPolicy, openDesk } from '../../src/enroll/desk.ts';
 import { credentialOf, newToken, secretHashOf, type Token } from '../../src/enroll/token.ts';
 import { readIssued, writeEnrollRequest, writeRenewRequest } from '../../src/enroll/wire.ts';
 import { type LimitedLog, limitLog } from '../../src/observe/limited-log.ts';
@@ -28,8 +28,12 @@ export interface Scene extends OpenCa {
   renew(serial: string, key: KeyObject): Promise<DeskAnswer>;
 }
 
-/** `to`: a log in place of the one of the scene, which limits nothing. */
-export async function scene(policy: Partial<EnrollPolicy> = {}, to: LimitedLog | null = null): Promise<Scene> {
+/** `to`: a log in place of the one of the scene, which limits nothing; `parts`: of the desk, made from the scene's own. */
+export async function scene(
+  policy: Partial<EnrollPolicy> = {},
+  to: LimitedLog | null = null,
+  parts: (own: OpenCa) => Partial<DeskParts> = () => ({}),
+): Promise<Scene> {
   const clock = () => made.now;
   const made = { now: Date.now() };
   const ca = await openCa(clock);
@@ -47,6 +51,7 @@ export async function scene(policy: Partial<EnrollPolicy> = {}, to: LimitedLog |
     metrics,
     clock,
     refusalTime: 20,
+    ...parts(ca),
   });
   return Object.assign(made, {
     ...ca,

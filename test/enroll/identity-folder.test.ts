@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -109,6 +110,19 @@ describe('the folder of an identity', () => {
     }
     expect(generations()).toHaveLength(2);
     expect(isPair(dir)).toBe(true);
+  });
+
+  test('gets the new pair though somebody has removed what was in the making', async () => {
+    const [ca, dir] = await folder();
+    const { privateKey, publicKey } = await generateKey();
+    const prepared = await prepareRenewal(dir, privateKeyToPem(privateKey));
+    for (const name of readdirSync(dir).filter((one) => one.startsWith('.generation-'))) {
+      rmSync(join(dir, name), { recursive: true });
+    }
+    const { record, chainPem } = await ca.authority.issue(request({ publicKey }));
+    await prepared.install(chainPem);
+    expect([serialOf(dir), isPair(dir)]).toEqual([record.serial, true]);
+    expect(statSync(join(dir, 'tls.key')).mode & 0o777).toBe(0o600);
   });
 
   test('can still be replaced by certgate issue --force', async () => {

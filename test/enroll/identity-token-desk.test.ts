@@ -87,6 +87,7 @@ describe('an identity token', () => {
     expect(misuses).toMatchObject([
       { object: 'worker/etl-1', detail: { issuer: 'idp', jti: '1', address: '198.51.100.9' } },
     ]);
+    expect((await at.store.flags()).map(({ identity }) => identity)).toEqual(['worker/etl-1']);
   });
 
   test('is not new because it is signed anew, or has another spelling', async () => {

@@ -222,6 +222,7 @@ describe('a copied key', () => {
     expect(lock).toMatchObject({ scope: 'identity', subject: 'worker/etl-1', actor: 'gate', until: null });
     expect(lock?.reason).toContain(serial);
     expect(lock?.reason).toContain(next);
+    expect(await at.store.flags()).toEqual([{ identity: 'worker/etl-1', reason: lock?.reason, flaggedAt: at.now }]);
     expect((await at.renew(next, newKey())).status).toBe(403);
     expect((await at.store.listAudit({})).map(({ action }) => action)).toContain('certificate.reuse');
     expect(at.metrics.certificateReuse).toBe(1);
@@ -248,12 +249,14 @@ describe('a copied key', () => {
     expect((await at.store.listAudit({})).map(({ action }) => action)).toContain('certificate.reuse');
   });
 
-  test('is only recorded where lockOnReuse is off', async () => {
+  test('is only recorded and flagged where lockOnReuse is off', async () => {
     const [at, serial] = await enrolled({ lockOnReuse: false });
     await at.desk.seen(serialIn(await at.renew(serial, newKey())));
-    expect((await at.renew(serial, newKey())).status).toBe(200);
+    for (const _ of [1, 2]) expect((await at.renew(serial, newKey())).status).toBe(200);
     expect(await at.store.locks(at.now)).toEqual([]);
-    expect((await at.store.listAudit({})).map(({ action }) => action)).toContain('certificate.reuse');
+    const acts = (await at.store.listAudit({})).map(({ action }) => action);
+    expect(acts.filter((action) => action === 'certificate.reuse')).toHaveLength(2);
+    expect(await at.store.flags()).toMatchObject([{ identity: 'worker/etl-1' }]);
   });
 
   test('does not keep its owner out for ever: unlocked, the newest certificate renews', async () => {

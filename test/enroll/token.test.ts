@@ -85,11 +85,15 @@ describe('what a token may be for', () => {
       expect(requireSubject(subject)).toBe(subject);
     },
   );
-  test.each(['*', 'worker*', 'wor*', 'gate/x', 'gate/*', 'worker/*/x', 'worker/**', 'worker/etl 1', ''])(
-    'not %s',
+  test.each(['*', 'worker*', 'wor*', 'gate/x', 'gate/*', 'worker/*/x', 'worker/**'])('not %s', async (subject) => {
+    expect(isSubject(subject)).toBe(false);
+    expect(await codeOf(() => requireSubject(subject))).toBe('CG_TOKEN_SUBJECT');
+  });
+  test.each(['wroker/etl-1', 'wroker/etl-*', 'Worker/etl-1', 'worker/etl 1', 'alice', ''])(
+    'not %j, which is no name at all',
     async (subject) => {
       expect(isSubject(subject)).toBe(false);
-      expect(await codeOf(() => requireSubject(subject))).toBe('CG_TOKEN_SUBJECT');
+      expect(await codeOf(() => requireSubject(subject))).toBe('CG_IDENTITY_NAME');
     },
   );
   test.each([

@@ -23,7 +23,7 @@ it('keeps its holder to it though the policy says nothing of pools, also when th
   expect(await ask(await gate.connect(), 'POST /api/new', '{}')).toMatch(/^403 /u);
   become(gate, 'bindings: [{role: Worker, group: Data, pools: [ml]}]\n');
   expect(await ask(peer, read(OWN))).toContain(
-    'only within no pool, for its certificate is for others than the policy',
+    'nowhere: its certificate is for the pool etl, and the policy gives it the pool ml (bound at policy.yaml:1:12); bind it to the pool etl in the policy, or give it a certificate for the pool ml',
   );
   expect(await ask(await gate.connect(), poll('ml'), '{}')).toMatch(/^403 /u);
   become(gate, "bindings: [{role: Worker, group: 'pool:etl'}]\n");

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { prepareRoot } from '../../src/authority/rotate.ts';
-import { watchCredentials } from '../../src/outbound/credentials.ts';
+import { openCredentials, watchCredentials } from '../../src/outbound/credentials.ts';
 import { openCa, request, TRUST_DOMAIN } from '../authority/fixture.ts';
 import { eventually } from '../e2e/harness/eventually.ts';
 import { fill, ownFileSystem } from '../store/file-system.ts';
@@ -38,6 +38,23 @@ test('files that can not be taken are said so once, and taken as soon as they ca
   writeFileSync(files.ca, bundle);
   expect([await watched.look(), await watched.look()]).toEqual([true, true]);
   expect(watched.current.certificate.serialNumber).not.toBe(before);
+});
+
+test.each([
+  ['tls.crt', '', 'it is empty'],
+  ['tls.crt', 'damaged', 'it holds no certificate, or a damaged one'],
+  ['ca.crt', 'damaged', 'it holds no certificate, or a damaged one'],
+  ['tls.key', 'damaged', 'private key unreadable: it is damaged'],
+])('%s that is %j is named, and what is wrong with it in words of certgate', async (name, content, problem) => {
+  const { dir } = await issued();
+  const path = join(dir, name);
+  const files = { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') };
+  if (content === 'damaged') writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/^[^-]{20}/gm, ''));
+  else writeFileSync(path, content);
+  const failure: unknown = await openCredentials(files).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'CG_CREDENTIALS' });
+  expect(String(failure)).toContain(`${path}: ${problem}`);
+  expect(String(failure)).not.toContain('routines');
 });
 
 test('a trust bundle for which there is no room holds at once, and is written when there is', async (context) => {

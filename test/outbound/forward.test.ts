@@ -1,14 +1,15 @@
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { limitLog } from '../../src/observe/limited-log.ts';
 import { forwardTo } from '../../src/outbound/forward.ts';
 import { headOf } from '../inbound/heads.ts';
 
 const log = pino({ level: 'silent' });
-const handler = (allowedHosts: readonly string[] = []) =>
+const handler = (allowedHosts: readonly string[] = [], refused = () => {}) =>
   forwardTo({
     ...{ log, limitedLog: limitLog(log), accessLog: false, gate: 'https://gate.test:8443', allowedHosts },
     ended: () => null,
+    refused,
   });
 const GET = 'GET /api/flows/ HTTP/1.1';
 const decide = (lines: readonly string[], host = '127.0.0.1:4210', allowed: readonly string[] = []) =>
@@ -58,10 +59,28 @@ describe('when the gate is not available', () => {
     expect(answer.extra).toMatch(/^retry-after: \d+\r\nprefect-maintenance: true\r\n$/);
   });
 
-  it.each(['SELF_SIGNED_CERT_IN_CHAIN: x', 'ERR_TLS_CERT_ALTNAME_INVALID: x', 'CERT_HAS_EXPIRED: x'])(
-    'says that the gate cannot be trusted, and does not wait, on %s',
-    (problem) => {
-      expect(handler().upstreamFailed(problem, false)).toMatchObject({ status: 502, extra: '' });
-    },
-  );
+  it.each([
+    ['SELF_SIGNED_CERT_IN_CHAIN: x', '--ca and --server-name'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID: x', '--ca and --server-name'],
+    ['CERT_HAS_EXPIRED: x', 'the clock of this machine (date -u)'],
+    ['CERT_NOT_YET_VALID: x', 'the clock of this machine (date -u)'],
+  ])('says that the gate cannot be trusted, does not wait, and what to check, on %s', (problem, check) => {
+    const answer = handler().upstreamFailed(problem, false);
+    expect(answer).toMatchObject({ status: 502, extra: '' });
+    expect(answer.detail).toContain(`can't be trusted (${problem}): check ${check}`);
+  });
+});
+
+test('a 403 of the gate’s is told, for it may be that the certificate has ended, and no other answer', () => {
+  let told = 0;
+  const one = handler([], () => told++);
+  const head = headOf([], GET, '127.0.0.1:4210');
+  const verdict = one.decide(head);
+  const foreign = one.decide(headOf(['Origin: https://evil.test'], GET, '127.0.0.1:4210'));
+  const ending = { requestBytes: 0, answerBytes: 0, milliseconds: 1, ending: 'complete', upgraded: false } as const;
+  for (const status of [200, 401, 404, 429, 503]) one.finished(head, verdict, { ...ending, status, problem: null });
+  one.finished(head, foreign, { ...ending, status: 403, problem: null });
+  expect(told).toBe(0);
+  one.finished(head, verdict, { ...ending, status: 403, problem: null });
+  expect(told).toBe(1);
 });

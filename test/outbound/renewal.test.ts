@@ -9,8 +9,10 @@ import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { writeIssued } from '../../src/enroll/wire.ts';
 import { type CredentialFiles, openCredentials } from '../../src/outbound/credentials.ts';
+import { type GateClock, openGateClock } from '../../src/outbound/gate-clock.ts';
 import { followRenewal } from '../../src/outbound/renewal.ts';
-import { privateKeyToPem } from '../../src/pki/keys.ts';
+import { createLeaf, derToPem, signerOf } from '../../src/pki/certificates.ts';
+import { generateKey, keyId, privateKeyToPem } from '../../src/pki/keys.ts';
 import { readRequest } from '../../src/pki/requests.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
 import { openCa, request } from '../authority/fixture.ts';
@@ -42,6 +44,12 @@ async function listening(server: Server): Promise<number> {
   return typeof bound === 'object' && bound !== null ? bound.port : 0;
 }
 
+/** That of this machine, but that every wait is over at once. */
+const impatient: GateClock = {
+  now: Date.now,
+  hear: () => {},
+  stopwatch: () => () => Number.POSITIVE_INFINITY,
+};
 const keyText = async (key: KeyObject): Promise<string> => privateKeyToPem(key);
 
 /** A certificate of an hour, issued fifty minutes ago by the CA's clock. */
@@ -69,6 +77,7 @@ test('a stop does not wait for a gate that never answers, and leaves no key behi
     look: async () => true,
     keyText,
     connect,
+    clock: impatient,
     enrollAgain: null,
     log,
   }));
@@ -114,12 +123,13 @@ test('a certificate that this machine’s clock takes for over is not taken, and
     look: async () => true,
     keyText,
     connect,
+    clock: impatient,
     enrollAgain: null,
     log,
   }));
   await twice.promise;
   expect(keys.size).toBe(1);
-  expect(said.join('')).toContain('by the clock of this machine');
+  expect(said.join('')).toContain('is not valid now, at ');
   expect(readFileSync(join(dir, 'tls.crt'), 'utf8')).toBe(before);
 });
 
@@ -144,10 +154,113 @@ test('nothing is asked for while the files of the present certificate can not be
     look,
     keyText,
     connect,
+    clock: impatient,
     enrollAgain: null,
     log,
   }));
   await twice.promise;
   expect(asked).toEqual([]);
   expect(said.join('')).toContain('can not be taken');
+});
+
+test.each<[what: string, move: (at: { wall: number; steady: number }) => void]>([
+  [
+    'that has slept through the time',
+    (at) => {
+      at.wall += 20 * HOUR;
+    },
+  ],
+  [
+    'whose clock is set back, a day before the time passes',
+    (at) => {
+      at.wall -= 24 * HOUR;
+      at.steady += 20 * HOUR;
+    },
+  ],
+])('a machine %s renews at its next look', async (_what, move) => {
+  const ca = await openCa();
+  const dir = join(ca.dir, 'worker');
+  await issueToDirectory(ca.authority, { ...request({ ttlMs: 24 * HOUR }), out: dir });
+  const { read: current } = await openCredentials(filesIn(dir));
+  const port = await listening(createServer((socket) => void socket.end()));
+  const asked = Promise.withResolvers<void>();
+  let moved = false;
+  const at = { wall: Date.now(), steady: 0 };
+  const log = pino({ level: 'silent' });
+  ({ stop } = followRenewal({
+    dir,
+    host: 'gate',
+    current: () => current,
+    look: async () => true,
+    keyText,
+    connect: () => {
+      if (moved) asked.resolve();
+      else asked.reject(new Error('it was not due'));
+      return connectTls({ host: '127.0.0.1', port });
+    },
+    clock: openGateClock(log, { wall: () => at.wall, steady: () => at.steady }),
+    enrollAgain: null,
+    log,
+  }));
+  move(at);
+  moved = true;
+  await asked.promise;
+});
+
+test('a gate whose next certificate has the serial number of the present one is not asked again at each look', async () => {
+  const { dir, log, current } = await due();
+  const { privateKey, publicKey } = await generateKey();
+  const issuer = { certificate: current.certificate, signer: signerOf(privateKey), keyId: keyId(publicKey) };
+  let asked = 0;
+  const certificate = { cert: readFileSync(join(dir, 'tls.crt')), key: readFileSync(join(dir, 'tls.key')) };
+  const server = createTlsServer(certificate, (socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (bytes: Buffer) => {
+      // Of the bundle that is asked for by the new certificate.
+      if (bytes.toString('latin1').startsWith('GET ')) {
+        socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n');
+        return;
+      }
+      const { csr } = JSON.parse(bytes.toString().split('\r\n\r\n')[1] ?? '') as { csr: string };
+      asked++;
+      void (async () => {
+        const der = await createLeaf({
+          ...{
+            profile: 'client',
+            subjectCommonName: 'worker/etl-1',
+            spiffeUri: 'spiffe://prefect.example/worker/etl-1',
+          },
+          publicKey: readRequest(csr).publicKey,
+          notBefore: current.certificate.validFromDate,
+          notAfter: current.certificate.validToDate,
+          serial: current.certificate.serialNumber.toLowerCase(),
+          issuer,
+        });
+        const text = writeIssued({ identity: 'worker/etl-1', certificate: derToPem(der, 'CERTIFICATE'), bundle: '' });
+        socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
+      })();
+    });
+  });
+  const port = await listening(server);
+  let looks = 0;
+  const later = Promise.withResolvers<void>();
+  const renewal = followRenewal({
+    dir,
+    host: 'gate',
+    // Each look asks for it.
+    current: () => {
+      if (asked > 0 && ++looks > 5) later.resolve();
+      return current;
+    },
+    look: async () => true,
+    keyText,
+    connect: () => connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false }),
+    clock: openGateClock(log),
+    enrollAgain: null,
+    log,
+  });
+  ({ stop } = renewal);
+  renewal.now();
+  await later.promise;
+  expect(asked).toBe(1);
 });

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect, createServer } from 'node:tls';
+import { connect, createServer, type TLSSocket } from 'node:tls';
 import pino from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { activateRoot, prepareRoot, rollbackIssuer, rotateIssuer } from '../../src/authority/rotate.ts';
@@ -21,6 +21,23 @@ interface Told {
   readonly noted: number[];
 }
 
+/** A gate with a certificate of `ca` that does `served` with each connection; `connect` verifies it against a bundle. */
+async function listening(ca: OpenCa, served: (socket: TLSSocket) => void) {
+  const { privateKey, publicKey } = await generateKey();
+  const issued = await ca.authority.issue({
+    ...{ identity: 'gate/inbound', profile: 'server', ttlMs: 3_600_000, publicKey, dns: ['localhost'], actor: 'test' },
+  });
+  const server = createServer({ key: privateKeyToPem(privateKey), cert: issued.chainPem }, (socket) => {
+    socket.on('error', () => {});
+    served(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  onTestFinished(() => void server.close());
+  const bound = server.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+  return { connect: (bundle: string) => connect({ host: '127.0.0.1', port, ca: bundle, servername: 'localhost' }) };
+}
+
 /** Follows a gate with a certificate of `ca` that answers `answer`, from the bundle `held` on, until it was asked `times`. */
 async function follow(
   ca: OpenCa,
@@ -29,16 +46,11 @@ async function follow(
   times: number,
   seen = 0,
 ): Promise<Told> {
-  const { privateKey, publicKey } = await generateKey();
-  const issued = await ca.authority.issue({
-    ...{ identity: 'gate/inbound', profile: 'server', ttlMs: 3_600_000, publicKey, dns: ['localhost'], actor: 'test' },
-  });
   const told: Told = { asked: [], taken: [], logged: [], noted: [] };
   let number = seen;
   const done = Promise.withResolvers<void>();
   let current = held;
-  const server = createServer({ key: privateKeyToPem(privateKey), cert: issued.chainPem }, (socket) => {
-    socket.on('error', () => {});
+  const gate = await listening(ca, (socket) => {
     socket.once('data', (part: Buffer) => {
       const id = /if-none-match: "([0-9a-f]+)"/.exec(part.toString('latin1'))?.[1] ?? '';
       told.asked.push(id);
@@ -46,16 +58,12 @@ async function follow(
       if (told.asked.length === times) setTimeout(() => done.resolve(), 100);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-  onTestFinished(() => void server.close());
-  const bound = server.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
   const log = pino({ level: 'debug' }, { write: (line: string) => void told.logged.push(line) });
-  const stop = followTrust({
+  const { stop } = followTrust({
     host: 'localhost',
     interval: 50,
     current: () => current,
-    connect: (bundle) => connect({ host: '127.0.0.1', port, ca: bundle, servername: 'localhost' }),
+    connect: gate.connect,
     take: (bundle) => {
       told.taken.push(bundle);
       current = bundle;
@@ -67,11 +75,12 @@ async function follow(
         number = one;
       },
     },
+    hear: () => {},
     log,
   });
   onTestFinished(stop);
   await done.promise;
-  stop();
+  await stop();
   return told;
 }
 
@@ -235,5 +244,76 @@ describe('a sidecar that follows the trust bundle', () => {
     // A recording of the old bundle, told by a gate with a certificate of the new root: it could not be reached by it.
     const told = await follow(ca, bundleOf(ca), answerOf(old, signature), 3);
     expect(told.taken).toEqual([]);
+  });
+
+  test('says once that the gate does not take the certificate, in its words, and once that it takes it again', async () => {
+    const ca = await openCa();
+    const body = '{"detail":"certgate: the certificate of worker/etl-1 was revoked"}';
+    const refusal = `HTTP/1.1 403 Forbidden\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    let asked = 0;
+    const known = 'HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n';
+    const told = await follow(ca, bundleOf(ca), () => (++asked <= 3 ? refusal : known), 6);
+    const lines = told.logged.map((line) => JSON.parse(line) as { level: number; msg: string; reason?: string });
+    expect(lines.map(({ level, msg, reason }) => [level, msg, reason])).toEqual([
+      [40, 'the gate does not take the certificate', 'the certificate of worker/etl-1 was revoked'],
+      [30, 'the gate takes the certificate again', undefined],
+    ]);
+  });
+
+  test('waits at its end for what the gate says to a question that is under way', async () => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    const said: string[] = [];
+    const gate = await listening(ca, (socket) => {
+      socket.once('data', () => socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}'));
+    });
+    const trust = followTrust({
+      host: 'localhost',
+      interval: 3_600_000,
+      current: () => held,
+      connect: gate.connect,
+      take: () => {},
+      number: { seen: () => 0, note: () => {} },
+      hear: () => {},
+      log: pino({ level: 'warn' }, { write: (line: string) => void said.push(line) }),
+    });
+    trust.askSoon();
+    await trust.stop();
+    expect(said.join('')).toContain('the gate does not take the certificate');
+  });
+
+  test('asks out of turn when the gate may have something to say, and ever more seldom while that goes on', async () => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    const dates: (string | null)[] = [];
+    const answers = Promise.withResolvers<void>();
+    let asked = 0;
+    const gate = await listening(ca, (socket) => {
+      socket.once('data', () => {
+        asked++;
+        socket.end('HTTP/1.1 403 Forbidden\r\ndate: Mon, 01 Jun 2026 12:00:00 GMT\r\ncontent-length: 0\r\n\r\n');
+      });
+    });
+    const trust = followTrust({
+      host: 'localhost',
+      interval: 3_600_000,
+      current: () => held,
+      connect: gate.connect,
+      take: () => {},
+      number: { seen: () => 0, note: () => {} },
+      hear: (date) => {
+        dates.push(date);
+        if (dates.length === 2) answers.resolve();
+      },
+      log: pino({ level: 'silent' }),
+    });
+    onTestFinished(() => trust.stop());
+    const begun = performance.now();
+    // As often as a client that is refused may ask.
+    const often = setInterval(() => trust.askSoon(), 5);
+    onTestFinished(() => clearInterval(often));
+    await answers.promise;
+    expect(performance.now() - begun).toBeGreaterThan(1_900);
+    expect([asked, new Set(dates)]).toEqual([2, new Set(['Mon, 01 Jun 2026 12:00:00 GMT'])]);
   });
 });

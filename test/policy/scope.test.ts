@@ -5,7 +5,7 @@ import { readPolicy } from '../../src/config/policy-file.ts';
 import { runTests } from '../../src/policy/explain.ts';
 import { findOperation } from '../../src/policy/operation.ts';
 import type { Policy } from '../../src/policy/policy.ts';
-import { holds, joined, met, type Scope, scopeWords } from '../../src/policy/scope.ts';
+import { certified, holds, joined, met, type Scope, scopeWords } from '../../src/policy/scope.ts';
 
 const pools = (...names: string[]): Scope => ({ pools: names, tag: null, torn: false });
 const tag = (name: string): Scope => ({ pools: null, tag: name, torn: false });
@@ -55,6 +55,16 @@ describe('scopes', () => {
   test('are said in words', () => {
     expect(scopeWords(pools('a', 'b'))).toBe('the pools a, b');
     expect(scopeWords({ ...pools('a'), tag: 't' })).toBe('the pool a and the tag t');
+    expect(scopeWords(certified(pools('a', 'b'), ['b']) ?? pools())).toBe('the pool b of its certificate');
+  });
+
+  test('that have nothing in common say what each is for, be one a certificate or a permission', () => {
+    expect(scopeWords(certified(pools('a'), ['b', 'c']) ?? pools('x'))).toBe(
+      'no pool, for its certificate is for the pools b, c, and the policy gives it the pool a',
+    );
+    const apart = 'no pool, for the permissions that it needs are given for different pools';
+    expect(scopeWords(met(pools('a'), pools('b')) ?? pools('x'))).toBe(apart);
+    expect(scopeWords(certified(met(pools('a'), pools('b')), ['a']) ?? pools('x'))).toBe(apart);
   });
 });
 

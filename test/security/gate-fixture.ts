@@ -48,13 +48,18 @@ export interface GateHouse {
   close(): Promise<void>;
 }
 
-/** `named` are the groups and the DNS names in the worker's certificate. */
-export async function openGateHouse(
-  named: { readonly groups?: readonly string[]; readonly dns?: readonly string[] } = {},
-): Promise<GateHouse> {
+/** `named` are the groups and the DNS names in the worker's certificate; the CA is made now, or was at `madeAt`. */
+export async function openGateHouse({
+  madeAt = Date.now(),
+  ...named
+}: {
+  readonly groups?: readonly string[];
+  readonly dns?: readonly string[];
+  readonly madeAt?: number;
+} = {}): Promise<GateHouse> {
   const folder = mkdtempSync(join(tmpdir(), 'certgate-security-'));
   const [certsDir, stateDir] = [join(folder, 'certs'), join(folder, 'state')];
-  await createAuthority({ certsDir, stateDir, trustDomain: 'test.internal', actor: 'test' });
+  await createAuthority({ certsDir, stateDir, trustDomain: 'test.internal', actor: 'test', clock: () => madeAt });
   const store = openSqliteStore(storeFile(stateDir));
   const authority = await loadAuthority({ certsDir, store, trustDomain: 'test.internal' });
   const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: 3_600_000, actor: 'test' } as const;

@@ -107,11 +107,18 @@ describe('a store', () => {
     expect(await again.standing(record.issuer, record.serial)).not.toBeNull();
   });
 
-  it('counts a revision for each of the certificates that it records together', async () => {
+  it('counts a revision for the certificates that it records together, also when what came first is undone', async () => {
     const store = newStore(join(newFolder(), 'certgate.db'));
     const before = await store.revision();
     await Promise.all(Array.from({ length: 20 }, () => store.addCertificate(newRecord({}), newAudit())));
-    expect(await store.revision()).toBe(before + 20);
+    expect(await store.revision()).toBe(before + 1);
+    const refuse = (): void => {
+      throw new Error('no');
+    };
+    const undone = store.addCertificate(newRecord({}), newAudit(), refuse);
+    const all = await Promise.allSettled([undone, store.addAudit(newAudit()), store.addAudit(newAudit())]);
+    expect(all.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+    expect(await store.revision()).toBe(before + 2);
   });
 
   it('chains the acts of changes that come together, past those of one that is undone', async () => {

@@ -97,8 +97,10 @@ describe('a token on record', () => {
     await store.addToken(newTokenRecord(), newAudit());
     expect(await store.revokeToken(ID, NOW + 1, newAudit())).toBe(true);
     expect(await store.revokeToken(ID, NOW + 2, newAudit())).toBe(false);
-    expect(await store.flagToken(ID, 'first', NOW + 3, newAudit())).toBe(true);
-    expect(await store.flagToken(ID, 'second', NOW + 4, newAudit())).toBe(false);
+    const flag = (reason: string, flaggedAt: number) =>
+      store.flag({ identity: 'worker/a', reason, flaggedAt }, { kind: 'token', token: ID }, newAudit());
+    expect(await flag('first', NOW + 3)).toBe(true);
+    expect(await flag('second', NOW + 4)).toBe(false);
     expect(await store.token(ID)).toMatchObject({ revokedAt: NOW + 1, flaggedAt: NOW + 3, flag: 'first' });
     expect(await store.listAudit({})).toHaveLength(3);
   });

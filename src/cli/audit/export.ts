@@ -14,7 +14,7 @@ import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
 import { auditFile } from '../serve-options.ts';
 import { configOf, withSettings } from '../settings.ts';
-import { untilStopped } from '../signals.ts';
+import { hearStop } from '../signals.ts';
 import { collectorSender } from './collector.ts';
 import { entryOfAct, entryOfLine } from './entries.ts';
 import { BEGINNING, type ExportCursor, readCursor, writeCursor } from './export-cursor.ts';
@@ -75,7 +75,7 @@ export function exportCommand(io: CommandIo): Command {
     const sender = collectorSender({ ...flags, headers: io.env['OTEL_EXPORTER_OTLP_HEADERS'] });
     const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
     const stop = new AbortController();
-    void untilStopped(async () => stop.abort());
+    void hearStop().until(async () => stop.abort());
     try {
       await exportAll({ path: auditFile(config), store, sender, cursor, flags, signal: stop.signal }, io);
     } finally {

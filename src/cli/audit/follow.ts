@@ -7,7 +7,7 @@ import { type TailLine, tailAudit } from '../../observe/audit-tail.ts';
 import type { Store } from '../../store/store.ts';
 import { printableJson } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
-import { untilStopped } from '../signals.ts';
+import { hearStop } from '../signals.ts';
 import { type Act, actsOfCa, newest, type Wanted } from './acts.ts';
 import { printActs, printCsv, printLater } from './print.ts';
 
@@ -28,7 +28,7 @@ const MOST_OPEN = 20_000;
 export async function follow(asked: FollowAsked, store: Store, io: CommandIo): Promise<void> {
   const { path, wanted, limit, form, broken } = asked;
   const stop = new AbortController();
-  void untilStopped(async () => stop.abort());
+  void hearStop().until(async () => stop.abort());
   const tail = tailAudit(path, { signal: stop.signal });
   let act = 0;
   const seen = (id: number): void => {

@@ -14,6 +14,8 @@ import { DAY, type Subject, someOf } from './subject.ts';
 
 /** How long an identity that has ended is still named, ms. */
 export const FORGOTTEN = 7 * DAY;
+/** How many flagged identities are named. */
+const MOST_FLAGS = 20;
 /** How long a lock without an end, or a token that nobody used, may stand before it looks forgotten, ms. */
 const LONG_AGO = 7 * DAY;
 
@@ -62,7 +64,7 @@ async function checkWeakKeys({ newestCertificates }: RecordsLook, { command }: S
 /** `without` are the identities that were not seen to have the bundle that is trusted now. */
 export function checkBundle(without: readonly string[], { records, command }: Subject): Finding {
   if (without.length === 0) return fine('trust bundle', 'everybody has the one that is trusted now');
-  const found = `${without.length} were not seen to have the one that is trusted now: ${someOf(without)}`;
+  const found = `${without.length} ${without.length === 1 ? 'was' : 'were'} not seen to have the one that is trusted now: ${someOf(without)}`;
   // It matters when a root is to go or to come; until then what they have is enough.
   const rotating = records?.authorities.some(
     ({ role, state }) => role === 'root' && state !== 'active' && state !== 'retired',
@@ -84,6 +86,20 @@ export function checkLocks({ locks }: RecordsLook, { now, command }: Subject): F
 
 function unlock({ scope, subject }: LockRecord): string {
   return scope === 'all' ? 'unlock all' : `unlock ${scope} ${shellWord(subject)}`;
+}
+
+export function checkFlags({ flags }: RecordsLook, { now, command }: Subject): Finding[] {
+  if (flags.length === 0) return [fine('flags', 'nobody is flagged')];
+  const more = flags.length > MOST_FLAGS ? [`${flags.length - MOST_FLAGS} more are flagged`] : [];
+  return [
+    ...flags.slice(0, MOST_FLAGS).map(({ identity, reason, flaggedAt }) => {
+      const ago = roughDuration(Math.max(0, now - flaggedAt));
+      const look = command(`audit --identity ${shellWord(identity)}`);
+      const found = `${identity} was flagged ${ago} ago: ${reason}; look at ${look} before you take it off`;
+      return failure('flag', found, command(`unflag ${shellWord(identity)}`));
+    }),
+    ...more.map((found) => failure('flag', found, command('ca check --json'))),
+  ];
 }
 
 export function checkTokens({ tokens }: RecordsLook, { now, command }: Subject): Finding[] {

@@ -9,7 +9,7 @@ import { reasonOf } from '../../errors.ts';
 import { lookAtStore, type StoreLook } from '../../store/sqlite-look.ts';
 import { type Finding, fine, skipped } from '../doctor/finding.ts';
 import { checkCertificates } from './certificates.ts';
-import { checkBundle, checkIdentities, checkLocks, checkTokens, FORGOTTEN } from './clients.ts';
+import { checkBundle, checkFlags, checkIdentities, checkLocks, checkTokens, FORGOTTEN } from './clients.ts';
 import { checkKeys, checkPermissions } from './keys.ts';
 import { checkPublished } from './published.ts';
 import { checkBackup, checkClock, checkRecord, checkRoom, checkStore } from './records.ts';
@@ -60,6 +60,7 @@ export async function examineCa(config: Config, now: number, command: Subject['c
           : [
               ...(await checkIdentities(records, subject)),
               checkBundle(records.withoutBundle, subject),
+              ...checkFlags(records, subject),
               ...checkLocks(records, subject),
               ...checkTokens(records, subject),
             ],

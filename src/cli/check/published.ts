@@ -2,7 +2,7 @@
 // and the OCSP responder. Asked over plain HTTP, as any verifier would; where nothing is published there is nothing to ask.
 import { agesOf } from '../../authority/ca-ages.ts';
 import { STATUS_PATHS } from '../../authority/status-urls.ts';
-import { parseHostPort } from '../../config/address.ts';
+import { bracketed, parseHostPort } from '../../config/address.ts';
 import { roughDuration } from '../../config/duration.ts';
 import { reasonOf } from '../../errors.ts';
 import { readCertificate } from '../../pki/certificates.ts';
@@ -44,7 +44,7 @@ export async function checkPublished(subject: Subject): Promise<Finding[]> {
 function addressOf(listen: string): string {
   const { host, port } = parseHostPort(listen) ?? { host: '127.0.0.1', port: 80 };
   const at = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${at.includes(':') ? `[${at}]` : at}:${port}`;
+  return `http://${bracketed(at)}:${port}`;
 }
 
 async function checkList(issuer: CaRecord, base: string, { records, now, command }: Subject): Promise<Finding> {

@@ -1,11 +1,12 @@
 // Checks of `certgate doctor` about the program and an identity's files: Node's version, the key's mode, expiry.
 // What the CA has of both is `certgate ca check`'s.
 
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
+import { systemCode } from '../../authority/files.ts';
 import type { Config } from '../../config/schema.ts';
-import { reasonOf } from '../../errors.ts';
+import { isCertgateError } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
+import { certificateOf } from '../../outbound/credentials.ts';
 import { isTooOld } from '../node-version.ts';
 import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
@@ -34,14 +35,41 @@ export function checkNode(version: string): Finding {
   }
   const old = minor < line[1] || (minor === line[1] && patch < line[2]);
   return old
-    ? warning('node', `Node ${shown} lacks TLS security fixes`, `install Node ${line.join('.')} or newer when you can`)
+    ? warning(
+        'node',
+        `Node ${shown} lacks TLS security fixes`,
+        `for more than a trial, run it on Node ${line.join('.')} or newer: https://nodejs.org (npm’s registry is behind it)`,
+      )
     : fine('node', `Node ${shown}`);
 }
 
-/** Says at start what `checkNode` finds; a serving process goes on with an old Node. */
+/** Says at the start of a gate, where strangers connect, what `checkNode` finds; it goes on with an old Node. */
 export function warnOfNode(log: Log): void {
   const { level, found, remedy } = checkNode(process.version);
   if (level !== 'ok') log.warn({ remedy }, found);
+}
+
+/** Folders of the gate that are here and closed to this user, so that nothing in them can be judged; `again` is this command. */
+export function checkFolders({ certsDir, stateDir }: Config, again: string): Finding[] {
+  return [certsDir, stateDir].flatMap((folder) => {
+    try {
+      accessSync(folder, constants.R_OK | constants.X_OK);
+      return [];
+    } catch (error) {
+      if (systemCode(error) !== 'EACCES') return [];
+      const found = `${folder} may not be read by this user, so nothing in it was looked at`;
+      return [failure('folder', found, `run it as its owner: sudo ${asOwnerOf(folder)}${again}`)];
+    }
+  });
+}
+
+function asOwnerOf(folder: string): string {
+  try {
+    const { uid } = statSync(folder);
+    return uid === 0 ? '' : `-u '#${uid}' `;
+  } catch {
+    return '';
+  }
 }
 
 /** Judges the files an outbound sidecar would use; nothing when none are configured. */
@@ -58,7 +86,7 @@ export function checkIdentityFiles(config: Config, now: number): Finding[] {
 
 function checkExpiry(check: string, path: string, soon: number, remedy: string, now: number): Finding {
   try {
-    const certificate = new X509Certificate(readFileSync(path));
+    const certificate = certificateOf(path);
     const end = certificate.validToDate.getTime();
     const shown = `${path} ${end <= now ? 'expired' : 'expires'} at ${certificate.validToDate.toISOString()}`;
     if (certificate.validFromDate.getTime() > now) {
@@ -68,6 +96,7 @@ function checkExpiry(check: string, path: string, soon: number, remedy: string, 
     if (end <= now) return failure(check, shown, remedy);
     return end - now < soon ? warning(check, shown, remedy) : fine(check, shown);
   } catch (error) {
-    return failure(check, `${path} can't be read: ${reasonOf(error)}`, remedy);
+    if (!isCertgateError(error, 'CG_CREDENTIALS')) throw error;
+    return failure(check, error.message, error.facts.remedy ?? remedy);
   }
 }

@@ -8,7 +8,7 @@ import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { askHealth } from '../../admin/control-client.ts';
 import { parseSocketPath } from '../../config/address.ts';
 import type { Config } from '../../config/schema.ts';
-import { reasonOf } from '../../errors.ts';
+import { isCertgateError, reasonOf } from '../../errors.ts';
 import { openKey, readCredentials } from '../../outbound/credentials.ts';
 import { gateAddress } from '../../outbound/to-gate.ts';
 import type { Io } from '../io.ts';
@@ -54,7 +54,8 @@ export async function checkGate(config: Config, io: Pick<Io, 'env' | 'askSecret'
       socket.on('error', reject);
     });
   } catch (error) {
-    return [failure('gate', `${gate}: ${reasonOf(error)}`, gateRemedy(error, url.host))];
+    const remedy = isCertgateError(error) ? error.hint : gateRemedy(error, url.host);
+    return [failure('gate', `${gate}: ${reasonOf(error)}`, remedy)];
   }
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0);
   const detail = /"detail":"([^"]*)"/.exec(answer)?.[1] ?? `HTTP ${status}`;
@@ -87,8 +88,15 @@ export function checkClock(gate: number, here: number): Finding {
     : fine('clock', 'agrees with the gate');
 }
 
-/** The gate of this machine, by its control socket, and the way around it; nothing when this machine has no gate. */
-export async function checkOwnGate(config: Config, hasAuthority: boolean): Promise<Finding[]> {
+/**
+ * The gate of this machine, by its control socket, and the way around it; nothing when this machine has no gate.
+ * `differing`: in what it serves otherwise than its configuration says.
+ */
+export async function checkOwnGate(
+  config: Config,
+  hasAuthority: boolean,
+  differing: readonly string[],
+): Promise<Finding[]> {
   if (!hasAuthority) return [];
   const findings: Finding[] = [];
   try {
@@ -101,6 +109,9 @@ export async function checkOwnGate(config: Config, hasAuthority: boolean): Promi
     }
   } catch (error) {
     findings.push(failure('own gate', reasonOf(error), 'look at its log'));
+  }
+  if (differing.length > 0) {
+    findings.push(fine('own gate', `is judged as it runs, not as it is configured: ${differing.join(', ')}`));
   }
   findings.push(...(await checkUpstream(config.serve.upstream)));
   return findings;

@@ -16,8 +16,8 @@ export function checkCommand(io: CommandIo): Command {
   })
     .argument('[FILE]', 'the policy (default: serve.policy)')
     .option('--json', 'print JSON');
-  return withSettings(command).action((file: string | undefined, flags: { json?: true }) => {
-    const { policy, source, roles, bindings, tests } = policyAt(file, command, io);
+  return withSettings(command).action(async (file: string | undefined, flags: { json?: true }) => {
+    const { policy, source, roles, bindings, tests } = await policyAt(file, command, io);
     const counts = { roles: roles.length, bindings: bindings.length, tests: tests.length };
     if (flags.json === true) return io.out(printableJson({ file: source.file, mode: policy.mode, ...counts }, 2));
     const words = [some(counts.roles, 'role'), some(counts.bindings, 'binding'), some(counts.tests, 'test')];

@@ -58,10 +58,10 @@ export function explainCommand(io: CommandIo): Command {
     .option('--attribute <NAME=VALUE>', 'another attribute of its certificate, e.g. O=Data; may be repeated', collect)
     .option('--policy <FILE>', 'another policy than serve.policy')
     .option('--json', 'print JSON');
-  return withSettings(command).action((name: string, method: string, path: string | undefined, flags: Flags) => {
+  return withSettings(command).action(async (name: string, method: string, path: string | undefined, flags: Flags) => {
     const identity = parseIdentityName(name);
     const attributes = attributesOf(parseGroups(flags.group ?? []), (flags.attribute ?? []).map(attributeIn));
-    const { policy } = untestedPolicyAt(flags.policy, command, io);
+    const { policy } = await untestedPolicyAt(flags.policy, command, io);
     const said =
       path === undefined
         ? named(policy, identity, method, attributes)

@@ -1,23 +1,36 @@
-// Which policy a command is about: the file on its command line, else the one that the configuration names.
+// Which policy a command is about: the file on its command line, else that of the gate that runs here, else the one that the
+// configuration names.
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { shortName } from '../../config/load.ts';
 import { type LoadedPolicy, loadPolicy, loadUntested } from '../../config/policy-load.ts';
 import { CertgateError } from '../../errors.ts';
+import { printable } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
+import { asServed } from '../running-gate.ts';
 import { configOf } from '../settings.ts';
 
 /** Loads it, and asks it its tests. CG_POLICY_NONE when there is none; CG_POLICY_FILE, CG_POLICY, CG_POLICY_TEST, CG_CONFIG. */
-export function policyAt(file: string | undefined, command: Command, io: CommandIo): LoadedPolicy {
-  return loadPolicy(placeOf(file, command, io), io.cwd);
+export async function policyAt(file: string | undefined, command: Command, io: CommandIo): Promise<LoadedPolicy> {
+  return loadPolicy(await placeOf(file, command, io), io.cwd);
 }
 
 /** The same, whatever its tests say. */
-export function untestedPolicyAt(file: string | undefined, command: Command, io: CommandIo): LoadedPolicy {
-  return loadUntested(placeOf(file, command, io), io.cwd);
+export async function untestedPolicyAt(
+  file: string | undefined,
+  command: Command,
+  io: CommandIo,
+): Promise<LoadedPolicy> {
+  return loadUntested(await placeOf(file, command, io), io.cwd);
 }
 
-function placeOf(file: string | undefined, command: Command, io: CommandIo): string {
-  const named = file === undefined ? configOf(command, io).serve.policy : resolve(io.cwd, file);
-  if (named === null) throw new CertgateError('CG_POLICY_NONE', {});
-  return named;
+async function placeOf(file: string | undefined, command: Command, io: CommandIo): Promise<string> {
+  if (file !== undefined) return resolve(io.cwd, file);
+  const configured = configOf(command, io);
+  const { policy } = (await asServed(configured)).config.serve;
+  if (policy === null) throw new CertgateError('CG_POLICY_NONE', {});
+  if (policy !== configured.serve.policy) {
+    io.say(printable(`the policy of the gate that runs here, not of the configuration: ${shortName(policy, io.cwd)}`));
+  }
+  return policy;
 }

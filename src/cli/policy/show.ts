@@ -21,8 +21,8 @@ export function showCommand(io: CommandIo): Command {
   })
     .argument('[FILE]', 'the policy (default: serve.policy)')
     .option('--json', 'print JSON');
-  return withSettings(command).action((file: string | undefined, flags: { json?: true }) => {
-    const loaded = loadedOrNone(() => untestedPolicyAt(file, command, io));
+  return withSettings(command).action(async (file: string | undefined, flags: { json?: true }) => {
+    const loaded = await loadedOrNone(() => untestedPolicyAt(file, command, io));
     const roles = rolesOf(loaded);
     if (flags.json === true) {
       const bindings = (loaded?.bindings ?? []).map(
@@ -52,9 +52,9 @@ export function showCommand(io: CommandIo): Command {
   });
 }
 
-function loadedOrNone(load: () => LoadedPolicy): LoadedPolicy | null {
+async function loadedOrNone(load: () => Promise<LoadedPolicy>): Promise<LoadedPolicy | null> {
   try {
-    return load();
+    return await load();
   } catch (error) {
     if (isCertgateError(error, 'CG_POLICY_NONE')) return null;
     throw error;

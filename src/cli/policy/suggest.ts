@@ -4,7 +4,6 @@ import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Command } from 'commander';
-import { CertgateError, reasonOf } from '../../errors.ts';
 import { isIdentityName, parseIdentityName } from '../../identity/name.ts';
 import { isRecord } from '../../policy/strict-json.ts';
 import { createSuggester, type Seen, type Suggestion } from '../../policy/suggest.ts';
@@ -12,6 +11,7 @@ import { printable, printableJson } from '../escape.ts';
 import { usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
+import { named } from '../named-file.ts';
 
 interface Flags {
   readonly fromLog: string;
@@ -35,7 +35,7 @@ export function suggestCommand(io: CommandIo): Command {
     .option('--json', 'print JSON')
     .action(async ({ fromLog, identity, json }: Flags) => {
       const only = identity === undefined ? null : parseIdentityName(identity);
-      const { suggestions, skipped } = await readLog(resolve(io.cwd, fromLog), only);
+      const { suggestions, skipped } = await readLog(fromLog, io.cwd, only);
       if (skipped > 0) io.say(`left out, for they are no JSON: ${skipped} lines`);
       if (suggestions.length === 0) {
         const whose = only === null ? 'no permitted request' : `no permitted request of ${only}`;
@@ -49,14 +49,19 @@ export function suggestCommand(io: CommandIo): Command {
     });
 }
 
+/** The system's errors, with the file as it was named. */
 async function readLog(
-  path: string,
+  file: string,
+  cwd: string,
   only: string | null,
 ): Promise<{ readonly suggestions: readonly Suggestion[]; readonly skipped: number }> {
   const suggester = createSuggester();
   let skipped = 0;
+  const lines = createInterface({
+    input: createReadStream(resolve(cwd, file), 'utf8'),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  });
   try {
-    const lines = createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY });
     for await (const line of lines) {
       if (line === '') continue;
       const seen = seenIn(line);
@@ -64,7 +69,7 @@ async function readLog(
       else if (seen !== null && (only === null || seen.identity === only)) suggester.see(seen);
     }
   } catch (error) {
-    throw new CertgateError('CG_FILE', { path, problem: `cannot be read: ${reasonOf(error)}` }, { cause: error });
+    throw named(file, error);
   }
   return { suggestions: suggester.suggest(), skipped };
 }

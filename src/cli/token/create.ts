@@ -5,7 +5,7 @@ import { SHORTEST_TTL } from '../../authority/authority.ts';
 import { recordsOf } from '../../authority/change.ts';
 import { LONGEST_TOKEN, MOST_USES, recordToken, SHORTEST_TOKEN } from '../../authority/tokens.ts';
 import { rootOf, type Trust, trustIn } from '../../authority/trust.ts';
-import { parseHostPort } from '../../config/address.ts';
+import { bracketed, parseHostPort } from '../../config/address.ts';
 import { roughDuration } from '../../config/duration.ts';
 import type { Config } from '../../config/schema.ts';
 import { newToken, requireSubject, secretHashOf, type Token, writeToken } from '../../enroll/token.ts';
@@ -17,6 +17,7 @@ import { printable, printableJson } from '../escape.ts';
 import { collect, countFlag, durationFlag, usage } from '../flags.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';
+import { asServed } from '../running-gate.ts';
 import { configOf, withSettings } from '../settings.ts';
 import { type PoolStanding, poolGroups, poolStanding } from './pool.ts';
 import { tokenJson } from './token-words.ts';
@@ -70,7 +71,7 @@ export function createCommand(io: CommandIo): Command {
     }
     const pools = flags.pool ?? [];
     const groups = parseGroups([...(flags.group ?? []), ...poolGroups(pools)]);
-    const config = configOf(command, io);
+    const { config, differing } = await asServed(configOf(command, io));
     const standing = pools.length === 0 ? null : poolStanding(config.serve.policy, io.cwd, { subject, pools, groups });
     const now = Date.now();
     const store = openStoreToAct(config.stateDir, io);
@@ -94,6 +95,10 @@ export function createCommand(io: CommandIo): Command {
       const said = { token: text, ...tokenJson(record, now), gate: token.gate, binding: standing?.binding ?? null };
       if (flags.json === true) io.out(printableJson(said, 2));
       else tell(text, token, record, io);
+      const elsewhere = differing.filter((one) => /^serve\.(?:listen|names) /.test(one));
+      if (config.connect.gate === null && elsewhere.length > 0) {
+        io.say(printable(`by the gate that runs here, not by the configuration: ${elsewhere.join(', ')}`));
+      }
       if (standing !== null) tellStanding(standing, io);
     } finally {
       await store.close();
@@ -116,12 +121,12 @@ function tellStanding({ words, binding }: PoolStanding, io: CommandIo): void {
   for (const line of binding.line.split('\n')) io.say(printable(line));
 }
 
-/** Where the others reach the gate: what --gate says, else the first of its names. */
+/** Where the others reach the gate: what --gate says, else the first of its names, at the port where it listens. */
 function gateOf({ connect, serve }: Config): string {
   if (connect.gate !== null) return new URL(connect.gate).origin;
   const [name = 'localhost'] = serve.names;
   const port = parseHostPort(serve.listen)?.port ?? 8443;
-  return new URL(`https://${name.includes(':') ? `[${name}]` : name}:${port}`).origin;
+  return new URL(`https://${bracketed(name)}:${port}`).origin;
 }
 
 /** SHA-256 of the root that the gate's certificate chains to, hex. */

@@ -2,7 +2,7 @@
 // servers, or signed by the issuer's key behind the records' back. Made with certgate's own pki and store.
 
 import { createHash, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLeaf, derToPem, factsOf, type Issuer, newSerial, signerOf } from '../../../src/pki/certificates.ts';
 import { generateKey, keyId, privateKeyFromPem, privateKeyToPem } from '../../../src/pki/keys.ts';
@@ -21,6 +21,8 @@ export interface Leaf {
   readonly profile?: 'client' | 'server';
   /** Whether it stands in the records. */
   readonly recorded: boolean;
+  /** How long the one lives that it is renewed by, ms; absent for as long as it does. */
+  readonly renewedFor?: number;
 }
 
 /** Signs `leaf` with the key of the house's issuer. */
@@ -38,16 +40,31 @@ export async function sign(home: Pick<House, 'dir'>, leaf: Leaf): Promise<Requir
     serial: newSerial(),
     issuer,
   });
-  if (leaf.recorded) await record(home, der, { identity, profile, notBefore: leaf.notBefore, notAfter: leaf.notAfter });
+  if (leaf.recorded) {
+    const { notBefore, notAfter, renewedFor } = leaf;
+    const wanted = renewedFor === undefined ? {} : { wantedTtl: renewedFor };
+    await record(home, der, { identity, profile, notBefore, notAfter, ...wanted });
+  }
   const issuerPem = derToPem(issuer.certificate.raw, 'CERTIFICATE');
   const cert = derToPem(der, 'CERTIFICATE') + issuerPem;
   return { cert, key: privateKeyToPem(key.privateKey), ca: rootPem + issuerPem };
 }
 
+/** As `sign`, into a new folder `dir`, as `certgate issue` lays it out. */
+export async function signInto(home: Pick<House, 'dir'>, dir: string, leaf: Leaf): Promise<void> {
+  const { cert, key, ca } = await sign(home, leaf);
+  await mkdir(dir, { mode: 0o700 });
+  await Promise.all([
+    writeFile(join(dir, 'tls.crt'), cert),
+    writeFile(join(dir, 'tls.key'), key, { mode: 0o600 }),
+    writeFile(join(dir, 'ca.crt'), ca),
+  ]);
+}
+
 async function record(
   home: Pick<House, 'dir'>,
   der: Uint8Array,
-  facts: Pick<CertificateRecord, 'identity' | 'profile' | 'notBefore' | 'notAfter'>,
+  facts: Pick<CertificateRecord, 'identity' | 'profile' | 'notBefore' | 'notAfter' | 'wantedTtl'>,
 ): Promise<void> {
   const store = openSqliteStore(join(home.dir, 'state/certgate.db'));
   try {

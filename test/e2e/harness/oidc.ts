@@ -18,6 +18,8 @@ export interface OidcProvider {
   readonly running: Running;
   /** What it was asked, as `GET /jwks`. */
   asked(): readonly string[];
+  /** Puts `name` into these groups, from the next login on; before, everybody is in `people` and in `data/NAME`. */
+  setGroups(name: string, groups: readonly string[]): Promise<void>;
   /** Follows `url` and fills in every form as `name`, to where the provider sends the browser in the end. */
   visit(url: string, name: string, answers?: Readonly<Record<string, string>>): Promise<Visit>;
 }
@@ -31,8 +33,9 @@ export interface Visit {
 /** Starts one in the folder `dir`, with an RSA key of its own. */
 export async function startOidc(dir: string, clientId = 'certgate'): Promise<OidcProvider> {
   const port = await freePort();
-  const [cert, key, jwks] = ['oidc.crt', 'oidc.key', 'oidc-jwks.json'].map((name) => join(dir, name));
-  if (cert === undefined || key === undefined || jwks === undefined) throw new Error('unreachable');
+  const [cert, key, jwks, groups] = ['oidc.crt', 'oidc.key', 'oidc-jwks.json', 'oidc-groups.json'].map((name) =>
+    join(dir, name),
+  ) as [string, string, string, string];
   const { code, stderr } = await finish(
     'openssl',
     [
@@ -44,7 +47,10 @@ export async function startOidc(dir: string, clientId = 'certgate'): Promise<Oid
   if (code !== 0) throw new Error(stderr);
   const jwk = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
   await writeFile(jwks, JSON.stringify({ keys: [{ ...jwk, kid: 'first', use: 'sig', alg: 'RS256' }] }));
-  const running = start(process.execPath, [PROGRAM, `${port}`, cert, key, jwks, clientId], {
+  const members: Record<string, readonly string[]> = {};
+  const writeGroups = async (): Promise<void> => await writeFile(groups, JSON.stringify(members));
+  await writeGroups();
+  const running = start(process.execPath, [PROGRAM, `${port}`, cert, key, jwks, clientId, groups], {
     env: cleanEnvironment({ NODE_NO_WARNINGS: '1' }),
   });
   await running.line((line) => line === 'listening');
@@ -52,6 +58,10 @@ export async function startOidc(dir: string, clientId = 'certgate'): Promise<Oid
   return {
     ...{ issuer, clientId, caFile: cert, running },
     asked: () => running.stdout().split('\n'),
+    setGroups: async (name, of) => {
+      members[name] = of;
+      await writeGroups();
+    },
     visit: (url, name, answers = {}) => visit(issuer, url, { login: name, password: 'x', ...answers }),
   };
 }

@@ -1,0 +1,116 @@
+// A sidecar whose clock is not the gate's, before a whole gate in this process, whose clock is right. TLS itself has the
+// right clock at both ends: where it has not, a gate's certificate of a minute ago is not valid yet.
+
+import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
+import { storeFile } from '../../src/authority/layout.ts';
+import { loadAuthority } from '../../src/authority/load.ts';
+import type { GateOptions } from '../../src/inbound/gate.ts';
+import type { Credentials } from '../../src/outbound/credentials.ts';
+import { startSidecar } from '../../src/outbound/sidecar.ts';
+import { bind } from '../../src/proxy/connection-set.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { eventually } from '../e2e/harness/eventually.ts';
+import { LIMITS, portOf } from '../proxy/plain-proxy.ts';
+import { type GateHouse, openGateHouse } from '../security/gate-fixture.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+let house: GateHouse;
+const upstream = createServer((_request, response) => void response.end('from upstream'));
+beforeAll(async () => {
+  house = await openGateHouse({ madeAt: Date.now() - HOUR });
+  await bind(upstream, { host: '127.0.0.1', port: 0 });
+});
+afterAll(async () => {
+  upstream.close();
+  await house.close();
+});
+
+/** Issues to `folder` a certificate of 5 min that ends in `leftMs`, by the gate's clock, on record. */
+async function issue(folder: string, leftMs: number): Promise<string> {
+  const { certsDir } = house;
+  const store = openSqliteStore(storeFile(join(dirname(certsDir), 'state')));
+  const clock = () => Date.now() + leftMs - 5 * MINUTE;
+  const authority = await loadAuthority({ certsDir, store, trustDomain: 'test.internal', clock });
+  const out = join(dirname(certsDir), folder);
+  const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: 5 * MINUTE, actor: 'test' } as const;
+  await issueToDirectory(authority, { ...request, out, force: true });
+  await store.close();
+  return out;
+}
+
+/** A gate, and before it a sidecar with the certificate in `dir`, whose clock is `off` ms from the gate's. */
+async function before(dir: string, off: number, graceMs: number, enrollAgain: (() => Promise<void>) | null) {
+  const enrolment: GateOptions['enrolment'] = { tokens: true, est: true, lockOnReuse: true, graceMs };
+  const gate = await house.start(portOf(upstream), { enrolment });
+  onTestFinished(() => gate.close());
+  const said: string[] = [];
+  const sidecar = await startSidecar({
+    listen: { host: '127.0.0.1', port: 0 },
+    gate: new URL(`https://127.0.0.1:${gate.port}`),
+    files: { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') },
+    // Once, when it starts: whatever it learns later it has to ask for.
+    trust: { interval: HOUR, write: false },
+    renewIn: dir,
+    again: null,
+    enrollAgain,
+    serverName: null,
+    allowedHosts: [],
+    log: pino({ level: 'info' }, { write: (line) => void said.push(line) }),
+    clocks: { wall: () => Date.now() + off, steady: () => performance.now() },
+    accessLog: false,
+    limits: { ...LIMITS, upstreamIdle: 60_000, upstreamConnect: 5_000 },
+  });
+  onTestFinished(() => sidecar.drain(0));
+  const serialOf = ({ certificate }: Credentials): string => certificate.serialNumber;
+  const first = serialOf(sidecar.credentials());
+  const next = (): Promise<Credentials> =>
+    eventually('the sidecar has another certificate', () => {
+      const current = sidecar.credentials();
+      return serialOf(current) === first ? undefined : current;
+    });
+  const ask = async (): Promise<string> => {
+    const answer = await fetch(`${sidecar.url}/api/health`);
+    return `${answer.status} ${await answer.text()}`;
+  };
+  return { gate, said, sidecar, first, next, ask };
+}
+
+test('a certificate that has ended for the gate, and not for a sidecar whose clock is behind, is renewed within the grace', async () => {
+  const { said, next, ask, gate } = await before(await issue('late', -20_000), -4 * MINUTE, HOUR, null);
+  const fresh = await next();
+  expect(fresh.notAfter).toBeGreaterThan(Date.now() + 4 * MINUTE);
+  expect(await ask()).toBe('200 from upstream');
+  expect(said.join('')).toMatch(/it is 2(?:39|40|41) s behind/);
+  expect((await gate.health()).metrics).toMatchObject({ renewedInGrace: 1 });
+});
+
+test('where there is no grace, a sidecar whose clock is behind enrols again, by what the gate says has ended', async () => {
+  const dir = await issue('refused', -20_000);
+  let enrolled = 0;
+  const { said, next, ask, gate } = await before(dir, -4 * MINUTE, 0, async () => {
+    enrolled++;
+    await issue('refused', 5 * MINUTE);
+  });
+  await next();
+  expect(await ask()).toBe('200 from upstream');
+  expect(enrolled).toBe(1);
+  expect(said.join('')).toContain('client certificate expired at');
+  expect(said.join('')).toContain('the certificate had ended: enrolled again');
+  expect((await gate.health()).metrics).toMatchObject({ renewed: 0 });
+});
+
+test.each([
+  ['behind', -4 * MINUTE],
+  ['ahead', 4 * MINUTE],
+  ['ahead of the certificate’s end', 2 * HOUR],
+])('a sidecar whose clock is %s goes by the gate’s as soon as that has answered', async (_what, off) => {
+  const { sidecar, said, ask } = await before(await issue(`young${off}`, 5 * MINUTE), off, 0, null);
+  const apart = () => Math.abs(sidecar.gateNow() - Date.now());
+  expect(await eventually('it knows', () => (said.length > 0 ? apart() : undefined))).toBeLessThan(5_000);
+  expect(await ask()).toBe('200 from upstream');
+});
