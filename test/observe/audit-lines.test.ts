@@ -12,7 +12,7 @@ const record: fc.Arbitrary<NewRecord> = fc
   .record({
     requestId: text,
     identity: text,
-    serial: fc.option(fc.string({ unit: fc.constantFrom(...'0123456789abcdef') })),
+    serial: fc.option(fc.string({ unit: fc.constantFrom('0', '9', 'a', 'f') })),
     address: text,
     path: text,
     operation: fc.option(fc.constantFrom('create_flow_run', 'ui_settings')),
