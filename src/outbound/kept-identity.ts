@@ -80,7 +80,7 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
     doubt: trusting.askSoon,
     renewNow: () => renewal?.now(),
     async stop() {
-      trusting.stop();
+      await trusting.stop();
       await renewal?.stop();
       credentials.stop();
     },
