@@ -108,6 +108,9 @@ function filterOf(identity: string | undefined, flags: Flags, now: number): Cert
 }
 
 function namesOf(identity: string): Pick<CertificateFilter, 'identity' | 'identityStart'> {
+  if (/^(?:worker|user|service|gate)$/.test(identity)) {
+    throw usage(`${identity} is a kind, and no identity`, `all of that kind: certgate list '${identity}/*'`);
+  }
   if (!identity.endsWith('*')) return { identity: parseIdentityName(identity) };
   const identityStart = identity.slice(0, -1);
   if (!identityStart.includes('*')) return { identityStart };

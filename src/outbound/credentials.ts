@@ -139,7 +139,7 @@ export async function openCredentials(
 
 /**
  * Reads the files now (as openKey and readCredentials) and again whenever they change; `changed` is called after each swap.
- * `again`: the command with which a person gets the next certificate, null for none.
+ * `again`: the command with which a person gets the next certificate, null for none; `first`: as `asOf`, for now.
  */
 export async function watchCredentials(
   files: CredentialFiles,
@@ -147,9 +147,10 @@ export async function watchCredentials(
   changed: () => void,
   asOf: AsOf = Date.now,
   again: string | null = null,
+  first: AsOf = asOf,
 ): Promise<WatchedCredentials> {
   let seen = stamp(files);
-  let { opened, read: current } = await openCredentials(files, null, asOf);
+  let { opened, read: current } = await openCredentials(files, null, first);
   warnOfReaders(files.key, opened, log);
   let reading: Promise<boolean> | null = null;
   /** What was wrong with the files when they were last refused: said once. */

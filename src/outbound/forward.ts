@@ -17,6 +17,9 @@ const LOOPBACK = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,
 // Verification of the gate's certificate failed: waiting would not help.
 const UNTRUSTED = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_PURPOSE)/;
 
+/** Its certificate is not valid at the time that the clock here shows. */
+const OUT_OF_TIME = /^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)/;
+
 export interface ForwardOptions {
   readonly log: Log;
   readonly limitedLog: LimitedLog;
@@ -43,14 +46,12 @@ export function forwardTo(options: ForwardOptions): Handler<Answer | Forward> {
       options.limitedLog.say('warn', 'gate', { gate: options.gate, reason: problem }, 'the gate is not available');
       if (connected) return answer(502, 'the gate broke off before its answer was whole', '');
       if (UNTRUSTED.test(problem)) {
-        return answer(
-          502,
-          `the gate at ${options.gate} can't be trusted (${problem}): check --ca and --server-name`,
-          '',
-        );
+        const remedy = OUT_OF_TIME.test(problem) ? 'the clock of this machine (date -u)' : '--ca and --server-name';
+        return answer(502, `the gate at ${options.gate} can't be trusted (${problem}): check ${remedy}`, '');
       }
       return answer(503, `the gate at ${options.gate} can't be reached (${problem})`, MAINTENANCE);
     },
+    recordAwaited: () => {},
     recordFailed: () => answer(500, 'nothing is recorded here', ''),
     fault(error: unknown): void {
       options.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');

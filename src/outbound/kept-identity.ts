@@ -45,7 +45,9 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
   const { files, log, trust, renewIn } = options;
   const { host } = options.gate;
   const clock = openGateClock(log, options.clocks);
-  const credentials = await watchCredentials(files, log, changed, clock.now, options.again);
+  // What is renewed from here may have ended by a clock that is ahead: whether it has, the gate is asked at once.
+  const first = renewIn === null ? clock.now : null;
+  const credentials = await watchCredentials(files, log, changed, clock.now, options.again, first);
   const trusting = followTrust({
     host,
     interval: trust.interval,
@@ -78,7 +80,7 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
     doubt: trusting.askSoon,
     renewNow: () => renewal?.now(),
     async stop() {
-      trusting.stop();
+      await trusting.stop();
       await renewal?.stop();
       credentials.stop();
     },

@@ -36,9 +36,17 @@ export function followRenewal(options: RenewalFollowing): FollowedRenewal {
   let running: Promise<void> | null = null;
   let stopped = false;
 
+  const take = (): void => {
+    serial = current().certificate.serialNumber;
+    schedule.take(lifetimeOf(current()));
+  };
+
   const attempt = async (): Promise<void> => {
     try {
-      if ((await renewer.renew(serial)) === 'busy') schedule.wait(TURN_INTERVAL);
+      const outcome = await renewer.renew(serial);
+      if (outcome === 'busy') schedule.wait(TURN_INTERVAL);
+      // Also one whose serial number is that of the one before, which no honest gate makes: it would be due for ever.
+      if (outcome === 'renewed') take();
       lastReason = '';
     } catch (error) {
       const delayMs = schedule.failed();
@@ -68,10 +76,8 @@ export function followRenewal(options: RenewalFollowing): FollowedRenewal {
 
   const timer = setInterval(() => {
     if (running !== null || stopped) return;
-    const now = current();
-    if (now.certificate.serialNumber !== serial) {
-      serial = now.certificate.serialNumber;
-      schedule.take(lifetimeOf(now));
+    if (current().certificate.serialNumber !== serial) {
+      take();
       void renewer.drop(serial);
     }
     if (!schedule.isTime()) return;

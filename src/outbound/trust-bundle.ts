@@ -4,10 +4,11 @@
 // is older than one that was seen is refused, whoever tells it: it may hold a root that is trusted no more.
 
 import { X509Certificate } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { askOnce } from '../enroll/ask-gate.ts';
 import type { BundleNumber } from '../enroll/bundle-number.ts';
-import { BUNDLE_PATH } from '../enroll/wire.ts';
+import { BUNDLE_PATH, readDetail } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { bundleIdOf, bundleIsSigned, type NumberedBundle } from '../pki/bundle-signature.ts';
@@ -18,6 +19,11 @@ const MOST_BUNDLE_BYTES = 256 * 1024;
 const MOST_CERTIFICATES = 30;
 /** For a connection and its answer, ms. */
 const PATIENCE = 10_000;
+/** At the end, for an answer that says why nothing works any more, ms. */
+const LAST_PATIENCE = 1_000;
+/** What helps who is refused, whatever it is for. */
+const WHOM_TO_ASK =
+  'ask whoever runs the gate: certgate locks and certgate list NAME say why; certgate unlock ends a lock, certgate token create NAME makes a token for a new certificate';
 /** The least time between being asked and being asked again out of turn, ms: at first, then twice as long each time. */
 const FIRST_GAP = 1_000;
 
@@ -42,7 +48,8 @@ export interface TrustFollowing {
 export interface FollowedTrust {
   /** The gate may have something to say: it is asked now, unless it was a moment ago; more and more seldom while that goes on. */
   readonly askSoon: () => void;
-  readonly stop: () => void;
+  /** Waits for a question that is under way, a second at most: its answer may say why a command has just failed. */
+  readonly stop: () => Promise<void>;
 }
 
 /** Asks soon, then every `interval`. */
@@ -50,7 +57,9 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
   const { interval, log } = options;
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;
-  let asking = false;
+  let asking: Promise<void> | null = null;
+  /** Why the gate does not take the certificate; empty while it does. */
+  let refused = '';
   let askedAt = Number.NEGATIVE_INFINITY;
   let wantedAt = Number.NEGATIVE_INFINITY;
   let gap = FIRST_GAP;
@@ -82,20 +91,30 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
   const schedule = (ms: number): void => {
     if (stopped) return;
     if (timer !== null) clearTimeout(timer);
-    timer = setTimeout(() => {
-      asking = true;
-      askedAt = performance.now();
-      ask()
-        .catch((error: unknown) => {
-          // Whoever uses the sidecar meets the same, and that is logged louder.
-          log.debug({ reason: reasonOf(error) }, 'the gate could not be asked for its trust bundle');
-        })
-        .finally(() => {
-          asking = false;
-          schedule(interval * (0.8 + Math.random() * 0.4));
-        });
-    }, ms);
+    timer = setTimeout(askNow, ms);
     timer.unref();
+  };
+  const askNow = (): void => {
+    askedAt = performance.now();
+    asking = ask()
+      .then(() => {
+        if (refused !== '') log.info('the gate takes the certificate again');
+        refused = '';
+      })
+      .catch(told)
+      .finally(() => {
+        asking = null;
+        schedule(interval * (0.8 + Math.random() * 0.4));
+      });
+  };
+  const told = (error: unknown): void => {
+    const reason = reasonOf(error);
+    // Whoever uses the sidecar meets anything else, and that is logged louder.
+    if (!(error instanceof Refused)) log.debug({ reason }, 'the gate could not be asked for its trust bundle');
+    else if (reason !== refused) {
+      log.warn({ reason, look: WHOM_TO_ASK }, 'the gate does not take the certificate');
+      refused = reason;
+    }
   };
   schedule(Math.random() * Math.min(interval, 1_000));
   return {
@@ -103,16 +122,21 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
       const now = performance.now();
       if (now - wantedAt > interval) gap = FIRST_GAP;
       wantedAt = now;
-      if (asking || now - askedAt < gap) return;
+      if (stopped || asking !== null || now - askedAt < gap) return;
       gap = Math.min(interval, gap * 2);
-      schedule(0);
+      if (timer !== null) clearTimeout(timer);
+      askNow();
     },
-    stop() {
+    async stop() {
       stopped = true;
       if (timer !== null) clearTimeout(timer);
+      if (asking !== null) await Promise.race([asking, pause(LAST_PATIENCE, undefined, { ref: false })]);
     },
   };
 }
+
+/** The gate answers, and not to this certificate; the message is why, in the gate's words. */
+class Refused extends Error {}
 
 interface Offered extends NumberedBundle {
   /** Base64; empty when there was none. */
@@ -170,6 +194,7 @@ async function askForBundle(
   hear(header('date'));
   // A gate from before there were bundles asks Prefect, which knows no such path.
   if (status === 404) return null;
+  if (status === 403) throw new Refused(readDetail(text).replace(/^certgate: /, '') || 'it does not say why');
   const signature = header('x-certgate-signature') ?? '';
   const number = Number(/^[1-9]\d{0,15}$/.exec(header('x-certgate-bundle-number') ?? '')?.[0] ?? 0);
   if (status === 304) return { pem: held, number, signature };

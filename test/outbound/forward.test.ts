@@ -59,12 +59,16 @@ describe('when the gate is not available', () => {
     expect(answer.extra).toMatch(/^retry-after: \d+\r\nprefect-maintenance: true\r\n$/);
   });
 
-  it.each(['SELF_SIGNED_CERT_IN_CHAIN: x', 'ERR_TLS_CERT_ALTNAME_INVALID: x', 'CERT_HAS_EXPIRED: x'])(
-    'says that the gate cannot be trusted, and does not wait, on %s',
-    (problem) => {
-      expect(handler().upstreamFailed(problem, false)).toMatchObject({ status: 502, extra: '' });
-    },
-  );
+  it.each([
+    ['SELF_SIGNED_CERT_IN_CHAIN: x', '--ca and --server-name'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID: x', '--ca and --server-name'],
+    ['CERT_HAS_EXPIRED: x', 'the clock of this machine (date -u)'],
+    ['CERT_NOT_YET_VALID: x', 'the clock of this machine (date -u)'],
+  ])('says that the gate cannot be trusted, does not wait, and what to check, on %s', (problem, check) => {
+    const answer = handler().upstreamFailed(problem, false);
+    expect(answer).toMatchObject({ status: 502, extra: '' });
+    expect(answer.detail).toContain(`can't be trusted (${problem}): check ${check}`);
+  });
 });
 
 test('a 403 of the gate’s is told, for it may be that the certificate has ended, and no other answer', () => {

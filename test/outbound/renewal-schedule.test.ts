@@ -139,6 +139,8 @@ describe('ten thousand sidecars', () => {
     ['of 5 min', '3 s', 5 * MINUTE, 3_000, 500, 0],
     ['of 5 min', '10 s', 5 * MINUTE, 10_000, 500, 0],
     ['of 5 min', '60 s', 5 * MINUTE, MINUTE, 500, 0],
+    // Ten seconds before the end of all of them: fewer at once would be too late.
+    ['of 5 min', '110 s', 5 * MINUTE, 110_000, 2_000, 0],
     // All have ended by then: they come within a minute.
     ['of 5 min', 'an hour', 5 * MINUTE, HOUR, 500, 10_000],
     ['of a day', 'no time', DAY, 0, 50, 0],

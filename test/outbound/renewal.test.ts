@@ -11,7 +11,8 @@ import { writeIssued } from '../../src/enroll/wire.ts';
 import { type CredentialFiles, openCredentials } from '../../src/outbound/credentials.ts';
 import { type GateClock, openGateClock } from '../../src/outbound/gate-clock.ts';
 import { followRenewal } from '../../src/outbound/renewal.ts';
-import { privateKeyToPem } from '../../src/pki/keys.ts';
+import { createLeaf, derToPem, signerOf } from '../../src/pki/certificates.ts';
+import { generateKey, keyId, privateKeyToPem } from '../../src/pki/keys.ts';
 import { readRequest } from '../../src/pki/requests.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
 import { openCa, request } from '../authority/fixture.ts';
@@ -44,7 +45,11 @@ async function listening(server: Server): Promise<number> {
 }
 
 /** That of this machine, but that every wait is over at once. */
-const impatient: GateClock = { now: Date.now, hear: () => {}, stopwatch: () => () => Number.POSITIVE_INFINITY };
+const impatient: GateClock = {
+  now: Date.now,
+  hear: () => {},
+  stopwatch: () => () => Number.POSITIVE_INFINITY,
+};
 const keyText = async (key: KeyObject): Promise<string> => privateKeyToPem(key);
 
 /** A certificate of an hour, issued fifty minutes ago by the CA's clock. */
@@ -200,4 +205,62 @@ test.each<[what: string, move: (at: { wall: number; steady: number }) => void]>(
   move(at);
   moved = true;
   await asked.promise;
+});
+
+test('a gate whose next certificate has the serial number of the present one is not asked again at each look', async () => {
+  const { dir, log, current } = await due();
+  const { privateKey, publicKey } = await generateKey();
+  const issuer = { certificate: current.certificate, signer: signerOf(privateKey), keyId: keyId(publicKey) };
+  let asked = 0;
+  const certificate = { cert: readFileSync(join(dir, 'tls.crt')), key: readFileSync(join(dir, 'tls.key')) };
+  const server = createTlsServer(certificate, (socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (bytes: Buffer) => {
+      // Of the bundle that is asked for by the new certificate.
+      if (bytes.toString('latin1').startsWith('GET ')) {
+        socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n');
+        return;
+      }
+      const { csr } = JSON.parse(bytes.toString().split('\r\n\r\n')[1] ?? '') as { csr: string };
+      asked++;
+      void (async () => {
+        const der = await createLeaf({
+          ...{
+            profile: 'client',
+            subjectCommonName: 'worker/etl-1',
+            spiffeUri: 'spiffe://prefect.example/worker/etl-1',
+          },
+          publicKey: readRequest(csr).publicKey,
+          notBefore: current.certificate.validFromDate,
+          notAfter: current.certificate.validToDate,
+          serial: current.certificate.serialNumber.toLowerCase(),
+          issuer,
+        });
+        const text = writeIssued({ identity: 'worker/etl-1', certificate: derToPem(der, 'CERTIFICATE'), bundle: '' });
+        socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
+      })();
+    });
+  });
+  const port = await listening(server);
+  let looks = 0;
+  const later = Promise.withResolvers<void>();
+  const renewal = followRenewal({
+    dir,
+    host: 'gate',
+    // Each look asks for it.
+    current: () => {
+      if (asked > 0 && ++looks > 5) later.resolve();
+      return current;
+    },
+    look: async () => true,
+    keyText,
+    connect: () => connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false }),
+    clock: openGateClock(log),
+    enrollAgain: null,
+    log,
+  });
+  ({ stop } = renewal);
+  renewal.now();
+  await later.promise;
+  expect(asked).toBe(1);
 });

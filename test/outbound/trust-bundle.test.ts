@@ -80,7 +80,7 @@ async function follow(
   });
   onTestFinished(stop);
   await done.promise;
-  stop();
+  await stop();
   return told;
 }
 
@@ -244,6 +244,42 @@ describe('a sidecar that follows the trust bundle', () => {
     // A recording of the old bundle, told by a gate with a certificate of the new root: it could not be reached by it.
     const told = await follow(ca, bundleOf(ca), answerOf(old, signature), 3);
     expect(told.taken).toEqual([]);
+  });
+
+  test('says once that the gate does not take the certificate, in its words, and once that it takes it again', async () => {
+    const ca = await openCa();
+    const body = '{"detail":"certgate: the certificate of worker/etl-1 was revoked"}';
+    const refusal = `HTTP/1.1 403 Forbidden\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    let asked = 0;
+    const known = 'HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n';
+    const told = await follow(ca, bundleOf(ca), () => (++asked <= 3 ? refusal : known), 6);
+    const lines = told.logged.map((line) => JSON.parse(line) as { level: number; msg: string; reason?: string });
+    expect(lines.map(({ level, msg, reason }) => [level, msg, reason])).toEqual([
+      [40, 'the gate does not take the certificate', 'the certificate of worker/etl-1 was revoked'],
+      [30, 'the gate takes the certificate again', undefined],
+    ]);
+  });
+
+  test('waits at its end for what the gate says to a question that is under way', async () => {
+    const ca = await openCa();
+    const held = bundleOf(ca);
+    const said: string[] = [];
+    const gate = await listening(ca, (socket) => {
+      socket.once('data', () => socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}'));
+    });
+    const trust = followTrust({
+      host: 'localhost',
+      interval: 3_600_000,
+      current: () => held,
+      connect: gate.connect,
+      take: () => {},
+      number: { seen: () => 0, note: () => {} },
+      hear: () => {},
+      log: pino({ level: 'warn' }, { write: (line: string) => void said.push(line) }),
+    });
+    trust.askSoon();
+    await trust.stop();
+    expect(said.join('')).toContain('the gate does not take the certificate');
   });
 
   test('asks out of turn when the gate may have something to say, and ever more seldom while that goes on', async () => {
