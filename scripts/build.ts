@@ -1,7 +1,9 @@
 // Builds what is published: dist/main.js and a few files beside it, with every package that they need inside. A start
 // then reads ten files instead of four hundred, and nothing has to be installed beside them. Lines and names stay, for
-// stack traces; comments go, and what is not ASCII is escaped, because V8 keeps such a file in half the memory.
-// debian-weak-keys.bin, which src/authority reads, goes beside them. THIRD-PARTY-LICENSES.txt holds the licence of each package that has gone in; one without a licence fails the build.
+// stack traces; source maps do not come along: they are twice the program, and Node reads them only when it is told to.
+// Comments go, and what is not ASCII is escaped, because V8 keeps such a file in half the memory. debian-weak-keys.bin, which
+// src/authority reads, goes beside them. THIRD-PARTY-LICENSES.txt holds the licence of each package that has gone in; one
+// without a licence fails the build.
 // Run: npm run build            (`node scripts/build.ts --out DIR` builds into DIR, which is replaced)
 
 import { chmodSync, copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -41,7 +43,6 @@ const { output } = await bundle.write({
   dir: out,
   format: 'esm',
   chunkFileNames: '[name].js',
-  sourcemap: true,
   comments: false,
   minify: { compress: false, mangle: false, codegen: { removeWhitespace: false, asciiOnly: true } },
 });

@@ -89,6 +89,7 @@ const CHECKS: readonly (readonly [RegExp, (...words: string[]) => ReturnType<Che
       ...missing(...[...flags.matchAll(/-f (\S+)/g)].map(([, path = '']) => path)),
     ],
   ],
+  [/^helm repo add prefect https:\/\/prefecthq\.github\.io\/prefect-helm$/, () => []],
   [
     /^docker build -t certgate:(\S+) \.$/,
     (tag) => unless(read('helm/certgate/Chart.yaml').includes(`appVersion: ${tag}\n`), `${tag} is not the chart’s`),
@@ -129,7 +130,7 @@ const CHECKS: readonly (readonly [RegExp, (...words: string[]) => ReturnType<Che
     (unit) => missing(`deploy/systemd/${unit.replace(/@.*/, '@')}.service`),
   ],
   [
-    /^sudo install (?:-d )?-o (\S+) -g (\S+) -m 0[67][04]0 (?:token )?\/\S+$/,
+    /^sudo install (?:-d )?-o (\S+) -g (\S+) -m 0[47]00 (?:token )?\/\S+$/,
     (user, group) => {
       const users = read('systemd/certgate.sysusers.conf');
       return [user, group].flatMap((one) => unless(one === 'root' || users.includes(`u ${one} `), `no user ${one}`));

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { unknownIn } from './command-lines.ts';
-import { deploy, skippedFor, systemdAnalyze } from './tools.ts';
+import { deploy, root, skippedFor, systemdAnalyze, systemdSysusers } from './tools.ts';
 
 const folder = join(deploy, 'systemd');
 const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
 const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+const page = readFileSync(join(root, 'docs/deploy.md'), 'utf8');
 /** Of systemd-analyze security: 0 is nothing left open, 10 is all. */
 const MOST_EXPOSURE = 1.5;
 
@@ -27,6 +28,36 @@ test('a unit is started again however often it ends', () => {
     // systemd gives a unit up that was started five times in ten seconds, unless it is told not to.
     const seconds = Number(/^RestartSec=(\d+)$/m.exec(text)?.[1]);
     expect(seconds * 5 > 10 || /^StartLimitIntervalSec=0$/m.test(text), unit).toBe(true);
+  }
+});
+
+test('a reload sends its signal with what every machine has: not all have a kill that is a file', () => {
+  const reloads = units.flatMap((unit) => [...read(unit).matchAll(/^ExecReload=(.*)$/gm)].map(([, line]) => line));
+  expect(reloads).toEqual(["/bin/sh -c 'kill -HUP $MAINPID'"]);
+});
+
+test('a token is for the user of the sidecars alone, who is not warned of it', () => {
+  const [, mode, ...owner] =
+    /^Z \/etc\/certgate\/\*\.token (\S+) (\S+) (\S+)$/m.exec(read('certgate.tmpfiles.conf')) ?? [];
+  const sidecars = units.filter((unit) => read(unit).includes('--token-file /etc/certgate/'));
+  expect(sidecars.length).toBe(2);
+  for (const unit of sidecars) expect(read(unit), unit).toContain(`\nUser=${owner[0]}\nGroup=${owner[1]}\n`);
+  const installed = [...page.matchAll(/^sudo install (.*) token \/etc\/certgate\/\S+\.token$/gm)].map(([, how]) => how);
+  expect(installed).toEqual(Array(2).fill(`-o ${owner[0]} -g ${owner[1]} -m ${mode}`));
+  expect(mode).toBe('0400');
+});
+
+test.skipIf(systemdSysusers.missing !== null)(`the users of the units are made${skippedFor(systemdSysusers)}`, () => {
+  const empty = mkdtempSync(join(tmpdir(), 'certgate-users-'));
+  try {
+    const args = ['--dry-run', `--root=${empty}`, join(folder, 'certgate.sysusers.conf')];
+    const { code, said } = systemdSysusers.run(args);
+    expect(code, said).toBe(0);
+    const made = [...said.matchAll(/^Creating user '(\S+)'/gm)].map(([, name = '']) => name);
+    const wanted = units.flatMap((unit) => [...read(unit).matchAll(/^User=(.*)$/gm)].map(([, name = '']) => name));
+    expect(made.toSorted()).toEqual([...new Set(wanted)].toSorted());
+  } finally {
+    rmSync(empty, { recursive: true });
   }
 });
 

@@ -35,9 +35,12 @@ const validator = tool(join(cache, 'prefect/bin/python'), ['-m', 'kubernetes_val
 export const kubernetesValidate: Tool = existsSync(python.PYTHONPATH)
   ? validator
   : { ...validator, missing: 'no .cache/deploy-tools: ./scripts/setup deploy-tools' };
-export const systemdAnalyze = tool(
-  ['/usr/bin/systemd-analyze', '/bin/systemd-analyze'].find((path) => existsSync(path)) ?? '/usr/bin/systemd-analyze',
-);
+const systems = (name: string): Tool => {
+  const path = [`/usr/bin/${name}`, `/bin/${name}`].find((one) => existsSync(one)) ?? `/usr/bin/${name}`;
+  return { ...tool(path), missing: existsSync(path) ? null : `no ${name} here` };
+};
+export const systemdAnalyze = systems('systemd-analyze');
+export const systemdSysusers = systems('systemd-sysusers');
 
 /** For a title: the tool is there, or why not. */
 export function skippedFor({ missing }: Tool): string {

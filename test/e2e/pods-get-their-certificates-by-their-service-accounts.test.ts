@@ -97,7 +97,7 @@ async function walk(documents: () => readonly unknown[], namespace: string, pool
   // The sidecar is killed when its certificate is near its end, and its token is another by then: it goes on with what is in
   // its folder, and renews that.
   await worker.rotateTokens();
-  const notAfter = Math.floor(Date.now() / 1000) * 1000 + 60_000;
+  const notAfter = Math.floor(Date.now() / 1000) * 1000 + 30_000;
   const leaf = { identity: 'worker/etl-1', notBefore: notAfter - 300_000, notAfter, recorded: true };
   const near = await sign({ dir: gate.volume(gateVolume(all)) }, leaf);
   await writeFile(join(identity, 'identity/tls.key'), near.key);

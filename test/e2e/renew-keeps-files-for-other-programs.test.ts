@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { sign } from './harness/certificates.ts';
+import { signInto } from './harness/certificates.ts';
 import { newToken } from './harness/enrolment.ts';
 import { eventually } from './harness/eventually.ts';
 import { certgateCommand, gateUrl, type House, logOf, type Serving } from './harness/house.ts';
@@ -13,12 +13,8 @@ import { echo, folder, house } from './harness/scenario.ts';
 async function identityOf(home: House, name: string, leftMs: number): Promise<string> {
   const notAfter = Math.floor((Date.now() + leftMs) / 1000) * 1000;
   const leaf = { identity: name, notBefore: notAfter - 300_000, notAfter, recorded: true };
-  const { cert, key, ca } = await sign(home, leaf);
   const dir = join(await folder(), 'identity');
-  await mkdir(dir, { mode: 0o700 });
-  await writeFile(join(dir, 'tls.crt'), cert);
-  await writeFile(join(dir, 'tls.key'), key, { mode: 0o600 });
-  await writeFile(join(dir, 'ca.crt'), ca);
+  await signInto(home, dir, leaf);
   return dir;
 }
 const certIn = async (dir: string): Promise<X509Certificate> =>
@@ -113,6 +109,8 @@ test('a daemon that is killed at any moment leaves a key and a certificate that 
     const old = await serialIn(dir);
     const { script, lines } = await hook();
     const running = daemon(gate, dir);
+    await logged(running, 'keeping it renewed');
+    running.signal('SIGHUP');
     const now = await renewalIn(dir, old);
     running.signal('SIGKILL');
     await running.exited;
@@ -127,7 +125,7 @@ test('a daemon that is killed at any moment leaves a key and a certificate that 
 test('beside a sidecar on the same folder, one renews and the other takes it', async () => {
   const home = await house();
   const gate = await home.serve({ upstream: (await echo()).url });
-  const dir = await identityOf(home, 'worker/both', 100_000);
+  const dir = await identityOf(home, 'worker/both', 20_000);
   const old = await serialIn(dir);
   const { script } = await hook();
   const sidecar = await home.connect(gate, dir);
