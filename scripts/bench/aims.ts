@@ -42,6 +42,7 @@ export const aims: readonly Aim[] = [
   cheaper('cost small', 'bare', 1.1),
   cheaper('cost post', 'bare', 1.1),
   cheaper('cost write', 'bare', 1.25),
+  cheaper('cost write, 10 ms', 'bare', 1.25),
   { row: 'list first page, worst filter', against: null, reach: 50 },
   cheaper('revoked handshake', 'none revoked', 1.05),
   cheaper('enrol', 'step-ca', 0.5),

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type Socket } from 'node:net';
 import { acceptOf, frameOf, LOAD_MASK, readFrame } from './frames.ts';
-import { answers, ECHO_QUERY, type EchoedRequest, framePayload, TUNNEL_TARGET } from './works.ts';
+import { answers, delays, ECHO_QUERY, type EchoedRequest, framePayload, TUNNEL_TARGET } from './works.ts';
 
 function answerBytes(body: Buffer): Buffer {
   const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
@@ -97,6 +97,12 @@ function answerTo(target: string, head: string, body: () => Buffer): Buffer {
   return target.endsWith(ECHO_QUERY) ? answerBytes(seenIn(head, body())) : notFound;
 }
 
+/** At once, or after `ms`: nobody asks again before. */
+function give(socket: Socket, bytes: Buffer, ms: number): void {
+  if (ms === 0) socket.write(bytes);
+  else setTimeout(() => socket.write(bytes), ms);
+}
+
 function serve(socket: Socket): void {
   let held: Buffer | null = null;
   let isTunnel = false;
@@ -121,7 +127,7 @@ function serve(socket: Socket): void {
       bytes = bytes.subarray(message.end);
       isTunnel = target.startsWith(TUNNEL_TARGET);
       if (isTunnel) openTunnel(socket, head, target);
-      else socket.write(readyAnswers.get(target) ?? answerTo(target, head, message.body));
+      else give(socket, readyAnswers.get(target) ?? answerTo(target, head, message.body), delays.get(target) ?? 0);
     }
   });
 }

@@ -14,6 +14,7 @@ export type WorkName =
   | 'defaults'
   | 'websocket'
   | 'websocket-flood'
+  | 'write, 10 ms'
   | 'scope poll'
   | 'scope filter'
   | 'scope id';
@@ -65,6 +66,7 @@ const version = '/api/admin/version';
 const setState = `/api/flow_runs/${runId}/set_state`;
 /** The pool of everything that the upstream tells of. */
 export const SCOPE_POOL = 'pool-1';
+const artifacts = '/api/artifacts/';
 const poll = `/api/work_pools/${SCOPE_POOL}/get_scheduled_flow_runs`;
 export const TUNNEL_TARGET = '/api/events/in';
 
@@ -91,7 +93,11 @@ export const answers: ReadonlyMap<string, Buffer> = new Map([
   [flow, jsonOf(250)],
   [version, Buffer.from('"3.8.8"')],
   [setState, jsonOf(400)],
+  [artifacts, jsonOf(200)],
 ]);
+
+/** ms that the upstream takes for what it answers, by target; for all others, none. */
+export const delays: ReadonlyMap<string, number> = new Map([[artifacts, 10]]);
 
 const get = (target: string): Request => ({ method: 'GET', target, body: null });
 const post = (target: string, method: 'POST' | 'PATCH' = 'POST'): Request => ({ method, target, body: jsonOf(1024) });
@@ -164,6 +170,17 @@ export const works: readonly Work[] = [
     title: 'WebSocket, 1 KiB text frames echoed, 4 tunnels, 64 frames in flight each',
     connections: 4,
     inFlight: 64,
+  },
+];
+
+/** What only the special work of costs asks: a write of which Prefect's own work is as long as it is in life. */
+export const costWorks: readonly Work[] = [
+  {
+    ...kept,
+    name: 'write, 10 ms',
+    title: 'POST 1 KiB (a write) that the upstream takes 10 ms for, 128 connections',
+    requests: [post(artifacts)],
+    connections: 128,
   },
 ];
 

@@ -8,7 +8,6 @@ import { BUNDLE_PATH, RENEW_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
-import type { AuditRecord } from '../observe/audit-log.ts';
 import { accessClient, accessSubject } from '../observe/log.ts';
 import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';
@@ -87,7 +86,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
 
-  const record = (decision: Decision, status: number | null, reason: string | null): AuditRecord =>
+  const record = (decision: Decision, status: number | null, reason: string | null) =>
     recordOfDecision(client, address, decision, status, reason);
 
   const refuse = (reading: Reading, why: Refusing): Answer & Decision => {
@@ -301,6 +300,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
         ? answer(502, 'the Prefect server broke off before its answer was whole', '')
         : answer(503, "the Prefect server can't be reached", MAINTENANCE);
     },
+    recordAwaited: () => gate.audit.hurry(),
     recordFailed(problem: unknown): Answer {
       gate.metrics.auditFailures++;
       gate.log.error({ reason: reasonOf(problem) }, 'a write could not be recorded');

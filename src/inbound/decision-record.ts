@@ -1,7 +1,7 @@
 // What is put on record about a decision: who, from where, what it was about, what was decided and by which rule.
 
 import type { RequestHead } from '../http1/request.ts';
-import type { AuditLog, AuditRecord } from '../observe/audit-log.ts';
+import { type AuditLog, LONGEST, type NewRecord } from '../observe/audit-log.ts';
 import { type Operation, objectOf } from '../policy/operation.ts';
 import type { Answer } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
@@ -11,6 +11,8 @@ interface Decision {
   readonly reading: {
     readonly head: RequestHead;
     readonly path: string;
+    /** For access lines. */
+    readonly subject: string;
     readonly operation: Operation | null;
     readonly judgement: Judgement | null;
   };
@@ -40,8 +42,9 @@ export function recordOfDecision(
   { reading, requestId, code }: Decision,
   status: number | null,
   reason: string | null,
-): AuditRecord {
+): NewRecord {
   const { head, path, operation, judgement } = reading;
+  const whole = client.identity.length + head.method.length + path.length <= LONGEST;
   return {
     time: Date.now(),
     requestId,
@@ -58,6 +61,7 @@ export function recordOfDecision(
     reason,
     role: judgement?.role ?? null,
     rule: judgement?.rule ?? null,
+    subject: whole ? reading.subject : undefined,
   };
 }
 

@@ -2,7 +2,7 @@
 // stand in one fixed order, whatever else an object carries, and texts from a peer are cut. Their number and the hash of the
 // line before are added when they are written (audit-chain.ts).
 
-import { asciiJson } from './ascii-json.ts';
+import { asciiText } from './ascii-json.ts';
 
 export interface AuditRecord {
   /** ms since the epoch */
@@ -32,6 +32,12 @@ export interface AuditRecord {
   readonly rule?: string | null;
 }
 
+/** A record that is to be written. */
+export interface NewRecord extends AuditRecord {
+  /** What `accessSubject` has made of the fields from `identity` to `operation`, where they are no longer than LONGEST. */
+  readonly subject?: string | undefined;
+}
+
 /** How a permitted write went: a line of its own, because its record must be durable before anybody can know. */
 export interface AuditOutcome {
   /** ms since the epoch */
@@ -47,28 +53,40 @@ export interface AuditOutcome {
 }
 
 /** Longer texts are cut: a peer's path must not fill the disk. Characters. */
-const LONGEST = 1024;
+export const LONGEST = 1024;
 
 /** The JSON of a record, ASCII, without a line feed. */
-export function recordJson(record: AuditRecord): string {
-  const { time, serial, decision, code, status } = record;
-  return asciiJson({
-    time,
-    requestId: cut(record.requestId),
-    identity: cut(record.identity),
-    serial,
-    address: cut(record.address),
-    method: cut(record.method),
-    path: cut(record.path),
-    operation: record.operation,
-    object: cut(record.object),
-    decision,
-    code,
-    status,
-    reason: cut(record.reason),
-    role: record.role ?? null,
-    rule: cut(record.rule ?? null),
-  });
+export function recordJson(record: NewRecord): string {
+  const { time, subject, decision, code, status, reason, role = null, rule = null } = record;
+  const why =
+    code === null && status === null && reason === null
+      ? '"code":null,"status":null,"reason":null'
+      : `"code":${asciiText(code)},"status":${status},"reason":${cutText(reason)}`;
+  return (
+    `{"time":${time},"requestId":${cutText(record.requestId)},${subject ?? subjectOf(record)},"object":${cutText(record.object)},` +
+    `"decision":"${decision}",${why},${bindingOf(role, rule)}}`
+  );
+}
+
+let lastRole: string | null = null;
+let lastRule: string | null = null;
+let lastBinding = '"role":null,"rule":null';
+
+/** Most are by the same rule as the one before. */
+function bindingOf(role: string | null, rule: string | null): string {
+  if (role !== lastRole || rule !== lastRule) {
+    lastBinding = `"role":${asciiText(role)},"rule":${cutText(rule)}`;
+    lastRole = role;
+    lastRule = rule;
+  }
+  return lastBinding;
+}
+
+function subjectOf({ identity, serial, address, method, path, operation }: AuditRecord): string {
+  return (
+    `"identity":${cutText(identity)},"serial":${asciiText(serial)},"address":${cutText(address)},` +
+    `"method":${cutText(method)},"path":${cutText(path)},"operation":${asciiText(operation)}`
+  );
 }
 
 /** The JSON of an outcome. */
@@ -76,8 +94,10 @@ export function outcomeJson({ time, requestId, outcome, ending, ms }: AuditOutco
   return `{"time":${time},"requestId":"${requestId}","outcome":${outcome},"ending":"${ending}","ms":${Math.round(ms)}}`;
 }
 
-function cut(text: string | null): string | null {
-  return text === null || text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}... (${text.length} characters)`;
+function cutText(text: string | null): string {
+  return asciiText(
+    text === null || text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}... (${text.length} characters)`,
+  );
 }
 
 /** Says in the record itself that something is missing from it. */

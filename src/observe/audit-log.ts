@@ -1,25 +1,27 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
 // and another for how a write went; each names the line before it (audit-chain.ts).
-// Group commit: records that come while the disk is busy, or within two milliseconds, share the next write to the disk. A
-// record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
+// Group commit: records that come while the disk is busy, or within five milliseconds (two, when somebody waits for one and
+// for nothing else), share the next write to the disk. A record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
 // as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
 
 import { CertgateError, reasonOf } from '../errors.ts';
-import { type Head, link, START } from './audit-chain.ts';
+import { type Head, linkAll, roomFor, START } from './audit-chain.ts';
 import { type Checkpoint, checkpointJson } from './audit-checkpoint.ts';
 import { openAuditFile } from './audit-file.ts';
 import { endBefore, headSince } from './audit-head.ts';
-import { type AuditOutcome, type AuditRecord, gapRecord, outcomeJson, recordJson } from './audit-lines.ts';
+import { type AuditOutcome, gapRecord, type NewRecord, outcomeJson, recordJson } from './audit-lines.ts';
 import { openAuditLock } from './audit-lock.ts';
 import { openingJson, rotatedName, rotatedSeq } from './audit-rotation.ts';
 import { checkpointClock, type Signing } from './audit-signing.ts';
 import { recordUpkeep, type Upkeep } from './audit-upkeep.ts';
 
-export type { AuditOutcome, AuditRecord } from './audit-lines.ts';
+export { type AuditOutcome, type AuditRecord, LONGEST, type NewRecord } from './audit-lines.ts';
 
 export interface AuditLog {
   /** Resolves when the record is durable. CG_AUDIT_UNWRITABLE when it can't be, or too many wait already. */
-  append(record: AuditRecord): Promise<void>;
+  append(record: NewRecord): Promise<void>;
+  /** Somebody waits for what was appended, and for nothing else. */
+  hurry(): void;
   /** Adds how a write went, a little later, together with others. What can't be added is counted as missing. */
   outcome(outcome: AuditOutcome): void;
   /** False from a failed write until one succeeds; it tries again with each append, and by itself once a second. */
@@ -43,21 +45,26 @@ export interface AuditLogOptions {
   readonly missing?: (words: string) => void;
 }
 
-interface Waiting {
-  readonly body: string;
-  readonly resolve: () => void;
-  readonly reject: (error: CertgateError) => void;
+/** Records that will be written together. */
+interface Group {
+  readonly bodies: string[];
+  readonly written: PromiseWithResolvers<void>;
 }
 
 /** Records of one write; some 300 bytes each. */
 const BATCH = 4096;
+/** Octets that are kept for putting lines together. */
+const MOST_KEPT = 256 * 1024;
 /** Characters of all records that may wait. */
 const MOST_WAITING = 16 * 1024 * 1024;
 /**
  * From the beginning of one commit to that of the next, ms at least: each costs as much as several records, and a disk that
- * is faster than this would share it among few. Upstream works on the request meanwhile, and Prefect takes longer for a write.
+ * is faster than this would share it among few. Upstream works on the request meanwhile, and Prefect takes longer for a write;
+ * a record that comes after a pause waits for nothing.
  */
-const INTERVAL = 2;
+const INTERVAL = 5;
+/** The same when upstream was faster, or the gate itself answers. */
+const HURRIED = 2;
 /** How often an unhealthy log tries by itself, ms. */
 const RETRY = 1000;
 /** How long outcomes wait for a record to share its commit with, ms; nobody waits for them. */
@@ -89,11 +96,15 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     }
   }
   const clock = options.signing === undefined ? null : checkpointClock(options.signing, options.known?.seq ?? 0, add);
-  let waiting: Waiting[] = [];
+  /** The next group is the first; only the last one grows. */
+  const groups: Group[] = [];
+  let waiting = 0;
   let outcomes: string[] = [];
   /** What else is to be done with the file, each on its own; none rejects. */
   const deeds: Array<() => Promise<void>> = [];
   let characters = 0;
+  /** Where lines are put together. */
+  let room = Buffer.allocUnsafeSlow(0);
   let working: Promise<void> | null = null;
   let closed = false;
   /** Since when records are refused, and how many; null while all is well. */
@@ -103,6 +114,9 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   let later: NodeJS.Timeout | null = null;
   /** When the last commit began, by performance.now(). */
   let began = Number.NEGATIVE_INFINITY;
+  /** Begins the commit that is waited with; null while there is none. */
+  let begin: (() => void) | null = null;
+  let hurried = false;
   /** Whether it is to go on in another file at the next occasion. */
   let moving: (() => Promise<boolean>) | null = null;
   /** The file that it has just left. */
@@ -129,7 +143,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
 
   /** Adopts where the chain ends by now; what is to stand first in what is written next, comes back. */
   async function look(): Promise<string[]> {
-    const end = await file.changedEnd();
+    const end = await file.changedEnd(lock.kept());
     // What this log has just left is known better than by looking at all that bears such a name.
     const before = end !== 'empty' ? null : left === null ? await endBefore(path) : { head, file: left };
     left = null;
@@ -145,15 +159,12 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   async function write(bodies: readonly string[]): Promise<void> {
     const all = [...(await look()), ...bodies];
     if (all.length === 0) return;
-    let at = head;
-    let text = '';
-    for (const body of all) {
-      const next = link(body, at);
-      text += next.line;
-      at = next.head;
-    }
-    await file.append(Buffer.from(text, 'latin1'));
-    head = at;
+    // Written by now, or given up.
+    if (room.length < roomFor(all)) room = Buffer.allocUnsafeSlow(2 * roomFor(all));
+    const next = linkAll(all, head, room);
+    await file.append(next.lines);
+    if (room.length > MOST_KEPT) room = Buffer.allocUnsafeSlow(0);
+    head = next.head;
     distrust = false;
     clock?.moved(head);
   }
@@ -199,34 +210,47 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     moving = null;
   }
 
-  async function commit(batch: readonly Waiting[]): Promise<void> {
+  async function commit(group: Group | undefined): Promise<void> {
     const reported = gap;
     const count = reported?.missing ?? 0;
     const told = outcomes;
     outcomes = [];
+    const bodies = group?.bodies ?? [];
     const gapBody = reported === null ? [] : [recordJson(gapRecord(reported.since, count))];
     try {
-      await lock.holding(() => write([...gapBody, ...told, ...batch.map((one) => one.body)]));
+      await lock.holding(() => write([...gapBody, ...told, ...bodies]));
     } catch (error) {
       healthy = false;
-      missed(batch.length + told.length);
-      const problem = unwritable(reasonOf(error), error);
-      for (const one of batch) one.reject(problem);
+      missed(bodies.length + told.length);
+      group?.written.reject(unwritable(reasonOf(error), error));
       return;
     }
     healthy = true;
     // What was refused meanwhile is still to be told.
     gap = gap !== null && gap.missing > count ? { since: Date.now(), missing: gap.missing - count } : null;
-    for (const one of batch) one.resolve();
+    group?.written.resolve();
     upkeep?.grown();
   }
 
   /** Whatever else arrives in this turn of the event loop, or within INTERVAL of the last commit's beginning, shares the next. */
   async function nextCommit(): Promise<void> {
-    const wait = began + INTERVAL - performance.now();
+    const wait = began + (hurried ? HURRIED : INTERVAL) - performance.now();
     if (wait <= 0 || closed) await new Promise(setImmediate);
-    else await new Promise((resolve) => setTimeout(resolve, wait));
+    else {
+      await new Promise<void>((resolve) => {
+        begin = resolve;
+        setTimeout(resolve, wait);
+      });
+      begin = null;
+    }
     began = performance.now();
+    hurried = false;
+  }
+
+  function hurry(): void {
+    if (hurried || waiting === 0) return;
+    hurried = true;
+    if (begin !== null) setTimeout(begin, Math.max(1, began + HURRIED - performance.now()));
   }
 
   async function work(): Promise<void> {
@@ -237,11 +261,11 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
         continue;
       }
       await nextCommit();
-      const batch = waiting.slice(0, BATCH);
-      waiting = waiting.slice(BATCH);
-      for (const one of batch) characters -= one.body.length;
-      await commit(batch);
-    } while (waiting.length > 0 || deeds.length > 0);
+      const group = groups.shift();
+      waiting -= group?.bodies.length ?? 0;
+      for (const body of group?.bodies ?? []) characters -= body.length;
+      await commit(group);
+    } while (groups.length > 0 || deeds.length > 0);
     working = null;
     if (outcomes.length > 0) later ??= setTimeout(writeOutcomes, OUTCOMES_WAIT);
     if (gap !== null && !closed) retry ??= setTimeout(tryAgain, RETRY).unref();
@@ -260,17 +284,22 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   return {
     append(record) {
       if (closed) return Promise.reject(unwritable('it has been closed'));
-      if (waiting.length >= maxWaiting || characters > MOST_WAITING) {
+      if (waiting >= maxWaiting || characters > MOST_WAITING) {
         missed(1);
         working ??= work();
-        return Promise.reject(unwritable(`${waiting.length} records are waiting for the disk already`));
+        return Promise.reject(unwritable(`${waiting} records are waiting for the disk already`));
       }
       const body = recordJson(record);
       characters += body.length;
-      return new Promise((resolve, reject) => {
-        waiting.push({ body, resolve, reject });
-        working ??= work();
-      });
+      waiting++;
+      let group = groups.at(-1);
+      if (group === undefined || group.bodies.length >= BATCH) {
+        group = { bodies: [], written: Promise.withResolvers() };
+        groups.push(group);
+      }
+      group.bodies.push(body);
+      working ??= work();
+      return group.written.promise;
     },
     outcome(outcome) {
       if (closed || outcomes.length >= MOST_OUTCOMES) missed(1);
@@ -278,6 +307,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
         later ??= setTimeout(writeOutcomes, OUTCOMES_WAIT);
       }
     },
+    hurry,
     healthy: () => healthy,
     checkpoint: async () => clock?.now(),
     async close() {

@@ -5,7 +5,7 @@
 
 import { fstatSync, statSync } from 'node:fs';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions, symbols } from 'pino';
-import { asciiJson, asciiOnly } from './ascii-json.ts';
+import { asciiJson, asciiOnly, asciiText } from './ascii-json.ts';
 import { openLineWriter } from './line-writer.ts';
 
 export type Log = Logger;
@@ -38,8 +38,6 @@ export interface AccessLine {
 /** Writes one access line, level info. */
 export type AccessLog = (line: AccessLine) => void;
 
-/** Printable ASCII that stands for itself in JSON. */
-const PLAIN = /^[ !#-[\]-~]*$/;
 const REDACTED = '[redacted]';
 /** Names whose values are secret. `key` alone too; not `keyId`, `publicKey`, and not `tokenId`, by which a token is found. */
 const SECRET_NAME =
@@ -105,7 +103,7 @@ export function flushLog(log: Log): Promise<void> {
 
 /** The part of an access line that says whose request it was, for all lines of a connection. */
 export function accessClient(identity: string | null, serial: string | null, address: string): string {
-  return `"identity":${quoted(identity)},"serial":${quoted(serial)},"address":${quoted(address)}`;
+  return `"identity":${asciiText(identity)},"serial":${asciiText(serial)},"address":${asciiText(address)}`;
 }
 
 /**
@@ -113,7 +111,7 @@ export function accessClient(identity: string | null, serial: string | null, add
  * without the query string, which may hold secrets; `method` and `operation` are words of ours.
  */
 export function accessSubject(client: string, method: string, path: string, operation: string | null): string {
-  return `${client},"method":"${method}","path":${quoted(path)},"operation":${operation === null ? 'null' : `"${operation}"`}`;
+  return `${client},"method":"${method}","path":${asciiText(path)},"operation":${operation === null ? 'null' : `"${operation}"`}`;
 }
 
 /** Access lines to `log`; null below level info. Past pino, for speed, and nothing in them needs redacting. */
@@ -136,12 +134,6 @@ function decimal(ms: number): string {
   const micros = Math.round(ms * 1000);
   const whole = Math.floor(micros / 1000);
   return `${whole}${THOUSANDTHS[micros - whole * 1000] ?? ''}`;
-}
-
-/** JSON of a text; most are plain and need no look at each character twice. */
-function quoted(text: string | null): string {
-  if (text === null) return 'null';
-  return PLAIN.test(text) ? `"${text}"` : asciiJson(text);
 }
 
 /** Where lines go: those of pino at once, access lines in company. */

@@ -272,12 +272,12 @@ export class ClientConnection implements ExchangeOwner {
         this.end();
       } else this.write(close ? { ...verdict, close } : verdict, head.method !== 'HEAD');
     };
-    if (verdict.recorded === null) give();
-    else
-      this.later(
-        verdict.recorded.catch(() => {}),
-        give,
-      );
+    const recorded = verdict.recorded?.catch(() => {});
+    if (recorded === undefined) give();
+    else {
+      this.handler.recordAwaited();
+      this.later(recorded, give);
+    }
   }
 
   /** Answers what bytes of the request have been dealt with. */

@@ -119,6 +119,8 @@ export interface Handler<V extends Verdict = Verdict> {
   refuseMalformed(problem: Malformed): Answer;
   /** The answer when upstream failed; `connected` is false when it could not be reached at all. */
   upstreamFailed(problem: string, connected: boolean): Answer;
+  /** An answer is there, and waits for nothing but its `recorded`. */
+  recordAwaited(): void;
   /** The answer when `Forward.recorded` was rejected. */
   recordFailed(problem: unknown): Answer;
   /** Something threw that should not have: for the log. Its connection is cut, the others go on. */

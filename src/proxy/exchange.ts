@@ -166,6 +166,7 @@ export class Exchange implements UpstreamUser {
   private receive(bytes: Buffer): void {
     if (this.tunnel !== null) this.tunnel.fromUpstream(bytes);
     else if (this.unrecorded !== null) {
+      if (this.unrecorded.length === 0) this.handler.recordAwaited();
       this.unrecorded.push(Buffer.from(bytes));
       this.unrecordedBytes += bytes.length;
       if (this.unrecordedBytes > MOST_UNRECORDED) this.upstream?.socket.pause();
@@ -217,8 +218,9 @@ export class Exchange implements UpstreamUser {
     this.unrecorded = null;
     if (this.over) return;
     this.upstream?.socket.resume();
-    if (waiting.length === 0) return;
-    this.take(Buffer.concat(waiting));
+    const [first] = waiting;
+    if (first === undefined) return;
+    this.take(waiting.length === 1 ? first : Buffer.concat(waiting));
     if (!this.over && this.upstream === null && this.tunnel === null) this.upstreamClosed(null);
   }
 

@@ -1,9 +1,9 @@
 import { appendFileSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
-import { link, placeOf } from '../../src/observe/audit-chain.ts';
+import { placeOf } from '../../src/observe/audit-chain.ts';
 import { recordJson } from '../../src/observe/audit-lines.ts';
-import { auditRecord } from '../observe/records.ts';
+import { auditRecord, link } from '../observe/records.ts';
 import { initialised, record, recorded } from './recorded.ts';
 
 /** Adds lines as whoever can write the file would, rightly chained. */

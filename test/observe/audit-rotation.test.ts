@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { link, placeOf, START } from '../../src/observe/audit-chain.ts';
+import { placeOf, START } from '../../src/observe/audit-chain.ts';
 import type { Checkpoint } from '../../src/observe/audit-checkpoint.ts';
 import { filesOf } from '../../src/observe/audit-files.ts';
 import { type AuditLog, type AuditLogOptions, openAuditLog } from '../../src/observe/audit-log.ts';
@@ -11,7 +11,7 @@ import { retirementJson } from '../../src/observe/audit-retirement.ts';
 import { rotatedName } from '../../src/observe/audit-rotation.ts';
 import { tailAudit } from '../../src/observe/audit-tail.ts';
 import { type Verdict, verifyAudit } from '../../src/observe/audit-verify.ts';
-import { auditRecord, idsIn, jsonLines, newFolder } from './records.ts';
+import { auditRecord, idsIn, jsonLines, link, newFolder } from './records.ts';
 import { judge, signingOf, signRetirement, upkeepOf } from './signed.ts';
 
 let folder: string;

@@ -1,14 +1,14 @@
 import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { hashOf, link, START } from '../../src/observe/audit-chain.ts';
+import { hashOf, START } from '../../src/observe/audit-chain.ts';
 import { type Checkpoint, checkpointIn } from '../../src/observe/audit-checkpoint.ts';
 import { filesOf } from '../../src/observe/audit-files.ts';
 import { recordJson } from '../../src/observe/audit-lines.ts';
 import { type AuditLogOptions, openAuditLog } from '../../src/observe/audit-log.ts';
 import type { Signing } from '../../src/observe/audit-signing.ts';
 import { verifyAudit } from '../../src/observe/audit-verify.ts';
-import { auditRecord, newFolder } from './records.ts';
+import { auditRecord, link, newFolder } from './records.ts';
 import { judge, signingOf } from './signed.ts';
 
 let folder: string;

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Head } from '../../src/observe/audit-chain.ts';
 import type { AuditRecord } from '../../src/observe/audit-log.ts';
 import { type AuditFilter, type AuditItem, readAudit } from '../../src/observe/audit-reader.ts';
 
@@ -22,6 +24,13 @@ export function auditRecord(changes: Partial<AuditRecord> = {}): AuditRecord {
     reason: null,
     ...changes,
   };
+}
+
+/** The line of `body` after `head` as docs/audit.md has it, by no code of the log's; and the head that it makes. */
+export function link(body: string, head: Head): { readonly line: string; readonly head: Head } {
+  const seq = head.seq + 1;
+  const line = `${body.slice(0, -1)},"seq":${seq},"prev":"${head.hash}"}\n`;
+  return { line, head: { seq, hash: createHash('sha256').update(line).digest('hex') } };
 }
 
 /** A new folder for one test. */

@@ -12,7 +12,7 @@ import type { WorkName } from '../works.ts';
 import type { SpecialWork, Stage } from './stage.ts';
 
 const BARE = 'bare';
-const WORKS = ['small', 'post', 'write'] as const satisfies readonly WorkName[];
+const WORKS = ['small', 'post', 'write', 'write, 10 ms'] as const satisfies readonly WorkName[];
 
 const bare: Contestant = {
   ...certgateFrom('src'),
@@ -38,7 +38,7 @@ function recordedIn(authorityDir: string): number {
 
 export const cost: SpecialWork = {
   name: 'cost',
-  title: 'policy and record on against a gate without either: reads, writes (32 connections)',
+  title: 'policy and record on against a gate without either: reads, writes',
   async run(stage) {
     const { options, instruments, ground } = stage;
     const places = { [OURS]: join(ground.dir, 'cost-full'), [BARE]: join(ground.dir, 'cost-bare') };
@@ -58,9 +58,15 @@ export const cost: SpecialWork = {
           for (const { name, running } of gates) {
             const order = { work, port: running.port, contestantPid: running.pid };
             const { seconds } = options;
-            const { cpuMicros } = await instruments.measure({ ...order, warmSeconds: Math.min(0.3, seconds), seconds });
+            const { cpuMicros, p50Micros } = await instruments.measure({
+              ...order,
+              warmSeconds: Math.min(0.3, seconds),
+              seconds,
+            });
             values.set(`${work} ${name}`, [...(values.get(`${work} ${name}`) ?? []), cpuMicros]);
-            say(`cost ${work} ${round}/${options.rounds} ${name}: ${cpuMicros.toFixed(1)} µs CPU`);
+            say(
+              `cost ${work} ${round}/${options.rounds} ${name}: ${cpuMicros.toFixed(1)} µs CPU, p50 ${(p50Micros / 1000).toFixed(1)} ms`,
+            );
             running.emptyLogs();
           }
         }

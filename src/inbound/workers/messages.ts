@@ -5,7 +5,7 @@ import type { LockSummary } from '../../authority/lock-table.ts';
 import type { PolicyText } from '../../config/policy-load.ts';
 import type { Config } from '../../config/schema.ts';
 import type { RenewalHolder } from '../../enroll/renewal-desk.ts';
-import type { AuditOutcome, AuditRecord } from '../../observe/audit-log.ts';
+import type { AuditOutcome, NewRecord } from '../../observe/audit-log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { ConnectionWork } from '../../proxy/connection-set.ts';
 import type { BundleTaken } from '../../store/store.ts';
@@ -79,7 +79,7 @@ export type PrimaryQuestion =
   /** May one more connection of it be served? The answer is a boolean. */
   | { readonly about: 'identity'; readonly identity: string }
   /** Make these durable. The answer is an `AuditAnswer`. */
-  | { readonly about: 'audit'; readonly records: readonly AuditRecord[] }
+  | { readonly about: 'audit'; readonly records: readonly NewRecord[] }
   /** As `EnrollDesk.enroll` and `.renew`; the answer is a `DeskAnswer`. */
   | {
       readonly about: 'enroll';

@@ -3,7 +3,7 @@
 // loop travel together. Holds a bounded number of them.
 
 import { CertgateError, reasonOf } from '../../errors.ts';
-import type { AuditLog, AuditOutcome, AuditRecord } from '../../observe/audit-log.ts';
+import type { AuditLog, AuditOutcome, NewRecord } from '../../observe/audit-log.ts';
 import type { AuditAnswer } from './messages.ts';
 
 /** More than the primary lets wait, so that it is the primary that refuses and records how many are missing. */
@@ -17,11 +17,11 @@ export interface RelayedAudit extends AuditLog {
 /** `path` is the file's, for messages; `commit` sends records to the primary, `tell` how writes went. */
 export function relayAudit(
   path: string,
-  commit: (records: readonly AuditRecord[]) => Promise<AuditAnswer>,
+  commit: (records: readonly NewRecord[]) => Promise<AuditAnswer>,
   tell: (outcomes: readonly AuditOutcome[]) => void,
 ): RelayedAudit {
   const unwritable = (reason: string) => new CertgateError('CG_AUDIT_UNWRITABLE', { path, reason });
-  let batch: Array<{ record: AuditRecord; resolve: () => void; reject: (error: CertgateError) => void }> = [];
+  let batch: Array<{ record: NewRecord; resolve: () => void; reject: (error: CertgateError) => void }> = [];
   let outcomes: AuditOutcome[] = [];
   let waiting = 0;
   let healthy = true;
@@ -68,6 +68,7 @@ export function relayAudit(
       if (outcomes.push(outcome) === 1) setImmediate(tellOutcomes);
     },
     // The primary's concern.
+    hurry() {},
     checkpoint: async () => {},
     healthy: () => healthy,
     setHealthy(now) {
@@ -85,12 +86,13 @@ export function relayAudit(
 }
 
 /** The primary's side: hands `records` to the file and says which are not durable. */
-export async function commitRelayed(audit: AuditLog, records: readonly AuditRecord[]): Promise<AuditAnswer> {
+export async function commitRelayed(audit: AuditLog, records: readonly NewRecord[]): Promise<AuditAnswer> {
   const failed: Array<readonly [number, string]> = [];
-  await Promise.all(
-    records.map((record, place) =>
-      audit.append(record).catch((error: unknown) => void failed.push([place, reasonOf(error)])),
-    ),
+  const appended = records.map((record, place) =>
+    audit.append(record).catch((error: unknown) => void failed.push([place, reasonOf(error)])),
   );
+  // Which answers wait for them is not known here.
+  audit.hurry();
+  await Promise.all(appended);
   return { failed };
 }

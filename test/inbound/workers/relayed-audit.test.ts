@@ -110,6 +110,7 @@ test('the primary says which of a worker’s records are not durable, and why', 
   const audit: AuditLog = {
     append: ({ requestId }) => (requestId === 'b' ? Promise.reject(new Error('full')) : Promise.resolve()),
     outcome: () => {},
+    hurry: () => {},
     checkpoint: async () => {},
     healthy: () => true,
     close: async () => {},
