@@ -22,6 +22,8 @@ const MOST_REQUESTS = 100;
  */
 const WAITS = { first: 2_000, whole: 10_000, linger: 5_000, write: 60_000 } as const;
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** All methods that the reader of heads knows, for who answers to each of them below a path. */
 export const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 
@@ -61,26 +63,34 @@ export function requestLine(method: 'GET' | 'POST', path: string): string {
 /** Serves `socket` what it asks for of `requests`; `other` is called when it asks for anything else, or for nothing in time. */
 export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[], other: () => void): void {
   const longest = Math.max(...requests.map(({ begins }) => begins.length));
-  let bytes: Buffer = Buffer.alloc(0);
+  let bytes = NOTHING;
   let taking: BodyTaking | null = null;
   /** Whether something came behind the request that is being answered. */
   let more = false;
+  /** Whether that is under way: nothing is read meanwhile. */
+  let answering = false;
+  /** Whether the client has ended its side meanwhile. */
+  let hasEnded = false;
   let answered = 0;
   /** Whether a part of a request has come, and the rest is waited for. */
   let hasBegun = false;
-  let deadline = listen();
+  let deadline = awaitRequest();
+  socket.on('data', read);
+  socket.on('end', finished);
+  socket.on('close', leave);
 
-  function listen(): NodeJS.Timeout {
-    socket.on('data', read);
-    socket.on('end', turnAway);
-    socket.on('close', leave);
+  function awaitRequest(): NodeJS.Timeout {
     return setTimeout(turnAway, WAITS.first).unref();
   }
   function leave(): void {
     clearTimeout(deadline);
     socket.off('data', read);
-    socket.off('end', turnAway);
+    socket.off('end', finished);
     socket.off('close', leave);
+  }
+  function finished(): void {
+    hasEnded = true;
+    if (!answering) turnAway();
   }
   function turnAway(): void {
     leave();
@@ -107,6 +117,10 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     end({ head: writeAnswer(status, `certgate: ${detail}`, true, true, dateLine()), body: null });
   }
   function read(part: Buffer): void {
+    if (answering) {
+      more = true;
+      return;
+    }
     if (taking !== null) {
       more = taking.add(part) < part.length;
       return;
@@ -150,8 +164,8 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
         else refuse(400, 'the body has a malformed chunk');
         return;
       }
-      leave();
-      socket.on('data', ignore);
+      clearTimeout(deadline);
+      answering = true;
       void give(head, answer, body);
     };
     if (head.expectsContinue && bytes.length === head.size) socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
@@ -159,9 +173,6 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     const rest = bytes.subarray(head.size);
     more = taking.add(rest) < rest.length;
     if (!whole) awaitRest();
-  }
-  function ignore(): void {
-    more = true;
   }
   async function give(head: RequestHead, answer: AnteroomTake['answer'], body: Buffer): Promise<void> {
     try {
@@ -179,17 +190,19 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     // What came behind the request before it was answered is not read, nor a body that nobody asked for: what is read after
     // it would be taken for a request, and a proxy in front would have sent it as a body (RFC 9112 §11.2).
     const hasMore = more || (taking === null && (bodyLength !== 0 || bytes.length > size));
-    const ends = close || hasMore || status !== 200 || ++answered >= MOST_REQUESTS;
+    const ends = close || hasMore || hasEnded || status !== 200 || ++answered >= MOST_REQUESTS;
     const head = writeOwnAnswer(status, { type, text }, ends, method !== 'HEAD', dateLine() + extra);
     if (ends) {
       end({ head, body: null });
       return;
     }
-    leave();
-    socket.off('data', ignore);
+    clearTimeout(deadline);
     if (socket.destroyed) return;
-    [bytes, taking, hasBegun] = [Buffer.alloc(0), null, false];
+    bytes = NOTHING;
+    taking = null;
+    hasBegun = false;
+    answering = false;
     socket.write(head, 'latin1');
-    deadline = listen();
+    deadline = awaitRequest();
   }
 }

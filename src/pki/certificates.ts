@@ -16,6 +16,7 @@ import {
 } from './content.ts';
 import { contextConstructed, encodeTime, encodeTlv, encodeUnsigned, encodingOf, TAG } from './der.ts';
 import {
+  authorityKeyIdentifier,
   basicConstraints,
   EXTENDED_KEY_USAGE,
   KEY_USAGE,
@@ -25,6 +26,7 @@ import {
   type StatusUrls,
   statusPointers,
   subjectAltName,
+  subjectKeyIdentifier,
 } from './extensions.ts';
 import { frameOf, readCertificate, type SubjectAttribute } from './facts.ts';
 import { type KeyPair, keyId, keyIdOf } from './keys.ts';
@@ -177,7 +179,8 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
       KEY_USAGE.digitalSignature,
       EXTENDED_KEY_USAGE[request.profile],
       subjectAltName(names, subject.length === 0),
-      ...keyIdentifiers(keyId(publicKey), issuer.keyId),
+      subjectKeyIdentifier(keyId(publicKey)),
+      authorityOf(issuer),
       ...(status === undefined ? [] : statusPointers(status)),
     ],
   });
@@ -225,6 +228,18 @@ function write(content: Content): Promise<Uint8Array> {
     encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, ...content.extensions)),
   );
   return withSignature(tbs, content.signer);
+}
+
+/** An issuer says the same of itself in each leaf. */
+const authorities = new WeakMap<Issuer, Uint8Array>();
+
+function authorityOf(issuer: Issuer): Uint8Array {
+  let identifier = authorities.get(issuer);
+  if (identifier === undefined) {
+    identifier = authorityKeyIdentifier(issuer.keyId);
+    authorities.set(issuer, identifier);
+  }
+  return identifier;
 }
 
 /** The issuer's subject octet by octet: verifiers compare names as bytes. */

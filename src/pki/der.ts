@@ -184,10 +184,9 @@ export function readTime(bytes: Uint8Array, tlv: Tlv | undefined, what: string):
 export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   let size = 0;
   for (const part of parts) size += part.length;
-  const header = encodeHeader(tag, size);
-  const value = Buffer.allocUnsafe(header.length + size);
-  value.set(header);
-  let at = header.length;
+  let at = headerLength(size);
+  const value = Buffer.allocUnsafe(at + size);
+  putHeader(value, tag, size, at);
   for (const part of parts) {
     value.set(part, at);
     at += part.length;
@@ -197,10 +196,21 @@ export function encodeTlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Ar
 
 /** What stands before a content of `size` octets: the tag and the length, in the shortest form. */
 export function encodeHeader(tag: number, size: number): Uint8Array {
-  if (size < 0x80) return Uint8Array.of(tag, size);
-  const octets: number[] = [];
-  for (let left = size; left > 0; left = Math.floor(left / 256)) octets.unshift(left % 256);
-  return Uint8Array.of(tag, 0x80 | octets.length, ...octets);
+  const header = new Uint8Array(headerLength(size));
+  putHeader(header, tag, size, header.length);
+  return header;
+}
+
+function headerLength(size: number): number {
+  let length = 2;
+  if (size >= 0x80) for (let left = size; left > 0; left = Math.floor(left / 256)) length++;
+  return length;
+}
+
+function putHeader(into: Uint8Array, tag: number, size: number, length: number): void {
+  into[0] = tag;
+  into[1] = length === 2 ? size : 0x80 | (length - 2);
+  for (let at = length - 1, left = size; at > 1; at--, left = Math.floor(left / 256)) into[at] = left % 256;
 }
 
 /** OBJECT IDENTIFIER from its dotted form: two arcs or more, each below 2^53. */

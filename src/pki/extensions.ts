@@ -75,10 +75,12 @@ export function subjectAltName(
 
 /** On every certificate, the root too; never critical (RFC 5280 §4.2.1.1, §4.2.1.2). Identifiers are hex. */
 export function keyIdentifiers(subject: string, authority: string): readonly Uint8Array[] {
-  return [
-    extension(OID.subjectKeyId, false, encodeTlv(TAG.octetString, Buffer.from(subject, 'hex'))),
-    authorityKeyIdentifier(authority),
-  ];
+  return [subjectKeyIdentifier(subject), authorityKeyIdentifier(authority)];
+}
+
+/** The key itself, by its identifier, hex. */
+export function subjectKeyIdentifier(keyId: string): Uint8Array {
+  return extension(OID.subjectKeyId, false, encodeTlv(TAG.octetString, Buffer.from(keyId, 'hex')));
 }
 
 /** The key that signed, by its identifier, hex. */

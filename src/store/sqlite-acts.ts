@@ -16,11 +16,12 @@ export const ACT_COLUMNS = COLUMNS.join(', ');
 
 /** The hash of an act, by its row with ACT_COLUMNS, hex. */
 export function actHash(row: Row): string {
-  const parts = COLUMNS.map((column) => {
+  let parts = '';
+  for (const column of COLUMNS) {
     const text = String(row[column] ?? '');
-    return `${Buffer.byteLength(text)}:${text},`;
-  });
-  return hash('sha256', parts.join(''), 'hex');
+    parts += `${Buffer.byteLength(text)}:${text},`;
+  }
+  return hash('sha256', parts, 'hex');
 }
 
 export interface ActAdder {

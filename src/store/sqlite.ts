@@ -140,13 +140,14 @@ function sqliteStore(
     }
   }
 
+  const look = (): void => {
+    check();
+    lookedAt = performance.now();
+  };
+
   const read = <T>(deed: () => T): Promise<T> =>
     patiently(() => {
-      const now = performance.now();
-      if (now - lookedAt >= LOOK_EVERY) {
-        check();
-        lookedAt = now;
-      }
+      if (performance.now() - lookedAt >= LOOK_EVERY) look();
       return deed();
     });
 
@@ -158,7 +159,7 @@ function sqliteStore(
     acts.forget();
     counted = null;
   };
-  const write = openGroupedWrites({ db, sql, patiently, check, failure, forget });
+  const write = openGroupedWrites({ db, sql, patiently, check: look, failure, forget });
 
   const nextRevision = (): number => {
     counted ??= numberIn(countUp.get()?.[0], 'number');
