@@ -262,7 +262,8 @@ export const catalogue = {
     exit: EXIT.configuration,
     status: 500,
     message: () => 'no gate to connect to',
-    hint: () => 'name it: --gate https://HOST:8443, or CERTGATE_CONNECT_GATE, or connect.gate in certgate.yaml',
+    hint: () =>
+      'name it: --gate https://HOST:8443, or CERTGATE_CONNECT_GATE, or connect.gate in certgate.yaml; or give a token, which knows it: --token-file FILE',
   }),
   CG_UNSAFE_LISTEN: entry<{ address: string }>({
     about: 'The outbound sidecar would listen where other machines could use its certificate.',
