@@ -83,7 +83,8 @@ export const catalogue = {
     exit: EXIT.configuration,
     status: 500,
     message: () => 'there is no policy: every client that is admitted may do everything',
-    hint: () => 'name one: certgate policy check FILE, or serve.policy in certgate.yaml; docs/policy.md has one',
+    hint: () =>
+      'name one in serve.policy of certgate.yaml, or here: certgate policy check FILE, certgate policy explain … --policy FILE; docs/policy.md has one to begin with',
   }),
   CG_POLICY_TEST: entry<{
     tests: ReadonlyArray<{ place: string; identity: string; request: string; expect: 'allow' | 'deny' }>;
@@ -261,7 +262,8 @@ export const catalogue = {
     exit: EXIT.configuration,
     status: 500,
     message: () => 'no gate to connect to',
-    hint: () => 'name it: --gate https://HOST:8443, or CERTGATE_CONNECT_GATE, or connect.gate in certgate.yaml',
+    hint: () =>
+      'name it: --gate https://HOST:8443, or CERTGATE_CONNECT_GATE, or connect.gate in certgate.yaml; or give a token, which knows it: --token-file FILE',
   }),
   CG_UNSAFE_LISTEN: entry<{ address: string }>({
     about: 'The outbound sidecar would listen where other machines could use its certificate.',

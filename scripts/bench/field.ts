@@ -27,7 +27,7 @@ export const contestantsWith = (form: Form): readonly Contestant[] => [
   nodeContestant('http-proxy'),
 ];
 
-const START_LIMIT_MS = 20_000;
+const START_LIMIT_MS = 60_000;
 
 /** A contestant that runs and answers. */
 export interface Running {

@@ -3,6 +3,9 @@
 // line is reported and stepped over, never hidden.
 import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
+import { canonicalSerial } from '../authority/revocation.ts';
+import { shown } from '../errors.ts';
+import { parseIdentityName } from '../identity/name.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { type Act, actsOfCa, actsOfGate, newest, type Wanted } from './audit/acts.ts';
 import { giveCheckpoint } from './audit/checkpoints.ts';
@@ -74,6 +77,12 @@ export function auditCommand(io: CommandIo): Command {
   command.enablePositionalOptions().addCommand(exportCommand(io));
   return withSettings(command).action(async (files: readonly string[], flags: Flags) => {
     const wanted = wantedBy(flags);
+    if (files.length > 0 && flags.verify !== true) {
+      throw usage(
+        `${shown(files[0] ?? '')} would be read by nobody: files are for --verify`,
+        'write certgate audit --verify FILE',
+      );
+    }
     const config = configOf(command, io);
     const path = auditFile(config);
     const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
@@ -106,14 +115,19 @@ function wantedBy(flags: Flags): Wanted {
   }
   const now = Date.now();
   return {
-    ...(flags.identity === undefined ? {} : { identity: flags.identity }),
-    ...(flags.serial === undefined ? {} : { serial: flags.serial.toLowerCase().replaceAll(':', '') }),
+    ...(flags.identity === undefined ? {} : { identity: nameIn(flags.identity) }),
+    ...(flags.serial === undefined ? {} : { serial: canonicalSerial(flags.serial) }),
     ...(flags.operation === undefined ? {} : { operation: flags.operation }),
     ...(flags.request === undefined ? {} : { requestId: flags.request }),
     ...(flags.since === undefined ? {} : { since: momentFlag('--since', flags.since, now) }),
     ...(flags.until === undefined ? {} : { until: momentFlag('--until', flags.until, now) }),
     ...(flags.decision === undefined ? {} : { decision: choiceFlag('--decision', flags.decision, DECISIONS) }),
   };
+}
+
+/** An identity, or who acted on the CA: `cli:root@host`, `gate`. A mistyped name would find nothing, and say so. CG_IDENTITY_NAME. */
+function nameIn(text: string): string {
+  return text.includes(':') || text === 'gate' ? text : parseIdentityName(text);
 }
 
 function formOf(flags: Flags): 'json' | 'csv' | 'table' {

@@ -56,9 +56,11 @@ async function examine(configured: Config, command: Command, io: CommandIo): Pro
   const words = commandWriter(io.program, config.file, command);
   const now = Date.now();
   const hasAuthority = existsSync(join(config.certsDir, 'issuer.crt'));
+  const closed = checkFolders(config, words('doctor'));
   return [
     checkNode(process.version),
-    ...checkFolders(config, words('doctor')),
+    ...closed,
+    ...(hasAuthority || closed.length > 0 || config.connect.gate !== null ? [] : [nothingHere(config)]),
     ...(hasAuthority ? [await checkCa(config, now, words)] : []),
     ...checkPolicy(config, hasAuthority, io.cwd),
     ...(await checkOwnGate(config, hasAuthority, differing)),
@@ -66,6 +68,16 @@ async function examine(configured: Config, command: Command, io: CommandIo): Pro
     ...(await checkGate(config, io)),
     ...checkEnvironment(io.env, config.connect.gate),
   ];
+}
+
+/** Neither a gate nor a client is to be seen: what follows is true, and of little use. */
+function nothingHere({ certsDir }: Config): Finding {
+  const found = `there is no CA in ${certsDir}, and no gate that this machine connects to`;
+  return warning(
+    'certgate',
+    found,
+    'name what is to be judged: --config FILE, or --gate https://HOST:8443 --identity DIR',
+  );
 }
 
 /** The sum of `certgate ca check`. */

@@ -6,6 +6,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { readKeyFile } from '../authority/files.ts';
 import { CertgateError, isCertgateError, shown } from '../errors.ts';
+import { isIdentityName } from '../identity/name.ts';
 import { chainOf, isAmong } from '../pki/chain.ts';
 import { readCertificate, readFacts } from '../pki/facts.ts';
 import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
@@ -109,6 +110,12 @@ function filesOf(dir: string | undefined, flags: SourceFlags, cwd: string): File
   const folder = dir === undefined ? null : resolve(cwd, dir);
   if (folder !== null && statSync(folder, { throwIfNoEntry: false })?.isFile() === true)
     throw usage(`${dir} is a file, not a folder`, `name a certificate's file by --cert ${dir}, and its key by --key`);
+  if (dir !== undefined && isIdentityName(dir) && !existsSync(folder ?? '')) {
+    throw usage(
+      `${dir} is an identity, and no folder`,
+      `name its folder: certgate export ./${dir.replaceAll('/', '-')}`,
+    );
+  }
   const inFolder = (name: string): string | null => (folder === null ? null : join(folder, name));
   const cert = named(flags.cert) ?? inFolder('tls.crt');
   if (cert === null) {
@@ -129,9 +136,15 @@ function filesOf(dir: string | undefined, flags: SourceFlags, cwd: string): File
 
 function readCertificates(file: string): Certificates {
   const bytes = readFileSync(file);
-  const [first, ...rest] = bytes[0] === 0x30 ? [bytes] : pemBlocks(bytes.toString('latin1'), 'CERTIFICATE');
-  if (first === undefined) throw new CertgateError('CG_PEM', { label: 'CERTIFICATE', problem: 'no such block' });
-  return [readCertificate(first), ...rest.map((der) => readCertificate(der))];
+  try {
+    const [first, ...rest] = bytes[0] === 0x30 ? [bytes] : pemBlocks(bytes.toString('latin1'), 'CERTIFICATE');
+    if (first === undefined) throw new CertgateError('CG_PEM', { label: 'CERTIFICATE', problem: 'no such block' });
+    return [readCertificate(first), ...rest.map((der) => readCertificate(der))];
+  } catch (error) {
+    if (!isCertgateError(error)) throw error;
+    const remedy = 'get it anew where the CA is: certgate issue NAME --out DIR --force';
+    throw new CertgateError('CG_EXPORT', { what: file, problem: error.message, remedy }, { cause: error });
+  }
 }
 
 async function readKey(

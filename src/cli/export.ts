@@ -1,8 +1,8 @@
 // certgate export: a certificate in the form that another program imports. It needs neither the CA nor the store (where
 // the store is at hand and knows the certificate, it has an entry for the key): what it hands over is read from files, checked to belong together, and written to one file, whole or not at all, with mode
 // 0600 when it holds a key. No key and no password is ever an argument, on stdout or in a message.
-import { existsSync, statSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { PRIVATE_FILE, PUBLIC_FILE } from '../authority/files.ts';
 import { storeFile } from '../authority/layout.ts';
@@ -93,6 +93,7 @@ export function exportCommand(io: CommandIo): Command {
       const force = flags.force === true;
       await requireFreePlace(path, force);
       requireAnother(path, source.files);
+      if (force) requireNotOfCa(path, configOf(command, io));
       const pkcs12 = format === 'p12' ? await pkcs12Options(source, flags, io) : null;
       const content = await encodeExport(source, { format, publicOnly, pkcs12 });
       const noted = withKey ? await onRecord(source, path, format, configOf(command, io), io) : null;
@@ -142,6 +143,17 @@ function requireAnother(path: string, files: readonly string[]): void {
     return there !== undefined && one?.ino === there.ino && one.dev === there.dev;
   });
   if (same) throw new CertgateError('CG_FILE_EXISTS', { path, problem: 'is what is exported', replaceable: false });
+}
+
+/** What is in the CA's own folders is no export that another may take the place of. CG_FILE_EXISTS. */
+function requireNotOfCa(path: string, { certsDir, stateDir }: Config): void {
+  const real = (folder: string): string => (existsSync(folder) ? realpathSync(folder) : folder);
+  if (!existsSync(path) || ![certsDir, stateDir].map(real).includes(real(dirname(path)))) return;
+  throw new CertgateError('CG_FILE_EXISTS', {
+    path,
+    problem: 'exists already, among the files of the CA',
+    replaceable: false,
+  });
 }
 
 /** A flag that would change nothing is a misunderstanding, so it is said. */

@@ -52,8 +52,11 @@ export async function tokenFrom(
   if (ways.length > 1) throw usage(`${ways.join(' and ')} are two ways to give one token`, 'choose one');
   const argument = first ?? flags.token ?? '';
   if (argument !== '') hideFromPs(argument);
-  const text = first ?? flags.token ?? (await textIn(flags.tokenFile, io, warn)) ?? io.env[VARIABLE];
-  return text === undefined || text === '' ? null : readToken(text);
+  const text = first ?? flags.token ?? (await textIn(flags.tokenFile, io)) ?? io.env[VARIABLE];
+  if (text === undefined || text === '') return null;
+  const token = readToken(text);
+  if (flags.tokenFile !== undefined && flags.tokenFile !== '-') warnOfReaders(flags.tokenFile, io, warn);
+  return token;
 }
 
 /** It may be good for a fleet, and this process may run for weeks. Until here it stood in the list of processes. */
@@ -61,11 +64,7 @@ function hideFromPs(token: string): void {
   process.title = ['certgate', ...process.argv.slice(2)].map((word) => word.replaceAll(token, 'cgt1_...')).join(' ');
 }
 
-async function textIn(
-  file: string | undefined,
-  io: CommandIo,
-  warn: (words: string) => void,
-): Promise<string | undefined> {
+async function textIn(file: string | undefined, io: CommandIo): Promise<string | undefined> {
   if (file === undefined) return undefined;
   if (file !== '-' && !existsSync(resolve(io.cwd, file))) {
     throw new CertgateError('CG_TOKEN', {
@@ -88,7 +87,6 @@ async function textIn(
         'put into it what `certgate token create NAME` prints on the gate; a command that failed there prints nothing',
     });
   }
-  if (file !== '-') warnOfReaders(file, io, warn);
   return text;
 }
 

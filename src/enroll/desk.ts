@@ -5,6 +5,7 @@
 // and the identity. Renewal and what follows from a copied key stand in renewal-desk.ts.
 import { createHash } from 'node:crypto';
 import type { Authority } from '../authority/authority.ts';
+import { tokenState } from '../authority/tokens.ts';
 import type { IdentityIssuer } from '../config/issuers.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
 import { isIdentityName, spiffeUri } from '../identity/name.ts';
@@ -20,7 +21,7 @@ import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, 
 import { decideByIdentityToken } from './identity-token-decide.ts';
 import { openIdentityTokens } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
-import { readCredential, sameHash, type TokenCredential } from './token.ts';
+import { isPattern, readCredential, sameHash, type TokenCredential } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
 
 /** What a gate's configuration says of it. */
@@ -141,8 +142,10 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     const { token, use } = (await store.tokenFor(id, { keyHash, asked })) ?? { token: null, use: null };
     const proved = sameHash(token?.secretHash ?? NOBODY.secretHash, secretHash);
     const now = clock();
-    // Asked of every token alike, also where it decides nothing.
-    const inUse = await isInUse(asked ?? token?.subject ?? '', now);
+    // Of all that are refused by what is on record alike. A name's own token that is good is so whoever has the name: it is how a
+    // machine that lost its key comes back, and who has one learns that anyway.
+    const isGood = proved && token !== null && tokenState(token, now) === 'usable' && !isPattern(token.subject);
+    const inUse = !isGood && (await isInUse(asked ?? token?.subject ?? '', now));
     return decideEnrollment({ token, proved, use, keyHash, asked, inUse, now });
   };
 

@@ -1,16 +1,26 @@
 // One process at a time adds to the record: a gate that still drains and the one that took its place both have it open.
-// Held from the look at where the file ends until what follows is durable; the kernel drops it when its holder dies. The lock
-// is that of store/lock-file.ts, on a file beside the record: 16 µs for each commit.
+// Held from the look at where the file ends until what follows is durable, and kept from one commit to the next for a
+// twentieth of a second, after which others have their turn; the kernel drops it when its holder dies. The lock is that of
+// store/lock-file.ts, on a file beside the record: a dozen system calls each time it is taken and given back.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
 
 /** How long another process may hold it, ms. */
 const PATIENCE = 10_000;
+/** How long it is kept for further deeds, ms. */
+const KEPT = 50;
+/** How long it is left to others after that, ms: longer than they sleep between two attempts. */
+const TURN = 4;
 
 export interface AuditLock {
-  /** Does `deed` while nobody else may. Throws what it throws; an Error when the lock can't be had within ten seconds. */
+  /**
+   * Does `deed` while nobody else may; one at a time. Throws what it throws; an Error when the lock can't be had within ten
+   * seconds.
+   */
   holding<T>(deed: () => Promise<T>): Promise<T>;
+  /** Within a deed: nobody else can have held it since the deed before. */
+  kept(): boolean;
   close(): void;
 }
 
@@ -20,31 +30,56 @@ export function openAuditLock(path: string): AuditLock {
   const db = openLockFile(file);
   const begin = db.prepare('BEGIN IMMEDIATE');
   const rollback = db.prepare('ROLLBACK');
+  /** Gives it back when its time is over; null while it is not held. */
+  let timer: NodeJS.Timeout | null = null;
+  let isKept = false;
+  let isOver = false;
+  let busy = false;
+  let returned = Number.NEGATIVE_INFINITY;
 
   async function take(): Promise<void> {
+    isKept = timer !== null;
+    if (isKept) return;
     const started = performance.now();
+    if (started < returned + TURN) await sleep(returned + TURN - started);
     for (;;) {
       try {
         begin.run();
-        return;
+        break;
       } catch (error) {
         if (!isHeldElsewhere(error)) throw error;
         if (performance.now() - started > PATIENCE) throw new Error(`another process holds ${file}`, { cause: error });
       }
       await sleep(1 + Math.random() * 2);
     }
+    isOver = false;
+    timer = setTimeout(() => {
+      isOver = true;
+      if (!busy) giveBack();
+    }, KEPT).unref();
+  }
+
+  function giveBack(): void {
+    timer = null;
+    returned = performance.now();
+    if (db.isTransaction) rollback.run();
   }
 
   return {
     async holding(deed) {
       await take();
+      busy = true;
       try {
         return await deed();
       } finally {
-        rollback.run();
+        busy = false;
+        if (isOver) giveBack();
       }
     },
+    kept: () => isKept,
     close() {
+      if (timer !== null) clearTimeout(timer);
+      timer = null;
       if (db.isOpen) db.close();
     },
   };

@@ -143,7 +143,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
 
   /** Adopts where the chain ends by now; what is to stand first in what is written next, comes back. */
   async function look(): Promise<string[]> {
-    const end = await file.changedEnd();
+    const end = await file.changedEnd(lock.kept());
     // What this log has just left is known better than by looking at all that bears such a name.
     const before = end !== 'empty' ? null : left === null ? await endBefore(path) : { head, file: left };
     left = null;
@@ -250,7 +250,11 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   function hurry(): void {
     if (hurried || waiting === 0) return;
     hurried = true;
-    if (begin !== null) setTimeout(begin, Math.max(1, began + HURRIED - performance.now()));
+    if (begin === null) return;
+    const wait = began + HURRIED - performance.now();
+    // A timer would take a millisecond at least.
+    if (wait < 1) setImmediate(begin);
+    else setTimeout(begin, wait);
   }
 
   async function work(): Promise<void> {

@@ -8,6 +8,8 @@ import type { GateClock } from './gate-clock.ts';
 
 /** No wait is shorter, ms. */
 const SHORTEST_WAIT = 100;
+/** So many failures at most are counted while there is life left: what ends then is not kept waiting for all that failed before. */
+const MOST_ALIVE = 4;
 
 /** ms since the epoch */
 export interface Lifetime {
@@ -37,8 +39,9 @@ export function openSchedule(first: Lifetime, clock: GateClock, random: () => nu
     isHeld = () => passed() < ms;
   };
   const failed = (): number => {
-    failures++;
-    const ms = Math.round(Math.max(SHORTEST_WAIT, renewalRetryDelay(failures, notAfter - clock.now(), random())));
+    const left = notAfter - clock.now();
+    failures = left > 0 ? Math.min(failures + 1, MOST_ALIVE) : failures + 1;
+    const ms = Math.round(Math.max(SHORTEST_WAIT, renewalRetryDelay(failures, left, random())));
     wait(ms);
     return ms;
   };

@@ -106,6 +106,15 @@ describe('certgate doctor', () => {
     expect(out).toContain(`fail  CA: ${found}\n      → certgate ca check\n`);
   });
 
+  it('says so where there is nothing to judge', async () => {
+    writeFileSync(join(folder, 'empty.yaml'), 'certsDir: none\n');
+    const { code, out } = await ran('doctor', '--config', 'empty.yaml');
+    expect(code).toBe(0);
+    const found = `there is no CA in ${join(folder, 'none')}, and no gate that this machine connects to`;
+    expect(out).toContain(`warn  certgate: ${found}\n      → name what is to be judged: --config FILE`);
+    expect((await ran('doctor')).out).not.toContain('warn  certgate:');
+  });
+
   it('says that no gate answers where the sidecar would look for it', async () => {
     // Taken for a moment and given back: nothing listens on it.
     const server = createServer();

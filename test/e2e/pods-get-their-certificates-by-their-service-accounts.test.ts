@@ -5,8 +5,9 @@ import { X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { applied, rendered } from '../deploy/documents.ts';
+import { applied, rendered, renderedSidecar } from '../deploy/documents.ts';
 import { type JobTemplate, jobManifest, type PodSpec, podSpecs, settingsOf } from '../deploy/pods.ts';
+import { putTogether, SERVER, WORKER } from '../deploy/prefect-charts.ts';
 import { helm, root, skippedFor } from '../deploy/tools.ts';
 import { startApiServer } from './harness/api-server.ts';
 import { sign } from './harness/certificates.ts';
@@ -62,6 +63,24 @@ test.skipIf(helm.missing !== null)(
   `by the chart a worker enrols, works, renews, and outlives a restart of its gate${skippedFor(helm)}`,
   async () => {
     await walk(rendered, 'prefect', 'pods-of-chart');
+  },
+  300_000,
+);
+
+test.skipIf(helm.missing !== null)(
+  `by the values for Prefect’s charts the worker’s sidecar finds the gate in the server’s pod${skippedFor(helm)}`,
+  async () => {
+    const all = [...renderedSidecar(), putTogether(SERVER), putTogether(WORKER)];
+    const it = await cluster(all, 'etl');
+    const server = await podOf(all, 'prefect-server', 'prefect', 'prefect-server-7c9d');
+    const gate = await startPod(it, { ...server, without: ['prefect-server'] });
+    const { stdout: ca } = await gate.exec('certgate', ['cat', 'certs/ca.crt']);
+    it.configMaps.set('certgate-ca', { 'ca.crt': ca });
+    const worker = await podOf(all, 'worker-etl-1', 'prefect-work', 'worker-etl-1-5d8f');
+    await startPod(it, { ...worker, without: ['prefect-worker'] });
+    expect((await fetch(`http://127.0.0.1:${it.sidecarPort}/api/health`)).status).toBe(200);
+    const { stdout } = await gate.exec('certgate', ['certgate', 'list', 'worker/etl-1', '--json']);
+    expect((JSON.parse(stdout) as { certificates: unknown[] }).certificates).toHaveLength(1);
   },
   300_000,
 );

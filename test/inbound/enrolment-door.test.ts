@@ -81,8 +81,11 @@ async function requestOf(token: Token, words: Words): Promise<string> {
 const enroll = async (port: number, token: Token, words: Words, address = '127.0.0.1'): Promise<Knocked> =>
   (await knock(port, address))(await requestOf(token, words));
 
+const medianOf = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
 describe('a token that is unknown, wrong, used, expired or revoked', () => {
-  test('is refused in the same octets by each way of asking, and none before its time', async () => {
+  test('is refused in the same octets by each way of asking, none before its time, and none always later than another', async () => {
     const { port } = await gates.start();
     /** One of each kind. */
     const kinds = async (): Promise<ReadonlyArray<readonly [kind: string, token: Token]>> => {
@@ -98,10 +101,13 @@ describe('a token that is unknown, wrong, used, expired or revoked', () => {
       ];
     };
     const told = new Map<Words, Set<string>>(WORDS.map((words) => [words, new Set()]));
-    /** The median time of each kind and way, over rounds in which all of them knock at once, each time another first. */
-    const measure = async (): Promise<readonly number[]> => {
+    /** The kinds whose median is half a tick from that of all, over rounds in which all knock at once, each time another first. */
+    const apart = async (): Promise<readonly string[]> => {
       const tokens = await kinds();
-      const all = tokens.flatMap(([, token]) => WORDS.map((words) => ({ token, words, times: [] as number[] })));
+      const all = tokens.flatMap(([kind, token]) => {
+        const times: number[] = [];
+        return WORDS.map((words) => ({ kind, token, words, times }));
+      });
       for (let round = 0; round < 5; round++) {
         // One address a round: none comes near its limit.
         const address = `127.0.${Math.floor(Math.random() * 200) + 1}.${round + 1}`;
@@ -116,13 +122,22 @@ describe('a token that is unknown, wrong, used, expired or revoked', () => {
           }),
         );
       }
-      return all.map(({ times }) => times.toSorted((a, b) => a - b)[2] ?? Number.NaN);
+      const common = medianOf(all.flatMap(({ times }) => times));
+      expect(Math.min(...all.flatMap(({ times }) => times))).toBeGreaterThanOrEqual(TICK - 1);
+      return tokens
+        .map(([kind]) => kind)
+        .filter((kind) => {
+          const own = medianOf(all.find((one) => one.kind === kind)?.times ?? []);
+          return Math.abs(own - common) > TICK / 2;
+        });
     };
-    const medians = await measure();
-    expect(Math.min(...medians)).toBeGreaterThanOrEqual(TICK - 1);
-    // How far they are apart is the machine's matter here: that each costs the same work is what is counted.
-    const spread = Math.max(...medians) - Math.min(...medians);
-    process.stderr.write(`refused tokens, five kinds by two ways: medians within ${spread.toFixed(1)} ms\n`);
+    // What is told by time is told each time. A busy machine may hold up one kind or another; the same one thrice it does not.
+    let suspects = await apart();
+    for (let more = 0; more < 2 && suspects.length > 0; more++) {
+      const again = await apart();
+      suspects = suspects.filter((kind) => again.includes(kind));
+    }
+    expect(suspects).toEqual([]);
     expect([...(told.get('certgate') ?? [])]).toEqual([
       expect.stringMatching(/^HTTP\/1\.1 403 Forbidden\r\n/) as string,
     ]);

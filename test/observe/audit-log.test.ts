@@ -168,19 +168,27 @@ describe('many records', () => {
 
   test('are written sooner when somebody waits for one of them and for nothing else', async () => {
     const log = await openAuditLog(path);
-    vi.spyOn(performance, 'now').mockReturnValue(1000);
+    const now = vi.spyOn(performance, 'now').mockReturnValue(1000);
     await log.append(auditRecord({ requestId: 'a' }));
     await new Promise(setImmediate);
     const wait = vi.spyOn(globalThis, 'setTimeout');
+    const waits = (): unknown[] => wait.mock.calls.map(([, ms]) => ms);
     // For what is written already.
     log.hurry();
-    const appended = log.append(auditRecord({ requestId: 'b' }));
-    expect(wait.mock.calls.map(([, ms]) => ms)).toEqual([5]);
+    const second = log.append(auditRecord({ requestId: 'b' }));
+    expect(waits()).toEqual([5]);
     log.hurry();
     log.hurry();
-    expect(wait.mock.calls.map(([, ms]) => ms)).toEqual([5, 2]);
-    await appended;
-    expect(await idsIn(path)).toEqual(['a', 'b']);
+    expect(waits()).toEqual([5, 2]);
+    await second;
+    await new Promise(setImmediate);
+    wait.mockClear();
+    const third = log.append(auditRecord({ requestId: 'c' }));
+    now.mockReturnValue(1001.5);
+    log.hurry();
+    expect(waits()).toEqual([5]);
+    await third;
+    expect(await idsIn(path)).toEqual(['a', 'b', 'c']);
     await log.close();
   });
 

@@ -59,6 +59,14 @@ describe('a certificate', () => {
     expect(schedule.isTime()).toBe(true);
   });
 
+  test('that has ended is not kept waiting for all that failed before: 16 s at most, 32 s, and a minute from then on', () => {
+    const { pass, schedule, clock, made } = machine(5 * MINUTE);
+    const { notAfter } = made();
+    pass(4 * MINUTE);
+    while (clock.now() < notAfter) pass(schedule.failed());
+    expect([1, 2, 3, 4].map(() => schedule.failed())).toEqual([16_000, 32_000, 60_000, 60_000]);
+  });
+
   test('is renewed as soon as the gate says that it has ended, and left alone when the gate says that it is young', () => {
     const behind = machine(5 * MINUTE);
     behind.clock.hear(new Date(behind.at.wall + 6 * MINUTE).toUTCString());
@@ -141,7 +149,8 @@ describe('ten thousand sidecars', () => {
     ['of 5 min', '60 s', 5 * MINUTE, MINUTE, 500, 0],
     // Ten seconds before the end of all of them: fewer at once would be too late.
     ['of 5 min', '110 s', 5 * MINUTE, 110_000, 2_000, 0],
-    // All have ended by then: they come within a minute.
+    // All have ended by then: they have no time to lose, and come within a quarter of a minute at first, then within a minute.
+    ['of 5 min', '124 s', 5 * MINUTE, 124_000, 2_000, 10_000],
     ['of 5 min', 'an hour', 5 * MINUTE, HOUR, 500, 10_000],
     ['of a day', 'no time', DAY, 0, 50, 0],
     ['of a day', '3 s', DAY, 3_000, 50, 0],

@@ -27,7 +27,7 @@ const EACH = 1_500;
 const WARM_UP = 10_000;
 const CHECKED = 20;
 const CONNECTIONS = 32;
-const START_LIMIT_MS = 20_000;
+const START_LIMIT_MS = 60_000;
 
 const KINDS = [
   { row: 'enrol', keepAlive: true },

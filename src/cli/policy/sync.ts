@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { systemCode } from '../../authority/files.ts';
 import { CertgateError, EXIT, reasonOf } from '../../errors.ts';
 import { compareRoutes } from '../../policy/sync.ts';
 import { printable, printableJson } from '../escape.ts';
@@ -45,7 +46,12 @@ async function openapiAt(from: string, cwd: string): Promise<unknown> {
   } catch (error) {
     // fetch says only that it failed; the cause says why.
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    const problem = error instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${reasonOf(cause)}`;
+    const problem =
+      systemCode(error) === 'ENOENT'
+        ? 'does not exist'
+        : error instanceof SyntaxError
+          ? 'is not JSON'
+          : `cannot be read: ${reasonOf(cause)}`;
     throw new CertgateError('CG_OPENAPI', { source: from, problem }, { cause: error });
   }
 }

@@ -16,8 +16,8 @@ export function revokeCommand(io: CommandIo): Command {
   }).argument('<ID>', 'the id, not the token itself');
   return withSettings(command).action(async (text: string) => {
     if (!/^[0-9a-f]{16}$/.test(text)) {
-      const what = text.startsWith('cgt') ? 'a token itself' : shown(text);
-      throw usage(`that is ${what}, not the id of one`, 'give the id that `certgate token list` shows: 16 hex digits');
+      const problem = text.startsWith('cgt') ? 'that is a token itself, not' : `${shown(text)} is not`;
+      throw usage(`${problem} the id of one`, 'give the id that `certgate token list` shows: 16 hex digits');
     }
     const { stateDir } = configOf(command, io);
     const store = openStoreToAct(stateDir, io);
