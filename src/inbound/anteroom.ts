@@ -74,15 +74,25 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
   let answered = 0;
   /** Whether a part of a request has come, and the rest is waited for. */
   let hasBegun = false;
+  /** How often something came, or it was over. */
+  let heard = 0;
   let deadline = awaitRequest();
   socket.on('data', read);
   socket.on('end', finished);
   socket.on('close', leave);
 
   function awaitRequest(): NodeJS.Timeout {
-    return setTimeout(turnAway, WAITS.first).unref();
+    return setTimeout(timeIsUp, WAITS.first).unref();
+  }
+  function timeIsUp(): void {
+    const before = heard;
+    // A busy process runs its timers before it reads what came in time.
+    setImmediate(() => {
+      if (heard === before) turnAway();
+    });
   }
   function leave(): void {
+    heard++;
     clearTimeout(deadline);
     socket.off('data', read);
     socket.off('end', finished);
@@ -117,6 +127,7 @@ export function receive(socket: TLSSocket, requests: readonly AnteroomRequest[],
     end({ head: writeAnswer(status, `certgate: ${detail}`, true, true, dateLine()), body: null });
   }
   function read(part: Buffer): void {
+    heard++;
     if (answering) {
       more = true;
       return;

@@ -2,8 +2,8 @@
 // write returns when its bytes are on the disk (open(2)); in libuv's pool, so that the event loop never waits for it: one trip
 // there for each write, where write and fdatasync were two. After a failed write the tail that nobody was promised is cut off,
 // or else ended with a line feed, before anything more is written. A file that was renamed or deleted underneath (logrotate)
-// is noticed after each write, and before it where another writer may have gone on in a new one, and made anew. One writer at
-// a time (audit-lock.ts), but not always the same.
+// is noticed before and after each write, and made anew: what is written to a renamed one is lost when that is compressed.
+// One writer at a time (audit-lock.ts), but not always the same.
 
 import { constants, existsSync, fstatSync, statSync } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
@@ -12,11 +12,8 @@ import type { Head } from './audit-chain.ts';
 import { headIn } from './audit-head.ts';
 
 export interface AuditFile {
-  /**
-   * Where the file ends, when somebody or something else than the last `append` made it end there; `null` when not. With
-   * `alone` no other writer can have gone on in another one: a rename is noticed after the next write then.
-   */
-  changedEnd(alone: boolean): Promise<Head | 'empty' | null>;
+  /** Where the file ends, when somebody or something else than the last `append` made it end there; `null` when not. */
+  changedEnd(): Promise<Head | 'empty' | null>;
   /** Resolves when `lines`, whole and each ended by a line feed, are durable; rejects with the system's error. */
   append(lines: Buffer): Promise<void>;
   /** How many octets it has by what is known here. */
@@ -46,8 +43,8 @@ const LINE_FEED = 0x0a;
 export async function openAuditFile(path: string): Promise<AuditFile> {
   let current: Current | null = await openCurrent(path);
 
-  async function changedEnd(alone: boolean): Promise<Head | 'empty' | null> {
-    if (current !== null && !alone && !stands(path, current)) {
+  async function changedEnd(): Promise<Head | 'empty' | null> {
+    if (current !== null && !stands(path, current)) {
       const old = current;
       current = null;
       await old.handle.close();

@@ -19,8 +19,6 @@ export interface AuditLock {
    * seconds.
    */
   holding<T>(deed: () => Promise<T>): Promise<T>;
-  /** Within a deed: nobody else can have held it since the deed before. */
-  kept(): boolean;
   close(): void;
 }
 
@@ -32,14 +30,12 @@ export function openAuditLock(path: string): AuditLock {
   const rollback = db.prepare('ROLLBACK');
   /** Gives it back when its time is over; null while it is not held. */
   let timer: NodeJS.Timeout | null = null;
-  let isKept = false;
   let isOver = false;
   let busy = false;
   let returned = Number.NEGATIVE_INFINITY;
 
   async function take(): Promise<void> {
-    isKept = timer !== null;
-    if (isKept) return;
+    if (timer !== null) return;
     const started = performance.now();
     if (started < returned + TURN) await sleep(returned + TURN - started);
     for (;;) {
@@ -76,7 +72,6 @@ export function openAuditLock(path: string): AuditLock {
         if (isOver) giveBack();
       }
     },
-    kept: () => isKept,
     close() {
       if (timer !== null) clearTimeout(timer);
       timer = null;

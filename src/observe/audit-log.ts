@@ -1,8 +1,9 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
 // and another for how a write went; each names the line before it (audit-chain.ts).
 // Group commit: records that come while the disk is busy, or within five milliseconds (two, when somebody waits for one and
-// for nothing else), share the next write to the disk. A record is either acknowledged and on disk, or refused with CG_AUDIT_UNWRITABLE; how many were refused is itself recorded
-// as soon as that is possible. It must never block the event loop, nor hold more than a bounded number of records.
+// for nothing else), share the next write to the disk. A record is either acknowledged and on disk, or refused with
+// CG_AUDIT_UNWRITABLE; how many were refused is itself recorded as soon as that is possible. It must never block the event
+// loop, nor hold more than a bounded number of records.
 
 import { CertgateError, reasonOf } from '../errors.ts';
 import { type Head, linkAll, roomFor, START } from './audit-chain.ts';
@@ -143,7 +144,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
 
   /** Adopts where the chain ends by now; what is to stand first in what is written next, comes back. */
   async function look(): Promise<string[]> {
-    const end = await file.changedEnd(lock.kept());
+    const end = await file.changedEnd();
     // What this log has just left is known better than by looking at all that bears such a name.
     const before = end !== 'empty' ? null : left === null ? await endBefore(path) : { head, file: left };
     left = null;
@@ -319,8 +320,12 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
       if (retry !== null) clearTimeout(retry);
       if (later !== null) clearTimeout(later);
       await upkeep?.stop();
-      await working;
-      if (gap !== null || outcomes.length > 0) await work();
+      // A checkpoint that is being signed may come at any time: two at work would write over each other.
+      while (working !== null) await working;
+      if (gap !== null || outcomes.length > 0) {
+        working = work();
+        await working;
+      }
       await clock?.now();
       clock?.stop();
       await file.close();

@@ -172,3 +172,16 @@ describe('refused tries', () => {
     expect((await enroll(port, token, 'EST')).status).toBe(200);
   });
 });
+
+test('who has asked in time is answered, though the gate was too busy to read it until its time was over', async () => {
+  const { port } = await gates.start();
+  const request = await requestOf(unknown(), 'certgate');
+  const ask = await knock(port, '127.0.0.1');
+  // Its time has begun: a stranger has two seconds from the handshake on.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  // After what is read, timers are next.
+  await new Promise((resolve) => setImmediate(resolve));
+  const asked = ask(request);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_100);
+  expect((await asked).text).toContain('enrolment refused');
+});

@@ -332,6 +332,15 @@ describe('the file', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
+  test('that was renamed has no more written to it, since it may be compressed by then', async () => {
+    const log = await openAuditLog(path);
+    await log.append(auditRecord({ requestId: 'a' }));
+    renameSync(path, `${path}.1`);
+    await log.append(auditRecord({ requestId: 'b' }));
+    await log.close();
+    expect([await idsIn(`${path}.1`), await idsIn(path)]).toEqual([['a'], ['b']]);
+  });
+
   test('that was deleted underneath is made anew, with the record that was being written', async () => {
     const log = await openAuditLog(path);
     await log.append(auditRecord({ requestId: 'a' }));

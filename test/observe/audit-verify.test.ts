@@ -1,6 +1,7 @@
 import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { hashOf, START } from '../../src/observe/audit-chain.ts';
 import { type Checkpoint, checkpointIn } from '../../src/observe/audit-checkpoint.ts';
 import { filesOf } from '../../src/observe/audit-files.ts';
@@ -118,6 +119,37 @@ describe('a record as it was written', () => {
     expect(made[0]?.record.seq).toBe(1);
     expect(await found([...made])).toEqual([]);
   });
+});
+
+test('a signature that is made while the log is being closed stands behind what was still written then', async () => {
+  const [asked, signed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const sign: Signing['sign'] = async (record) => {
+    asked.resolve();
+    await signed.promise;
+    return signing.sign(record);
+  };
+  const log = await openAuditLog(path, { signing: { ...signing, sign, every: 1 } });
+  await log.append(auditRecord());
+  await asked.promise;
+  log.outcome({ time: 1, requestId: 'r-1', outcome: 200, ending: 'complete', ms: 1 });
+  const handle = await open(path);
+  const handles = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const really = Reflect.get(handles, 'write') as (...how: unknown[]) => Promise<unknown>;
+  const slow = vi.spyOn(handles, 'write').mockImplementation(async function (this: FileHandle, ...how: unknown[]) {
+    signed.resolve();
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    return really.apply(this, how);
+  } as never);
+  await log.close();
+  slow.mockRestore();
+  expect(lines().map((line) => Object.keys(JSON.parse(line) as object)[1])).toEqual([
+    'requestId',
+    'requestId',
+    'checkpoint',
+    'checkpoint',
+  ]);
+  expect(await found([...made])).toEqual([]);
 });
 
 describe('a line that a crash tore', () => {
