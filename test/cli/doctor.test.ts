@@ -1,14 +1,16 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { serveControl } from '../../src/admin/control.ts';
 import { checkEnvironment } from '../../src/cli/doctor/environment.ts';
-import { checkNode } from '../../src/cli/doctor/machine.ts';
+import { checkIdentityFiles, checkNode } from '../../src/cli/doctor/machine.ts';
 import { checkClock } from '../../src/cli/doctor/reach.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/program.ts';
+import { loadConfig } from '../../src/config/load.ts';
 
 let folder: string;
 const ran = async (...argv: string[]): Promise<{ code: number; out: string }> => {
@@ -91,6 +93,29 @@ describe('the clock', () => {
       found: 'this machine is 90 s ahead of the gate',
     });
     expect(checkClock(1_090_000, 1_000_000).found).toContain('behind');
+  });
+});
+
+describe('a certificate that renews itself', () => {
+  it.each([
+    ['5m', 60, 'ok'],
+    ['5m', 50, 'warn'],
+    ['24h', 7_201, 'ok'],
+    ['24h', 7_199, 'warn'],
+    ['24h', 0, 'fail'],
+  ])('of %s is late by how much of its life is left: with %i s it is %s', async (ttl, left, level) => {
+    const out = `worker-${ttl}`;
+    await ran('issue', `worker/of-${ttl}`, '--ttl', ttl, '--out', out, '--force');
+    const dir = join(folder, out);
+    const { validToDate } = new X509Certificate(readFileSync(join(dir, 'tls.crt')));
+    const flags = { 'connect.gate': 'https://gate.test:8443', 'connect.identityDir': dir };
+    const config = loadConfig({ cwd: folder, env: {}, flags });
+    const found = checkIdentityFiles(config, validToDate.getTime() - left * 1000);
+    const finding = found.find(({ check }) => check === 'identity certificate');
+    expect(finding?.level).toBe(level);
+    if (level === 'warn') {
+      expect(finding?.remedy).toBe(`renew it: certgate renew --gate https://gate.test:8443 --identity ${dir}`);
+    }
   });
 });
 

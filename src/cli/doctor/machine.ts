@@ -4,7 +4,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { systemCode } from '../../authority/files.ts';
 import type { Config } from '../../config/schema.ts';
-import { isCertgateError } from '../../errors.ts';
+import { isCertgateError, shellWord } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
 import { certificateOf } from '../../outbound/credentials.ts';
 import { isTooOld } from '../node-version.ts';
@@ -76,27 +76,44 @@ function asOwnerOf(folder: string): string {
 export function checkIdentityFiles(config: Config, now: number): Finding[] {
   if (config.connect.identityDir === null && config.connect.cert === null) return [];
   const { cert, key, ca } = filesOf(config);
-  const renew = 'make a new one where the CA is: certgate issue NAME --out DIR --force';
+  const { gate, identityDir } = config.connect;
+  const ended = 'make a new one where the CA is: certgate issue NAME --out DIR --force';
+  const ending =
+    gate === null || identityDir === null
+      ? ended
+      : `renew it: certgate renew --gate ${shellWord(gate)} --identity ${shellWord(identityDir)}`;
+  // What renews itself has done so long before its last sixth, however short its life.
+  const late = (life: number): number => Math.min(DAY / 12, life / 6);
+  const copy = 'copy the new ca.crt from the gate';
   return [
     checkMode(key, 0o600),
-    checkExpiry('identity certificate', cert, DAY / 12, renew, now),
-    checkExpiry('trust bundle', ca, 30 * DAY, 'copy the new ca.crt from the gate', now),
+    checkExpiry('identity certificate', cert, { late, ending, ended }, now),
+    checkExpiry('trust bundle', ca, { late: () => 30 * DAY, ending: copy, ended: copy }, now),
   ].filter((finding) => finding !== null);
 }
 
-function checkExpiry(check: string, path: string, soon: number, remedy: string, now: number): Finding {
+interface Expiry {
+  /** From when on it is late, ms before the end; of its lifetime, ms. */
+  readonly late: (life: number) => number;
+  /** What to do then, and after the end. */
+  readonly ending: string;
+  readonly ended: string;
+}
+
+function checkExpiry(check: string, path: string, { late, ending, ended }: Expiry, now: number): Finding {
   try {
     const certificate = certificateOf(path);
     const end = certificate.validToDate.getTime();
+    const life = end - certificate.validFromDate.getTime();
     const shown = `${path} ${end <= now ? 'expired' : 'expires'} at ${certificate.validToDate.toISOString()}`;
     if (certificate.validFromDate.getTime() > now) {
       const from = certificate.validFromDate.toISOString();
       return failure(check, `${path} is valid only from ${from}`, "check this machine's clock: timedatectl");
     }
-    if (end <= now) return failure(check, shown, remedy);
-    return end - now < soon ? warning(check, shown, remedy) : fine(check, shown);
+    if (end <= now) return failure(check, shown, ended);
+    return end - now < late(life) ? warning(check, shown, ending) : fine(check, shown);
   } catch (error) {
     if (!isCertgateError(error, 'CG_CREDENTIALS')) throw error;
-    return failure(check, error.message, error.facts.remedy ?? remedy);
+    return failure(check, error.message, error.facts.remedy ?? ended);
   }
 }
