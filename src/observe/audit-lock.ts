@@ -1,6 +1,7 @@
 // One process at a time adds to the record: a gate that still drains and the one that took its place both have it open.
 // Held from the look at where the file ends until what follows is durable, and kept from one commit to the next for a
-// twentieth of a second, after which others have their turn; the kernel drops it when its holder dies. The lock is that of
+// twentieth of a second, after which others have their turn; where others add too it is given back after each, so that nobody
+// waits for a turn to end, nor for one who is stopped. The kernel drops it when its holder dies. The lock is that of
 // store/lock-file.ts, on a file beside the record: a dozen system calls each time it is taken and given back.
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +13,8 @@ const PATIENCE = 10_000;
 const KEPT = 50;
 /** How long it is left to others after that, ms: longer than they sleep between two attempts. */
 const TURN = 4;
+/** How long after it was heard of others it is given back after each deed, ms. */
+const SHARED = 1000;
 
 export interface AuditLock {
   /**
@@ -19,6 +22,8 @@ export interface AuditLock {
    * seconds.
    */
   holding<T>(deed: () => Promise<T>): Promise<T>;
+  /** Somebody else may add to the record too. */
+  share(): void;
   close(): void;
 }
 
@@ -33,6 +38,7 @@ export function openAuditLock(path: string): AuditLock {
   let isOver = false;
   let busy = false;
   let returned = Number.NEGATIVE_INFINITY;
+  let shared = Number.NEGATIVE_INFINITY;
 
   async function take(): Promise<void> {
     if (timer !== null) return;
@@ -56,6 +62,7 @@ export function openAuditLock(path: string): AuditLock {
   }
 
   function giveBack(): void {
+    if (timer !== null) clearTimeout(timer);
     timer = null;
     returned = performance.now();
     if (db.isTransaction) rollback.run();
@@ -69,8 +76,11 @@ export function openAuditLock(path: string): AuditLock {
         return await deed();
       } finally {
         busy = false;
-        if (isOver) giveBack();
+        if (isOver || performance.now() < shared + SHARED) giveBack();
       }
+    },
+    share() {
+      shared = performance.now();
     },
     close() {
       if (timer !== null) clearTimeout(timer);

@@ -145,6 +145,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   /** Adopts where the chain ends by now; what is to stand first in what is written next, comes back. */
   async function look(): Promise<string[]> {
     const end = await file.changedEnd();
+    if (end !== null) lock.share();
     // What this log has just left is known better than by looking at all that bears such a name.
     const before = end !== 'empty' ? null : left === null ? await endBefore(path) : { head, file: left };
     left = null;

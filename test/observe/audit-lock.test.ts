@@ -51,6 +51,22 @@ test('a deed that fails leaves it as one that does not', async () => {
   expect(await other.holding(async () => 'other')).toBe('other');
 });
 
+test('where others add to the record it is given back after each deed, for a second', async () => {
+  const nothing = async (): Promise<void> => {};
+  await one.holding(async () => one.share());
+  await other.holding(async () => other.share());
+  await one.holding(nothing);
+  await other.holding(nothing);
+  vi.advanceTimersByTime(1000);
+  const order: string[] = [];
+  await one.holding(async () => order.push('one'));
+  const waiting = other.holding(async () => order.push('other'));
+  await one.holding(async () => order.push('one again'));
+  vi.advanceTimersByTime(50);
+  await waiting;
+  expect(order).toEqual(['one', 'one again', 'other']);
+});
+
 test('whoever has one deed after another leaves others their turn', async () => {
   vi.useRealTimers();
   let had = false;

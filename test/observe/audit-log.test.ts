@@ -216,6 +216,22 @@ describe('many records', () => {
   });
 });
 
+test('of two who write one record neither waits for the other’s turn to end', async () => {
+  // Nobody’s time passes but that between two attempts.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  try {
+    const [one, other] = [await openAuditLog(path), await openAuditLog(path)];
+    for (const log of [one, other]) await log.append(auditRecord());
+    await one.close();
+    const third = await openAuditLog(path);
+    await third.append(auditRecord());
+    expect(await idsIn(path)).toHaveLength(3);
+    for (const log of [other, third]) await log.close();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 describe('a failing disk', () => {
   async function failOnce(log: AuditLog): Promise<void> {
     await log.append(auditRecord({ requestId: 'before' }));
