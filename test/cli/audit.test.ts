@@ -1,7 +1,10 @@
 import { appendFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { storeFile } from '../../src/authority/layout.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { newAudit } from '../store/fixture.ts';
 import { openShell } from './golden.ts';
 
 const record = {
@@ -53,6 +56,28 @@ test("audit shows the gate's record and the CA's in one, by time", async () => {
     'worker/etl-1 | permit | POST /api/\\u{202e}logs/ (create_flow_run)',
   ]);
   expect(stdout).toContain('403 bad\\u{1b}[2J [CG_IDENTITY_NONE]');
+});
+
+test('audit says of a misuse, of a key in two places, and of a refused renewal by what, from where, and what was wrong', async () => {
+  const { shell } = await shellWithRecords();
+  const store = openSqliteStore(storeFile(join(shell.dir, 'state')));
+  const [token, address, problem] = ['0123456789abcdef', '192.0.2.9', 'somebody else\u001b[2J'];
+  const flag = { identity: 'worker/etl-1', reason: problem, flaggedAt: Date.now() };
+  const misuse = newAudit({ action: 'token.misuse', detail: { token, address, problem } });
+  await store.flag(flag, null, { ...misuse, time: Date.now() });
+  const detail = { problem: 'its key is in two places', locked: true };
+  await store.addAudit(newAudit({ time: Date.now(), action: 'certificate.reuse', detail }));
+  const byIssuer = { issuer: 'ci', iss: 'https://ci.test', sub: 'repo:a', jti: null, address, problem: 'used' };
+  await store.addAudit(newAudit({ time: Date.now(), action: 'token.refuse', detail: byIssuer }));
+  await store.close();
+  const { stdout } = shell.run('certgate audit --identity worker/etl-1');
+  expect(stdout).toMatch(
+    /token\.misuse worker\/etl-1 +token 0123456789abcdef, problem somebody else\\u\{1b\}\[2J, address 192\.0\.2\.9\n/,
+  );
+  expect(stdout).toMatch(/certificate\.reuse worker\/etl-1 +problem its key is in two places\n/);
+  expect(stdout).toMatch(
+    /token\.refuse worker\/etl-1 +iss https:\/\/ci\.test, sub repo:a, problem used, address 192\.0\.2\.9\n/,
+  );
 });
 
 test('audit filters by identity, time and decision', async () => {

@@ -37,8 +37,14 @@ function plainWords(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined');
 }
 
+/** What a person wants of an act; the rest is in the JSON. */
+const DETAILS = [
+  ...['serial', 'token', 'iss', 'sub', 'problem', 'address', 'reason'],
+  ...['out', 'backup', 'revoked', 'unknown'],
+] as const;
+
 function detailWords(detail: StoredAuditEntry['detail']): string {
-  const words = ['serial', 'reason', 'out', 'backup', 'revoked', 'unknown'].flatMap((key) =>
+  const words = DETAILS.flatMap((key) =>
     detail[key] === undefined || detail[key] === null ? [] : [`${key} ${plainWords(detail[key])}`],
   );
   const { until } = detail;
