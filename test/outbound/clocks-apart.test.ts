@@ -43,8 +43,18 @@ async function issue(folder: string, leftMs: number): Promise<string> {
   return out;
 }
 
-/** A gate, and before it a sidecar with the certificate in `dir`, whose clock is `off` ms from the gate's. */
-async function before(dir: string, off: number, graceMs: number, enrollAgain: (() => Promise<void>) | null) {
+/**
+ * A gate, and before it a sidecar with the certificate in `dir`, whose clock is `off` ms from the gate's; `login`: the command
+ * with which a person gets the next certificate, which is then not renewed.
+ */
+async function before(
+  dir: string,
+  off: number,
+  graceMs: number,
+  enrollAgain: (() => Promise<void>) | null,
+  login: string | null = null,
+) {
+  const stoodStill = { ms: 0 };
   const enrolment: GateOptions['enrolment'] = { tokens: true, est: true, lockOnReuse: true, graceMs };
   const gate = await house.start(portOf(upstream), { enrolment });
   onTestFinished(() => gate.close());
@@ -55,13 +65,13 @@ async function before(dir: string, off: number, graceMs: number, enrollAgain: ((
     files: { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') },
     // Once, when it starts: whatever it learns later it has to ask for.
     trust: { interval: HOUR, write: false },
-    renewIn: dir,
-    again: null,
+    renewIn: login === null ? dir : null,
+    again: login,
     enrollAgain,
     serverName: null,
     allowedHosts: [],
     log: pino({ level: 'info' }, { write: (line) => void said.push(line) }),
-    clocks: { wall: () => Date.now() + off, steady: () => performance.now() },
+    clocks: { wall: () => Date.now() + off - stoodStill.ms, steady: () => performance.now() - stoodStill.ms },
     accessLog: false,
     limits: { ...LIMITS, upstreamIdle: 60_000, upstreamConnect: 5_000 },
   });
@@ -77,7 +87,7 @@ async function before(dir: string, off: number, graceMs: number, enrollAgain: ((
     const answer = await fetch(`${sidecar.url}/api/health`);
     return `${answer.status} ${await answer.text()}`;
   };
-  return { gate, said, sidecar, first, next, ask };
+  return { gate, said, sidecar, first, next, ask, stoodStill };
 }
 
 test('a certificate that has ended for the gate, and not for a sidecar whose clock is behind, is renewed within the grace', async () => {
@@ -113,4 +123,17 @@ test.each([
   const agrees = () => (Math.abs(sidecar.gateNow() - Date.now()) < MINUTE ? true : undefined);
   expect(await eventually('it knows', agrees)).toBe(true);
   expect(await ask()).toBe('200 from upstream');
+});
+
+test('a sidecar both of whose clocks have stood still, as in a machine that was paused, learns from a 403 that its certificate has ended', async () => {
+  const { said, ask, stoodStill } = await before(await issue('paused', 3_000), -4 * MINUTE, 0, null, 'certgate login');
+  // What the gate has told at first is as old as the pause is long.
+  await eventually('the gate has told the time', () => (said.join('').includes('s behind') ? true : undefined));
+  stoodStill.ms = HOUR;
+  const told = await eventually('it says so', async () => {
+    const answer = await ask();
+    return answer.includes('the login ended at') ? answer : undefined;
+  });
+  expect(told).toContain('log in again with certgate login');
+  expect(said.join('')).toMatch(/it is 38[34]\d s behind/);
 });
