@@ -497,7 +497,8 @@ export const catalogue = {
     exit: EXIT.storage,
     status: 503,
     message: (f) => `${f.location} has schema version ${f.found}, this certgate reads ${f.known}`,
-    hint: () => 'let a command that may write open it once, e.g. `certgate list` as the owner of the store',
+    hint: () =>
+      'have one that may write open it once, as the owner of the store: the gate when it starts, or `certgate ca status`',
   }),
   CG_STORE_CORRUPT: entry<{ location: string; problem: string }>({
     about: 'The store is damaged.',

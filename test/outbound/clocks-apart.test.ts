@@ -95,7 +95,7 @@ test('a certificate that has ended for the gate, and not for a sidecar whose clo
   const fresh = await next();
   expect(fresh.notAfter).toBeGreaterThan(Date.now() + 4 * MINUTE);
   expect(await ask()).toBe('200 from upstream');
-  expect(said.join('')).toMatch(/it is 2(?:39|40|41) s behind/);
+  expect(said.join('')).toMatch(/it is 2[34]\d s behind/);
   expect((await gate.health()).metrics).toMatchObject({ renewedInGrace: 1 });
 });
 
@@ -119,9 +119,9 @@ test.each([
   ['ahead', 4 * MINUTE],
   ['ahead of the certificate’s end', 2 * HOUR],
 ])('a sidecar whose clock is %s goes by the gate’s as soon as that has answered', async (_what, off) => {
-  const { sidecar, said, ask } = await before(await issue(`young${off}`, 5 * MINUTE), off, 0, null);
-  const apart = () => Math.abs(sidecar.gateNow() - Date.now());
-  expect(await eventually('it knows', () => (said.length > 0 ? apart() : undefined))).toBeLessThan(5_000);
+  const { sidecar, ask } = await before(await issue(`young${off}`, 5 * MINUTE), off, 0, null);
+  const agrees = () => (Math.abs(sidecar.gateNow() - Date.now()) < MINUTE ? true : undefined);
+  expect(await eventually('it knows', agrees)).toBe(true);
   expect(await ask()).toBe('200 from upstream');
 });
 

@@ -264,8 +264,12 @@ describe('a sidecar that follows the trust bundle', () => {
     const ca = await openCa();
     const held = bundleOf(ca);
     const said: string[] = [];
+    const [asked, stopping] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const gate = await listening(ca, (socket) => {
-      socket.once('data', () => socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}'));
+      socket.once('data', () => {
+        asked.resolve();
+        void stopping.promise.then(() => socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}'));
+      });
     });
     const trust = followTrust({
       host: 'localhost',
@@ -278,7 +282,10 @@ describe('a sidecar that follows the trust bundle', () => {
       log: pino({ level: 'warn' }, { write: (line: string) => void said.push(line) }),
     });
     trust.askSoon();
-    await trust.stop();
+    await asked.promise;
+    const stopped = trust.stop();
+    stopping.resolve();
+    await stopped;
     expect(said.join('')).toContain('the gate does not take the certificate');
   });
 
