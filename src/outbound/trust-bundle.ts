@@ -90,7 +90,6 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
   };
   const schedule = (ms: number): void => {
     if (stopped) return;
-    if (timer !== null) clearTimeout(timer);
     timer = setTimeout(askNow, ms);
     timer.unref();
   };

@@ -1,12 +1,12 @@
 // The part of the SQLite store that keeps flags (flags.ts). Like sqlite-ca.ts it runs in the transactions that `write` opens.
 import type { FlagStore } from './flags.ts';
 import type { SqliteTools } from './sqlite-ca.ts';
-import { flagOf } from './sqlite-rows.ts';
+import { flagColumns, flagOf } from './sqlite-rows.ts';
 
 export function sqliteFlags({ sql, read, write, nextRevision, record }: SqliteTools): FlagStore {
-  const insert = sql('INSERT OR IGNORE INTO flags (identity, reason, flagged_at) VALUES (?, ?, ?)');
-  const remove = sql('DELETE FROM flags WHERE identity = ? RETURNING identity, reason, flagged_at');
-  const selectAll = sql('SELECT identity, reason, flagged_at FROM flags ORDER BY flagged_at, identity');
+  const insert = sql(`INSERT OR IGNORE INTO flags (${flagColumns}) VALUES (?, ?, ?)`);
+  const remove = sql(`DELETE FROM flags WHERE identity = ? RETURNING ${flagColumns}`);
+  const selectAll = sql(`SELECT ${flagColumns} FROM flags ORDER BY flagged_at, identity`);
   const flagToken = sql('UPDATE tokens SET flagged_at = :at, flag = :reason WHERE id = :token AND flagged_at IS NULL');
   const flagIdentityToken = sql(
     `UPDATE identity_token_uses SET flagged_at = :at WHERE token = :token

@@ -13,6 +13,7 @@ import { BY_EXPIRY, BY_IDENTITY, BY_ISSUE } from './sqlite-listing.ts';
 import {
   bytesOf,
   caOf,
+  flagColumns,
   flagOf,
   inCells,
   lockColumns,
@@ -187,7 +188,7 @@ function recordsOf(db: DatabaseSync, { now, forgotten, bundleOf }: LookOptions):
       `SELECT ${lockColumns} FROM locks WHERE unlocked_at IS NULL AND (until IS NULL OR until > :now) ORDER BY id`,
       { now },
     ).map(lockOf),
-    flags: all('SELECT identity, reason, flagged_at FROM flags ORDER BY flagged_at, identity LIMIT 1000').map(flagOf),
+    flags: all(`SELECT ${flagColumns} FROM flags ORDER BY flagged_at, identity LIMIT 1000`).map(flagOf),
     tokens: inCells(
       db.prepare(
         `SELECT ${tokenFaceColumns} FROM tokens

@@ -161,6 +161,9 @@ export function tokenUseOf(row: Row): TokenUse {
   };
 }
 
+/** The columns that `flagOf` reads. */
+export const flagColumns = 'identity, reason, flagged_at';
+
 export function flagOf(row: Row): FlagRecord {
   return {
     identity: textOf(row, 'identity'),

@@ -50,7 +50,14 @@ const impatient: GateClock = {
   hear: () => {},
   stopwatch: () => () => Number.POSITIVE_INFINITY,
 };
-const keyText = async (key: KeyObject): Promise<string> => privateKeyToPem(key);
+/** Of a follower, where a test has no other. */
+const usual = {
+  host: 'gate',
+  look: async () => true,
+  keyText: async (key: KeyObject): Promise<string> => privateKeyToPem(key),
+  clock: impatient,
+  enrollAgain: null,
+};
 
 /** A certificate of an hour, issued fifty minutes ago by the CA's clock. */
 async function due() {
@@ -71,14 +78,10 @@ test('a stop does not wait for a gate that never answers, and leaves no key behi
   const port = await listening(createServer(() => asked.resolve()));
   const connect = () => connectTls({ host: '127.0.0.1', port, secureContext: current.context });
   ({ stop } = followRenewal({
+    ...usual,
     dir,
-    host: 'gate',
     current: () => current,
-    look: async () => true,
-    keyText,
     connect,
-    clock: impatient,
-    enrollAgain: null,
     log,
   }));
   await asked.promise;
@@ -117,14 +120,10 @@ test('a certificate that this machine’s clock takes for over is not taken, and
   const port = await listening(server);
   const connect = () => connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
   ({ stop } = followRenewal({
+    ...usual,
     dir,
-    host: 'gate',
     current: () => current,
-    look: async () => true,
-    keyText,
     connect,
-    clock: impatient,
-    enrollAgain: null,
     log,
   }));
   await twice.promise;
@@ -148,14 +147,11 @@ test('nothing is asked for while the files of the present certificate can not be
     return false;
   };
   ({ stop } = followRenewal({
+    ...usual,
     dir,
-    host: 'gate',
     current: () => current,
     look,
-    keyText,
     connect,
-    clock: impatient,
-    enrollAgain: null,
     log,
   }));
   await twice.promise;
@@ -188,18 +184,15 @@ test.each<[what: string, move: (at: { wall: number; steady: number }) => void]>(
   const at = { wall: Date.now(), steady: 0 };
   const log = pino({ level: 'silent' });
   ({ stop } = followRenewal({
+    ...usual,
     dir,
-    host: 'gate',
     current: () => current,
-    look: async () => true,
-    keyText,
     connect: () => {
       if (moved) asked.resolve();
       else asked.reject(new Error('it was not due'));
       return connectTls({ host: '127.0.0.1', port });
     },
     clock: openGateClock(log, { wall: () => at.wall, steady: () => at.steady }),
-    enrollAgain: null,
     log,
   }));
   move(at);
@@ -248,18 +241,15 @@ test('a gate whose next certificate has the serial number of the present one is 
   let looks = 0;
   const later = Promise.withResolvers<void>();
   const renewal = followRenewal({
+    ...usual,
     dir,
-    host: 'gate',
     // Each look asks for it.
     current: () => {
       if (asked > 0 && ++looks > 5) later.resolve();
       return current;
     },
-    look: async () => true,
-    keyText,
     connect: () => connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false }),
     clock: openGateClock(log),
-    enrollAgain: null,
     log,
   });
   ({ stop } = renewal);

@@ -14,6 +14,15 @@ import { type OpenCa, openCa, TRUST_DOMAIN } from '../authority/fixture.ts';
 
 const placeOf = ({ certsDir, store }: OpenCa) => ({ certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'test' });
 
+/** Of a follower that takes nothing, and asks by itself once. */
+const usual = {
+  host: 'localhost',
+  interval: 3_600_000,
+  take: () => {},
+  number: { seen: () => 0, note: () => {} },
+  hear: () => {},
+};
+
 interface Told {
   readonly asked: string[];
   readonly taken: string[];
@@ -272,13 +281,9 @@ describe('a sidecar that follows the trust bundle', () => {
       });
     });
     const trust = followTrust({
-      host: 'localhost',
-      interval: 3_600_000,
+      ...usual,
       current: () => held,
       connect: gate.connect,
-      take: () => {},
-      number: { seen: () => 0, note: () => {} },
-      hear: () => {},
       log: pino({ level: 'warn' }, { write: (line: string) => void said.push(line) }),
     });
     trust.askSoon();
@@ -302,12 +307,9 @@ describe('a sidecar that follows the trust bundle', () => {
       });
     });
     const trust = followTrust({
-      host: 'localhost',
-      interval: 3_600_000,
+      ...usual,
       current: () => held,
       connect: gate.connect,
-      take: () => {},
-      number: { seen: () => 0, note: () => {} },
       hear: (date) => {
         dates.push(date);
         if (dates.length === 2) answers.resolve();
