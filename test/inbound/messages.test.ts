@@ -59,7 +59,7 @@ describe('a message in many parts', () => {
       () => ({ verdict: PASS }),
       () => true,
     );
-    read(header(octets));
+    void read(header(octets));
     for (let i = 1; i < octets; i++) expect(read(Buffer.from('x'))).toMatchObject({ finished: false });
     const concatenated = moves[0].mock.calls.flatMap(([list]) => [...list]).reduce((sum, one) => sum + one.length, 0);
     const copied = moves[1].mock.results.reduce((sum, { value }) => sum + Number(value), 0);
