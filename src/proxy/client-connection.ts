@@ -239,7 +239,7 @@ export class ClientConnection implements ExchangeOwner {
   private hold(held: HeldRequest, bytes: Buffer, from: number): number {
     const to = holdPart(held, bytes, from);
     if (!held.body.done) return to;
-    const said = held.inspect(Buffer.concat(held.parts));
+    const said = held.inspect(held.bytes);
     if (said instanceof Promise) this.later(said, (one) => this.actOn(held, one));
     else this.actOn(held, said);
     return to;
