@@ -5,10 +5,10 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadPolicy } from '../../src/config/policy-load.ts';
 import { type PolicyWatch, watchPolicy } from '../../src/inbound/policy-watch.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 
 let folder: string;
@@ -32,7 +32,7 @@ beforeEach(() => {
     said.push(reason === undefined ? msg : `${msg}: ${reason}`);
   };
   const place = { path, cwd: folder, loaded: loadPolicy(path, folder) };
-  watch = watchPolicy(place, { log: pino({}, { write }), metrics }, ({ policy }) => {
+  watch = watchPolicy(place, { log: openLog({ level: 'info', destination: { write } }), metrics }, ({ policy }) => {
     taken.push(policy.grants('worker/etl-1').roles[0]?.role ?? 'none');
   });
 });

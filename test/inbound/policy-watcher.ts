@@ -2,21 +2,21 @@
 // gives the descriptors back when it is told to.
 import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { pino } from 'pino';
 import { loadPolicy } from '../../src/config/policy-load.ts';
 import { watchPolicy } from '../../src/inbound/policy-watch.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 
 const [path = ''] = process.argv.slice(2);
 const place = { path, cwd: dirname(path), loaded: loadPolicy(path, dirname(path)) };
-const log = pino({ base: null }, { write: (line: string) => void process.stdout.write(line) });
+const log = openLog({ level: 'info', destination: { write: (line) => void process.stdout.write(line) } });
 process.stdin.resume();
 watchPolicy(place, { log, metrics: createMetrics() }, () => {});
 const taken: number[] = [];
 try {
   for (;;) taken.push(openSync('/dev/null', 'r'));
 } catch {
-  log.info('full');
+  log.info({}, 'full');
 }
 process.stdin.on('data', () => {
   for (const one of taken.splice(0)) closeSync(one);
