@@ -5,7 +5,7 @@
 
 import { fstatSync, statSync } from 'node:fs';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions, symbols } from 'pino';
-import { asciiJson, asciiOnly, asciiText } from './ascii-json.ts';
+import { asciiJson, asciiOnly, asciiText, inOnePiece } from './ascii-json.ts';
 import { openLineWriter } from './line-writer.ts';
 
 export type Log = Logger;
@@ -111,7 +111,8 @@ export function accessClient(identity: string | null, serial: string | null, add
  * without the query string, which may hold secrets; `method` and `operation` are words of ours.
  */
 export function accessSubject(client: string, method: string, path: string, operation: string | null): string {
-  return `${client},"method":"${method}","path":${asciiText(path)},"operation":${operation === null ? 'null' : `"${operation}"`}`;
+  const called = operation === null ? 'null' : `"${operation}"`;
+  return inOnePiece(`${client},"method":"${method}","path":${asciiText(path)},"operation":${called}`);
 }
 
 /** Access lines to `log`; null below level info. Past pino, for speed, and nothing in them needs redacting. */
