@@ -178,7 +178,8 @@ function isPlain(field: unknown): boolean {
   return typeof field !== 'object' || field === null;
 }
 
-function objectIn(text: string): Readonly<Record<string, unknown>> | null {
+/** What a line says, whatever that is; null when it is no JSON object. */
+export function objectIn(text: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value)

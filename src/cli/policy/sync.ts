@@ -62,7 +62,7 @@ async function openapiAt(from: string, cwd: string): Promise<unknown> {
 async function textOf(answer: Response): Promise<string> {
   const parts: Uint8Array[] = [];
   let length = 0;
-  for await (const part of answer.body ?? []) {
+  for await (const part of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
     length += part.length;
     if (length > LONGEST) throw new Error(`the answer is longer than ${LONGEST} bytes`);
     parts.push(part);
