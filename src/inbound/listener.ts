@@ -167,6 +167,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     address,
     since: Date.now(),
     permitted: () => true,
+    unreadSince: null,
   };
   index.enter(live);
   options.metrics.connections = index.size;
