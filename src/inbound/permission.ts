@@ -226,9 +226,15 @@ function asJson(said: Judgement, { names }: RequestHead): Judgement {
     : said;
 }
 
+/** Whether all there was to decide about a request that was judged is decided by its head: the usual way. */
+export function isPlain({ head, judgement }: Judged): boolean {
+  return head.upgrade !== 'websocket' && !(judgement !== null && (judgement.readBody || judgement.scoped !== null));
+}
+
 /** The bytes of its body that wait until it is decided; none of one that is streamed. */
-export function heldBytes({ head, operation, judgement }: Judged): number {
-  if (judgement === null || !(judgement.readBody || judgement.scoped !== null)) return 0;
+export function heldBytes(judged: Judged): number {
+  const { head, operation } = judged;
+  if (isPlain(judged)) return 0;
   return bodyProblem(head, mostOf(operation)) === null ? head.bodyLength : 0;
 }
 

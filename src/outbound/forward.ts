@@ -52,6 +52,7 @@ export function forwardTo(options: ForwardOptions): Handler<Answer | Forward> {
       return answer(503, `the gate at ${options.gate} can't be reached (${problem})`, MAINTENANCE);
     },
     recordAwaited: () => {},
+    rest: () => {},
     recordFailed: () => answer(500, 'nothing is recorded here', ''),
     fault(error: unknown): void {
       options.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');

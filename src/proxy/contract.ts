@@ -127,6 +127,8 @@ export interface Handler<V extends Verdict = Verdict> {
   fault(error: unknown): void;
   /** Once for each decided request, after its last byte. */
   finished(head: RequestHead, verdict: V, outcome: Outcome): void;
+  /** The connection has had no request for a while: what is kept only for speed can go. */
+  rest(): void;
 }
 
 /** What an exchange needs of the client's connection. */

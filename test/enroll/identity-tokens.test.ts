@@ -1,15 +1,15 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { CompactEncrypt } from 'jose';
-import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { openIdentityTokens, type Verdict } from '../../src/enroll/identity-tokens.ts';
 import { limitLog } from '../../src/observe/limited-log.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { GITHUB, GITLAB, KUBERNETES, OLDER_KUBERNETES } from './published-tokens.ts';
 import { AUDIENCE, issuerSettings, publicJwk, testIssuer, written } from './token-issuer.ts';
 
 const NOW = 1_790_000_000;
 const KEY = 'ab'.repeat(32);
-const silent = limitLog(pino({ level: 'silent' }));
+const silent = limitLog(quietLog);
 const ISS = 'https://idp.example';
 const RULES = [{ match: { sub: 'worker:([a-z0-9-]+)' }, as: 'worker/$1' }];
 const issuer = testIssuer();

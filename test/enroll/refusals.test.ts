@@ -1,7 +1,6 @@
 // What a refused enrolment tells by how it comes about: nothing. The desk's clock, its store and the cryptography beneath it
 // are counted here, so that no machine's load decides; on the wire, test/inbound/enrolment-door.test.ts compares the octets.
 import type * as crypto from 'node:crypto';
-import { pino } from 'pino';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { revokeToken } from '../../src/authority/tokens.ts';
 import type { Ticker } from '../../src/enroll/desk.ts';
@@ -13,6 +12,7 @@ import { pemToDer } from '../../src/pki/pem.ts';
 import { createRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import type { Store } from '../../src/store/store.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { newKey, type Scene, scene } from './fixture.ts';
 
 /** What was hashed (of the store's own chain of acts nothing), compared and verified, in octets each. */
@@ -105,7 +105,7 @@ async function byEst(at: Scene, token: Token, identity: string | null) {
   const head = readRequestHead(Buffer.from(text), 0, { headBytes: 8_192, headerLines: 50 });
   if (head?.ok !== true) throw new Error('no head');
   const visitor = { address: '192.0.2.1', addressKey: '192.0.2.1', serial: null };
-  const log = limitLog(pino({ level: 'silent' }));
+  const log = limitLog(quietLog);
   const policy = { tokens: true, est: true, lockOnReuse: true, graceMs: 0 };
   const trust = () => ({ bundlePem: at.authority.bundlePem }) as never;
   const reply = answerEst(head, path, visitor, { desk: at.desk, policy, log, trust });

@@ -59,6 +59,7 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
     refuseMalformed: (problem) => answer(problem.status, problem.reason),
     upstreamFailed: (problem, connected) => answer(connected ? 502 : 503, problem),
     recordAwaited: () => {},
+    rest: () => {},
     recordFailed: () => answer(503, 'not recorded'),
     fault: (error) => void faults.push(error),
     finished: (_head, _verdict, outcome) => void outcomes.push(outcome),
