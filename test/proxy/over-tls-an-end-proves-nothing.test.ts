@@ -56,3 +56,11 @@ test.each(ENDS)(
     ).toBe('\r\n\r\nfull');
   },
 );
+
+test('what breaks TLS upstream ends the exchange at once', async () => {
+  const text = await answered('HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf', (_tls, tcp) => {
+    // A record that nobody encrypted.
+    tcp.write(Buffer.concat([Buffer.from([23, 3, 3, 0, 40]), Buffer.alloc(40)]));
+  });
+  expect(text.endsWith('half')).toBe(true);
+});
