@@ -1,7 +1,7 @@
 // Checkpoints of the record: the newest one, and one that was kept, read back; and whether what a record says of itself is
 // signed by an issuer of this CA, whatever has become of it since.
 import { readFileSync } from 'node:fs';
-import { CertgateError, reasonOf } from '../../errors.ts';
+import { CertgateError, fileReason, reasonOf } from '../../errors.ts';
 import { type Checkpoint, checkpointIn } from '../../observe/audit-checkpoint.ts';
 import type { Judge } from '../../observe/audit-verify.ts';
 import { auditStatementIsSigned } from '../../pki/audit-statement.ts';
@@ -43,7 +43,7 @@ export function readCheckpoint(file: string): Checkpoint {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    const problem = `cannot be read: ${reasonOf(error)}`;
+    const problem = `cannot be read: ${fileReason(error)}`;
     throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem }, { cause: error });
   }
   return checkpointOf(text, file);

@@ -5,12 +5,23 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { systemCode } from '../../authority/files.ts';
 import type { Config } from '../../config/schema.ts';
 import { isCertgateError, shellWord } from '../../errors.ts';
+import { auditLockFile } from '../../observe/audit-lock.ts';
 import { certificateOf } from '../../outbound/credentials.ts';
+import { holderOf } from '../../store/lock-file.ts';
+import { auditFile } from '../serve-options.ts';
 import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 import { checkMode } from './modes.ts';
 
 const DAY = 86_400_000;
+
+/** That a process which is stopped keeps others from the gate's record: writes are refused meanwhile. */
+export function checkRecord(config: Config): Finding[] {
+  const holder = holderOf(auditLockFile(auditFile(config)));
+  if (holder?.stopped !== true) return [];
+  const found = `process ${holder.pid} is stopped and holds the record, so no other gate can write it`;
+  return [failure('record', found, `have it go on: kill -CONT ${holder.pid}; or end it: kill -KILL ${holder.pid}`)];
+}
 
 /** Folders of the gate that are here and closed to this user, so that nothing in them can be judged; `again` is this command. */
 export function checkFolders({ certsDir, stateDir }: Config, again: string): Finding[] {
