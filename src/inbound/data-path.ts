@@ -135,6 +135,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     authString: options.authString,
     trust: options.trust,
     policy: options.policy,
+    ask: asker.ask,
     lookups: openScopeLookups(asker.ask, () => performance.now()),
     noteBundle: options.noteBundle,
     desk: options.desk,
