@@ -64,9 +64,9 @@ function fileFor(id: string, graph: Graph): string | null {
  */
 function withoutReadingAll(code: string): string {
   const text = code.replaceAll(/^import (.*) from "(node:[^"]+)";$/gm, (_line, names: string, module: string) => {
-    const { whole, some } = /^(?:\* as )?(?<whole>[\w$]*)(?:, )?(?:\{(?<some>.*)\})?$/.exec(names)?.groups ?? {};
+    const { whole = '', some } = /^(?:\* as )?(?<whole>[\w$]*)(?:, )?(?:\{(?<some>.*)\})?$/.exec(names)?.groups ?? {};
     const has = `process.getBuiltinModule("${module}")`;
-    const wholeLine = whole ? `const ${whole} = ${has};` : '';
+    const wholeLine = whole !== '' ? `const ${whole} = ${has};` : '';
     return some === undefined ? wholeLine : `${wholeLine}const {${some.replaceAll(' as ', ': ')}} = ${has};`;
   });
   const left = /^import\b.*"node:.*/m.exec(text)?.[0];
