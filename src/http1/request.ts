@@ -75,6 +75,14 @@ export function openRequestMemory(): RequestMemory {
   return { last: null, other: null };
 }
 
+/** False when it remembers none. */
+export function forgetHeads(memory: RequestMemory): boolean {
+  if (memory.last === null) return false;
+  memory.last = null;
+  memory.other = null;
+  return true;
+}
+
 const METHOD = /^[A-Z][A-Z-]{0,31}$/;
 // What Prefect and its parsers know. Any other has a meaning for somebody that was never decided on here.
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);

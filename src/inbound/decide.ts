@@ -14,23 +14,15 @@ import { canonicalPath } from '../policy/paths.ts';
 import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
-import { crossSite } from './browser.ts';
 import { bundleAnswer, bundleHeld } from './bundle.ts';
 import { noteOutcome, type Refusing, recordOfDecision } from './decision-record.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
 import { answerHolder } from './est-holder.ts';
+import { ForwardHeads } from './forward-heads.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import { heldBytes, inspectorFor, type Judged, judgeReading } from './permission.ts';
-import {
-  clientProto,
-  type HeadPlace,
-  keptLines,
-  openHeadPlace,
-  ROOM,
-  startOfHead,
-  writeHeadInto,
-} from './request-head.ts';
+import { clientProto, startOfHead } from './request-head.ts';
 import { newRequestId } from './request-id.ts';
 import { forgetWritten, scopeInspector, stillPermitted } from './scoped-requests.ts';
 import { tunnelRewriters } from './scoped-tunnels.ts';
@@ -54,16 +46,6 @@ interface Reading extends Judged {
   readonly rewriteAnswer: AnswerRewriter | null;
 }
 
-/** What the header lines of a head mean: the same for every head that shares its `names`. */
-interface Lines {
-  readonly names: readonly string[];
-  /** Where heads with these lines are written for upstream. */
-  place: HeadPlace;
-  /** Why it comes from another site's page and may not: what changes something, and what only reads. */
-  readonly foreign: string | null;
-  readonly foreignRead: string | null;
-}
-
 interface Decision {
   readonly reading: Reading;
   readonly requestId: string;
@@ -85,6 +67,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const whose = accessClient(client.identity, client.serial, address);
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
+  const heads = new ForwardHeads({ client: client.lines, address, authorization });
 
   const record = (decision: Decision, status: number | null, reason: string | null) =>
     recordOfDecision(client, address, decision, status, reason);
@@ -122,7 +105,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       path,
       operation,
       changes,
-      foreign: changes || upgrade ? linesOf(head).foreign : linesOf(head).foreignRead,
+      foreign: changes || upgrade ? heads.linesOf(head).foreign : heads.linesOf(head).foreignRead,
       subject: accessSubject(whose, head.method, path, name),
       start: target.ok ? startOfHead(head, target.target) : '',
       judgement: null,
@@ -131,45 +114,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     };
   };
 
-  const stampOf = (head: RequestHead, plainAnswer: boolean, plainMessages = false) => ({
-    client: client.lines,
-    address,
-    proto: clientProto(head),
-    plainAnswer,
-    plainMessages,
-    authorization,
-  });
-
-  /** As many as the reader of heads knows: of requests with a body, and of those without. */
-  let lastLines: Lines | null = null;
-  let otherLines: Lines | null = null;
-
-  const linesOf = (head: RequestHead): Lines => {
-    if (lastLines?.names === head.names) return lastLines;
-    const known = otherLines?.names === head.names ? otherLines : null;
-    otherLines = lastLines;
-    lastLines = known ?? {
-      names: head.names,
-      place: openHeadPlace(keptLines(head, stampOf(head, false)), newRequestId()),
-      foreign: crossSite(head, true),
-      foreignRead: crossSite(head, false),
-    };
-    return lastLines;
-  };
-
   const headFor = (reading: Reading, requestId: string): HeadBytes => {
-    const { head, start } = reading;
-    const plainAnswer = reading.rewriteAnswer !== null;
-    const plainMessages = reading.judgement?.readMessages === true;
-    if (plainAnswer || plainMessages) {
-      const kept = keptLines(head, stampOf(head, plainAnswer, plainMessages));
-      return writeHeadInto(openHeadPlace(kept, requestId), start, requestId);
-    }
-    const lines = linesOf(head);
-    const place = writeHeadInto(lines.place, start, requestId);
-    // A connection that waits must not hold much.
-    if (start.length <= ROOM) lines.place = place;
-    return place;
+    const { head, start, rewriteAnswer, judgement } = reading;
+    const plain = { plainAnswer: rewriteAnswer !== null, plainMessages: judgement?.readMessages === true };
+    return heads.write(head, start, plain, requestId);
   };
 
   // Asked by every sidecar once a minute, of the gate itself: nothing of it goes on to Prefect.
@@ -287,6 +235,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   return {
     decide,
+    resting() {
+      last = null;
+      heads.forget();
+    },
     permitted: () => opened === null || stillPermitted(opened, gate, asker),
     refuseMalformed(problem: Malformed): Answer {
       gate.metrics.refused++;

@@ -56,6 +56,7 @@ export function forwardTo(options: ForwardOptions): Handler<Answer | Forward> {
     fault(error: unknown): void {
       options.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
     },
+    resting: () => {},
     finished(head: RequestHead, verdict, outcome: Outcome): void {
       if (outcome.status === 403 && verdict.kind === 'forward') options.refused();
       if (!options.accessLog) return;

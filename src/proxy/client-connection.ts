@@ -3,12 +3,12 @@
 // answer where the next request could not be told apart safely, and then only after the client could read the answer.
 
 import type { Socket } from 'node:net';
-import { openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
+import { forgetHeads, openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { type BodyTaking, type TakenBody, takeBody } from './body-taking.ts';
 import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
 import type { Answer, BodyVerdict, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
-import { type Expected, timeFor } from './deadline.ts';
+import { type Expected, rests, timeFor } from './deadline.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import { type Asked, type HeldRequest, heldRequest, holdPart, sendable } from './held-body.ts';
@@ -105,6 +105,7 @@ export class ClientConnection implements ExchangeOwner {
 
   /** Ends what has outstayed its limit; called for every connection a few times a second. */
   sweep(now: number): void {
+    if (rests(this.deadlineIs, this.deadline - now, this.limits) && forgetHeads(this.memory)) this.handler.resting();
     if (now < this.deadline) return;
     if (this.ending) this.socket.destroy();
     else if (this.exchange !== null) {
