@@ -1,6 +1,7 @@
 // YAML whose every value keeps the place where it stands, read with the same strictness as certgate.yaml: no merge keys, no
-// double keys, no tags that make something else of a word. It collects what is wrong instead of stopping at the first.
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+// double keys, no tags that make something else of a word. It collects what is wrong instead of stopping at the first. Reading
+// takes time by the length of the text: a gate reads while it serves, so what aliases write out again is bounded.
+import { type Alias, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import { asClause } from './clause.ts';
 import type { Problem } from './layers.ts';
 import { nearest } from './nearest.ts';
@@ -23,22 +24,42 @@ export interface PlacedYaml {
   readonly problems: Problem[];
 }
 
+/** Values that aliases may write out again. */
+const MOST_BY_ALIAS = 100_000;
+const TOO_DEEP = /call stack/;
+
 /** Reads `text`; `file` is what problems call it. */
 export function readPlacedYaml(text: string, file: string): PlacedYaml {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: false });
+  // The library compares each key with each other of a map; a Part compares names, and `true` and "true" are the same one.
+  const document = parseDocument(text, {
+    ...{ lineCounter: lines, prettyErrors: false, merge: false, uniqueKeys: false },
+  });
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${Math.max(1, line)}:${Math.max(1, col)}`;
   };
-  const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => ({
+  const faults = [...document.errors, ...document.warnings];
+  const deep = faults.find((error) => TOO_DEEP.test(error.message));
+  const problems: Problem[] = (deep === undefined ? faults : [deep]).map((error) => ({
     place: at(error.pos[0]),
-    problem: `this is not YAML: ${asClause(error.message)}`,
+    problem: error === deep ? 'this is nested too deeply' : `this is not YAML: ${asClause(error.message)}`,
     remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
   }));
 
-  const partOf = (given: unknown, fallback: string): Part => {
-    const node = (isAlias(given) ? given.resolve(document) : given) as Node | null | undefined;
+  let named: ReadonlyMap<Alias, Node> | null = null;
+  let byAlias = 0;
+  const partOf = (given: unknown, fallback: string, again: boolean): Part => {
+    named ??= isAlias(given) ? aliasesIn(document) : null;
+    const node = (isAlias(given) ? named?.get(given) : given) as Node | null | undefined;
+    const repeated = again || isAlias(given);
+    if (repeated && ++byAlias > MOST_BY_ALIAS) {
+      if (byAlias === MOST_BY_ALIAS + 1) {
+        const problem = `its aliases (*name) write out more than ${MOST_BY_ALIAS} values`;
+        problems.push({ place: fallback, problem, remedy: 'write a role that says it once, and bind that' });
+      }
+      return partOf(null, fallback, false);
+    }
     if (isAlias(given) && node === undefined) {
       const problem = `nothing is called &${given.source}`;
       problems.push({
@@ -67,16 +88,39 @@ export function readPlacedYaml(text: string, file: string): PlacedYaml {
             const near = nearest(name, known);
             const remedy = near === null ? keysWords(known) : `did you mean ${near}?`;
             problems.push({ place: keyPlace, problem: `there is no key ${name} here`, remedy });
-          } else found.set(name, { ...partOf(value, keyPlace), keyPlace });
+          } else if (found.has(name)) {
+            problems.push({ place: keyPlace, problem: `${name} stands here twice`, remedy: 'take one of them out' });
+          } else found.set(name, { ...partOf(value, keyPlace, repeated), keyPlace });
         }
         return found;
       },
-      items: () => (empty ? [] : isSeq(node) ? node.items.map((item) => partOf(item, place)) : [partOf(given, place)]),
+      items: () =>
+        empty
+          ? []
+          : isSeq(node)
+            ? node.items.map((item) => partOf(item, place, repeated))
+            : [partOf(node, place, again)],
       // As it stands: `yes` and `1.0` are words too.
       words: () => (isScalar(node) && node.value !== null ? (node.source ?? '') : null),
     };
   };
-  return { root: partOf(problems.length > 0 ? null : document.contents, `${file}:1:1`), problems };
+  return { root: partOf(problems.length > 0 ? null : document.contents, `${file}:1:1`, false), problems };
+}
+
+/** What each alias stands for: the last before it that has its name. */
+function aliasesIn(document: ReturnType<typeof parseDocument>): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const found = new Map<Alias, Node>();
+  visit(document, {
+    Alias(_key, alias) {
+      const node = anchors.get(alias.source);
+      if (node !== undefined) found.set(alias, node);
+    },
+    Value(_key, node) {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return found;
 }
 
 function keysWords(known: readonly string[] | null): string {

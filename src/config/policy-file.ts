@@ -31,6 +31,12 @@ export interface ReadPolicy {
 const EXAMPLE = 'write certificate: {O: Data}';
 const BUILT_IN = Object.keys(BUILT_IN_ROLES);
 const ROLE_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+/** Roles one above the other. */
+const DEEPEST = 100;
+/** Wrong words that another is looked for: it takes a look at each that there is, and a gate reads while it serves. */
+const MOST_LOOKED_FOR = 100;
+/** Roles that are told as those there are. */
+const MOST_TOLD = 20;
 
 /** Reads `text`; `file` is what places call it. */
 export function readPolicy(
@@ -40,6 +46,14 @@ export function readPolicy(
   const { root, problems } = readPlacedYaml(text, file);
   const wrong = (place: string, problem: string, remedy: string): void =>
     void problems.push({ place, problem, remedy });
+  let lookedFor = 0;
+  const near = (word: string, known: readonly string[], none: string): string => {
+    const found = ++lookedFor > MOST_LOOKED_FOR ? null : nearest(word, known);
+    return found === null ? none : `did you mean ${found}?`;
+  };
+  // What a full disk leaves of it, too.
+  if (root.empty && problems.length === 0)
+    wrong(`${file}:1:1`, 'there is nothing in it', 'write bindings: [] for a policy that permits nobody anything');
   const top = root.entries(['mode', 'secrets', 'createdBy', 'roles', 'bindings', 'tests']);
   const choice = <T extends string>(key: string, choices: readonly [T, ...T[]]): T => {
     const part = top.get(key);
@@ -67,17 +81,16 @@ export function readPolicy(
   const knownRoles = (names: readonly Placed[]): Placed[] =>
     names.filter(({ text: name, place }) => {
       if (roleNames.has(name)) return true;
-      const near = nearest(name, [...roleNames]);
-      const remedy = near === null ? `the roles are ${[...roleNames].join(', ')}` : `did you mean ${near}?`;
-      wrong(place, `there is no role ${shown(name)}`, remedy);
+      const told = [...roleNames].slice(0, MOST_TOLD).join(', ');
+      const others = roleNames.size > MOST_TOLD ? ` and ${roleNames.size - MOST_TOLD} others` : '';
+      wrong(place, `there is no role ${shown(name)}`, near(name, [...roleNames], `the roles are ${told}${others}`));
       return false;
     });
   const permissionsIn = (part: Part | undefined): Placed<Permission>[] =>
     textsOf(part, 'a permission').flatMap(({ text: name, place }) => {
       const named = permissionsNamed(name);
       if (named.length === 0) {
-        const near = nearest(name, ALL_PERMISSIONS);
-        const remedy = near === null ? 'certgate policy show lists them all' : `did you mean ${near}?`;
+        const remedy = near(name, ALL_PERMISSIONS, 'certgate policy show lists them all');
         wrong(place, `there is no permission ${shown(name)}`, remedy);
       }
       return named.map((permission) => ({ text: permission, place }));
@@ -102,8 +115,8 @@ export function readPolicy(
       observe: shadow?.words() === 'observe',
     };
   });
-  for (const { name, circle } of circlesIn(roles))
-    wrong(name.place, `the role ${name.text} extends itself: ${circle}`, 'take one of these extends out');
+  for (const { name, problem } of circlesIn(roles))
+    wrong(name.place, `the role ${name.text} ${problem}`, 'take one of these extends out');
 
   const identityIn = ({ text: name, place }: Placed): boolean => {
     if (isIdentityName(name) && !name.startsWith('gate/')) return true;
@@ -163,7 +176,7 @@ export function readPolicy(
     const identities = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
     const patterns = textsOf(keys.get('match'), 'a pattern');
     const groups = textsOf(keys.get('group'), 'the name of a group').filter(groupIn);
-    if (!['identity', 'match', 'group', 'certificate'].some((key) => keys.has(key)))
+    if (['identity', 'match', 'group', 'certificate'].every((key) => (keys.get(key)?.items().length ?? 0) === 0))
       wrong(part.place, 'this binding is for nobody', `write identity: user/alice, or match: 'user/.*'`);
     const matchers = patterns.flatMap(matcherIn);
     return {
@@ -198,8 +211,7 @@ export function readPolicy(
     if (request !== undefined && requestParts(request.text) === null)
       wrong(request.place, `${shown(request.text)} is no request`, 'write a method and a path: GET /api/flows/…');
     if (operation !== undefined && !operations.includes(operation.text)) {
-      const near = nearest(operation.text, operations);
-      const remedy = near === null ? 'docs/policy.md lists them all' : `did you mean ${near}?`;
+      const remedy = near(operation.text, operations, 'docs/permissions.md lists them all');
       wrong(operation.place, `Prefect has no operation ${shown(operation.text)}`, remedy);
     }
     const about = request ?? operation;
@@ -242,21 +254,26 @@ function roleIsEmpty(keys: ReadonlyMap<string, Part>): boolean {
   return ['extends', 'permissions', 'deny'].every((key) => keys.get(key)?.empty ?? true);
 }
 
-/** Roles that extend themselves, each once, with the way around. */
-function circlesIn(roles: readonly RoleSource[]): Array<{ name: Placed; circle: string }> {
+/** Roles that extend themselves, each once, with the way around; and those that have too many above them. */
+function circlesIn(roles: readonly RoleSource[]): Array<{ name: Placed; problem: string }> {
   const byName = new Map(roles.map((role) => [role.name.text, role]));
   const done = new Set<string>();
-  const found: Array<{ name: Placed; circle: string }> = [];
+  const found: Array<{ name: Placed; problem: string }> = [];
   const visit = (role: RoleSource, way: readonly string[]): void => {
     const name = role.name.text;
     const before = way.indexOf(name);
-    if (before !== -1) found.push({ name: role.name, circle: [...way.slice(before), name].join(' → ') });
+    const circle = [...way.slice(before), name].join(' → ');
+    if (before !== -1) found.push({ name: role.name, problem: `extends itself: ${circle}` });
     if (before !== -1 || done.has(name)) return;
+    done.add(name);
+    if (way.length === DEEPEST) {
+      found.push({ name: role.name, problem: `is extended by ${DEEPEST} others, each by the next` });
+      return;
+    }
     for (const { text } of role.extends) {
       const above = byName.get(text);
       if (above !== undefined) visit(above, [...way, name]);
     }
-    done.add(name);
   };
   for (const role of roles) visit(role, []);
   return found;

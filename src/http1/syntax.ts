@@ -60,8 +60,13 @@ export function findHeadEnd(bytes: Buffer, from: number, limits: HeadLimits): nu
   if (bytes.length - from >= limits.headBytes) {
     return malformed(431, `the head has more than ${limits.headBytes} bytes`);
   }
+  let lines = 0;
   for (let i = bytes.indexOf(LF, from); i >= 0; i = bytes.indexOf(LF, i + 1)) {
     if (i === from || bytes[i - 1] !== CR) return malformed(400, 'a line ends with a bare line feed');
+    // The first line is no header line. It is said now, because all of them are looked at again with every octet that comes.
+    if (++lines > limits.headerLines + 1) {
+      return malformed(431, `the head has more than ${limits.headerLines} header lines`);
+    }
   }
   return 0;
 }

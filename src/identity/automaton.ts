@@ -2,9 +2,9 @@
 // and all ways through them are followed side by side, one character at a time, in the order of preference that a
 // backtracking matcher has; captures go along (Pike). The work is at most steps times characters, whatever the value.
 
-/** What a pattern is made of. `most` may be Infinity. */
+/** What a pattern is made of. `most` may be Infinity; `only` is the one character that is accepted, where that is known. */
 export type Node =
-  | { readonly kind: 'one'; readonly accepts: (codePoint: number) => boolean }
+  | { readonly kind: 'one'; readonly accepts: (codePoint: number) => boolean; readonly only?: string }
   | { readonly kind: 'all'; readonly parts: readonly Node[] }
   | { readonly kind: 'any'; readonly parts: readonly Node[] }
   | { readonly kind: 'capture'; readonly group: number; readonly inner: Node }

@@ -5,7 +5,8 @@
 
 import { randomBytes } from 'node:crypto';
 import type { TunnelStep } from '../proxy/contract.ts';
-import { CONTINUATION, readFrame, TEXT } from './frames.ts';
+import { gather, ownCopy } from '../proxy/gathered.ts';
+import { CONTINUATION, readFrame, TEXT, textOf } from './frames.ts';
 
 /** Prefect's auth message is under 1 KiB. */
 const MOST_BYTES = 60_000;
@@ -13,49 +14,50 @@ const MOST_FRAGMENTS = 64;
 
 /** Makes the rewriter for one WebSocket whose extensions were not negotiated. */
 export function rewriteAuthMessage(authString: string): (bytes: Buffer) => TunnelStep {
-  let pending: Buffer = Buffer.alloc(0);
-  let fragments: Buffer[] = [];
-  let raw: Buffer[] = [];
-  let rawBytes = 0;
+  const pending = gather();
+  /** Of the message that has begun: its frames as they came, and what they say. */
+  const raw = gather();
+  const content = gather();
+  let frames = 0;
   return (bytes) => {
-    pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
+    pending.add(bytes);
     const send: Buffer[] = [];
     for (;;) {
-      const frame = readFrame(pending, MOST_BYTES, true);
+      const before = pending.bytes();
+      const frame = readFrame(before, MOST_BYTES, true);
       if (frame === null) {
-        if (pending.length + rawBytes > MOST_BYTES)
+        if (pending.size + raw.size > MOST_BYTES)
           return { send: null, finished: true, refuse: 'the first message is too long' };
         return { send: Buffer.concat(send), finished: false };
       }
       if (typeof frame === 'string') return { send: null, finished: true, refuse: frame };
-      const whole = pending.subarray(0, frame.end);
-      pending = pending.subarray(frame.end);
+      const whole = before.subarray(0, frame.end);
+      pending.drop(frame.end);
       if (frame.opcode >= 8) {
         send.push(whole);
         continue;
       }
-      const begins = fragments.length === 0;
+      const begins = frames === 0;
       if (begins ? frame.opcode === CONTINUATION : frame.opcode !== CONTINUATION) {
         return { send: null, finished: true, refuse: 'the first message is fragmented wrongly' };
       }
       if (begins && frame.opcode !== TEXT) {
-        send.push(whole, pending);
+        send.push(whole, pending.bytes());
         return { send: Buffer.concat(send), finished: true };
       }
-      fragments.push(frame.payload);
-      raw.push(whole);
-      rawBytes += whole.length;
-      if (rawBytes > MOST_BYTES || fragments.length > MOST_FRAGMENTS) {
+      frames++;
+      // One that waits for the next must not keep all that came beside it.
+      raw.add(frame.fin ? whole : ownCopy(whole));
+      content.add(frame.payload);
+      if (raw.size > MOST_BYTES || frames > MOST_FRAGMENTS) {
         return { send: null, finished: true, refuse: 'the first message is too long' };
       }
       if (!frame.fin) continue;
-      const message = withToken(Buffer.concat(fragments), authString);
+      const message = withToken(content.bytes(), authString);
       // A message that grows out of bounds when it is written anew is no auth message of Prefect's.
-      if (message === null || message.length > MOST_BYTES) send.push(...raw);
+      if (message === null || message.length > MOST_BYTES) send.push(raw.bytes());
       else send.push(maskedTextFrame(message));
-      send.push(pending);
-      fragments = [];
-      raw = [];
+      send.push(pending.bytes());
       return { send: Buffer.concat(send), finished: true };
     }
   };
@@ -64,7 +66,7 @@ export function rewriteAuthMessage(authString: string): (bytes: Buffer) => Tunne
 /** The auth message with our token; null when it is not one, which then passes unchanged and is Prefect's to refuse. */
 function withToken(message: Buffer, authString: string): Buffer | null {
   try {
-    const parsed: unknown = JSON.parse(message.toString('utf8'));
+    const parsed: unknown = JSON.parse(textOf(message) ?? '');
     if (typeof parsed !== 'object' || parsed === null || !('type' in parsed) || parsed.type !== 'auth') return null;
     return Buffer.from(JSON.stringify({ ...parsed, token: authString }), 'utf8');
   } catch {

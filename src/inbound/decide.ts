@@ -3,48 +3,30 @@
 // it must be, and sent on with the gate's own headers. Refusals speak Prefect's language (prefect-facts.md §5): 403 with
 // `{"detail": …}`, never 401; 503 with Retry-After in seconds and Prefect-Maintenance where waiting helps.
 
-import { isEstPath } from '../enroll/est.ts';
-import { BUNDLE_PATH, RENEW_PATH } from '../enroll/wire.ts';
+import { BUNDLE_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Malformed } from '../http1/syntax.ts';
-import { accessClient, accessSubject } from '../observe/log.ts';
-import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
-import { canonicalPath } from '../policy/paths.ts';
-import type { Answer, AnswerRewriter, Forward, Handler, HeadBytes, Outcome, Take } from '../proxy/contract.ts';
+import type { Answer, Forward, Handler, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
 import { bundleAnswer, bundleHeld } from './bundle.ts';
 import { noteOutcome, type Refusing, recordOfDecision } from './decision-record.ts';
 import { renewalProblem, takeRenewal } from './enrolment.ts';
 import { answerHolder } from './est-holder.ts';
-import { ForwardHeads } from './forward-heads.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
-import { heldBytes, inspectorFor, type Judged, judgeReading } from './permission.ts';
-import { clientProto, startOfHead } from './request-head.ts';
+import { heldBytes, inspectorFor, isPlain, judgeReading } from './permission.ts';
+import { openReadings, type Reading, withBody } from './reading.ts';
 import { newRequestId } from './request-id.ts';
 import { forgetWritten, scopeInspector, stillPermitted } from './scoped-requests.ts';
 import { tunnelRewriters } from './scoped-tunnels.ts';
-import { rewriteUiSettings } from './ui-settings.ts';
 
 /**
  * Waiting helps: Prefect's client tries again after the seconds named, without counting it as a failure. That goes for
  * 429 as for 503; without the second line a 429 would in the end reach a worker's loop, which a 4xx ends.
  */
 const MAINTENANCE = 'retry-after: 2\r\nprefect-maintenance: true\r\n';
-
-/** What a request head of this connection means: the same for every request that repeats it. */
-interface Reading extends Judged {
-  /** Empty where the target can't be accepted. */
-  readonly path: string;
-  readonly changes: boolean;
-  /** Why it comes from another site's page and may not. */
-  readonly foreign: string | null;
-  /** For its access lines. */
-  readonly subject: string;
-  readonly rewriteAnswer: AnswerRewriter | null;
-}
 
 interface Decision {
   readonly reading: Reading;
@@ -54,9 +36,6 @@ interface Decision {
 
 type Decided = (Answer | Forward | Take) & Decision;
 
-/** A longer head is read anew each time: a connection that waits must not hold much. Bytes. */
-const LONGEST_KEPT = 4_096;
-
 /** The decisions about one connection, and whether the policy still permits the WebSocket that is open on it. */
 export interface Decisions extends Handler<Decided> {
   readonly permitted: () => boolean;
@@ -64,10 +43,9 @@ export interface Decisions extends Handler<Decided> {
 
 /** The decisions for one admitted client's connection. `address` is its IP address, `slot` what its requests count in. */
 export function decideFor(gate: GateState, client: Admitted, address: string, slot: RequestSlot): Decisions {
-  const whose = accessClient(client.identity, client.serial, address);
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
-  const heads = new ForwardHeads({ client: client.lines, address, authorization });
+  const readings = openReadings(client, address, authorization);
 
   const record = (decision: Decision, status: number | null, reason: string | null) =>
     recordOfDecision(client, address, decision, status, reason);
@@ -92,34 +70,6 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     };
   };
 
-  const read = (head: RequestHead): Reading => {
-    const target = canonicalPath(head.target);
-    const path = target.ok ? target.path : '';
-    const upgrade = head.upgrade === 'websocket';
-    const operation = target.ok ? findOperation(upgrade ? WEBSOCKET : head.method, path) : null;
-    const name = operation?.name ?? null;
-    const changes = writes(operation, head.method);
-    return {
-      head,
-      target,
-      path,
-      operation,
-      changes,
-      foreign: changes || upgrade ? heads.linesOf(head).foreign : heads.linesOf(head).foreignRead,
-      subject: accessSubject(whose, head.method, path, name),
-      start: target.ok ? startOfHead(head, target.target) : '',
-      judgement: null,
-      rewriteAnswer:
-        name === 'ui_settings' ? rewriteUiSettings(clientProto(head), head.host, authorization !== null) : null,
-    };
-  };
-
-  const headFor = (reading: Reading, requestId: string): HeadBytes => {
-    const { head, start, rewriteAnswer, judgement } = reading;
-    const plain = { plainAnswer: rewriteAnswer !== null, plainMessages: judgement?.readMessages === true };
-    return heads.write(head, start, plain, requestId);
-  };
-
   // Asked by every sidecar once a minute, of the gate itself: nothing of it goes on to Prefect.
   const tellBundle = (reading: Reading): Decided => {
     const { head } = reading;
@@ -141,7 +91,6 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     return { ...said, reading, requestId: newRequestId(), code: null };
   };
 
-  let last: Reading | null = null;
   let opened: Reading | null = null;
   const asker = { identity: client.identity, attributes: client.attributes, address };
 
@@ -161,8 +110,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   const decide = (head: RequestHead): Decided => {
     gate.metrics.requests++;
-    const reading = last !== null && last.head === head ? last : read(head);
-    last = head.size <= LONGEST_KEPT ? reading : null;
+    const reading = readings.of(head);
     if (!gate.watch.healthy) {
       const detail = "the gate can't read its records and lets nobody pass until it can";
       return refuse(reading, { status: 503, code: 'CG_STORE_UNAVAILABLE', detail, wait: true });
@@ -176,16 +124,15 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       const detail = `the request target ${target.reason}`;
       return refuse(reading, { status: 400, code: 'CG_REQUEST_TARGET', detail });
     }
-    if (target.path === BUNDLE_PATH) return tellBundle(reading);
-    if (target.path === RENEW_PATH) {
+    if (reading.own === 'bundle') return tellBundle(reading);
+    if (reading.own === 'renew') {
       const why = renewalProblem(head);
       if (why !== null) return refuse(reading, why);
       const take = takeRenewal(gate.desk, { serial: client.serial, address });
       return { ...take, reading, requestId: newRequestId(), code: null };
     }
-    if (isEstPath(target.path)) return tellEst(reading, target.path);
-    // Prefect takes such a Host for a request from inside its own process (prefect-facts.md §2.1 (6)).
-    if (head.host.toLowerCase().includes('ephemeral-prefect')) {
+    if (reading.own === 'est') return tellEst(reading, target.path);
+    if (reading.reserved) {
       return refuse(reading, { status: 400, code: 'CG_REQUEST_HOST', detail: 'the Host is reserved by Prefect' });
     }
     if (reading.foreign !== null) {
@@ -206,8 +153,24 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       const detail = "the gate can't write its record and lets no write pass until it can";
       return refuse(reading, { status: 503, code: 'CG_AUDIT_UNWRITABLE', detail, wait: true });
     }
+    const answerExtra = `x-request-id: ${requestId}\r\n`;
+    if (isPlain(reading)) {
+      return {
+        kind: 'forward',
+        head: readings.headFor(reading, requestId),
+        answerExtra,
+        recorded: recordOf(reading, requestId),
+        rewriteAnswer: reading.rewriteAnswer,
+        inspectBody: null,
+        rewriteTunnel: null,
+        rewriteTunnelBack: null,
+        reading,
+        requestId,
+        code: null,
+      };
+    }
     const sendAs = (body: Buffer) => {
-      return { kind: 'send', head: headFor(withBody(reading, body.length), requestId), body } as const;
+      return { kind: 'send', head: readings.headFor(withBody(reading, body.length), requestId), body } as const;
     };
     // On record as permitted by now: it never went.
     const refuseBody = (why: Refusing): Answer => {
@@ -220,8 +183,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     });
     return {
       kind: 'forward',
-      head: headFor(reading, requestId),
-      answerExtra: `x-request-id: ${requestId}\r\n`,
+      head: readings.headFor(reading, requestId),
+      answerExtra,
       // Within a scope it is on record once it is decided.
       recorded: within === null ? recordOf(reading, requestId) : null,
       rewriteAnswer: reading.rewriteAnswer,
@@ -235,10 +198,6 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
 
   return {
     decide,
-    resting() {
-      last = null;
-      heads.forget();
-    },
     permitted: () => opened === null || stillPermitted(opened, gate, asker),
     refuseMalformed(problem: Malformed): Answer {
       gate.metrics.refused++;
@@ -259,6 +218,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       // The request is on its way: 500, which Prefect's client does not repeat.
       return answer(500, 'the request was sent on, but it could not be recorded', '');
     },
+    rest: () => readings.rest(),
     fault(error: unknown): void {
       gate.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
     },
@@ -287,14 +247,6 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       });
     },
   };
-}
-
-/** The same with a body of `length` bytes. */
-function withBody(reading: Reading, length: number): Reading {
-  const { head, target, judgement } = reading;
-  if (length === head.bodyLength || !target.ok) return reading;
-  const start = startOfHead({ ...head, bodyLength: length }, judgement?.target ?? target.target);
-  return { ...reading, start: start + (judgement?.stamp ?? '') };
 }
 
 function answer(status: number, detail: string, extra: string): Answer {

@@ -42,6 +42,8 @@ export function readFrame(bytes: Buffer, most: number, masked: boolean): Frame |
     at = 10;
   }
   if (length > most) return 'a message is too long';
+  // RFC 6455 §5.2: "the minimal number of bytes MUST be used".
+  if (at > 2 && length < (at === 4 ? 126 : 65_536)) return 'a frame writes its length in more bytes than it needs';
   const from = masked ? at + 4 : at;
   if (bytes.length < from + length) return null;
   const payload = Buffer.from(bytes.subarray(from, from + length));
@@ -53,4 +55,13 @@ function unmask(payload: Buffer, mask: number): void {
   const whole = payload.length - (payload.length % 4);
   for (let i = 0; i < whole; i += 4) payload.writeInt32BE(payload.readInt32BE(i) ^ (mask | 0), i);
   for (let i = whole; i < payload.length; i++) payload[i] = (payload[i] ?? 0) ^ ((mask >>> (24 - 8 * (i & 3))) & 0xff);
+}
+
+/** The text that a message's bytes are; null when they are not UTF-8 (RFC 6455 §8.1). */
+export function textOf(payload: Buffer): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload);
+  } catch {
+    return null;
+  }
 }

@@ -4,8 +4,9 @@
 // the midst of a message. Compression was not agreed on (request-head.ts); sizes are bounded.
 
 import type { TunnelRewriter, TunnelStep } from '../proxy/contract.ts';
+import { gather, ownCopy } from '../proxy/gathered.ts';
 import { maskedTextFrame } from './auth-message.ts';
-import { CONTINUATION, readFrame, TEXT } from './frames.ts';
+import { CONTINUATION, readFrame, TEXT, textOf } from './frames.ts';
 
 /** What becomes of a message: it passes, goes no further, another of the client's takes its place, or the WebSocket is closed. */
 export type MessageVerdict =
@@ -30,10 +31,11 @@ export function readMessages(
   judge: MessageJudge,
   holds: (bytes: number) => boolean,
 ): TunnelRewriter {
-  let pending: Buffer = Buffer.alloc(0);
-  let fragments: Buffer[] = [];
-  let raw: Buffer[] = [];
-  let length = 0;
+  const pending = gather();
+  /** Of a message that has begun: its frames as they came, and what they say. */
+  const raw = gather();
+  const content = gather();
+  let frames = 0;
   const refuse = (send: readonly Buffer[], reason: string): TunnelStep => ({
     send: Buffer.concat(send),
     finished: true,
@@ -43,56 +45,52 @@ export function readMessages(
   /** Works through `pending` until something takes its time. */
   const go = (send: Buffer[]): TunnelStep | Promise<TunnelStep> => {
     for (;;) {
-      const frame = readFrame(pending, LONGEST_MESSAGE, from === 'client');
+      const bytes = pending.bytes();
+      const frame = readFrame(bytes, LONGEST_MESSAGE, from === 'client');
       if (frame === null) return { send: Buffer.concat(send), finished: false };
       if (typeof frame === 'string') return refuse(send, frame);
-      const whole = pending.subarray(0, frame.end);
-      pending = pending.subarray(frame.end);
+      const whole = bytes.subarray(0, frame.end);
+      pending.drop(frame.end);
       if (frame.opcode >= 8) {
         send.push(whole);
         continue;
       }
-      const begins = raw.length === 0;
+      const begins = frames === 0;
       if (begins === (frame.opcode === CONTINUATION)) return refuse(send, 'a message is fragmented wrongly');
       if (begins && frame.opcode !== TEXT) return refuse(send, 'a message is not text');
-      fragments.push(frame.payload);
-      raw.push(whole);
-      length += whole.length;
-      if (length > LONGEST_MESSAGE || raw.length > MOST_FRAGMENTS) return refuse(send, 'a message is too long');
+      frames++;
+      if (raw.size + whole.length > LONGEST_MESSAGE || frames > MOST_FRAGMENTS)
+        return refuse(send, 'a message is too long');
+      // One that waits for the next must not keep all that came beside it.
+      raw.add(frame.fin ? whole : ownCopy(whole));
+      content.add(frame.payload);
       if (!frame.fin) continue;
-      const text = textOf(Buffer.concat(fragments));
-      const frames = raw;
-      [fragments, raw, length] = [[], [], 0];
+      const text = textOf(content.bytes());
+      const asItCame = raw.bytes();
+      for (const one of [raw, content]) one.drop(one.size);
+      frames = 0;
       if (text === null) return refuse(send, 'a message is not UTF-8');
       const { verdict, done } = judge(text);
       const act = (said: MessageVerdict): TunnelStep | Promise<TunnelStep> => {
         if (said.kind === 'close') return refuse(send, said.reason);
         if (said.kind === 'replace') send.push(maskedTextFrame(Buffer.from(said.text, 'utf8')));
-        else if (said.kind === 'pass') send.push(...frames);
+        else if (said.kind === 'pass') send.push(asItCame);
         if (done !== true) return go(send);
-        send.push(pending);
+        send.push(pending.bytes());
         return { send: Buffer.concat(send), finished: true };
       };
       return verdict instanceof Promise ? verdict.then(act) : act(verdict);
     }
   };
   const settled = (step: TunnelStep): TunnelStep => {
-    holds(pending.length + length);
+    holds(pending.size + raw.size);
     return step;
   };
   return (bytes) => {
-    pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
-    if (!holds(pending.length + length))
+    pending.add(bytes);
+    if (!holds(pending.size + raw.size))
       return refuse([], 'more messages of one identity are under way than there is room for');
     const step = go([]);
     return step instanceof Promise ? step.then(settled) : settled(step);
   };
-}
-
-function textOf(payload: Buffer): string | null {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload);
-  } catch {
-    return null;
-  }
 }

@@ -3,7 +3,7 @@
 // logged for each problem and a metric counts.
 
 import { statSync } from 'node:fs';
-import { type LoadedPolicy, loadPolicy } from '../config/policy-load.ts';
+import { type LoadedPolicy, readPolicyText, takePolicy } from '../config/policy-load.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -35,34 +35,53 @@ export function watchPolicy(
   let seen = stampOf(path);
   let before = seen;
   let current = loaded.source.text;
+  /** Why the file was not taken when it was last read; null when it was. */
+  let trouble: string | null = null;
 
-  const reload = (): void => {
+  const refused = (error: unknown, asked: boolean): void => {
+    const code = isCertgateError(error) ? error.code : null;
+    const reasons = reasonOf(error);
+    // What can't be read now, for want of a descriptor say, is tried at each look, and told once.
+    if (code === 'CG_POLICY_FILE') seen = UNREAD;
+    if (!asked && reasons === trouble) return;
+    trouble = reasons;
+    metrics.policyReloadFailures++;
+    for (const reason of reasons.split('\n').slice(0, MOST_LINES)) {
+      log.error({ code, reason }, 'new policy refused, the old one stays');
+    }
+  };
+  const read = (asked: boolean): void => {
     seen = stampOf(path);
     try {
-      const fresh = loadPolicy(path, cwd);
-      if (fresh.source.text === current) return;
-      current = fresh.source.text;
+      const source = readPolicyText(path, cwd);
+      if (source.text === current) {
+        if (trouble !== null) log.info({ file: source.file }, 'the policy is the one that holds again');
+        trouble = null;
+        return;
+      }
+      const fresh = takePolicy(source);
+      current = source.text;
+      trouble = null;
       metrics.policyReloads++;
       const { mode } = fresh.policy;
       const counts = { roles: fresh.roles.length, bindings: fresh.bindings.length, tests: fresh.tests.length };
-      log.info({ file: fresh.source.file, mode, ...counts }, 'new policy taken');
+      log.info({ file: source.file, mode, ...counts }, 'new policy taken');
       taken(fresh);
     } catch (error) {
-      metrics.policyReloadFailures++;
-      const code = isCertgateError(error) ? error.code : null;
-      for (const reason of reasonOf(error).split('\n').slice(0, MOST_LINES)) {
-        log.error({ code, reason }, 'new policy refused, the old one stays');
-      }
+      refused(error, asked);
     }
   };
   const timer = setInterval(() => {
     const now = stampOf(path);
-    if (now !== seen && now === before) reload();
+    if (now !== seen && now === before) read(false);
     before = now;
   }, LOOK_INTERVAL);
   timer.unref();
-  return { reload, stop: () => clearInterval(timer) };
+  return { reload: () => read(true), stop: () => clearInterval(timer) };
 }
+
+/** No stamp. */
+const UNREAD = '';
 
 /** Problems that are logged; certgate policy check tells them all. */
 const MOST_LINES = 20;

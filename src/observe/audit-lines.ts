@@ -2,7 +2,7 @@
 // stand in one fixed order, whatever else an object carries, and texts from a peer are cut. Their number and the hash of the
 // line before are added when they are written (audit-chain.ts).
 
-import { asciiText } from './ascii-json.ts';
+import { asciiText, inOnePiece } from './ascii-json.ts';
 
 export interface AuditRecord {
   /** ms since the epoch */
@@ -75,7 +75,7 @@ let lastBinding = '"role":null,"rule":null';
 /** Most are by the same rule as the one before. */
 function bindingOf(role: string | null, rule: string | null): string {
   if (role !== lastRole || rule !== lastRule) {
-    lastBinding = `"role":${asciiText(role)},"rule":${cutText(rule)}`;
+    lastBinding = inOnePiece(`"role":${asciiText(role)},"rule":${cutText(rule)}`);
     lastRole = role;
     lastRule = rule;
   }

@@ -1,7 +1,7 @@
 // Writes lines to a file descriptor beside the event loop, in order, holding what the reader has not yet taken in memory
 // up to a bound. It never throws and never keeps a process: a reader that stalls and a disk that is full cost lines, and
-// an ending process tries once more for a bounded time. (Not sonic-boom, pino's own: its flushSync tries for ever when a
-// disk is full or a pipe's reader has stopped, so that only SIGKILL ended the process.)
+// an ending process tries once more for a bounded time. (Not sonic-boom: its flushSync tries for ever when a disk is full
+// or a pipe's reader has stopped, so that only SIGKILL ended the process.)
 
 import { openSync, write, writeSync } from 'node:fs';
 

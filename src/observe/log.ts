@@ -4,12 +4,25 @@
 // such names are replaced wherever they stand, and so is what looks like one inside of any text.
 
 import { fstatSync, statSync } from 'node:fs';
-import { type DestinationStream, type Logger, pino, stdTimeFunctions, symbols } from 'pino';
-import { asciiJson, asciiOnly, asciiText } from './ascii-json.ts';
+import { asciiJson, asciiOnly, asciiText, inOnePiece } from './ascii-json.ts';
 import { openLineWriter } from './line-writer.ts';
 
-export type Log = Logger;
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
+/** Writes one line with `message` as its `msg`, after the fields. */
+export interface Say {
+  (message: string): void;
+  (fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+export interface Log extends Readonly<Record<LogLevel, Say>> {
+  /** Whether lines of this level are written. */
+  writes(level: LogLevel): boolean;
+  /** Takes a finished line, and may keep it a moment to write it in company. */
+  addLine(line: string): void;
+  /** Calls `done` once all lines so far are handed to the operating system, or could not be. */
+  flush(done: () => void): void;
+}
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -38,6 +51,8 @@ export interface AccessLine {
 /** Writes one access line, level info. */
 export type AccessLog = (line: AccessLine) => void;
 
+/** From the most important one. */
+const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 const REDACTED = '[redacted]';
 /** Names whose values are secret. `key` alone too; not `keyId`, `publicKey`, and not `tokenId`, by which a token is found. */
 const SECRET_NAME =
@@ -65,28 +80,31 @@ export function openLog(options: LogOptions): Log {
     typeof destination === 'object'
       ? plainSink(destination)
       : bufferedSink(destination, options.severalWriters === true && mixes(destination), () => log);
-  const log: Log = pino(
-    {
-      level: options.level,
-      base: null,
-      timestamp: stdTimeFunctions.isoTime,
-      formatters: {
-        level: (label) => ({ level: label }),
-        log: (fields) => withoutSecrets(fields),
-      },
-    },
-    sink,
-  );
-  guardChildren(log);
+  const most = LEVELS.indexOf(options.level);
+  const writes = (level: LogLevel): boolean => LEVELS.indexOf(level) <= most;
+  const sayAt =
+    (level: LogLevel): Say =>
+    (first: string | Readonly<Record<string, unknown>>, message?: string) => {
+      if (!writes(level)) return;
+      const [fields, msg] = typeof first === 'string' ? ['', first] : [fieldsText(first), message ?? ''];
+      sink.write(`{"level":"${level}","time":"${isoNow()}"${fields},"msg":${JSON.stringify(msg)}}`);
+    };
+  const log: Log = {
+    error: sayAt('error'),
+    warn: sayAt('warn'),
+    info: sayAt('info'),
+    debug: sayAt('debug'),
+    writes,
+    addLine: (line) => sink.add(line),
+    flush: (done) => sink.flush(done),
+  };
   return log;
 }
 
-/** pino asks no formatter about the fields of a child logger; children inherit this. */
-function guardChildren(log: Log): void {
-  const child: unknown = Reflect.get(log, 'child');
-  Reflect.set(log, 'child', function guarded(this: Log, fields: Record<string, unknown>, options?: unknown): unknown {
-    return Reflect.apply(child as (...args: unknown[]) => unknown, this, [withoutSecrets(fields), options]);
-  });
+/** `,"name":value` for each field, with the values of secret names replaced. */
+function fieldsText(fields: Readonly<Record<string, unknown>>): string {
+  const text = JSON.stringify(withoutSecrets(fields)).slice(1, -1);
+  return text === '' ? '' : `,${text}`;
 }
 
 /** Resolves when all lines so far have been handed to the operating system, or could not be. */
@@ -111,15 +129,15 @@ export function accessClient(identity: string | null, serial: string | null, add
  * without the query string, which may hold secrets; `method` and `operation` are words of ours.
  */
 export function accessSubject(client: string, method: string, path: string, operation: string | null): string {
-  return `${client},"method":"${method}","path":${asciiText(path)},"operation":${operation === null ? 'null' : `"${operation}"`}`;
+  const called = operation === null ? 'null' : `"${operation}"`;
+  return inOnePiece(`${client},"method":"${method}","path":${asciiText(path)},"operation":${called}`);
 }
 
-/** Access lines to `log`; null below level info. Past pino, for speed, and nothing in them needs redacting. */
+/** Access lines to `log`; null below level info. Put together here, for speed: nothing in them needs redacting. */
 export function accessLogOf(log: Log): AccessLog | null {
-  if (!log.isLevelEnabled('info')) return null;
-  const sink = Reflect.get(log, symbols.streamSym) as Sink;
+  if (!log.writes('info')) return null;
   return (line) => {
-    sink.writeAccess(
+    log.addLine(
       `{"level":"info","time":"${isoNow()}","requestId":"${line.requestId}",${line.subject},"decision":"${line.decision}",` +
         `"code":${line.code === null ? 'null' : `"${line.code}"`},"status":${line.status},"ms":${decimal(line.ms)},` +
         `"bytesIn":${line.bytesIn},"bytesOut":${line.bytesOut},"msg":"request"}\n`,
@@ -136,23 +154,24 @@ function decimal(ms: number): string {
   return `${whole}${THOUSANDTHS[micros - whole * 1000] ?? ''}`;
 }
 
-/** Where lines go: those of pino at once, access lines in company. */
-interface Sink extends DestinationStream {
-  writeAccess(line: string): void;
+/** Where lines go. */
+interface Sink {
+  /** A line without its end, which may still hold what must not be logged: at once. */
+  write(line: string): void;
+  /** A finished line, in company. */
+  add(line: string): void;
+  flush(done: () => void): void;
 }
 
 function plainSink(target: { write(line: string): void }): Sink {
   return {
     write: (line) => target.write(safeLine(line)),
-    writeAccess: (line) => target.write(line),
+    add: (line) => target.write(line),
+    flush: (done) => done(),
   };
 }
 
-function bufferedSink(
-  target: number | string,
-  several: boolean,
-  log: () => Log,
-): Sink & { flush(done: () => void): void } {
+function bufferedSink(target: number | string, several: boolean, log: () => Log): Sink {
   const size = several ? ATOMIC : CHUNK;
   // Lines are ASCII, so they are bytes from the start: what would be text is turned into bytes three times on its way.
   let chunk = Buffer.allocUnsafe(size);
@@ -192,7 +211,7 @@ function bufferedSink(
       add(safeLine(line));
       send();
     },
-    writeAccess(line) {
+    add(line) {
       add(line);
       timer ??= setTimeout(send, DELAY).unref();
     },
@@ -232,18 +251,19 @@ function isoNow(): string {
   return isoText;
 }
 
+/** Without what looks like a secret, and with its end. */
 function safeLine(line: string): string {
-  const body = line.endsWith('\n') ? line.slice(0, -1) : line;
-  const open = MAY_BE_SECRET.test(body) ? body.replace(SECRET_TEXT, REDACTED) : body;
+  const open = MAY_BE_SECRET.test(line) ? line.replace(SECRET_TEXT, REDACTED) : line;
   return `${asciiOnly(open)}\n`;
 }
 
 /** The same fields, with the values of secret names replaced; copied only where something had to be. */
-function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+function withoutSecrets(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return redacted(fields, DEPTH) as Record<string, unknown>;
 }
 
 function redacted(value: unknown, depth: number): unknown {
+  if (typeof value === 'bigint') return String(value);
   if (typeof value !== 'object' || value === null || value instanceof Error || value instanceof Date) return value;
   if (depth === 0) return '[too deep]';
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;

@@ -52,11 +52,11 @@ export function forwardTo(options: ForwardOptions): Handler<Answer | Forward> {
       return answer(503, `the gate at ${options.gate} can't be reached (${problem})`, MAINTENANCE);
     },
     recordAwaited: () => {},
+    rest: () => {},
     recordFailed: () => answer(500, 'nothing is recorded here', ''),
     fault(error: unknown): void {
       options.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
     },
-    resting: () => {},
     finished(head: RequestHead, verdict, outcome: Outcome): void {
       if (outcome.status === 403 && verdict.kind === 'forward') options.refused();
       if (!options.accessLog) return;

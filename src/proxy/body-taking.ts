@@ -3,6 +3,7 @@
 
 import { chunksOf, followBody, openBody } from '../http1/body.ts';
 import { CHUNKED } from '../http1/syntax.ts';
+import { gather } from './gathered.ts';
 
 /** The data of the body; or that a chunk is malformed, or that it is longer than it may be. */
 export type TakenBody = Buffer | 'malformed' | 'too long';
@@ -18,17 +19,15 @@ export interface BodyTaking {
  */
 export function takeBody(length: number, most: number, taken: (body: TakenBody) => void): BodyTaking {
   const body = openBody(length);
-  const parts: Buffer[] = [];
-  let size = 0;
+  const gathered = gather();
   return {
     add(bytes) {
       const to = followBody(body, bytes, 0);
       // A copy: the next read overwrites what is here.
-      parts.push(Buffer.from(bytes.subarray(0, to)));
-      size += to;
+      gathered.add(Buffer.from(bytes.subarray(0, to)));
       if (body.bad) taken('malformed');
-      else if (size > most) taken('too long');
-      else if (body.done) taken(length === CHUNKED ? chunksOf(Buffer.concat(parts)) : Buffer.concat(parts));
+      else if (gathered.size > most) taken('too long');
+      else if (body.done) taken(length === CHUNKED ? chunksOf(gathered.bytes()) : gathered.bytes());
       return to;
     },
   };

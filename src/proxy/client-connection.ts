@@ -3,12 +3,13 @@
 // answer where the next request could not be told apart safely, and then only after the client could read the answer.
 
 import type { Socket } from 'node:net';
-import { forgetHeads, openRequestMemory, type RequestHead, readRequestHead } from '../http1/request.ts';
+import { type RequestHead, readRequestHead } from '../http1/request.ts';
+import { forgetHeads, openRequestMemory } from '../http1/request-memory.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { type BodyTaking, type TakenBody, takeBody } from './body-taking.ts';
 import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
 import type { Answer, BodyVerdict, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
-import { type Expected, rests, timeFor } from './deadline.ts';
+import { Deadline } from './deadline.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import { type Asked, type HeldRequest, heldRequest, holdPart, sendable } from './held-body.ts';
@@ -34,8 +35,9 @@ export class ClientConnection implements ExchangeOwner {
   private answering = false;
   private inputEnded = false;
   private pumping = false;
-  private deadline: number;
-  private deadlineIs: Expected = 'idle';
+  private readonly deadline: Deadline;
+  /** What makes the next request cheaper is remembered. */
+  private remembers = false;
 
   constructor(socket: Socket, handler: Handler<Verdict>, pool: UpstreamPool, limits: Limits, set: ConnectionSet) {
     this.socket = socket;
@@ -43,8 +45,7 @@ export class ClientConnection implements ExchangeOwner {
     this.pool = pool;
     this.limits = limits;
     this.set = set;
-    // A client that has just connected owes us a head, and has not earned the time of a kept connection.
-    this.deadline = set.now + limits.head;
+    this.deadline = new Deadline(limits, set);
     set.members.add(this);
     socket.on('drain', () => {
       if (this.exchange === null) this.proceed();
@@ -103,21 +104,25 @@ export class ClientConnection implements ExchangeOwner {
     if (this.work.requests + this.work.tunnels === 0 && !this.answering && this.pending === null) this.end();
   }
 
-  /** Ends what has outstayed its limit; called for every connection a few times a second. */
+  /** Ends what has outstayed its limit; who waits must not hold much. Called for every connection a few times a second. */
   sweep(now: number): void {
-    if (rests(this.deadlineIs, this.deadline - now, this.limits) && forgetHeads(this.memory)) this.handler.resting();
-    if (now < this.deadline) return;
+    if (this.remembers && this.deadline.rests(now)) {
+      this.remembers = false;
+      forgetHeads(this.memory);
+      this.handler.rest();
+    }
+    if (!this.deadline.passed(now)) return;
     if (this.ending) this.socket.destroy();
     else if (this.exchange !== null) {
       // A tunnel may be silent for days; one that a side has left may not.
       if (!this.exchange.upgraded || this.exchange.halfClosed) this.exchange.stalled(this.limits.stall);
-    } else if (this.deadlineIs === 'head' && this.pending !== null) {
+    } else if (this.deadline.is === 'head' && this.pending !== null) {
       this.write(answerOf(408, `no whole request head within ${this.limits.head} ms`), true);
     } else this.end();
   }
 
   moved(): void {
-    this.expect('stall');
+    this.deadline.expect('stall');
   }
 
   takePending(): Buffer | null {
@@ -132,7 +137,7 @@ export class ClientConnection implements ExchangeOwner {
       this.end();
       return;
     }
-    this.expect('idle');
+    this.deadline.expect('idle');
     this.proceed();
   }
 
@@ -155,14 +160,9 @@ export class ClientConnection implements ExchangeOwner {
     if (!this.ending && !(this.pending !== null && this.busy)) this.socket.resume();
   }
 
-  private expect(what: Expected): void {
-    this.deadlineIs = what;
-    this.deadline = this.set.now + timeFor(what, this.limits);
-  }
-
   private onData(bytes: Buffer): void {
     if (this.ending) return;
-    if (this.exchange !== null || this.held !== null) this.expect('stall');
+    if (this.exchange !== null || this.held !== null) this.deadline.expect('stall');
     if (this.exchange?.upgraded) {
       this.exchange.clientData(bytes);
       return;
@@ -197,7 +197,7 @@ export class ClientConnection implements ExchangeOwner {
       } else {
         const head = readRequestHead(bytes, 0, this.limits, this.memory);
         if (head === null) {
-          if (this.deadlineIs !== 'head') this.expect('head');
+          if (this.deadline.is !== 'head') this.deadline.expect('head');
           break;
         }
         this.pending = null;
@@ -218,7 +218,8 @@ export class ClientConnection implements ExchangeOwner {
       this.refuse({ ok: false, status: 400, reason: problem });
       return bytes.length;
     }
-    this.expect('stall');
+    this.deadline.expect('stall');
+    this.remembers = true;
     const startedAt = performance.now();
     const verdict = this.handler.decide(head);
     this.held = heldRequest(head, verdict, startedAt);
@@ -238,7 +239,7 @@ export class ClientConnection implements ExchangeOwner {
   private hold(held: HeldRequest, bytes: Buffer, from: number): number {
     const to = holdPart(held, bytes, from);
     if (!held.body.done) return to;
-    const said = held.inspect(Buffer.concat(held.parts));
+    const said = held.inspect(held.bytes);
     if (said instanceof Promise) this.later(said, (one) => this.actOn(held, one));
     else this.actOn(held, said);
     return to;
@@ -289,7 +290,7 @@ export class ClientConnection implements ExchangeOwner {
     };
     const taken = (body: TakenBody): void => {
       this.taking = null;
-      this.expect('stall');
+      this.deadline.expect('stall');
       const [size, said] =
         typeof body === 'string' ? [0, refusedBody(body, verdict, this.handler)] : [body.length, verdict.answer(body)];
       this.later(said, (answer) => give(answer, size));
@@ -297,7 +298,7 @@ export class ClientConnection implements ExchangeOwner {
     const refusal = tooMuch(head, verdict);
     if (refusal !== null) give(refusal, 0);
     else {
-      this.expect('head');
+      this.deadline.expect('head');
       if (head.expectsContinue) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
       this.taking = takeBody(head.bodyLength, verdict.most, taken);
       if (head.bodyLength === 0) this.taking.add(Buffer.alloc(0));
@@ -327,7 +328,7 @@ export class ClientConnection implements ExchangeOwner {
     const close = answer.close || this.closing;
     this.socket.write(textOf(answer, close, withBody), 'latin1');
     if (close) this.end();
-    else this.expect('idle');
+    else this.deadline.expect('idle');
   }
 
   /** Ends our direction and waits a moment for the client to read what was written and to end its own. */
@@ -336,8 +337,8 @@ export class ClientConnection implements ExchangeOwner {
     this.ending = true;
     this.pending = null;
     // A slow reader gets the time that any answer has; the moment begins when all has been written.
-    this.expect('stall');
-    this.socket.end(() => this.expect('linger'));
+    this.deadline.expect('stall');
+    this.socket.end(() => this.deadline.expect('linger'));
     this.socket.resume();
   }
 

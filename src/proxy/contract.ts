@@ -125,10 +125,10 @@ export interface Handler<V extends Verdict = Verdict> {
   recordFailed(problem: unknown): Answer;
   /** Something threw that should not have: for the log. Its connection is cut, the others go on. */
   fault(error: unknown): void;
-  /** Nothing has been asked for a while: what is kept to decide the next request sooner may go. */
-  resting(): void;
   /** Once for each decided request, after its last byte. */
   finished(head: RequestHead, verdict: V, outcome: Outcome): void;
+  /** The connection has had no request for a while: what is kept only for speed can go. */
+  rest(): void;
 }
 
 /** What an exchange needs of the client's connection. */

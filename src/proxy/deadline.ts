@@ -1,4 +1,4 @@
-// How long a client's connection may take for what is expected of it next.
+// What is expected next on a client's connection, and how long that may take.
 
 import type { Limits } from './contract.ts';
 
@@ -7,16 +7,34 @@ export type Expected = 'idle' | 'head' | 'stall' | 'linger';
 
 /** How long a client may take to read a last answer before its connection is dropped, ms (RFC 9112 §9.6). */
 const LINGER = 5_000;
+/** How long a connection may wait for its next request before it forgets what would make that cheaper, ms. */
+const RESTS = 5_000;
 
-/** After this long without a request nothing is kept for the next one: of clients that wait there may be ten thousand. ms */
-const REST = 2_000;
+/** The deadline of one connection, by a clock that is coarse and free to read. */
+export class Deadline {
+  is: Expected = 'idle';
+  private at: number;
+  private readonly limits: Limits;
+  private readonly clock: { readonly now: number };
 
-/** The time for it, ms. */
-export function timeFor(what: Expected, limits: Limits): number {
-  return what === 'linger' ? LINGER : limits[what];
-}
+  constructor(limits: Limits, clock: { readonly now: number }) {
+    this.limits = limits;
+    this.clock = clock;
+    // A client that has just connected owes us a head, and has not earned the time of a kept connection.
+    this.at = clock.now + limits.head;
+  }
 
-/** Whether a connection that has `left` ms for `what` has waited so long for a request that it may forget the last ones. */
-export function rests(what: Expected, left: number, limits: Limits): boolean {
-  return what === 'idle' && limits.idle - left >= REST;
+  expect(what: Expected): void {
+    this.is = what;
+    this.at = this.clock.now + (what === 'linger' ? LINGER : this.limits[what]);
+  }
+
+  passed(now: number): boolean {
+    return now >= this.at;
+  }
+
+  /** Whether it has waited for the next request for a while. */
+  rests(now: number): boolean {
+    return this.is === 'idle' && now > this.at - this.limits.idle + RESTS;
+  }
 }

@@ -60,13 +60,11 @@ export function onRead(received: (bytes: Buffer) => void): OnReadOpts {
   return { buffer: READ_BUFFER, callback: filled(received) };
 }
 
-/** The part of READ_BUFFER that the last read filled: most are of one size, whosoever they are. */
-let filledPart = READ_BUFFER;
-
 function filled(received: (bytes: Buffer) => void): (size: number) => boolean {
+  let view = READ_BUFFER;
   return (size) => {
-    if (filledPart.length !== size) filledPart = READ_BUFFER.subarray(0, size);
-    received(filledPart);
+    if (view.length !== size) view = READ_BUFFER.subarray(0, size);
+    received(view);
     return true;
   };
 }

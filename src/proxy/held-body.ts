@@ -1,10 +1,12 @@
-// A request whose body has to be read before anything is sent on. Its parts are held until it is whole; its length was
-// announced and is bounded by whoever asked for it, so that no more than that is ever held for one request. One without a
-// body can be held too, until somebody knows what becomes of it.
+// A request whose body has to be read before anything is sent on. It is held until it is whole; its length was announced and
+// is bounded by whoever asked for it, so that no more than that is ever held for one request, in however many parts it comes.
+// One without a body can be held too, until somebody knows what becomes of it.
 
 import { type Body, followBody, openBody } from '../http1/body.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { BodyInspector, BodyVerdict, Forward, Verdict } from './contract.ts';
+
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** A request, and when it came: performance.now(). */
 export interface Asked {
@@ -16,21 +18,24 @@ export interface HeldRequest extends Asked {
   readonly verdict: Forward;
   readonly inspect: BodyInspector;
   readonly body: Body;
-  readonly parts: Buffer[];
+  /** As long as it was announced; filled as far as `body` has gone. */
+  readonly bytes: Buffer;
 }
 
 /** What is to be held of a request; null when it is streamed. */
 export function heldRequest(head: RequestHead, verdict: Verdict, startedAt: number): HeldRequest | null {
   if (verdict.kind !== 'forward' || head.bodyLength < 0) return null;
   const inspect = verdict.inspectBody ?? null;
-  return inspect === null ? null : { head, verdict, inspect, startedAt, body: openBody(head.bodyLength), parts: [] };
+  if (inspect === null) return null;
+  const { bodyLength } = head;
+  const bytes = bodyLength === 0 ? NOTHING : Buffer.allocUnsafeSlow(bodyLength);
+  return { head, verdict, inspect, startedAt, body: openBody(bodyLength), bytes };
 }
 
 /** Takes what `bytes[from…]` has of the body; answers the index one past it. */
 export function holdPart(held: HeldRequest, bytes: Buffer, from: number): number {
   const to = followBody(held.body, bytes, from);
-  // The next read overwrites them.
-  held.parts.push(Buffer.from(bytes.subarray(from, to)));
+  bytes.copy(held.bytes, held.bytes.length - held.body.remaining - (to - from), from, to);
   return to;
 }
 

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { CRL_LIFETIME } from '../../src/authority/crl.ts';
 import { type CrlPublisher, publishCrls } from '../../src/authority/crl-publisher.ts';
@@ -8,10 +7,11 @@ import { type Issuer, newSerial } from '../../src/pki/certificates.ts';
 import { describeCrl } from '../../src/pki/describe-crl.ts';
 import { readCrl } from '../../src/pki/read-crl.ts';
 import type { CertificateRecord, RevocationReason, Store } from '../../src/store/store.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { HOUR, newAudit, newRecord } from '../store/fixture.ts';
 import { openCa, request } from './fixture.ts';
 
-const log = pino({ level: 'silent' });
+const log = quietLog;
 /** Far from any real time: nothing here depends on the day, and nothing on how long it takes. */
 const START = Date.UTC(2030, 0, 1);
 

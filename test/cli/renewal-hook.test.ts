@@ -1,9 +1,9 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { hookWords, openHook } from '../../src/cli/renewal-hook.ts';
+import { openLog } from '../../src/observe/log.ts';
 
 test('a command is split at spaces, and needs no shell', () => {
   expect(hookWords({ exec: ' nginx  -s reload ' })).toEqual(['nginx', '-s', 'reload']);
@@ -25,7 +25,10 @@ function failing(good: number, retryMs: number | null) {
   const record = join(mkdtempSync(join(tmpdir(), 'certgate-hook-')), 'record');
   const words = ['/bin/sh', '-c', `echo "$CERTGATE_SERIAL" >> "${record}"; test $(wc -l < "${record}") -ge ${good}`];
   const lines: Record<string, unknown>[] = [];
-  const log = pino({}, { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
+  const log = openLog({
+    level: 'info',
+    destination: { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+  });
   const hook = openHook({ words, timeoutMs: 20_000, env: { PATH: '/usr/bin:/bin' }, log, retryMs });
   return { hook, lines, runs: () => readFileSync(record, 'utf8').trimEnd().split('\n') };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readPolicy } from '../../src/config/policy-file.ts';
-import { loadPolicy, loadUntested } from '../../src/config/policy-load.ts';
+import { loadPolicy, parsePolicy, readPolicyText } from '../../src/config/policy-load.ts';
 import { isCertgateError } from '../../src/errors.ts';
 import { findOperation } from '../../src/policy/operation.ts';
 
@@ -65,13 +65,19 @@ describe('a policy file', () => {
     expect([policy.mode, tests.length, bindings.length]).toEqual(['observe', 3, 3]);
   });
 
-  test('that is empty enforces that nobody may do anything', () => {
-    const read = readPolicy('# nothing yet\n', 'p');
+  test('that binds nobody enforces that nobody may do anything', () => {
+    const read = readPolicy('bindings: []\n', 'p');
     expect(read.ok && read.policy.mode).toBe('enforce');
     expect(read.ok && read.policy.grants('user/a').rule(findOperation('GET', '/api/health'))).toMatchObject({
       permit: false,
       why: 'unbound',
     });
+  });
+
+  test('that has nothing in it, as a full disk leaves one, is none', () => {
+    for (const text of ['', '# nothing yet\n', '---\n', '~', '\ufeff']) {
+      expect(wrong(text), JSON.stringify(text)).toEqual(['1:1 there is nothing in it']);
+    }
   });
 
   test('tells everything that is wrong at once, in the order of its lines', () => {
@@ -115,7 +121,7 @@ tests:
   });
 
   test('may not say one thing twice, nor hold what is not YAML', () => {
-    expect(wrong('mode: enforce\nmode: observe\n')).toEqual([expect.stringContaining('this is not YAML')]);
+    expect(wrong('mode: enforce\nmode: observe\n')).toEqual(['2:1 mode stands here twice']);
     expect(wrong('bindings: [\n')).toEqual([expect.stringContaining('this is not YAML')]);
     expect(wrong('roles:\n  a: {extends: Viewer, deny: *x}\n')).toEqual(['2:30 nothing is called &x']);
     expect(wrong('just words\n')).toEqual(['1:1 keys are wanted here']);
@@ -166,7 +172,7 @@ describe('loading', () => {
       'CG_POLICY_TEST policy.yaml:14:5: user/alice POST /api/deployments/ is not denied\n' +
         'policy.yaml:16:5: worker/etl-7 WEBSOCKET /api/events/in is not denied',
     );
-    expect(code(() => loadUntested(path, folder))).toBe('none');
+    expect(code(() => parsePolicy(readPolicyText(path, folder)))).toBe('none');
     expect(code(() => loadPolicy(write(GOOD), folder))).toBe('none');
   });
 

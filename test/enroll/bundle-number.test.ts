@@ -1,13 +1,16 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import pino from 'pino';
 import { describe, expect, test } from 'vitest';
 import { openBundleNumber } from '../../src/enroll/bundle-number.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { newFolder } from '../store/fixture.ts';
 
 function opened(ca: string | null) {
   const lines: string[] = [];
-  return { number: openBundleNumber(ca, pino({ level: 'warn' }, { write: (line) => void lines.push(line) })), lines };
+  return {
+    number: openBundleNumber(ca, openLog({ level: 'warn', destination: { write: (line) => void lines.push(line) } })),
+    lines,
+  };
 }
 
 describe('the number of a trust bundle', () => {

@@ -1,12 +1,12 @@
 // What the tests of enrolment need: a CA with a desk, tokens on record, and requests of machines with keys of their own.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { pino } from 'pino';
 import { recordToken, type TokenRequest } from '../../src/authority/tokens.ts';
 import type { DeskAnswer } from '../../src/enroll/answers.ts';
 import { type DeskParts, type EnrollDesk, type EnrollPolicy, openDesk } from '../../src/enroll/desk.ts';
 import { credentialOf, newToken, secretHashOf, type Token } from '../../src/enroll/token.ts';
 import { readIssued, writeEnrollRequest, writeRenewRequest } from '../../src/enroll/wire.ts';
 import { type LimitedLog, limitLog } from '../../src/observe/limited-log.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 import { factsOf, readCertificate } from '../../src/pki/facts.ts';
 import { pemBlocks } from '../../src/pki/pem.ts';
@@ -39,7 +39,10 @@ export async function scene(
   const ca = await openCa(clock);
   const lines: Record<string, unknown>[] = [];
   const own = limitLog(
-    pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) }),
+    openLog({
+      level: 'info',
+      destination: { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+    }),
     { perSecond: 1_000 },
   );
   const metrics = createMetrics();

@@ -1,7 +1,6 @@
 // What a refused enrolment tells by how it comes about: nothing. The desk's clock, its store and the cryptography beneath it
 // are counted here, so that no machine's load decides; on the wire, test/inbound/enrolment-door.test.ts compares the octets.
 import type * as crypto from 'node:crypto';
-import { pino } from 'pino';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { revokeToken } from '../../src/authority/tokens.ts';
 import type { Ticker } from '../../src/enroll/desk.ts';
@@ -13,6 +12,7 @@ import { pemToDer } from '../../src/pki/pem.ts';
 import { createRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import type { Store } from '../../src/store/store.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { newKey, type Scene, scene } from './fixture.ts';
 
 /** What was hashed (of the store's own chain of acts nothing), compared and verified, in octets each. */
@@ -105,7 +105,7 @@ async function byEst(at: Scene, token: Token, identity: string | null) {
   const head = readRequestHead(Buffer.from(text), 0, { headBytes: 8_192, headerLines: 50 });
   if (head?.ok !== true) throw new Error('no head');
   const visitor = { address: '192.0.2.1', addressKey: '192.0.2.1', serial: null };
-  const log = limitLog(pino({ level: 'silent' }));
+  const log = limitLog(quietLog);
   const policy = { tokens: true, est: true, lockOnReuse: true, graceMs: 0 };
   const trust = () => ({ bundlePem: at.authority.bundlePem }) as never;
   const reply = answerEst(head, path, visitor, { desk: at.desk, policy, log, trust });
@@ -242,6 +242,24 @@ describe('too many refused tries', () => {
     const acts = (await at.store.listAudit({})).slice(before);
     expect(acts.map(({ action }) => action)).toEqual(['token.misuse']);
     expect((await at.store.token(used.id))?.flag).toContain('another key');
+  });
+
+  test('with tokens of nobody are on record once a minute, with how many there were since', async () => {
+    const acts = async () =>
+      (await at.store.listAudit({ limit: 1000 }))
+        .filter(({ object }) => object === 'unknown')
+        .map(({ detail }) => detail);
+    await Promise.all(
+      Array.from({ length: 80 }, (_, i) => at.enroll(unknown(i, token), newKey(), from('203.0.113.7'))),
+    );
+    expect(await acts()).toMatchObject([{ address: '203.0.113.7', tries: 1, problem: expect.any(String) as string }]);
+    at.on.time += 60_000;
+    await at.enroll(unknown(1, token), newKey(), from('203.0.113.8'));
+    await at.enroll(unknown(2, token), newKey(), from('203.0.113.8'));
+    expect((await acts()).map((one) => [one['address'], one['tries']])).toEqual([
+      ['203.0.113.7', 1],
+      ['203.0.113.8', 80],
+    ]);
   });
 
   test('that are no requests are put off too', async () => {

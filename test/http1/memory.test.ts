@@ -2,7 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { openRequestMemory, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import { forgetHeads, openRequestMemory } from '../../src/http1/request-memory.ts';
 import { openResponseMemory, readResponseHead } from '../../src/http1/response.ts';
 import { oddHeadText } from './messages.ts';
 import { LIMITS, latin1, requestWith } from './read.ts';
@@ -42,11 +43,13 @@ const body = fc.constantFrom('', 'abc', 'GET / HTTP/1.1\r\n', '\r\n', 'x'.repeat
 
 describe('a head read with a memory', () => {
   test('of requests is what it would be without, whatever was read before, whole or cut anywhere', () => {
-    const step = fc.record({ text: requestText, body, cut: fc.nat({ max: 5000 }), from: fc.nat({ max: 3 }) });
+    const forgets = fc.nat({ max: 20 }).map((n) => n === 0);
+    const step = fc.record({ text: requestText, body, cut: fc.nat({ max: 5000 }), from: fc.nat({ max: 3 }), forgets });
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
         const memory = openRequestMemory();
-        for (const { text, body: rest, cut, from } of steps) {
+        for (const { text, body: rest, cut, from, forgets: rests } of steps) {
+          if (rests) forgetHeads(memory);
           const whole = latin1('z'.repeat(from) + text + rest);
           const bytes = cut % 3 === 0 ? whole.subarray(0, Math.max(from, cut % (whole.length + 1))) : whole;
           expect(readRequestHead(bytes, from, LIMITS, memory)).toEqual(readRequestHead(bytes, from, LIMITS));
@@ -112,6 +115,33 @@ describe('a head read with a memory', () => {
     expect(readRequestHead(latin1(requestWith('X-A: 1\r\n')), 0, LIMITS, memory)).toBe(first);
     const long = latin1(requestWith(`X-A: ${'1'.repeat(5000)}\r\n`));
     expect(readRequestHead(long, 0, LIMITS, memory)).toMatchObject({ ok: true });
-    expect(memory.last?.text).toBe(bytes.toString('latin1'));
+    expect(memory.last?.head).toBe(first);
+    // A long line too, and many: what is remembered is bounded.
+    const lined = latin1(`GET /${'x'.repeat(600)} HTTP/1.1\r\nHost: gate.test\r\nX-A: 1\r\n\r\n`);
+    expect(readRequestHead(lined, 0, LIMITS, memory)).toMatchObject({ ok: true });
+    expect(memory.last?.head).toBe(first);
+    for (let i = 0; i < 200; i++) readRequestHead(latin1(requestWith('X-A: 1\r\n', `GET /${i}`)), 0, LIMITS, memory);
+    expect(memory.last?.heads.size).toBeLessThanOrEqual(16);
+  });
+
+  test('is that very object also where several requests take turns', () => {
+    const memory = openRequestMemory();
+    const read = (line: string, length: string) =>
+      readRequestHead(
+        latin1(`${line} HTTP/1.1\r\nHost: gate.test\r\nContent-Length: ${length}\r\n\r\n`),
+        0,
+        LIMITS,
+        memory,
+      );
+    const [first, second] = [read('POST /a', '3'), read('POST /b', '44')];
+    expect([read('POST /a', '3'), read('POST /b', '44'), read('POST /a', '3'), read('POST /a', '3')]).toEqual([
+      first,
+      second,
+      first,
+      first,
+    ]);
+    expect(read('POST /a', '3')).toBe(first);
+    expect(read('POST /b', '44')).toBe(second);
+    expect(read('POST /b', '5')).toMatchObject({ line: 'POST /b HTTP/1.1', bodyLength: 5, values: ['gate.test', '5'] });
   });
 });

@@ -16,6 +16,7 @@ describe('a well-formed request', () => {
     const text = 'GET /api/flows/?limit=5&a="b" HTTP/1.1\r\nHost: gate.test:8443\r\nX-One:  a b\t \r\nX-Empty:\r\n\r\n';
     expect(accepted(text)).toEqual({
       ok: true,
+      line: 'GET /api/flows/?limit=5&a="b" HTTP/1.1',
       method: 'GET',
       target: '/api/flows/?limit=5&a="b"',
       host: 'gate.test:8443',

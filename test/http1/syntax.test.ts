@@ -34,6 +34,13 @@ describe('limits', () => {
     expect(outcomeOf(readRequest(lines(LIMITS.headerLines)))).toBe('accepted');
     expect(outcomeOf(readRequest(lines(LIMITS.headerLines + 1)))).toBe(431);
   });
+
+  test('more header lines are refused before the head is whole: short ones would be looked at again with every octet', () => {
+    const lines = (count: number): string => requestWith('X: a\r\n'.repeat(count - 1), 'GET').slice(0, -2);
+    expect(outcomeOf(readRequest(lines(LIMITS.headerLines)))).toBe('incomplete');
+    expect(outcomeOf(readRequest(`${lines(LIMITS.headerLines)}X: a\r`))).toBe('incomplete');
+    expect(outcomeOf(readRequest(lines(LIMITS.headerLines + 1)))).toBe(431);
+  });
 });
 
 describe('an incomplete head', () => {

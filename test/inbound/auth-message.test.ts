@@ -87,6 +87,7 @@ describe('the first message of a WebSocket', () => {
     ['is no JSON', 'hello'],
     ['is another message', '{"type":"subscribe"}'],
     ['is no object', '"auth"'],
+    ['is not UTF-8, which is not mended', Buffer.from('{"type":"auth","token":"\xff"}', 'latin1')],
   ])('passes unchanged when it %s', (_what, text) => {
     const wire = Buffer.concat([frame(TEXT, text), frame(TEXT, '{"type":"auth","token":null}')]);
     expect(pass(wire).sent.equals(wire)).toBe(true);
@@ -101,6 +102,7 @@ describe('the first message of a WebSocket', () => {
     ['an unmasked frame', Buffer.from([0x81, 0x02, 0x68, 0x69])],
     ['an extension that was not agreed on', Buffer.from([0xc1, 0x80, 0, 0, 0, 0])],
     ['a continuation of nothing', frame(0, 'x')],
+    ['a length in more bytes than it needs', Buffer.from([0x81, 0xfe, 0, 2, 0, 0, 0, 0, 0x68, 0x69])],
     ['a length of exabytes', Buffer.from([0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])],
     [
       'fragments without end',

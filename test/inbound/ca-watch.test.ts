@@ -5,7 +5,6 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
@@ -18,10 +17,12 @@ import { compileRules } from '../../src/identity/identify.ts';
 import { watchCa } from '../../src/inbound/ca-watch.ts';
 import { startGate } from '../../src/inbound/gate.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { bundleIdOf } from '../../src/pki/bundle-signature.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { eventually } from '../e2e/harness/eventually.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { portOf } from '../proxy/plain-proxy.ts';
 import { closing, newFolder } from '../store/fixture.ts';
 import { GATE_LIMITS } from './gate-limits.ts';
@@ -71,7 +72,7 @@ async function gateOf(age: number, keysFrom: (files: KeyStore) => KeyStore = (fi
         enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
         authString: null,
       },
-      log: pino({ level: 'info' }, { write: (line: string) => void logged.push(line) }),
+      log: openLog({ level: 'info', destination: { write: (line: string) => void logged.push(line) } }),
       limits: GATE_LIMITS,
     });
     onTestFinished(async () => {
@@ -237,7 +238,7 @@ test('what follows from a change is tried again until it is installed, though no
   const told: boolean[] = [];
   const installed = Promise.withResolvers<void>();
   const watch = watchCa({
-    ...{ authority: house.authority, place: house.place, log: pino({ level: 'silent' }) },
+    ...{ authority: house.authority, place: house.place, log: quietLog },
     async changed(issuerChanged) {
       told.push(issuerChanged);
       if (told.length < 3) throw new Error('the signer is away');

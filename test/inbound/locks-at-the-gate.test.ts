@@ -6,7 +6,6 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
@@ -28,6 +27,7 @@ import { createMetrics } from '../../src/observe/metrics.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { LockScope, Store } from '../../src/store/store.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { peerOf, portOf } from '../proxy/plain-proxy.ts';
 import { GATE_LIMITS } from './gate-limits.ts';
 
@@ -77,7 +77,7 @@ afterAll(async () => {
 async function start(rules: readonly IdentityRule[] = [{ from: 'spiffe' }]): Promise<void> {
   between = async () => {};
   const counts = countIdentities(Number.POSITIVE_INFINITY);
-  const log = pino({ level: 'silent' });
+  const log = quietLog;
   audit = await openAuditLog(join(folder, 'state', 'audit.jsonl'));
   path = await openDataPath({
     upstream: { host: '127.0.0.1', port: portOf(upstream) },

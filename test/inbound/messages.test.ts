@@ -1,6 +1,8 @@
 // A WebSocket whose messages are read: how much of them waits is told, and what is too much ends it.
 
-import { describe, expect, it } from 'vitest';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, it, vi } from 'vitest';
 import { maskedTextFrame } from '../../src/inbound/auth-message.ts';
 import { type MessageVerdict, readMessages } from '../../src/inbound/messages.ts';
 
@@ -38,5 +40,54 @@ describe('what waits of a message', () => {
       finished: true,
       refuse: expect.stringContaining('room') as string,
     });
+  });
+});
+
+describe('a message in many parts', () => {
+  const header = (length: number): Buffer => {
+    const bytes = Buffer.alloc(14);
+    bytes.writeUInt16BE(0x81ff, 0);
+    bytes.writeBigUInt64BE(BigInt(length), 2);
+    return bytes;
+  };
+
+  it('is not put together anew with every octet that comes', () => {
+    const octets = 66_000;
+    const moves = [vi.spyOn(Buffer, 'concat'), vi.spyOn(Buffer.prototype, 'copy')] as const;
+    const read = readMessages(
+      'client',
+      () => ({ verdict: PASS }),
+      () => true,
+    );
+    void read(header(octets));
+    for (let i = 1; i < octets; i++) expect(read(Buffer.from('x'))).toMatchObject({ finished: false });
+    const concatenated = moves[0].mock.calls.flatMap(([list]) => [...list]).reduce((sum, one) => sum + one.length, 0);
+    const copied = moves[1].mock.results.reduce((sum, { value }) => sum + Number(value), 0);
+    vi.restoreAllMocks();
+    expect(concatenated + copied).toBeLessThan(4 * octets);
+    const step = read(Buffer.from('x'));
+    expect(step).toMatchObject({ send: Buffer.concat([header(octets), Buffer.alloc(octets, 'x')]) });
+  });
+
+  it('keeps nothing of the pings that come between its fragments', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const ping = Buffer.concat([Buffer.from([0x89, 0xfd, 0, 0, 0, 0]), Buffer.alloc(125)]);
+    const read = readMessages(
+      'client',
+      () => ({ verdict: PASS }),
+      () => true,
+    );
+    collect();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 500; i++) {
+      const fragment = Buffer.from([i === 0 ? 0x01 : 0x00, 0x81, 0, 0, 0, 0, 0x78]);
+      expect(read(Buffer.concat([fragment, ...Array.from({ length: 500 }, () => ping)]))).toMatchObject({
+        finished: false,
+      });
+    }
+    collect();
+    // 32 MB of pings have passed.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4_000_000);
   });
 });

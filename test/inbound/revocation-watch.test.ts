@@ -2,7 +2,6 @@
 // and that neither a store that was away nor a clock that is set back lets anybody stay.
 
 import { Socket } from 'node:net';
-import { pino } from 'pino';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type LockRequest, lockClients, lockTarget, unlockClients } from '../../src/authority/locking.ts';
 import { createLiveIndex, type LiveConnection, type LiveIndex } from '../../src/inbound/live-index.ts';
@@ -13,6 +12,7 @@ import {
   watchRevocations,
 } from '../../src/inbound/revocation-watch.ts';
 import type { CertificateRecord, LockRecord, LockScope, Store } from '../../src/store/store.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { addAll, HOUR, newAudit, newRecord, newStore } from '../store/fixture.ts';
 
 interface Scene {
@@ -35,7 +35,7 @@ async function scene(store: Store = newStore()): Promise<Scene> {
     },
     revision: () => (lost ? Promise.reject(new Error('gone')) : store.revision()),
   };
-  const watch = await watchRevocations(watched, live, pino({ level: 'silent' }), (work, why) => {
+  const watch = await watchRevocations(watched, live, quietLog, (work, why) => {
     cuts.push(`${why} ${work.connections}`);
   });
   onTestFinished(() => watch.stop());

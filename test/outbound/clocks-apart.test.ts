@@ -3,12 +3,12 @@
 
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { storeFile } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import type { GateOptions } from '../../src/inbound/gate.ts';
+import { openLog } from '../../src/observe/log.ts';
 import type { Credentials } from '../../src/outbound/credentials.ts';
 import { startSidecar } from '../../src/outbound/sidecar.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
@@ -70,7 +70,7 @@ async function before(
     enrollAgain,
     serverName: null,
     allowedHosts: [],
-    log: pino({ level: 'info' }, { write: (line) => void said.push(line) }),
+    log: openLog({ level: 'info', destination: { write: (line) => void said.push(line) } }),
     clocks: { wall: () => Date.now() + off - stoodStill.ms, steady: () => performance.now() - stoodStill.ms },
     accessLog: false,
     limits: { ...LIMITS, upstreamIdle: 60_000, upstreamConnect: 5_000 },

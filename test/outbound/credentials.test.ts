@@ -1,9 +1,9 @@
 import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { prepareRoot } from '../../src/authority/rotate.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { openCredentials, watchCredentials } from '../../src/outbound/credentials.ts';
 import { openCa, request, TRUST_DOMAIN } from '../authority/fixture.ts';
 import { eventually } from '../e2e/harness/eventually.ts';
@@ -18,7 +18,7 @@ async function issued() {
 
 async function watching(dir: string) {
   const said: string[] = [];
-  const log = pino({ level: 'info' }, { write: (line: string) => void said.push(line) });
+  const log = openLog({ level: 'info', destination: { write: (line: string) => void said.push(line) } });
   const files = { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') };
   const watched = await watchCredentials(files, log, () => {});
   onTestFinished(() => watched.stop());
@@ -83,5 +83,5 @@ test('a key in the clear that others than its owner can read is taken with a war
   expect(await watched.look()).toBe(true);
   const lines = said.filter((line) => line.includes('can get at the key'));
   expect(lines).toHaveLength(1);
-  expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 40, key: files.key, mode: '0640' });
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'warn', file: files.key, mode: '0640' });
 });

@@ -1,10 +1,10 @@
-import { pino } from 'pino';
 import { describe, expect, it, test } from 'vitest';
 import { limitLog } from '../../src/observe/limited-log.ts';
 import { forwardTo } from '../../src/outbound/forward.ts';
 import { headOf } from '../inbound/heads.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 
-const log = pino({ level: 'silent' });
+const log = quietLog;
 const handler = (allowedHosts: readonly string[] = [], refused = () => {}) =>
   forwardTo({
     ...{ log, limitedLog: limitLog(log), accessLog: false, gate: 'https://gate.test:8443', allowedHosts },

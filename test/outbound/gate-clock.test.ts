@@ -1,5 +1,5 @@
-import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
+import { openLog } from '../../src/observe/log.ts';
 import { openGateClock } from '../../src/outbound/gate-clock.ts';
 
 const HOUR = 3_600_000;
@@ -7,7 +7,7 @@ const NOON = Date.parse('2026-06-01T12:00:00Z');
 
 function here() {
   const said: string[] = [];
-  const log = pino({ level: 'info' }, { write: (line: string) => void said.push(line) });
+  const log = openLog({ level: 'info', destination: { write: (line: string) => void said.push(line) } });
   const at = { wall: NOON, steady: 5_000 };
   const pass = (ms: number): void => {
     at.wall += ms;

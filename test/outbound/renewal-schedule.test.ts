@@ -1,8 +1,8 @@
 // The schedule that each sidecar renews by, with a clock of the test's: alone, and ten thousand of them at one gate.
-import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { openGateClock } from '../../src/outbound/gate-clock.ts';
 import { type Lifetime, openSchedule } from '../../src/outbound/renewal-schedule.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -11,7 +11,7 @@ const DAY = 24 * HOUR;
 /** A machine whose two clocks a test moves, with a certificate that was made now. */
 function machine(ttl: number, random: () => number = () => 1) {
   const at = { wall: 1_000_000 * HOUR, steady: 0 };
-  const clock = openGateClock(pino({ level: 'silent' }), { wall: () => at.wall, steady: () => at.steady });
+  const clock = openGateClock(quietLog, { wall: () => at.wall, steady: () => at.steady });
   const pass = (ms: number): void => {
     at.wall += ms;
     at.steady += ms;

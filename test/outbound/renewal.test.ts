@@ -4,10 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
-import { pino } from 'pino';
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { writeIssued } from '../../src/enroll/wire.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { type CredentialFiles, openCredentials } from '../../src/outbound/credentials.ts';
 import { type GateClock, openGateClock } from '../../src/outbound/gate-clock.ts';
 import { followRenewal } from '../../src/outbound/renewal.ts';
@@ -16,6 +16,7 @@ import { generateKey, keyId, privateKeyToPem } from '../../src/pki/keys.ts';
 import { readRequest } from '../../src/pki/requests.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
 import { openCa, request } from '../authority/fixture.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 
 const HOUR = 3_600_000;
 const filesIn = (dir: string): CredentialFiles => ({
@@ -67,7 +68,7 @@ async function due() {
   await issueToDirectory(ca.authority, { ...request({ ttlMs: HOUR }), out: dir });
   now = Date.now();
   const said: string[] = [];
-  const log = pino({ level: 'debug' }, { write: (line) => void said.push(line) });
+  const log = openLog({ level: 'debug', destination: { write: (line) => void said.push(line) } });
   const { read: current } = await openCredentials(filesIn(dir));
   return { ca, dir, said, log, current };
 }
@@ -182,7 +183,7 @@ test.each<[what: string, move: (at: { wall: number; steady: number }) => void]>(
   const asked = Promise.withResolvers<void>();
   let moved = false;
   const at = { wall: Date.now(), steady: 0 };
-  const log = pino({ level: 'silent' });
+  const log = quietLog;
   ({ stop } = followRenewal({
     ...usual,
     dir,

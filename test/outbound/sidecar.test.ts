@@ -4,7 +4,6 @@
 import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
@@ -12,8 +11,10 @@ import { storeFile } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { filesOf } from '../../src/cli/sidecar-options.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { type RunningSidecar, type SidecarOptions, startSidecar } from '../../src/outbound/sidecar.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { connectRaw, LIMITS } from '../proxy/plain-proxy.ts';
 
 let folder: string;
@@ -56,7 +57,7 @@ beforeAll(async () => {
     enrollAgain: null,
     serverName: null,
     allowedHosts: [],
-    log: pino({ level: 'silent' }),
+    log: quietLog,
     accessLog: false,
     limits: { ...LIMITS, upstreamIdle: 60_000, upstreamConnect: 5_000 },
   };
@@ -66,7 +67,7 @@ beforeAll(async () => {
     ...options,
     files: filesOf(loadConfig({ file: undefined, env: {}, flags: { 'connect.identityDir': 'login' }, cwd: folder })),
     again: 'certgate login',
-    log: pino({ level: 'warn' }, { write: (line) => void loginSaid.push(line) }),
+    log: openLog({ level: 'warn', destination: { write: (line) => void loginSaid.push(line) } }),
   });
   port = Number(new URL(sidecar.url).port);
 });

@@ -3,14 +3,15 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, createServer, type TLSSocket } from 'node:tls';
-import pino from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { activateRoot, prepareRoot, rollbackIssuer, rotateIssuer } from '../../src/authority/rotate.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { followTrust } from '../../src/outbound/trust-bundle.ts';
 import { signBundle } from '../../src/pki/bundle-signature.ts';
 import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import { type OpenCa, openCa, TRUST_DOMAIN } from '../authority/fixture.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 
 const placeOf = ({ certsDir, store }: OpenCa) => ({ certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'test' });
 
@@ -67,7 +68,7 @@ async function follow(
       if (told.asked.length === times) setTimeout(() => done.resolve(), 100);
     });
   });
-  const log = pino({ level: 'debug' }, { write: (line: string) => void told.logged.push(line) });
+  const log = openLog({ level: 'debug', destination: { write: (line: string) => void told.logged.push(line) } });
   const { stop } = followTrust({
     host: 'localhost',
     interval: 50,
@@ -262,10 +263,10 @@ describe('a sidecar that follows the trust bundle', () => {
     let asked = 0;
     const known = 'HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n';
     const told = await follow(ca, bundleOf(ca), () => (++asked <= 3 ? refusal : known), 6);
-    const lines = told.logged.map((line) => JSON.parse(line) as { level: number; msg: string; reason?: string });
+    const lines = told.logged.map((line) => JSON.parse(line) as { level: string; msg: string; reason?: string });
     expect(lines.map(({ level, msg, reason }) => [level, msg, reason])).toEqual([
-      [40, 'the gate does not take the certificate', 'the certificate of worker/etl-1 was revoked'],
-      [30, 'the gate takes the certificate again', undefined],
+      ['warn', 'the gate does not take the certificate', 'the certificate of worker/etl-1 was revoked'],
+      ['info', 'the gate takes the certificate again', undefined],
     ]);
   });
 
@@ -284,7 +285,7 @@ describe('a sidecar that follows the trust bundle', () => {
       ...usual,
       current: () => held,
       connect: gate.connect,
-      log: pino({ level: 'warn' }, { write: (line: string) => void said.push(line) }),
+      log: openLog({ level: 'warn', destination: { write: (line: string) => void said.push(line) } }),
     });
     trust.askSoon();
     await asked.promise;
@@ -314,7 +315,7 @@ describe('a sidecar that follows the trust bundle', () => {
         dates.push(date);
         if (dates.length === 2) answers.resolve();
       },
-      log: pino({ level: 'silent' }),
+      log: quietLog,
     });
     onTestFinished(() => trust.stop());
     const begun = performance.now();

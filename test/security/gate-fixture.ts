@@ -6,7 +6,6 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { pino } from 'pino';
 import { createAuthority } from '../../src/authority/create.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { caFiles, storeFile } from '../../src/authority/layout.ts';
@@ -16,6 +15,7 @@ import { type GateHealth, type GateOptions, startGate } from '../../src/inbound/
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { GATE_LIMITS } from '../inbound/gate-limits.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { peerOf, type RawPeer } from '../proxy/plain-proxy.ts';
 
 export interface GateFixture {
@@ -84,7 +84,7 @@ export async function openGateHouse({
       caPlace: { certsDir, store, trustDomain: 'test.internal', actor: 'gate' },
       store,
       audit,
-      log: pino({ level: 'silent' }),
+      log: quietLog,
       accessLog: false,
       enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
       authString: null,

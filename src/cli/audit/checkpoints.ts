@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { askCheckpoint } from '../../admin/control-client.ts';
 import { writeOutputFile } from '../../authority/output-file.ts';
-import { CertgateError, reasonOf } from '../../errors.ts';
+import { CertgateError, fileReason, reasonOf } from '../../errors.ts';
 import { type Checkpoint, checkpointIn } from '../../observe/audit-checkpoint.ts';
 import type { Judge } from '../../observe/audit-verify.ts';
 import { auditStatementIsSigned } from '../../pki/audit-statement.ts';
@@ -47,7 +47,7 @@ export function readCheckpoint(file: string): Checkpoint {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    const problem = `cannot be read: ${reasonOf(error)}`;
+    const problem = `cannot be read: ${fileReason(error)}`;
     throw new CertgateError('CG_AUDIT_CHECKPOINT', { file, problem }, { cause: error });
   }
   return checkpointOf(text, file);

@@ -5,9 +5,12 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { systemCode } from '../../authority/files.ts';
 import type { Config } from '../../config/schema.ts';
 import { isCertgateError, shellWord } from '../../errors.ts';
+import { auditLockFile } from '../../observe/audit-lock.ts';
 import type { Log } from '../../observe/log.ts';
 import { certificateOf } from '../../outbound/credentials.ts';
+import { holderOf } from '../../store/lock-file.ts';
 import { isTooOld } from '../node-version.ts';
+import { auditFile } from '../serve-options.ts';
 import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 import { checkMode } from './modes.ts';
@@ -47,6 +50,14 @@ export function checkNode(version: string): Finding {
 export function warnOfNode(log: Log): void {
   const { level, found, remedy } = checkNode(process.version);
   if (level !== 'ok') log.warn({ remedy }, found);
+}
+
+/** That a process which is stopped keeps others from the gate's record: writes are refused meanwhile. */
+export function checkRecord(config: Config): Finding[] {
+  const holder = holderOf(auditLockFile(auditFile(config)));
+  if (holder?.stopped !== true) return [];
+  const found = `process ${holder.pid} is stopped and holds the record, so no other gate can write it`;
+  return [failure('record', found, `have it go on: kill -CONT ${holder.pid}; or end it: kill -KILL ${holder.pid}`)];
 }
 
 /** Folders of the gate that are here and closed to this user, so that nothing in them can be judged; `again` is this command. */

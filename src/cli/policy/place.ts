@@ -3,7 +3,13 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { shortName } from '../../config/load.ts';
-import { type LoadedPolicy, loadPolicy, loadUntested } from '../../config/policy-load.ts';
+import {
+  type LoadedPolicy,
+  type PolicyText,
+  parsePolicy,
+  readPolicyText,
+  takePolicy,
+} from '../../config/policy-load.ts';
 import { CertgateError } from '../../errors.ts';
 import { printable } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
@@ -12,7 +18,7 @@ import { configOf } from '../settings.ts';
 
 /** Loads it, and asks it its tests. CG_POLICY_NONE when there is none; CG_POLICY_FILE, CG_POLICY, CG_POLICY_TEST, CG_CONFIG. */
 export async function policyAt(file: string | undefined, command: Command, io: CommandIo): Promise<LoadedPolicy> {
-  return loadPolicy(await placeOf(file, command, io), io.cwd);
+  return takePolicy(await textOf(file, command, io));
 }
 
 /** The same, whatever its tests say. */
@@ -21,16 +27,17 @@ export async function untestedPolicyAt(
   command: Command,
   io: CommandIo,
 ): Promise<LoadedPolicy> {
-  return loadUntested(await placeOf(file, command, io), io.cwd);
+  return parsePolicy(await textOf(file, command, io));
 }
 
-async function placeOf(file: string | undefined, command: Command, io: CommandIo): Promise<string> {
-  if (file !== undefined) return resolve(io.cwd, file);
+async function textOf(file: string | undefined, command: Command, io: CommandIo): Promise<PolicyText> {
+  // What another program writes may be asked for too: certgate policy check /dev/stdin.
+  if (file !== undefined) return readPolicyText(resolve(io.cwd, file), io.cwd, true);
   const configured = configOf(command, io);
   const { policy } = (await asServed(configured)).config.serve;
   if (policy === null) throw new CertgateError('CG_POLICY_NONE', {});
   if (policy !== configured.serve.policy) {
     io.say(printable(`the policy of the gate that runs here, not of the configuration: ${shortName(policy, io.cwd)}`));
   }
-  return policy;
+  return readPolicyText(policy, io.cwd);
 }

@@ -5,7 +5,6 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAuthority } from '../../../src/authority/create.ts';
 import { loadAuthority } from '../../../src/authority/load.ts';
@@ -13,6 +12,7 @@ import { startPublishing } from '../../../src/inbound/status/answers.ts';
 import { startStatus } from '../../../src/inbound/status/listener.ts';
 import { describeCrl } from '../../../src/pki/describe-crl.ts';
 import { openSqliteStore } from '../../../src/store/sqlite.ts';
+import { quietLog } from '../../observe/quiet-log.ts';
 
 const MALFORMED = Buffer.from('30030a0101', 'hex');
 let keyId: string;
@@ -26,7 +26,7 @@ beforeAll(async () => {
   const { store: path } = await createAuthority({ certsDir, stateDir, trustDomain, actor: 'test' });
   const store = openSqliteStore(path);
   const { issuer } = await loadAuthority({ certsDir, store, trustDomain });
-  const about = { url: 'http://status.test', store, issuers: () => [issuer], log: pino({ level: 'silent' }) };
+  const about = { url: 'http://status.test', store, issuers: () => [issuer], log: quietLog };
   const publishing = await startPublishing(about);
   const listener = await startStatus({ host: '127.0.0.1', port: 0 }, publishing);
   ends.push(
