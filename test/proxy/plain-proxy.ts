@@ -38,6 +38,7 @@ export interface PlainProxyOptions {
   /** Listen with TLS, and read upstream into the shared buffer as the gate does. */
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly decide?: (head: RequestHead) => Answer | null;
+  readonly rest?: () => void;
 }
 
 export async function startPlainProxy(upstreamPort: number, options: PlainProxyOptions = {}): Promise<PlainProxy> {
@@ -60,7 +61,7 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
     refuseMalformed: (problem) => answer(problem.status, problem.reason),
     upstreamFailed: (problem, connected) => answer(connected ? 502 : 503, problem),
     recordAwaited: () => {},
-    rest: () => {},
+    rest: () => options.rest?.(),
     recordFailed: () => answer(503, 'not recorded'),
     fault: (error) => void faults.push(error),
     finished: (_head, _verdict, outcome) => void outcomes.push(outcome),
