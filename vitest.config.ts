@@ -1,12 +1,13 @@
 // How the tests run, in four groups, one after another, one process a file. Unit tests: three files at a time, for two cores,
-// because some wait. End-to-end tests without Prefect: two at a time, because all wait. Those with it, one at a time: they
-// share a server, whose SQLite refuses who comes at the same moment. The stress tests, which fill the machine, each alone.
+// because some wait. End-to-end tests without Prefect: three at a time, because all wait. Those with it: two at a time, each
+// at a server that no other uses meanwhile. The stress tests, each of which can fill the machine: two at a time. Long files go first.
 // Run one: scripts/test test/pki   ·   scripts/test test/e2e/revoked.test.ts -t 'within a second'
 
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { closingLineReporter } from './scripts/vitest/closing-line.ts';
+import { LongestFirst } from './scripts/vitest/longest-first.ts';
 
 const STRESS = 'test/e2e/stress-*.test.ts';
 const SHORT = { testTimeout: 60_000, hookTimeout: 60_000 };
@@ -20,6 +21,7 @@ export default defineConfig({
   test: {
     pool: 'forks',
     reporters: ['default', closingLineReporter()],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -40,7 +42,7 @@ export default defineConfig({
           exclude: [...WITH_PREFECT, STRESS],
           globalSetup: ['./test/e2e/session-setup.ts'],
           pool: 'forks',
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
           ...LONG,
         },
@@ -51,7 +53,7 @@ export default defineConfig({
           include: WITH_PREFECT,
           globalSetup: ['./test/e2e/prefect-setup.ts'],
           pool: 'forks',
-          maxWorkers: 1,
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
           ...LONG,
         },
@@ -62,7 +64,7 @@ export default defineConfig({
           include: [STRESS],
           globalSetup: ['./test/e2e/session-setup.ts'],
           pool: 'forks',
-          maxWorkers: 1,
+          maxWorkers: 2,
           sequence: { groupOrder: 3 },
           ...LONG,
         },

@@ -151,7 +151,7 @@ export const catalogue = {
     status: 500,
     message: (f) => `the record ${f.path} cannot be read: ${f.reason}`,
     hint: () =>
-      'the gate writes it to its state folder with mode 0600: run this as the same user, with the same certgate.yaml',
+      'the gate keeps it in its state folder with mode 0600: run certgate audit as the same user, with the same certgate.yaml, and name no file',
   }),
   CG_AUDIT_TAMPERED: entry<{ problems: number; first: string }>({
     about: 'The record or the acts of the CA are not as they were written.',
@@ -1128,6 +1128,28 @@ export function isCertgateError<C extends ErrorCode = ErrorCode>(error: unknown,
 /** The text of anything thrown, without its stack. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+const SYSTEM_WORDS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENOENT: 'no such file or folder',
+  EEXIST: 'it exists already',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'it is not a folder',
+  ENOSPC: 'no space is left on the device',
+  EROFS: 'the file system is read-only',
+  EMFILE: 'too many open files',
+  ELOOP: 'too many symbolic links',
+  ENAMETOOLONG: 'the name is too long',
+  EDQUOT: 'the disk quota is used up',
+  EIO: 'the device failed',
+};
+
+/** The same of what the system said about a file that is named beside it: in words, where it has a code that people meet. */
+export function fileReason(error: unknown): string {
+  const code = error instanceof Error && 'syscall' in error && 'code' in error ? String(error.code) : '';
+  return SYSTEM_WORDS[code] ?? reasonOf(error);
 }
 
 /** `text` as one word of a POSIX shell. */

@@ -13,6 +13,7 @@ import { ghostunnel } from './contestants/ghostunnel.ts';
 import { haproxy } from './contestants/haproxy.ts';
 import { nginx } from './contestants/nginx.ts';
 import { nodeContestant } from './contestants/node-contestant.ts';
+import { nodeTls } from './contestants/node-tls.ts';
 import { processTree, residentBytes } from './cpu.ts';
 import { freePort, reasonOf, say, startProcess, stopProcess, tailOf } from './processes.ts';
 import type { ContestantFacts, Out } from './report.ts';
@@ -25,6 +26,7 @@ export const contestantsWith = (form: Form): readonly Contestant[] => [
   ghostunnel,
   nodeContestant('httpxy'),
   nodeContestant('http-proxy'),
+  nodeTls,
 ];
 
 const START_LIMIT_MS = 60_000;

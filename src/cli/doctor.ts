@@ -10,7 +10,8 @@ import { examineCa, levelled } from './check/examine.ts';
 import { commandWriter } from './check/subject.ts';
 import { checkEnvironment } from './doctor/environment.ts';
 import { type Finding, failure, findingLines, fine, plainMarks, warning } from './doctor/finding.ts';
-import { checkFolders, checkIdentityFiles, checkNode } from './doctor/machine.ts';
+import { checkFolders, checkIdentityFiles, checkRecord } from './doctor/machine.ts';
+import { checkNode } from './doctor/node.ts';
 import { checkPolicy } from './doctor/policy.ts';
 import { checkGate, checkOwnGate } from './doctor/reach.ts';
 import { describe } from './help.ts';
@@ -63,6 +64,7 @@ async function examine(configured: Config, command: Command, io: CommandIo): Pro
     ...(hasAuthority || closed.length > 0 || config.connect.gate !== null ? [] : [nothingHere(config)]),
     ...(hasAuthority ? [await checkCa(config, now, words)] : []),
     ...checkPolicy(config, hasAuthority, io.cwd),
+    ...checkRecord(config),
     ...(await checkOwnGate(config, hasAuthority, differing)),
     ...checkIdentityFiles(config, now),
     ...(await checkGate(config, io)),

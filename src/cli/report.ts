@@ -2,7 +2,7 @@
 // code. Never a stack trace. Messages may quote what a peer or a file said, so every line is made safe for the terminal.
 import type { CommanderError } from 'commander';
 import { nearest } from '../config/nearest.ts';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, reasonOf } from '../errors.ts';
 import { isIdentityName } from '../identity/name.ts';
 import { printable } from './escape.ts';
 import type { Io } from './io.ts';
@@ -59,29 +59,11 @@ export function commandLineError(error: CommanderError, command: string): Certga
   return new CertgateError('CG_USAGE', { problem: first.replace(/\.$/, ''), remedy }, { cause: error });
 }
 
-const SYSTEM_WORDS: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied',
-  EPERM: 'not permitted',
-  ENOENT: 'no such file or folder',
-  EEXIST: 'it exists already',
-  EISDIR: 'it is a folder',
-  ENOTDIR: 'it is not a folder',
-  ENOSPC: 'no space is left on the device',
-  EROFS: 'the file system is read-only',
-  EMFILE: 'too many open files',
-  ELOOP: 'too many symbolic links',
-  ENAMETOOLONG: 'the name is too long',
-  EDQUOT: 'the disk quota is used up',
-  EIO: 'the device failed',
-};
-
 /** What the operating system refused, when it was about a file. */
 function systemFault(error: unknown): { path: string; problem: string } | null {
   if (!(error instanceof Error) || !('syscall' in error)) return null;
   // A read of a folder names no path.
   const path = 'path' in error ? String(error.path) : 'what was named as a file';
   if (!('path' in error) && !('code' in error && error.code === 'EISDIR')) return null;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const words = SYSTEM_WORDS[code] ?? error.message;
-  return { path, problem: `${words} (${String(error.syscall)})` };
+  return { path, problem: `${fileReason(error)} (${String(error.syscall)})` };
 }

@@ -2,6 +2,7 @@
 // whole heads: bytes that repeat those of an accepted head have been checked already, and are compared where they stand. It
 // changes what reading costs, never its outcome.
 
+import { type AroundLength, aroundLength, reads, standsAt } from './known-bytes.ts';
 import type { RequestHead } from './request.ts';
 import { readRequestLine } from './request-line.ts';
 import { type HeadLimits, isDigit, readContentLength } from './syntax.ts';
@@ -16,13 +17,8 @@ export interface RequestMemory {
   repeated: string | null;
 }
 
-/** Header lines that were accepted. */
-export interface KnownLines {
-  /** From the request line's CRLF to the head's end, without the digits of a Content-Length. */
-  readonly before: Buffer;
-  readonly after: Buffer;
-  /** Where the Content-Length stands among the names; -1 when there is none, and `after` is empty. */
-  readonly lengthAt: number;
+/** Header lines that were accepted, from the request line's CRLF on. */
+export interface KnownLines extends AroundLength {
   /** The latest head that had them. */
   head: RequestHead;
   /** Heads that had them, by their request lines. */
@@ -34,8 +30,6 @@ const LONGEST_BLOCK = 2_048;
 const LONGEST_LINE = 512;
 /** Heads that are remembered for each set of lines; when there are more, all are forgotten. */
 const MOST_HEADS = 16;
-/** So few bytes are compared sooner here than by Node. */
-const FEW = 32;
 
 const CR = 0x0d;
 
@@ -60,21 +54,9 @@ export function remember(memory: RequestMemory, whole: Buffer, head: RequestHead
   memory.last = knownLines(whole, head);
 }
 
-const LENGTH_LINE = /\r\ncontent-length:[ \t]*/i;
-
 function knownLines(whole: Buffer, head: RequestHead): KnownLines {
-  const block = whole.toString('latin1', head.line.length);
-  const lengthAt = head.names.indexOf('content-length');
-  const found = lengthAt < 0 ? null : LENGTH_LINE.exec(block);
-  const digitsAt = found === null ? block.length : found[0].length + found.index;
-  const digits = found === null ? '' : (head.values[lengthAt] ?? '');
-  return {
-    before: Buffer.from(block.slice(0, digitsAt), 'latin1'),
-    after: Buffer.from(block.slice(digitsAt + digits.length), 'latin1'),
-    lengthAt,
-    head,
-    heads: new Map([[head.line, head]]),
-  };
+  const around = aroundLength(whole.toString('latin1', head.line.length), head);
+  return { ...around, head, heads: new Map([[head.line, head]]) };
 }
 
 /**
@@ -151,19 +133,4 @@ function withLine(
   if (digits === null) return { ...last, ...line, size };
   const bodyLength = readContentLength(digits);
   return bodyLength < 0 ? null : { ...last, ...line, values: last.values.with(lengthAt, digits), bodyLength, size };
-}
-
-function standsAt(known: Buffer, bytes: Buffer, at: number): boolean {
-  const end = at + known.length;
-  if (end > bytes.length) return false;
-  if (known.length > FEW) return known.compare(bytes, at, end) === 0;
-  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[at + i]) return false;
-  return true;
-}
-
-/** Whether `bytes[from…to]` is `text`, of ASCII. */
-function reads(text: string, bytes: Buffer, from: number, to: number): boolean {
-  if (text.length !== to - from) return false;
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[from + i]) return false;
-  return true;
 }

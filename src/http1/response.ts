@@ -1,6 +1,7 @@
 // Reads the head of an HTTP/1.x answer from upstream (RFC 9112 §4, §6.3). An answer that could be read in two ways is
 // refused, so that no upstream can split an answer or shift the next one on a kept connection. Pure.
 
+import { type AroundLength, aroundLength, reads, standsAt } from './known-bytes.ts';
 import {
   CHUNKED,
   findHeadEnd,
@@ -32,32 +33,33 @@ export interface ResponseHead {
   readonly size: number;
 }
 
-/** What one upstream connection remembers of its last answer's head. */
+/** What one upstream connection remembers of its last answers' heads. */
 export interface ResponseMemory {
-  text: string;
-  /** The text up to the digits of its Content-Length, and from there on; null where no other number may stand there. */
-  around: { readonly before: string; readonly after: string; readonly lengthAt: number } | null;
-  /** Null until there is one. */
+  /** The text of the head; null until there is one. */
+  around: AroundLength | null;
+  /** The last one; null until there is one. */
   head: ResponseHead | null;
+  /** Those that differ from it in their Content-Length alone, by its digits. */
+  readonly heads: Map<string, ResponseHead>;
   /** `beginResponseHead` of it as bytes: the same for every length. Null until somebody has made it. */
   begun: Buffer | null;
 }
 
-/** A longer head is read anew each time. Characters. */
+/** A longer head is read anew each time. Bytes. */
 const LONGEST_REMEMBERED = 2_048;
+/** Lengths that are remembered; when there are more, all are forgotten. */
+const MOST_LENGTHS = 16;
 
 /** A memory for `readResponseHead`, to be used with one `limits` only. */
 export function openResponseMemory(): ResponseMemory {
-  return { text: '', around: null, head: null, begun: null };
+  return { around: null, head: null, heads: new Map(), begun: null };
 }
 
-const LENGTH = 'content-length';
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: (.*))?$/;
 
 /**
  * Reads one answer head from `bytes[from…]` to a request of `method`. Null while it is incomplete. A head that is byte
- * for byte the one in `memory` is that very object: it has been checked, and it ends where it ended then. So has one that
- * differs in the number of its Content-Length alone.
+ * for byte one in `memory` is that very object: it has been checked, and it ends where it ended then.
  */
 export function readResponseHead(
   bytes: Buffer,
@@ -67,63 +69,63 @@ export function readResponseHead(
   memory: ResponseMemory | null = null,
 ): ResponseHead | Malformed | null {
   const bodiless = method === 'HEAD';
-  if (memory !== null && memory.head !== null && !bodiless) {
-    if (bytes.toString('latin1', from, from + memory.text.length) === memory.text) return memory.head;
-    const again = readAgain(bytes, from, limits, memory, memory.head);
+  if (memory !== null && memory.head !== null && memory.around !== null && !bodiless) {
+    const again = recall(bytes, from, limits, memory, memory.around, memory.head);
     if (again !== null) return again;
   }
   const head = readAnew(bytes, from, bodiless, limits);
   if (memory !== null && head?.ok === true && !bodiless && head.size <= LONGEST_REMEMBERED) {
-    memory.text = bytes.toString('latin1', from, from + head.size);
     memory.head = head;
     memory.begun = null;
-    memory.around = aroundLength(memory.text, head);
+    memory.around = aroundLength(bytes.toString('latin1', from, from + head.size), head);
+    memory.heads.clear();
   }
   return head;
 }
 
-const LENGTH_LINE = /\r\ncontent-length:[ \t]*/i;
-/** Digits of a Content-Length that are looked for; no longer one is accepted. */
-const MOST_DIGITS = 20;
-
-function aroundLength(text: string, head: ResponseHead): ResponseMemory['around'] {
-  // Only where the number says how long the body is, whatever it is.
-  const counts = head.bodyLength >= 0 && head.status >= 200 && head.status !== 204 && head.status !== 304;
-  const lengthAt = counts ? head.names.indexOf(LENGTH) : -1;
-  const found = LENGTH_LINE.exec(text);
-  if (lengthAt < 0 || found === null) return null;
-  const digitsAt = found.index + found[0].length;
-  const digits = head.values[lengthAt] ?? '';
-  return { before: text.slice(0, digitsAt), after: text.slice(digitsAt + digits.length), lengthAt };
-}
-
 /** The head at `from` when it is `last` but for the number in Content-Length; null when it is not, or anything is wrong. */
-function readAgain(
+function recall(
   bytes: Buffer,
   from: number,
   limits: HeadLimits,
   memory: ResponseMemory,
+  { before, after, lengthAt }: AroundLength,
   last: ResponseHead,
 ): ResponseHead | null {
-  if (memory.around === null) return null;
-  const { before, after, lengthAt } = memory.around;
-  const text = bytes.toString('latin1', from, from + before.length + after.length + MOST_DIGITS);
-  if (!text.startsWith(before)) return null;
-  let end = before.length;
-  while (end < text.length && isDigit(text.charCodeAt(end))) end++;
-  const digits = text.slice(before.length, end);
-  const length = readContentLength(digits);
-  const size = end + after.length;
-  if (length < 0 || size > limits.headBytes || !text.startsWith(after, end)) return null;
-  memory.text = text.slice(0, size);
-  memory.head = {
-    ...last,
-    values: last.values.with(lengthAt, digits),
-    bodyLength: length,
-    announcedLength: length,
-    size,
-  };
+  if (!standsAt(before, bytes, from)) return null;
+  if (lengthAt < 0) return last;
+  const digitsAt = from + before.length;
+  let end = digitsAt;
+  while (end < bytes.length && isDigit(bytes[end] ?? 0)) end++;
+  if (!standsAt(after, bytes, end)) return null;
+  if (reads(last.values[lengthAt] ?? '', bytes, digitsAt, end)) return last;
+  // Only where the number says how long the body is, whatever it is.
+  if (last.bodyLength < 0 || last.status < 200 || last.status === 204 || last.status === 304) return null;
+  const digits = bytes.toString('latin1', digitsAt, end);
+  const known = memory.heads.get(digits);
+  memory.head = known ?? withLength(last, lengthAt, digits, end + after.length - from, limits);
+  if (memory.head === null) {
+    memory.head = last;
+    return null;
+  }
+  if (known === undefined) {
+    if (memory.heads.size >= MOST_LENGTHS) memory.heads.clear();
+    memory.heads.set(digits, memory.head);
+  }
   return memory.head;
+}
+
+/** `last` with another Content-Length; null when that can't be one. */
+function withLength(
+  last: ResponseHead,
+  lengthAt: number,
+  digits: string,
+  size: number,
+  limits: HeadLimits,
+): ResponseHead | null {
+  const length = readContentLength(digits);
+  if (length < 0 || size > limits.headBytes) return null;
+  return { ...last, values: last.values.with(lengthAt, digits), bodyLength: length, announcedLength: length, size };
 }
 
 function readAnew(bytes: Buffer, from: number, toHead: boolean, limits: HeadLimits): ResponseHead | Malformed | null {

@@ -95,6 +95,8 @@ export interface DataPath {
   stop(): Promise<void>;
 }
 
+/** Serial numbers that are remembered; when there are more, all are forgotten. */
+const MOST_NOTED = 10_000;
 /** How long Prefect may take to answer the gate's own questions, ms. */
 const UPSTREAM_ANSWER = 10_000;
 
@@ -136,6 +138,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     authString: options.authString,
     trust: options.trust,
     policy: options.policy,
+    ask: asker.ask,
     lookups: openScopeLookups(asker.ask, () => performance.now()),
     noteBundle: options.noteBundle,
     desk: options.desk,
@@ -156,10 +159,19 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     trust: () => state.trust,
     log: limitedLog,
   };
+  /** Certificates that nobody has to be told of any more. */
+  const noted = new Set<string>();
   const noteSeen = async (serial: string): Promise<void> => {
+    if (noted.has(serial)) return;
     // Read here, where a connection is, so that the desk hears of a certificate once and not with every handshake.
-    const succession = await store.unseenSuccession(serial).catch(() => null);
-    if (succession !== null) await options.desk.seen(serial);
+    const succession = await store.unseenSuccession(serial).catch(() => undefined);
+    if (succession === undefined) return;
+    if (succession !== null) {
+      await options.desk.seen(serial);
+      return;
+    }
+    if (noted.size >= MOST_NOTED) noted.clear();
+    noted.add(serial);
   };
   const server = createListener({
     credentials: options.credentials,

@@ -5,7 +5,7 @@
 // store/lock-file.ts, on a file beside the record: a dozen system calls each time it is taken and given back.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
+import { holderOf, isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
 
 /** How long another process may hold it, ms. */
 const PATIENCE = 10_000;
@@ -27,9 +27,14 @@ export interface AuditLock {
   close(): void;
 }
 
+/** The lock's file, for the record at `path`. */
+export function auditLockFile(path: string): string {
+  return `${path}.lock`;
+}
+
 /** The lock of the record at `path`, which is made when it is missing (0600). Throws the system's error, or SQLite's. */
 export function openAuditLock(path: string): AuditLock {
-  const file = `${path}.lock`;
+  const file = auditLockFile(path);
   const db = openLockFile(file);
   const begin = db.prepare('BEGIN IMMEDIATE');
   const rollback = db.prepare('ROLLBACK');
@@ -50,7 +55,7 @@ export function openAuditLock(path: string): AuditLock {
         break;
       } catch (error) {
         if (!isHeldElsewhere(error)) throw error;
-        if (performance.now() - started > PATIENCE) throw new Error(`another process holds ${file}`, { cause: error });
+        if (performance.now() - started > PATIENCE) throw new Error(heldWords(file), { cause: error });
       }
       await sleep(1 + Math.random() * 2);
     }
@@ -88,4 +93,11 @@ export function openAuditLock(path: string): AuditLock {
       if (db.isOpen) db.close();
     },
   };
+}
+
+function heldWords(file: string): string {
+  const holder = holderOf(file);
+  if (holder === null) return `another process holds ${file}`;
+  const stopped = holder.stopped ? ', which is stopped: have it go on (kill -CONT) or end it (kill -KILL)' : '';
+  return `another process holds ${file}: ${holder.pid}${stopped}`;
 }

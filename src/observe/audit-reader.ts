@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason } from '../errors.ts';
 import { asciiJson } from './ascii-json.ts';
 import { type Checkpoint, checkpointIn, isMoment } from './audit-checkpoint.ts';
 import type { AuditOutcome, AuditRecord } from './audit-lines.ts';
@@ -115,7 +115,9 @@ export async function* auditLines(path: string, asked: LinesAsked = {}): AsyncGe
     else parts = [];
   };
   try {
-    const chunks = handle === undefined ? createReadStream(path, { start }) : chunksOf(handle, start);
+    // A pipe has no place to begin at.
+    const chunks =
+      handle === undefined ? createReadStream(path, start === 0 ? {} : { start }) : chunksOf(handle, start);
     for await (const chunk of chunks as AsyncIterable<Buffer>) {
       let from = 0;
       for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, from)) {
@@ -126,7 +128,7 @@ export async function* auditLines(path: string, asked: LinesAsked = {}): AsyncGe
       keep(chunk.subarray(from));
     }
   } catch (error) {
-    throw new CertgateError('CG_AUDIT_UNREADABLE', { path, reason: reasonOf(error) }, { cause: error });
+    throw new CertgateError('CG_AUDIT_UNREADABLE', { path, reason: fileReason(error) }, { cause: error });
   }
   if (length > 0) yield line(false);
 }
@@ -176,7 +178,8 @@ function isPlain(field: unknown): boolean {
   return typeof field !== 'object' || field === null;
 }
 
-function objectIn(text: string): Readonly<Record<string, unknown>> | null {
+/** What a line says, whatever that is; null when it is no JSON object. */
+export function objectIn(text: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value)

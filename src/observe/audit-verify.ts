@@ -6,7 +6,7 @@
 import { basename } from 'node:path';
 import { type Head, hashWith, placeOf, START } from './audit-chain.ts';
 import type { Checkpoint } from './audit-checkpoint.ts';
-import { type AuditLine, auditLines, itemOf } from './audit-reader.ts';
+import { type AuditLine, auditLines, itemOf, objectIn } from './audit-reader.ts';
 import type { Retirement } from './audit-retirement.ts';
 import { LATEST } from './audit-signing.ts';
 
@@ -72,7 +72,7 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
   let head: Head = START;
   /** What the next line is to name. */
   let before = START.hash;
-  let headPlace: { file: string; line: number } | null = null;
+  let headPlace: { file: string; line: AuditLine } | null = null;
   /** Lines that are no part of the chain, and that the next one has to name. */
   let odd: Odd[] = [];
   let signed: { readonly said: Checkpoint; readonly by: string | null } | null = null;
@@ -100,8 +100,8 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
       const name = item?.kind === 'opening' ? `, and the file ${item.continues}` : '';
       say(false, file, line.number, `${missing(head.seq + 1, seq - 1, name)} before record ${seq}${oddWords(odd)}`);
     } else if (prev !== before && prev !== head.hash) {
-      const at = headPlace ?? { file, line: line.number };
-      say(false, at.file, at.line, changed(`record ${head.seq}`, head.hash, prev));
+      const at = headPlace ?? { file, line };
+      say(false, at.file, at.line.number, changed(`record ${head.seq}`, head.hash, prev));
     } else if (odd.length > 0) {
       const named = prev === before;
       for (const one of odd) {
@@ -114,7 +114,7 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
     head = { seq, hash: line.hash };
     recent.set(seq, line.hash);
     recent.delete(seq - LATEST - 1);
-    headPlace = { file, line: line.number };
+    headPlace = { file, line };
     if (wanted.has(seq)) wanted.set(seq, line.hash);
     if (item?.kind === 'checkpoint') {
       const { problem, by, proves } = heard(item.checkpoint, at);
@@ -163,6 +163,10 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
     }
   }
 
+  const newest = headPlace as { file: string; line: AuditLine } | null;
+  // Nothing names it yet. A newer certgate may have kinds of lines that this one does not know.
+  if (newest !== null && objectIn(newest.line.text ?? '') === null)
+    say(false, newest.file, newest.line.number, `record ${head.seq}, the last, was changed: it can't be read`);
   const begins = first as Beginning | null;
   const gone = retired as { said: Retirement; by: string | null } | null;
   const vouched = signed as { said: Checkpoint; by: string | null } | null;

@@ -4,7 +4,7 @@
 // such names are replaced wherever they stand, and so is what looks like one inside of any text.
 
 import { fstatSync, statSync } from 'node:fs';
-import { asciiJson, asciiOnly, asciiText } from './ascii-json.ts';
+import { asciiJson, asciiOnly, asciiText, inOnePiece } from './ascii-json.ts';
 import { openLineWriter } from './line-writer.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -129,7 +129,8 @@ export function accessClient(identity: string | null, serial: string | null, add
  * without the query string, which may hold secrets; `method` and `operation` are words of ours.
  */
 export function accessSubject(client: string, method: string, path: string, operation: string | null): string {
-  return `${client},"method":"${method}","path":${asciiText(path)},"operation":${operation === null ? 'null' : `"${operation}"`}`;
+  const called = operation === null ? 'null' : `"${operation}"`;
+  return inOnePiece(`${client},"method":"${method}","path":${asciiText(path)},"operation":${called}`);
 }
 
 /** Access lines to `log`; null below level info. Put together here, for speed: nothing in them needs redacting. */

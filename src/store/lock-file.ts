@@ -3,7 +3,7 @@
 // no room on the disk. It must never be opened twice in one process while it is held: closing any descriptor of a file drops
 // this process's locks on it.
 
-import { chmodSync, closeSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 /** SQLite's primary result code for a lock that somebody else has. */
@@ -34,4 +34,28 @@ export function openLockFile(path: string): DatabaseSync {
 /** Whether `error` says that somebody else has the lock. */
 export function isHeldElsewhere(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === BUSY;
+}
+
+export interface LockHolder {
+  readonly pid: number;
+  /** By SIGSTOP or a debugger: it holds what it holds until somebody has it go on. */
+  readonly stopped: boolean;
+}
+
+const HELD = /^\d+: POSIX +ADVISORY +WRITE +(\d+) [^:]+:[^:]+:(\d+) /;
+
+/** Who has the lock of the file at `path`; null for nobody, or where the system does not tell (Linux does, within its container). */
+export function holderOf(path: string): LockHolder | null {
+  try {
+    const { ino } = statSync(path);
+    for (const line of readFileSync('/proc/locks', 'latin1').split('\n')) {
+      const [, pid, inode] = HELD.exec(line) ?? [];
+      if (Number(inode) !== ino) continue;
+      const state = /\) (\S) \d+ [^)]*$/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1] ?? '';
+      return { pid: Number(pid), stopped: state === 'T' || state === 't' };
+    }
+  } catch {
+    // It is said without.
+  }
+  return null;
 }

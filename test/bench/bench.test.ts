@@ -113,7 +113,7 @@ describe.skipIf(process.platform !== 'linux')('scripts/bench', () => {
   );
 
   it('refuses an unknown contestant with the names of those there are', async () => {
-    const names = 'certgate, nginx, haproxy, ghostunnel, httpxy, http-proxy';
+    const names = 'certgate, nginx, haproxy, ghostunnel, httpxy, http-proxy, node-tls';
     await expect(run('--only', 'envoy')).rejects.toMatchObject({
       code: 2,
       stderr: expect.stringContaining(`--only envoy: not one of ${names}`) as unknown,

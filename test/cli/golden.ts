@@ -38,7 +38,14 @@ exec "$@"
 `;
   writeFileSync(join(bin, 'unprivileged'), unprivileged, { mode: 0o755 });
   const PATH = [bin, dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].join(delimiter);
-  const env = { PATH, HOME: dir, LANG: 'C.UTF-8', TZ: 'UTC' };
+  const { NODE_COMPILE_CACHE } = process.env;
+  const env = {
+    PATH,
+    HOME: dir,
+    LANG: 'C.UTF-8',
+    TZ: 'UTC',
+    ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }),
+  };
   return {
     dir,
     env,

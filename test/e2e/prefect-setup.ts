@@ -1,5 +1,5 @@
-// Before the first end-to-end scenario: one real Prefect server for all of them, and a copy of its migrated database
-// for the scenarios that need a server of their own. After the last: nothing is left running, or the run fails.
+// Before the first end-to-end scenario: a real Prefect server for each file that runs at a time, and a copy of a migrated
+// database for the scenarios that need a server of their own. After the last: nothing is left running, or the run fails.
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,8 +10,8 @@ import { openSession } from './harness/session.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** `http://127.0.0.1:PORT` of the Prefect server that the scenarios share. */
-    prefectUrl: string;
+    /** `http://127.0.0.1:PORT` of each Prefect server that the scenarios share, one for each of the project's workers. */
+    prefectUrls: readonly string[];
     /** A Prefect home with a migrated database, to copy. */
     prefectTemplate: string;
   }
@@ -20,18 +20,21 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const session = await openSession(project);
   process.env['E2E_SESSION'] = session.dir;
-  const home = join(session.dir, 'prefect');
   const template = join(session.dir, 'template');
-  await Promise.all([mkdir(home), mkdir(template)]);
+  const homes = Array.from({ length: project.config.maxWorkers }, (_, i) => join(session.dir, `prefect-${i + 1}`));
   try {
-    const server = await startPrefect({ home });
-    const database = new DatabaseSync(join(home, 'prefect.db'), { readOnly: true });
+    await Promise.all([...homes, template].map(async (dir) => await mkdir(dir)));
+    const servers = await Promise.all(homes.map(async (home) => await startPrefect({ home })));
+    const database = new DatabaseSync(join(homes[0] ?? '', 'prefect.db'), { readOnly: true });
     database.exec(`VACUUM INTO '${join(template, 'prefect.db').replaceAll("'", "''")}'`);
     database.close();
-    project.provide('prefectUrl', server.url);
+    project.provide(
+      'prefectUrls',
+      servers.map(({ url }) => url),
+    );
     project.provide('prefectTemplate', template);
     return async () => {
-      await server.stop();
+      await Promise.all(servers.map(async (server) => await server.stop()));
       await session.close();
     };
   } catch (error) {

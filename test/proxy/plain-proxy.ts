@@ -40,6 +40,7 @@ export interface PlainProxyOptions {
   /** Upstream speaks TLS; its certificate is not looked at. */
   readonly upstreamTls?: true;
   readonly decide?: (head: RequestHead) => Answer | null;
+  readonly rest?: () => void;
 }
 
 export async function startPlainProxy(upstreamPort: number, options: PlainProxyOptions = {}): Promise<PlainProxy> {
@@ -59,7 +60,7 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
     refuseMalformed: (problem) => answer(problem.status, problem.reason),
     upstreamFailed: (problem, connected) => answer(connected ? 502 : 503, problem),
     recordAwaited: () => {},
-    rest: () => {},
+    rest: () => options.rest?.(),
     recordFailed: () => answer(503, 'not recorded'),
     fault: (error) => void faults.push(error),
     finished: (_head, _verdict, outcome) => void outcomes.push(outcome),

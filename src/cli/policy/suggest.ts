@@ -1,10 +1,11 @@
 // certgate policy suggest: the least roles and bindings that cover what was done, by a gate's log or record, as YAML to paste
 // into a policy, with tests of its own. It reads the log alone and changes nothing.
-import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { Command } from 'commander';
-import { isIdentityName, parseIdentityName } from '../../identity/name.ts';
+import { isCertgateError } from '../../errors.ts';
+import { isIdentityName, kindOf, parseIdentityName } from '../../identity/name.ts';
+import { auditLines } from '../../observe/audit-reader.ts';
+import { canonicalPath, encodePath } from '../../policy/paths.ts';
 import { isRecord } from '../../policy/strict-json.ts';
 import { createSuggester, type Seen, type Suggestion } from '../../policy/suggest.ts';
 import { printable, printableJson } from '../escape.ts';
@@ -49,7 +50,7 @@ export function suggestCommand(io: CommandIo): Command {
     });
 }
 
-/** The system's errors, with the file as it was named. */
+/** The system's errors, with the file as it was named. A line that is longer than any of a gate's is none. */
 async function readLog(
   file: string,
   cwd: string,
@@ -57,19 +58,15 @@ async function readLog(
 ): Promise<{ readonly suggestions: readonly Suggestion[]; readonly skipped: number }> {
   const suggester = createSuggester();
   let skipped = 0;
-  const lines = createInterface({
-    input: createReadStream(resolve(cwd, file), 'utf8'),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  });
   try {
-    for await (const line of lines) {
-      if (line === '') continue;
-      const seen = seenIn(line);
+    for await (const { text } of auditLines(resolve(cwd, file))) {
+      if (text === '' || text === '\r') continue;
+      const seen = text === null ? 'odd' : seenIn(text);
       if (seen === 'odd') skipped++;
       else if (seen !== null && (only === null || seen.identity === only)) suggester.see(seen);
     }
   } catch (error) {
-    throw named(file, error);
+    throw named(file, isCertgateError(error, 'CG_AUDIT_UNREADABLE') ? error.cause : error);
   }
   return { suggestions: suggester.suggest(), skipped };
 }
@@ -84,9 +81,11 @@ function seenIn(line: string): Seen | null | 'odd' {
   }
   if (!isRecord(value)) return null;
   const { identity, method, path, operation, decision } = value;
-  if (decision !== 'permit' || typeof identity !== 'string' || !isIdentityName(identity)) return null;
-  if (typeof method !== 'string' || typeof path !== 'string' || !path.startsWith('/') || !path.isWellFormed())
-    return null;
+  if (decision !== 'permit' || typeof identity !== 'string') return null;
+  if (!isIdentityName(identity) || kindOf(identity) === 'gate') return null;
+  if (typeof method !== 'string' || !/^[A-Z]+$/.test(method) || typeof path !== 'string') return null;
+  // Somebody has written there what no gate takes.
+  if (!path.isWellFormed() || !canonicalPath(encodePath(path)).ok) return null;
   return { identity, method, path, operation: typeof operation === 'string' ? operation : null };
 }
 
@@ -101,13 +100,13 @@ function yamlOf(suggestions: readonly Suggestion[]): readonly string[] {
     lines.push(`  # requests: ${requests}, operations: ${samples.length}`);
     for (const one of unknown)
       lines.push(`  # for an Owner alone, no operation that is known: ${one.replaceAll(/\s/g, ' ')}`);
-    const scope = pools === null ? '' : `, pools: [${pools.map((one) => JSON.stringify(one)).join(', ')}]`;
+    const scope = pools === null ? '' : `, pools: [${pools.map((one) => printableJson(one)).join(', ')}]`;
     lines.push(`  - {role: ${role ?? names.get(identity)}, identity: ${identity}${scope}}`);
   }
   lines.push('tests:');
   for (const { identity, samples } of suggestions) {
     for (const sample of samples) {
-      lines.push(`  - {identity: ${identity}, request: ${JSON.stringify(sample)}, expect: allow}`);
+      lines.push(`  - {identity: ${identity}, request: ${printableJson(sample)}, expect: allow}`);
     }
   }
   return lines;

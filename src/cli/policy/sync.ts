@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { systemCode } from '../../authority/files.ts';
-import { CertgateError, EXIT, reasonOf } from '../../errors.ts';
+import { CertgateError, EXIT, fileReason } from '../../errors.ts';
 import { compareRoutes } from '../../policy/sync.ts';
 import { printable, printableJson } from '../escape.ts';
 import { describe } from '../help.ts';
@@ -12,6 +12,8 @@ import type { CommandIo } from '../io.ts';
 
 /** For a Prefect's answer, ms. */
 const PATIENCE = 15_000;
+/** Prefect's own has 1.3 MB. */
+const LONGEST = 33_554_432;
 
 export function syncCommand(io: CommandIo): Command {
   return describe(new Command('sync'), 'tell which operations of a Prefect the table does not know', {
@@ -39,10 +41,10 @@ export function syncCommand(io: CommandIo): Command {
 
 async function openapiAt(from: string, cwd: string): Promise<unknown> {
   try {
-    if (!/^https?:\/\//.test(from)) return JSON.parse(readFileSync(resolve(cwd, from), 'utf8'));
+    if (!/^https?:\/\//i.test(from)) return JSON.parse(readFileSync(resolve(cwd, from), 'utf8'));
     const answer = await fetch(from, { signal: AbortSignal.timeout(PATIENCE) });
     if (!answer.ok) throw new Error(`answers ${answer.status}`);
-    return await answer.json();
+    return JSON.parse(await textOf(answer));
   } catch (error) {
     // fetch says only that it failed; the cause says why.
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
@@ -51,7 +53,19 @@ async function openapiAt(from: string, cwd: string): Promise<unknown> {
         ? 'does not exist'
         : error instanceof SyntaxError
           ? 'is not JSON'
-          : `cannot be read: ${reasonOf(cause)}`;
+          : `cannot be read: ${cause instanceof DOMException ? `no answer within ${PATIENCE / 1000} s` : fileReason(cause)}`;
     throw new CertgateError('CG_OPENAPI', { source: from, problem }, { cause: error });
   }
+}
+
+/** Whoever answers may go on for ever. */
+async function textOf(answer: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
+    length += part.length;
+    if (length > LONGEST) throw new Error(`the answer is longer than ${LONGEST} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
 }

@@ -4,13 +4,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BOUND_MS } from './processes.ts';
 
+/** A wait that lasts is asked about less often: each question costs who answers, a Prefect server most. */
+const EVERY = { first: 50, later: 200, laterIs: 2_000 }; // ms
+
 /** Asks `probe` until it answers something else than undefined; fails with the last error after `boundMs`. */
 export async function eventually<T>(
   what: string,
   probe: () => Promise<T | undefined> | T | undefined,
   boundMs: number = BOUND_MS,
 ): Promise<T> {
-  const end = Date.now() + boundMs;
+  const began = Date.now();
   let last: unknown;
   for (;;) {
     try {
@@ -19,8 +22,9 @@ export async function eventually<T>(
     } catch (error) {
       last = error;
     }
-    if (Date.now() > end) throw new Error(`not within ${boundMs} ms: ${what}`, { cause: last });
-    await sleep(50);
+    const waited = Date.now() - began;
+    if (waited > boundMs) throw new Error(`not within ${boundMs} ms: ${what}`, { cause: last });
+    await sleep(waited < EVERY.laterIs ? EVERY.first : EVERY.later);
   }
 }
 

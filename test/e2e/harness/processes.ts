@@ -48,11 +48,12 @@ process.once('exit', () => {
   for (const pid of live.keys()) killGroup(pid, 'SIGKILL');
 });
 
-/** The test's environment without a setting of Prefect, certgate or a proxy, plus `extra`. */
+/** The test's environment without a setting of Prefect, certgate, Node (but where it keeps what it compiled) or a proxy, plus `extra`. */
 export function cleanEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (!/^(PREFECT_|CERTGATE_|NODE_|VITEST|(HTTPS?|ALL|NO)_PROXY$|SSL_CERT)/i.test(name)) env[name] = value;
+    if (!/^(PREFECT_|CERTGATE_|NODE_(?!COMPILE_CACHE$)|VITEST|(HTTPS?|ALL|NO)_PROXY$|SSL_CERT)/i.test(name))
+      env[name] = value;
   }
   return { ...env, ...extra };
 }

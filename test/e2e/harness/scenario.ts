@@ -1,4 +1,4 @@
-// What one scenario (one test file) stands on: a folder of its own, the shared Prefect server, and the promise that all
+// What one scenario (one test file) stands on: a folder of its own, a shared Prefect server, and the promise that all
 // it started ends with it, whether its test passed or not.
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -43,9 +43,14 @@ export async function house(): Promise<House> {
   return await makeHouse(join(await folder(), 'house'));
 }
 
-/** The Prefect server that all scenarios share; a scenario keeps to names of its own in it. */
+/**
+ * A Prefect server that other scenarios use before and after this one; a scenario keeps to names of its own in it. None uses it
+ * at the same time: its SQLite refuses who comes at the same moment.
+ */
 export function sharedPrefect(): string {
-  return inject('prefectUrl');
+  const url = inject('prefectUrls')[Number(process.env['VITEST_POOL_ID']) - 1];
+  if (url === undefined) throw new Error(`no Prefect server for worker ${process.env['VITEST_POOL_ID']}`);
+  return url;
 }
 
 /** A Prefect server of the scenario's own. */
