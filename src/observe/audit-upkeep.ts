@@ -3,6 +3,7 @@
 // (audit-retention.ts). What fails is told, and tried again; records are written on meanwhile, and nothing is removed.
 
 import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { reasonOf } from '../errors.ts';
@@ -12,6 +13,7 @@ import { retirable } from './audit-retention.ts';
 import { type Retirement, type Retiring, retirementJson } from './audit-retirement.ts';
 import { firstLine, type RotationRules } from './audit-rotation.ts';
 import type { Judge } from './audit-verify.ts';
+import { patientClock } from './patient-clock.ts';
 
 /** How the files of a record are looked after. */
 export interface Upkeep {
@@ -69,6 +71,8 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
   let notBefore = 0;
   /** Why nothing can be removed, and when that was said. */
   let told: { readonly words: string; readonly at: number } | null = null;
+  const clock = patientClock(statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null);
+  let isBehind = false;
   const timer = setInterval(() => begin(), upkeep.every).unref();
   // What a gate that was killed has left undone.
   const first = setTimeout(() => begin(), 0).unref();
@@ -129,6 +133,7 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
       for (let more = true; more && !stopped; ) more = await retireOnce();
       told = null;
       if (retires) await keepReserve();
+      sayBehind();
     } catch (error) {
       // It may be so for days.
       const words = reasonOf(error);
@@ -138,9 +143,22 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
     }
   }
 
+  /** Once for each time that the clock is not believed. */
+  function sayBehind(): void {
+    const behind = rules.keepFor === Number.POSITIVE_INFINITY ? 0 : clock.behind();
+    if (behind > 0 && !isBehind) {
+      const hours = Math.round(behind / 3_600_000);
+      failed(
+        'retired',
+        new Error(`the clock went ahead by ${hours} h at once: they count for keepFor when it has stayed so for a day`),
+      );
+    }
+    isBehind = behind > 0;
+  }
+
   /** False when there is nothing to remove. */
   async function retireOnce(): Promise<boolean> {
-    const going = await retirable(path, { rules, now: Date.now(), saved: record.saved(), judge: upkeep.judge });
+    const going = await retirable(path, { rules, now: clock.now(), saved: record.saved(), judge: upkeep.judge });
     if (going === null) return false;
     if (going.retiring !== null) {
       const retirement = await upkeep.sign({ ...going.retiring, record: await record.head() });
