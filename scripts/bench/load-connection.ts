@@ -23,6 +23,8 @@ export interface Asking {
   /** A whole answer has come, `micros` µs after its request (or its connection attempt) began. */
   readonly onAnswer: (micros: number) => void;
   readonly onFailure: (reason: string) => void;
+  /** Data has come, a part of an answer at least. */
+  readonly onRead?: () => void;
 }
 
 const shared = Buffer.allocUnsafe(64 * 1024);
@@ -97,6 +99,7 @@ export function openConnection(asking: Asking, onConnected: () => void, onBytes:
     onread: {
       buffer: shared,
       callback: (length) => {
+        asking.onRead?.();
         onBytes(shared.subarray(0, length));
         return true;
       },

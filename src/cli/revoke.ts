@@ -1,6 +1,7 @@
 // certgate revoke: takes certificates back. The revocation is committed first; then the gate on this machine is asked to
 // look at once, and what it cut is told. A gate elsewhere sees it by itself, within WATCH_INTERVAL.
 import { Command } from 'commander';
+import type { AppliedRecords } from '../admin/control-client.ts';
 import { type RevokedRecord, revokeCertificates } from '../authority/revocation.ts';
 import { tokenState } from '../authority/tokens.ts';
 import { covers } from '../enroll/token.ts';
@@ -52,20 +53,23 @@ export function revokeCommand(io: CommandIo): Command {
     const store = openStoreToAct(config.stateDir, io);
     let revoked: readonly RevokedRecord[];
     let tokens: readonly string[] = [];
+    let told: Promise<AppliedRecords | null>;
     try {
       // Without the CA's keys: where they are lost or expired, taking back must still work.
       revoked = await revokeCertificates(store, selector, reason, actor(), started);
+      if (flags.json !== true) sayRevoked(revoked, started, io);
+      // Committed: from here on nothing can fail but the telling, which nothing else comes before.
+      const causes = revoked.map(({ serial }) => revokedCause(serial));
+      told = tellGate(config.stateDir, causes, 'the revocation', io);
+      told.catch(() => {});
       tokens = await tokensFor(store, revoked, started).catch(() => []);
     } finally {
       await store.close();
     }
     if (flags.json !== true) {
-      sayRevoked(revoked, started, io);
       for (const id of tokens) io.say(`a token can still enrol it: certgate token revoke ${id}`);
     }
-    // Committed: from here on nothing can fail but the telling.
-    const causes = revoked.map(({ serial }) => revokedCause(serial));
-    const gate = await tellGate(config.stateDir, causes, 'the revocation', io);
+    const gate = await told;
     if (flags.json === true) {
       io.out(printableJson({ revoked: revoked.map((record) => asJson(record, Date.now())), gate }, 2));
     } else {

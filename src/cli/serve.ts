@@ -22,7 +22,7 @@ import { openReopeningStore } from '../store/reopening.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { openSignedAudit } from './audit/signed-audit.ts';
-import { warnOfNode } from './doctor/machine.ts';
+import { warnOfNode } from './doctor/node.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { keyStoreOf } from './passphrase.ts';

@@ -19,7 +19,7 @@ import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from
 import { limitAttempts } from './attempt-limit.ts';
 import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, refuse } from './decide.ts';
 import { decideByIdentityToken } from './identity-token-decide.ts';
-import { openIdentityTokens } from './identity-tokens.ts';
+import type { IdentityTokens } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
 import { isPattern, readCredential, sameHash, type TokenCredential } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
@@ -96,6 +96,8 @@ const REFUSAL_TIME = 300;
  */
 const PER_ADDRESS = { burst: 60, everyMs: 5_000 } as const;
 const PER_TOKEN = { burst: 20, everyMs: 5_000 } as const;
+/** Tries with tokens of nobody are on record as often as that, and how many there were, ms: a stranger can make any number. */
+const UNKNOWN_EVERY = 60_000;
 const TICKER: Ticker = {
   now: () => performance.now(),
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
@@ -115,14 +117,26 @@ const TOO_MANY = answerWith(429, 'too many tries');
 export function openDesk(parts: DeskParts): EnrollDesk {
   const { authority, store, policy, log, metrics, clock = Date.now, ticker = TICKER } = parts;
   const { refusalTime = REFUSAL_TIME } = parts;
-  const identityTokens = openIdentityTokens(policy.issuers ?? [], log);
+  const { issuers = [] } = policy;
+  let identityTokens: IdentityTokens | null = null;
+  /** With jose, which a gate that nobody brings such tokens to does without. */
+  const withIdentityTokens = async (): Promise<IdentityTokens> => {
+    const { openIdentityTokens } = await import('./identity-tokens.ts');
+    identityTokens ??= openIdentityTokens(issuers, log);
+    return identityTokens;
+  };
+  if (issuers.length > 0) {
+    withIdentityTokens().catch((error: unknown) => {
+      log.say('error', 'identity tokens', { reason: reasonOf(error) }, 'identity tokens cannot be read');
+    });
+  }
   const addresses = limitAttempts(PER_ADDRESS);
   const tokens = limitAttempts(PER_TOKEN);
   const renewals = openRenewals(parts);
 
   const decideByJwt = async (text: string, asked: string | null, keyHash: string): Promise<EnrollDecision> => {
     const now = clock();
-    const token = await identityTokens.verify(text, now, keyHash);
+    const token = await (identityTokens ?? (await withIdentityTokens())).verify(text, now, keyHash);
     if (token.kind === 'refuse') return refuse(token.reason, token.look, null, 'identity token');
     if (token.kind === 'later') return token;
     const uses = await store.identityTokenUses(token.id);
@@ -199,8 +213,18 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     }
   };
 
+  let unknown = { tries: 0, next: Number.NEGATIVE_INFINITY };
+  const recordUnknown = async (problem: string, address: string): Promise<void> => {
+    const tries = unknown.tries + 1;
+    const now = ticker.now();
+    const isDue = now >= unknown.next;
+    unknown = isDue ? { tries: 0, next: now + UNKNOWN_EVERY } : { ...unknown, tries };
+    const entry = { time: clock(), actor: 'gate', action: 'token.refuse', object: 'unknown' };
+    if (isDue) await store.addAudit({ ...entry, detail: { address, problem, tries } });
+  };
+
   /**
-   * On record for a token that there is; tries with others are many, and in the log. A misuse flags token and identity, also
+   * On record for a token that there is; of tries with others the first, and how many there were before. A misuse flags token and identity, also
    * where it `isPutOff`, and nothing else is recorded of that. A commit that takes longer than a tick may so tell that there
    * is a token of that id, which is no secret.
    */
@@ -210,9 +234,9 @@ export function openDesk(parts: DeskParts): EnrollDesk {
     { address, isPutOff }: { readonly address: string; readonly isPutOff: boolean },
   ): Promise<void> => {
     const about = await aboutRefusal(refusal, asked);
-    if (about === null) return;
-    const { object, by, token } = about;
     const { flag, reason } = refusal;
+    if (about === null) return await recordUnknown(reason, address);
+    const { object, by, token } = about;
     const time = clock();
     const entry = { time, actor: 'gate', object, detail: { ...token, address, problem: flag ?? reason } };
     const misuse = { ...entry, action: 'token.misuse' };

@@ -3,7 +3,7 @@
 // on to the next rule: a later, wider rule must not catch what an earlier one found odd. A claim is chosen by its name, or,
 // with a `/` in front, by a JSON pointer (RFC 6901) to what is inside of one: `/kubernetes.io/serviceaccount/name`. Pure.
 import { isCertgateError, shown } from '../errors.ts';
-import { isGroupName, MOST_GROUPS } from './groups.ts';
+import { isGroupName, MOST_GROUPS, namesPool } from './groups.ts';
 import { isIdentityName, kindOf } from './name.ts';
 import { compilePattern, type Pattern, PatternFault } from './pattern.ts';
 import { fillTemplate, readTemplate, type Template } from './rules.ts';
@@ -141,7 +141,9 @@ function groupsOf(claims: Claims, { rule, groupsMatch }: CompiledClaimRule): rea
   const chosen = said.filter((value) => groupsMatch === null || (!isOdd(value) && groupsMatch.match(value) !== null));
   const odd = chosen.find((value) => !isGroupName(value));
   if (odd !== undefined) return `${shown(odd)} in ${shown(groupsFrom ?? '')} is no name of a group; see groupsMatch`;
-  const all = [...new Set([...rule.groups, ...chosen])];
+  // Pools narrow, and several of them less than one: where the rule says which, no claim adds to them.
+  const pooled = rule.groups.some(namesPool);
+  const all = [...new Set([...rule.groups, ...chosen.filter((value) => !pooled || !namesPool(value))])];
   return all.length > MOST_GROUPS ? `${all.length} groups, more than ${MOST_GROUPS}; see groupsMatch` : all;
 }
 

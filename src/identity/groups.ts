@@ -12,6 +12,11 @@ export function isGroupName(text: string): boolean {
   return GROUP.test(text);
 }
 
+/** Whether a group keeps whoever has it to a work pool, by policy/scope.ts. */
+export function namesPool(group: string): boolean {
+  return group.startsWith('pool:');
+}
+
 /** The groups, each once, sorted. CG_GROUP when one is no group's name, or they are too many. */
 export function parseGroups(groups: readonly string[]): readonly string[] {
   const odd = groups.find((group) => !isGroupName(group));

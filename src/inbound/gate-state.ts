@@ -8,6 +8,7 @@ import type { AccessLog, Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { BundleTaken } from '../store/store.ts';
+import type { AskPrefect } from './prefect-ask.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import type { ScopeLookups } from './scope-lookups.ts';
 import type { ClientTrust } from './server-certificate.ts';
@@ -31,6 +32,8 @@ export interface GateState {
   readonly enrolment: EnrollPolicy;
   /** The Prefect server's own password; null when it has none, or the clients bring it. */
   readonly authString: string | null;
+  /** Asks Prefect, as nobody's client. */
+  readonly ask: AskPrefect;
   /** Whose things of Prefect are. */
   readonly lookups: ScopeLookups;
   /** Who may do what; null permits everything. Changed by a reload, and holds at the next request. */

@@ -10,7 +10,7 @@ import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
 import { type Attributes, compilePolicy, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
 import { beyondWords, type RefusalCode, refusalBrief, refusalCode, refusalWords } from '../policy/refusal.ts';
-import { startsDeployed } from '../policy/run-overrides.ts';
+import { makesQueues, startsDeployed } from '../policy/run-overrides.ts';
 import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
@@ -20,6 +20,7 @@ import { bodyProblem, decideBody, mostOf } from './block-secrets.ts';
 import { provenanceLines } from './provenance.ts';
 import { startOfHead } from './request-head.ts';
 import { messagesMatter } from './scoped-messages.ts';
+import type { Unsaid } from './told-too-much.ts';
 
 /** Who asks. */
 export interface Asker {
@@ -59,8 +60,8 @@ export interface Scoped {
   readonly scope: Scope | null;
   readonly needs: readonly Need[];
   readonly readBody: boolean;
-  /** Its body may not say how the run is run (run-overrides.ts). */
-  readonly asDeployed: boolean;
+  /** What its body may not say; null where it may say all. */
+  readonly unsaid: Unsaid | null;
 }
 
 const UNJUDGED: Judgement = {
@@ -94,6 +95,7 @@ export function policyFor(
 }
 
 const STARTS_ANY = { needs: ['run_flows'] } as const;
+const MAKES_QUEUES = { needs: ['write_work_queues'] } as const;
 
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
 export function judge(
@@ -114,8 +116,10 @@ export function judge(
     const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
     const said = { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, readMessages, observed, stamp };
     const asDeployed = startsDeployed(operation) && !reachesToo(grants, STARTS_ANY, ruling.scope);
-    const limited = ruling.scope !== null || asDeployed;
-    return limited ? withinLimits(said, identity, operation, target, ruling, asDeployed) : said;
+    const queues = makesQueues(operation) && !reachesToo(grants, MAKES_QUEUES, ruling.scope);
+    const unsaid = asDeployed || queues ? { asDeployed, queues } : null;
+    const limited = ruling.scope !== null || unsaid !== null;
+    return limited ? withinLimits(said, identity, operation, target, ruling, unsaid) : said;
   }
   const said = explainOperation(policy, identity, operation, question?.asks === true, '', attributes);
   if (ruling.permit && said.permit) {
@@ -139,7 +143,7 @@ function withinLimits(
   operation: Operation | null,
   target: string,
   { scope, role, rule }: Extract<Ruling, { permit: true }>,
-  asDeployed: boolean,
+  unsaid: Unsaid | null,
 ): Judgement {
   const bounds = scope === null ? null : boundsOf(operation, target, scope);
   if (scope !== null && bounds?.kind === 'refuse') {
@@ -148,8 +152,8 @@ function withinLimits(
     return refusedOrObserved(said, { code: 'CG_SCOPE', detail });
   }
   const { needs, readBody } = bounds?.kind === 'check' ? bounds : { needs: [], readBody: false };
-  const nothing = needs.length === 0 && !readBody && !asDeployed;
-  return nothing ? said : { ...said, scoped: { scope, needs, readBody, asDeployed } };
+  const nothing = needs.length === 0 && !readBody && unsaid === null;
+  return nothing ? said : { ...said, scoped: { scope, needs, readBody, unsaid } };
 }
 
 /** What of a request the policy has to do with, and what it said. */
@@ -220,7 +224,7 @@ const CLOSED_WITH_A_REASON: ReadonlySet<string | null> = new Set(['stream_events
 
 /** What is read as JSON goes on as JSON, also where the client does not say what it is. */
 function asJson(said: Judgement, { names }: RequestHead): Judgement {
-  const reads = said.readBody || said.scoped?.readBody === true || said.scoped?.asDeployed === true;
+  const reads = said.readBody || (said.scoped !== null && (said.scoped.readBody || said.scoped.unsaid !== null));
   return reads && !names.includes('content-type')
     ? { ...said, stamp: `${said.stamp}content-type: application/json\r\n` }
     : said;

@@ -86,7 +86,10 @@ export interface HeadPlace extends HeadBytes {
 
 /** A place for heads with `kept` in the middle. */
 export function openHeadPlace(kept: string, requestId: string, room = ROOM): HeadPlace {
-  const whole = Buffer.from(`${' '.repeat(room)}${kept}${ID_NAME}${requestId}\r\n\r\n`, 'latin1');
+  const text = `${' '.repeat(room)}${kept}${ID_NAME}${requestId}\r\n\r\n`;
+  // Memory of its own: in Node's pool what lives as long as its neighbours' connections would keep it.
+  const whole = Buffer.allocUnsafeSlow(text.length);
+  whole.write(text, 'latin1');
   return { bytes: whole, held: false, kept, whole, idAt: whole.length - requestId.length - 4, start: '' };
 }
 

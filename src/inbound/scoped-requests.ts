@@ -6,7 +6,7 @@
 import { reasonOf } from '../errors.ts';
 import type { Operation } from '../policy/operation.ts';
 import { beyondWords, fieldWords } from '../policy/refusal.ts';
-import { overridesIn } from '../policy/run-overrides.ts';
+import { WANTED } from '../policy/run-overrides.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { examineText } from '../policy/scope-request.ts';
 import type { BodyInspector, BodyVerdict } from '../proxy/contract.ts';
@@ -21,6 +21,7 @@ import {
   noteObserved,
   policyFor,
 } from './permission.ts';
+import { toldTooMuch } from './told-too-much.ts';
 
 /** Holds a request that was judged to its limits; null where there are none, or it is known to be within. */
 export function scopeInspector(
@@ -33,9 +34,9 @@ export function scopeInspector(
   if (judgement === null || scoped === null || operation === null) return null;
   // Only observed, or it would have been refused.
   if (bodyProblem(head, mostOf(operation)) !== null) return null;
-  const { scope, needs, readBody, asDeployed } = scoped;
+  const { scope, needs, readBody, unsaid } = scoped;
   // The usual way of a worker: what it asks about is what it has asked about a moment ago.
-  if (scope !== null && !readBody && !asDeployed && gate.lookups.inside(scope, needs)) return null;
+  if (scope !== null && !readBody && unsaid === null && gate.lookups.inside(scope, needs)) return null;
   return async (body) => {
     const refuse = (why: Forbidden): BodyVerdict => {
       if (judgement.observed) {
@@ -45,16 +46,20 @@ export function scopeInspector(
       if (why.status === 403) gate.metrics.forbidden++;
       return answers.refuse(why);
     };
-    const text = readBody || asDeployed ? textOfBody(body) : '';
+    const text = readBody || unsaid !== null ? textOfBody(body) : '';
     if (text === null) return refuse(bad('is not UTF-8'));
-    if (asDeployed) {
-      const said = overridesIn(text);
-      if (!said.ok) return refuse(bad(said.problem));
+    if (unsaid !== null) {
       const policy = policyFor(gate, { attributes });
-      if (said.field !== null && policy !== null) {
-        const whose = { identity, ...policy.grants(identity, attributes) };
-        const detail = fieldWords(whose, operation, said.field, 'run_flows');
-        return refuse({ status: 403, code: 'CG_PERMISSION', detail });
+      try {
+        const said = await toldTooMuch(text, operation, unsaid, gate.ask);
+        if (said !== null && 'problem' in said) return refuse(bad(said.problem));
+        if (said !== null && policy !== null) {
+          const whose = { identity, ...policy.grants(identity, attributes) };
+          const detail = fieldWords(whose, operation, said.field, WANTED[said.field]);
+          return refuse({ status: 403, code: 'CG_PERMISSION', detail });
+        }
+      } catch (error) {
+        return refuse(unknown(gate, operation, error));
       }
     }
     if (scope === null) return answers.send(body);

@@ -34,7 +34,11 @@ function reportWith(gate: readonly number[], nginx: readonly number[], extra: Pa
     { work: 'small', contestant: 'certgate', rounds: gate.map(round) },
     { work: 'small', contestant: 'nginx', rounds: nginx.map(round) },
   ];
-  const revoke: Row = { name: 'revoke p99', unit: 'ms', figures: [{ contestant: 'certgate', values: [30, 40] }] };
+  const revoke: Row = {
+    name: 'revoke of all, last octet p99',
+    unit: 'ms',
+    figures: [{ contestant: 'certgate', values: [30, 40] }],
+  };
   return {
     date: '2026-11-25T00:00:00.000Z',
     commit: 'abc',
@@ -81,7 +85,11 @@ describe('the rows of a report', () => {
     const [on] = reportWith([30], [20]).tables;
     const off = { accessLog: false, contestants: [], measured: on?.measured ?? [] };
     const report = reportWith([30], [20], { tables: on === undefined ? [] : [on, off] });
-    expect(rowsOf(report).map((row) => row.name)).toEqual(['small', 'small, logs off', 'revoke p99']);
+    expect(rowsOf(report).map((row) => row.name)).toEqual([
+      'small',
+      'small, logs off',
+      'revoke of all, last octet p99',
+    ]);
   });
 
   it('compare certgate with each other contestant, and with none where it was not measured', () => {
@@ -110,8 +118,8 @@ describe('the aims', () => {
     expect(told).toEqual([
       ['small', 'nginx', 1, false],
       ['workers', null, 1.8, true],
-      ['revoke p99', null, 100, true],
-      ['revoke p99', null, 20, false],
+      ['revoke of all, last octet p99', null, 100, true],
+      ['revoke of all, last octet p99', null, 20, false],
     ]);
   });
 });
@@ -124,7 +132,7 @@ describe('the history', () => {
     record(file, entryOf(reportWith([10], [20], { commit: 'def' })));
     expect(readFileSync(file, 'utf8').trimEnd().split('\n')).toHaveLength(2);
     const [first, second] = readHistory(file);
-    expect(Object.keys(first?.rows ?? {})).toEqual(['small', 'revoke p99']);
+    expect(Object.keys(first?.rows ?? {})).toEqual(['small', 'revoke of all, last octet p99']);
     expect(first?.versions).toEqual({ certgate: '0.1.0', nginx: '1.22.1', haproxy: '2.6' });
     expect(first?.rows['small']?.ratios['nginx']).toEqual({ min: 1.5, median: 1.5, max: 1.5 });
     expect(second).toMatchObject({ commit: 'def', rows: { small: { value: { median: 10 } } } });
@@ -152,7 +160,7 @@ describe('the history', () => {
     const changes = changesSince(entries, past([30], [20]));
     expect(changes.map(({ row, since }) => [row, since.commit])).toEqual([
       ['small', 'abc'],
-      ['revoke p99', 'def'],
+      ['revoke of all, last octet p99', 'def'],
     ]);
     expect(changesSince([], past([30], [20]))).toEqual([]);
   });

@@ -121,6 +121,40 @@ test('who has no role gets nothing but a clear 403, and Prefect’s command show
   expect(said.replaceAll(/\s+/g, ' ')).toContain('user/nobody has no role');
 }, 60_000);
 
+test('a Runner starts a deployment with the job variables that it has, as the UI’s form sends them, and has Prefect make no queue', async () => {
+  const by = async (name: string, path: string, body: object) => {
+    const headers = { 'content-type': 'application/json' };
+    const request = () => ({ method: 'POST', headers, body: JSON.stringify(body) });
+    const answer = await fetchAvailable(`${url(name)}/api${path}`, request);
+    return { status: answer.status, body: (await answer.json()) as Readonly<Record<string, unknown>> };
+  };
+  expect(await by('owner', '/work_pools/', { name: 'form', type: 'process' })).toMatchObject({ status: 201 });
+  const flow = await by('owner', '/flows/', { name: 'form' });
+  const own = { env: { A: '1', B: '2' } };
+  const names = { name: 'form', flow_id: flow.body['id'], work_pool_name: 'form', work_queue_name: 'default' };
+  const deployment = await by('owner', '/deployments/', { ...names, job_variables: own });
+  expect(deployment, JSON.stringify(deployment)).toMatchObject({ status: 201 });
+  const run = `/deployments/${String(deployment.body['id'])}/create_flow_run`;
+  const form = { work_queue_name: 'default', job_variables: { env: { B: '2', A: '1' } }, parameters: {} };
+  expect(await by('runner', run, form)).toMatchObject({ status: 201 });
+  expect(await by('runner', run, { job_variables: { env: { A: '2' } } })).toMatchObject({
+    status: 403,
+    body: { detail: expect.stringContaining('with job_variables: it lacks run_flows') as string },
+  });
+  const queues = async () =>
+    (await post<Array<{ name: string }>>(sharedPrefect(), '/work_pools/form/queues/filter', {})).map((one) => one.name);
+  for (const name of ['runner', 'worker']) {
+    expect(await by(name, run, { work_queue_name: 'urgent' })).toMatchObject({
+      status: 403,
+      body: { detail: expect.stringContaining('with a new work_queue_name: it lacks write_work_queues') as string },
+    });
+  }
+  expect(await queues()).toEqual(['default']);
+  expect(await by('developer', run, { work_queue_name: 'urgent' })).toMatchObject({ status: 201 });
+  expect((await queues()).toSorted()).toEqual(['default', 'urgent']);
+  expect(await by('runner', run, { work_queue_name: 'urgent' })).toMatchObject({ status: 201 });
+}, 60_000);
+
 test('every operation is let through to Prefect for exactly the roles that may do it', async () => {
   const id = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
   const wrong: string[] = [];

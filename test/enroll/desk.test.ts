@@ -93,7 +93,7 @@ describe('a token', () => {
     at.now += 120_000;
     await at.enroll(other, newKey(), { address: '198.51.100.9' });
     await at.enroll({ ...other, id: 'f'.repeat(16) }, newKey());
-    expect((await at.store.listAudit({})).slice(-3)).toMatchObject([
+    expect((await at.store.listAudit({})).slice(-4)).toMatchObject([
       {
         actor: `token:${token.id}`,
         action: 'certificate.issue',
@@ -107,6 +107,7 @@ describe('a token', () => {
         object: 'worker/etl-2',
         detail: { token: other.id, address: '198.51.100.9', problem: expect.stringContaining('expired') as unknown },
       },
+      { actor: 'gate', action: 'token.refuse', object: 'unknown', detail: { tries: 1 } },
     ]);
   });
 

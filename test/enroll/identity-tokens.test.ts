@@ -2,7 +2,9 @@ import { generateKeyPairSync } from 'node:crypto';
 import { CompactEncrypt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { openIdentityTokens, type Verdict } from '../../src/enroll/identity-tokens.ts';
+import { namesPool } from '../../src/identity/groups.ts';
 import { limitLog } from '../../src/observe/limited-log.ts';
+import { isPoolGroup, poolGroup } from '../../src/policy/scope.ts';
 import { quietLog } from '../observe/quiet-log.ts';
 import { GITHUB, GITLAB, KUBERNETES, OLDER_KUBERNETES } from './published-tokens.ts';
 import { AUDIENCE, issuerSettings, publicJwk, testIssuer, written } from './token-issuer.ts';
@@ -107,6 +109,20 @@ describe('a token of the published form', () => {
       await filtered.verify(written(header, { ...claims, groups: [...many, 'a,b'] }, issuer.rsa), NOW * 1000, KEY),
     ).toMatchObject({ kind: 'verified', groups: expect.arrayContaining(['people', 'g1', 'g19']) as string[] });
   });
+});
+
+test('a claim adds no pool to those that the rule names, and names one where the rule names none', async () => {
+  const groups = ['pool:ml', 'Data'];
+  for (const [own, all] of [
+    [['pool:etl'], ['pool:etl', 'Data']],
+    [['people'], ['people', 'pool:ml', 'Data']],
+  ]) {
+    const rule = { match: { sub: '.*' }, as: 'worker/a', groups: own, groupsFrom: 'groups' };
+    const token = written(header, { ...claims, groups }, issuer.rsa);
+    expect(await verifierOf({ rules: [rule] }).verify(token, NOW * 1000, KEY)).toMatchObject({ groups: all });
+  }
+  // What narrows by the policy is what is meant here.
+  expect([isPoolGroup('pool:etl'), namesPool(poolGroup('etl'))]).toEqual([true, true]);
 });
 
 const publicPem = issuer.rsa.export({ format: 'jwk' });

@@ -244,6 +244,24 @@ describe('too many refused tries', () => {
     expect((await at.store.token(used.id))?.flag).toContain('another key');
   });
 
+  test('with tokens of nobody are on record once a minute, with how many there were since', async () => {
+    const acts = async () =>
+      (await at.store.listAudit({ limit: 1000 }))
+        .filter(({ object }) => object === 'unknown')
+        .map(({ detail }) => detail);
+    await Promise.all(
+      Array.from({ length: 80 }, (_, i) => at.enroll(unknown(i, token), newKey(), from('203.0.113.7'))),
+    );
+    expect(await acts()).toMatchObject([{ address: '203.0.113.7', tries: 1, problem: expect.any(String) as string }]);
+    at.on.time += 60_000;
+    await at.enroll(unknown(1, token), newKey(), from('203.0.113.8'));
+    await at.enroll(unknown(2, token), newKey(), from('203.0.113.8'));
+    expect((await acts()).map((one) => [one['address'], one['tries']])).toEqual([
+      ['203.0.113.7', 1],
+      ['203.0.113.8', 80],
+    ]);
+  });
+
   test('that are no requests are put off too', async () => {
     const asked = Array.from({ length: 61 }, () => at.desk.enroll('{}', { address: 'x', addressKey: 'x' }));
     expect(await statuses(asked)).toEqual({ 400: 60, 429: 1 });

@@ -14,6 +14,8 @@ import { type GateFixture, type GateHouse, openGateHouse } from '../security/gat
 /** A flow run of the worker's pool, `etl`; and one of another, `ml`. */
 export const OWN = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
 export const OTHER = '1f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
+/** Of each deployment. */
+const JOB_VARIABLES = { image: 'a', env: { A: '1', B: [1, null] } };
 export const SCOPED = 'bindings:\n  - {role: Worker, identity: worker/etl-1, pools: [etl]}\n';
 
 /** What the upstream got, and what it answers; new for every test. */
@@ -120,7 +122,8 @@ async function answer(request: IncomingMessage, upstream: ScopedUpstream): Promi
   if (upstream.busy-- > 0) return [503, '{}'];
   const id = line.split('/').at(-1) ?? '';
   const pool = upstream.pools[id];
-  return pool === undefined ? [404, '{}'] : [200, JSON.stringify({ id, work_pool_name: pool, tags: [], flow_id: OWN })];
+  const facts = { id, work_pool_name: pool, tags: [], flow_id: OWN, job_variables: JOB_VARIABLES };
+  return pool === undefined ? [404, '{}'] : [200, JSON.stringify(facts)];
 }
 
 /** Asks by a connection that is open: `METHOD target`, a body, further lines. Answers `STATUS body`. */

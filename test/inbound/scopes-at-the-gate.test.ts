@@ -191,6 +191,21 @@ describe('who may start deployments and no other flow', () => {
     expect((await gate.health()).metrics).toMatchObject({ forbidden: 2 });
   });
 
+  it('sends along what the deployment has, as the form of the UI does', async () => {
+    const gate = await start('bindings: [{role: Runner, identity: worker/etl-1}]\n');
+    const peer = await gate.connect();
+    const same = '{"job_variables":{"env":{"B":[1,null],"A":"1"},"image":"a"},"work_queue_name":null}';
+    expect(await ask(peer, run, same)).toBe('200 ok');
+    for (const other of ['{"image":"a"}', '{"image":"a","env":{"A":"1","B":[1]}}', '[]', '{"image":"b"}']) {
+      expect(await ask(peer, run, `{"job_variables":${other}}`)).toMatch(
+        /^403 .*with job_variables: it lacks run_flows/u,
+      );
+    }
+    expect([upstream.bodies, new Set(upstream.questions)]).toEqual([[same], new Set([`GET /api/deployments/${OWN}`])]);
+    upstream.failing = true;
+    expect(await ask(peer, run, same)).toMatch(/^503 /u);
+  });
+
   it('says it nowhere but where they may start any flow', async () => {
     const gate = await start(`${SCOPED}  - {role: Runner, identity: worker/etl-1}\n`);
     const peer = await gate.connect();
@@ -205,6 +220,47 @@ describe('who may start deployments and no other flow', () => {
     become(gate, 'mode: observe\nbindings: [{role: Runner, identity: worker/etl-1}]\n');
     expect(await ask(peer, run, OVERRIDE)).toBe('200 ok');
     expect((await gate.health()).metrics).toMatchObject({ wouldRefuse: 1, forbidden: 0 });
+  });
+});
+
+describe('a work queue that is not there, which Prefect would make,', () => {
+  const run = `POST /api/deployments/${OWN}/create_flow_run`;
+  const patch = `PATCH /api/deployments/${OWN}`;
+  const DEPLOYER = 'roles: {deployer: {extends: Runner, permissions: [write_deployments]}}\n';
+
+  it('is not named by who may make none; one that is there is', async () => {
+    const gate = await start(`${DEPLOYER}bindings: [{role: [deployer, Worker], identity: worker/etl-1}]\n`);
+    const peer = await gate.connect();
+    upstream.pools['there'] = 'etl';
+    expect(await ask(peer, run, '{"work_queue_name":"there"}')).toBe('200 ok');
+    expect(await ask(peer, run, '{"work_queue_name":"gone"}')).toBe(
+      '403 {"detail":"certgate: worker/etl-1 (deployer, Worker) may not do create_flow_run_from_deployment with a new work_queue_name: it lacks write_work_queues; to permit it, add to bindings in the policy: - {role: Developer, identity: worker/etl-1}"}',
+    );
+    expect(await ask(peer, `${run}/bulk`, '[{},{"work_queue_name":"gone"}]')).toMatch(/^403 /u);
+    expect(await ask(peer, patch, '{"work_pool_name":"ml","work_queue_name":"there"}')).toBe('200 ok');
+    expect(await ask(peer, patch, '{"work_queue_name":"gone"}')).toMatch(/^403 /u);
+    expect(await ask(peer, patch, '{"paused":true}')).toBe('200 ok');
+    expect(await ask(peer, 'POST /api/deployments/', '{"work_pool_name":"a/b?","work_queue_name":"gone"}')).toMatch(
+      /^403 /u,
+    );
+    const seventeen = JSON.stringify(Array.from({ length: 17 }, (_, i) => ({ work_queue_name: `q${i}` })));
+    expect(await ask(peer, `${run}/bulk`, seventeen)).toMatch(/^400 .*names more than 16 work queues/u);
+    expect(upstream.questions.filter((one) => one.includes('queues'))).toEqual([
+      'GET /api/work_pools/etl/queues/there',
+      'GET /api/work_pools/etl/queues/gone',
+      'GET /api/work_pools/etl/queues/gone',
+      'GET /api/work_pools/ml/queues/there',
+      'GET /api/work_pools/default-agent-pool/queues/gone',
+      'GET /api/work_pools/a%2Fb%3F/queues/gone',
+    ]);
+    expect(gate.records().at(-2)).toMatchObject({ code: 'CG_PERMISSION', decision: 'refuse' });
+  });
+
+  it('is by who may make them, and nobody is asked', async () => {
+    const gate = await start('bindings: [{role: Developer, identity: worker/etl-1}]\n');
+    const peer = await gate.connect();
+    expect(await ask(peer, run, '{"work_queue_name":"gone"}')).toBe('200 ok');
+    expect(upstream.questions).toEqual([]);
   });
 });
 

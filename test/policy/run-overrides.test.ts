@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { findOperation } from '../../src/policy/operation.ts';
-import { overridesIn, startsDeployed } from '../../src/policy/run-overrides.ts';
+import { makesQueues, overrideOf, overridesIn, queuesIn, startsDeployed } from '../../src/policy/run-overrides.ts';
 
 const ID = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
 
@@ -23,7 +23,8 @@ describe('a run of a deployment', () => {
     ['null', null],
     ['[1]', null],
   ])('says how it is run, or not: %s', (text, field) => {
-    expect(overridesIn(text)).toEqual({ ok: true, field });
+    const said = overridesIn(text);
+    expect(said.ok && overrideOf(said.told, { pool: null, jobVariables: {} })).toBe(field);
   });
 
   test.each([
@@ -40,5 +41,21 @@ describe('a run of a deployment', () => {
     expect(startsDeployed(findOperation('POST', `${path}/bulk`))).toBe(true);
     expect(startsDeployed(findOperation('POST', '/api/flow_runs/'))).toBe(false);
     expect(startsDeployed(null)).toBe(false);
+  });
+
+  test('names queues of its deployment’s pool, or of the pool beside them, or of the agents’', () => {
+    const queues = (text: string, pool?: string | null): unknown => {
+      const said = overridesIn(text);
+      return said.ok && queuesIn(said.told, pool === undefined ? null : { pool, jobVariables: {} });
+    };
+    expect(queues('[{"work_queue_name":"a"},{"work_queue_name":"a"},{"work_queue_name":""},{}]', 'etl')).toEqual([
+      ['etl', 'a'],
+    ]);
+    expect(queues('{"work_queue_name":"a","work_pool_name":"ml"}', 'etl')).toEqual([['etl', 'a']]);
+    expect(queues('{"work_queue_name":"a"}', null)).toEqual([]);
+    expect(queues('{"work_queue_name":"a","work_pool_name":"ml"}')).toEqual([['ml', 'a']]);
+    expect(queues('{"work_queue_name":"a","work_pool_name":null}')).toEqual([['default-agent-pool', 'a']]);
+    expect(makesQueues(findOperation('PATCH', `/api/deployments/${ID}`))).toBe(true);
+    expect(makesQueues(findOperation('POST', '/api/flow_runs/'))).toBe(false);
   });
 });

@@ -1,126 +1,123 @@
-// From `certgate revoke` to the end of every connection of the identity: many idle ones, some with requests in flight and
-// some WebSockets. Time zero is the command's first line, which it prints when the revocation is committed, before it
-// tells the gate; so whatever the gate needs to hear of it counts. An end is the FIN or RST as the client's kernel has it.
+// `certgate revoke` while 10,000 connections are live, by what its holder still gets and by when its connections end:
+// one certificate of many, with one or a few connections in use among 10,000 of another that must not notice; and one that has
+// all of them, 10,000 idle and 72 in use. The last octet of data is what somebody whose certificate was taken back can still
+// receive. An end is the FIN or RST as the client's kernel has it (hold.py), or as its process is told (busy.ts).
 
-import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { mainOf } from '../build.ts';
 import { certgateFrom } from '../contestants/certgate.ts';
-import { OUTPUT_FILE } from '../contestants/contestant.ts';
+import { type Contestant, OUTPUT_FILE } from '../contestants/contestant.ts';
 import { launch } from '../field.ts';
-import { descriptorLimit, keep, reasonOf, say, startProcess, stopProcess } from '../processes.ts';
+import { descriptorLimit, reasonOf, say } from '../processes.ts';
 import { OURS } from '../rows.ts';
 import { quantileOf } from '../statistics.ts';
-import type { BusyMessage } from './busy.ts';
+import type { BusyCounts, BusyEnd } from './busy.ts';
+import { keepBusy } from './busy-connections.ts';
 import { holdConnections } from './holder.ts';
+import { issue, type Revoked, revoke } from './revoking.ts';
 import type { SpecialWork, Stage } from './stage.ts';
 
-/** Of the connections, how many ask all the time and how many are WebSockets. */
-const BUSY = { requests: 32, tunnels: 32 };
+/** Of the certificate that has all of them, besides the idle ones. */
+const IN_USE: BusyCounts = { requests: 32, tunnels: 32, streams: 8 };
+/** Of each of the certificates that are one of many. */
+const FEW: readonly BusyCounts[] = [
+  { requests: 3, tunnels: 3, streams: 2 },
+  { requests: 1, tunnels: 0, streams: 0 },
+  { requests: 3, tunnels: 3, streams: 2 },
+  { requests: 0, tunnels: 1, streams: 0 },
+  { requests: 3, tunnels: 3, streams: 2 },
+  { requests: 0, tunnels: 0, streams: 1 },
+];
 const OTHER_DESCRIPTORS = 400;
 const LIMIT_MS = 60_000;
 
 interface Cut {
-  readonly connections: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
-  /** Half of those that ask all the time or are WebSockets: the others may have been between two requests. */
-  readonly inUse: number;
+  /** ms after the commit, of each connection that was in use. */
+  readonly lastOctets: readonly number[];
+  /** … and of every connection. */
+  readonly ends: readonly number[];
+  readonly endsInUse: readonly number[];
   /** ms from the command's start to its first line, and to its end. */
   readonly committedMs: number;
   readonly commandMs: number;
 }
 
-/** Runs `certgate revoke`. @returns ns of its start, its first line and its end, and all that it said */
-async function revoke(identity: string, stage: Stage) {
-  const { form } = stage.options;
-  const began = process.hrtime.bigint();
-  const child = keep(
-    spawn(process.execPath, [mainOf(form), 'revoke', identity], {
-      cwd: stage.ground.certificates.authorityDir,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    }),
-  );
-  let committed: bigint | null = null;
-  let said = '';
-  const hear = (text: Buffer): void => {
-    said += text.toString();
+/** Holds for as long as it takes to open all and to revoke a few before them. */
+function patientGate(stage: Stage): Contestant {
+  const contestant = certgateFrom(stage.options.form);
+  return {
+    ...contestant,
+    start: (place) =>
+      contestant.start({
+        ...place,
+        start: (command, args, options = {}) =>
+          place.start(command, args, { ...options, env: { ...options.env, CERTGATE_SERVE_LIMITS_IDLE: '1h' } }),
+      }),
   };
-  child.stdout.on('data', (text: Buffer) => {
-    committed ??= process.hrtime.bigint();
-    hear(text);
-  });
-  child.stderr.on('data', hear);
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0 || committed === null) throw new Error(`certgate revoke ended with ${code}: ${said}`);
-  return { began, committed, ended: process.hrtime.bigint(), said };
 }
 
-/** Issues a certificate for `identity`. @returns the paths of its files */
-async function issue(identity: string, stage: Stage) {
-  const { authorityDir, bundle } = stage.ground.certificates;
-  const out = join(authorityDir, identity.replace('/', '-'));
-  const args = [mainOf(stage.options.form), 'issue', identity, '--out', out];
-  await promisify(execFile)(process.execPath, args, { cwd: authorityDir });
-  return { chain: join(out, 'tls.crt'), key: join(out, 'tls.key'), bundle };
+async function within<T>(work: Promise<T>, command: Revoked): Promise<T> {
+  const late = AbortSignal.timeout(LIMIT_MS);
+  const failed = once(late, 'abort').then(() => {
+    throw new Error(`connections were still open ${LIMIT_MS} ms after ${command.said}`);
+  });
+  return await Promise.race([work, failed]);
 }
 
-async function startBusy(stage: Stage, words: readonly (string | number)[]) {
-  const child = startProcess(process.execPath, [join(import.meta.dirname, 'busy.ts'), ...words.map(String)], {
-    core: stage.cores.load,
-    cwd: stage.ground.dir,
-    outputFile: join(stage.ground.dir, 'busy.log'),
-    ipc: true,
-  });
-  const messages: BusyMessage[] = [];
-  child.on('message', (message) => messages.push(message as BusyMessage));
-  const next = async (): Promise<BusyMessage> => {
-    if (messages.length === 0) await Promise.race([once(child, 'message'), once(child, 'exit')]);
-    const message = messages.shift();
-    if (message === undefined) throw new Error('the busy connections ended');
-    return message;
+/** Revokes `identity`, of whose connections `busy` are in use and `idle` are not. */
+async function cut(
+  identity: string,
+  busy: () => Promise<readonly BusyEnd[]>,
+  idle: (() => Promise<readonly bigint[]>) | null,
+  stage: Stage,
+): Promise<Cut> {
+  const all = Promise.all([busy(), idle === null ? [] : idle()]);
+  all.catch(() => {});
+  const command = await revoke(identity, stage);
+  const [worked, held] = await within(all, command);
+  const since = (ns: bigint): number => Number(ns - command.committed) / 1e6;
+  const endsInUse = worked.map(({ end }) => since(BigInt(end)));
+  const ends = [...held.map(since), ...endsInUse];
+  // What ends before its certificate is taken back was cut on account of another's.
+  const early = ends.filter((ms) => ms < -Number(command.committed - command.began) / 1e6).length;
+  if (early > 0) throw new Error(`${early} connections had ended before their certificate was revoked`);
+  return {
+    // What came before the commit is nothing that a revoked holder got.
+    lastOctets: worked.map(({ lastOctet }) => Math.max(0, since(BigInt(lastOctet)))),
+    ends,
+    endsInUse,
+    committedMs: Number(command.committed - command.began) / 1e6,
+    commandMs: Number(command.ended - command.began) / 1e6,
   };
-  return { child, next };
 }
 
-async function cutOnce(identity: string, stage: Stage): Promise<Cut> {
+/** One gate: first a few certificates of many, then the one that has all other connections. */
+async function cutAll(round: number, stage: Stage): Promise<{ readonly few: readonly Cut[]; readonly whole: Cut }> {
+  const identity = `worker/cut-${round}`;
   const files = await issue(identity, stage);
-  const running = await launch(certgateFrom(stage.options.form), stage.ground);
+  const running = await launch(patientGate(stage), stage.ground);
+  const { port } = running;
   const stops: (() => Promise<void>)[] = [() => running.stop()];
   try {
-    const idle = Math.min(stage.options.connections, descriptorLimit() - OTHER_DESCRIPTORS);
-    const holder = await holdConnections({ ...files, core: stage.cores.load, port: running.port, connections: idle });
+    const connections = Math.min(stage.options.connections, descriptorLimit() - OTHER_DESCRIPTORS);
+    const holder = await holdConnections({ ...files, core: stage.cores.load, port, connections });
     stops.unshift(() => holder.stop());
-    const busyWords = [running.port, files.chain, files.key, files.bundle, BUSY.requests, BUSY.tunnels];
-    const busy = await startBusy(stage, busyWords);
-    stops.unshift(() => stopProcess(busy.child));
-    await busy.next();
-    const ends = Promise.all([holder.ends(), busy.next()]);
-    ends.catch(() => {});
-    const command = await revoke(identity, stage);
-    const late = AbortSignal.timeout(LIMIT_MS);
-    const [held, worked] = await Promise.race([
-      ends,
-      once(late, 'abort').then(() => {
-        throw new Error(`connections were still open ${LIMIT_MS} ms after ${command.said}`);
-      }),
-    ]);
-    const workedEnds = 'gone' in worked ? worked.gone.map(BigInt) : [];
-    const since = (ns: bigint): number => Number(ns - command.committed) / 1e6;
-    const sinceCommit = [...held, ...workedEnds].map(since);
-    const at = (part: number): number => quantileOf(sinceCommit, part);
-    return {
-      connections: sinceCommit.length,
-      p50: at(0.5),
-      p99: at(0.99),
-      max: at(1),
-      inUse: quantileOf(workedEnds.map(since), 0.5),
-      committedMs: Number(command.committed - command.began) / 1e6,
-      commandMs: Number(command.ended - command.began) / 1e6,
-    };
+    const few: Cut[] = [];
+    for (const [turn, counts] of FEW.entries()) {
+      const name = `worker/one-of-many-${round}-${turn}`;
+      const busy = await keepBusy(port, await issue(name, stage), counts, stage);
+      stops.unshift(() => busy.stop());
+      few.push(await cut(name, () => busy.ends(), null, stage));
+      await busy.stop();
+    }
+    const busy = await keepBusy(port, files, IN_USE, stage);
+    stops.unshift(() => busy.stop());
+    const whole = await cut(
+      identity,
+      () => busy.ends(),
+      () => holder.ends(),
+      stage,
+    );
+    return { few, whole };
   } catch (error) {
     throw new Error(`${reasonOf(error)}\n${running.lastWords()} (${OUTPUT_FILE})`, { cause: error });
   } finally {
@@ -130,29 +127,46 @@ async function cutOnce(identity: string, stage: Stage): Promise<Cut> {
 
 export const revocation: SpecialWork = {
   name: 'revoke',
-  title: `certgate revoke to the end of every connection of the identity (${BUSY.requests} with requests in flight, ${BUSY.tunnels} WebSockets, the others idle)`,
+  title:
+    'certgate revoke while 10,000 connections are live: the last octet of data that its holder reads, and the end of its connections',
   async run(stage) {
-    const cuts: Cut[] = [];
+    const rounds: { few: readonly Cut[]; whole: Cut }[] = [];
     for (let round = 1; round <= stage.options.rounds; round++) {
-      const cut = await cutOnce(`worker/cut-${round}`, stage);
-      cuts.push(cut);
+      const { few, whole } = await cutAll(round, stage);
+      rounds.push({ few, whole });
+      const words = [few.flatMap((one) => one.lastOctets), whole.lastOctets, whole.ends].map(
+        (values) => `${quantileOf(values, 0.99).toFixed(1)} ms`,
+      );
       say(
-        `revoke ${round}: ${cut.connections} connections, p99 ${cut.p99.toFixed(1)} ms, last ${cut.max.toFixed(1)} ms`,
+        `revoke ${round}: p99 of the last octet, one of many ${words[0]}, of all ${words[1]}; of all ends ${words[2]}`,
       );
     }
-    const row = (name: string, pick: (cut: Cut) => number) => {
-      return { name, unit: 'ms', figures: [{ contestant: OURS, values: cuts.map(pick) }] };
+    const row = (name: string, pick: (round: { few: readonly Cut[]; whole: Cut }) => number) => {
+      return { name: `revoke ${name}`, unit: 'ms', figures: [{ contestant: OURS, values: rounds.map(pick) }] };
     };
+    const quantiles = (name: string, pick: (round: { few: readonly Cut[]; whole: Cut }) => readonly number[]) =>
+      ([0.5, 0.99] as const).map((part) => row(`${name} p${part * 100}`, (one) => quantileOf(pick(one), part)));
     return {
       rows: [
-        row('revoke p50', (cut) => cut.p50),
-        row('revoke p99', (cut) => cut.p99),
-        row('revoke last', (cut) => cut.max),
-        row('revoke p50 in use', (cut) => cut.inUse),
-        row('revoke start to committed', (cut) => cut.committedMs),
-        row('revoke whole command', (cut) => cut.commandMs),
+        ...quantiles('one of many, last octet', ({ few }) => few.flatMap((one) => one.lastOctets)),
+        ...quantiles('one of many, end', ({ few }) => few.flatMap((one) => one.ends)),
+        ...quantiles('of all, last octet', ({ whole }) => whole.lastOctets),
+        ...quantiles('of all, end', ({ whole }) => whole.ends),
+        row('of all, last end', ({ whole }) => quantileOf(whole.ends, 1)),
+        row('of all, end in use p50', ({ whole }) => quantileOf(whole.endsInUse, 0.5)),
+        row('start to committed', ({ whole }) => whole.committedMs),
+        row('whole command, one of many', ({ few }) =>
+          quantileOf(
+            few.map((one) => one.commandMs),
+            0.5,
+          ),
+        ),
+        row('whole command, of all', ({ whole }) => whole.commandMs),
       ],
-      notes: [`${cuts[0]?.connections ?? 0} connections; ms after the commit, but for the last two`],
+      notes: [
+        `${rounds[0]?.whole.ends.length ?? 0} connections of the one that has all; ms after the commit, but for the last three`,
+        'last octet: of connections in use; what a holder read before the commit counts as 0',
+      ],
     };
   },
 };

@@ -16,7 +16,7 @@ import {
 } from '../../policy/explain.ts';
 import type { Attributes, Grants, Origin, Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
-import { startsDeployed } from '../../policy/run-overrides.ts';
+import { makesQueues, startsDeployed } from '../../policy/run-overrides.ts';
 import { asksByBody } from '../../policy/secrets.ts';
 import { printable, printableJson } from '../escape.ts';
 import { choiceFlag, collect, usage } from '../flags.ts';
@@ -120,7 +120,14 @@ function linesOf(said: Explanation, grants: Grants): string[] {
     lines.push('  without see_secret_blocks: the secrets are left out of the answer');
   }
   if (said.permit && startsDeployed(operation) && !grants.has('run_flows')) {
-    lines.push('  and run_flows, if its body has job_variables: no role gives it, or one denies it');
+    lines.push(
+      '  and run_flows, if its body has other job_variables than the deployment: no role gives it, or one denies it',
+    );
+  }
+  if (said.permit && makesQueues(operation) && !grants.has('write_work_queues')) {
+    lines.push(
+      '  and write_work_queues, if its body names a work queue that is not there: no role gives it, or one denies it',
+    );
   }
   if (said.scope !== null) lines.push(`  within ${said.scope.words}: ${scopeSays(said.scope.bounds)}`);
   if (said.secrets === 'hide') lines.push('  the secrets are left out of the answer');
