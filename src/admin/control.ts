@@ -2,13 +2,14 @@
 // same machine. It answers what a person at the machine may know and triggers what the gate does by itself anyway; it
 // can't issue, grant or switch anything off. Whoever can open it could read the store as well.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Socket } from 'node:net';
 import { CertgateError, reasonOf } from '../errors.ts';
+import { readRequestHead } from '../http1/request.ts';
+import { writeOwnAnswer } from '../http1/write.ts';
+import { asciiJson } from '../observe/ascii-json.ts';
+import { type BodyTaking, type TakenBody, takeBody } from '../proxy/body-taking.ts';
 import { removeStale } from '../proxy/connection-set.ts';
 import { listenPrivately } from './private-socket.ts';
-
-// Not imported: an import reads every export of node:http, and its WebSocket loads all of undici: 23 ms and 6 MB more.
-const { createServer } = process.getBuiltinModule('node:http');
 
 /** The answers to the control socket's questions, as JSON. */
 export type ControlRoutes = Readonly<Record<string, (body: unknown) => Promise<unknown>>>;
@@ -25,6 +26,9 @@ export function causesIn(body: unknown): readonly string[] {
 
 /** The longest body of a question, bytes. */
 const MOST_BODY_BYTES = 16 * 1024 * 1024;
+const HEAD = { headBytes: 8_192, headerLines: 50 } as const;
+/** For a whole question, and to take the answer to it, ms. */
+const PATIENCE = 5_000;
 /** Longest path of a unix socket that Linux takes. */
 const MOST_PATH_BYTES = 107;
 
@@ -38,39 +42,75 @@ export async function serveControl(path: string, routes: ControlRoutes): Promise
     throw new CertgateError('CG_LISTEN', { address: path, reason });
   }
   if ((await removeStale(path)) === 'taken') throw new CertgateError('CG_GATE_RUNNING', { socket: path });
-  const server = createServer({ requestTimeout: 5_000 }, (request, response) => void handle(routes, request, response));
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    serveOne(socket, routes);
+  });
   await listenPrivately(server, path);
   return {
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        for (const socket of sockets) socket.destroy();
       }),
   };
 }
 
-async function handle(routes: ControlRoutes, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const reply = (status: number, body: unknown): void => {
-    response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
-    response.end(JSON.stringify(body));
+interface Reply {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** One question of a connection, and its answer. */
+function serveOne(socket: Socket, routes: ControlRoutes): void {
+  let bytes: Buffer = Buffer.alloc(0);
+  let taking: BodyTaking | null = null;
+  const giveUp = (): NodeJS.Timeout => setTimeout(() => socket.destroy(), PATIENCE).unref();
+  let patience = giveUp();
+  socket.once('close', () => clearTimeout(patience));
+  socket.on('error', () => {});
+
+  const end = ({ status, body }: Reply): void => {
+    clearTimeout(patience);
+    patience = giveUp();
+    socket.end(writeOwnAnswer(status, { type: 'application/json', text: asciiJson(body) }, true, true, ''), 'latin1');
   };
-  const name = `${request.method ?? ''} ${request.url ?? ''}`;
-  const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
-  if (route === undefined) return reply(404, { detail: 'no such question' });
-  try {
-    return reply(200, await route(await bodyOf(request)));
-  } catch (error) {
-    return reply(503, { detail: reasonOf(error) });
+  const answerTo = (name: string, body: TakenBody): void => {
+    clearTimeout(patience);
+    socket.off('data', read).resume();
+    answer(routes, name, body).then(end, () => socket.destroy());
+  };
+  socket.on('data', read);
+
+  function read(part: Buffer): void {
+    if (taking !== null) {
+      taking.add(part);
+      return;
+    }
+    bytes = Buffer.concat([bytes, part]);
+    const head = readRequestHead(bytes, 0, HEAD);
+    if (head === null) return;
+    if (!head.ok) {
+      socket.off('data', read).resume();
+      end({ status: head.status, body: { detail: head.reason } });
+      return;
+    }
+    if (head.expectsContinue) socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+    taking = takeBody(head.bodyLength, MOST_BODY_BYTES, (body) => answerTo(`${head.method} ${head.target}`, body));
+    taking.add(bytes.subarray(head.size));
   }
 }
 
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    size += part.length;
-    if (size > MOST_BODY_BYTES) throw new RangeError(`a question may have ${MOST_BODY_BYTES} bytes`);
-    parts.push(part);
+async function answer(routes: ControlRoutes, name: string, body: TakenBody): Promise<Reply> {
+  const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
+  if (route === undefined) return { status: 404, body: { detail: 'no such question' } };
+  if (body === 'too long') return { status: 413, body: { detail: `a question may have ${MOST_BODY_BYTES} bytes` } };
+  if (body === 'malformed') return { status: 400, body: { detail: 'the body has a malformed chunk' } };
+  try {
+    return { status: 200, body: await route(body.length === 0 ? null : JSON.parse(body.toString('utf8'))) };
+  } catch (error) {
+    return { status: 503, body: { detail: reasonOf(error) } };
   }
-  return size === 0 ? null : JSON.parse(Buffer.concat(parts).toString('utf8'));
 }

@@ -2,7 +2,7 @@
 // could read the files beside it as well.
 
 import { chmodSync } from 'node:fs';
-import type { Server } from 'node:http';
+import type { Server } from 'node:net';
 import { CertgateError } from '../errors.ts';
 
 /** Binds `server` to the socket at `path`, mode 0600. CG_LISTEN when that can't be. */

@@ -14,7 +14,7 @@ import type { Signer } from '../pki/signing.ts';
 import { removeStale } from '../proxy/connection-set.ts';
 import { listenPrivately } from './private-socket.ts';
 
-// Not imported, as in control.ts.
+// Not imported, as in control-client.ts.
 const { createServer } = process.getBuiltinModule('node:http');
 
 /** The largest value that is read: a CRL of 1.4 million entries. */

@@ -13,7 +13,6 @@ import type { CaRecord, Store } from '../store/store.ts';
 import { type Authority, type CaInUse, openAuthority } from './authority.ts';
 import { caRecordsIn } from './ca-records.ts';
 import { systemCode } from './files.ts';
-import { waitingRequests } from './import-issuer.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { generationFiles } from './layout.ts';
 import { trustIn } from './trust.ts';
@@ -68,6 +67,7 @@ export async function readCa(place: AuthorityPlace): Promise<CaInUse> {
   }
   const active = filed.find(({ record }) => record.role === 'issuer' && record.state === 'active');
   if (active === undefined) {
+    const { waitingRequests } = await import('./import-issuer.ts');
     const request = (await waitingRequests(certsDir, records)).at(-1)?.requestFile ?? null;
     throw new CertgateError('CG_CA_UNFINISHED', { problem: "the issuer's certificate was not imported yet", request });
   }

@@ -69,7 +69,9 @@ function* wordsAbout(path: string, { files, store, keys, leftOut }: BackupManife
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   yield `${files.length} files, ${Math.ceil(bytes / 1024)} KiB; the store at revision ${store.revision}, certificates in it: ${store.certificates}`;
   if (keys) {
-    yield 'the private keys are in it: keep it where only you can read it';
+    const names = files.map((file) => file.path).filter((file) => /^certs\/.*\.key$/.test(file));
+    if (names.length === 0) yield 'no private key is in it: there is none in the folder of the CA';
+    else yield `private keys are in it, keep it where only you can read it: ${names.join(', ')}`;
     if (leftOut.length > 0) yield `links that lead nowhere now are not in it: ${leftOut.join(', ')}`;
   } else yield `left out, keep them elsewhere: ${leftOut.length === 0 ? 'no key was there' : leftOut.join(', ')}`;
   if (config.file === null)

@@ -13,7 +13,12 @@ const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a
 
 /** True for a DNS name (letters, digits, hyphens; no wildcard, no final dot). Not for an IP address. */
 export function isDnsName(text: string): boolean {
-  return isIP(text) === 0 && DNS_NAME.test(text) && !/^[\d.]+$/.test(text);
+  return DNS_NAME.test(text) && !/^[\d.]+$/.test(text);
+}
+
+/** True for an IP address. At the first text that is no IPv4 address Node makes a pattern for IPv6, which takes 5 ms. */
+export function isAddress(text: string): boolean {
+  return !isDnsName(text) && isIP(text) !== 0;
 }
 
 /** `host:port` or `[v6]:port`; the host is a DNS name or an IP address. */

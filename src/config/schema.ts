@@ -3,11 +3,10 @@
 // docs/configuration.md and the commands' flags are all made from it, so none of them can drift.
 // Durations are text in the file (`24h`) and milliseconds in `Config`. No secret may stand in the file.
 
-import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
-import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
+import { isAddress, isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
 import { auditSettings } from './auditing.ts';
 import { enrollSettings, issueSettings, renewSettings } from './issuing.ts';
 import { identityRule } from './rules.ts';
@@ -126,7 +125,7 @@ const serve = z.strictObject({
   ),
   names: withDefault(
     z
-      .array(z.string().check(z.refine((name) => isDnsName(name) || isIP(name) !== 0)))
+      .array(z.string().check(z.refine((name) => isDnsName(name) || isAddress(name))))
       .check(z.minLength(1), z.maxLength(100)),
     () => [hostname().toLowerCase(), 'localhost', '127.0.0.1', '::1'],
   ).register(settings, {
@@ -246,7 +245,7 @@ const connect = z.strictObject({
     {
       wants: 'a DNS name or an IP address',
       example: 'gate.example',
-      accepts: (value) => isDnsName(value) || isIP(value) !== 0,
+      accepts: (value) => isDnsName(value) || isAddress(value),
     },
   ),
   drain: duration(

@@ -19,7 +19,7 @@ import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from
 import { limitAttempts } from './attempt-limit.ts';
 import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, refuse } from './decide.ts';
 import { decideByIdentityToken } from './identity-token-decide.ts';
-import { openIdentityTokens } from './identity-tokens.ts';
+import type { IdentityTokens } from './identity-tokens.ts';
 import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
 import { isPattern, readCredential, sameHash, type TokenCredential } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
@@ -117,14 +117,26 @@ const TOO_MANY = answerWith(429, 'too many tries');
 export function openDesk(parts: DeskParts): EnrollDesk {
   const { authority, store, policy, log, metrics, clock = Date.now, ticker = TICKER } = parts;
   const { refusalTime = REFUSAL_TIME } = parts;
-  const identityTokens = openIdentityTokens(policy.issuers ?? [], log);
+  const { issuers = [] } = policy;
+  let identityTokens: IdentityTokens | null = null;
+  /** With jose, which a gate that nobody brings such tokens to does without. */
+  const withIdentityTokens = async (): Promise<IdentityTokens> => {
+    const { openIdentityTokens } = await import('./identity-tokens.ts');
+    identityTokens ??= openIdentityTokens(issuers, log);
+    return identityTokens;
+  };
+  if (issuers.length > 0) {
+    withIdentityTokens().catch((error: unknown) => {
+      log.say('error', 'identity tokens', { reason: reasonOf(error) }, 'identity tokens cannot be read');
+    });
+  }
   const addresses = limitAttempts(PER_ADDRESS);
   const tokens = limitAttempts(PER_TOKEN);
   const renewals = openRenewals(parts);
 
   const decideByJwt = async (text: string, asked: string | null, keyHash: string): Promise<EnrollDecision> => {
     const now = clock();
-    const token = await identityTokens.verify(text, now, keyHash);
+    const token = await (identityTokens ?? (await withIdentityTokens())).verify(text, now, keyHash);
     if (token.kind === 'refuse') return refuse(token.reason, token.look, null, 'identity token');
     if (token.kind === 'later') return token;
     const uses = await store.identityTokenUses(token.id);

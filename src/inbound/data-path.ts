@@ -100,6 +100,9 @@ const MOST_NOTED = 10_000;
 /** How long Prefect may take to answer the gate's own questions, ms. */
 const UPSTREAM_ANSWER = 10_000;
 
+/** How often it is looked for clients that do not read, in turns of the sweep. */
+const UNREAD_EVERY = 8;
+
 /** CG_STORE_* when the records can't be read. */
 export async function openDataPath(options: DataPathOptions & DataPathPlace): Promise<DataPath> {
   const { log, audit, store, metrics, limitedLog } = options;
@@ -195,8 +198,10 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     },
   });
   const sockets = new Set<Socket>();
+  let turn = 0;
   const stopSweep = sweepConnections(set, () => {
     metrics.cut += live.cutExpired(Date.now()).connections;
+    if (++turn % UNREAD_EVERY === 0) metrics.cut += live.cutUnread().connections;
   });
   const stop = async (): Promise<void> => {
     stopSweep();

@@ -1,11 +1,20 @@
 // What is put on record about a decision: who, from where, what it was about, what was decided and by which rule.
 
 import type { RequestHead } from '../http1/request.ts';
-import { type AuditLog, LONGEST, type NewRecord } from '../observe/audit-log.ts';
+import { inOnePiece } from '../observe/ascii-json.ts';
+import { type AuditLog, LONGEST, type NewRecord, restOfRecord } from '../observe/audit-log.ts';
 import { type Operation, objectOf } from '../policy/operation.ts';
 import type { Answer } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import type { Judgement } from './permission.ts';
+
+type Lasting = Omit<NewRecord, 'time' | 'requestId'>;
+
+/** What a record says of a request that `judgement` permits. */
+export interface Permitted {
+  readonly judgement: Judgement | null;
+  readonly record: Lasting;
+}
 
 interface Decision {
   readonly reading: {
@@ -15,6 +24,8 @@ interface Decision {
     readonly subject: string;
     readonly operation: Operation | null;
     readonly judgement: Judgement | null;
+    /** Its record where it is permitted, but for time and id. */
+    permitted: Permitted | null;
   };
   readonly requestId: string;
   /** Null for what is permitted. */
@@ -43,13 +54,33 @@ export function recordOfDecision(
   status: number | null,
   reason: string | null,
 ): NewRecord {
-  const { head, path, operation, judgement } = reading;
-  const whole = client.identity.length + head.method.length + path.length <= LONGEST;
-  return {
-    time: Date.now(),
-    requestId,
-    identity: client.identity,
-    serial: client.serial,
+  const { judgement } = reading;
+  if (code !== null || status !== null || reason !== null) {
+    return { time: Date.now(), requestId, ...lasting(client, address, reading, code, status, reason) };
+  }
+  let known = reading.permitted;
+  if (known === null || known.judgement !== judgement) {
+    const record = lasting(client, address, reading, null, null, null);
+    const whole = record.rest ?? '';
+    known = { judgement, record: { ...record, rest: inOnePiece(whole) } };
+    reading.permitted = known;
+  }
+  return { time: Date.now(), requestId, ...known.record };
+}
+
+function lasting(
+  { identity, serial }: Admitted,
+  address: string,
+  { head, path, operation, judgement, subject }: Decision['reading'],
+  code: string | null,
+  status: number | null,
+  reason: string | null,
+): Lasting {
+  // What is refused may have been permitted before, or by its head alone: no role permits it.
+  const by = code === null ? judgement : null;
+  const record = {
+    identity,
+    serial,
     address,
     method: head.method,
     path,
@@ -59,10 +90,11 @@ export function recordOfDecision(
     code,
     status,
     reason,
-    role: judgement?.role ?? null,
-    rule: judgement?.rule ?? null,
-    subject: whole ? reading.subject : undefined,
-  };
+    role: by?.role ?? null,
+    rule: by?.rule ?? null,
+  } as const;
+  const whole = identity.length + head.method.length + path.length <= LONGEST;
+  return { ...record, rest: whole ? restOfRecord(record, subject) : restOfRecord(record) };
 }
 
 /** How a request that is on record went: the status that was answered, why it ended, after how many ms. */

@@ -110,8 +110,9 @@ export function createListener(options: ListenerOptions): Server {
     options.metrics.handshakes++;
     // A request's answer outlives its client's end; a handshake does not: who leaves in its midst is gone at once.
     socket.allowHalfOpen = true;
-    // From here on nothing this socket does may end the process.
-    socket.on('error', () => {});
+    // From here on nothing this socket does may end the process. What breaks TLS ends its connection: Node leaves one open
+    // whose directions may end one by one, and its peer could keep it so.
+    socket.on('error', () => socket.destroy());
     welcome(socket, options).catch((error: unknown) => {
       options.log.say('error', 'admission', { reason: String(error) }, 'a connection could not be decided about');
       socket.destroy();
@@ -167,6 +168,7 @@ async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<voi
     address,
     since: Date.now(),
     permitted: () => true,
+    unreadSince: null,
   };
   index.enter(live);
   options.metrics.connections = index.size;

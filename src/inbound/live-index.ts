@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import type { ClientConnection } from '../proxy/client-connection.ts';
 import type { ConnectionWork } from '../proxy/connection-set.ts';
+import { unreadOverhead } from '../proxy/direct-io.ts';
 
 /** A connection whose client is known. Times are milliseconds since the epoch, serial and issuer lower-case hex. */
 export interface LiveConnection {
@@ -21,7 +22,12 @@ export interface LiveConnection {
   readonly since: number;
   /** Whether the policy still permits the WebSocket that is open on it, if one is. */
   permitted: () => boolean;
+  /** What TLS had cost (`unreadOverhead`) when its client was first seen not to read; null while it reads. */
+  unreadSince: number | null;
 }
+
+/** Bytes of TLS without data that a client may send while it does not read the answers of TLS. */
+const MOST_UNREAD = 1_048_576;
 
 export interface LiveIndex {
   enter(live: LiveConnection): void;
@@ -34,6 +40,8 @@ export interface LiveIndex {
   cutOtherIssuers(issuers: ReadonlySet<string>): ConnectionWork;
   /** Cuts WebSockets that the policy permits no more. */
   cutForbidden(): ConnectionWork;
+  /** Cuts clients that make TLS answer and read none of its answers: they are kept in memory. To be called now and then. */
+  cutUnread(): ConnectionWork;
   /** One connection of each certificate. */
   certificates(): readonly LiveConnection[];
   readonly size: number;
@@ -121,6 +129,22 @@ export function createLiveIndex(): LiveIndex {
       for (const set of bySerial.values()) {
         for (const live of set) {
           if (!live.permitted()) work = addWork(work, cutOne(live, 'the policy permits it no more'));
+        }
+      }
+      return work;
+    },
+    cutUnread() {
+      let work = NO_WORK;
+      for (const set of bySerial.values()) {
+        for (const live of set) {
+          const overhead = unreadOverhead(live.socket);
+          if (overhead === null) live.unreadSince = null;
+          else {
+            live.unreadSince ??= overhead;
+            if (overhead - live.unreadSince > MOST_UNREAD) {
+              work = addWork(work, cutOne(live, 'the client makes TLS answer and reads none of it'));
+            }
+          }
         }
       }
       return work;

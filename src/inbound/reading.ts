@@ -11,6 +11,7 @@ import { canonicalPath } from '../policy/paths.ts';
 import type { AnswerRewriter, HeadBytes } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import { crossSite } from './browser.ts';
+import type { Permitted } from './decision-record.ts';
 import type { Judged } from './permission.ts';
 import {
   clientProto,
@@ -37,6 +38,7 @@ export interface Reading extends Judged {
   readonly foreign: string | null;
   /** For its access lines. */
   readonly subject: string;
+  permitted: Permitted | null;
   readonly rewriteAnswer: AnswerRewriter | null;
 }
 
@@ -116,6 +118,7 @@ export function openReadings(client: Admitted, address: string, authorization: s
       subject: accessSubject(whose, head.method, path, name),
       start: target.ok ? startOfHead(head, target.target) : '',
       judgement: null,
+      permitted: null,
       rewriteAnswer:
         name === 'ui_settings' ? rewriteUiSettings(clientProto(head), head.host, authorization !== null) : null,
     };

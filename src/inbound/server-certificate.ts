@@ -2,8 +2,8 @@
 // at two thirds of its life less up to a twentieth (DESIGN.md), by the wall clock, so that a suspended machine catches
 // up. Its record is committed like any other. A failed renewal is tried again and never takes the old one away.
 
-import { isIP } from 'node:net';
 import type { Authority } from '../authority/authority.ts';
+import { isAddress } from '../config/address.ts';
 import { renewalTime } from '../enroll/renewal-time.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
@@ -60,8 +60,8 @@ export async function issueServerCertificate(
     ttlMs,
     untilIssuerEnds: true,
     publicKey: pair.publicKey,
-    dns: names.filter((name) => isIP(name) === 0),
-    ip: names.filter((name) => isIP(name) !== 0),
+    dns: names.filter((name) => !isAddress(name)),
+    ip: names.filter(isAddress),
     actor: 'gate',
   });
   return {

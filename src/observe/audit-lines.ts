@@ -2,7 +2,7 @@
 // stand in one fixed order, whatever else an object carries, and texts from a peer are cut. Their number and the hash of the
 // line before are added when they are written (audit-chain.ts).
 
-import { asciiText, inOnePiece } from './ascii-json.ts';
+import { asciiText } from './ascii-json.ts';
 
 export interface AuditRecord {
   /** ms since the epoch */
@@ -34,8 +34,8 @@ export interface AuditRecord {
 
 /** A record that is to be written. */
 export interface NewRecord extends AuditRecord {
-  /** What `accessSubject` has made of the fields from `identity` to `operation`, where they are no longer than LONGEST. */
-  readonly subject?: string | undefined;
+  /** What `restOfRecord` has made of the fields from `identity` on: the same whenever a request is repeated. */
+  readonly rest?: string;
 }
 
 /** How a permitted write went: a line of its own, because its record must be durable before anybody can know. */
@@ -57,32 +57,26 @@ export const LONGEST = 1024;
 
 /** The JSON of a record, ASCII, without a line feed. */
 export function recordJson(record: NewRecord): string {
-  const { time, subject, decision, code, status, reason, role = null, rule = null } = record;
+  const { time, requestId, rest } = record;
+  return `{"time":${time},"requestId":${cutText(requestId)},${rest ?? restOfRecord(record)}}`;
+}
+
+/**
+ * The members from `identity` on. `subject` is what `accessSubject` has made of those up to `operation`, where they are no
+ * longer than LONGEST.
+ */
+export function restOfRecord(record: Omit<AuditRecord, 'time' | 'requestId'>, subject = subjectOf(record)): string {
+  const { object, decision, code, status, reason, role = null, rule = null } = record;
   const why =
     code === null && status === null && reason === null
       ? '"code":null,"status":null,"reason":null'
       : `"code":${asciiText(code)},"status":${status},"reason":${cutText(reason)}`;
-  return (
-    `{"time":${time},"requestId":${cutText(record.requestId)},${subject ?? subjectOf(record)},"object":${cutText(record.object)},` +
-    `"decision":"${decision}",${why},${bindingOf(role, rule)}}`
-  );
+  return `${subject},"object":${cutText(object)},"decision":"${decision}",${why},"role":${asciiText(role)},"rule":${cutText(rule)}`;
 }
 
-let lastRole: string | null = null;
-let lastRule: string | null = null;
-let lastBinding = '"role":null,"rule":null';
+type Subject = Pick<AuditRecord, 'identity' | 'serial' | 'address' | 'method' | 'path' | 'operation'>;
 
-/** Most are by the same rule as the one before. */
-function bindingOf(role: string | null, rule: string | null): string {
-  if (role !== lastRole || rule !== lastRule) {
-    lastBinding = inOnePiece(`"role":${asciiText(role)},"rule":${cutText(rule)}`);
-    lastRole = role;
-    lastRule = rule;
-  }
-  return lastBinding;
-}
-
-function subjectOf({ identity, serial, address, method, path, operation }: AuditRecord): string {
+function subjectOf({ identity, serial, address, method, path, operation }: Subject): string {
   return (
     `"identity":${cutText(identity)},"serial":${asciiText(serial)},"address":${cutText(address)},` +
     `"method":${cutText(method)},"path":${cutText(path)},"operation":${asciiText(operation)}`

@@ -16,7 +16,7 @@ import { openingJson, rotatedName, rotatedSeq } from './audit-rotation.ts';
 import { checkpointClock, type Signing } from './audit-signing.ts';
 import { recordUpkeep, type Upkeep } from './audit-upkeep.ts';
 
-export { type AuditOutcome, type AuditRecord, LONGEST, type NewRecord } from './audit-lines.ts';
+export { type AuditOutcome, type AuditRecord, LONGEST, type NewRecord, restOfRecord } from './audit-lines.ts';
 
 export interface AuditLog {
   /** Resolves when the record is durable. CG_AUDIT_UNWRITABLE when it can't be, or too many wait already. */

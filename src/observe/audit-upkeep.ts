@@ -2,8 +2,10 @@
 // removes the oldest by the rule that was given, after it has verified them and has put on record, signed, what it removes
 // (audit-retention.ts). What fails is told, and tried again; records are written on meanwhile, and nothing is removed.
 
-import { rm } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { reasonOf } from '../errors.ts';
 import type { Head } from './audit-chain.ts';
 import { syncFolder } from './audit-file.ts';
@@ -11,6 +13,7 @@ import { retirable } from './audit-retention.ts';
 import { type Retirement, type Retiring, retirementJson } from './audit-retirement.ts';
 import { firstLine, type RotationRules } from './audit-rotation.ts';
 import type { Judge } from './audit-verify.ts';
+import { patientClock } from './patient-clock.ts';
 
 /** How the files of a record are looked after. */
 export interface Upkeep {
@@ -50,8 +53,13 @@ export interface RecordUpkeep {
 
 /** How long after a failure to rotate it is tried again, ms. */
 const AFTER_FAILURE = 10_000;
+/** Octets that are kept on the disk for the line which says what goes: else a full disk would keep all that could make room on it. */
+const RESERVE = 16_384;
 /** How often it is told that nothing can be removed for the same reason, ms. */
 const AGAIN = 3_600_000;
+
+/** Beside the record, and no part of it. */
+const RESERVE_NAME = 'audit.reserve';
 
 /** Looks after the record at `path` until it is stopped. */
 export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): RecordUpkeep {
@@ -63,6 +71,8 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
   let notBefore = 0;
   /** Why nothing can be removed, and when that was said. */
   let told: { readonly words: string; readonly at: number } | null = null;
+  const clock = patientClock(statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null);
+  let isBehind = false;
   const timer = setInterval(() => begin(), upkeep.every).unref();
   // What a gate that was killed has left undone.
   const first = setTimeout(() => begin(), 0).unref();
@@ -85,10 +95,45 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
     }
   }
 
+  const reserve = join(dirname(path), RESERVE_NAME);
+  const retires = rules.keepFor !== Number.POSITIVE_INFINITY || rules.keepFiles !== Number.POSITIVE_INFINITY;
+
+  /** Where there is room for it. */
+  async function keepReserve(): Promise<void> {
+    const file = await open(reserve, 'a', 0o600).catch(() => null);
+    if (file === null) return;
+    try {
+      const { size } = await file.stat();
+      if (size >= RESERVE) return;
+      // No file system has less room for these.
+      await file.appendFile(randomBytes(RESERVE - size));
+      await file.sync();
+    } catch {
+      await rm(reserve, { force: true });
+    } finally {
+      await file.close();
+    }
+  }
+
+  async function addWithReserve(body: string): Promise<void> {
+    try {
+      await record.add(body);
+    } catch (error) {
+      const had = await rm(reserve).then(
+        () => true,
+        () => false,
+      );
+      if (!had) throw error;
+      await record.add(body);
+    }
+  }
+
   async function retire(): Promise<void> {
     try {
       for (let more = true; more && !stopped; ) more = await retireOnce();
       told = null;
+      if (retires) await keepReserve();
+      sayBehind();
     } catch (error) {
       // It may be so for days.
       const words = reasonOf(error);
@@ -98,16 +143,29 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
     }
   }
 
+  /** Once for each time that the clock is not believed. */
+  function sayBehind(): void {
+    const behind = rules.keepFor === Number.POSITIVE_INFINITY ? 0 : clock.behind();
+    if (behind > 0 && !isBehind) {
+      const hours = Math.round(behind / 3_600_000);
+      failed(
+        'retired',
+        new Error(`the clock went ahead by ${hours} h at once: they count for keepFor when it has stayed so for a day`),
+      );
+    }
+    isBehind = behind > 0;
+  }
+
   /** False when there is nothing to remove. */
   async function retireOnce(): Promise<boolean> {
-    const going = await retirable(path, { rules, now: Date.now(), saved: record.saved(), judge: upkeep.judge });
+    const going = await retirable(path, { rules, now: clock.now(), saved: record.saved(), judge: upkeep.judge });
     if (going === null) return false;
     if (going.retiring !== null) {
       const retirement = await upkeep.sign({ ...going.retiring, record: await record.head() });
       // What could not be verified afterwards would leave a record that looks as if it had been cut.
       const { problem } = (await upkeep.judge())(retirement);
       if (problem !== null) throw new Error(`what was signed is of no use: ${problem}`);
-      await record.add(
+      await addWithReserve(
         retirementJson(
           retirement,
           going.files.map((file) => basename(file)),

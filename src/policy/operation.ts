@@ -80,7 +80,8 @@ export function findOperation(method: string, path: string, base = '/api'): Oper
   const inApi = path.startsWith('/', table.base.length) && path.startsWith(table.base);
   if (!inApi) {
     if (routed !== 'GET') return null;
-    return (path.endsWith('/') ? routes.whole.get(path.slice(0, -1)) : undefined) ?? UI_STATIC;
+    const own = path.endsWith('/') ? routes.whole.get(path.slice(0, -1)) : undefined;
+    return own ?? (readsElsewhere(table, routes, path) ? null : UI_STATIC);
   }
   const found = walk(routes.trie, path, table.base.length + 1, []);
   if (found !== null) return found;
@@ -112,6 +113,20 @@ export function writes(operation: Operation | null, method: string): boolean {
 export function objectOf(operation: Operation): string | null {
   const values = Object.values(operation.params);
   return values.length === 0 ? null : values.join('/');
+}
+
+/**
+ * Whether it would be one of the API's reads below another base path. A Prefect that has its API there would answer it, and a
+ * page of the interface is called nothing like it.
+ */
+function readsElsewhere(table: Table, routes: Method, path: string): boolean {
+  for (let at = 0; at !== -1; at = path.indexOf('/', at + 1)) {
+    const below = table.base + path.slice(at);
+    const found =
+      lookUp(table, routes, below) ?? lookUp(table, routes, below.endsWith('/') ? below.slice(0, -1) : `${below}/`);
+    if (found !== null && found.needs.length > 0) return true;
+  }
+  return false;
 }
 
 /** Starlette's redirect_slashes: only when no method at all has the path as it stands. */

@@ -159,6 +159,16 @@ export function acceptedOf(socket: Socket & Within): Socket {
 }
 
 /**
+ * How many bytes a TLS peer has sent beyond its data, while something waits for it to read: null when nothing does, or for a
+ * plain socket. TLS answers some records by itself (RFC 8446 §4.6.3) and keeps those answers where nobody else sees them.
+ */
+export function unreadOverhead(socket: Socket): number | null {
+  const tcp = acceptedOf(socket);
+  if (tcp === socket || (handleOf(tcp)?.writeQueueSize ?? 0) === 0) return null;
+  return tcp.bytesRead - socket.bytesRead;
+}
+
+/**
  * Resets the connection: what the operating system still holds for the peer is dropped with it. A TLS socket then only has its
  * end to tell (`close` follows), which costs as much again and is left to the next turn of the event loop, so that many can be
  * reset in one go. False where it can't be done, or where the end has been written already; it must be destroyed then.

@@ -9,7 +9,7 @@ import type { ResponseHead } from '../http1/response.ts';
 import { writeResponseHead } from '../http1/write.ts';
 import { AnswerStream, type Progress } from './answer-stream.ts';
 import type { Answer, Ending, ExchangeOwner, Forward, Handler, Limits, Verdict } from './contract.ts';
-import { writeAtOnce } from './direct-io.ts';
+import { encrypts, writeAtOnce } from './direct-io.ts';
 import { headAndBody, leaveWritten, writeTransient } from './framing.ts';
 import { BAD_CHUNK } from './own-answer.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
@@ -179,7 +179,8 @@ export class Exchange implements UpstreamUser {
       this.tunnel.upstreamEnd();
       return;
     }
-    const progress = this.answer.end();
+    // Over TLS anybody on the way can end a connection, and Node does not tell whether upstream did (RFC 8446 §6.1).
+    const progress = this.upstream !== null && encrypts(this.upstream.socket) ? null : this.answer.end();
     if (progress !== null) this.follow(progress);
     // 'close' follows and decides; an answer that waits for its record is still good.
     else if (this.unrecorded === null || this.unrecorded.length === 0) this.upstream?.socket.destroy();
@@ -221,7 +222,10 @@ export class Exchange implements UpstreamUser {
     const [first] = waiting;
     if (first === undefined) return;
     this.take(waiting.length === 1 ? first : Buffer.concat(waiting));
-    if (!this.over && this.upstream === null && this.tunnel === null) this.upstreamClosed(null);
+    if (this.over) return;
+    // That upstream ended, or closed, meanwhile was not acted on.
+    if (this.upstream?.socket.readableEnded === true) this.upstreamEnd();
+    else if (this.upstream === null && this.tunnel === null) this.upstreamClosed(null);
   }
 
   private take(bytes: Buffer): void {

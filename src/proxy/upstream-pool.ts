@@ -66,6 +66,8 @@ export class UpstreamConnection {
     });
     socket.on('error', (error: Error & { code?: string }) => {
       this.problem ??= error.code === undefined ? error.message : `${error.code}: ${error.message}`;
+      // Node leaves one open that breaks TLS, as it has two ends of its own.
+      socket.destroy();
     });
     socket.on('close', () => {
       clearTimeout(timer);

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -22,6 +22,24 @@ const health = {
   locks: { standing: 0, everyone: false },
   metrics: {},
 };
+
+const CHUNKED_HEAD = 'POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
+
+function chunked(body: string): string {
+  return `${CHUNKED_HEAD}${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+}
+
+/** All that is said to who sends `parts` and ends its side. */
+async function said(path: string, parts: readonly string[]): Promise<string> {
+  const socket = connect({ path, allowHalfOpen: true });
+  socket.on('error', () => {});
+  const read: Buffer[] = [];
+  socket.on('data', (part: Buffer) => read.push(part));
+  for (const part of parts) await new Promise((resolve) => socket.write(part, resolve));
+  socket.end();
+  await new Promise((resolve) => socket.once('close', resolve));
+  return Buffer.concat(read).toString('latin1');
+}
 
 describe('the control socket', () => {
   it('answers what it is asked, and is for its owner alone', async () => {
@@ -61,6 +79,47 @@ describe('the control socket', () => {
     });
     await expect(applyRecords(path, ['ab'])).rejects.toThrow('the store is gone');
     await control.close();
+  });
+
+  it.each([
+    ['what it does not know', 'GET /keys HTTP/1.1\r\nhost: x\r\n\r\n', 404, 'no such question'],
+    ['what is no request', 'hello\r\n\r\n', 400, /request line/],
+    ['a body in chunks', chunked('{"causes":["ab"]}'), 200, 'ab'],
+    ['a chunk that is none', `${CHUNKED_HEAD}zz\r\n`, 400, /chunk/],
+    ['a body that is no JSON', 'POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n{,}', 503, /JSON/],
+    [
+      'a head that comes in parts',
+      ['POST /echo HTTP/1.1\r\nho', 'st: x\r\ncontent-length: 2\r\n\r', '\n{', '}'],
+      200,
+      '',
+    ],
+  ])('answers %s, once, to who has ended its own side', async (_what, asked, status, detail) => {
+    const path = join(folder, 'control.sock');
+    const control = await serveControl(path, { 'POST /echo': async (body) => ({ detail: causesIn(body).join(' ') }) });
+    const [head = '', body = ''] = (await said(path, [asked].flat())).split('\r\n\r\n');
+    expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    const { detail: told } = JSON.parse(body) as { detail: string };
+    if (detail instanceof RegExp) expect(told).toMatch(detail);
+    else expect(told).toBe(detail);
+    await control.close();
+  });
+
+  it('reads no question of more than 16 MiB', async () => {
+    const path = join(folder, 'control.sock');
+    const control = await serveControl(path, { 'POST /echo': async () => ({}) });
+    const answer = await said(path, [CHUNKED_HEAD, `${(17 * 2 ** 20).toString(16)}\r\n`, 'x'.repeat(17 * 2 ** 20)]);
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    await control.close();
+  });
+
+  it('lets go of who asks nothing when it is closed', async () => {
+    const path = join(folder, 'control.sock');
+    const control = await serveControl(path, {});
+    const socket = connect(path);
+    await new Promise((resolve) => socket.once('connect', resolve));
+    const gone = new Promise((resolve) => socket.once('close', resolve));
+    await control.close();
+    await gone;
   });
 
   it('says when what answers is no gate', async () => {

@@ -55,6 +55,7 @@ describe('the production build', () => {
     for (const file of files) {
       const text = readFileSync(join(place, 'dist', file), 'utf8');
       for (const { specifier } of readSource(file, text).imports) imported.add(specifier ?? 'something computed');
+      for (const [, name = ''] of text.matchAll(/\bgetBuiltinModule\("([^"]*)"\)/g)) imported.add(name);
       // What came from CommonJS asks for Node's modules through a function of the bundler.
       for (const [, name = ''] of text.matchAll(/\b__require\("([^"]*)"\)/g)) imported.add(name);
     }

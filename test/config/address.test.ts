@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isDnsName, parseHostPort, parseOrigin, parseSocketPath } from '../../src/config/address.ts';
+import { isAddress, isDnsName, parseHostPort, parseOrigin, parseSocketPath } from '../../src/config/address.ts';
 
 describe('addresses', () => {
   test('name a host and a port, with brackets around IPv6', () => {
@@ -47,6 +47,15 @@ describe('addresses', () => {
     expect(parseSocketPath('unix:')).toBeNull();
     expect(parseSocketPath('/run/p.sock')).toBeNull();
     expect(parseSocketPath(`unix:/${'x'.repeat(107)}`)).toBeNull();
+  });
+
+  test('know an IP address from everything else', () => {
+    for (const address of ['1.2.3.4', '::1', '2001:db8::7', '::ffff:192.0.2.1']) {
+      expect(isAddress(address), address).toBe(true);
+    }
+    for (const text of ['', 'gate', 'gate.example', '1.2.3', '1.2.3.4.5', '[::1]', '1::2::3', 'a b', 'dead.beef']) {
+      expect(isAddress(text), text).toBe(false);
+    }
   });
 
   test('know a DNS name from everything else', () => {

@@ -31,7 +31,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   observe: { rooms: ['store'], never: TLS },
   authority: { rooms: ['pki', 'identity', 'store', 'observe'] },
   proxy: { rooms: ['http1', 'observe'], never: TLS },
-  admin: { rooms: ['authority', 'config', 'identity', 'observe', 'pki', 'policy', 'proxy', 'store'] },
+  admin: { rooms: ['authority', 'config', 'http1', 'identity', 'observe', 'pki', 'policy', 'proxy', 'store'] },
   enroll: { rooms: ['authority', 'config', 'http1', 'identity', 'observe', 'pki', 'store'] },
   inbound: {
     rooms: [

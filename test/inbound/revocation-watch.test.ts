@@ -55,6 +55,7 @@ async function connected({ store, live }: Scene, values: Partial<CertificateReco
   const another = (): LiveConnection => {
     const entry: LiveConnection = {
       permitted: () => true,
+      unreadSince: null,
       socket: new Socket(),
       proxied: null,
       identity: identity ?? record.identity,

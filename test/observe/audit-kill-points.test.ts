@@ -10,7 +10,9 @@ import { judge, KEY_VARIABLE, privateKey } from './signed.ts';
 
 const SCRIPT = new URL('audit-dying.ts', import.meta.url).pathname;
 
-test('killed before each change of the file system in turn, through rotations and retirements, the record verifies and has lost nothing', async () => {
+test('killed before each change of the file system in turn, through rotations and retirements, the record verifies and has lost nothing', {
+  timeout: 300_000,
+}, async () => {
   const path = join(newFolder(), 'audit.jsonl');
   const env = { ...process.env, [KEY_VARIABLE]: privateKey.export({ type: 'pkcs8', format: 'pem' }) };
   const acknowledged: string[] = [];

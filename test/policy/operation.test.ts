@@ -12,6 +12,25 @@ function found(method: string, path: string, base?: string): string | null {
   return `${operation.cls} ${operation.name}${params.join('')}`;
 }
 
+/** Of Prefect's two interfaces, as their routers have them; `$` stands for an id. */
+const PAGES = [
+  ...['/dashboard', '/login', '/runs', '/settings', '/notifications', '/collections', '/flow-runs', '/work-queues'],
+  ...['/artifacts', '/artifacts/artifact/$', '/artifacts/key/$name', '/automations', '/automations/automation/$'],
+  ...['/automations/automation/$/edit', '/automations/create', '/blocks', '/blocks/block/$', '/blocks/block/$/edit'],
+  ...['/blocks/catalog', '/blocks/catalog/$name', '/blocks/catalog/$name/create', '/concurrency-limits'],
+  ...[
+    '/concurrency-limits/concurrency-limit/$',
+    '/concurrency-limit-v2/$',
+    '/deployments',
+    '/deployments/deployment/$',
+  ],
+  ...['/deployments/deployment/$/run', '/deployments/deployment/$/edit', '/deployments/deployment/$/duplicate'],
+  ...['/events', '/events/event/2026-11-30/$', '/flow-runs/flow-run/$', '/flow-runs/task-run/$', '/runs/flow-run/$'],
+  ...['/flows', '/flows/flow/$', '/variables', '/work-pools', '/work-pools/create', '/work-pools/work-pool/$name'],
+  ...['/work-pools/work-pool/$name/edit', '/work-pools/work-pool/$name/queue/$name', '/work-queues/work-queue/$'],
+  ...['/assets/index-BD_kIOMy.js', '/favicon.ico', '/v2/assets/a.css', '/ui/x.svg'],
+];
+
 describe('findOperation', () => {
   test.each([
     ['POST', '/api/flows/', 'write create_flow'],
@@ -91,10 +110,30 @@ describe('findOperation', () => {
       expect(found('POST', '/team/prefect/flows/', base)).toBe('write create_flow');
       expect(found('GET', `/team/prefect/flows/${ID}`, base)).toBe(`read read_flow id=${ID}`);
       expect(found('POST', '/api/flows/', base)).toBeNull();
-      expect(found('GET', '/api/flows/name/x', base)).toBe('ui ui_static');
+      expect(found('GET', '/api/flows', base)).toBe('ui ui_static');
     }
     expect(found('GET', `/flows/${ID}`, '/')).toBe(`read read_flow id=${ID}`);
     expect(found('GET', '/anything', '/')).toBeNull();
+  });
+
+  test('is unknown where it reads what the API has, below a base path that is not configured: a page it is not', () => {
+    for (const base of ['', '/prefect', '/prefect/api', '/v2', '/a/b/c']) {
+      for (const read of API_ROUTES.filter(
+        ([method, , , , ...needs]) => method === 'GET' && needs.some((one) => one !== 'bound'),
+      )) {
+        const path = read[1].replaceAll(/\{\w+:uuid\}/g, ID).replaceAll(/\{\w+\}/g, 'x');
+        expect(found('GET', `${base}${path}`), `${base}${path}`).toBeNull();
+        expect(found('GET', `${base}${path.endsWith('/') ? path.slice(0, -1) : `${path}/`}`), base).toBeNull();
+      }
+      expect(found('HEAD', `${base}/block_documents/${ID}`)).toBeNull();
+    }
+  });
+
+  test.each(PAGES)('takes a page of the interface for one: %s', (page) => {
+    for (const before of ['', '/v2']) {
+      const path = `${before}${page.replaceAll('$name', 'a.b').replaceAll('$', ID)}`;
+      expect([found('GET', path), found('GET', `${path}/`)], path).toEqual(['ui ui_static', 'ui ui_static']);
+    }
   });
 
   test('is not led astray by names that objects inherit', () => {

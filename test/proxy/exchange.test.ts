@@ -1,7 +1,7 @@
 // One exchange after another, as they are meant to go: bodies, framing, interim answers, records, a fault of our own.
 
 import { describe, expect, it } from 'vitest';
-import { GET, ok, proxyBetween } from './between.ts';
+import { ACCEPTED, GET, ok, proxyBetween, UPGRADE_LINES } from './between.ts';
 import { answer, connectRaw } from './plain-proxy.ts';
 
 const between = proxyBetween();
@@ -111,6 +111,37 @@ describe('records before answers', () => {
     expect(client.received()).toBe('');
     durable();
     await client.until('done');
+  });
+
+  it.each([
+    ['a whole answer that ends with its connection', 'HTTP/1.1 200 OK\r\n\r\ndone', 'done\r\n0\r\n\r\n', 'complete'],
+    ['half an answer', 'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf', 'half', 'upstream-failed'],
+    [
+      'half an answer in chunks',
+      'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf',
+      'half',
+      'upstream-failed',
+    ],
+    ['a WebSocket that is over', `${ACCEPTED}bye`, 'bye', 'complete'],
+  ])('sees the end of %s that came before the record was durable', async (_what, sent, seen, ending) => {
+    let durable: () => void = () => {};
+    await between.restart({
+      recorded: () =>
+        new Promise((resolve) => {
+          durable = resolve;
+        }),
+    });
+    const { client, up } = await between.ask(`GET /x HTTP/1.1\r\n${UPGRADE_LINES}\r\n`);
+    up.send(sent);
+    up.socket.end();
+    // Time for both to come.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(client.received()).toBe('');
+    durable();
+    expect((await client.ended()).text.endsWith(seen)).toBe(true);
+    client.socket.end();
+    while (between.proxy.outcomes.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(between.proxy.outcomes[0]?.ending).toBe(ending);
   });
 
   it('gives 503 in place of an answer whose record failed', async () => {

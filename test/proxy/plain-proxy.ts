@@ -2,7 +2,7 @@
 // against real sockets; test/e2e tests the same through the whole program.
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { RequestHead } from '../../src/http1/request.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
 import {
@@ -37,6 +37,8 @@ export interface PlainProxyOptions {
   readonly upstreamIdle?: number;
   /** Listen with TLS, and read upstream into the shared buffer as the gate does. */
   readonly tls?: { readonly key: string; readonly cert: string };
+  /** Upstream speaks TLS; its certificate is not looked at. */
+  readonly upstreamTls?: true;
   readonly decide?: (head: RequestHead) => Answer | null;
   readonly rest?: () => void;
 }
@@ -45,14 +47,11 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
   const outcomes: Outcome[] = [];
   const faults: unknown[] = [];
   const pool = openUpstreamPool({
-    connect: (onread) =>
-      connect({
-        host: '127.0.0.1',
-        port: upstreamPort,
-        allowHalfOpen: true,
-        onread,
-      }),
-    readyEvent: 'connect',
+    connect: (onread) => {
+      const where = { host: '127.0.0.1', port: upstreamPort, allowHalfOpen: true, onread };
+      return options.upstreamTls === true ? connectTls({ ...where, rejectUnauthorized: false }) : connect(where);
+    },
+    readyEvent: options.upstreamTls === true ? 'secureConnect' : 'connect',
     idle: options.upstreamIdle ?? 4_000,
     connectTimeout: 5_000,
   });

@@ -4,9 +4,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createRoot, derToPem } from '../../src/pki/certificates.ts';
-import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
 import { bind } from '../../src/proxy/connection-set.ts';
+import { ownCertificate } from './own-certificate.ts';
 import { type PlainProxy, portOf, startPlainProxy } from './plain-proxy.ts';
 
 const SIZE = 6_000_000;
@@ -67,14 +66,7 @@ beforeAll(async () => {
     });
   });
   await bind(upstream, { host: '127.0.0.1', port: 0 });
-  const pair = await generateKey();
-  const der = await createRoot({
-    commonName: 'test',
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 3_600_000),
-    key: pair,
-  });
-  const tls = { key: privateKeyToPem(pair.privateKey), cert: derToPem(der, 'CERTIFICATE') };
+  const tls = await ownCertificate();
   // Every answer waits a moment for its record, so that its beginning is kept too.
   const recorded = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
   proxy = await startPlainProxy(portOf(upstream), { tls, recorded });

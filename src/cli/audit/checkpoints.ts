@@ -1,9 +1,6 @@
-// Checkpoints of the record at the command line: the newest one, to be kept elsewhere; one that was kept, read back; and
-// whether what a record says of itself is signed by an issuer of this CA, whatever has become of it since.
+// Checkpoints of the record: the newest one, and one that was kept, read back; and whether what a record says of itself is
+// signed by an issuer of this CA, whatever has become of it since.
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { askCheckpoint } from '../../admin/control-client.ts';
-import { writeOutputFile } from '../../authority/output-file.ts';
 import { CertgateError, fileReason, reasonOf } from '../../errors.ts';
 import { type Checkpoint, checkpointIn } from '../../observe/audit-checkpoint.ts';
 import type { Judge } from '../../observe/audit-verify.ts';
@@ -11,7 +8,6 @@ import { auditStatementIsSigned } from '../../pki/audit-statement.ts';
 import { readCertificate } from '../../pki/certificates.ts';
 import { keyIdOf } from '../../pki/keys.ts';
 import type { Store } from '../../store/store.ts';
-import type { CommandIo } from '../io.ts';
 import { momentWords } from './print.ts';
 
 /** A signature that was under way when its issuer was retired, ms. */
@@ -60,7 +56,7 @@ export async function storedCheckpoint(store: Store): Promise<Checkpoint | null>
 }
 
 /** The checkpoint that stands in `text`, which came from `from`. CG_AUDIT_CHECKPOINT. */
-function checkpointOf(text: string, from: string): Checkpoint {
+export function checkpointOf(text: string, from: string): Checkpoint {
   try {
     const checkpoint = checkpointIn(JSON.parse(text));
     if (checkpoint !== null) return checkpoint;
@@ -69,27 +65,4 @@ function checkpointOf(text: string, from: string): Checkpoint {
     throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem }, { cause: error });
   }
   throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem: 'is no checkpoint of a record' });
-}
-
-/** Has the gate sign what is on record by now, if one runs, and prints or writes (0644) the newest checkpoint. */
-export async function giveCheckpoint(out: string, stateDir: string, store: Store, io: CommandIo): Promise<void> {
-  const asked = await askCheckpoint(join(stateDir, 'control.sock'));
-  const line = await store.checkpoint();
-  const checkpoint = line === null ? null : checkpointOf(line, store.location);
-  if (line === null || checkpoint === null) {
-    const problem = 'nothing is signed yet: a gate signs what it records';
-    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: store.location, problem });
-  }
-  const acts = await store.lastAct();
-  if (out === '-') io.out(line);
-  else await writeOutputFile(out, Buffer.from(`${line}\n`), { mode: 0o644, force: true });
-  const { record, act, time } = checkpoint;
-  io.say(
-    `it covers the gate's record up to number ${record.seq} and the CA's acts up to ${act.seq}, as of ${momentWords(time)}`,
-  );
-  if (asked === null && acts !== null && acts.id > act.seq) {
-    io.say(
-      `no gate runs here to sign ${acts.id - act.seq} newer ${acts.id - act.seq === 1 ? 'act' : 'acts'} of the CA`,
-    );
-  }
 }

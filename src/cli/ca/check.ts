@@ -5,7 +5,7 @@ import { EXIT } from '../../errors.ts';
 import { examineCa, levelled, type Section } from '../check/examine.ts';
 import { commandWriter } from '../check/subject.ts';
 import { type Finding, findingLines, marksFor } from '../doctor/finding.ts';
-import { checkNode } from '../doctor/machine.ts';
+import { checkNode } from '../doctor/node.ts';
 import { printableJson } from '../escape.ts';
 import { describe } from '../help.ts';
 import type { CommandIo } from '../io.ts';

@@ -1,4 +1,4 @@
-// Checks of `certgate doctor` about the program and an identity's files: Node's version, the key's mode, expiry.
+// Checks of `certgate doctor` about an identity's files, the key's mode and expiry, and about folders that are closed.
 // What the CA has of both is `certgate ca check`'s.
 
 import { accessSync, constants, statSync } from 'node:fs';
@@ -6,51 +6,14 @@ import { systemCode } from '../../authority/files.ts';
 import type { Config } from '../../config/schema.ts';
 import { isCertgateError, shellWord } from '../../errors.ts';
 import { auditLockFile } from '../../observe/audit-lock.ts';
-import type { Log } from '../../observe/log.ts';
 import { certificateOf } from '../../outbound/credentials.ts';
 import { holderOf } from '../../store/lock-file.ts';
-import { isTooOld } from '../node-version.ts';
 import { auditFile } from '../serve-options.ts';
 import { filesOf } from '../sidecar-options.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 import { checkMode } from './modes.ts';
 
 const DAY = 86_400_000;
-
-// The oldest releases of each line with the TLS fixes of 2026-10 and 2026-11 that bear on mutual TLS.
-const FIXED: ReadonlyArray<readonly [major: number, minor: number, patch: number]> = [
-  [24, 22, 3],
-  [26, 13, 1],
-];
-
-/** Judges a Node version such as `v26.10.0`. */
-export function checkNode(version: string): Finding {
-  const [major = 0, minor = 0, patch = 0] = version.replace(/^v/, '').split('.').map(Number);
-  const shown = version.replace(/^v/, '');
-  if (isTooOld(shown)) {
-    return failure('node', `Node ${shown} is too old`, 'install Node 24.15 or newer');
-  }
-  const line = FIXED.find(([fixed]) => fixed === major);
-  if (line === undefined) {
-    return major > 26
-      ? fine('node', `Node ${shown}`)
-      : warning('node', `Node ${shown} gets no security releases`, 'install the newest Node 24 or 26');
-  }
-  const old = minor < line[1] || (minor === line[1] && patch < line[2]);
-  return old
-    ? warning(
-        'node',
-        `Node ${shown} lacks TLS security fixes`,
-        `for more than a trial, run it on Node ${line.join('.')} or newer: https://nodejs.org (npm’s registry is behind it)`,
-      )
-    : fine('node', `Node ${shown}`);
-}
-
-/** Says at the start of a gate, where strangers connect, what `checkNode` finds; it goes on with an old Node. */
-export function warnOfNode(log: Log): void {
-  const { level, found, remedy } = checkNode(process.version);
-  if (level !== 'ok') log.warn({ remedy }, found);
-}
 
 /** That a process which is stopped keeps others from the gate's record: writes are refused meanwhile. */
 export function checkRecord(config: Config): Finding[] {

@@ -1,0 +1,32 @@
+// `certgate audit --checkpoint`: the newest checkpoint of the record, to be kept elsewhere.
+import { join } from 'node:path';
+import { askCheckpoint } from '../../admin/control-client.ts';
+import { writeOutputFile } from '../../authority/output-file.ts';
+import { CertgateError } from '../../errors.ts';
+import type { Store } from '../../store/store.ts';
+import type { CommandIo } from '../io.ts';
+import { checkpointOf } from './checkpoints.ts';
+import { momentWords } from './print.ts';
+
+/** Has the gate sign what is on record by now, if one runs, and prints or writes (0644) the newest checkpoint. */
+export async function giveCheckpoint(out: string, stateDir: string, store: Store, io: CommandIo): Promise<void> {
+  const asked = await askCheckpoint(join(stateDir, 'control.sock'));
+  const line = await store.checkpoint();
+  const checkpoint = line === null ? null : checkpointOf(line, store.location);
+  if (line === null || checkpoint === null) {
+    const problem = 'nothing is signed yet: a gate signs what it records';
+    throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: store.location, problem });
+  }
+  const acts = await store.lastAct();
+  if (out === '-') io.out(line);
+  else await writeOutputFile(out, Buffer.from(`${line}\n`), { mode: 0o644, force: true });
+  const { record, act, time } = checkpoint;
+  io.say(
+    `it covers the gate's record up to number ${record.seq} and the CA's acts up to ${act.seq}, as of ${momentWords(time)}`,
+  );
+  if (asked === null && acts !== null && acts.id > act.seq) {
+    io.say(
+      `no gate runs here to sign ${acts.id - act.seq} newer ${acts.id - act.seq === 1 ? 'act' : 'acts'} of the CA`,
+    );
+  }
+}
