@@ -1,6 +1,6 @@
 // How the tests run, in four groups, one after another, one process a file. Unit tests: three files at a time, for two cores,
-// because some wait. End-to-end tests without Prefect: three at a time, because all wait. Those with it: two at a time, each
-// at a server that no other uses meanwhile. The stress tests, which fill the machine, each alone. Long files go first.
+// because some wait. End-to-end tests without Prefect: three at a time, because all wait. Those with it, one at a time: beside
+// another, on a busy machine, their server's SQLite refuses more than Prefect's client tries again. The stress tests, which fill the machine, each alone. Long files go first.
 // Run one: scripts/test test/pki   ·   scripts/test test/e2e/revoked.test.ts -t 'within a second'
 
 import { globSync, readFileSync } from 'node:fs';
@@ -53,7 +53,7 @@ export default defineConfig({
           include: WITH_PREFECT,
           globalSetup: ['./test/e2e/prefect-setup.ts'],
           pool: 'forks',
-          maxWorkers: 2,
+          maxWorkers: 1,
           sequence: { groupOrder: 2 },
           ...LONG,
         },
