@@ -213,7 +213,10 @@ export const scopeWorks: readonly Work[] = [
 ];
 
 /** Empty objects cost most for each octet to look through. */
-const manyObjects = JSON.stringify({ flow_runs: { id: { any_: [runId] } }, parameters: Array(65_536).fill({}) });
+const manyObjects = JSON.stringify({
+  flow_runs: { id: { any_: [runId] } },
+  parameters: Array.from({ length: 65_536 }, () => ({})),
+});
 
 /** What only the special work of workers asks: nearly all that it costs is the gate's. */
 export const workersWorks: readonly Work[] = [
