@@ -17,7 +17,8 @@ export type WorkName =
   | 'write, 10 ms'
   | 'scope poll'
   | 'scope filter'
-  | 'scope id';
+  | 'scope id'
+  | 'long filter';
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'PATCH';
@@ -209,6 +210,23 @@ export const scopeWorks: readonly Work[] = [
     ],
   },
   { ...kept, name: 'scope id', title: 'a flow run by its id, 32 connections', requests: [get(small)] },
+];
+
+/** Empty objects cost most for each octet to look through. */
+const manyObjects = JSON.stringify({
+  flow_runs: { id: { any_: [runId] } },
+  parameters: Array.from({ length: 65_536 }, () => ({})),
+});
+
+/** What only the special work of workers asks: nearly all that it costs is the gate's. */
+export const workersWorks: readonly Work[] = [
+  {
+    ...kept,
+    name: 'long filter',
+    title: 'a filter of 192 KiB with 65,536 objects, which the gate reads, adds to and writes anew, 16 connections',
+    requests: [{ ...post(filter), body: Buffer.from(manyObjects) }],
+    connections: 16,
+  },
 ];
 
 /** The whole request as it goes over the wire, with the headers that Prefect's client sends. */
