@@ -281,7 +281,8 @@ function withoutSecrets(value: unknown, depth: number): unknown {
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if (depth < 0) return '[too deep]';
   // What JSON would write in its place has names of its own.
-  if ('toJSON' in value && typeof value.toJSON === 'function') return withoutSecrets(value.toJSON(), depth - 1);
+  if ('toJSON' in value && typeof value.toJSON === 'function')
+    return withoutSecrets(Reflect.apply(value.toJSON, value, []), depth - 1);
   if (depth === 0) return '[too deep]';
   return Array.isArray(value) ? value.map((one) => withoutSecrets(one, depth - 1)) : membersOf(value, depth);
 }
