@@ -1,4 +1,4 @@
-import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { clientEnvironment, python } from './harness/prefect.ts';
@@ -27,11 +27,8 @@ test('a Prefect with PREFECT_SERVER_API_BASE_PATH serves its own clients at /api
   expect((await fetch(`${before.url}/dashboard`)).headers.get('content-type')).toContain('text/html');
   await untold.stop();
 
-  await appendFile(home.config, '\n');
-  const text = await readFile(home.config, 'utf8');
-  expect(text).toContain('serve:\n');
-  await writeFile(home.config, text.replace('serve:\n', 'serve:\n  apiPath: /team/prefect\n'));
-  const gate = await home.serve({ upstream: prefect.url, flags });
+  const env = { CERTGATE_SERVE_API_PATH: '/team/prefect' };
+  const gate = await home.serve({ upstream: prefect.url, flags, env });
   const [first, second] = [await home.connect(gate, alice), await home.connect(gate, bob)];
   const seen = await python('sockets', ['through'], clientEnvironment(first.url, join(temporary, 'client')));
   expect(seen).toMatchObject({ events: { received: 25, same: true }, logs: 'a line', task: 42 });
