@@ -1,6 +1,6 @@
 // How the tests run, in four groups, one after another, one process a file. Unit tests: three files at a time, for two cores,
 // because some wait. End-to-end tests without Prefect: three at a time, because all wait. Those with it: two at a time, each
-// at a server that no other uses meanwhile. The stress tests, each of which can fill the machine: two at a time. Long files go first.
+// at a server that no other uses meanwhile. The stress tests, which fill the machine, each alone. Long files go first.
 // Run one: scripts/test test/pki   ·   scripts/test test/e2e/revoked.test.ts -t 'within a second'
 
 import { globSync, readFileSync } from 'node:fs';
@@ -64,7 +64,7 @@ export default defineConfig({
           include: [STRESS],
           globalSetup: ['./test/e2e/session-setup.ts'],
           pool: 'forks',
-          maxWorkers: 2,
+          maxWorkers: 1,
           sequence: { groupOrder: 3 },
           ...LONG,
         },

@@ -8,7 +8,16 @@ import { createSecureContext } from 'node:tls';
 import { cpuMicroseconds, processTree, residentBytes } from './cpu.ts';
 import { type Ask, type Asking, askOverNewConnections, askOverOneConnection } from './load-connection.ts';
 import { echoOverOneTunnel } from './load-websocket.ts';
-import { answers, costWorks, requestBytes, scopeWorks, type Work, type WorkName, works } from './works.ts';
+import {
+  answers,
+  costWorks,
+  requestBytes,
+  scopeWorks,
+  type Work,
+  type WorkName,
+  workersWorks,
+  works,
+} from './works.ts';
 
 export interface LoadOrder {
   readonly work: WorkName;
@@ -79,7 +88,7 @@ interface Clocks {
 }
 
 async function carryOut(order: LoadOrder): Promise<LoadResult> {
-  const work = [...works, ...costWorks, ...scopeWorks].find((w) => w.name === order.work);
+  const work = [...works, ...costWorks, ...scopeWorks, ...workersWorks].find((w) => w.name === order.work);
   if (work === undefined) throw new Error(`no such work: ${order.work}`);
   let requests = 0;
   let fail: (reason: Error) => void = () => {};

@@ -17,7 +17,8 @@ export type WorkName =
   | 'write, 10 ms'
   | 'scope poll'
   | 'scope filter'
-  | 'scope id';
+  | 'scope id'
+  | 'long filter';
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'PATCH';
@@ -209,6 +210,23 @@ export const scopeWorks: readonly Work[] = [
     ],
   },
   { ...kept, name: 'scope id', title: 'a flow run by its id, 32 connections', requests: [get(small)] },
+];
+
+/** Many names, each of which the gate holds against all the others of its object. */
+const manyNames = JSON.stringify({
+  flow_runs: { id: { any_: [runId] } },
+  parameters: Object.fromEntries(Array.from({ length: 16_384 }, (_, i) => [`name-${i}`, i])),
+});
+
+/** What only the special work of workers asks: nearly all that it costs is the gate's. */
+export const workersWorks: readonly Work[] = [
+  {
+    ...kept,
+    name: 'long filter',
+    title: 'a filter of 300 KiB with 16,384 names, which the gate reads, adds to and writes anew, 16 connections',
+    requests: [{ ...post(filter), body: Buffer.from(manyNames) }],
+    connections: 16,
+  },
 ];
 
 /** The whole request as it goes over the wire, with the headers that Prefect's client sends. */

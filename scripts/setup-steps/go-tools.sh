@@ -73,8 +73,9 @@ setup_build_go_tool() {
   printf '%s\n' "$2" >"$folder/stamp"
 }
 
-# NAME and where the program goes.
+# NAME and where the program goes. Not optimized: they run for moments, and compile in three fourths of the time.
 setup_go_build() {
   cd "$setup_root/scripts/$1" || return
-  GOFLAGS=-mod=readonly GOTOOLCHAIN=local go build -trimpath -buildvcs=false -o "$2" "$(setup_go_package "$1")"
+  GOFLAGS=-mod=readonly GOTOOLCHAIN=local go build -trimpath -buildvcs=false -gcflags='all=-N -l' -o "$2" \
+    "$(setup_go_package "$1")"
 }

@@ -23,6 +23,7 @@ import { openSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { openSignedAudit } from './audit/signed-audit.ts';
 import { warnOfNode } from './doctor/node.ts';
+import { giveBackOnceIdle } from './give-back.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { keyStoreOf } from './passphrase.ts';
@@ -160,6 +161,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     sayPolicy(policy, log);
     log.info({ address, upstream, trustDomain: config.trustDomain }, 'listening');
     started.resolve();
+    giveBackOnceIdle(gate.open);
     await stop.until(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
       // The next gate on this state folder may start while this one finishes.

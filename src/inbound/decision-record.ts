@@ -76,6 +76,8 @@ function lasting(
   status: number | null,
   reason: string | null,
 ): Lasting {
+  // What is refused may have been permitted before, or by its head alone: no role permits it.
+  const by = code === null ? judgement : null;
   const record = {
     identity,
     serial,
@@ -88,8 +90,8 @@ function lasting(
     code,
     status,
     reason,
-    role: judgement?.role ?? null,
-    rule: judgement?.rule ?? null,
+    role: by?.role ?? null,
+    rule: by?.rule ?? null,
   } as const;
   const whole = identity.length + head.method.length + path.length <= LONGEST;
   return { ...record, rest: whole ? restOfRecord(record, subject) : restOfRecord(record) };

@@ -44,6 +44,8 @@ export interface RunningGate {
   /** Applies every revocation and lock committed so far and says what was cut on account of `causes`. */
   applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
   health(): Promise<GateHealth>;
+  /** Connections that were accepted and are not closed, in their handshake or after it. */
+  readonly open: () => number;
   /** Reads the policy anew, now; null when there is none. */
   readonly reloadPolicy: (() => void) | null;
   /** Takes no more connections, lets what is under way finish for at most `ms`, then cuts it. */
@@ -106,6 +108,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     host: options.host,
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
     applyRecords: (causes) => path.applyRecords(causes),
+    open: () => counts.open,
     reloadPolicy: policyWatch?.reload ?? null,
     async health() {
       const health = await path.health();

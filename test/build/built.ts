@@ -2,7 +2,7 @@
 // program is what users run, and it starts in a third of the time that the sources take.
 
 import { execFile } from 'node:child_process';
-import { chmod } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
@@ -22,5 +22,7 @@ export async function buildFor(project: TestProject, dir: string): Promise<void>
   await promisify(execFile)(process.execPath, [BUILD, '--out', out]);
   const main = join(out, 'main.js');
   await chmod(main, 0o755); // as npm links it
+  // As the package says it: Node need not find out.
+  await writeFile(join(out, 'package.json'), '{"type": "module"}\n');
   project.provide('certgate', main);
 }

@@ -28,14 +28,19 @@ export function serveEnvironment(place: Place): Record<string, string> {
   };
 }
 
-export function certgateFrom(form: Form): Contestant {
+/** Has connections wait for an hour, for works that hold many of them: on a busy machine to open them takes longer than they may wait. */
+export const PATIENT = { CERTGATE_SERVE_LIMITS_IDLE: '1h' };
+
+/** With `more` settings as variables of its environment. */
+export function certgateFrom(form: Form, more: Readonly<Record<string, string>> = {}): Contestant {
   return {
     name: 'certgate',
     absent: () => null,
     version: () => `${packageJson.version} (${form}/)`,
     identityHeader: 'x-certgate-identity',
     identityValue: (identity) => identity,
-    start: (place) => place.start(process.execPath, serveArguments(form, place), { env: serveEnvironment(place) }),
+    start: (place) =>
+      place.start(process.execPath, serveArguments(form, place), { env: { ...serveEnvironment(place), ...more } }),
     descriptorsPerClient: 1,
     growingFiles: [OUTPUT_FILE],
   };

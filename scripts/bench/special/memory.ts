@@ -2,15 +2,19 @@
 // connections adds, each with one answered request behind it.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { certgateFrom, PATIENT } from '../contestants/certgate.ts';
 import type { Contestant } from '../contestants/contestant.ts';
 import { processTree, residentBytes } from '../cpu.ts';
 import { launch } from '../field.ts';
 import { descriptorLimit, say } from '../processes.ts';
+import { OURS } from '../rows.ts';
 import { holdConnections } from './holder.ts';
 import type { SpecialWork, Stage } from './stage.ts';
 
 /** What a process gives back by itself it has given back by then. */
 const SETTLE_MS = 1_500;
+/** After how many seconds nginx and HAProxy end a connection that waits. */
+const USUAL_IDLE_S = 75;
 /** Descriptors for everything but clients. */
 const OTHER_DESCRIPTORS = 400;
 
@@ -59,13 +63,18 @@ export const memory: SpecialWork = {
     const weighed: { contestant: string; memory: Memory }[] = [];
     const notes: string[] = [];
     for (const contestant of stage.contestants) {
-      const found = await weigh(contestant, stage);
+      const one = contestant.name === OURS ? certgateFrom(stage.options.form, PATIENT) : contestant;
+      const found = await weigh(one, stage);
       weighed.push({ contestant: contestant.name, memory: found });
       say(
         `memory ${contestant.name}: ${found.idleMib.toFixed(0)} MiB idle, ${found.perConnectionKib.toFixed(1)} KiB per connection of ${found.open}, opened in ${found.seconds.toFixed(0)} s`,
       );
       if (found.open < stage.options.connections)
         notes.push(`${contestant.name}: ${found.open} connections instead of ${stage.options.connections}`);
+      if (found.seconds > USUAL_IDLE_S && contestant.name !== OURS)
+        notes.push(
+          `${contestant.name}: they took ${found.seconds.toFixed(0)} s to open; it may have closed some that waited`,
+        );
     }
     const row = (name: string, unit: string, pick: (memory: Memory) => number) => ({
       name,

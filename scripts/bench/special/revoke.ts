@@ -4,8 +4,8 @@
 // receive. An end is the FIN or RST as the client's kernel has it (hold.py), or as its process is told (busy.ts).
 
 import { once } from 'node:events';
-import { certgateFrom } from '../contestants/certgate.ts';
-import { type Contestant, OUTPUT_FILE } from '../contestants/contestant.ts';
+import { certgateFrom, PATIENT } from '../contestants/certgate.ts';
+import { OUTPUT_FILE } from '../contestants/contestant.ts';
 import { launch } from '../field.ts';
 import { descriptorLimit, reasonOf, say } from '../processes.ts';
 import { OURS } from '../rows.ts';
@@ -39,20 +39,6 @@ interface Cut {
   /** ms from the command's start to its first line, and to its end. */
   readonly committedMs: number;
   readonly commandMs: number;
-}
-
-/** Holds for as long as it takes to open all and to revoke a few before them. */
-function patientGate(stage: Stage): Contestant {
-  const contestant = certgateFrom(stage.options.form);
-  return {
-    ...contestant,
-    start: (place) =>
-      contestant.start({
-        ...place,
-        start: (command, args, options = {}) =>
-          place.start(command, args, { ...options, env: { ...options.env, CERTGATE_SERVE_LIMITS_IDLE: '1h' } }),
-      }),
-  };
 }
 
 async function within<T>(work: Promise<T>, command: Revoked): Promise<T> {
@@ -94,7 +80,7 @@ async function cut(
 async function cutAll(round: number, stage: Stage): Promise<{ readonly few: readonly Cut[]; readonly whole: Cut }> {
   const identity = `worker/cut-${round}`;
   const files = await issue(identity, stage);
-  const running = await launch(patientGate(stage), stage.ground);
+  const running = await launch(certgateFrom(stage.options.form, PATIENT), stage.ground);
   const { port } = running;
   const stops: (() => Promise<void>)[] = [() => running.stop()];
   try {

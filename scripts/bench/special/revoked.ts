@@ -37,24 +37,9 @@ async function firstList(port: number): Promise<number> {
 
 async function startOn(authorityDir: string, stage: Stage): Promise<{ running: Running; statusPort: number }> {
   const ground: Ground = { ...stage.ground, certificates: { ...stage.ground.certificates, authorityDir } };
-  const contestant = certgateFrom(stage.options.form);
   const statusPort = await freePort();
-  const status = `127.0.0.1:${statusPort}`;
-  const running = await launch(
-    {
-      ...contestant,
-      start: (place) =>
-        contestant.start({
-          ...place,
-          start: (command, args, options = {}) =>
-            place.start(command, args, {
-              ...options,
-              env: { ...options.env, CERTGATE_SERVE_STATUS_LISTEN: status },
-            }),
-        }),
-    },
-    ground,
-  );
+  const status = { CERTGATE_SERVE_STATUS_LISTEN: `127.0.0.1:${statusPort}` };
+  const running = await launch(certgateFrom(stage.options.form, status), ground);
   return { running, statusPort };
 }
 

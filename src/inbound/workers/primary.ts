@@ -228,6 +228,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         cut: applied.reduce((sum, { cut }) => addWork(sum, cut), NO_WORK),
       };
     },
+    open: () => counts.open,
     async health(): Promise<GateHealth> {
       const serving = crew.ready();
       const said = await Promise.all(serving.map(askHealth));

@@ -118,7 +118,7 @@ export async function attempt([, what]: Case, { commands, url, owner, server, di
           const ended = over;
           return (await meanwhile()) ?? (ended ? false : undefined);
         },
-        90_000,
+        240_000,
       );
       if (over) await finish(running);
       else {

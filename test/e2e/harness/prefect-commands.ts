@@ -66,7 +66,7 @@ export async function loadCommands(dir: string): Promise<Commands> {
         }
       };
       const ended = loaded
-        .line((line) => line.startsWith(`{"id": ${id}, "code"`), 180_000)
+        .line((line) => line.startsWith(`{"id": ${id}, "code"`), 300_000)
         .then((line) => (JSON.parse(line) as { code: number }).code);
       ended.catch(() => {});
       return { ended, said, signal: (signal) => loaded.feed(`${JSON.stringify({ id, signal: NUMBER[signal] })}\n`) };
