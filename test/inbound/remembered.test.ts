@@ -159,6 +159,7 @@ function openSide(now: Changing, authString: string | null) {
     enrolment: { tokens: true, est: true, lockOnReuse: false, graceMs: 0 },
     authString,
     ask: async ({ path }) => (path.startsWith('/deployments/') ? { job_variables: {} } : null),
+    apiPath: '/api',
     lookups: {
       outside: async (_, needs) => (now.inside ? null : (needs[0] ?? null)),
       inside: () => now.inside,
