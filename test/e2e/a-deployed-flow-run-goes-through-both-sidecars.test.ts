@@ -68,4 +68,4 @@ test('a deployed flow run with tasks, logs and events goes through both sidecars
   expect([...by('worker/etl-1')]).not.toContain('create_deployment');
 
   await working.stop('SIGTERM');
-}, 200_000);
+}, 300_000);

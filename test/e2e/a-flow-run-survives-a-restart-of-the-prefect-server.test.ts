@@ -38,4 +38,4 @@ test('a flow run survives a restart of the Prefect server behind the gate: it wa
   expect(await logMessages(after.url, flowRun, 'step 5')).toEqual(
     expect.arrayContaining([0, 1, 2, 3, 4, 5].map((number) => `step ${number}`)),
   );
-}, 240_000);
+}, 300_000);

@@ -49,7 +49,7 @@ beforeAll(async () => {
   gate = await home.serve({ upstream: sharedPrefect(), env: entry(idp, true), flags: ['--policy', policy] });
   await post(sharedPrefect(), '/work_pools/', POOL);
   gateUrl = `https://127.0.0.1:${gate.port}`;
-}, 120_000);
+}, 300_000);
 
 interface Person {
   readonly env: NodeJS.ProcessEnv;

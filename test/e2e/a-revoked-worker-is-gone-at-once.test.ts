@@ -38,4 +38,4 @@ test('a Prefect worker whose certificate is revoked loses its WebSockets and end
 
   const sidecar = await home.connect(gate, alice);
   expect((await fetch(`${sidecar.url}/api/work_pools/revoked`)).status).toBe(200);
-}, 240_000);
+}, 300_000);

@@ -270,7 +270,7 @@ test('a tenant of another pool or tag is refused whatever is not its own, by id,
   const none = { task_runs: { flow_run_id: { any_: [things.ml.run], is_null_: true } } };
   expect((await call('user/bob', 'POST', '/task_runs/filter', none)).status).toBe(403);
   expect(await json('user/dave', 'POST', '/task_runs/filter', none)).toEqual([]);
-}, 240_000);
+}, 300_000);
 
 test('a filter that is not said to be JSON, of which Prefect would take nothing, lists, counts and deletes nothing', async () => {
   const runs = { flow_runs: { id: { any_: [things.ml.run] } } };
@@ -296,7 +296,7 @@ test('a filter that is not said to be JSON, of which Prefect would take nothing,
     }
   }
   expect(through).toEqual([]);
-}, 120_000);
+}, 300_000);
 
 test('what is listed is one’s own, whatever the filter, and what is counted too', async () => {
   const list = async (name: Client, path: string, body: object) =>
@@ -344,4 +344,4 @@ test('what is listed is one’s own, whatever the filter, and what is counted to
   }
   const pools = await json<Array<{ name: string }>>('user/bob', 'POST', '/work_pools/filter', {});
   expect(pools.map((one) => one.name)).toEqual(['ml']);
-}, 120_000);
+}, 300_000);

@@ -22,4 +22,4 @@ test('events in and out, logs out, scheduled task runs and the worker channel wo
     channel: { status: 'healthy', reason: null, workerId: false },
     authString: false,
   });
-}, 150_000);
+}, 300_000);

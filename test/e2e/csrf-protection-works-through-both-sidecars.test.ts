@@ -35,4 +35,4 @@ test('CSRF protection works through both sidecars: on, Prefect’s client fetche
     body: JSON.stringify({ name: 'without a token' }),
   });
   expect([refused.status, await refused.json()]).toEqual([403, { detail: 'Missing CSRF token.' }]);
-}, 200_000);
+}, 300_000);

@@ -53,7 +53,7 @@ beforeAll(async () => {
     urls.set(role, (await home.connect(gate, await home.issue(`user/${role.toLowerCase()}`))).url);
   }
   commands = await loading;
-}, 180_000);
+}, 300_000);
 
 interface Tried extends Ran {
   readonly role: Role;

@@ -12,7 +12,7 @@ beforeAll(async () => {
   const home = await house();
   const [gate, identity] = await Promise.all([home.serve({ upstream: sharedPrefect() }), home.issue('user/alice')]);
   sidecar = await home.connect(gate, identity);
-}, 60_000);
+}, 300_000);
 
 test.each(['with a Content-Length', 'in chunks'])(
   'an artifact of 5 MB, sent %s, is read back as it was',

@@ -10,7 +10,7 @@ import { openSession } from './harness/session.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** `http://127.0.0.1:PORT` of each Prefect server that the scenarios share, one for each of the project's workers. */
+    /** `http://127.0.0.1:PORT` of each Prefect server that the scenarios share, one for each worker that runs them. */
     prefectUrls: readonly string[];
     /** A Prefect home with a migrated database, to copy. */
     prefectTemplate: string;
@@ -21,7 +21,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const session = await openSession(project);
   process.env['E2E_SESSION'] = session.dir;
   const template = join(session.dir, 'template');
-  const homes = Array.from({ length: project.config.maxWorkers }, (_, i) => join(session.dir, `prefect-${i + 1}`));
+  const files = project.vitest.state.getPaths().filter((path) => project.matchesTestGlob(path));
+  const atATime = Math.min(project.config.maxWorkers, files.length);
+  const homes = Array.from({ length: atATime }, (_, i) => join(session.dir, `prefect-${i + 1}`));
   try {
     await Promise.all([...homes, template].map(async (dir) => await mkdir(dir)));
     const servers = await Promise.all(homes.map(async (home) => await startPrefect({ home })));

@@ -58,4 +58,4 @@ test('the gate holds the Prefect server’s password, from a file or the environ
   expect(await ask(prefect.url)).toBe(401);
   expect(await ask(three.url)).toBe(401);
   expect(await ask(three.url, `Basic ${Buffer.from(PASSWORD).toString('base64')}`)).toBe(200);
-}, 240_000);
+}, 300_000);

@@ -28,4 +28,4 @@ test('trailing-slash redirects and next_page links lead Prefect’s own client t
   expect(led.get).toEqual([200, [`${sidecar.url}/api/block_capabilities/`]]);
   expect(led.post).toEqual([201, [`${sidecar.url}/api/flows/`]]);
   expect(led.flow).toBe('redirected links');
-}, 150_000);
+}, 300_000);

@@ -31,7 +31,7 @@ beforeAll(async () => {
   for (const name of [...ROLES.map((role) => role.toLowerCase()), 'nobody']) {
     urls.set(name, (await home.connect(gate, await home.issue(`user/${name}`))).url);
   }
-}, 90_000);
+}, 300_000);
 
 const url = (name: string): string => urls.get(name) ?? '';
 
@@ -119,7 +119,7 @@ test('who has no role gets nothing but a clear 403, and Prefect’s command show
   const { code, said } = await prefect('nobody', 'flow-run', 'ls');
   expect(code).not.toBe(0);
   expect(said.replaceAll(/\s+/g, ' ')).toContain('user/nobody has no role');
-}, 60_000);
+}, 300_000);
 
 test('a Runner starts a deployment with the job variables that it has, as the UI’s form sends them, and has Prefect make no queue', async () => {
   const by = async (name: string, path: string, body: object) => {
@@ -153,7 +153,7 @@ test('a Runner starts a deployment with the job variables that it has, as the UI
   expect(await by('developer', run, { work_queue_name: 'urgent' })).toMatchObject({ status: 201 });
   expect((await queues()).toSorted()).toEqual(['default', 'urgent']);
   expect(await by('runner', run, { work_queue_name: 'urgent' })).toMatchObject({ status: 201 });
-}, 60_000);
+}, 300_000);
 
 test('every operation is let through to Prefect for exactly the roles that may do it', async () => {
   const id = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
@@ -180,7 +180,7 @@ test('every operation is let through to Prefect for exactly the roles that may d
   }
   process.stderr.write(`${asked} requests: ${rows.length} operations by ${ROLES.length} roles\n`);
   expect(wrong).toEqual([]);
-}, 180_000);
+}, 300_000);
 
 test('a policy that only observes lets a Viewer write and counts it; another holds at the next request', async () => {
   const flow = async (name: string) =>
@@ -211,7 +211,7 @@ test('a policy that only observes lets a Viewer write and counts it; another hol
   await writeFile(policyFile, POLICY);
   await gate.logged((line) => line.msg === 'new policy taken' && line['mode'] === 'enforce');
   expect((await flow('enforced')).status).toBe(403);
-}, 60_000);
+}, 300_000);
 
 test('events that Prefect’s client may not send for some seconds are not lost: its WebSocket is closed, not refused', async () => {
   const identity = await home.issue('service/events');
@@ -245,4 +245,4 @@ test('events that Prefect’s client may not send for some seconds are not lost:
   expect((await records()).some((one) => one['operation'] === 'stream_events_in' && one['decision'] === 'refuse')).toBe(
     true,
   );
-}, 120_000);
+}, 300_000);

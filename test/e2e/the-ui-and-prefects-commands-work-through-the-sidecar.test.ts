@@ -15,7 +15,7 @@ beforeAll(async () => {
   [home, temporary, programs] = await Promise.all([house(), folder(), prefectPrograms()]);
   gate = await home.serve({ upstream: sharedPrefect() });
   url = (await home.connect(gate, await home.issue('user/alice'))).url;
-}, 60_000);
+}, 300_000);
 
 test('the UI’s page, its scripts and its settings come through as Prefect serves them', async () => {
   const read = async (base: string, path: string) => {
@@ -56,4 +56,4 @@ test('`flow.serve`, `prefect deployment run --watch`, `prefect work-pool ls` and
   expect(pools).toContain('listed');
   expect(runs).toMatch(/COMPLETED|Completed/);
   await serving.stop('SIGINT');
-}, 180_000);
+}, 300_000);
