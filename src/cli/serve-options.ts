@@ -23,6 +23,7 @@ export function dataPathOptions(
 ): Omit<DataPathOptions, 'audit' | 'log'> {
   return {
     upstream: upstreamOf(config.serve.upstream),
+    apiPath: config.serve.apiPath,
     minTls: config.serve.minTls,
     trustDomain: config.trustDomain,
     rules: compileRules(config.identity.rules),

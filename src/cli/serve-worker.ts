@@ -9,6 +9,7 @@ import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { openReopeningStore } from '../store/reopening.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
+import { giveBackOnceIdle } from './give-back.ts';
 import { auditFile, dataPathOptions, surviveFaults } from './serve-options.ts';
 
 /** Resolves when the primary has had this worker drain. CG_USAGE when nobody but a person started it. */
@@ -42,6 +43,7 @@ export async function serveWorker(): Promise<void> {
         auditPath: auditFile(config),
         options: dataPathOptions(config, authString, store),
         connectionsPerIdentity: config.serve.limits.connectionsPerIdentity,
+        serving: giveBackOnceIdle,
       };
     },
   );

@@ -18,6 +18,7 @@ import {
   duration,
   onOff,
   optionalText,
+  pathOfApi,
   processes,
   type Setting,
   settings,
@@ -123,6 +124,7 @@ const serve = z.strictObject({
       accepts: (value) => parseOrigin(value, 'http') !== null || parseSocketPath(value) !== null,
     },
   ),
+  apiPath: pathOfApi('Where that has its API, its PREFECT_SERVER_API_BASE_PATH; clients find it at /api of the gate.'),
   names: withDefault(
     z
       .array(z.string().check(z.refine((name) => isDnsName(name) || isAddress(name))))

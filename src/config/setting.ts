@@ -158,6 +158,16 @@ export function text(fallback: string, words: Words, rule: TextRule) {
   return schema.register(settings, { ...words, kind, wants, example, fallback });
 }
 
+/** A path below which a server has its API, without a slash at its end. */
+export function pathOfApi(about: string) {
+  const accepts = (value: string): boolean => /^(?:\/[\w.~-]*[\w~-])+$/.test(value);
+  return text(
+    '/api',
+    { about },
+    { wants: 'a path such as /api, without a slash at its end', example: '/prefect', accepts },
+  );
+}
+
 /** Text that may be left out; null then. */
 export function optionalText(words: Words & { readonly environmentOnly?: true }, rule: TextRule) {
   const { kind = 'text', wants, example, accepts } = rule;

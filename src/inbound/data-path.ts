@@ -36,6 +36,8 @@ import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
 
 export interface DataPathOptions {
   readonly upstream: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** Where that has its API: `/api`, or what PREFECT_SERVER_API_BASE_PATH says. */
+  readonly apiPath: string;
   readonly minTls: '1.2' | '1.3';
   readonly trustDomain: string;
   readonly rules: CompiledRules;
@@ -126,7 +128,11 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     idle: options.limits.upstreamIdle,
     connectTimeout: options.limits.upstreamConnect,
   });
-  const asker = openAsker(options.upstream, options.authString, UPSTREAM_ANSWER);
+  const asker = openAsker(
+    { upstream: options.upstream, apiPath: options.apiPath },
+    options.authString,
+    UPSTREAM_ANSWER,
+  );
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
   const state: GateState = {
     log,
@@ -138,6 +144,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     authString: options.authString,
     trust: options.trust,
     policy: options.policy,
+    apiPath: options.apiPath,
     ask: asker.ask,
     lookups: openScopeLookups(asker.ask, () => performance.now()),
     noteBundle: options.noteBundle,

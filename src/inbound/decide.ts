@@ -45,7 +45,7 @@ export interface Decisions extends Handler<Decided> {
 export function decideFor(gate: GateState, client: Admitted, address: string, slot: RequestSlot): Decisions {
   const authorization =
     gate.authString === null ? null : `Basic ${Buffer.from(gate.authString, 'utf8').toString('base64')}`;
-  const readings = openReadings(client, address, authorization);
+  const readings = openReadings(client, address, { authorization, apiPath: gate.apiPath });
 
   const record = (decision: Decision, status: number | null, reason: string | null) =>
     recordOfDecision(client, address, decision, status, reason);

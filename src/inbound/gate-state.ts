@@ -32,6 +32,8 @@ export interface GateState {
   readonly enrolment: EnrollPolicy;
   /** The Prefect server's own password; null when it has none, or the clients bring it. */
   readonly authString: string | null;
+  /** Where Prefect has its API; clients find it at /api. */
+  readonly apiPath: string;
   /** Asks Prefect, as nobody's client. */
   readonly ask: AskPrefect;
   /** Whose things of Prefect are. */

@@ -18,7 +18,7 @@ import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
 import type { Answer, BodyInspector, BodyVerdict } from '../proxy/contract.ts';
 import { bodyProblem, decideBody, mostOf } from './block-secrets.ts';
 import { provenanceLines } from './provenance.ts';
-import { startOfHead } from './request-head.ts';
+import { startOfHead, targetBelow } from './request-head.ts';
 import { messagesMatter } from './scoped-messages.ts';
 import type { Unsaid } from './told-too-much.ts';
 
@@ -161,6 +161,8 @@ export interface Judged {
   readonly head: RequestHead;
   readonly target: CanonicalPath;
   readonly operation: Operation | null;
+  /** Where Prefect has its API. */
+  readonly apiPath: string;
   /** How the head for upstream begins. */
   start: string;
   /** What the policy says; null until it was asked. */
@@ -194,7 +196,8 @@ export function judgeReading(reading: Judged, gate: PolicyGate, asker: Asker): F
     judgement = asJson(judge(policy, asker, operation, asked), head);
     reading.judgement = judgement;
     const changes = judgement.target !== null || judgement.stamp !== '';
-    if (judged || changes) reading.start = startOfHead(head, judgement.target ?? asked) + judgement.stamp;
+    if (judged || changes)
+      reading.start = startOfHead(head, targetBelow(reading.apiPath, judgement.target ?? asked)) + judgement.stamp;
   }
   if (judgement.policy === null) return null;
   const { refusal, wouldRefuse, readBody, scoped } = judgement;

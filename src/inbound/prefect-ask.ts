@@ -21,7 +21,6 @@ const LONGEST_ANSWER = 4_194_304;
 const MOST_CONNECTIONS = 8;
 /** Below upstream's own time for kept connections (uvicorn: 5 s), ms. */
 const KEPT = 4_000;
-const BASE = '/api';
 /** When Prefect says 503, as it does when two transactions of its SQLite collide, it is asked again after these ms. */
 const AGAIN = [50, 200, 800];
 
@@ -31,7 +30,11 @@ interface Said {
 }
 
 /** `timeout` is for a whole answer, ms. */
-export function openAsker(upstream: Upstream, authString: string | null, timeout: number): PrefectAsker {
+export function openAsker(
+  { upstream, apiPath }: { readonly upstream: Upstream; readonly apiPath: string },
+  authString: string | null,
+  timeout: number,
+): PrefectAsker {
   let agent: Agent | null = null;
   let token: { readonly client: string; readonly value: string } | null = null;
   const where = 'path' in upstream ? { socketPath: upstream.path } : { host: upstream.host, port: upstream.port };
@@ -52,7 +55,7 @@ export function openAsker(upstream: Upstream, authString: string | null, timeout
       ...(body !== null && { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) }),
       ...(token !== null && { 'prefect-csrf-client': token.client, 'prefect-csrf-token': token.value }),
     };
-    const request = http.request({ ...where, agent, method, path: BASE + path, headers });
+    const request = http.request({ ...where, agent, method, path: apiPath + path, headers });
     return await answerOf(request, text, timeout);
   };
 

@@ -20,6 +20,7 @@ import {
   openHeadPlace,
   ROOM,
   startOfHead,
+  targetBelow,
   writeHeadInto,
 } from './request-head.ts';
 import { newRequestId } from './request-id.ts';
@@ -67,7 +68,11 @@ export interface Readings {
 }
 
 /** The readings of one client's connection. `authorization` takes the place of the client's own; null leaves that as it is. */
-export function openReadings(client: Admitted, address: string, authorization: string | null): Readings {
+export function openReadings(
+  client: Admitted,
+  address: string,
+  { authorization, apiPath }: { readonly authorization: string | null; readonly apiPath: string },
+): Readings {
   const whose = accessClient(client.identity, client.serial, address);
   /** By their request lines. */
   const kept = new Map<string, Reading>();
@@ -116,11 +121,14 @@ export function openReadings(client: Admitted, address: string, authorization: s
       reserved: lines.reserved,
       foreign: changes || upgrade ? lines.foreign : lines.foreignRead,
       subject: accessSubject(whose, head.method, path, name),
-      start: target.ok ? startOfHead(head, target.target) : '',
+      start: target.ok ? startOfHead(head, targetBelow(apiPath, target.target)) : '',
+      apiPath,
       judgement: null,
       permitted: null,
       rewriteAnswer:
-        name === 'ui_settings' ? rewriteUiSettings(clientProto(head), head.host, authorization !== null) : null,
+        name === 'ui_settings'
+          ? rewriteUiSettings(clientProto(head), head.host, { holdsPassword: authorization !== null, apiPath })
+          : null,
     };
   };
 
@@ -164,7 +172,8 @@ export function withBody(reading: Reading, length: number): Reading {
 
 /** The same for a head that differs in the length of its body alone. */
 function withHead(reading: Reading, head: RequestHead): Reading {
-  const { target, judgement } = reading;
+  const { target, judgement, apiPath } = reading;
   if (!target.ok) return { ...reading, head };
-  return { ...reading, head, start: startOfHead(head, judgement?.target ?? target.target) + (judgement?.stamp ?? '') };
+  const sent = targetBelow(apiPath, judgement?.target ?? target.target);
+  return { ...reading, head, start: startOfHead(head, sent) + (judgement?.stamp ?? '') };
 }

@@ -109,6 +109,16 @@ export function writeHeadInto(place: HeadPlace, start: string, requestId: string
   return place;
 }
 
+/** The API's path at the gate, whatever it is at Prefect: policies, clients and records know this one. */
+const API = '/api';
+
+/** `target` as a Prefect takes it that has its API at `apiPath`. */
+export function targetBelow(apiPath: string, target: string): string {
+  if (apiPath === API || !target.startsWith(API)) return target;
+  const after = target[API.length];
+  return after === undefined || after === '/' || after === '?' ? apiPath + target.slice(API.length) : target;
+}
+
 /** What each head has of its own: the request line, and the line that frames the body. */
 export function startOfHead(head: RequestHead, target: string): string {
   const line = `${head.method} ${target} HTTP/1.1\r\n`;

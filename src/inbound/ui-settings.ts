@@ -6,15 +6,20 @@ import type { AnswerRewriter } from '../proxy/contract.ts';
 
 const OWN_MACHINE = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1?\]|0\.0\.0\.0)$/;
 
-/** Rewrites `api_url` to `proto`://`host` with its own path; anything that is not that answer passes unchanged. */
-export function rewriteUiSettings(proto: 'http' | 'https', host: string, holdsPassword: boolean): AnswerRewriter {
+/** Rewrites `api_url` to `proto`://`host` with its own path, but for `apiPath`, which is /api here; anything that is not that answer passes unchanged. */
+export function rewriteUiSettings(
+  proto: 'http' | 'https',
+  host: string,
+  { holdsPassword, apiPath }: { readonly holdsPassword: boolean; readonly apiPath: string },
+): AnswerRewriter {
   return (body, head) => {
     if (head.status !== 200) return body;
     try {
       const settings: unknown = JSON.parse(body.toString('utf8'));
       if (typeof settings !== 'object' || settings === null || !('api_url' in settings)) return body;
       const url = new URL(String(settings.api_url));
-      const apiUrl = OWN_MACHINE.test(url.hostname) ? `${proto}://${host}${url.pathname}` : settings.api_url;
+      const path = url.pathname === apiPath ? '/api' : url.pathname;
+      const apiUrl = OWN_MACHINE.test(url.hostname) ? `${proto}://${host}${path}` : settings.api_url;
       // With the gate's password nobody needs to be asked for one.
       const auth = holdsPassword ? { auth: null } : {};
       return Buffer.from(JSON.stringify({ ...settings, ...auth, api_url: apiUrl }), 'utf8');

@@ -57,9 +57,12 @@ const REDACTED = '[redacted]';
 /** Names whose values are secret. `key` alone too; not `keyId`, `publicKey`, and not `tokenId`, by which a token is found. */
 const SECRET_NAME =
   /^key$|authorization|cookie|password|passwd|passphrase|secret|token(?!Id$)|credential|private-?_?key|auth-?_?string|api-?_?key/i;
-/** An Authorization value (a word that no sentence has: with a capital, a digit or `=`), or a PEM private key. */
+/**
+ * In a line of JSON, where what is escaped stays whole: an Authorization value (a word that no sentence has: with a capital,
+ * a digit or `=`), or a PEM private key.
+ */
 const SECRET_TEXT =
-  /\b(?:[Bb]earer|[Bb]asic)\s+(?=[\w.~+/-]*[A-Z\d=])[\w.~+/-]{6,}=*|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END)[^"])*/g;
+  /\b(?:[Bb]earer|[Bb]asic)(?:\s|\\[bfnrt])+(?=[\w.~+/-]*[A-Z\d=])[\w.~+/-]{6,}=*|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END)(?:[^"\\]|\\.))*/g;
 const MAY_BE_SECRET = /[Bb]earer|[Bb]asic|PRIVATE KEY/;
 /** How deep secrets are looked for; what lies deeper is not logged. */
 const DEPTH = 4;
@@ -103,8 +106,13 @@ export function openLog(options: LogOptions): Log {
 
 /** `,"name":value` for each field, with the values of secret names replaced. */
 function fieldsText(fields: Readonly<Record<string, unknown>>): string {
-  const text = JSON.stringify(withoutSecrets(fields)).slice(1, -1);
-  return text === '' ? '' : `,${text}`;
+  try {
+    const text = JSON.stringify(membersOf(fields, DEPTH)).slice(1, -1);
+    return text === '' ? '' : `,${text}`;
+  } catch {
+    // A getter of theirs throws, say. Who speaks of a fault must not end by that; and what was thrown may hold a secret.
+    return ',"fields":"[unreadable]"';
+  }
 }
 
 /** Resolves when all lines so far have been handed to the operating system, or could not be. */
@@ -257,23 +265,24 @@ function safeLine(line: string): string {
   return `${asciiOnly(open)}\n`;
 }
 
-/** The same fields, with the values of secret names replaced; copied only where something had to be. */
-function withoutSecrets(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return redacted(fields, DEPTH) as Record<string, unknown>;
+/** The members of `value`, with the values of secret names replaced. */
+function membersOf(value: object, depth: number): Record<string, unknown> {
+  const open = ([name, field]: [string, unknown]): [string, unknown] => [
+    name,
+    SECRET_NAME.test(name) && field !== null ? REDACTED : withoutSecrets(field, depth - 1),
+  ];
+  return Object.fromEntries(Object.entries(value).map(open));
 }
 
-function redacted(value: unknown, depth: number): unknown {
+/** What JSON makes of `value`, as plain objects to `depth`, with the values of secret names replaced. */
+function withoutSecrets(value: unknown, depth: number): unknown {
   if (typeof value === 'bigint') return String(value);
-  if (typeof value !== 'object' || value === null || value instanceof Error || value instanceof Date) return value;
-  if (depth === 0) return '[too deep]';
+  if (typeof value !== 'object' || value === null) return typeof value === 'function' ? undefined : value;
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  if (Array.isArray(value)) return value.map((one) => redacted(one, depth - 1));
-  let copy: Record<string, unknown> | null = null;
-  for (const [name, field] of Object.entries(value)) {
-    const safe = SECRET_NAME.test(name) && field !== null ? REDACTED : redacted(field, depth - 1);
-    if (safe === field) continue;
-    copy ??= { ...value };
-    copy[name] = safe;
-  }
-  return copy ?? value;
+  if (depth < 0) return '[too deep]';
+  // What JSON would write in its place has names of its own.
+  if ('toJSON' in value && typeof value.toJSON === 'function')
+    return withoutSecrets(Reflect.apply(value.toJSON, value, []), depth - 1);
+  if (depth === 0) return '[too deep]';
+  return Array.isArray(value) ? value.map((one) => withoutSecrets(one, depth - 1)) : membersOf(value, depth);
 }

@@ -89,10 +89,12 @@ describe.skipIf(process.platform !== 'linux')('scripts/bench', () => {
       rows.find(({ name }) => name === row)?.figures.map((figure) => figure.contestant);
     expect(namesOf('start')).toEqual(['certgate', 'http-proxy', 'certgate from src/']);
     expect(namesOf('memory per connection')).toEqual(['certgate', 'http-proxy']);
-    expect(namesOf('revoke p99')).toEqual(['certgate']);
+    for (const row of ['one of many, last octet', 'one of many, end', 'of all, last octet', 'of all, end']) {
+      expect(namesOf(`revoke ${row} p99`)).toEqual(['certgate']);
+    }
     const workers = report.specials.find(({ name }) => name === 'workers');
-    expect(workers?.skipped === null ? workers.rows.length : workers?.skipped).toSatisfy(
-      (found) => found === 3 || String(found).includes('workers'),
+    expect(workers?.skipped === null ? workers.rows.length > 0 : workers?.skipped).toSatisfy(
+      (found) => found === true || String(found).includes('needs two cores'),
     );
     for (const { figures } of rows) for (const { values } of figures) expect(values.every(Number.isFinite)).toBe(true);
   });

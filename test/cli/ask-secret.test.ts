@@ -39,7 +39,7 @@ function typeInto(...keys: readonly string[]): {
     cwd: shell.dir,
     env: shell.env,
     encoding: 'utf8',
-    timeout: 50_000,
+    timeout: 240_000,
   });
   const ended = JSON.parse(ran.stdout) as { screen: string; status: number; echo: boolean };
   const opened = (password: string): boolean =>

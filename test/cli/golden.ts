@@ -54,7 +54,7 @@ exec "$@"
         cwd: dir,
         env,
         encoding: 'utf8',
-        timeout: 30_000,
+        timeout: 240_000,
         umask: 0o022,
       } as Parameters<typeof spawnSync>[2] & { encoding: 'utf8' });
       if (error !== undefined) throw error;

@@ -32,7 +32,7 @@ function typed(shell: Shell, answers: readonly string[], ...args: readonly strin
     cwd: shell.dir,
     env: { ...shell.env },
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 240_000,
   });
   const { screen, status, echo } = JSON.parse(stdout) as { screen: string; status: number; echo: boolean };
   expect(echo).toBe(true);

@@ -53,7 +53,7 @@ async function gateOf(age: number, keysFrom: (files: KeyStore) => KeyStore = (fi
   const start = async () => {
     const audit = await openAuditLog(join(stateDir, 'audit.jsonl'));
     const gate = await startGate({
-      ...{ host: '127.0.0.1', port: 0, upstream: { host: '127.0.0.1', port: portOf(upstream) } },
+      ...{ host: '127.0.0.1', port: 0, upstream: { host: '127.0.0.1', port: portOf(upstream) }, apiPath: '/api' },
       ...{
         names: ['localhost'],
         serverTtl: 3_600_000,

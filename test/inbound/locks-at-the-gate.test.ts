@@ -81,6 +81,7 @@ async function start(rules: readonly IdentityRule[] = [{ from: 'spiffe' }]): Pro
   audit = await openAuditLog(join(folder, 'state', 'audit.jsonl'));
   path = await openDataPath({
     upstream: { host: '127.0.0.1', port: portOf(upstream) },
+    apiPath: '/api',
     minTls: '1.3',
     trustDomain: 'test.internal',
     rules: compileRules(rules),

@@ -42,7 +42,7 @@ export interface ScopedUpstream {
 export interface ScopedGate {
   readonly upstream: ScopedUpstream;
   /** A gate with this policy, null for none; closed after the test. */
-  readonly start: (policy?: string | null) => Promise<GateFixture>;
+  readonly start: (policy?: string | null, different?: { readonly apiPath?: string }) => Promise<GateFixture>;
   /** Another policy for that gate, as by SIGHUP. */
   readonly become: (gate: GateFixture, policy: string) => void;
 }
@@ -92,10 +92,10 @@ export function scopedGate(groups: readonly string[] = ['Data', 'Ops']): ScopedG
 
   return {
     upstream,
-    async start(policy = SCOPED) {
+    async start(policy = SCOPED, different = {}) {
       if (policy !== null) writeFileSync(file, policy);
       const place = policy === null ? null : { path: file, cwd: folder, loaded: loadPolicy(file, folder) };
-      const gate = await house.start(portOf(server), { policy: place });
+      const gate = await house.start(portOf(server), { policy: place, ...different });
       gates.push(gate);
       return gate;
     },

@@ -4,6 +4,7 @@ import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   type AccessLine,
@@ -135,6 +136,15 @@ describe('a secret', () => {
     for (const line of lines) expect(JSON.parse(line)).toBeTruthy();
   });
 
+  test('inside of a text is replaced also where that is escaped, and the line stays one of JSON', () => {
+    const { log, lines } = collected();
+    log.info('sent Authorization: Bearer\tpnu_Abc123def');
+    log.info({ reason: `-----BEGIN PRIVATE KEY-----"hunter2\\"hunter2` }, 'key');
+    log.info({ reason: JSON.stringify({ key: '-----BEGIN EC PRIVATE KEY-----\nhunter2\n-----END' }) }, 'in JSON');
+    expect(lines.join('')).not.toMatch(/pnu_Abc|hunter2/);
+    for (const line of lines) expect(JSON.parse(line)).toBeTruthy();
+  });
+
   test('is all that is replaced', () => {
     const { log, last } = collected();
     const fields = {
@@ -157,6 +167,81 @@ describe('a secret', () => {
     log.info({ bytes: Buffer.from('hunter2') }, 'bytes');
     expect(lines.join('')).not.toContain('hunter2');
     expect(lines).toHaveLength(2);
+  });
+});
+
+describe('what can not be written', () => {
+  test('costs the fields, not the line nor who says it, and nothing of them is told', () => {
+    const { log, lines, last } = collected();
+    const odd: ReadonlyArray<Readonly<Record<string, unknown>>> = [
+      {
+        get a(): string {
+          throw new Error('hunter2');
+        },
+      },
+      { a: { toJSON: () => JSON.parse('hunter2') as unknown } },
+      {
+        a: new Proxy(
+          {},
+          {
+            ownKeys() {
+              throw new Error('hunter2');
+            },
+          },
+        ),
+      },
+    ];
+    for (const fields of odd) {
+      log.error(fields, 'fault');
+      expect(last()).toMatchObject({ level: 'error', fields: '[unreadable]', msg: 'fault' });
+    }
+    expect(lines).toHaveLength(odd.length);
+    expect(lines.join('')).not.toContain('hunter2');
+  });
+
+  test('as it is, is written as it can be, without secrets', () => {
+    const { log, lines, last } = collected();
+    const round = Object.assign(new Error('round'), { password: 'hunter2', count: 3n });
+    Object.assign(round, { self: round });
+    const says = { toJSON: () => ({ token: 'hunter2', count: 3n }) };
+    log.error({ round, says, list: [says], when: new Date(Number.NaN), map: new Map([['token', 'hunter2']]) }, 'odd');
+    const said = { token: '[redacted]', count: '3' };
+    expect(last()).toMatchObject({
+      round: { password: '[redacted]', count: '3', self: { self: { self: '[too deep]' } } },
+      says: said,
+      list: [said],
+      when: null,
+      map: {},
+    });
+    expect(lines.join('')).not.toContain('hunter2');
+  });
+
+  test('whatever fields say, there is one line of JSON with level, time and msg', () => {
+    const { log, lines, last } = collected();
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc
+        .array(
+          fc.constantFrom('-----BEGIN PRIVATE KEY-----', '-----END', '"', '\\', '\n', 'Bearer ', 'aB1', '\ud800', 'é'),
+        )
+        .map((parts) => parts.join('')),
+    );
+    const fields = fc.dictionary(
+      text,
+      fc.oneof(text, fc.bigInt(), fc.date(), fc.constant(undefined), fc.jsonValue({ maxDepth: 3 })),
+    );
+    fc.assert(
+      fc.property(fields, text, (some, message) => {
+        lines.length = 0;
+        log.warn({ ...some, reason: message }, message);
+        expect(lines).toHaveLength(1);
+        expect(lines[0]).toMatch(/^[\x20-\x7e]+\n$/);
+        const { level, msg } = last();
+        if (!('level' in some)) expect(level).toBe('warn');
+        if (!/BEGIN|Bearer|Basic/i.test(message)) expect(msg).toBe(message);
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 

@@ -3,9 +3,17 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { bind } from '../../src/proxy/connection-set.ts';
+import { acceptKey } from '../../src/proxy/websocket.ts';
 import { type PlainProxy, portOf, startPlainProxy } from './plain-proxy.ts';
 
 const REQUEST = 'POST /api/flows/filter HTTP/1.1\r\nhost: gate\r\naccept: */*\r\ncontent-length: 2\r\n\r\n{}';
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+const OPENING =
+  'GET /api/events/out HTTP/1.1\r\nhost: gate\r\nconnection: Upgrade\r\nupgrade: websocket\r\n' +
+  `sec-websocket-version: 13\r\nsec-websocket-key: ${KEY}\r\n\r\n`;
+const OPENED =
+  'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n' +
+  `sec-websocket-accept: ${acceptKey(KEY)}\r\n\r\n`;
 const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]';
 
 let upstream: Server;
@@ -23,7 +31,7 @@ beforeEach(async () => {
     socket.on('error', () => {});
     socket.on('data', (bytes) => {
       asked.push(bytes.toString('latin1'));
-      if (answering) socket.write(ANSWER);
+      if (answering) socket.write(bytes.includes('websocket') ? OPENED : ANSWER);
     });
   });
   await bind(upstream, { host: '127.0.0.1', port: 0 });
@@ -67,4 +75,15 @@ it('but not while a request is under way, however long that takes', async () => 
   expect(rested).toBe(0);
   client.destroy();
   void whole;
+});
+
+it('nor while a WebSocket is open, which stays as silent as it likes', async () => {
+  await ask();
+  client.write(OPENING);
+  await new Promise((resolve) => client.once('data', resolve));
+  lookIn(6_000);
+  lookIn(3_600_000);
+  expect(rested).toBe(0);
+  client.write(Buffer.from([0x81]));
+  await expect.poll(() => asked.at(-1)).toBe('\x81');
 });

@@ -75,6 +75,7 @@ export async function openGateHouse({
       upstream: { host: '127.0.0.1', port: upstreamPort },
       names: ['localhost', '127.0.0.1'],
       serverTtl: 3_600_000,
+      apiPath: '/api',
       minTls: '1.3',
       trustDomain: 'test.internal',
       rules: compileRules([{ from: 'spiffe' }]),

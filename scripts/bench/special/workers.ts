@@ -1,12 +1,12 @@
 // Two workers on two cores against one worker on one. The load needs CPU of its own. With four cores it has two of them, and
 // the requests per second at small answers are compared. With fewer, at small answers it would take the workers' cores and no
 // gain could show; so a work is asked of which nearly all the cost is the gate's: a client that is kept to a pool sends filters
-// of 300 KiB, which the gate reads, adds to and writes anew, while load and upstream only move them. What those took is told.
+// of 192 KiB, which the gate reads, adds to and writes anew, while load and upstream only move them. What those took is told.
 // For small answers the capacity is computed then: twice the requests that one worker's core allows, scaled by what a request
 // costs in CPU with each.
 
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,9 +15,8 @@ import { ask } from '../check.ts';
 import { certgateFrom, serveArguments, serveEnvironment } from '../contestants/certgate.ts';
 import type { Contestant } from '../contestants/contestant.ts';
 import { cpuMicroseconds, processTree } from '../cpu.ts';
-import { type Ground, launch } from '../field.ts';
+import { type Ground, launch, type Running } from '../field.ts';
 import type { LoadResult } from '../load.ts';
-import type { Options } from '../options.ts';
 import { say } from '../processes.ts';
 import { OURS, type Row } from '../rows.ts';
 import { ECHO_QUERY, type EchoedRequest, requestBytes, SCOPE_POOL, type WorkName, workersWorks } from '../works.ts';
@@ -34,16 +33,27 @@ interface Measured {
   readonly first: number;
 }
 
-function gateWith(workers: number, { form }: Options, policy: string | null): Contestant {
+/** Each gate has a state folder of its own: a second on one is refused. */
+async function startWith(
+  workers: number,
+  core: string | null,
+  policy: string | null,
+  { options, ground }: Stage,
+): Promise<Running> {
+  const { form } = options;
+  const name = `certgate-${workers}-workers${policy === null ? '' : '-scoped'}`;
+  const authorityDir = join(ground.dir, `${name}-ca`);
+  await cp(ground.certificates.authorityDir, authorityDir, { recursive: true });
+  if (policy !== null) await writeFile(join(authorityDir, 'policy.yaml'), policy);
   const args = ['--workers', String(workers)];
-  return {
+  const contestant: Contestant = {
     ...certgateFrom(form),
-    name: `certgate-${workers}-workers`,
+    name,
     start: (place) =>
-      place.start(process.execPath, serveArguments(form, place, args), {
-        env: { ...serveEnvironment(place), ...(policy !== null && { CERTGATE_SERVE_POLICY: policy }) },
-      }),
+      place.start(process.execPath, serveArguments(form, place, args), { env: serveEnvironment(place) }),
   };
+  const certificates = { ...ground.certificates, authorityDir };
+  return await launch(contestant, { ...ground, core, certificates });
 }
 
 /** @throws when a long filter is not narrowed on its way */
@@ -60,27 +70,14 @@ async function check(port: number, { certificates }: Ground): Promise<void> {
   }
 }
 
-async function measure(
-  work: WorkName,
-  workers: number,
-  core: string | null,
-  policy: string | null,
-  { options, ground, instruments }: Stage,
-): Promise<Measured> {
-  const running = await launch(gateWith(workers, options, policy), { ...ground, core });
-  try {
-    if (policy !== null) await check(running.port, ground);
-    const order = { work, port: running.port, contestantPid: running.pid } as const;
-    await instruments.measure({ ...order, warmSeconds: Math.min(2, options.seconds), seconds: 0.05 });
-    const processes = processTree(running.pid);
-    const before = processes.map((pid) => cpuMicroseconds([pid]));
-    const result = await instruments.measure({ ...order, warmSeconds: 0.3, seconds: options.seconds });
-    const used = processes.map((pid, place) => cpuMicroseconds([pid]) - (before[place] ?? 0));
-    const all = used.reduce((sum, one) => sum + one, 0);
-    return { result, busiest: Math.max(...used) / all, first: (used[0] ?? 0) / all };
-  } finally {
-    await running.stop();
-  }
+async function measure(work: WorkName, { pid, port }: Running, { options, instruments }: Stage): Promise<Measured> {
+  const processes = processTree(pid);
+  const before = processes.map((one) => cpuMicroseconds([one]));
+  const order = { work, port, contestantPid: pid, warmSeconds: 0.3, seconds: options.seconds } as const;
+  const result = await instruments.measure(order);
+  const used = processes.map((one, place) => cpuMicroseconds([one]) - (before[place] ?? 0));
+  const all = used.reduce((sum, one) => sum + one, 0);
+  return { result, busiest: Math.max(...used) / all, first: (used[0] ?? 0) / all };
 }
 
 const percent = (part: number): string => `${(part * 100).toFixed(0)} %`;
@@ -95,11 +92,26 @@ async function compare(
   stage: Stage,
 ): Promise<{ rows: Row[]; note: string }> {
   const rounds: { one: Measured; both: Measured }[] = [];
-  for (let round = 1; round <= stage.options.rounds; round++) {
-    const one = await measure(work, 1, stage.cores.contestant, policy, stage);
-    const both = await measure(work, 2, two, policy, stage);
-    rounds.push({ one, both });
-    say(`${name} ${round}: ${gain(one.result, both.result).toFixed(2)} × the requests of one`);
+  const gates: Running[] = [];
+  try {
+    const alone = await startWith(1, stage.cores.contestant, policy, stage);
+    gates.push(alone);
+    const crew = await startWith(2, two, policy, stage);
+    gates.push(crew);
+    for (const { port, pid } of gates) {
+      if (policy !== null) await check(port, stage.ground);
+      const warmSeconds = Math.min(2, stage.options.seconds);
+      await stage.instruments.measure({ work, port, contestantPid: pid, warmSeconds, seconds: 0.05 });
+    }
+    for (let round = 1; round <= stage.options.rounds; round++) {
+      const one = await measure(work, alone, stage);
+      const both = await measure(work, crew, stage);
+      rounds.push({ one, both });
+      say(`${name} ${round}: ${gain(one.result, both.result).toFixed(2)} × the requests of one`);
+      for (const gate of gates) gate.emptyLogs();
+    }
+  } finally {
+    for (const gate of gates) await gate.stop();
   }
   const row = (label: string, unit: string, pick: (round: (typeof rounds)[number]) => number): Row => {
     return { name: label, unit, figures: [{ contestant: OURS, values: rounds.map(pick) }] };
@@ -110,9 +122,13 @@ async function compare(
   return {
     rows: [
       row(name, '× requests of one', ({ one, both }) => gain(one.result, both.result)),
+      ...(gain === computed
+        ? []
+        : [row(`${name}: by CPU`, '× requests of one', ({ one, both }) => computed(one.result, both.result))]),
       row(`${name}: CPU with one`, 'µs', ({ one }) => one.result.cpuMicros),
       row(`${name}: CPU with two`, 'µs', ({ both }) => both.result.cpuMicros),
-      row(`${name}: cores that the gate had with two`, 'cores', ({ both }) => both.result.contestantShare),
+      row(`${name}: cores it had with one`, 'cores', ({ one }) => one.result.contestantShare),
+      row(`${name}: cores it had with two`, 'cores', ({ both }) => both.result.contestantShare),
     ],
     note:
       `${name}: load and upstream took at most ${most(({ both }) => others(both.result))} of the gate's CPU with two, ` +
@@ -128,7 +144,7 @@ export const workers: SpecialWork = {
   name: 'workers',
   title: 'two workers on two cores against one',
   async run(stage) {
-    const { options, cores, ground } = stage;
+    const { options, cores } = stage;
     const help = await promisify(execFile)(process.execPath, [mainOf(options.form), 'serve', '--help']);
     if (!help.stdout.includes('--workers')) return { rows: [], skipped: 'certgate serve has no --workers yet' };
     if (cores.contestant === null || cores.load === cores.contestant)
@@ -139,8 +155,7 @@ export const workers: SpecialWork = {
       return { rows, notes: ['requests/s at small answers, the load on other cores', note] };
     }
     const two = `${cores.contestant},${cores.load}`;
-    const policy = join(ground.dir, 'workers-policy.yaml');
-    await writeFile(policy, `bindings: [{role: Worker, match: '.+', pools: [${SCOPE_POOL}]}]\n`);
+    const policy = `bindings: [{role: Worker, match: '.+', pools: [${SCOPE_POOL}]}]\n`;
     const long = await compare('workers', 'long filter', policy, two, measured, stage);
     const small = await compare('workers, small answers', 'small', null, two, computed, stage);
     return {

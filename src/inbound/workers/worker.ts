@@ -35,6 +35,8 @@ export interface WorkerParts {
   /** From the store on: what `start` has to be made into. */
   readonly options: Omit<DataPathOptions, 'audit' | 'log'>;
   readonly connectionsPerIdentity: number;
+  /** Called when it serves; `open`: connections that it has. */
+  readonly serving?: (open: () => number) => void;
 }
 
 /** Serves until it is told to drain, and resolves when it has. `prepare` makes of the start message what can't be sent. */
@@ -120,7 +122,7 @@ interface Serving {
 async function openServing(
   channel: Channel,
   start: WorkerStart,
-  { log, auditPath, options, connectionsPerIdentity }: WorkerParts,
+  { log, auditPath, options, connectionsPerIdentity, serving }: WorkerParts,
   commit: Parameters<typeof relayAudit>[1],
   askIdentity: (identity: string) => Promise<boolean>,
   desk: EnrollDesk,
@@ -147,7 +149,9 @@ async function openServing(
     closed = [];
     channel.send({ kind: 'closed', connections });
   };
+  let open = 0;
   const ended = (connection: number): void => {
+    open--;
     if (closed.push(connection) === 1) setImmediate(tellClosed);
   };
   const timers = [
@@ -158,12 +162,14 @@ async function openServing(
     setInterval(() => channel.send({ kind: 'metrics', metrics }), METRICS_REPORT),
   ];
   for (const timer of timers) timer.unref();
+  serving?.(() => open);
 
   return {
     path,
     audit,
     identities,
     letIn(connection, socket) {
+      open++;
       // It may have gone on the way here.
       if (!(socket instanceof Socket) || socket.destroyed) {
         ended(connection);

@@ -85,7 +85,8 @@ export async function startPrefect(options: PrefectOptions = {}): Promise<Prefec
   ended.catch(() => {});
   const ready = eventually(
     `prefect server on ${url}`,
-    async () => ((await fetch(`${url}/api/health`)).ok ? true : undefined),
+    async () =>
+      (await fetch(`${url}${options.env?.['PREFECT_SERVER_API_BASE_PATH'] ?? '/api'}/health`)).ok ? true : undefined,
     START_BOUND_MS,
   );
   ready.catch(() => {});
