@@ -61,8 +61,7 @@ export function recordOfDecision(
   let known = reading.permitted;
   if (known === null || known.judgement !== judgement) {
     const record = lasting(client, address, reading, null, null, null);
-    const whole = record.rest ?? '';
-    known = { judgement, record: { ...record, rest: inOnePiece(whole) } };
+    known = { judgement, record: { ...record, rest: inOnePiece(record.rest) } };
     reading.permitted = known;
   }
   return { time: Date.now(), requestId, ...known.record };
@@ -75,7 +74,7 @@ function lasting(
   code: string | null,
   status: number | null,
   reason: string | null,
-): Lasting {
+): Lasting & { readonly rest: string } {
   // What is refused may have been permitted before, or by its head alone: no role permits it.
   const by = code === null ? judgement : null;
   const record = {

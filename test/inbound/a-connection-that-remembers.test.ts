@@ -1,4 +1,4 @@
-// A kept connection remembers heads, what they meant and what was decided about them (src/http1/request.ts, decide.ts). It
+// A kept connection remembers heads, what they meant and what was decided about them (request-memory.ts, reading.ts). It
 // must answer and send on exactly what a new connection would, whatever came by it before: heads that differ in one octet, a
 // line less, a line twice, another case, another length, a browser's lines, an upgrade, another policy in between.
 

@@ -18,6 +18,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { isCertgateError } from '../../src/errors.ts';
 import { type AuditLog, openAuditLog } from '../../src/observe/audit-log.ts';
+import { ownFileSystem } from '../store/file-system.ts';
 import { auditRecord, idsIn, jsonLines, newFolder, readAll } from './records.ts';
 
 let folder: string;
@@ -402,38 +403,27 @@ test('after kill -9 at any moment, every acknowledged record is on disk and ever
 });
 
 test('a disk that is really full loses nothing acknowledged, tears nothing, and is written again by itself when there is room', async (context) => {
-  const mounted = join(folder, 'disk');
-  mkdirSync(mounted);
-  const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k,mode=700', 'certgate-test', mounted]);
-  if (mount.status !== 0) {
-    const why = `no tmpfs can be mounted here: ${String(mount.error ?? mount.stderr).trim()}`;
-    process.stderr.write(`skipped: a disk that is really full: ${why}\n`);
-    context.skip(why);
+  const mounted = ownFileSystem(context, '256k');
+  const file = join(mounted, 'audit.jsonl');
+  const filler = join(mounted, 'filler');
+  writeFileSync(filler, Buffer.alloc(128 * 1024));
+  const log = await openAuditLog(file);
+  const acknowledged: string[] = [];
+  let refused = 0;
+  for (let i = 0; refused < 300; i++) {
+    await log.append(auditRecord({ requestId: `f-${i}` })).then(
+      () => acknowledged.push(`f-${i}`),
+      () => refused++,
+    );
   }
-  try {
-    const file = join(mounted, 'audit.jsonl');
-    const filler = join(mounted, 'filler');
-    writeFileSync(filler, Buffer.alloc(128 * 1024));
-    const log = await openAuditLog(file);
-    const acknowledged: string[] = [];
-    let refused = 0;
-    for (let i = 0; refused < 300; i++) {
-      await log.append(auditRecord({ requestId: `f-${i}` })).then(
-        () => acknowledged.push(`f-${i}`),
-        () => refused++,
-      );
-    }
-    expect(acknowledged.length).toBeGreaterThan(300);
-    expect(log.healthy()).toBe(false);
-    expect(await idsIn(file)).toEqual(acknowledged);
-    rmSync(filler);
-    await vi.waitFor(() => expect(log.healthy()).toBe(true), { timeout: 30_000 });
-    await log.append(auditRecord({ requestId: 'after' }));
-    await log.close();
-    expect((await readAll(file)).every((item) => item.kind === 'record')).toBe(true);
-    expect(await idsIn(file)).toEqual([...acknowledged, 'gap', 'after']);
-    expect(readFileSync(file, 'latin1')).toContain('; entries missing: 300');
-  } finally {
-    spawnSync('umount', [mounted]);
-  }
+  expect(acknowledged.length).toBeGreaterThan(300);
+  expect(log.healthy()).toBe(false);
+  expect(await idsIn(file)).toEqual(acknowledged);
+  rmSync(filler);
+  await vi.waitFor(() => expect(log.healthy()).toBe(true), { timeout: 30_000 });
+  await log.append(auditRecord({ requestId: 'after' }));
+  await log.close();
+  expect((await readAll(file)).every((item) => item.kind === 'record')).toBe(true);
+  expect(await idsIn(file)).toEqual([...acknowledged, 'gap', 'after']);
+  expect(readFileSync(file, 'latin1')).toContain('; entries missing: 300');
 });
