@@ -2,13 +2,12 @@
 // read once per connection, and a pino line is written per request to stdout. What passes a request on is theirs.
 // usage: node X-server.ts SERVER_CHAIN SERVER_KEY TRUST_BUNDLE PORT UPSTREAM_PORT log|no-log
 
-import { constants } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { pino } from 'pino';
+import { mutualTls } from './node-tls-options.ts';
 
 export interface Passing {
   readonly web: (request: IncomingMessage, response: ServerResponse) => void;
@@ -25,13 +24,7 @@ export function serveFront(passTo: (upstream: string) => Passing): void {
   const passing = passTo(`http://127.0.0.1:${upstreamPort}`);
   const identities = new WeakMap<Socket, string>();
   const server = createServer({
-    cert: readFileSync(chain),
-    key: readFileSync(key),
-    ca: readFileSync(bundle),
-    requestCert: true,
-    rejectUnauthorized: true,
-    minVersion: 'TLSv1.3',
-    secureOptions: constants.SSL_OP_NO_TICKET,
+    ...mutualTls(chain, key, bundle),
     // as nginx and HAProxy are told, too
     keepAliveTimeout: 75_000,
   });

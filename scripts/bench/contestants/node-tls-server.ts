@@ -2,21 +2,14 @@
 // upstream by Node's streams. It reads no HTTP, looks at no certificate and writes no log.
 // usage: node node-tls-server.ts SERVER_CHAIN SERVER_KEY TRUST_BUNDLE PORT UPSTREAM_PORT
 
-import { constants } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createServer } from 'node:tls';
+import { mutualTls } from './node-tls-options.ts';
 
 const [chain = '', key = '', bundle = '', port = '', upstreamPort = ''] = process.argv.slice(2);
 const server = createServer(
   {
-    cert: readFileSync(chain),
-    key: readFileSync(key),
-    ca: readFileSync(bundle),
-    requestCert: true,
-    rejectUnauthorized: true,
-    minVersion: 'TLSv1.3',
-    secureOptions: constants.SSL_OP_NO_TICKET,
+    ...mutualTls(chain, key, bundle),
     allowHalfOpen: true,
     noDelay: true,
   },
