@@ -195,6 +195,35 @@ describe('what is made', () => {
     expect(needs(`/deployments/${A}`, { concurrency_limit: 3 }, TAG, 'PATCH')).toEqual([]);
   });
 
+  test('is no queue that finds runs by tags and deployments of all pools', () => {
+    const why = 'gives a queue a filter, which finds runs of all pools';
+    for (const filter of [{}, { tags: ['team-b'] }, { deployment_ids: [B] }, 'x']) {
+      expect(needs('/work_pools/etl/queues', { name: 'q', filter }, POOLS)).toBe(why);
+      expect(needs('/work_pools/etl/queues/q', { filter }, POOLS, 'PATCH')).toBe(why);
+      expect(needs(`/work_queues/${A}`, { filter }, POOLS, 'PATCH')).toBe(why);
+    }
+    expect(needs('/work_pools/etl/queues', { name: 'q', filter: null, priority: 1 }, POOLS)).toEqual([]);
+  });
+
+  test('names no cache key, by which a task run gets the state of another', () => {
+    const keyed = (key: unknown) => ({ state: { type: 'RUNNING', state_details: { cache_key: key, deferred: true } } });
+    for (const scope of [POOLS, TAG]) {
+      for (const path of [`/task_runs/${A}/set_state`, '/task_runs/']) {
+        const body = { flow_run_id: A, ...keyed('k') };
+        expect(needs(path, body, scope)).toBe('names a cache key, which all task runs share');
+        expect(examine(path, { flow_run_id: A, ...keyed(null) }, scope).kind).toBe('pass');
+      }
+    }
+  });
+
+  test('is a background task run of a key that no other has: Prefect answers with that', () => {
+    const made = (key: string) => needs('/task_runs/', { task_key: 't', dynamic_key: key, tags: ['team-a'] }, TAG);
+    expect(made('0')).toBe('has a dynamic_key that another may have');
+    // As Prefect's client makes them.
+    expect(made(`t-${A.replaceAll('-', '')}`)).toEqual([]);
+    expect(made(A)).toEqual([]);
+  });
+
   test('takes and frees slots of shared limits, and of a deployment’s own where that is within', () => {
     for (const path of ['increment', 'increment-with-lease', 'decrement']) {
       const by = (names: unknown) => needs(`/v2/concurrency_limits/${path}`, { names, slots: 1 }, TAG);
@@ -251,6 +280,15 @@ describe('an event', () => {
     ['a related thing without an id', event('mine', { related: [{}] })],
     ['related things that are no list', event('mine', { related: {} })],
   ])('with %s is refused', (_what, body) => expect(examine('/events', body, POOLS).kind).toBe('refuse'));
+
+  test('that makes a state says by its id which: one that is there must be of what is within', () => {
+    const made = { id: B, payload: { task_run: {}, validated_state: { type: 'RUNNING' } } };
+    const said = (id: string, more: object) =>
+      needs('/events', event(`prefect.task-run.${id}`, { ...related(`prefect.flow-run.${B}`), ...more }), POOLS);
+    expect(said(A, made)).toEqual([`flow_run ${B}`, `task_run ${A}`, `task_run_state ${B}`]);
+    expect(said(A, { payload: { validated_state: {} } })).toBe('sends an event of a task run without an id');
+    expect(said(A, { ...made, id: `urn:uuid:${B}` })).toBe('sends an event of a task run without an id');
+  });
 
   test('is asked for by what it is about', () => {
     const filter = (body: object) => needs('/events/filter', { filter: body }, POOLS);
