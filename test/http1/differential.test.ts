@@ -5,7 +5,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { followBody, openBody } from '../../src/http1/body.ts';
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
 import { websocketProblem } from '../../src/proxy/websocket.ts';
 import { writeRequestHead } from '../inbound/heads.ts';

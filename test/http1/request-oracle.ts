@@ -3,7 +3,8 @@
 // parser that gets it as the client sent it sees the same request, or refuses it. Used by the corpus and the fuzzer.
 
 import { followBody, openBody } from '../../src/http1/body.ts';
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { openRequestMemory } from '../../src/http1/request-memory.ts';
 import { isHopByHop } from '../../src/http1/write.ts';
 import { isOwnHeader } from '../../src/inbound/request-head.ts';
