@@ -1,5 +1,5 @@
 // Reads the head of an HTTP/1.1 request (RFC 9112 §3, §6, §7). What it accepts, every parser behind it reads as the same
-// one request: the differential test holds it against llhttp and both of uvicorn's parsers. Whatever is ambiguous is
+// one request: the differential test holds it against llhttp, both of uvicorn's parsers and Go's net/http. Whatever is ambiguous is
 // refused and the connection closed: two lengths, a length and a transfer coding, any coding but `chunked`, HTTP/1.0,
 // absolute and asterisk forms, a missing or second Host, a Connection header that names what frames the message.
 // It must never guess. A reader may be given a memory: clients send the same header lines again and again, and lines that
