@@ -73,10 +73,10 @@ describe('scopes', () => {
         const both = one.map((is, i) => is && other[i] === true);
         const [union, cut] = [joined(a, b), met(a, b)];
         const anyTorn = a?.torn === true || b?.torn === true;
-        const [tags, pools] = [a?.tag !== b?.tag, (a?.pools === null) !== (b?.pools === null)];
-        if (union?.torn === true) expect(anyTorn || tags || pools).toBe(true);
+        const [apart, lacking] = [a?.tag !== b?.tag, (a?.pools === null) !== (b?.pools === null)];
+        if (union?.torn === true) expect(anyTorn || apart || lacking).toBe(true);
         else expect(reached(union)).toEqual(either);
-        if (cut?.torn === true) expect(anyTorn || (tags && a?.tag !== null && b?.tag !== null)).toBe(true);
+        if (cut?.torn === true) expect(anyTorn || (apart && a?.tag !== null && b?.tag !== null)).toBe(true);
         else expect(reached(cut)).toEqual(both);
         if (a !== null && b !== null) expect(union?.torn === true || !anyTorn).toBe(true);
         if (anyTorn) expect(cut?.torn).toBe(true);
