@@ -141,8 +141,8 @@ function taskRun(body: Fields, scope: Scope): Examined {
   if ((body['flow_run_id'] ?? null) !== null) return some(body, [['flow_run_id', 'flow_run', 'refuse']]);
   if (scope.pools !== null) return refuse('makes a task run of no flow run, which is in no pool');
   // Prefect answers the one that has both keys already, whosever it is; its client makes one that nobody can guess.
-  if (!UNGUESSABLE.test(String(body['dynamic_key']))) return refuse('has a dynamic_key that another may have');
-  return tagCarried(body, scope) ?? pass();
+  const guessed = !UNGUESSABLE.test(String(body['dynamic_key']));
+  return tagCarried(body, scope) ?? (guessed ? refuse('has a dynamic_key that another may have') : pass());
 }
 
 const UNGUESSABLE = /[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}/;

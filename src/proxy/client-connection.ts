@@ -3,16 +3,17 @@
 // answer where the next request could not be told apart safely, and then only after the client could read the answer.
 
 import type { Socket } from 'node:net';
-import { type RequestHead, readRequestHead } from '../http1/request.ts';
+import { readRequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { forgetHeads, openRequestMemory } from '../http1/request-memory.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { type BodyTaking, type TakenBody, takeBody } from './body-taking.ts';
-import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
 import type { Answer, BodyVerdict, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
 import { Deadline } from './deadline.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import { type Asked, type HeldRequest, heldRequest, holdPart, sendable } from './held-body.ts';
+import type { ConnectionSet, ConnectionWork } from './open-connections.ts';
 import { answered, answerOf, closingOf, refusedBody, textOf, tooMuch } from './own-answer.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { websocketProblem } from './websocket.ts';
@@ -75,7 +76,6 @@ export class ClientConnection implements ExchangeOwner {
     return this.set.draining || this.inputEnded;
   }
 
-  /** What is under way on it. */
   get work(): ConnectionWork {
     const tunnels = this.exchange?.upgraded ? 1 : 0;
     const open = this.exchange !== null || this.held !== null || this.taking !== null;
@@ -277,7 +277,7 @@ export class ClientConnection implements ExchangeOwner {
     const recorded = verdict.recorded?.catch(() => {});
     if (recorded === undefined) give();
     else {
-      this.handler.recordAwaited();
+      this.handler.recordAwaited(verdict);
       this.later(recorded, give);
     }
   }

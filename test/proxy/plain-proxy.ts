@@ -3,16 +3,11 @@
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
-import type { RequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
-import {
-  bind,
-  type ConnectionSet,
-  drainConnections,
-  serveClient,
-  sweepConnections,
-} from '../../src/proxy/connection-set.ts';
+import { bind, drainConnections, serveClient, sweepConnections } from '../../src/proxy/connection-set.ts';
 import type { Answer, Forward, Handler, Limits, Outcome } from '../../src/proxy/contract.ts';
+import type { ConnectionSet } from '../../src/proxy/open-connections.ts';
 import { openUpstreamPool } from '../../src/proxy/upstream-pool.ts';
 
 export const LIMITS: Limits = {
