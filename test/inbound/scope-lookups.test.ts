@@ -40,6 +40,38 @@ describe('what is kept', () => {
     expect(asked).toHaveLength(2);
   });
 
+  test('a queue that finds runs by a filter is in no pool', async () => {
+    const queue = { work_pool_name: 'etl', filter: null };
+    const { lookups } = world({ [id(1)]: queue, [id(2)]: { ...queue, filter: { tags: [], deployment_ids: null } } });
+    expect(await lookups.outside(etl, [need('work_queue', 1)])).toBeNull();
+    expect(await lookups.outside(etl, [need('work_queue', 2)])).toEqual(need('work_queue', 2));
+  });
+
+  test('an id that says it was made a moment ago is nobody’s yet, where whoever names it makes it', async () => {
+    const at = (ms: number) =>
+      ms
+        .toString(16)
+        .padStart(12, '0')
+        .replace(/^(.{8})/, '$1-');
+    const idOf = (ms: number, version = 7) => `${at(ms)}-${version}000-8000-000000000000`;
+    const known = { [id(1)]: { work_pool_name: 'ml' } };
+    const { asked, lookups } = world({ ...known, [idOf(9)]: { state_details: { task_run_id: id(1) } } });
+    const made = (state: string): Need => ({ ref: { type: 'task_run_state', id: state }, absent: 'pass', made: true });
+    expect(await lookups.outside(etl, [made(idOf(Date.now()))])).toBeNull();
+    expect(asked).toEqual([]);
+    expect(await lookups.outside(etl, [made(idOf(9))])).toEqual(made(idOf(9)));
+    for (const other of [idOf(Date.now(), 4), idOf(Date.now() - 120_000), idOf(Date.now() + 120_000)]) {
+      const before = asked.length;
+      expect(await lookups.outside(etl, [made(other)])).toBeNull();
+      expect(asked).toHaveLength(before + 1);
+    }
+    // Who only names it may read it no sooner.
+    const read: Need = { ref: { type: 'task_run_state', id: idOf(Date.now()) }, absent: 'pass' };
+    const before = asked.length;
+    await lookups.outside(etl, [read]);
+    expect(asked).toHaveLength(before + 1);
+  });
+
   test('never lets anything through that asking would not', async () => {
     const run = fc.record({
       work_pool_name: fc.constantFrom(null, 'etl', 'ml'),

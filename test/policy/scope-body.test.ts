@@ -223,6 +223,35 @@ describe('what is made', () => {
     expect(needs(`/deployments/${A}`, { concurrency_limit: 3 }, TAG, 'PATCH')).toEqual([]);
   });
 
+  test('is no queue that finds runs by tags and deployments of all pools', () => {
+    const why = 'gives a queue a filter, which finds runs of all pools';
+    for (const filter of [{}, { tags: ['team-b'] }, { deployment_ids: [B] }, 'x']) {
+      expect(needs('/work_pools/etl/queues', { name: 'q', filter }, POOLS)).toBe(why);
+      expect(needs('/work_pools/etl/queues/q', { filter }, POOLS, 'PATCH')).toBe(why);
+      expect(needs(`/work_queues/${A}`, { filter }, POOLS, 'PATCH')).toBe(why);
+    }
+    expect(needs('/work_pools/etl/queues', { name: 'q', filter: null, priority: 1 }, POOLS)).toEqual([]);
+  });
+
+  test('names no cache key, by which a task run gets the state of another', () => {
+    const keyed = (key: unknown) => ({ state: { type: 'RUNNING', state_details: { cache_key: key, deferred: true } } });
+    for (const scope of [POOLS, TAG]) {
+      for (const path of [`/task_runs/${A}/set_state`, '/task_runs/']) {
+        const body = { flow_run_id: A, ...keyed('k') };
+        expect(needs(path, body, scope)).toBe('names a cache key, which all task runs share');
+        expect(examine(path, { flow_run_id: A, ...keyed(null) }, scope).kind).toBe('pass');
+      }
+    }
+  });
+
+  test('is a background task run of a key that no other has: Prefect answers with that', () => {
+    const made = (key: string) => needs('/task_runs/', { task_key: 't', dynamic_key: key, tags: ['team-a'] }, TAG);
+    expect(made('0')).toBe('has a dynamic_key that another may have');
+    // As Prefect's client makes them.
+    expect(made(`t-${A.replaceAll('-', '')}`)).toEqual([]);
+    expect(made(A)).toEqual([]);
+  });
+
   test('takes and frees slots of shared limits, and of a deployment’s own where that is within', () => {
     for (const path of ['increment', 'increment-with-lease', 'decrement']) {
       const by = (names: unknown) => needs(`/v2/concurrency_limits/${path}`, { names, slots: 1 }, TAG);
@@ -243,15 +272,14 @@ describe('what is made', () => {
     expect(needs('/artifacts/', { key: 'k' }, POOLS)).toBe('makes an artifact of no run');
     expect(needs('/artifacts/', { task_run_id: 'x' }, POOLS)).toBe('has a task_run_id that is no UUID');
     expect(needs('/task_runs/', { tags: [] }, TAG)).toBe('does not carry the tag team-a');
-    expect(needs('/task_runs/', { tags: ['team-a'] }, TAG)).toEqual([]);
+    expect(needs('/task_runs/', { tags: ['team-a'], dynamic_key: A }, TAG)).toEqual([]);
   });
 
   test('is a pool of the scope’s own; a pool carries no tag', () => {
     const pool = (name: unknown, scope: Scope) => needs('/work_pools/', { name }, scope);
     expect(pool('etl', POOLS)).toEqual([]);
-    expect(pool('etl', BOTH)).toEqual([]);
     for (const other of ['ml', 'etl2', ['etl'], 1]) expect(pool(other, POOLS)).toBe('is for another pool');
-    expect(pool('etl', TAG)).toBe('makes a pool, which carries no tag');
+    for (const tagged of [TAG, BOTH]) expect(pool('etl', tagged)).toBe('makes a pool, which carries no tag');
   });
 
   test('keeps the tag when it is changed', () => {

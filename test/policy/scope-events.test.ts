@@ -49,6 +49,14 @@ describe('an event', () => {
     ]);
   });
 
+  test('that makes a state says by its id which: one that is there must be of what is within', () => {
+    const made = { id: B, payload: { task_run: {}, validated_state: { type: 'RUNNING' } } };
+    const said = (more: object) => of(event(`prefect.task-run.${A}`, { ...related(`prefect.flow-run.${B}`), ...more }));
+    expect(said(made)).toEqual([`flow_run ${B}`, `task_run ${A}`, `task_run_state ${B}`]);
+    expect(said({ payload: { validated_state: {} } })).toBe('sends an event of a task run without an id');
+    expect(said({ ...made, id: `urn:uuid:${B}` })).toBe('sends an event of a task run without an id');
+  });
+
   const task = (payload: object, more: object = {}) => event(`prefect.task-run.${A}`, { payload, ...more });
   test.each([
     ['another task run in its payload', task({ task_run: { id: B } })],
@@ -82,7 +90,9 @@ describe('an event', () => {
     ['a state without an id', task({ validated_state: { type: 'RUNNING' } }, { id: A })],
     ['a state that it makes', task({ validated_state: { id: A, type: 'RUNNING' } }, { id: A })],
     ['a name that only contains a task run’s', { ...event(`prefect.task-run.${A}`), event: 'my.prefect.task-run' }],
-  ])('with %s in its payload passes', (_what, one) => expect(of(one)).toEqual([`task_run ${A}`]));
+  ])('with %s in its payload passes', (what, one) => {
+    expect(of(one)).toEqual([`task_run ${A}`, ...(what.startsWith('a state') ? [`task_run_state ${A}`] : [])]);
+  });
 
   test('of one’s own may be called what one likes, but not as those of task runs', () => {
     expect(of({ ...event('mine'), event: 'my.prefect.task-run' })).toEqual([]);
