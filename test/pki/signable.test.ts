@@ -305,9 +305,9 @@ describe('a signer refuses', () => {
     const { root } = await testAuthority();
     expect(refusal(content, { certificate: root.certificate })).toContain('another issuer');
     // Another name with the same key, and its own name with another key's identifier.
-    const at = content.indexOf('test issuer') + 'test'.length;
+    const blank = content.indexOf('test issuer') + 'test'.length;
     const renamed = Buffer.from(content);
-    renamed.write('-', at);
+    renamed.write('-', blank);
     expect(refusal(renamed)).toMatch(/it names another issuer$/);
     const noKeyId = signedPart(await craft({ extensions: [usage(0x80), purpose(CLIENT), san(URI)] }));
     expect(refusal(noKeyId)).toContain("another issuer's key");
