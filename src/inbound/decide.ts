@@ -211,7 +211,9 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
         ? answer(502, 'the Prefect server broke off before its answer was whole', '')
         : answer(503, "the Prefect server can't be reached", MAINTENANCE);
     },
-    recordAwaited: () => gate.audit.hurry(),
+    recordAwaited({ recorded }) {
+      if (recorded !== null) gate.audit.hurry(recorded);
+    },
     recordFailed(problem: unknown): Answer {
       gate.metrics.auditFailures++;
       gate.log.error({ reason: reasonOf(problem) }, 'a write could not be recorded');

@@ -277,7 +277,7 @@ export class ClientConnection implements ExchangeOwner {
     const recorded = verdict.recorded?.catch(() => {});
     if (recorded === undefined) give();
     else {
-      this.handler.recordAwaited();
+      this.handler.recordAwaited(verdict);
       this.later(recorded, give);
     }
   }

@@ -120,7 +120,7 @@ export interface Handler<V extends Verdict = Verdict> {
   /** The answer when upstream failed; `connected` is false when it could not be reached at all. */
   upstreamFailed(problem: string, connected: boolean): Answer;
   /** An answer is there, and waits for nothing but its `recorded`. */
-  recordAwaited(): void;
+  recordAwaited(verdict: Pick<Forward, 'recorded'>): void;
   /** The answer when `Forward.recorded` was rejected. */
   recordFailed(problem: unknown): Answer;
   /** Something threw that should not have: for the log. Its connection is cut, the others go on. */

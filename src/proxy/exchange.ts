@@ -162,7 +162,7 @@ export class Exchange implements UpstreamUser {
   private receive(bytes: Buffer): void {
     if (this.tunnel !== null) this.tunnel.fromUpstream(bytes);
     else if (this.unrecorded !== null) {
-      if (this.unrecorded.length === 0) this.handler.recordAwaited();
+      if (this.unrecorded.length === 0) this.handler.recordAwaited(this.verdict);
       this.unrecorded.push(Buffer.from(bytes));
       this.unrecordedBytes += bytes.length;
       if (this.unrecordedBytes > MOST_UNRECORDED) this.upstream?.socket.pause();

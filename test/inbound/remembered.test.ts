@@ -129,10 +129,7 @@ function openSide(now: Changing, authString: string | null) {
     audit: {
       append: async (record) => {
         // The id and the time are the decision's own.
-        const line = recordJson(record);
         told.push(recordJson({ ...record, time: 0, requestId: '' }));
-        const { rest: _, ...fields } = record;
-        expect(line).toBe(recordJson(fields));
       },
       hurry: () => {},
       outcome: ({ outcome, ending }) => void told.push(`${outcome} ${ending}`),
