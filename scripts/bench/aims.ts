@@ -1,7 +1,8 @@
 // What certgate is to reach, as data: the project's aims for its data path. A run prints each aim that it has measured with
 // the median reached; none of them decides the exit code, because a machine's noise would.
 
-import { figureOf, OURS, type Row, ratiosOf } from './rows.ts';
+import type { Row } from './report.ts';
+import { figureOf, OURS, ratiosOf } from './rows.ts';
 
 export interface Aim {
   readonly row: string;

@@ -5,7 +5,7 @@
 
 import { BUNDLE_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import type { Answer, Forward, Handler, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';

@@ -1,6 +1,6 @@
 // What is put on record about a decision: who, from where, what it was about, what was decided and by which rule.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { inOnePiece } from '../observe/ascii-json.ts';
 import { type AuditLog, LONGEST, type NewRecord, restOfRecord } from '../observe/audit-log.ts';
 import { type Operation, objectOf } from '../policy/operation.ts';

@@ -2,7 +2,7 @@
 // with what the connection reads again and again, until the policy is another. In observe mode nothing is refused; what
 // would have been is counted and logged. No policy at all permits everything, within the pools that a certificate names.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';

@@ -4,16 +4,17 @@
 
 import type { Socket } from 'node:net';
 import { endOfBody } from '../http1/body.ts';
-import { type RequestHead, readRequestHead } from '../http1/request.ts';
+import { readRequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { forgetHeads, openRequestMemory } from '../http1/request-memory.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { type BodyTaking, type TakenBody, takeBody } from './body-taking.ts';
-import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
 import type { Answer, BodyVerdict, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
 import { Deadline } from './deadline.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import { type Asked, type HeldRequest, heldRequest, holdPart, sendable } from './held-body.ts';
+import type { ConnectionSet, ConnectionWork } from './open-connections.ts';
 import { answered, answerOf, closingOf, refusedBody, textOf, tooMuch } from './own-answer.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { websocketProblem } from './websocket.ts';
@@ -76,7 +77,6 @@ export class ClientConnection implements ExchangeOwner {
     return this.set.draining || (this.inputEnded && this.pending === null);
   }
 
-  /** What is under way on it. */
   get work(): ConnectionWork {
     const tunnels = this.exchange?.tunnel ? 1 : 0;
     const open = this.exchange !== null || this.held !== null || this.taking !== null;

@@ -2,7 +2,7 @@
 // send what, what is written at its head and what is recorded is decided there, as data.
 
 import type { Socket } from 'node:net';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
 import type { HeadLimits, Malformed } from '../http1/syntax.ts';
 

@@ -4,7 +4,7 @@
 // §9.2.2). What breaks upstream is shown to the client as a broken body, never as a short success.
 
 import { type Body, followBody, openBody } from '../http1/body.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
 import { writeResponseHead } from '../http1/write.ts';
 import { AnswerStream, type Progress } from './answer-stream.ts';

@@ -30,11 +30,11 @@ interface Way {
   readonly ended: boolean;
   /** Whether what passes is read, so that it may yet be refused. */
   readonly reads: boolean;
-  take(bytes: Buffer): void;
+  readonly take: (bytes: Buffer) => void;
   /** Past the rewriter. */
-  forward(bytes: Buffer): void;
-  drain(): void;
-  end(): void;
+  readonly forward: (bytes: Buffer) => void;
+  readonly drain: () => void;
+  readonly end: () => void;
 }
 
 /** From `source` to `sink`, through a rewriter if there is one; `passes` is told of all that is sent on. */

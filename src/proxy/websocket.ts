@@ -3,7 +3,7 @@
 // HTTP error, but come back after a close (prefect-facts.md §5). Frames are never touched here.
 
 import { createHash } from 'node:crypto';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
 import { listMembers, type Malformed } from '../http1/syntax.ts';
 

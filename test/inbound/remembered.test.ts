@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { takePolicy } from '../../src/config/policy-load.ts';
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { forgetHeads, openRequestMemory } from '../../src/http1/request-memory.ts';
 import type { Admitted } from '../../src/inbound/admission.ts';
 import { type Decisions, decideFor } from '../../src/inbound/decide.ts';
