@@ -142,6 +142,8 @@ export interface ExchangeOwner {
   readonly socket: Socket;
   /** The connection must end after the present answer. */
   readonly closing: boolean;
+  /** The client has ended its direction. */
+  readonly inputEnded: boolean;
   /** The exchange is over; `keep` is false when the connection must be ended after what was written. */
   exchangeDone(keep: boolean): void;
   /** Writes an answer of our own in place of upstream's; the exchange is over. */
