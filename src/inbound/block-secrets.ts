@@ -4,7 +4,7 @@
 // shows the list without them (`prefect block ls`). What can't be read in one way only is refused; in observe mode nothing
 // is, and nothing is changed.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { CHUNKED } from '../http1/syntax.ts';
 import type { Operation } from '../policy/operation.ts';
 import { secretsInBody } from '../policy/secrets.ts';

@@ -5,7 +5,7 @@
 
 import { BUNDLE_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import type { Answer, Forward, Handler, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
@@ -211,7 +211,9 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
         ? answer(502, 'the Prefect server broke off before its answer was whole', '')
         : answer(503, "the Prefect server can't be reached", MAINTENANCE);
     },
-    recordAwaited: () => gate.audit.hurry(),
+    recordAwaited({ recorded }) {
+      if (recorded !== null) gate.audit.hurry(recorded);
+    },
     recordFailed(problem: unknown): Answer {
       gate.metrics.auditFailures++;
       gate.log.error({ reason: reasonOf(problem) }, 'a write could not be recorded');

@@ -2,13 +2,13 @@
 // with what the connection reads again and again, until the policy is another. In observe mode nothing is refused; what
 // would have been is counted and logged. No policy at all permits everything, within the pools that a certificate names.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
-import { type Attributes, compilePolicy, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
+import { type Attributes, compilePolicy, type Grants, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
 import { beyondWords, type RefusalCode, refusalBrief, refusalCode, refusalWords } from '../policy/refusal.ts';
 import { makesQueues, startsDeployed } from '../policy/run-overrides.ts';
 import { isPoolGroup, type Scope } from '../policy/scope.ts';
@@ -97,6 +97,13 @@ export function policyFor(
 const STARTS_ANY = { needs: ['run_flows'] } as const;
 const MAKES_QUEUES = { needs: ['write_work_queues'] } as const;
 
+/** Whether queues may be made as far as `scope` reaches. They are of pools, which belong to no team: within a tag none is made. */
+function makesThem(grants: Grants, scope: Scope | null): boolean {
+  const ruling = grants.rule(MAKES_QUEUES);
+  const everywhere = ruling.permit && ruling.scope === null;
+  return everywhere || ((scope?.tag ?? null) === null && reachesToo(grants, MAKES_QUEUES, scope));
+}
+
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
 export function judge(
   policy: Policy | null,
@@ -116,7 +123,7 @@ export function judge(
     const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
     const said = { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, readMessages, observed, stamp };
     const asDeployed = startsDeployed(operation) && !reachesToo(grants, STARTS_ANY, ruling.scope);
-    const queues = makesQueues(operation) && !reachesToo(grants, MAKES_QUEUES, ruling.scope);
+    const queues = makesQueues(operation) && !makesThem(grants, ruling.scope);
     const unsaid = asDeployed || queues ? { asDeployed, queues } : null;
     const limited = ruling.scope !== null || unsaid !== null;
     return limited ? withinLimits(said, identity, operation, target, ruling, unsaid) : said;

@@ -4,7 +4,7 @@
 
 import { isEstPath } from '../enroll/est.ts';
 import { BUNDLE_PATH, RENEW_PATH } from '../enroll/wire.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { accessClient, accessSubject } from '../observe/log.ts';
 import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';

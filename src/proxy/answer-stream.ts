@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net';
 import { type Body, followBody, openBody } from '../http1/body.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { type ResponseHead, type ResponseMemory, readResponseHead } from '../http1/response.ts';
 import { UNTIL_CLOSE } from '../http1/syntax.ts';
 import { beginResponseHead, endResponseHead, lengthLine } from '../http1/write.ts';

@@ -2,7 +2,7 @@
 // send what, what is written at its head and what is recorded is decided there, as data.
 
 import type { Socket } from 'node:net';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
 import type { HeadLimits, Malformed } from '../http1/syntax.ts';
 
@@ -120,7 +120,7 @@ export interface Handler<V extends Verdict = Verdict> {
   /** The answer when upstream failed; `connected` is false when it could not be reached at all. */
   upstreamFailed(problem: string, connected: boolean): Answer;
   /** An answer is there, and waits for nothing but its `recorded`. */
-  recordAwaited(): void;
+  recordAwaited(verdict: Pick<Forward, 'recorded'>): void;
   /** The answer when `Forward.recorded` was rejected. */
   recordFailed(problem: unknown): Answer;
   /** Something threw that should not have: for the log. Its connection is cut, the others go on. */
@@ -136,6 +136,8 @@ export interface ExchangeOwner {
   readonly socket: Socket;
   /** The connection must end after the present answer. */
   readonly closing: boolean;
+  /** The client has ended its direction. */
+  readonly inputEnded: boolean;
   /** The exchange is over; `keep` is false when the connection must be ended after what was written. */
   exchangeDone(keep: boolean): void;
   /** Writes an answer of our own in place of upstream's; the exchange is over. */

@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { takePolicy } from '../../src/config/policy-load.ts';
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { forgetHeads, openRequestMemory } from '../../src/http1/request-memory.ts';
 import type { Admitted } from '../../src/inbound/admission.ts';
 import { type Decisions, decideFor } from '../../src/inbound/decide.ts';
@@ -129,10 +130,7 @@ function openSide(now: Changing, authString: string | null) {
     audit: {
       append: async (record) => {
         // The id and the time are the decision's own.
-        const line = recordJson(record);
         told.push(recordJson({ ...record, time: 0, requestId: '' }));
-        const { rest: _, ...fields } = record;
-        expect(line).toBe(recordJson(fields));
       },
       hurry: () => {},
       outcome: ({ outcome, ending }) => void told.push(`${outcome} ${ending}`),

@@ -6,7 +6,7 @@ import { roleMatrix } from '../../src/policy/matrix.ts';
 import { findOperation, type Operation, WEBSOCKET } from '../../src/policy/operation.ts';
 import { API_EXTRA_ROUTES, API_ROUTES, ROOT_ROUTES } from '../../src/policy/routes.ts';
 import type { Scope } from '../../src/policy/scope.ts';
-import { boundsOf } from '../../src/policy/scope-request.ts';
+import { boundsOf, examineText } from '../../src/policy/scope-request.ts';
 import { SCOPE_RULES, scopeRule } from '../../src/policy/scope-rules.ts';
 
 const ID = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
@@ -57,6 +57,23 @@ describe('the scope rules', () => {
   test('refuse what the route table does not know', () => {
     expect(boundsOf(null, '/api/new', POOLS).kind).toBe('refuse');
     expect(scopeRule({ name: 'toString' })).toBe('refused');
+  });
+
+  test('change no pool within a tag, which its teams share, and none of its queues, also where the pool is named', () => {
+    const both: Scope = { ...TAG, pools: ['etl'] };
+    const changing = roleMatrix().filter(({ name }) => {
+      const rule = scopeRule({ name });
+      return typeof rule !== 'string' && (rule.pool !== undefined || rule.object?.[0] === 'work_queue');
+    });
+    for (const { method, path } of changing) {
+      const operation = operationAt(method, path, 'etl');
+      if (operation === null || operation.cls === 'read') continue;
+      const kinds = [TAG, both].map((scope) => boundsOf(operation, '', scope).kind);
+      expect(kinds, `${method} ${path}`).toEqual(['refuse', 'refuse']);
+    }
+    const pool = findOperation('POST', '/api/work_pools/');
+    if (pool === null) throw new TypeError('unreachable');
+    expect(examineText(pool, '{"name": "etl"}', both).kind).toBe('refuse');
   });
 
   test('let nothing pass within scopes that cannot be joined but what is open', () => {

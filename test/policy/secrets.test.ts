@@ -21,12 +21,19 @@ describe('include_secrets', () => {
     '?include_secrets=false&include_secrets=true',
     '?include_secrets=true&include_secrets=false',
     '?include_secrets=%66alse%20',
+    '?include_secrets=true&x=?',
+    '?x=?&include_secrets=true',
+    '?include_secrets=1=false',
+    '?include_secrets=false=',
   ])('is asked by %s', (query) => expect(ask(query)?.asks).toBe(true));
 
-  test.each(['?include_secrets=false', '?include_secrets=0', '?include_secrets=%46alse', '?include_secrets=NO'])(
-    'is not asked by %s',
-    (query) => expect(ask(query)?.asks).toBe(false),
-  );
+  test.each([
+    '?include_secrets=false',
+    '?include_secrets=0',
+    '?include_secrets=%46alse',
+    '?include_secrets=NO',
+    '?a=1&include_secrets=false&b',
+  ])('is not asked by %s', (query) => expect(ask(query)?.asks).toBe(false));
 
   test.each([
     '',
@@ -48,6 +55,7 @@ describe('include_secrets', () => {
     expect(asks('/api/block_types/slug/s3/block_documents/name/x')).toBe(true);
     expect(asks('/api/block_types/slug/s3')).toBeUndefined();
     expect(asks('/api/variables/name/x')).toBeUndefined();
+    expect(secretsQuestion(null, `${PATH}?include_secrets=true`)).toBeNull();
   });
 });
 

@@ -1,19 +1,12 @@
 // Where `certgate audit export --to` sends to, from the text that names it.
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { shown } from '../../errors.ts';
 import type { Sender } from '../../observe/export-entry.ts';
 import { LONGEST_IN_DATAGRAM, LONGEST_ON_STREAM } from '../../observe/syslog-message.ts';
 import { usage } from '../flags.ts';
+import { readCollectorTls } from './collector-tls.ts';
 import { otlpSender } from './otlp-sender.ts';
 import { datagramSender, streamSender } from './syslog-sender.ts';
-
-/** What a TLS connection to a collector is made with; the system's roots without `ca`. PEM. */
-export interface CollectorTls {
-  readonly ca?: Buffer;
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-}
 
 export interface CollectorAsked {
   readonly to: string;
@@ -49,11 +42,7 @@ export function collectorSender(asked: CollectorAsked): Sender {
   if (url === null || url.username !== '' || url.password !== '') {
     throw usage(`--to is ${shown(to)}, which names no collector`, `it is ${FORMS}`);
   }
-  const tls = {
-    ...(asked.ca === undefined ? {} : { ca: readFileSync(asked.ca) }),
-    ...(asked.cert === undefined ? {} : { cert: readFileSync(asked.cert) }),
-    ...(asked.key === undefined ? {} : { key: readFileSync(asked.key) }),
-  };
+  const tls = readCollectorTls(asked);
   if (scheme?.startsWith('otlp') === true) {
     if (url.pathname === '/') url.pathname = '/v1/logs';
     return otlpSender({ url, tls, headers: headersIn(asked.headers ?? '') });
