@@ -168,6 +168,9 @@ describe('a filter', () => {
   });
 
   test('of nothing is one of everything', () => {
+    expect(examine('/task_runs/filter', 'null', TAG)).toMatchObject({
+      body: { flow_runs: { tags: { all_: ['team-a'] } } },
+    });
     expect(examine('/flow_runs/filter', 'null', POOLS)).toMatchObject({
       body: { work_pools: { name: { any_: ['etl'] } } },
     });
