@@ -22,6 +22,7 @@ export const aims: readonly Aim[] = [
   ...['answer-1m', 'answer-1m, logs off'].flatMap((row) => [cheaper(row, 'nginx', 1), cheaper(row, 'ghostunnel', 1)]),
   ...['handshake', 'handshake, logs off'].flatMap((row) => [
     cheaper(row, 'nginx', 0.75),
+    cheaper(row, 'nginx-tickets', 0.75),
     cheaper(row, 'ghostunnel', 1),
   ]),
   ...['latency', 'latency, logs off'].flatMap((row) => [cheaper(row, 'nginx', 1.15), cheaper(row, 'nginx', 1)]),
