@@ -256,13 +256,12 @@ describe('what Prefect is asked', () => {
 
   test('of subflows of subflows goes back through thirty-two things, and no more', async () => {
     // Each run has a parent in the task that stands for it in the run before; the first is in the pool.
-    const runs = Object.fromEntries(
-      Array.from({ length: 18 }, (_, n) => [
-        [`GET /task_runs/${id(n)}`, { flow_run_id: id(n) }],
-        [`GET /flow_runs/${id(n)}`, n === 0 ? { work_pool_name: 'etl' } : { parent_task_run_id: id(n - 1) }],
-      ]).flat(),
-    );
-    const { lookups } = prefect(runs);
+    const things: Record<string, object> = {};
+    for (let n = 0; n < 18; n++) {
+      things[`GET /flow_runs/${id(n)}`] = n === 0 ? { work_pool_name: 'etl' } : { parent_task_run_id: id(n - 1) };
+      things[`GET /task_runs/${id(n)}`] = { flow_run_id: id(n) };
+    }
+    const { lookups } = prefect(things);
     const within = async (n: number) => {
       const one = [{ ref: { type: 'flow_run', id: id(n) }, absent: 'refuse' }] as const;
       const said = (await lookups.outside(etl, one)) === null;
