@@ -18,4 +18,5 @@ function readApart(source: PolicyText): PolicyRead {
   }
 }
 
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
 parentPort?.postMessage(readApart(workerData as PolicyText));
