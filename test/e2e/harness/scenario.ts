@@ -53,11 +53,6 @@ export function sharedPrefect(): string {
   return url;
 }
 
-/** The home of that server, with its database (test/e2e/prefect-setup.ts makes it). */
-export function sharedPrefectHome(): string {
-  return join(inject('session'), `prefect-${process.env['VITEST_POOL_ID']}`);
-}
-
 /** A Prefect server of the scenario's own. */
 export async function ownPrefect(options: PrefectOptions = {}): Promise<PrefectServer> {
   const server = await startPrefect({ template: inject('prefectTemplate'), ...options });
