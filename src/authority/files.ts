@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, fileReason, shellWord } from '../errors.ts';
 
 /** Owner only: private keys and what is still being made. */
 export const PRIVATE_FILE = 0o600;
@@ -16,6 +16,15 @@ export const PUBLIC_FILE = 0o644;
 const LEFTOVER_AGE = 60_000;
 /** For how long nothing is written to a draft that another machine has given up, ms. */
 const SILENCE = 900_000;
+
+/** What is to be said of a file of the CA that could not be read. */
+export function unreadable(file: string, error: unknown): CertgateError<'CG_CA_FILE'> {
+  const code = systemCode(error);
+  const problem = code === 'ENOENT' ? 'does not exist' : `cannot be read: ${fileReason(error)}`;
+  const remedy = `run this as the user that runs certgate: ls -ld ${shellWord(file)}`;
+  const facts = { file, problem, ...(code === 'EACCES' && { remedy }) };
+  return new CertgateError('CG_CA_FILE', facts, { cause: error });
+}
 
 /** Writes a file that must not exist yet, with exactly this mode, and waits until it is on the disk. Node's errors. */
 export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {

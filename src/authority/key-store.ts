@@ -3,11 +3,11 @@
 // others than its owner could read is not used. Whoever else holds the issuer's key (a signer in another process) is
 // behind the same interface: see remote-signer.ts. No message carries a key or a passphrase.
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError } from '../errors.ts';
 import { encryptedKeyToPem, type OpenedKey, openPrivateKey } from '../pki/encrypted-keys.ts';
 import { isEncryptedPem, privateKeyToPem } from '../pki/keys.ts';
 import { type Signer, signerOf } from '../pki/signing.ts';
-import { PRIVATE_FILE, readKeyFile, systemCode, writeNewFile } from './files.ts';
+import { PRIVATE_FILE, readKeyFile, unreadable, writeNewFile } from './files.ts';
 import { strongEnough } from './passphrase.ts';
 
 /** Where the passphrase comes from. It is asked only when a key needs it. */
@@ -103,6 +103,5 @@ function fileError(path: string, passphrase: PassphraseSource | null, error: unk
     const { problem, remedy } = error.facts;
     return new CertgateError('CG_KEY_UNREADABLE', { problem: `${path}: ${problem}`, remedy }, { cause: error });
   }
-  const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
-  return new CertgateError('CG_CA_FILE', { file: path, problem }, { cause: error });
+  return unreadable(path, error);
 }

@@ -1,10 +1,10 @@
 // Where `certgate audit export --to` sends to, from the text that names it.
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { shown } from '../../errors.ts';
 import type { Sender } from '../../observe/export-entry.ts';
 import { LONGEST_IN_DATAGRAM, LONGEST_ON_STREAM } from '../../observe/syslog-message.ts';
 import { usage } from '../flags.ts';
+import { readNamed } from '../named-file.ts';
 import { otlpSender } from './otlp-sender.ts';
 import { datagramSender, streamSender } from './syslog-sender.ts';
 
@@ -18,6 +18,8 @@ export interface CollectorTls {
 export interface CollectorAsked {
   readonly to: string;
   readonly sdId: string;
+  /** Relative paths are meant from here. */
+  readonly cwd: string;
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
@@ -50,9 +52,9 @@ export function collectorSender(asked: CollectorAsked): Sender {
     throw usage(`--to is ${shown(to)}, which names no collector`, `it is ${FORMS}`);
   }
   const tls = {
-    ...(asked.ca === undefined ? {} : { ca: readFileSync(asked.ca) }),
-    ...(asked.cert === undefined ? {} : { cert: readFileSync(asked.cert) }),
-    ...(asked.key === undefined ? {} : { key: readFileSync(asked.key) }),
+    ...(asked.ca === undefined ? {} : { ca: readNamed(asked.ca, asked) }),
+    ...(asked.cert === undefined ? {} : { cert: readNamed(asked.cert, asked) }),
+    ...(asked.key === undefined ? {} : { key: readNamed(asked.key, asked) }),
   };
   if (scheme?.startsWith('otlp') === true) {
     if (url.pathname === '/') url.pathname = '/v1/logs';
