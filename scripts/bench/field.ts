@@ -11,7 +11,7 @@ import { certgateFrom } from './contestants/certgate.ts';
 import { type Contestant, OUTPUT_FILE, type Place } from './contestants/contestant.ts';
 import { ghostunnel } from './contestants/ghostunnel.ts';
 import { haproxy } from './contestants/haproxy.ts';
-import { nginx } from './contestants/nginx.ts';
+import { nginx, nginxTickets } from './contestants/nginx.ts';
 import { nodeContestant } from './contestants/node-contestant.ts';
 import { nodeTls } from './contestants/node-tls.ts';
 import { processTree, residentBytes } from './cpu.ts';
@@ -27,6 +27,7 @@ export const contestantsWith = (form: Form): readonly Contestant[] => [
   nodeContestant('httpxy'),
   nodeContestant('http-proxy'),
   nodeTls,
+  nginxTickets,
 ];
 
 const START_LIMIT_MS = 60_000;

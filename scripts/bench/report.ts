@@ -2,7 +2,6 @@
 
 import type { Form } from './build.ts';
 import type { LoadResult } from './load.ts';
-import type { Row } from './rows.ts';
 import type { WorkName } from './works.ts';
 
 export interface ContestantFacts {
@@ -69,4 +68,12 @@ export interface Report {
   readonly skipped: readonly Out[];
   /** Answered wrongly, or failed under load. */
   readonly excluded: readonly Out[];
+}
+
+export interface Row {
+  /** Its name on the command line, in the history and in the aims, such as `small` or `small, logs off`. */
+  readonly name: string;
+  /** What is counted, with its unit: `CPU µs/request`. */
+  readonly unit: string;
+  readonly figures: readonly { readonly contestant: string; readonly values: readonly number[] }[];
 }

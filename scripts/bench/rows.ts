@@ -1,17 +1,9 @@
 // What every part of the bench ends in: rows. A row is one figure (CPU per request of a work, memory when idle, …) of every
 // contestant that has it, round by round. Ratios, aims, the history and its comparison know nothing else.
 
-import type { Report } from './report.ts';
+import type { Report, Row } from './report.ts';
 import { ratioOf, type Spread, spreadOf } from './statistics.ts';
 import { works } from './works.ts';
-
-export interface Row {
-  /** Its name on the command line, in the history and in the aims, such as `small` or `small, logs off`. */
-  readonly name: string;
-  /** What is counted, with its unit: `CPU µs/request`. */
-  readonly unit: string;
-  readonly figures: readonly { readonly contestant: string; readonly values: readonly number[] }[];
-}
 
 /** The contestant that the others are compared with. */
 export const OURS = 'certgate';

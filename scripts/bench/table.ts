@@ -3,8 +3,8 @@
 
 import { judge } from './aims.ts';
 import type { Change } from './history.ts';
-import type { Report, SpecialResult, Table } from './report.ts';
-import { OURS, type Row, ratiosOf, rowsOf } from './rows.ts';
+import type { Report, Row, SpecialResult, Table } from './report.ts';
+import { OURS, ratiosOf, rowsOf } from './rows.ts';
 import { ratioOf, type Spread, spreadOf } from './statistics.ts';
 import { answers, framePayload, type Work, works } from './works.ts';
 

@@ -3,9 +3,15 @@
 # Python, the schemas of Kubernetes and a linter of Dockerfiles. The tests say which of them they go without. Sourced by
 # scripts/setup, after prefect.sh and go-tools.sh.
 
-setup_deploy_tools() {
+setup_helm() {
   setup_go_tool helm 'Helm 3.19.0 by Go'
+}
+
+setup_compose_go() {
   setup_go_tool compose-go 'compose-go 2.16.2 by Go'
+}
+
+setup_schemas() {
   local since stamp
   since=$(setup_now)
   stamp=$(setup_stamp "$setup_root/scripts/deploy-tools/requirements.txt" < <(uname -sm))

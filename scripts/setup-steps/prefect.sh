@@ -59,7 +59,7 @@ setup_install_prefect() {
     rm -rf "$setup_venv" "$setup_extras"
     setup_prefect_by_pip "$python"
   fi
-  PREFECT_HOME="$setup_cache/tmp/prefect" "$setup_venv/bin/python" -m prefect --version
+  PREFECT_HOME="$TMPDIR/home" "$setup_venv/bin/python" -m prefect --version
   version=$("$setup_venv/bin/python" -c 'import sys; print(sys.version)')
   setup_stamp "$setup_pinned/requirements.txt" "$setup_pinned/extras.txt" <<<"$setup_venv $version" \
     >"$setup_venv/stamp.new"

@@ -56,17 +56,22 @@ setup_run() {
   shift 3
   since=$(setup_now)
   mkdir -p "$setup_cache/log"
-  if $setup_is_terminal; then printf ' %s %s' "$setup_todo" "$text" >&2; else printf ' %s %s\n' "$setup_todo" "$text" >&2; fi
+  # Only one line of a terminal can be written over when its step has ended.
+  if ! $setup_is_terminal; then
+    printf ' %s %s\n' "$setup_todo" "$text" >&2
+  elif ! $setup_is_beside; then
+    printf ' %s %s' "$setup_todo" "$text" >&2
+  fi
   set +e
   (
     set -euo pipefail
-    export TMPDIR="$setup_cache/tmp"
+    export TMPDIR="$setup_cache/tmp/$name"
     mkdir -p "$TMPDIR"
     "$@"
   ) >"$log" 2>&1 </dev/null
   status=$?
   set -e
-  rm -rf "$setup_cache/tmp"
+  rm -rf "$setup_cache/tmp/$name"
   if ((status > 128)); then
     setup_fail "$text: ended by signal $((status - 128))" "run the same command again; it goes on where it was" "$log"
   elif ((status != 0)); then

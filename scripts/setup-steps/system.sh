@@ -37,8 +37,10 @@ setup_may_apt() {
   command -v apt-get >/dev/null && { [[ $(id -u) == 0 ]] || sudo -n true 2>/dev/null; }
 }
 
-setup_apt_install() {
-  local as=()
+# In a subshell, for its lock: apt-get's own lists are locked without waiting.
+setup_apt_install() (
+  local as=() lock
+  if command -v flock >/dev/null; then exec {lock}>"$setup_cache/apt.lock" && flock "$lock"; fi
   [[ $(id -u) == 0 ]] || as=(sudo -n)
   export DEBIAN_FRONTEND=noninteractive
   local get=("${as[@]}" apt-get -o DPkg::Lock::Timeout=300 -qq -y)
@@ -46,7 +48,7 @@ setup_apt_install() {
     "${get[@]}" update
     "${get[@]}" install --no-install-recommends "$@"
   }
-}
+)
 
 # openssl(1) is what some tests hold certgate's certificates against. Without it they are skipped, so this may fail.
 setup_openssl() {

@@ -17,7 +17,8 @@ import {
   unreadable,
   writeNewFile,
 } from './files.ts';
-import { keyText, type PassphraseSource, readKey } from './key-store.ts';
+import { keyText, readKey } from './key-store.ts';
+import type { PassphraseSource } from './passphrase.ts';
 
 const PURPOSE = 'passphrase';
 

@@ -10,8 +10,9 @@ import { parseTrustDomain } from '../identity/name.ts';
 import { type Signer, signerOf } from '../pki/certificates.ts';
 import { generateKey } from '../pki/keys.ts';
 import { createRequest } from '../pki/requests.ts';
+import type { AuditEntry } from '../store/audit-entry.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import type { AuditEntry, CaRecord } from '../store/store.ts';
+import type { CaRecord } from '../store/store.ts';
 import {
   draftName,
   makeDraftFolder,

@@ -2,21 +2,15 @@
 // is written is a new file with mode 0600 from its first byte, encrypted whenever a passphrase is configured. A key that
 // others than its owner could read is not used. Whoever else holds the issuer's key (a signer in another process) is
 // behind the same interface: see remote-signer.ts. No message carries a key or a passphrase.
+
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { encryptedKeyToPem, type OpenedKey, openPrivateKey } from '../pki/encrypted-keys.ts';
 import { isEncryptedPem, privateKeyToPem } from '../pki/keys.ts';
 import { type Signer, signerOf } from '../pki/signing.ts';
 import { PRIVATE_FILE, readKeyFile, unreadable, writeNewFile } from './files.ts';
+import type { PassphraseSource } from './passphrase.ts';
 import { strongEnough } from './passphrase.ts';
-
-/** Where the passphrase comes from. It is asked only when a key needs it. */
-export interface PassphraseSource {
-  /** For messages: `the file /etc/certgate/passphrase`, `CERTGATE_PASSPHRASE`, … */
-  readonly name: string;
-  /** Its octets. CG_PASSPHRASE, CG_KEY_MODE. */
-  read(): Promise<Uint8Array>;
-}
 
 export interface KeyStoreOptions {
   /** Null: none is configured. Otherwise every key that is written is encrypted with it. */

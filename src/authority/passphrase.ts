@@ -4,7 +4,6 @@
 import { open } from 'node:fs/promises';
 import { CertgateError, fileReason, shellWord } from '../errors.ts';
 import { systemCode } from './files.ts';
-import type { PassphraseSource } from './key-store.ts';
 
 /** What OpenSSL's own programs read of a passphrase, octets. */
 const LONGEST = 1023;
@@ -99,4 +98,12 @@ function usable(octets: Uint8Array, name: string): Uint8Array {
     problem: `${name} ${problem}`,
     remedy: 'put the passphrase into the first line, e.g. `(umask 077; openssl rand -base64 24 > passphrase)`',
   });
+}
+
+/** Where the passphrase comes from. It is asked only when a key needs it. */
+export interface PassphraseSource {
+  /** For messages: `the file /etc/certgate/passphrase`, `CERTGATE_PASSPHRASE`, … */
+  readonly name: string;
+  /** Its octets. CG_PASSPHRASE, CG_KEY_MODE. */
+  read(): Promise<Uint8Array>;
 }

@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { CertgateError, reasonOf, shown } from '../errors.ts';
 import { type Signer, signingAlgorithmOf } from '../pki/signing.ts';
-import type { PassphraseSource } from './key-store.ts';
+import type { PassphraseSource } from './passphrase.ts';
 
 export interface Pkcs11Key {
   /** `pkcs11:token=…;object=…`, with `id=%01` instead of or beside `object`. No `pin-value`. */

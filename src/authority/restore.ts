@@ -10,8 +10,8 @@ import { readCertificate } from '../pki/certificates.ts';
 import { fingerprintOf } from '../pki/facts.ts';
 import { keyIdOf, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
 import { pemBlocks } from '../pki/pem.ts';
+import type { AuditEntry } from '../store/audit-entry.ts';
 import { type AdoptedCounts, adoptRevocations, readStoreFacts, type StoreFacts } from '../store/sqlite-copy.ts';
-import type { AuditEntry } from '../store/store.ts';
 import { requireFree, writeFailure } from './backup.ts';
 import {
   type BackupManifest,

@@ -5,8 +5,9 @@ import { readlinkSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { isatty } from 'node:tty';
 import { storeFile } from '../authority/layout.ts';
+import type { AuditEntry } from '../store/audit-entry.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import type { AuditEntry, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { CommandIo } from './io.ts';
 
 /** `cli:<user>@<host>`; the user's number when the machine has no name for it, as in many containers. */

@@ -14,13 +14,14 @@ import {
   writeNewFile,
 } from '../authority/files.ts';
 import { KEY_REMEDY } from '../authority/given-root.ts';
-import { openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
+import { openKeyStore } from '../authority/key-store.ts';
+import type { PassphraseSource } from '../authority/passphrase.ts';
 import { bracketed, parseHostPort } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { configTemplate } from '../config/template.ts';
 import { CertgateError, isCertgateError } from '../errors.ts';
-import type { AuditEntry } from '../store/store.ts';
+import type { AuditEntry } from '../store/audit-entry.ts';
 import { actor, origin } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';

@@ -3,7 +3,8 @@
 // stand in `ps` and in the shell's history. What is typed is not shown, and asked for once however many keys need it.
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type KeyStore, openKeyStore, type PassphraseSource } from '../authority/key-store.ts';
+import { type KeyStore, openKeyStore } from '../authority/key-store.ts';
+import type { PassphraseSource } from '../authority/passphrase.ts';
 import { passphraseFile, passphraseValue, strongEnough } from '../authority/passphrase.ts';
 import { parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';

@@ -4,7 +4,7 @@ import { isAbsolute, resolve } from 'node:path';
 import * as z from 'zod/mini';
 import { claimRuleProblem } from '../identity/claim-rules.ts';
 import { parseDuration } from './duration.ts';
-import type { Given, Problem } from './layers.ts';
+import type { Given, Problem } from './given.ts';
 import { nearest } from './nearest.ts';
 import { withDefault } from './setting.ts';
 

@@ -1,29 +1,12 @@
 // Three of the four layers of the configuration, each read on its own: the file (YAML 1.2), the environment and the
 // flags. (The fourth, the defaults, stands in the schema.) A layer answers what it sets and everything wrong with it; it
 // never throws for what a person wrote. Every value keeps the place it came from, so that a problem can be pointed at.
+
 import { isAlias, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { asClause } from './clause.ts';
-import { keysOf, type Leaf, leafAt, leaves } from './leaves.ts';
+import type { Given, Leaf, Problem } from './given.ts';
+import { keysOf, leafAt, leaves } from './leaves.ts';
 import { nearest } from './nearest.ts';
-
-/** Something wrong with the configuration: where, what, and what to do. */
-export interface Problem {
-  readonly place: string;
-  readonly problem: string;
-  readonly remedy: string;
-}
-
-/** A value that a layer gives to a setting. */
-export interface Given {
-  readonly leaf: Leaf;
-  readonly value: unknown;
-  /** Where the value, or the part of it at `inside`, stands: `certgate.yaml:3:5`, `CERTGATE_…` or `--flag`. */
-  placeOf(inside?: ReadonlyArray<PropertyKey>): string;
-  /** How a right value would be written there. */
-  readonly rightForm: string;
-  /** Whether relative paths are meant from the working directory instead of the file's folder. */
-  readonly fromCwd: boolean;
-}
 
 export interface Layer {
   readonly given: readonly Given[];

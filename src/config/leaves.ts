@@ -1,16 +1,10 @@
 // The schema as a flat table: one row for each setting, with its dotted path, its environment variable and its own zod
 // schema. The loader, the template, the flags and the reference are made from these rows. Pure.
-import * as z from 'zod/mini';
-import { configSchema } from './schema.ts';
-import { type Setting, settings } from './setting.ts';
 
-/** One setting: `path` is dotted (`serve.listen`), `variable` its environment variable. */
-export interface Leaf {
-  readonly path: string;
-  readonly variable: string;
-  readonly schema: z.ZodMiniType;
-  readonly setting: Setting;
-}
+import * as z from 'zod/mini';
+import type { Leaf } from './given.ts';
+import { configSchema } from './schema.ts';
+import { settings } from './setting.ts';
 
 /** Every setting, in the order of the schema. */
 export const leaves: readonly Leaf[] = [...walk(configSchema, [])];

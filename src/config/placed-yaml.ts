@@ -3,7 +3,7 @@
 // takes time by the length of the text: a gate reads while it serves, so what aliases write out again is bounded.
 import { type Alias, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import { asClause } from './clause.ts';
-import type { Problem } from './layers.ts';
+import type { Problem } from './given.ts';
 import { nearest } from './nearest.ts';
 
 /** A node of the file: ask it for what it should be, and it says itself where it is not. */

@@ -17,7 +17,7 @@ import {
   type RoleSource,
 } from '../policy/policy.ts';
 import type { Scope } from '../policy/scope.ts';
-import type { Problem } from './layers.ts';
+import type { Problem } from './given.ts';
 import { nearest } from './nearest.ts';
 import { type Part, readPlacedYaml } from './placed-yaml.ts';
 

@@ -3,7 +3,7 @@
 import * as z from 'zod/mini';
 import { isCertgateError } from '../errors.ts';
 import { compileRules, type IdentityRule } from '../identity/identify.ts';
-import type { Given, Problem } from './layers.ts';
+import type { Given, Problem } from './given.ts';
 
 const SOURCES = ['CN', 'OU', 'O', 'DNS', 'URI', 'email'] as const;
 

@@ -2,7 +2,8 @@
 // as a comment with its default and its meaning. It is made from the schema, so it can't promise what is not so: a test
 // loads it, and loads it again with every comment sign taken away, and gets the defaults both times.
 import { stringify } from 'yaml';
-import { type Leaf, leaves } from './leaves.ts';
+import type { Leaf } from './given.ts';
+import { leaves } from './leaves.ts';
 
 /** What `init` was told; only these are set in the file, the rest stays a comment. */
 export interface TemplateChoices {

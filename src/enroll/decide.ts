@@ -1,6 +1,8 @@
 // Who may have a certificate for a token: one decision from what is on record and what was asked, as data. A refusal says
 // to the operator what to look at; what the stranger is told is the same for all of them (desk.ts). Pure.
-import type { IssueCause, TokenRecord, TokenUse } from '../store/tokens.ts';
+
+import type { TokenUse } from '../store/token-use.ts';
+import type { IssueCause, TokenRecord } from '../store/tokens.ts';
 import type { VerifiedToken } from './identity-tokens.ts';
 import { covers, isPattern } from './token.ts';
 

@@ -3,71 +3,23 @@
 // the log tells the operator. Too many refusals are put off instead; who has what is good is let in whatever others have
 // tried, so that nobody's token or address is held up by a guesser. A misuse that only a thief has reason to flags the token
 // and the identity. Renewal and what follows from a copied key stand in renewal-desk.ts.
+
 import { createHash } from 'node:crypto';
-import type { Authority } from '../authority/authority.ts';
 import { tokenState } from '../authority/tokens.ts';
-import type { IdentityIssuer } from '../config/issuers.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
 import { isIdentityName, spiffeUri } from '../identity/name.ts';
-import type { LimitedLog } from '../observe/limited-log.ts';
-import type { Metrics } from '../observe/metrics.ts';
 import { requireGranted } from '../pki/requested-names.ts';
 import type { CertificateRequest } from '../pki/requests.ts';
 import type { FlaggedToken } from '../store/flags.ts';
-import type { Store } from '../store/store.ts';
 import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
+import type { DeskParts, EnrollDesk, Ticker } from './contract.ts';
 import { decideEnrollment, type EnrollDecision, type EnrollRefusal, type Grant, refuse } from './decide.ts';
 import { decideByIdentityToken } from './identity-token-decide.ts';
 import type { IdentityTokens } from './identity-tokens.ts';
-import { openRenewals, type RenewalHolder } from './renewal-desk.ts';
+import { openRenewals } from './renewal-desk.ts';
 import { isPattern, readCredential, sameHash, type TokenCredential } from './token.ts';
 import { type EnrollRequest, readEnrollRequest } from './wire.ts';
-
-/** What a gate's configuration says of it. */
-export interface EnrollPolicy {
-  /** Whether who has no certificate may come with a token. */
-  readonly tokens: boolean;
-  /** Whose identity tokens are taken; nobody’s when left out. */
-  readonly issuers?: readonly IdentityIssuer[];
-  /** Whether it may be asked in EST's words too. */
-  readonly est: boolean;
-  /** Whether an identity whose superseded certificate is used again is locked. */
-  readonly lockOnReuse: boolean;
-  /** How long after its end a certificate may still be renewed, ms; 0 for not at all. */
-  readonly graceMs: number;
-}
-
-export interface EnrollDesk {
-  /** Answers a stranger. `address` is for the log, `addressKey` what its tries are counted under. Never rejects. */
-  enroll(body: string, from: { readonly address: string; readonly addressKey: string }): Promise<DeskAnswer>;
-  /** Answers the holder of a certificate who wants the next one. Never rejects. */
-  renew(body: string, holder: RenewalHolder): Promise<DeskAnswer>;
-  /** Somebody was let in with this certificate, which is known to be the successor of another. Never rejects. */
-  seen(serial: string): Promise<void>;
-}
-
-/** The clock that refusals are timed and counted by: it never goes back. */
-export interface Ticker {
-  /** ms, from wherever. */
-  now(): number;
-  /** Resolves after `ms`, perhaps a little early. */
-  pause(ms: number): Promise<unknown>;
-}
-
-export interface DeskParts {
-  readonly authority: Authority;
-  readonly store: Store;
-  readonly policy: EnrollPolicy;
-  readonly log: LimitedLog;
-  readonly metrics: Metrics;
-  /** ms since the epoch; Date.now when left out. */
-  readonly clock?: () => number;
-  /** performance.now and setTimeout when left out. */
-  readonly ticker?: Ticker;
-  /** A refusal goes out at a multiple of this after its request came, ms; REFUSAL_TIME when left out. */
-  readonly refusalTime?: number;
-}
 
 /** A request with what is in its token. */
 interface Asked extends TokenCredential {

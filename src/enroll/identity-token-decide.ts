@@ -2,7 +2,7 @@
 // before. A token is good for as many certificates as its issuer's entry says, one by default; the same key gets the same
 // certificate again for five minutes, as with one-time tokens. Several machines may have one name: the issuer vouches for
 // each. One from before the CA was restored from a backup is refused: that may not know its uses. Pure.
-import type { TokenUse } from '../store/tokens.ts';
+import type { TokenUse } from '../store/token-use.ts';
 import { type EnrollDecision, REPEAT_TIME, refuse } from './decide.ts';
 import type { VerifiedToken } from './identity-tokens.ts';
 

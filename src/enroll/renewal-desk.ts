@@ -2,6 +2,7 @@
 // same key gets the same certificate again. A certificate whose successor somebody was let in with must not come back:
 // when it does, or when two successors of one are both in use, there are two holders of one key, and one of them is a
 // thief. Nobody can tell which, so the identity is locked, and both are cut, until a person has looked.
+
 import { isIP } from 'node:net';
 import { lockClients } from '../authority/locking.ts';
 import { isCertgateError, reasonOf } from '../errors.ts';
@@ -11,17 +12,8 @@ import type { CertificateRecord } from '../store/store.ts';
 import type { Succession } from '../store/tokens.ts';
 import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
-import type { DeskParts, EnrollDesk } from './desk.ts';
+import type { DeskParts, EnrollDesk, RenewalHolder } from './contract.ts';
 import { readDetail, readRenewRequest } from './wire.ts';
-
-/** Whom the gate has admitted, or, within the grace, would have. */
-export interface RenewalHolder {
-  /** Of the certificate that is to be renewed. */
-  readonly serial: string;
-  readonly address: string;
-  /** Whether the request has to say its names, and say them as the certificate does (RFC 7030 §4.2.2). */
-  readonly exactNames?: boolean;
-}
 
 const LOOK = 'what renews at that address, and what certgate list --json says of the certificate with that serial';
 /** An attribute that asks for another name than the certificate's (RFC 6402 §2.8). */

@@ -95,6 +95,13 @@ function followChunks(body: Body, bytes: Buffer, from: number): number {
   return at;
 }
 
+/** The index one past a body of `length` that begins at `from`, or breaks the grammar there; null when `bytes` has not all of it. */
+export function endOfBody(length: number, bytes: Buffer, from: number): number | null {
+  const body = openBody(length);
+  const to = followBody(body, bytes, from);
+  return body.done || body.bad ? to : null;
+}
+
 /** The data of a body in chunks that `followBody` has followed from its first byte to its last, without the framing. */
 export function chunksOf(body: Buffer): Buffer {
   const parts: Buffer[] = [];

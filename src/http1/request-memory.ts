@@ -3,7 +3,7 @@
 // changes what reading costs, never its outcome.
 
 import { type AroundLength, aroundLength, reads, standsAt } from './known-bytes.ts';
-import type { RequestHead } from './request.ts';
+import type { RequestHead } from './request-head.ts';
 import { readRequestLine } from './request-line.ts';
 import { type HeadLimits, isDigit, readContentLength } from './syntax.ts';
 

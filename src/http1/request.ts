@@ -1,10 +1,11 @@
 // Reads the head of an HTTP/1.1 request (RFC 9112 §3, §6, §7). What it accepts, every parser behind it reads as the same
-// one request: the differential test holds it against llhttp and both of uvicorn's parsers. Whatever is ambiguous is
+// one request: the differential test holds it against llhttp, both of uvicorn's parsers and Go's net/http. Whatever is ambiguous is
 // refused and the connection closed: two lengths, a length and a transfer coding, any coding but `chunked`, HTTP/1.0,
 // absolute and asterisk forms, a missing or second Host, a Connection header that names what frames the message.
 // It must never guess. A reader may be given a memory: clients send the same header lines again and again, and lines that
 // are byte for byte those of an accepted head have been checked already. It changes what reading costs, never its outcome.
 
+import type { RequestHead } from './request-head.ts';
 import { type RequestLine, readRequestLine } from './request-line.ts';
 import { type RequestMemory, recall, remember } from './request-memory.ts';
 import {
@@ -19,35 +20,6 @@ import {
   readContentLength,
   readFields,
 } from './syntax.ts';
-
-export interface RequestHead {
-  readonly ok: true;
-  /** The request line as sent, without its CRLF. */
-  readonly line: string;
-  /** Upper-case as sent, e.g. `GET`. */
-  readonly method: string;
-  /** Origin form as sent: path and query, printable ASCII without `#`. */
-  readonly target: string;
-  readonly host: string;
-  /**
-   * Header names in lower case, in the order sent; `values[i]` belongs to `names[i]`. Heads of one connection that differ
-   * in nothing but request line and Content-Length may share one array.
-   */
-  readonly names: readonly string[];
-  readonly values: readonly string[];
-  /** Bytes of body to come: 0 and more, or CHUNKED. */
-  readonly bodyLength: number;
-  /** The client will not reuse the connection (`Connection: close`). */
-  readonly close: boolean;
-  /** The protocol of an `Upgrade` that `Connection` names, lower case; null for none. */
-  readonly upgrade: string | null;
-  /** The client waits for `100 Continue` before it sends the body. */
-  readonly expectsContinue: boolean;
-  /** Header names that `Connection` declares to be this hop's alone; null for none. */
-  readonly connectionNames: readonly string[] | null;
-  /** Bytes of the buffer that the head takes, from where reading began. */
-  readonly size: number;
-}
 
 // RFC 9110 §7.2, without percent triplets and zones, which nobody sends and readers decode differently.
 const HOST = /^(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?$/;

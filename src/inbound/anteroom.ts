@@ -5,7 +5,8 @@
 // goes on to Prefect.
 
 import type { TLSSocket } from 'node:tls';
-import { type RequestHead, readRequestHead } from '../http1/request.ts';
+import { readRequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { CHUNKED } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import { type BodyTaking, type TakenBody, takeBody } from '../proxy/body-taking.ts';

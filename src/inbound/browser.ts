@@ -4,7 +4,7 @@
 // another site may do is to bring a person here: a link, which opens a page of its own. Programs send neither header and are
 // not concerned.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { clientProto } from './request-head.ts';
 
 /** Why a request comes from another site's page and may not; null when it doesn't. `changes` when it may change something. */

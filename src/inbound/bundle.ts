@@ -4,7 +4,7 @@
 // the signature of an issuer that the old bundle vouches for, over its number, too. Both are told with a 304 as well: so a
 // sidecar learns the number of the bundle that it has.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Answer } from '../proxy/contract.ts';
 import type { ClientTrust } from './server-certificate.ts';
 

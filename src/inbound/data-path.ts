@@ -4,21 +4,16 @@
 
 import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { type LockSummary, lockSummary } from '../authority/lock-table.ts';
-import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
+import type { EnrollDesk, EnrollPolicy } from '../enroll/contract.ts';
 import type { CompiledRules } from '../identity/identify.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { accessLogOf, type Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Policy } from '../policy/policy.ts';
-import {
-  type ConnectionSet,
-  type ConnectionWork,
-  drainConnections,
-  serveClient,
-  sweepConnections,
-} from '../proxy/connection-set.ts';
+import { drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
+import type { ConnectionSet, ConnectionWork } from '../proxy/open-connections.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { BundleTaken, Store } from '../store/store.ts';
 import type { AdmissionRules } from './admission.ts';

@@ -5,7 +5,7 @@
 
 import { BUNDLE_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import type { Answer, Forward, Handler, Outcome, Take } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
@@ -17,7 +17,7 @@ import { answerHolder } from './est-holder.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import { heldBytes, inspectorFor, isPlain, judgeReading } from './permission.ts';
-import { openReadings, type Reading, withBody } from './reading.ts';
+import { answerRewriterOf, openReadings, type Reading, withBody } from './reading.ts';
 import { newRequestId } from './request-id.ts';
 import { forgetWritten, scopeInspector, stillPermitted } from './scoped-requests.ts';
 import { tunnelRewriters } from './scoped-tunnels.ts';
@@ -160,7 +160,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
         head: readings.headFor(reading, requestId),
         answerExtra,
         recorded: recordOf(reading, requestId),
-        rewriteAnswer: reading.rewriteAnswer,
+        rewriteAnswer: answerRewriterOf(reading),
         inspectBody: null,
         rewriteTunnel: null,
         rewriteTunnelBack: null,
@@ -187,7 +187,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       answerExtra,
       // Within a scope it is on record once it is decided.
       recorded: within === null ? recordOf(reading, requestId) : null,
-      rewriteAnswer: reading.rewriteAnswer,
+      rewriteAnswer: answerRewriterOf(reading),
       inspectBody: within ?? inspectorFor(reading, gate, asker, { refuse: refuseBody, send: sendAs }),
       ...rewriters(reading, requestId),
       reading,
@@ -211,7 +211,9 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
         ? answer(502, 'the Prefect server broke off before its answer was whole', '')
         : answer(503, "the Prefect server can't be reached", MAINTENANCE);
     },
-    recordAwaited: () => gate.audit.hurry(),
+    recordAwaited({ recorded }) {
+      if (recorded !== null) gate.audit.hurry(recorded);
+    },
     recordFailed(problem: unknown): Answer {
       gate.metrics.auditFailures++;
       gate.log.error({ reason: reasonOf(problem) }, 'a write could not be recorded');

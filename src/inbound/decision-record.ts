@@ -1,6 +1,6 @@
 // What is put on record about a decision: who, from where, what it was about, what was decided and by which rule.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { inOnePiece } from '../observe/ascii-json.ts';
 import { type AuditLog, LONGEST, type NewRecord, restOfRecord } from '../observe/audit-log.ts';
 import { type Operation, objectOf } from '../policy/operation.ts';
@@ -8,12 +8,11 @@ import type { Answer } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import type { Judgement } from './permission.ts';
 
-type Lasting = Omit<NewRecord, 'time' | 'requestId'>;
-
 /** What a record says of a request that `judgement` permits. */
 export interface Permitted {
   readonly judgement: Judgement | null;
-  readonly record: Lasting;
+  /** See NewRecord. */
+  readonly rest: string;
 }
 
 interface Decision {
@@ -56,25 +55,24 @@ export function recordOfDecision(
 ): NewRecord {
   const { judgement } = reading;
   if (code !== null || status !== null || reason !== null) {
-    return { time: Date.now(), requestId, ...lasting(client, address, reading, code, status, reason) };
+    return { time: Date.now(), requestId, rest: restOf(client, address, reading, code, status, reason) };
   }
   let known = reading.permitted;
   if (known === null || known.judgement !== judgement) {
-    const record = lasting(client, address, reading, null, null, null);
-    known = { judgement, record: { ...record, rest: inOnePiece(record.rest) } };
+    known = { judgement, rest: inOnePiece(restOf(client, address, reading, null, null, null)) };
     reading.permitted = known;
   }
-  return { time: Date.now(), requestId, ...known.record };
+  return { time: Date.now(), requestId, rest: known.rest };
 }
 
-function lasting(
+function restOf(
   { identity, serial }: Admitted,
   address: string,
   { head, path, operation, judgement, subject }: Decision['reading'],
   code: string | null,
   status: number | null,
   reason: string | null,
-): Lasting & { readonly rest: string } {
+): string {
   // What is refused may have been permitted before, or by its head alone: no role permits it.
   const by = code === null ? judgement : null;
   const record = {
@@ -93,7 +91,7 @@ function lasting(
     rule: by?.rule ?? null,
   } as const;
   const whole = identity.length + head.method.length + path.length <= LONGEST;
-  return { ...record, rest: whole ? restOfRecord(record, subject) : restOfRecord(record) };
+  return whole ? restOfRecord(record, subject) : restOfRecord(record);
 }
 
 /** How a request that is on record went: the status that was answered, why it ended, after how many ms. */

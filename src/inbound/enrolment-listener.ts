@@ -6,9 +6,9 @@
 import type { TLSSocket } from 'node:tls';
 import { STATUS_ROOTS } from '../authority/status-urls.ts';
 import { bracketed } from '../config/address.ts';
-import type { EnrollDesk } from '../enroll/desk.ts';
+import type { EnrollDesk } from '../enroll/contract.ts';
 import { CertgateError, isCertgateError } from '../errors.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { writeAnswer } from '../http1/write.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { createMetrics, type Metrics, onlyCounters } from '../observe/metrics.ts';
@@ -17,10 +17,10 @@ import { dateLine } from '../proxy/own-answer.ts';
 import type { AdmissionRules } from './admission.ts';
 import { type AnteroomRequest, METHODS, receive } from './anteroom.ts';
 import { createClientReader } from './client-reader.ts';
+import type { DataPathOptions } from './data-path.ts';
 import { createDoor } from './door.ts';
-import { DoorCounts } from './door-counts.ts';
+import { DoorCounts, type DoorLimits } from './door-counts.ts';
 import { holdersRequests, strangersRequests } from './enrolment.ts';
-import type { GateOptions } from './gate.ts';
 import { countIdentities } from './identity-counts.ts';
 import { createListener, installContext, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';
@@ -36,6 +36,9 @@ export interface EnrolmentPlace {
   readonly port: number;
   readonly publishing: Publishing;
 }
+
+type EnrolmentLimits = Pick<DataPathOptions['limits'], 'handshake'> &
+  DoorLimits & { readonly connectionsPerIdentity: number };
 
 export interface EnrolmentListener {
   readonly port: number;
@@ -57,7 +60,7 @@ const LINGER = 2_000;
 /** Starts it. CG_STORE_*, CG_LISTEN. */
 export async function startEnrolmentListener(
   place: EnrolmentPlace,
-  options: GateOptions,
+  options: Omit<DataPathOptions, 'limits'> & { readonly limits: EnrolmentLimits },
   { desk, limitedLog, standing }: { desk: EnrollDesk; limitedLog: LimitedLog; standing: Standing },
 ): Promise<EnrolmentListener> {
   const { log, store, limits, minTls, enrolment: policy } = options;

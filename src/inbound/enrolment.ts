@@ -3,9 +3,9 @@
 
 import type { TLSSocket } from 'node:tls';
 import { answerWith, type DeskAnswer } from '../enroll/answers.ts';
-import type { EnrollDesk } from '../enroll/desk.ts';
+import type { EnrollDesk } from '../enroll/contract.ts';
 import { BUNDLE_PATH, ENROLL_PATH, LOGIN_PATH, MOST_REQUEST_BYTES, RENEW_PATH, writeLogin } from '../enroll/wire.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Answer, Take } from '../proxy/contract.ts';
 import { type AdmissionRules, admitLate, type Refused } from './admission.ts';
 import { type AnteroomAnswer, type AnteroomRequest, receive, requestLine } from './anteroom.ts';

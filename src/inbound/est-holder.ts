@@ -1,6 +1,6 @@
 // EST for a client that is let in, beside its requests for Prefect: as the proxy above has answers.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Answer, Take } from '../proxy/contract.ts';
 import { addressKey } from './door-counts.ts';
 import { answerEst, type EstAnswer } from './est.ts';

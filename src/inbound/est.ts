@@ -4,7 +4,7 @@
 // nothing of any token; the log tells the operator.
 
 import type { DeskAnswer } from '../enroll/answers.ts';
-import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
+import type { EnrollDesk, EnrollPolicy } from '../enroll/contract.ts';
 import {
   CERTS_TYPE,
   CSR_ATTRIBUTES,
@@ -18,7 +18,7 @@ import {
   writeIssuedCert,
 } from '../enroll/est.ts';
 import { MOST_REQUEST_BYTES, readDetail, readIssued, writeEnrollRequest, writeRenewRequest } from '../enroll/wire.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { CHUNKED } from '../http1/syntax.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { canonicalPath } from '../policy/paths.ts';

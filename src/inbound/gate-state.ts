@@ -1,7 +1,7 @@
 // What every request of a gate is decided with, in one place: a rotation and a reload change their part of it, and that
 // holds at the next request of every connection.
 
-import type { EnrollDesk, EnrollPolicy } from '../enroll/desk.ts';
+import type { EnrollDesk, EnrollPolicy } from '../enroll/contract.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { AccessLog, Log } from '../observe/log.ts';

@@ -2,7 +2,7 @@
 // the connection's owner send it. A browser sends what a page of another site makes it send (browser.ts); a sidecar, what
 // anybody sends it who can reach its port.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { crossSite } from './browser.ts';
 
 /** Null for a request that the holder of the certificate made himself. */

@@ -4,8 +4,8 @@
 
 import type { Socket } from 'node:net';
 import type { ClientConnection } from '../proxy/client-connection.ts';
-import type { ConnectionWork } from '../proxy/connection-set.ts';
 import { unreadOverhead } from '../proxy/direct-io.ts';
+import type { ConnectionWork } from '../proxy/open-connections.ts';
 
 /** A connection whose client is known. Times are milliseconds since the epoch, serial and issuer lower-case hex. */
 export interface LiveConnection {

@@ -2,19 +2,19 @@
 // with what the connection reads again and again, until the policy is another. In observe mode nothing is refused; what
 // would have been is counted and logged. No policy at all permits everything, within the pools that a certificate names.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
-import { type Attributes, compilePolicy, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
+import { type Attributes, compilePolicy, type Grants, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
 import { beyondWords, type RefusalCode, refusalBrief, refusalCode, refusalWords } from '../policy/refusal.ts';
 import { makesQueues, startsDeployed } from '../policy/run-overrides.ts';
 import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
-import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
+import { answersBlocks, asksByBody, secretsQuestion } from '../policy/secrets.ts';
 import type { Answer, BodyInspector, BodyVerdict } from '../proxy/contract.ts';
 import { bodyProblem, decideBody, mostOf } from './block-secrets.ts';
 import { provenanceLines } from './provenance.ts';
@@ -52,6 +52,8 @@ export interface Judgement {
   readonly observed: boolean;
   /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
   readonly target: string | null;
+  /** The answer has blocks, and the client may not see their secrets. */
+  readonly hidesSecrets: boolean;
 }
 
 /** What has to be found out for a request to go on. */
@@ -76,6 +78,7 @@ const UNJUDGED: Judgement = {
   readMessages: false,
   observed: false,
   target: null,
+  hidesSecrets: false,
 };
 
 /** What holds where there is no policy of anybody's: everything, for all. */
@@ -97,6 +100,17 @@ export function policyFor(
 const STARTS_ANY = { needs: ['run_flows'] } as const;
 const MAKES_QUEUES = { needs: ['write_work_queues'] } as const;
 
+/** Whether queues may be made as far as `scope` reaches. They are of pools, which belong to no team: within a tag none is made. */
+function makesThem(grants: Grants, scope: Scope | null): boolean {
+  const ruling = grants.rule(MAKES_QUEUES);
+  const everywhere = ruling.permit && ruling.scope === null;
+  return everywhere || ((scope?.tag ?? null) === null && reachesToo(grants, MAKES_QUEUES, scope));
+}
+
+function hides(operation: Operation | null, grants: Grants, observed: boolean): boolean {
+  return !observed && answersBlocks(operation) && !grants.has('see_secret_blocks');
+}
+
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
 export function judge(
   policy: Policy | null,
@@ -113,10 +127,12 @@ export function judge(
   // The usual way; what a refusal needs is worked out only for one.
   if (ruling.permit && question === null) {
     const readBody = asksByBody(operation) && !grants.has('see_secret_blocks');
+    const hidesSecrets = hides(operation, grants, observed);
     const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
-    const said = { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, readMessages, observed, stamp };
+    const { role, rule } = ruling;
+    const said = { ...UNJUDGED, policy, role, rule, readBody, readMessages, observed, stamp, hidesSecrets };
     const asDeployed = startsDeployed(operation) && !reachesToo(grants, STARTS_ANY, ruling.scope);
-    const queues = makesQueues(operation) && !reachesToo(grants, MAKES_QUEUES, ruling.scope);
+    const queues = makesQueues(operation) && !makesThem(grants, ruling.scope);
     const unsaid = asDeployed || queues ? { asDeployed, queues } : null;
     const limited = ruling.scope !== null || unsaid !== null;
     return limited ? withinLimits(said, identity, operation, target, ruling, unsaid) : said;
@@ -124,7 +140,8 @@ export function judge(
   const said = explainOperation(policy, identity, operation, question?.asks === true, '', attributes);
   if (ruling.permit && said.permit) {
     const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
-    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden };
+    const hidesSecrets = hides(operation, grants, observed);
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden, hidesSecrets };
   }
   const refusal = { code: refusalCode(said), detail: refusalWords(said), brief: refusalBrief(said) };
   return refusedOrObserved({ ...UNJUDGED, policy, observed }, refusal);

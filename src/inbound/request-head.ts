@@ -5,7 +5,7 @@
 // Client-Cert Envoy's form.
 
 import type { X509Certificate } from 'node:crypto';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { framingLine, isHopByHop } from '../http1/write.ts';
 import type { HeadBytes } from '../proxy/contract.ts';
 

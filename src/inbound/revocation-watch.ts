@@ -7,7 +7,7 @@
 import { type LockTable, lockOn, lockTable, targetWords } from '../authority/lock-table.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
-import type { ConnectionWork } from '../proxy/connection-set.ts';
+import type { ConnectionWork } from '../proxy/open-connections.ts';
 import type { LockRecord, Revocation, Store } from '../store/store.ts';
 import { addWork, type LiveIndex, NO_WORK } from './live-index.ts';
 

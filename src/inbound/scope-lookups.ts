@@ -139,7 +139,8 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
       (found) => found,
     );
 
-  const met = async (scope: Scope, { ref, absent }: Need): Promise<boolean> => {
+  const met = async (scope: Scope, { ref, absent, made }: Need): Promise<boolean> => {
+    if (made === true && isFresh(ref.id)) return true;
     const there = await within(scope, ref, 0);
     if (there !== null) return there;
     if (typeof absent === 'string') return absent === 'pass';
@@ -194,6 +195,13 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
   };
 }
 
+/** Whether the id, a UUID of version 7, says that it was made within the last minute: nobody can guess one of another's. */
+function isFresh(id: string): boolean {
+  const since = Date.now() - Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+  return id[14] === '7' && Math.abs(since) < FRESH;
+}
+
+const FRESH = 60_000;
 const NAMED: ReadonlySet<Ref['type']> = new Set([
   'deployment_of',
   'run_of',

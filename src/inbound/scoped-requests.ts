@@ -7,6 +7,7 @@ import { reasonOf } from '../errors.ts';
 import type { Operation } from '../policy/operation.ts';
 import { beyondWords, fieldWords } from '../policy/refusal.ts';
 import { WANTED } from '../policy/run-overrides.ts';
+import type { Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { examineText } from '../policy/scope-request.ts';
 import type { BodyInspector, BodyVerdict } from '../proxy/contract.ts';
@@ -46,6 +47,11 @@ export function scopeInspector(
       if (why.status === 403) gate.metrics.forbidden++;
       return answers.refuse(why);
     };
+    const beyond = (why: string, within: Scope): BodyVerdict => {
+      const { role, rule } = judgement;
+      const said = { identity, role: role ?? '', rule: rule ?? '', operation: operation.name, scope: within, why };
+      return refuse({ status: 403, code: 'CG_SCOPE', detail: beyondWords(said) });
+    };
     const text = readBody || unsaid !== null ? textOfBody(body) : '';
     if (text === null) return refuse(bad('is not UTF-8'));
     if (unsaid !== null) {
@@ -54,8 +60,13 @@ export function scopeInspector(
         const said = await toldTooMuch(text, operation, unsaid, gate.ask);
         if (said !== null && 'problem' in said) return refuse(bad(said.problem));
         if (said !== null && policy !== null) {
-          const whose = { identity, ...policy.grants(identity, attributes) };
-          const detail = fieldWords(whose, operation, said.field, WANTED[said.field]);
+          const grants = policy.grants(identity, attributes);
+          const permission = WANTED[said.field];
+          // It has it, but not as far as this.
+          if (scope !== null && grants.has(permission))
+            return beyond(`says ${said.field}, and its ${permission} does not reach there`, scope);
+          const whose = { identity, ...grants };
+          const detail = fieldWords(whose, operation, said.field, permission);
           return refuse({ status: 403, code: 'CG_PERMISSION', detail });
         }
       } catch (error) {
@@ -63,22 +74,17 @@ export function scopeInspector(
       }
     }
     if (scope === null) return answers.send(body);
-    const beyond = (why: string): BodyVerdict => {
-      const { role, rule } = judgement;
-      const said = { identity, role: role ?? '', rule: rule ?? '', operation: operation.name, scope, why };
-      return refuse({ status: 403, code: 'CG_SCOPE', detail: beyondWords(said) });
-    };
     let more: readonly Need[] = [];
     let changed: unknown = null;
     if (readBody) {
       const said = examineText(operation, text, scope);
       if (said.kind === 'bad') return refuse(bad(said.problem));
-      if (said.kind === 'refuse') return beyond(said.why);
+      if (said.kind === 'refuse') return beyond(said.why, scope);
       ({ needs: more, body: changed } = said);
     }
     try {
       const outside = await gate.lookups.outside(scope, [...needs, ...more]);
-      if (outside !== null) return beyond(outsideWords(outside));
+      if (outside !== null) return beyond(outsideWords(outside), scope);
     } catch (error) {
       return refuse(unknown(gate, operation, error));
     }
@@ -102,7 +108,7 @@ export function forgetWritten(operation: Operation | null, lookups: GateState['l
   else if (operation !== null && MANY.test(operation.name)) lookups.forget(null);
 }
 
-const MANY = /^(?:bulk_(?:delete|set)_.*|create_deployment)$/;
+const MANY = /^(?:bulk_(?:delete|set)_.*|create_deployment|(?:update|delete)_work_queue)$/;
 
 function bad(problem: string): Forbidden {
   return { status: 400, code: 'CG_REQUEST_BODY', detail: `the body ${problem}` };

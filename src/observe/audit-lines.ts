@@ -32,11 +32,8 @@ export interface AuditRecord {
   readonly rule?: string | null;
 }
 
-/** A record that is to be written. */
-export interface NewRecord extends AuditRecord {
-  /** What `restOfRecord` has made of the fields from `identity` on: the same whenever a request is repeated. */
-  readonly rest?: string;
-}
+/** A record that is to be written: its fields, or what `restOfRecord` has made of those from `identity` on. */
+export type NewRecord = AuditRecord | (Pick<AuditRecord, 'time' | 'requestId'> & { readonly rest: string });
 
 /** How a permitted write went: a line of its own, because its record must be durable before anybody can know. */
 export interface AuditOutcome {
@@ -57,8 +54,8 @@ export const LONGEST = 1024;
 
 /** The JSON of a record, ASCII, without a line feed. */
 export function recordJson(record: NewRecord): string {
-  const { time, requestId, rest } = record;
-  return `{"time":${time},"requestId":${cutText(requestId)},${rest ?? restOfRecord(record)}}`;
+  const rest = 'rest' in record ? record.rest : restOfRecord(record);
+  return `{"time":${record.time},"requestId":${cutText(record.requestId)},${rest}}`;
 }
 
 /**

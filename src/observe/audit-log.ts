@@ -1,6 +1,6 @@
 // The gate's record of who did what: one JSON line for each write and each refusal, durable before the client has its answer,
 // and another for how a write went; each names the line before it (audit-chain.ts).
-// Group commit: records that come while the disk is busy, or within five milliseconds (two, when somebody waits for one and
+// Group commit: records that come while the disk is busy, or within ten milliseconds (two, when somebody waits for one and
 // for nothing else), share the next write to the disk. A record is either acknowledged and on disk, or refused with
 // CG_AUDIT_UNWRITABLE; how many were refused is itself recorded as soon as that is possible. It must never block the event
 // loop, nor hold more than a bounded number of records.
@@ -21,8 +21,8 @@ export { type AuditOutcome, type AuditRecord, LONGEST, type NewRecord, restOfRec
 export interface AuditLog {
   /** Resolves when the record is durable. CG_AUDIT_UNWRITABLE when it can't be, or too many wait already. */
   append(record: NewRecord): Promise<void>;
-  /** Somebody waits for what was appended, and for nothing else. */
-  hurry(): void;
+  /** Somebody waits for the record that `append` gave this promise for, and for nothing else. */
+  hurry(appended: Promise<void>): void;
   /** Adds how a write went, a little later, together with others. What can't be added is counted as missing. */
   outcome(outcome: AuditOutcome): void;
   /** False from a failed write until one succeeds; it tries again with each append, and by itself once a second. */
@@ -60,10 +60,10 @@ const MOST_KEPT = 256 * 1024;
 const MOST_WAITING = 16 * 1024 * 1024;
 /**
  * From the beginning of one commit to that of the next, ms at least: each costs as much as several records, and a disk that
- * is faster than this would share it among few. Upstream works on the request meanwhile, and Prefect takes longer for a write;
- * a record that comes after a pause waits for nothing.
+ * is faster than this would share it among few. Upstream works on the requests meanwhile, about as long, and the first answer
+ * that waits has it begin; a record that comes after a pause waits for nothing.
  */
-const INTERVAL = 5;
+const INTERVAL = 10;
 /** The same when upstream was faster, or the gate itself answers. */
 const HURRIED = 2;
 /** How often an unhealthy log tries by itself, ms. */
@@ -249,8 +249,9 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     hurried = false;
   }
 
-  function hurry(): void {
-    if (hurried || waiting === 0) return;
+  function hurry(appended: Promise<void>): void {
+    // One that is being written comes no sooner.
+    if (hurried || !groups.some(({ written }) => written.promise === appended)) return;
     hurried = true;
     if (begin === null) return;
     const wait = began + HURRIED - performance.now();

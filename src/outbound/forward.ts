@@ -4,7 +4,7 @@
 // (DNS rebinding) and any Origin or Sec-Fetch-Site of another site.
 
 import { reasonOf } from '../errors.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { framingLine, isHopByHop } from '../http1/write.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';

@@ -4,9 +4,10 @@
 import { createServer, isIP, type OnReadOpts } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { limitLog } from '../observe/limited-log.ts';
-import { bind, type ConnectionSet, drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
+import { bind, drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
 import { limitToDescriptors } from '../proxy/descriptors.ts';
+import type { ConnectionSet } from '../proxy/open-connections.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { Credentials } from './credentials.ts';
 import { forwardTo } from './forward.ts';

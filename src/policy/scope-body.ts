@@ -76,9 +76,16 @@ function create(kind: Creating, body: Fields, scope: Scope, deployment: string |
     case 'update deployment':
       return tagKept(body, scope) ?? poolKept(body, scope) ?? limitShared(body) ?? pass();
     case 'create pool': {
-      if (scope.tag !== null && scope.pools === null) return refuse('makes a pool, which carries no tag');
+      if (scope.tag !== null) return refuse('makes a pool, which carries no tag');
       return poolNamed({ work_pool_name: body['name'] }, scope) ?? pass();
     }
+    case 'work queue':
+      // Prefect knows queues of old that find runs by tags and deployments, wherever these are.
+      return (body['filter'] ?? null) === null
+        ? pass()
+        : refuse('gives a queue a filter, which finds runs of all pools');
+    case 'task state':
+      return keyShared(body) ?? pass();
     case 'task run slots':
       return some(body, [['task_run_id', 'task_run', 'pass']]);
     case 'slots':
@@ -129,9 +136,23 @@ function withKey(body: Fields, flow: string | null, needs: readonly Need[]): Exa
 }
 
 function taskRun(body: Fields, scope: Scope): Examined {
+  const shared = keyShared(body);
+  if (shared !== null) return shared;
   if ((body['flow_run_id'] ?? null) !== null) return some(body, [['flow_run_id', 'flow_run', 'refuse']]);
   if (scope.pools !== null) return refuse('makes a task run of no flow run, which is in no pool');
-  return tagCarried(body, scope) ?? pass();
+  // Prefect answers the one that has both keys already, whosever it is; its client makes one that nobody can guess.
+  const guessed = !UNGUESSABLE.test(String(body['dynamic_key']));
+  return tagCarried(body, scope) ?? (guessed ? refuse('has a dynamic_key that another may have') : pass());
+}
+
+const UNGUESSABLE = /[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}/;
+
+/** By a cache key Prefect gives a task run the state that another had, of whatever pool and team. */
+function keyShared(body: Fields): Examined | null {
+  const { state } = body;
+  const details = isRecord(state) ? state['state_details'] : null;
+  const key = isRecord(details) ? (details['cache_key'] ?? null) : null;
+  return key === null ? null : refuse('names a cache key, which all task runs share');
 }
 
 /** A deployment's own limit is called after it, and by freeing its slots its runs are let loose. */
@@ -262,7 +283,8 @@ function narrowedBody(body: Fields, scope: Scope, rule: Extract<BodyRule, { kind
   const asked = rule.unasked?.find((filter) => !saysNothing(body[filter]));
   // What is found shows by being found: whether such a run of another's is there.
   if (asked !== undefined) return refuse(`asks by ${asked} for what others may have`);
-  return narrowed(body, scope, rule.tagged, true);
+  const joins = rule.joins === undefined ? {} : { [rule.joins]: body[rule.joins] ?? {} };
+  return narrowed({ ...body, ...joins }, scope, rule.tagged, true);
 }
 
 function saysNothing(filter: unknown): boolean {

@@ -29,7 +29,14 @@ export function eventNeeds(event: unknown): readonly Need[] | string {
   if (ref === 'wrong') return 'sends an event about what is no object of Prefect';
   if (ref === null) return String(event['event']).startsWith('prefect.task-run') ? NOT_ITS_OWN : needs;
   needs.push({ ref, absent: absentIsNew(ref, refs) });
-  return payloadFits(event['payload'], ref, event['id']) ? needs : NOT_ITS_OWN;
+  const { payload, id } = event;
+  if (!payloadFits(payload, ref, id)) return NOT_ITS_OWN;
+  const state = ref.type === 'task_run' && isRecord(payload) ? (payload['validated_state'] ?? null) : null;
+  if (state === null) return needs;
+  // The event's id is that of the state which Prefect makes, and of one that is there already it makes nothing.
+  const made = uuidOf(id);
+  if (made === null) return 'sends an event of a task run without an id';
+  return [...needs, { ref: { type: 'task_run_state', id: made }, absent: 'pass', made: true }];
 }
 
 const NOT_ITS_OWN = 'sends an event whose payload is about another task run';

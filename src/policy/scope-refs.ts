@@ -35,6 +35,8 @@ export interface Need {
   readonly ref: Ref;
   /** What if there is no such thing: pass (it is Prefect's to say so), refuse, or these must be within in its place. */
   readonly absent: 'pass' | 'refuse' | readonly Ref[];
+  /** Who names it makes it: where its id says that it was made a moment ago, there is none yet. */
+  readonly made?: true;
 }
 
 /** What is known of a thing. */
@@ -169,7 +171,8 @@ function factsOfOne(type: ObjectType, item: Readonly<Record<string, unknown>>): 
       return { ...none, tags: run.length === 0 ? texts(item['tags']) : [], via: run };
     }
     case 'work_queue':
-      return { ...none, pool: text(item['work_pool_name']) };
+      // One with a filter hands out what that finds, in whatever pool.
+      return (item['filter'] ?? null) === null ? { ...none, pool: text(item['work_pool_name']) } : none;
     case 'work_pool':
       return { ...none, pool: text(item['name']) };
     case 'artifact':

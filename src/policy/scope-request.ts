@@ -35,8 +35,9 @@ export function boundsOf(operation: Operation | null, target: string, scope: Sco
   } else if (rule.object !== undefined) {
     const need = objectNeed(rule.object, operation);
     if (need === null) return refuse('is about nothing that can be kept within a scope');
-    if (need.ref.type !== 'work_queue' || scope.pools !== null) needs.push(need);
-    else if (operation.cls !== 'read') return refuse(UNTAGGED);
+    const queue = need.ref.type === 'work_queue';
+    if (queue && scope.tag !== null && operation.cls !== 'read') return refuse(UNTAGGED);
+    if (!queue || scope.pools !== null) needs.push(need);
   } else if (rule.pool !== undefined) return refuse('is about no pool');
   if (rule.query !== undefined) {
     const [type, name] = rule.query;
@@ -66,9 +67,9 @@ export function examineText(
 const UNTAGGED = 'changes a pool, which carries no tag';
 
 function poolProblem(operation: Operation, pool: string, scope: Scope): string | null {
-  if (scope.pools !== null) return scope.pools.includes(pool) ? null : 'is about another pool';
-  // A tag alone: pools are shared by teams, and are read.
-  return operation.cls === 'read' ? null : UNTAGGED;
+  if (scope.pools?.includes(pool) === false) return 'is about another pool';
+  // Within a tag pools are shared by teams, and are read.
+  return scope.tag === null || operation.cls === 'read' ? null : UNTAGGED;
 }
 
 function objectNeed([type, ...names]: NonNullable<Checked['object']>, operation: Operation): Need | null {

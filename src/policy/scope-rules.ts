@@ -36,6 +36,8 @@ export type BodyRule =
       readonly tagged: Tagged | null;
       /** Filters that must say nothing: a flow within may have anybody's runs. */
       readonly unasked?: readonly string[];
+      /** A filter without which Prefect fails at one of pools (3.8.8). */
+      readonly joins?: string;
     }
   /** A filter without pools: it must name its objects at one of `anchors`; by a tag alone `tagged` will do. */
   | { readonly kind: 'name'; readonly anchors: readonly Anchor[]; readonly tagged: Tagged | null }
@@ -52,6 +54,8 @@ export type BodyRule =
         | 'run deployment often'
         | 'logs'
         | 'create pool'
+        | 'work queue'
+        | 'task state'
         | 'task run slots'
         | 'slots'
         | 'create artifact'
@@ -158,14 +162,14 @@ export const SCOPE_RULES: Readonly<Record<string, ScopeRule>> = {
   update_task_run: TASK,
   read_task_run: TASK,
   delete_task_run: TASK,
-  set_task_run_state: TASK,
+  set_task_run_state: { ...TASK, body: { kind: 'task state' } },
   read_task_run_with_flow_run_name: TASK,
   count_task_runs: TASKS,
   task_run_history: TASKS,
   read_task_runs: TASKS,
   paginate_task_runs: TASKS,
   read_task_run_counts_by_state: TASKS,
-  read_dashboard_task_run_counts: RUNS,
+  read_dashboard_task_run_counts: { body: { kind: 'narrow', tagged: 'flow_runs', joins: 'work_queues' } },
   read_task_run_state: { object: ['task_run_state', 'id'] },
   read_task_run_states: { query: ['task_run', 'task_run_id'] },
   // It hands out the runs of whatever background tasks are asked for.
@@ -267,10 +271,10 @@ export const SCOPE_RULES: Readonly<Record<string, ScopeRule>> = {
   delete_work_pool: POOL,
   read_work_pool_concurrency_status: { ...POOL, hands: true },
   get_scheduled_flow_runs: { ...POOL, hands: true },
-  create_work_queue: IN_POOL,
+  create_work_queue: { ...IN_POOL, body: { kind: 'work queue' } },
   read_work_queue: QUEUE,
   read_work_queues: IN_POOL,
-  update_work_queue: QUEUE,
+  update_work_queue: { ...QUEUE, body: { kind: 'work queue' } },
   delete_work_queue: QUEUE,
   // By its name it is one of the pool that agents had.
   read_work_queue_by_name: 'refused',

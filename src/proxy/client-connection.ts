@@ -3,16 +3,18 @@
 // answer where the next request could not be told apart safely, and then only after the client could read the answer.
 
 import type { Socket } from 'node:net';
-import { type RequestHead, readRequestHead } from '../http1/request.ts';
+import { endOfBody } from '../http1/body.ts';
+import { readRequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { forgetHeads, openRequestMemory } from '../http1/request-memory.ts';
 import type { Malformed } from '../http1/syntax.ts';
 import { type BodyTaking, type TakenBody, takeBody } from './body-taking.ts';
-import type { ConnectionSet, ConnectionWork } from './connection-set.ts';
 import type { Answer, BodyVerdict, Ending, ExchangeOwner, Handler, Limits, Take, Verdict } from './contract.ts';
 import { Deadline } from './deadline.ts';
 import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import { type Asked, type HeldRequest, heldRequest, holdPart, sendable } from './held-body.ts';
+import type { ConnectionSet, ConnectionWork } from './open-connections.ts';
 import { answered, answerOf, closingOf, refusedBody, textOf, tooMuch } from './own-answer.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { websocketProblem } from './websocket.ts';
@@ -33,7 +35,7 @@ export class ClientConnection implements ExchangeOwner {
   private ending = false;
   /** An answer of our own, or a decision, waits for something. */
   private answering = false;
-  private inputEnded = false;
+  inputEnded = false;
   private pumping = false;
   private readonly deadline: Deadline;
   /** What makes the next request cheaper is remembered. */
@@ -72,12 +74,11 @@ export class ClientConnection implements ExchangeOwner {
   }
 
   get closing(): boolean {
-    return this.set.draining || this.inputEnded;
+    return this.set.draining || (this.inputEnded && this.pending === null);
   }
 
-  /** What is under way on it. */
   get work(): ConnectionWork {
-    const tunnels = this.exchange?.upgraded ? 1 : 0;
+    const tunnels = this.exchange?.tunnel ? 1 : 0;
     const open = this.exchange !== null || this.held !== null || this.taking !== null;
     return { connections: 1, requests: open ? 1 - tunnels : 0, tunnels };
   }
@@ -115,7 +116,7 @@ export class ClientConnection implements ExchangeOwner {
     if (this.ending) this.socket.destroy();
     else if (this.exchange !== null) {
       // A tunnel may be silent for days; one that a side has left may not.
-      if (!this.exchange.upgraded || this.exchange.halfClosed) this.exchange.stalled(this.limits.stall);
+      if (this.exchange.tunnel?.leaving !== false) this.exchange.stalled(this.limits.stall);
     } else if (this.deadline.is === 'head' && this.pending !== null) {
       this.write(answerOf(408, `no whole request head within ${this.limits.head} ms`), true);
     } else this.end();
@@ -133,12 +134,10 @@ export class ClientConnection implements ExchangeOwner {
 
   exchangeDone(keep: boolean): void {
     this.exchange = null;
-    if (!keep || this.closing) {
-      this.end();
-      return;
-    }
-    this.deadline.expect('idle');
-    this.proceed();
+    if (keep && !this.closing) {
+      this.deadline.expect('idle');
+      this.proceed();
+    } else this.end();
   }
 
   exchangeAnswered(answer: Answer, withBody: boolean): void {
@@ -163,7 +162,7 @@ export class ClientConnection implements ExchangeOwner {
   private onData(bytes: Buffer): void {
     if (this.ending) return;
     if (this.exchange !== null || this.held !== null) this.deadline.expect('stall');
-    if (this.exchange?.upgraded) {
+    if (this.exchange?.tunnel) {
       this.exchange.clientData(bytes);
       return;
     }
@@ -184,16 +183,11 @@ export class ClientConnection implements ExchangeOwner {
         break;
       }
       const bytes: Buffer = this.pending;
-      let at = 0;
-      if (this.exchange !== null) {
+      const { exchange, taking, held } = this;
+      let at: number;
+      if (exchange !== null || taking !== null || held !== null) {
         this.pending = null;
-        at = this.exchange.clientData(bytes);
-      } else if (this.taking !== null) {
-        this.pending = null;
-        at = this.taking.add(bytes);
-      } else if (this.held !== null) {
-        this.pending = null;
-        at = this.hold(this.held, bytes, 0);
+        at = exchange?.clientData(bytes) ?? taking?.add(bytes) ?? (held === null ? 0 : this.hold(held, bytes, 0));
       } else {
         const head = readRequestHead(bytes, 0, this.limits, this.memory);
         if (head === null) {
@@ -205,17 +199,23 @@ export class ClientConnection implements ExchangeOwner {
           this.refuse(head);
           break;
         }
+        // After the client's end: what it cut short is not begun, and what is behind a whole request stays pending.
+        const end = this.inputEnded ? endOfBody(head.bodyLength, bytes, head.size) : bytes.length;
+        if (end === null) break;
+        if (end < bytes.length) this.pending = bytes.subarray(end);
         at = this.begin(head, bytes);
       }
       if (at < bytes.length && !this.ending) this.pending = bytes.subarray(at);
     }
     this.pumping = false;
+    // What is not whole then never will be.
+    if (this.inputEnded && this.exchange === null && !this.busy) this.end();
   }
 
   private begin(head: RequestHead, bytes: Buffer): number {
-    const problem = head.upgrade === 'websocket' ? websocketProblem(head) : null;
+    const problem = websocketProblem(head);
     if (problem !== null) {
-      this.refuse({ ok: false, status: 400, reason: problem });
+      this.refuse(problem);
       return bytes.length;
     }
     this.deadline.expect('stall');
@@ -277,7 +277,7 @@ export class ClientConnection implements ExchangeOwner {
     const recorded = verdict.recorded?.catch(() => {});
     if (recorded === undefined) give();
     else {
-      this.handler.recordAwaited();
+      this.handler.recordAwaited(verdict);
       this.later(recorded, give);
     }
   }
@@ -291,9 +291,8 @@ export class ClientConnection implements ExchangeOwner {
     const taken = (body: TakenBody): void => {
       this.taking = null;
       this.deadline.expect('stall');
-      const [size, said] =
-        typeof body === 'string' ? [0, refusedBody(body, verdict, this.handler)] : [body.length, verdict.answer(body)];
-      this.later(said, (answer) => give(answer, size));
+      const said = typeof body === 'string' ? refusedBody(body, verdict, this.handler) : verdict.answer(body);
+      this.later(said, (answer) => give(answer, typeof body === 'string' ? 0 : body.length));
     };
     const refusal = tooMuch(head, verdict);
     if (refusal !== null) give(refusal, 0);
@@ -345,6 +344,7 @@ export class ClientConnection implements ExchangeOwner {
   private onEnd(): void {
     this.inputEnded = true;
     if (this.exchange !== null) this.exchange.clientEnd();
-    else if (!this.answering) this.end();
+    // Requests that came whole wait for the answers before them to be read (RFC 9112 §9.3.2).
+    else if (!this.answering && !(this.pending !== null && this.busy)) this.end();
   }
 }

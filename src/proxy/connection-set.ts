@@ -5,22 +5,8 @@ import { connect, type Server, type Socket } from 'node:net';
 import { CertgateError } from '../errors.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { Handler, Limits, Verdict } from './contract.ts';
+import type { ConnectionSet } from './open-connections.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
-
-/** All connections of a listener, with the clock that their deadlines go by. */
-export interface ConnectionSet {
-  readonly members: Set<ClientConnection>;
-  /** performance.now() of the last sweep: coarse, and free to read. */
-  now: number;
-  /** No further request is read; each connection ends after its present answer. */
-  draining: boolean;
-}
-
-export interface ConnectionWork {
-  readonly connections: number;
-  readonly requests: number;
-  readonly tunnels: number;
-}
 
 /**
  * Connections that may wait to be accepted, as far as the system lets (net.core.somaxconn). Past it the system drops what

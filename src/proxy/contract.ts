@@ -2,7 +2,7 @@
 // send what, what is written at its head and what is recorded is decided there, as data.
 
 import type { Socket } from 'node:net';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
 import type { HeadLimits, Malformed } from '../http1/syntax.ts';
 
@@ -44,7 +44,7 @@ export interface Forward {
   readonly rewriteTunnel: TunnelRewriter | null;
   /** The same for what the client is sent; absent for null. */
   readonly rewriteTunnelBack?: TunnelRewriter | null;
-  /** Sees and may change one short answer as a whole; null to stream it. */
+  /** Sees and may change the answer as a whole; null to stream it. */
   readonly rewriteAnswer: AnswerRewriter | null;
 }
 
@@ -62,8 +62,14 @@ export type BodyVerdict =
 /** Also asked of what has no body, with an empty one. While it takes its time no further request is read. */
 export type BodyInspector = (body: Buffer) => BodyVerdict | Promise<BodyVerdict>;
 
-/** Answers the body to send in place of `body` (uncompressed only if the request allowed nothing else). */
-export type AnswerRewriter = (body: Buffer, head: ResponseHead) => Buffer;
+export interface AnswerRewriter {
+  /** The longest answer that is held to be changed, bytes. */
+  readonly most: number;
+  /** Whether nothing may go on that was not changed: what is longer, or of no length, is as if upstream had failed. Else it passes as it is. */
+  readonly must: boolean;
+  /** The body to send in place of `body` (uncompressed only if the request allowed nothing else); null for one that can't be changed. */
+  readonly rewrite: (body: Buffer, head: ResponseHead) => Buffer | null;
+}
 
 /**
  * What is to be sent on (possibly nothing yet); `finished` once no more is to be seen; `refuse` to end the tunnel, after what
@@ -120,7 +126,7 @@ export interface Handler<V extends Verdict = Verdict> {
   /** The answer when upstream failed; `connected` is false when it could not be reached at all. */
   upstreamFailed(problem: string, connected: boolean): Answer;
   /** An answer is there, and waits for nothing but its `recorded`. */
-  recordAwaited(): void;
+  recordAwaited(verdict: Pick<Forward, 'recorded'>): void;
   /** The answer when `Forward.recorded` was rejected. */
   recordFailed(problem: unknown): Answer;
   /** Something threw that should not have: for the log. Its connection is cut, the others go on. */
@@ -136,6 +142,8 @@ export interface ExchangeOwner {
   readonly socket: Socket;
   /** The connection must end after the present answer. */
   readonly closing: boolean;
+  /** The client has ended its direction. */
+  readonly inputEnded: boolean;
   /** The exchange is over; `keep` is false when the connection must be ended after what was written. */
   exchangeDone(keep: boolean): void;
   /** Writes an answer of our own in place of upstream's; the exchange is over. */

@@ -4,7 +4,7 @@
 // §9.2.2). What breaks upstream is shown to the client as a broken body, never as a short success.
 
 import { type Body, followBody, openBody } from '../http1/body.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
 import { writeResponseHead } from '../http1/write.ts';
 import { AnswerStream, type Progress } from './answer-stream.ts';
@@ -14,7 +14,7 @@ import { headAndBody, leaveWritten, writeTransient } from './framing.ts';
 import { BAD_CHUNK } from './own-answer.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamPool, UpstreamUser } from './upstream-pool.ts';
-import { acceptAndClose, acceptProblem, closeFrame, POLICY_VIOLATION, SERVICE_RESTART } from './websocket.ts';
+import { acceptAndClose, acceptProblem, SERVICE_RESTART } from './websocket.ts';
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Bytes of an answer that may wait for its record before upstream has to wait too. */
@@ -34,11 +34,10 @@ export class Exchange implements UpstreamUser {
   /** What upstream has sent while the record is not yet durable; the answer waits for it. */
   private unrecorded: Buffer[] | null;
   private unrecordedBytes = 0;
-  private tunnel: Tunnel | null = null;
+  /** What it has become by an upgrade. */
+  tunnel: Tunnel | null = null;
   private retried = false;
   private over = false;
-  /** One side of the tunnel has ended its direction. */
-  halfClosed = false;
 
   constructor(
     owner: ExchangeOwner,
@@ -67,10 +66,6 @@ export class Exchange implements UpstreamUser {
       )
       // Nobody else would catch it, and then it would end the process.
       .catch((error: unknown) => this.fault(error));
-  }
-
-  get upgraded(): boolean {
-    return this.tunnel !== null;
   }
 
   get requestComplete(): boolean {
@@ -120,10 +115,13 @@ export class Exchange implements UpstreamUser {
 
   /** The client ended its direction. Without a whole request there is nothing to answer. */
   clientEnd(): void {
-    if (this.tunnel !== null) {
-      this.halfClosed = true;
-      this.tunnel.clientEnd();
-    } else if (!this.requestBody.done) this.abandon('client-gone', 'the client ended within the request body');
+    if (this.tunnel !== null) this.tunnel.clientEnd();
+    else if (!this.requestBody.done) {
+      this.dropUpstream();
+      this.finish('client-gone', 'the client ended within the request body');
+      // The answers before it may still be on their way.
+      this.owner.exchangeDone(false);
+    }
   }
 
   /** The client's connection is gone, or is being cut: whatever is under way ends here. */
@@ -140,8 +138,6 @@ export class Exchange implements UpstreamUser {
     if (this.answer.begun || !this.requestBody.done) this.abandon('cut', problem);
     else this.failed(problem, true);
   }
-
-  upstreamConnected(): void {}
 
   upstreamDrain(): void {
     this.owner.socket.resume();
@@ -166,7 +162,7 @@ export class Exchange implements UpstreamUser {
   private receive(bytes: Buffer): void {
     if (this.tunnel !== null) this.tunnel.fromUpstream(bytes);
     else if (this.unrecorded !== null) {
-      if (this.unrecorded.length === 0) this.handler.recordAwaited();
+      if (this.unrecorded.length === 0) this.handler.recordAwaited(this.verdict);
       this.unrecorded.push(Buffer.from(bytes));
       this.unrecordedBytes += bytes.length;
       if (this.unrecordedBytes > MOST_UNRECORDED) this.upstream?.socket.pause();
@@ -175,7 +171,6 @@ export class Exchange implements UpstreamUser {
 
   upstreamEnd(): void {
     if (this.tunnel !== null) {
-      this.halfClosed = true;
       this.tunnel.upstreamEnd();
       return;
     }
@@ -191,8 +186,7 @@ export class Exchange implements UpstreamUser {
     this.upstream = null;
     if (this.over) return;
     if (this.tunnel !== null) {
-      if (problem === null) this.owner.socket.end();
-      else this.owner.socket.destroy();
+      if (problem !== null) this.owner.socket.destroy();
       this.finish(problem === null ? 'complete' : 'upstream-failed', problem);
       this.owner.exchangeDone(false);
       return;
@@ -268,7 +262,6 @@ export class Exchange implements UpstreamUser {
     this.owner.socket.write(writeResponseHead(head, 'GET', false, extra), 'latin1');
     const { rewriteTunnel: toUpstream, rewriteTunnelBack: toClient = null } = this.verdict;
     this.tunnel = openTunnel(this.owner.socket, upstream.socket, { toUpstream, toClient }, (reason) => {
-      this.owner.socket.write(closeFrame(POLICY_VIOLATION, reason));
       this.dropUpstream();
       this.finish('cut', reason);
       this.owner.exchangeDone(false);
@@ -276,6 +269,7 @@ export class Exchange implements UpstreamUser {
     if (rest.length > 0) this.tunnel.fromUpstream(rest);
     const pending = this.owner.takePending();
     if (pending !== null) this.tunnel.fromClient(pending);
+    if (this.owner.inputEnded) this.clientEnd();
     this.owner.socket.resume();
   }
 

@@ -3,7 +3,7 @@
 // One without a body can be held too, until somebody knows what becomes of it.
 
 import { type Body, followBody, openBody } from '../http1/body.ts';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { BodyInspector, BodyVerdict, Forward, Verdict } from './contract.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);

@@ -1,6 +1,6 @@
 // Answers that are the proxy's own: their text, and those that it decides by itself.
 
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { CHUNKED, type Malformed } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import type { Answer, Ending, Handler, Outcome, Take } from './contract.ts';

@@ -8,7 +8,6 @@ import { onRead } from './direct-io.ts';
 
 /** The exchange that a connection works for. */
 export interface UpstreamUser {
-  upstreamConnected(): void;
   /** `bytes` may be overwritten as soon as this returns: what is kept must be copied. */
   upstreamData(bytes: Buffer): void;
   upstreamDrain(): void;
@@ -57,7 +56,6 @@ export class UpstreamConnection {
     socket.once(options.readyEvent, () => {
       clearTimeout(timer);
       this.connected = true;
-      this.user?.upstreamConnected();
     });
     socket.on('drain', () => this.user?.upstreamDrain());
     socket.on('end', () => {

@@ -3,9 +3,9 @@
 // HTTP error, but come back after a close (prefect-facts.md §5). Frames are never touched here.
 
 import { createHash } from 'node:crypto';
-import type { RequestHead } from '../http1/request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
-import { listMembers } from '../http1/syntax.ts';
+import { listMembers, type Malformed } from '../http1/syntax.ts';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
@@ -15,8 +15,14 @@ export const SERVICE_RESTART = 1012;
 /** RFC 6455 §7.4.1: what came breaks the rules of this end. */
 export const POLICY_VIOLATION = 1008;
 
-/** Null when `head` is a valid opening handshake, else what is wrong with it. Only for heads that ask for `websocket`. */
-export function websocketProblem(head: RequestHead): string | null {
+/** What is wrong with `head` as the opening of a WebSocket; null when nothing is, or it asks for none. */
+export function websocketProblem(head: RequestHead): Malformed | null {
+  if (head.upgrade !== 'websocket') return null;
+  const reason = openingProblem(head);
+  return reason === null ? null : { ok: false, status: 400, reason };
+}
+
+function openingProblem(head: RequestHead): string | null {
   if (head.method !== 'GET') return 'a WebSocket is opened with GET';
   if (head.bodyLength !== 0) return 'the opening of a WebSocket has no body';
   let key: string | null = null;

@@ -1,7 +1,7 @@
 // What the store keeps of a sign that somebody else has what one identity alone should have: a token that was used with
 // another key, a key that is in two places. The first such sign stands on the identity until a person has looked and takes it
 // off; what came after it is in the audit. A flag keeps nobody out: that is a lock's to do.
-import type { AuditEntry } from './store.ts';
+import type { AuditEntry } from './audit-entry.ts';
 
 export interface FlagRecord {
   readonly identity: string;

@@ -1,7 +1,7 @@
 // What the store keeps of identity tokens (JWT): which certificates each was used for, until nobody would take it any more.
 // The token itself is nowhere in it. A use is written in the transaction that records the certificate, so that no kill leaves
 // a certificate whose token could be used once too often.
-import type { TokenUse } from './tokens.ts';
+import type { TokenUse } from './token-use.ts';
 
 /** A use that is to be recorded with its certificate. Times are ms since the epoch. */
 export interface IdentityTokenCause {

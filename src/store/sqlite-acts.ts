@@ -4,8 +4,8 @@
 
 import { hash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { AuditEntry, StoredAuditEntry } from './audit-entry.ts';
 import { numberOf, type Row, textOf } from './sqlite-rows.ts';
-import type { AuditEntry, StoredAuditEntry } from './store.ts';
 
 /** What the first act names. */
 const NO_ACT = '0'.repeat(64);

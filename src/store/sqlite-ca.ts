@@ -2,9 +2,10 @@
 // bundle. Every change runs in the transaction that `write` opens, with its audit entry; nothing here begins or commits.
 import type { StatementSync } from 'node:sqlite';
 import { CertgateError, shown } from '../errors.ts';
+import type { AuditEntry } from './audit-entry.ts';
 import { isTaken } from './sqlite-failure.ts';
 import { caOf, lockColumns, lockOf, numberOf, textOf } from './sqlite-rows.ts';
-import type { AuditEntry, Store } from './store.ts';
+import type { Store } from './store.ts';
 
 export interface SqliteTools {
   /** Prepared once. */

@@ -7,11 +7,12 @@ import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, st
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, isCertgateError } from '../errors.ts';
+import type { AuditEntry } from './audit-entry.ts';
 import { actAdder } from './sqlite-acts.ts';
 import { storeFailure } from './sqlite-failure.ts';
 import { connect, fileFailure, openStoreFile, pragma, requireSchema } from './sqlite-file.ts';
 import { caOf, numberOf, revocationReasonOf, textOf } from './sqlite-rows.ts';
-import { type AuditEntry, type CaRecord, outweighs, type RevocationReason, UNKNOWN_IDENTITY } from './store.ts';
+import { type CaRecord, outweighs, type RevocationReason, UNKNOWN_IDENTITY } from './store.ts';
 
 /** What a store's file says about itself. Key identifiers and hashes are lower-case hex. */
 export interface StoreFacts {

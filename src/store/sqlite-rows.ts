@@ -14,7 +14,8 @@ import type {
   Revocation,
   RevocationReason,
 } from './store.ts';
-import type { TokenFace, TokenRecord, TokenUse } from './tokens.ts';
+import type { TokenUse } from './token-use.ts';
+import type { TokenFace, TokenRecord } from './tokens.ts';
 
 export type Row = Record<string, SQLOutputValue>;
 

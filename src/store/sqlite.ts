@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CertgateError } from '../errors.ts';
+import type { AuditEntry } from './audit-entry.ts';
 import { ACT_COLUMNS, actAdder, auditEntryOf } from './sqlite-acts.ts';
 import { sqliteCa } from './sqlite-ca.ts';
 import { isBusy, isTaken, storeFailure } from './sqlite-failure.ts';
@@ -31,7 +32,7 @@ import {
   textOf,
 } from './sqlite-rows.ts';
 import { sqliteTokens } from './sqlite-tokens.ts';
-import { type AuditEntry, outweighs, type Store, UNKNOWN_IDENTITY } from './store.ts';
+import { outweighs, type Store, UNKNOWN_IDENTITY } from './store.ts';
 
 /** How long another process's lock is waited for, ms. */
 const PATIENCE = 5000;

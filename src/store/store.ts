@@ -3,6 +3,7 @@
 // Invariants of every implementation: a promise that resolves has been made durable; a record and its audit entry are
 // one transaction; a serial is unique for ever; `revision` grows by at least one with every committed change.
 
+import type { AuditEntry, StoredAuditEntry } from './audit-entry.ts';
 import type { FlagStore } from './flags.ts';
 import type { IssueCause, TokenStore } from './tokens.ts';
 
@@ -75,28 +76,6 @@ export interface CertificateFilter {
   readonly limit?: number;
   /** The last row of the page before: the next page starts after it. */
   readonly after?: { readonly issuedAt: number; readonly serial: string };
-}
-
-/** One act of the CA or of an operator. */
-export interface AuditEntry {
-  /** ms since the epoch */
-  readonly time: number;
-  /** Who did it: `cli:root@host`, `gate`, or an identity. */
-  readonly actor: string;
-  /** `ca.init`, `certificate.issue`, `certificate.revoke`, … */
-  readonly action: string;
-  /** What it was done to: an identity, a serial. */
-  readonly object: string;
-  readonly detail: Readonly<Record<string, string | number | boolean | null>>;
-}
-
-export interface StoredAuditEntry extends AuditEntry {
-  /** From 1, without a gap. */
-  readonly id: number;
-  /** The hash of the act before it; null for one that is older than the chain. */
-  readonly prev: string | null;
-  /** SHA-256, hex (sqlite-acts.ts). */
-  readonly hash: string;
 }
 
 /** Where a certificate stands, for a gate that must decide about a connection. */

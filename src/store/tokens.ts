@@ -1,8 +1,10 @@
 // What the store keeps of enrolment: tokens, who has used them, and which certificate took the place of which. A token is
 // kept as a hash, so that whoever reads the records can enrol nobody. Its uses are counted in the transaction that
 // records the certificate: no token is used up by a certificate that does not exist, none is used once too often.
+
+import type { AuditEntry } from './audit-entry.ts';
 import type { IdentityTokenCause, IdentityTokenStore } from './identity-tokens.ts';
-import type { AuditEntry } from './store.ts';
+import type { TokenUse } from './token-use.ts';
 
 /** What of a token may be shown to anybody. Times are ms since the epoch. */
 export interface TokenFace {
@@ -31,18 +33,6 @@ export interface TokenRecord extends TokenFace {
   readonly revokedAt: number | null;
   /** When the use in `flag` was. */
   readonly flaggedAt: number | null;
-}
-
-/** One certificate that a token was used for. */
-export interface TokenUse {
-  /** The id of a one-time token; the SHA-256, hex, that names an identity token (enroll/identity-tokens.ts). */
-  readonly token: string;
-  /** SHA-256 of the SubjectPublicKeyInfo, hex. */
-  readonly keyHash: string;
-  readonly identity: string;
-  readonly serial: string;
-  /** ms since the epoch */
-  readonly usedAt: number;
 }
 
 export interface AskedToken {

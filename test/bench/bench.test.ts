@@ -115,7 +115,7 @@ describe.skipIf(process.platform !== 'linux')('scripts/bench', () => {
   );
 
   it('refuses an unknown contestant with the names of those there are', async () => {
-    const names = 'certgate, nginx, haproxy, ghostunnel, httpxy, http-proxy, node-tls';
+    const names = 'certgate, nginx, haproxy, ghostunnel, httpxy, http-proxy, node-tls, nginx-tickets';
     await expect(run('--only', 'envoy')).rejects.toMatchObject({
       code: 2,
       stderr: expect.stringContaining(`--only envoy: not one of ${names}`) as unknown,

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/program.ts';
+import type { StoredAuditEntry } from '../../src/store/audit-entry.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { StoredAuditEntry } from '../../src/store/store.ts';
 import { CA_EXTENSIONS, newCompany } from '../authority/company.ts';
 import { newFolder } from '../store/fixture.ts';
 

@@ -27,15 +27,20 @@ afterEach(() => {
 });
 
 describe.each(['the gate', 'both sidecars'])('through %s', (way) => {
-  async function client(request: string): Promise<{ wire: Wire; upstream: Socket }> {
-    const arrived = new Promise<Socket>((resolve) => {
-      upstreamSide = resolve;
-    });
+  async function connect(): Promise<Wire> {
     const wire =
       way === 'the gate'
         ? await openTls(gate.port, credentials, { halfOpen: true })
         : await openTcp(sidecar.port, { halfOpen: true });
     wires.push(wire);
+    return wire;
+  }
+
+  async function client(request: string): Promise<{ wire: Wire; upstream: Socket }> {
+    const arrived = new Promise<Socket>((resolve) => {
+      upstreamSide = resolve;
+    });
+    const wire = await connect();
     wire.send(request);
     return { wire, upstream: await within('the request arrives', arrived) };
   }
@@ -47,6 +52,22 @@ describe.each(['the gate', 'both sidecars'])('through %s', (way) => {
     await wire.until('half the answer', (bytes) => (bytes.includes('twelve') ? true : undefined));
     upstream.write(' bytes');
     expect((await wire.answer()).body.toString()).toBe('twelve bytes');
+    expect((await within('the connection ends', wire.ended)).how).toBe('end');
+  });
+
+  test('a client that has asked for much and ends its direction gets all its answers, and then the end', async () => {
+    upstreamSide = (upstream) => {
+      const answer = (): void => void upstream.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      answer();
+      upstream.on('data', answer);
+      upstreams.push(upstream);
+    };
+    const upstreams: Socket[] = [];
+    const wire = await connect();
+    wire.socket.end(get('/api/hello').repeat(20));
+    for (let i = 0; i < 20; i++) expect((await wire.answer()).status).toBe(200);
+    // The next test has one of its own.
+    for (const upstream of upstreams) upstream.destroy();
     expect((await within('the connection ends', wire.ended)).how).toBe('end');
   });
 

@@ -2,7 +2,8 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { recordToken, type TokenRequest } from '../../src/authority/tokens.ts';
 import type { DeskAnswer } from '../../src/enroll/answers.ts';
-import { type DeskParts, type EnrollDesk, type EnrollPolicy, openDesk } from '../../src/enroll/desk.ts';
+import type { DeskParts, EnrollDesk, EnrollPolicy } from '../../src/enroll/contract.ts';
+import { openDesk } from '../../src/enroll/desk.ts';
 import { credentialOf, newToken, secretHashOf, type Token } from '../../src/enroll/token.ts';
 import { readIssued, writeEnrollRequest, writeRenewRequest } from '../../src/enroll/wire.ts';
 import { type LimitedLog, limitLog } from '../../src/observe/limited-log.ts';

@@ -3,7 +3,7 @@
 import type * as crypto from 'node:crypto';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { revokeToken } from '../../src/authority/tokens.ts';
-import type { Ticker } from '../../src/enroll/desk.ts';
+import type { Ticker } from '../../src/enroll/contract.ts';
 import { credentialOf, type Token, writeToken } from '../../src/enroll/token.ts';
 import { readRequestHead } from '../../src/http1/request.ts';
 import { answerEst } from '../../src/inbound/est.ts';

@@ -126,7 +126,7 @@ export function breaches(source: Source): readonly string[] {
   return found.map((problem) => `${source.path} ${problem}`);
 }
 
-/** Circles of run-time imports, each as `a → b → a`; types may refer to each other. */
+/** Circles of imports, each as `a → b → a`; those of types count too: who reads one of the files has to read all. */
 export function circles(sources: readonly Source[]): readonly string[] {
   const known = new Map(sources.map((source) => [source.path, source]));
   const done = new Set<string>();
@@ -135,8 +135,8 @@ export function circles(sources: readonly Source[]): readonly string[] {
     const before = way.indexOf(path);
     if (before !== -1) found.push([...way.slice(before), path].join(' → '));
     if (before !== -1 || done.has(path)) return;
-    for (const { specifier, typeOnly } of known.get(path)?.imports ?? []) {
-      if (typeOnly || specifier?.startsWith('.') !== true) continue;
+    for (const { specifier } of known.get(path)?.imports ?? []) {
+      if (specifier?.startsWith('.') !== true) continue;
       const target = posix.join(posix.dirname(path), specifier);
       if (known.has(target)) visit(target, [...way, path]);
     }

@@ -20,8 +20,6 @@ export interface Source {
 export interface Import {
   /** As written; null when it is computed, so that nobody can tell what it loads. */
   readonly specifier: string | null;
-  /** True for `import type` and `import('x').T`, which leave nothing behind at run time. */
-  readonly typeOnly: boolean;
 }
 
 interface Node {
@@ -57,19 +55,15 @@ function importOf(node: Node): Import | null {
     case 'ExportAllDeclaration':
     case 'ExportNamedDeclaration':
       if (!isNode(node['source'])) return null;
-      return {
-        specifier: literal(node['source']),
-        typeOnly: node['importKind'] === 'type' || node['exportKind'] === 'type',
-      };
+      return { specifier: literal(node['source']) };
     case 'TSImportType':
-      return { specifier: literal(node['source']), typeOnly: true };
     case 'ImportExpression':
-      return { specifier: literal(node['source']), typeOnly: false };
+      return { specifier: literal(node['source']) };
     case 'CallExpression': {
       const callee = node['callee'];
       const name = isNode(callee) ? (dotted(callee) ?? callee['name']) : null;
       if (name !== 'require' && name !== 'process.getBuiltinModule') return null;
-      return { specifier: literal((node['arguments'] as unknown[])[0]), typeOnly: false };
+      return { specifier: literal((node['arguments'] as unknown[])[0]) };
     }
     default:
       return null;

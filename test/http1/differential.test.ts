@@ -1,18 +1,22 @@
 // What the gate forwards, every parser behind it reads as exactly one request, with the method, target, headers and body
-// that were decided on: llhttp (node:http) always, h11 and httptools (uvicorn's) where there is a Python with Prefect.
+// that were decided on: llhttp (node:http) always, h11 and httptools (uvicorn's) where there is a Python with Prefect, Go's
+// net/http where there is Go.
 // A second request is sent behind each, so that a body that ends elsewhere than we think shows.
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { followBody, openBody } from '../../src/http1/body.ts';
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
+import { canonicalPath } from '../../src/policy/paths.ts';
 import { websocketProblem } from '../../src/proxy/websocket.ts';
 import { writeRequestHead } from '../inbound/heads.ts';
 import { answerProblem, type Exchanges, openExchanges } from './answer-oracle.ts';
 import { answer, type Message, oddHeadText, oddMessage, request } from './messages.ts';
-import { type AllParsers, startAllParsers } from './parsers/all.ts';
-import type { Parser, Seen, SeenRequest } from './parsers/seen.ts';
+import { type AllParsers, seenByEach, startAllParsers } from './parsers/all.ts';
+import { goProgram } from './parsers/go.ts';
+import type { Parser, SeenRequest } from './parsers/seen.ts';
 import { uvicornPython } from './parsers/uvicorn.ts';
 import { accepted, cutAt, LIMITS, latin1, requestWith } from './read.ts';
 import { contentOf, linesOf } from './request-oracle.ts';
@@ -33,13 +37,6 @@ afterAll(async () => {
   await exchanges.close();
   await all.stop();
 });
-
-/** Asks every parser; the bytes come in `pieces`. */
-async function seenByAll(pieces: readonly Buffer[]): Promise<Array<readonly [string, Seen]>> {
-  const answers: Array<readonly [string, Seen]> = [];
-  for (const [name, parser] of parsers) answers.push([name, await parser(pieces)]);
-  return answers;
-}
 
 /** The head written anew with nothing added and nothing dropped but what is of this hop. */
 function written(head: RequestHead): string {
@@ -77,16 +74,17 @@ function writtenByGate(head: RequestHead): string {
 }
 
 describe('what is forwarded is one request to every parser behind the gate', () => {
-  test('the parsers asked are llhttp, and h11 where there is a Python with Prefect', () => {
+  test('the parsers asked are llhttp, h11 where there is a Python with Prefect, and net/http where there is Go', () => {
     expect([...parsers.keys()]).toContain('llhttp');
     if (uvicornPython !== null) expect([...parsers.keys()]).toContain('h11');
+    if (goProgram() !== undefined) expect([...parsers.keys()]).toContain('net/http');
   });
 
   test('and each of them would tell: two requests are seen as two, a malformed one as none', async () => {
-    for (const [parser, seen] of await seenByAll([latin1(NEXT + NEXT)])) {
+    for (const [parser, seen] of await seenByEach(parsers, [latin1(NEXT + NEXT)])) {
       expect({ parser, ...seen }).toEqual({ parser, requests: [NEXT_SEEN, NEXT_SEEN], refused: null, rest: null });
     }
-    for (const [parser, seen] of await seenByAll([latin1(`G{T${NEXT}`)])) {
+    for (const [parser, seen] of await seenByEach(parsers, [latin1(`G{T${NEXT}`)])) {
       expect({ parser, requests: seen.requests, refused: seen.refused !== null }).toEqual({
         parser,
         requests: [],
@@ -97,6 +95,8 @@ describe('what is forwarded is one request to every parser behind the gate', () 
 
   async function agree(message: Message, cuts: readonly number[]): Promise<void> {
     const head = accepted(message.head);
+    // Policy refuses the others, and net/http some of them.
+    fc.pre(canonicalPath(head.target).ok);
     const expected: SeenRequest = {
       method: head.method,
       target: head.target,
@@ -104,7 +104,7 @@ describe('what is forwarded is one request to every parser behind the gate', () 
       body: message.body.content,
     };
     const bytes = latin1(written(head) + message.body.wire + NEXT);
-    for (const [parser, seen] of await seenByAll(cutAt(bytes, cuts))) {
+    for (const [parser, seen] of await seenByEach(parsers, cutAt(bytes, cuts))) {
       expect({ parser, ...seen }).toEqual({ parser, requests: [expected, NEXT_SEEN], refused: null, rest: null });
     }
   }
@@ -124,10 +124,11 @@ describe('what is forwarded is one request to every parser behind the gate', () 
   test('as the gate itself writes it, with its own headers added', async () => {
     const property = fc.asyncProperty(request, places, async (message, cuts) => {
       const head = accepted(message.head);
+      fc.pre(canonicalPath(head.target).ok);
       const text = writtenByGate(head);
       const bytes = latin1(text + message.body.wire + NEXT);
       const first = { method: head.method, target: head.target, headers: linesOf(text), body: message.body.content };
-      for (const [parser, seen] of await seenByAll(cutAt(bytes, cuts))) {
+      for (const [parser, seen] of await seenByEach(parsers, cutAt(bytes, cuts))) {
         expect({ parser, ...seen }).toEqual({ parser, requests: [first, NEXT_SEEN], refused: null, rest: null });
       }
     });
@@ -140,7 +141,7 @@ describe('what is forwarded is one request to every parser behind the gate', () 
       'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: prefect\r\n';
     const text = writtenByGate(accepted(requestWith(lines, 'GET')));
     const first = { method: 'GET', target: '/api/flows/', headers: linesOf(text), body: '' };
-    for (const [parser, seen] of await seenByAll([latin1(text + NEXT)])) {
+    for (const [parser, seen] of await seenByEach(parsers, [latin1(text + NEXT)])) {
       expect({ parser, ...seen }).toEqual({ parser, requests: [first], refused: null, rest: NEXT });
     }
   });
@@ -148,7 +149,7 @@ describe('what is forwarded is one request to every parser behind the gate', () 
   test('an upgrade to anything else is not forwarded as one, so that what follows is still a request (h2c)', async () => {
     const lines = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n';
     const text = writtenByGate(accepted(requestWith(lines, 'GET')));
-    for (const [parser, seen] of await seenByAll([latin1(text + NEXT)])) {
+    for (const [parser, seen] of await seenByEach(parsers, [latin1(text + NEXT)])) {
       expect({ parser, count: seen.requests.length, rest: seen.rest }).toEqual({ parser, count: 2, rest: null });
     }
   });
@@ -180,7 +181,7 @@ describe('what the gate accepts means the same, or nothing, to a parser that get
       const body = openBody(head.bodyLength);
       const end = followBody(body, bytes, head.size);
       if (!body.done) return;
-      for (const [parser, seen] of await seenByAll(cutAt(bytes.subarray(0, end), cuts))) {
+      for (const [parser, seen] of await seenByEach(parsers, cutAt(bytes.subarray(0, end), cuts))) {
         if (seen.refused !== null) continue;
         compared++;
         const headers = head.names.map((name, i) => [name, head.values[i] ?? '']);

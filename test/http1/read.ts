@@ -1,7 +1,8 @@
 // Short ways for the tests of this room to read a message from text. Text is latin1: one character for each byte.
 
 import { followBody, openBody } from '../../src/http1/body.ts';
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { type ResponseHead, readResponseHead } from '../../src/http1/response.ts';
 import type { HeadLimits, Malformed } from '../../src/http1/syntax.ts';
 

@@ -3,14 +3,15 @@
 // parser that gets it as the client sent it sees the same request, or refuses it. Used by the corpus and the fuzzer.
 
 import { followBody, openBody } from '../../src/http1/body.ts';
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { openRequestMemory } from '../../src/http1/request-memory.ts';
 import { isHopByHop } from '../../src/http1/write.ts';
 import { isOwnHeader } from '../../src/inbound/request-head.ts';
 import { canonicalPath } from '../../src/policy/paths.ts';
 import { websocketProblem } from '../../src/proxy/websocket.ts';
 import { writeRequestHead } from '../inbound/heads.ts';
-import type { AllParsers } from './parsers/all.ts';
+import { type AllParsers, seenByEach } from './parsers/all.ts';
 import type { SeenRequest } from './parsers/seen.ts';
 import { LIMITS, latin1 } from './read.ts';
 
@@ -119,8 +120,7 @@ async function forwardedProblem(parsers: AllParsers, { head, wire }: Read): Prom
   };
   const upgraded = head.upgrade === 'websocket';
   const expected = { requests: upgraded ? [first] : [first, NEXT_SEEN], refused: null, rest: upgraded ? NEXT : null };
-  for (const [parser, read] of parsers.requests) {
-    const seen = await read([latin1(text + wire + NEXT)]);
+  for (const [parser, seen] of await seenByEach(parsers.requests, [latin1(text + wire + NEXT)])) {
     if (JSON.stringify(seen) !== JSON.stringify(expected)) {
       return `${parser} behind the gate saw ${JSON.stringify(seen)} in ${JSON.stringify(text + wire)}`;
     }
@@ -134,8 +134,7 @@ async function sentProblem(parsers: AllParsers, { head, raw, wire }: Read): Prom
   if (head.upgrade !== null && head.upgrade !== 'websocket') return null;
   const headers = head.names.map((name, i) => [name, head.values[i] ?? ''] as const);
   const expected = { method: head.method, target: head.target, headers, body: contentOf(head.bodyLength, wire) };
-  for (const [parser, read] of parsers.requests) {
-    const seen = await read([latin1(raw)]);
+  for (const [parser, seen] of await seenByEach(parsers.requests, [latin1(raw)])) {
     if (seen.refused !== null) continue;
     // httptools keeps the blanks behind a value that RFC 9112 §5 says to drop; what we forward has none.
     const requests = seen.requests.map((one) => ({

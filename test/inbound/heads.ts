@@ -1,6 +1,7 @@
 // A request head as the reader of src/http1 makes it, from header lines; and as the gate writes it for upstream.
 
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { keptLines, openHeadPlace, type Stamp, startOfHead, writeHeadInto } from '../../src/inbound/request-head.ts';
 
 export function headOf(

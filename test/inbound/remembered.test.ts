@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { takePolicy } from '../../src/config/policy-load.ts';
-import { type RequestHead, readRequestHead } from '../../src/http1/request.ts';
+import { readRequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { forgetHeads, openRequestMemory } from '../../src/http1/request-memory.ts';
 import type { Admitted } from '../../src/inbound/admission.ts';
 import { type Decisions, decideFor } from '../../src/inbound/decide.ts';
@@ -129,10 +130,7 @@ function openSide(now: Changing, authString: string | null) {
     audit: {
       append: async (record) => {
         // The id and the time are the decision's own.
-        const line = recordJson(record);
         told.push(recordJson({ ...record, time: 0, requestId: '' }));
-        const { rest: _, ...fields } = record;
-        expect(line).toBe(recordJson(fields));
       },
       hurry: () => {},
       outcome: ({ outcome, ending }) => void told.push(`${outcome} ${ending}`),
@@ -204,9 +202,9 @@ async function said(verdict: Verdict, body: Buffer): Promise<unknown> {
     return { ...plain, extra: verdict.extra.replace(/^x-request-id: .*/, 'x-request-id: id') };
   if (verdict.kind === 'take') return { ...plain, answer: null };
   const inspected = (await verdict.inspectBody?.(body)) ?? null;
-  const rewritten = verdict.rewriteAnswer?.(Buffer.from('{"api_url":"http://127.0.0.1:4200/api"}'), {
+  const rewritten = verdict.rewriteAnswer?.rewrite(Buffer.from('{"api_url":"http://127.0.0.1:4200/api"}'), {
     status: 200,
-  } as Parameters<NonNullable<typeof verdict.rewriteAnswer>>[1]);
+  } as Parameters<NonNullable<typeof verdict.rewriteAnswer>['rewrite']>[1]);
   return {
     ...plain,
     answerExtra: null,

@@ -262,6 +262,26 @@ describe('a work queue that is not there, which Prefect would make,', () => {
     expect(await ask(peer, run, '{"work_queue_name":"gone"}')).toBe('200 ok');
     expect(upstream.questions).toEqual([]);
   });
+
+  it('is made within a pool, and within a tag by nobody: pools carry none', async () => {
+    const gate = await start('bindings: [{role: Developer, identity: worker/etl-1, tag: team-a}]\n');
+    upstream.pools['there'] = 'x';
+    const peer = await gate.connect();
+    const body = (queue: string) =>
+      JSON.stringify({ name: 'd', flow_id: OWN, work_pool_name: 'ml', work_queue_name: queue, tags: ['team-a'] });
+    expect(await ask(peer, 'POST /api/deployments/', body('gone'))).toBe(
+      '403 {"detail":"certgate: worker/etl-1 (Developer) may do create_deployment only within the tag team-a (bound at policy.yaml:1:12), and it says a new work_queue_name, and its write_work_queues does not reach there; to permit it everywhere, add to bindings in the policy: - {role: Developer, identity: worker/etl-1}"}',
+    );
+    expect(gate.records().at(-1)).toMatchObject({ code: 'CG_SCOPE', operation: 'create_deployment' });
+    expect(upstream.reached).toEqual([]);
+    become(gate, 'bindings: [{role: Developer, identity: worker/etl-1, pools: [etl]}]\n');
+    expect(await ask(peer, run, '{"work_queue_name":"gone"}')).toBe('200 ok');
+    become(
+      gate,
+      'roles: {queues: {permissions: [write_work_queues]}}\nbindings: [{role: Developer, identity: worker/etl-1, tag: team-a}, {role: queues, identity: worker/etl-1}]\n',
+    );
+    expect(await ask(peer, 'PATCH /api/deployments/2f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f', body('gone'))).toBe('200 ok');
+  });
 });
 
 describe('a group of the certificate', () => {

@@ -1,4 +1,4 @@
-import { createHash, type X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { isCertgateError } from '../../src/errors.ts';
@@ -6,6 +6,7 @@ import { auditStatement, retirementStatement } from '../../src/pki/audit-stateme
 import { bundleStatement } from '../../src/pki/bundle-signature.ts';
 import { createIssuer, createRoot, signerOf } from '../../src/pki/certificates.ts';
 import {
+  childrenOf,
   context,
   contextConstructed,
   encodeOid,
@@ -13,9 +14,10 @@ import {
   encodeTlv,
   encodeUnsigned,
   encodingOf,
+  readOnly,
   TAG,
 } from '../../src/pki/der.ts';
-import { generateKey, keyIdOf } from '../../src/pki/keys.ts';
+import { generateKey, keyId, keyIdOf } from '../../src/pki/keys.ts';
 import { pemToDer } from '../../src/pki/pem.ts';
 import { keyBitsOf, spkiOf } from '../../src/pki/public-keys.ts';
 import { createRequest } from '../../src/pki/requests.ts';
@@ -67,7 +69,7 @@ function refusal(content: Uint8Array, other: Partial<SignerRules> = {}, now = NO
 }
 
 const usage = (bits: number): Uint8Array => extension('2.5.29.15', Uint8Array.of(TAG.bitString, 2, 0, bits), true);
-const purpose = (oid: string): Uint8Array => extension('2.5.29.37', sequence(encodeOid(oid)));
+const purpose = (...oids: readonly string[]): Uint8Array => extension('2.5.29.37', sequence(...oids.map(encodeOid)));
 type Names = ReadonlyArray<readonly [number, Uint8Array | string]>;
 const CLIENT = '1.3.6.1.5.5.7.3.2';
 const san = (...names: Names): Uint8Array => extension(SAN, generalNames(...names));
@@ -96,6 +98,14 @@ describe('a signer signs', () => {
     const other = signerOf((await generateKey()).privateKey);
     const others = signedPart(pemToDer(await createRequest(other, { commonName: 'x' }), 'CERTIFICATE REQUEST'));
     expect(refusal(others)).toContain('another key');
+    const parts = childrenOf(content, readOnly(content, TAG.sequence, 'request')).map((one) =>
+      encodingOf(content, one),
+    );
+    const [version = content, subject = content, spki = content, attributes = content] = parts;
+    expect(refusal(sequence(...parts, encodeTlv(TAG.null)))).toContain('after its attributes');
+    expect(refusal(sequence(version, encodeTlv(TAG.null), spki, attributes))).toContain('subject');
+    expect(refusal(sequence(version, subject, spki, sequence()))).toContain('attributes');
+    expect(refusal(sequence(version, subject, spki))).toContain('attributes');
   });
 
   test('a CRL of its own and of now', () => {
@@ -105,7 +115,14 @@ describe('a signer signs', () => {
     expect(refusal(crl({ issuer: sequence() }))).toContain('another issuer');
     expect(refusal(crl({ thisUpdate: NOW - 2 * 3_600_000 }))).toContain('not of now');
     expect(refusal(crl({ nextUpdate: NOW + 40 * DAY }))).toContain('it is good until');
-    expect(refusal(crl({ version: 0 }))).not.toBe('');
+    expect(refusal(crl({ version: 2 }))).toContain('version 2');
+    expect(refusal(crl({ nextUpdate: NOW - 1000 }))).toContain('it is good until');
+    expect(refusal(crl({ signedBy: sequence(encodeOid('1.2.840.10045.4.3.3')) }))).toContain('algorithm');
+    expect(refusal(crl({ extensions: [] }))).toContain("another issuer's key");
+    for (const odd of [encodeTlv(TAG.null), encodeUnsigned(Uint8Array.of(0x12))])
+      expect(refusal(crl({ entries: [entry, odd] }))).toContain('entry');
+    expect(refusal(crl({ after: [sequence()] }))).toContain('after its extensions');
+    expect(refusal(crl({ beside: [sequence()] }))).toContain('after its extensions');
   });
 
   test('an OCSP answer about its own certificates, and that it does not know those of others', () => {
@@ -116,6 +133,34 @@ describe('a signer signs', () => {
     expect(refusal(ocsp({ status: good, keyHash: Buffer.alloc(20) }))).toContain('another issuer');
     expect(refusal(ocsp({ status: good, responder: Buffer.alloc(20) }))).toContain('another one answers');
     expect(refusal(ocsp({ status: good, producedAt: NOW + 2 * 3_600_000 }))).toContain('not of now');
+    expect(judge(ocsp({ status: good, until: null })).kind).toBe('ocsp');
+    expect(refusal(ocsp({ status: good, thisUpdate: NOW - 2 * 3_600_000 }))).toContain('not of now');
+    for (const until of [NOW + 40 * DAY, NOW - 1000])
+      expect(refusal(ocsp({ status: good, until }))).toContain('it is good until');
+    const named = encodeTlv(contextConstructed(1), name);
+    expect(judge(ocsp({ status: good, by: named }))).toEqual({ kind: 'ocsp', entries: 1 });
+    for (const by of [encodeTlv(contextConstructed(1), sequence()), encodeTlv(contextConstructed(1))])
+      expect(refusal(ocsp({ status: good, by }))).toContain('another one answers');
+    const nonce = extension('1.3.6.1.5.5.7.48.1.2', encodeTlv(TAG.octetString, Buffer.alloc(8)));
+    const extensions = encodeTlv(contextConstructed(1), sequence(nonce));
+    expect(judge(ocsp({ status: good, after: [extensions] })).kind).toBe('ocsp');
+    expect(refusal(ocsp({ status: good, after: [sequence()] }))).toContain('extensions');
+    expect(refusal(ocsp({ status: good, after: [extensions, sequence()] }))).toContain('after its extensions');
+  });
+
+  test('an OCSP answer about several certificates only if it may speak of each, by a hash that it knows', () => {
+    const good = encodeTlv(context(0));
+    const own = (hash: string) =>
+      createHash(hash)
+        .update(keyBitsOf(spkiOf(signer.publicKey)))
+        .digest();
+    const [sha1, sha256, sha384] = ['1.3.14.3.2.26', '2.16.840.1.101.3.4.2.1', '2.16.840.1.101.3.4.2.2'];
+    const asked = (...ids: ReadonlyArray<readonly [string | undefined, Uint8Array]>) =>
+      ocsp({ status: good, ids: ids.map(([oid = '', hash]) => [oid, hash] as const) });
+    expect(judge(asked([sha1, own('sha1')], [sha256, own('sha256')]))).toEqual({ kind: 'ocsp', entries: 2 });
+    expect(refusal(asked([sha1, own('sha1')], [sha256, Buffer.alloc(32)]))).toContain('another issuer');
+    expect(refusal(asked([sha1, own('sha256')]))).toContain('another issuer');
+    expect(refusal(asked([sha384, own('sha1')]))).toContain('another issuer');
   });
 });
 
@@ -197,6 +242,8 @@ describe('a signer refuses', () => {
     expect(refusal(await leafWith(usage(0x80), purpose(CLIENT), san(URI), ca))).toContain('of a CA');
     const pathLength = extension('2.5.29.19', sequence(encodeUnsigned(Uint8Array.of(0))), true);
     expect(refusal(await leafWith(usage(0x80), purpose(CLIENT), san(URI), pathLength))).toContain('of a CA');
+    const no = extension('2.5.29.19', sequence(), true);
+    expect(judge(await leafWith(usage(0x80), purpose(CLIENT), san(URI), no)).kind).toBe('certificate');
     for (const bits of [0x04, 0x02, 0x86]) {
       expect(refusal(await leafWith(usage(bits), purpose(CLIENT), san(URI)))).toContain('may sign');
     }
@@ -207,6 +254,17 @@ describe('a signer refuses', () => {
       signedPart(await leafOf('worker/a', { notBefore: new Date(from), notAfter: new Date(until) }));
     expect(judge(await life(NOW - 60_000, NOW + 2 * DAY)).kind).toBe('certificate');
     expect(refusal(await life(NOW - 60_000, NOW + 2 * DAY + 1000))).toContain('longer than');
+    // Five minutes are a clock's; no life ends later for it.
+    expect(judge(await life(NOW + 300_000, NOW + 300_000 + 2 * DAY)).kind).toBe('certificate');
+    expect(refusal(await life(NOW + 300_000, NOW + 360_000 + 2 * DAY))).toContain('longer than');
+    expect(judge(await life(NOW - 360_000, NOW + DAY)).kind).toBe('certificate');
+    for (const from of [NOW - 361_000, NOW + 301_000])
+      expect(refusal(await life(from, NOW + DAY))).toContain('not now');
+    const extensions = [authorityKeyId, usage(0x80), purpose(CLIENT), san(URI)];
+    for (const until of [NOW, NOW - 1000]) {
+      const none = signedPart(await craft({ extensions, validity: [new Date(NOW), new Date(until)] }));
+      expect(refusal(none)).toContain('which is not now');
+    }
     expect(refusal(await life(NOW + DAY, NOW + 2 * DAY))).toContain('not now');
     expect(refusal(await life(NOW - DAY, NOW + DAY))).toContain('not now');
   });
@@ -217,6 +275,13 @@ describe('a signer refuses', () => {
     expect(refusal(await named([6, 'spiffe://evil.example/worker/a']))).toContain('evil.example');
     expect(refusal(await named([6, `spiffe://${TRUST_DOMAIN}.evil.example/a`]))).toContain('trust domain');
     expect(refusal(await named([6, `spiffe://${TRUST_DOMAIN}`]))).toContain('trust domain');
+    expect(refusal(await named([6, `https://evil.example/spiffe://${TRUST_DOMAIN}/a`]))).toContain('trust domain');
+    const domains = ['other.example', TRUST_DOMAIN];
+    expect(judge(await named(URI), { trustDomains: domains }).kind).toBe('certificate');
+    expect(refusal(await named([6, 'spiffe://evil.example/a']), { trustDomains: domains })).toContain(
+      domains.join(', '),
+    );
+    expect(refusal(await named(URI), { trustDomains: [] })).toContain('trust domain');
     expect(refusal(await named(URI, [6, `spiffe://${TRUST_DOMAIN}/worker/b`]))).toContain('2 URIs');
     expect(refusal(await named(URI, [1, 'a@b.example']))).toContain('email');
     expect(refusal(await named([2, 'a.example']))).toContain('0 URIs');
@@ -226,6 +291,9 @@ describe('a signer refuses', () => {
   test('purposes and extensions that leaves have not', async () => {
     expect(refusal(await leafWith(usage(0x80), purpose('1.3.6.1.5.5.7.3.3'), san(URI)))).toContain('3.3');
     expect(refusal(await leafWith(usage(0x80), purpose('2.5.29.37.0'), san(URI)))).toContain('2.5.29.37.0');
+    expect(judge(await leafWith(usage(0x80), purpose(CLIENT, '1.3.6.1.5.5.7.3.1'), san(URI))).kind).toBe('certificate');
+    expect(refusal(await leafWith(usage(0x80), purpose(CLIENT, '1.3.6.1.5.5.7.3.3'), san(URI)))).toContain('3.3');
+    expect(refusal(await leafWith(usage(0x80), purpose(), san(URI)))).toContain('no purpose');
     expect(refusal(await leafWith(usage(0x80), san(URI)))).toContain('no extended key usage');
     expect(refusal(await leafWith(purpose(CLIENT), san(URI)))).toContain('no key usage');
     const odd = extension('1.2.3.4', sequence());
@@ -236,11 +304,37 @@ describe('a signer refuses', () => {
     const content = Buffer.from(signedPart(await leafOf('worker/a')));
     const { root } = await testAuthority();
     expect(refusal(content, { certificate: root.certificate })).toContain('another issuer');
+    // Another name with the same key, and its own name with another key's identifier.
+    const blank = content.indexOf('test issuer') + 'test'.length;
+    const renamed = Buffer.from(content);
+    renamed.write('-', blank);
+    expect(refusal(renamed)).toMatch(/it names another issuer$/);
     const noKeyId = signedPart(await craft({ extensions: [usage(0x80), purpose(CLIENT), san(URI)] }));
     expect(refusal(noKeyId)).toContain("another issuer's key");
     const position = content.indexOf(encodeOid('1.2.840.10045.4.3.2'));
     content[position + 9] = 3;
     expect(refusal(content)).toContain('algorithm');
+  });
+
+  test('a certificate that is not of version 3', async () => {
+    const content = Buffer.from(signedPart(await leafOf('worker/a')));
+    const version = content.indexOf(Uint8Array.of(0xa0, 3, TAG.integer, 1, 2));
+    for (const other of [0, 1, 3]) {
+      content[version + 4] = other;
+      expect(refusal(content)).toContain('version');
+    }
+  });
+
+  test('the key identifier of another, where its certificate names one', async () => {
+    const keyIdentifier = extension('2.5.29.14', encodeTlv(TAG.octetString, Uint8Array.of(0xaa, 0xbb)));
+    const odd = new X509Certificate(await craft({ extensions: [keyIdentifier] }));
+    const record = { seq: 8, hash: 'a'.repeat(64) };
+    const facts = { trustDomain: TRUST_DOMAIN, record, act: { ...record, seq: 0 }, time: NOW };
+    expect(judge(auditStatement({ ...facts, issuer: 'aabb' }), { certificate: odd }).kind).toBe('checkpoint');
+    const computed = keyId(signer.publicKey);
+    expect(refusal(auditStatement({ ...facts, issuer: computed }), { certificate: odd })).toContain('another issuer');
+    const bare = new X509Certificate(await craft({ extensions: [] }));
+    expect(judge(auditStatement({ ...facts, issuer: computed }), { certificate: bare }).kind).toBe('checkpoint');
   });
 
   test('anything but requests without a certificate', async () => {
@@ -284,19 +378,24 @@ test('the trust domain is that of the name constraint of the issuer', async () =
 
 function crl({
   version = 1,
+  signedBy = algorithm,
   issuer = name,
   thisUpdate = NOW,
   nextUpdate = NOW + DAY,
   entries = [] as readonly Uint8Array[],
+  extensions = [authorityKeyId] as readonly Uint8Array[],
+  beside = [] as readonly Uint8Array[],
+  after = [] as readonly Uint8Array[],
 }): Uint8Array {
   return sequence(
     encodeUnsigned(Uint8Array.of(version)),
-    algorithm,
+    signedBy,
     issuer,
     encodeTime(new Date(thisUpdate)),
     encodeTime(new Date(nextUpdate)),
     ...(entries.length === 0 ? [] : [sequence(...entries)]),
-    encodeTlv(contextConstructed(0), sequence(authorityKeyId)),
+    encodeTlv(contextConstructed(0), sequence(...extensions), ...beside),
+    ...after,
   );
 }
 
@@ -304,17 +403,30 @@ function ocsp(different: {
   readonly status: Uint8Array;
   readonly keyHash?: Uint8Array;
   readonly responder?: Uint8Array;
+  readonly by?: Uint8Array;
   readonly producedAt?: number;
+  readonly thisUpdate?: number;
+  readonly until?: number | null;
+  readonly ids?: ReadonlyArray<readonly [hash: string, ofKey: Uint8Array]>;
+  readonly after?: readonly Uint8Array[];
 }): Uint8Array {
   const own = createHash('sha1')
     .update(keyBitsOf(spkiOf(signer.publicKey)))
     .digest();
-  const { status, keyHash = own, responder = own, producedAt = NOW } = different;
+  const { status, keyHash = own, responder = own, producedAt = NOW, thisUpdate = NOW, until = NOW + DAY } = different;
   const time = (moment: number): Uint8Array =>
     encodeTlv(TAG.generalizedTime, Buffer.from(new Date(moment).toISOString().replaceAll(/[-:T]|\.\d+/g, '')));
   const octets = (value: Uint8Array): Uint8Array => encodeTlv(TAG.octetString, value);
-  const sha1 = sequence(encodeOid('1.3.14.3.2.26'), encodeTlv(TAG.null));
-  const id = sequence(sha1, octets(Buffer.alloc(20, 1)), octets(keyHash), encodeUnsigned(Uint8Array.of(0x12)));
-  const answer = sequence(id, status, time(NOW), encodeTlv(contextConstructed(0), time(NOW + DAY)));
-  return sequence(encodeTlv(contextConstructed(2), octets(responder)), time(producedAt), sequence(answer));
+  const answers = (different.ids ?? [['1.3.14.3.2.26', keyHash]]).map(([oid, hash]) => {
+    const by = sequence(encodeOid(oid), encodeTlv(TAG.null));
+    const id = sequence(by, octets(Buffer.alloc(20, 1)), octets(hash), encodeUnsigned(Uint8Array.of(0x12)));
+    return sequence(
+      id,
+      status,
+      time(thisUpdate),
+      ...(until === null ? [] : [encodeTlv(contextConstructed(0), time(until))]),
+    );
+  });
+  const by = different.by ?? encodeTlv(contextConstructed(2), octets(responder));
+  return sequence(by, time(producedAt), sequence(...answers), ...(different.after ?? []));
 }

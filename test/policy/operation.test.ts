@@ -43,6 +43,7 @@ describe('findOperation', () => {
     ['GET', `/api/artifacts/${ID}`, `read read_artifact id=${ID}`],
     ['GET', '/api/artifacts/report/latest', 'read read_latest_artifact key=report'],
     ['GET', `/api/artifacts/${ID}/latest`, `read read_latest_artifact key=${ID}`],
+    ['GET', `/api/artifacts/${ID.toUpperCase()}/latest`, `read read_latest_artifact key=${ID.toUpperCase()}`],
     ['POST', '/api/artifacts/latest/filter', 'read read_latest_artifacts'],
     ['GET', '/api/work_pools/etl', 'read read_work_pool name=etl'],
     ['GET', '/api/work_pools/filter', 'read read_work_pool name=filter'],
@@ -85,6 +86,7 @@ describe('findOperation', () => {
     expect(found('GET', '/api/events/in')).toBeNull();
     expect(found('WS', '/api/events/in')).toBeNull();
     expect(found(WEBSOCKET, '/api/events/in/')).toBeNull();
+    expect(found(WEBSOCKET, '/api/work_pools/etl/workers/connect/')).toBeNull();
     expect(found(WEBSOCKET, `/api/flows/${ID}`)).toBeNull();
     expect(found(WEBSOCKET, '/')).toBeNull();
   });
@@ -96,10 +98,14 @@ describe('findOperation', () => {
     expect(found('GET', '/ui-settings')).toBe('ui ui_settings');
     expect(found('GET', '/api')).toBe('ui ui_static');
     expect(found('GET', '/apiary/flows/')).toBe('ui ui_static');
+    expect(found('GET', '/ui-settings/')).toBe('ui ui_settings');
     expect(found('GET', '/docs')).toBe('docs swagger_ui_html');
+    expect(found('GET', '/docsx')).toBe('ui ui_static');
     expect(found('GET', '/openapi.json')).toBe('docs openapi');
     expect(found('GET', '/api/openapi.json')).toBe('docs openapi');
     expect(found('GET', '/api/static/prefect.png')).toBe('docs static');
+    expect(found('POST', '/api/static/prefect.png')).toBeNull();
+    expect(found('GET', '/api/x/static/prefect.png')).toBeNull();
     expect(found('GET', '/api/metrics')).toBe('admin-read metrics');
     expect(found('POST', '/')).toBeNull();
     expect(found('POST', '/ui-settings')).toBeNull();
@@ -117,7 +123,7 @@ describe('findOperation', () => {
   });
 
   test('is unknown where it reads what the API has, below a base path that is not configured: a page it is not', () => {
-    for (const base of ['', '/prefect', '/prefect/api', '/v2', '/a/b/c']) {
+    for (const base of ['', '/app', '/app/api', '/prefect', '/prefect/api', '/v2', '/a/b/c']) {
       for (const read of API_ROUTES.filter(
         ([method, , , , ...needs]) => method === 'GET' && needs.some((one) => one !== 'bound'),
       )) {

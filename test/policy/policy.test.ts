@@ -6,7 +6,13 @@ import { describe, expect, test } from 'vitest';
 import { roleMatrix } from '../../src/policy/matrix.ts';
 import { findOperation } from '../../src/policy/operation.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission, permissionsNamed } from '../../src/policy/permissions.ts';
-import { type BindingSource, compilePolicy, type Policy, type RoleSource } from '../../src/policy/policy.ts';
+import {
+  type Attributes,
+  type BindingSource,
+  compilePolicy,
+  type Policy,
+  type RoleSource,
+} from '../../src/policy/policy.ts';
 import { API_EXTRA_ROUTES, API_ROUTES, ROOT_ROUTES } from '../../src/policy/routes.ts';
 import { holds, type Scope } from '../../src/policy/scope.ts';
 
@@ -122,6 +128,40 @@ describe('an identity', () => {
   });
 });
 
+describe('bindings', () => {
+  test('that name one identity twice, or several, each count', () => {
+    const two = { ...bound('user/a', 'Viewer'), identities: ['user/a', 'user/b'] };
+    const some = policy([], [two, bound('user/a', 'Runner'), bound('user/c', 'Owner')]);
+    const roles = (name: string) => some.grants(name).roles.map((one) => one.role);
+    expect([roles('user/a'), roles('user/b'), roles('user/c')]).toEqual([['Viewer', 'Runner'], ['Viewer'], ['Owner']]);
+  });
+
+  test('to what a certificate says hold in a policy that names no group', () => {
+    const data = { certificate: (says: Attributes['values']) => says.some(([, value]) => value === 'Data') };
+    const some = policy([], [{ place: 'data', roles: [placed('Viewer')], identities: [], matches: null, ...data }]);
+    const of = (...values: string[]) =>
+      some.grants('user/a', { groups: [], values: values.map((one) => ['O', one]) }).roles.length;
+    expect([of('Data'), of('Ops'), of('Data', 'Ops'), of()]).toEqual([1, 0, 1, 0]);
+  });
+
+  test('to a role that is not there, or that extends itself, are no policy', () => {
+    expect(() => policy([], [bound('user/a', 'nobody')]).grants('user/a')).toThrow('the role nobody was not checked');
+    expect(() => policy([role('a', { extends: ['nobody'] })], [])).toThrow('the role nobody was not checked');
+    const circle = [role('a', { extends: ['b'] }), role('b', { extends: ['a'] })];
+    expect(() => policy(circle, [])).toThrow(TypeError);
+  });
+
+  test('are worked out again for whoever has not been seen for 20,000 others', () => {
+    const some = policy([], [bound('user/a', 'Viewer')]);
+    const before = some.grants('user/a');
+    for (let i = 1; i < 20_000; i++) some.grants(`user/${i}`);
+    expect(some.grants('user/a')).toBe(before);
+    some.grants('user/20000');
+    expect(some.grants('user/a')).not.toBe(before);
+    expect(some.grants('user/a')).toMatchObject({ roles: before.roles });
+  });
+});
+
 describe('an operation that the table does not know', () => {
   test('is for Owner alone', () => {
     for (const name of Object.keys(BUILT_IN_ROLES)) {
@@ -163,6 +203,18 @@ describe('roles', () => {
       why: 'denied',
       missing: ['see_events'],
     });
+    // One that is taken is told of before those that are not given.
+    expect(grants.rule({ needs: ['manage_events', 'see_events'] })).toMatchObject({ why: 'denied' });
+  });
+  test('extend several, and have all that these give and take', () => {
+    const roles = [
+      role('x', { permissions: ['run_flows', 'see_events'], deny: ['see_flows', 'see_blocks'] }),
+      role('y', { permissions: ['manage_events'], deny: ['run_flows'] }),
+      role('z', { extends: ['x', 'Viewer', 'y'] }),
+    ];
+    const has = held(roles, 'z');
+    for (const one of ['see_events', 'manage_events', 'see_deployments'] as const) expect(has).toContain(one);
+    for (const one of ['see_flows', 'see_blocks', 'run_flows'] as const) expect(has).not.toContain(one);
   });
   test('name permissions by a beginning too', () => {
     expect(permissionsNamed('manage_work*')).toEqual(['manage_work_pools', 'manage_work_queues', 'manage_workers']);

@@ -1,8 +1,17 @@
 // What a run of a deployment may be told that is more than starting it.
 
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findOperation } from '../../src/policy/operation.ts';
-import { makesQueues, overrideOf, overridesIn, queuesIn, startsDeployed } from '../../src/policy/run-overrides.ts';
+import {
+  deployedIn,
+  makesQueues,
+  overrideOf,
+  overridesIn,
+  queuesIn,
+  startsDeployed,
+} from '../../src/policy/run-overrides.ts';
+import { isRecord } from '../../src/policy/strict-json.ts';
 
 const ID = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
 
@@ -25,6 +34,77 @@ describe('a run of a deployment', () => {
   ])('says how it is run, or not: %s', (text, field) => {
     const said = overridesIn(text);
     expect(said.ok && overrideOf(said.told, { pool: null, jobVariables: {} })).toBe(field);
+  });
+
+  const told = (variables: unknown, deployed: unknown, more: object = {}) => {
+    const said = overridesIn(JSON.stringify({ ...more, job_variables: variables }));
+    return said.ok && overrideOf(said.told, { pool: null, jobVariables: deployed });
+  };
+
+  test('may say again what was deployed, all of it and as it is, in whatever order', () => {
+    const deployed = { image: 'a', env: { A: '1', B: [1, { c: null }] } };
+    expect(told({ env: { B: [1, { c: null }], A: '1' }, image: 'a' }, deployed)).toBeNull();
+    for (const other of [
+      { image: 'a' },
+      { ...deployed, command: 'id' },
+      { image: 'a', env: { A: '1', B: [{ c: null }, 1] } },
+      { image: 'a', env: { A: '1', B: [1] } },
+      { image: 'a', env: { A: '1', B: [1, {}] } },
+      { image: 'a', env: { A: 1, B: [1, { c: null }] } },
+      { image: 'a', environ: deployed.env },
+      JSON.parse('{"image":"a","__proto__":{"command":"id"}}') as object,
+      [deployed],
+    ])
+      expect(told(other, deployed), JSON.stringify(other)).toBe('job_variables');
+    expect(told({ toString: 'x' }, { x: 'x' })).toBe('job_variables');
+    expect(told({ a: 1 }, undefined)).toBe('job_variables');
+    expect(told(deployed, deployed, { infrastructure_document_id: ID })).toBe('infrastructure_document_id');
+    const one = overridesIn(JSON.stringify({ job_variables: { a: 1 } }));
+    expect(one.ok && overrideOf(one.told, null)).toBe('job_variables');
+  });
+
+  test('says what was deployed only if it is the same JSON', () => {
+    const leaf = fc.constantFrom<unknown>(null, 0, 1, '', '1', true, false);
+    const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 2 },
+        leaf,
+        fc.array(tie('value'), { maxLength: 2 }),
+        fc.dictionary(fc.constantFrom('a', 'b', 'length', '0'), tie('value'), { maxKeys: 2 }),
+      ),
+    }));
+    /** The same text for the same JSON, in whatever order its names stand. */
+    const text = (one: unknown): string => {
+      if (Array.isArray(one)) return `[${one.map(text).join()}]`;
+      if (!isRecord(one)) return JSON.stringify(one);
+      const members = Object.entries(one).map(([name, of]) => `${JSON.stringify(name)}:${text(of)}`);
+      return `{${members.toSorted().join()}}`;
+    };
+    fc.assert(
+      fc.property(value, value, (a, b) => {
+        const [some, other] = [
+          { a, x: 1 },
+          { x: 1, a: b },
+        ];
+        expect(told(some, other)).toBe(text(a) === text(b) ? null : 'job_variables');
+        expect(told(some, structuredClone(some))).toBeNull();
+      }),
+    );
+  });
+
+  test('of what Prefect says that it has', () => {
+    expect(deployedIn({ work_pool_name: 'etl', job_variables: { a: 1 } })).toEqual({
+      pool: 'etl',
+      jobVariables: { a: 1 },
+    });
+    for (const bare of [
+      {},
+      { work_pool_name: null, job_variables: null },
+      { work_pool_name: '' },
+      { work_pool_name: 1 },
+    ])
+      expect(deployedIn(bare)).toEqual({ pool: null, jobVariables: {} });
+    for (const odd of [null, 'x', [{}]]) expect(deployedIn(odd)).toBeNull();
   });
 
   test.each([

@@ -59,6 +59,8 @@ describe('a filter', () => {
     [POOLS, { work_pools: [] }],
     [POOLS, { work_pools: { name: 'etl' } }],
     [POOLS, { work_pools: { name: { any_: [1] } } }],
+    [POOLS, { work_pools: { name: { any_: ['etl', 1] } } }],
+    [POOLS, { work_pools: { name: { any_: 'etl' } } }],
     [TAG, { flow_runs: { operator: 'or_', name: { like_: '' } } }],
     [TAG, { flow_runs: { tags: { operator: 'or_', is_null_: true } } }],
     [TAG, { flow_runs: { tags: ['x'] } }],
@@ -107,6 +109,9 @@ describe('a filter', () => {
       { flow_runs: { id: { any_: [A] } } },
       { logs: { task_run_id: { any_: [A], is_null_: true } } },
       { logs: { flow_run_id: { any_: [A], like_: '' } } },
+      { logs: { flow_run_id: { any_: [A], operator: 'or_' } } },
+      { logs: { flow_run_id: { any_: A } } },
+      [],
     ]) {
       expect(examine('/logs/filter', body, TAG).kind, JSON.stringify(body)).toBe('refuse');
     }
@@ -133,13 +138,39 @@ describe('a filter', () => {
       for (const filter of ['flow_runs', 'task_runs']) {
         const said = examine(path, { [filter]: { name: { like_: 'secret' } } }, BOTH);
         expect(said).toMatchObject({ kind: 'refuse', why: `asks by ${filter} for what others may have` });
+        expect(examine(path, { [filter]: { operator: 'or_', name: { like_: 'secret' } } }, BOTH).kind).toBe('refuse');
+        expect(examine(path, { [filter]: [] }, BOTH).kind).toBe('refuse');
         expect(examine(path, { [filter]: { operator: 'or_' } }, BOTH).kind).toBe('pass');
         expect(examine(path, { [filter]: null }, BOTH).kind).toBe('pass');
       }
     },
   );
 
+  test('of pools, which carry no tags, is narrowed by the pools alone', () => {
+    const narrowed = { work_pools: { name: { any_: ['etl'] } } };
+    expect(examine('/work_pools/filter', {}, TAG)).toEqual({ kind: 'pass', needs: [], body: null });
+    expect(examine('/work_pools/filter', {}, BOTH)).toEqual({ kind: 'pass', needs: [], body: narrowed });
+  });
+
+  test.each([
+    ['/ui/flow_runs/count-task-runs', 'flow_run_ids', 'flow_run'],
+    ['/deployments/get_scheduled_flow_runs', 'deployment_ids', 'deployment'],
+  ])('that is a list of ids names each, and nothing else: %s', (path, at, type) => {
+    expect(examine(path, { [at]: [A, B, A] }, BOTH)).toMatchObject({
+      needs: [
+        { ref: { type, id: A }, absent: 'pass' },
+        { ref: { type, id: B }, absent: 'pass' },
+      ],
+      body: null,
+    });
+    for (const body of [{}, { [at]: [] }, { [at]: A }, { [at]: [A, 'x'] }, { [at]: null }, [A], 'null'])
+      expect(needs(path, body, BOTH), JSON.stringify(body)).toBe(`does not list ${at}`);
+  });
+
   test('of nothing is one of everything', () => {
+    expect(examine('/task_runs/filter', 'null', TAG)).toMatchObject({
+      body: { flow_runs: { tags: { all_: ['team-a'] } } },
+    });
     expect(examine('/flow_runs/filter', 'null', POOLS)).toMatchObject({
       body: { work_pools: { name: { any_: ['etl'] } } },
     });
@@ -195,12 +226,42 @@ describe('what is made', () => {
     expect(needs(`/deployments/${A}`, { concurrency_limit: 3 }, TAG, 'PATCH')).toEqual([]);
   });
 
+  test('is no queue that finds runs by tags and deployments of all pools', () => {
+    const why = 'gives a queue a filter, which finds runs of all pools';
+    for (const filter of [{}, { tags: ['team-b'] }, { deployment_ids: [B] }, 'x']) {
+      expect(needs('/work_pools/etl/queues', { name: 'q', filter }, POOLS)).toBe(why);
+      expect(needs('/work_pools/etl/queues/q', { filter }, POOLS, 'PATCH')).toBe(why);
+      expect(needs(`/work_queues/${A}`, { filter }, POOLS, 'PATCH')).toBe(why);
+    }
+    expect(needs('/work_pools/etl/queues', { name: 'q', filter: null, priority: 1 }, POOLS)).toEqual([]);
+  });
+
+  test('names no cache key, by which a task run gets the state of another', () => {
+    const keyed = (key: unknown) => ({ state: { type: 'RUNNING', state_details: { cache_key: key, deferred: true } } });
+    for (const scope of [POOLS, TAG]) {
+      for (const path of [`/task_runs/${A}/set_state`, '/task_runs/']) {
+        const body = { flow_run_id: A, ...keyed('k') };
+        expect(needs(path, body, scope)).toBe('names a cache key, which all task runs share');
+        expect(examine(path, { flow_run_id: A, ...keyed(null) }, scope).kind).toBe('pass');
+      }
+    }
+  });
+
+  test('is a background task run of a key that no other has: Prefect answers with that', () => {
+    const made = (key: string) => needs('/task_runs/', { task_key: 't', dynamic_key: key, tags: ['team-a'] }, TAG);
+    expect(made('0')).toBe('has a dynamic_key that another may have');
+    // As Prefect's client makes them.
+    expect(made(`t-${A.replaceAll('-', '')}`)).toEqual([]);
+    expect(made(A)).toEqual([]);
+  });
+
   test('takes and frees slots of shared limits, and of a deployment’s own where that is within', () => {
     for (const path of ['increment', 'increment-with-lease', 'decrement']) {
       const by = (names: unknown) => needs(`/v2/concurrency_limits/${path}`, { names, slots: 1 }, TAG);
       expect(by(['db', 'tag:x'])).toEqual([]);
       expect(by(['db', `deployment:${A}`, `deployment:${A}`])).toEqual([`deployment ${A}`]);
       expect(by(['deployment:x'])).toBe('names the limit of no deployment');
+      expect(by(['my deployment:x'])).toEqual([]);
       expect(by('db')).toBe('names no limits');
     }
   });
@@ -212,64 +273,110 @@ describe('what is made', () => {
     expect(needs('/logs/', [{ flow_run_id: A, task_run_id: B }], POOLS)).toEqual([`flow_run ${A}`, `task_run ${B}`]);
     expect(needs('/logs/', { flow_run_id: A }, POOLS)).toBe('sends no list of logs');
     expect(needs('/artifacts/', { key: 'k' }, POOLS)).toBe('makes an artifact of no run');
+    expect(needs('/artifacts/', { task_run_id: 'x' }, POOLS)).toBe('has a task_run_id that is no UUID');
+    expect(needs('/task_runs/', { tags: [] }, TAG)).toBe('does not carry the tag team-a');
+    expect(needs('/task_runs/', { tags: ['team-a'], dynamic_key: A }, TAG)).toEqual([]);
   });
-});
 
-describe('an event', () => {
-  const event = (id: string, more: object = {}) => [{ event: 'e', resource: { 'prefect.resource.id': id }, ...more }];
-  const related = (...ids: string[]) => ({ related: ids.map((id) => ({ 'prefect.resource.id': id })) });
-  test('must be about what is within, and so must all that it is related to', () => {
-    expect(needs('/events', event(`prefect.flow-run.${A}`), POOLS)).toEqual([`flow_run ${A}`]);
-    expect(needs('/events', event('mine', related(`prefect.deployment.${B}`, 'prefect.tag.x')), POOLS)).toEqual([
-      `deployment ${B}`,
-    ]);
-    expect(needs('/events', event(`prefect.task-run.${A}`, related(`prefect.flow-run.${B}`)), POOLS)).toEqual([
-      `flow_run ${B}`,
-      `task_run ${A}`,
-    ]);
+  test('is a pool of the scope’s own; a pool carries no tag', () => {
+    const pool = (name: unknown, scope: Scope) => needs('/work_pools/', { name }, scope);
+    expect(pool('etl', POOLS)).toEqual([]);
+    for (const other of ['ml', 'etl2', ['etl'], 1]) expect(pool(other, POOLS)).toBe('is for another pool');
+    for (const tagged of [TAG, BOTH]) expect(pool('etl', tagged)).toBe('makes a pool, which carries no tag');
+  });
+
+  test('keeps the tag when it is changed', () => {
+    const run = (body: object) => needs(`/flow_runs/${A}`, body, TAG, 'PATCH');
+    expect(run({ name: 'x' })).toEqual([]);
+    expect(run({ tags: ['team-a', 'x'] })).toEqual([]);
+    for (const tags of [[], ['x'], null, 'team-a', [['team-a']]])
+      expect(run({ tags }), JSON.stringify(tags)).toBe('does not carry the tag team-a');
+  });
+
+  test('answers no run of another’s: an idempotency key is looked up, or refused', () => {
+    const why = 'has an idempotency key that cannot be looked up';
+    const run = { flow_id: A, work_pool_name: 'etl', idempotency_key: 'k' };
+    expect(needs('/flow_runs/', run, POOLS)).toEqual([`run_of ${A}/k`]);
+    for (const odd of [{ flow_id: 'x' }, { flow_id: null }, { idempotency_key: 1 }, { idempotency_key: ['k'] }])
+      expect(needs('/flow_runs/', { ...run, ...odd }, POOLS), JSON.stringify(odd)).toBe(why);
+    expect(needs(`/deployments/${B}/create_flow_run`, { idempotency_key: 1 }, POOLS)).toBe(why);
+  });
+
+  test('is a deployment with a name, of a flow that is named', () => {
+    const deployment = { name: 'd', flow_id: A, work_pool_name: 'etl' };
+    for (const odd of [{ flow_id: null }, { flow_id: 'x' }, { name: null }, { name: 1 }])
+      expect(needs('/deployments/', { ...deployment, ...odd }, POOLS), JSON.stringify(odd)).toBe(
+        'names no flow and deployment',
+      );
   });
 
   test.each([
-    ['another task run in its payload', event(`prefect.task-run.${A}`, { payload: { task_run: { id: B } } })],
-    ['a flow run in its payload', event(`prefect.task-run.${A}`, { payload: { task_run: { id: A, flow_run_id: B } } })],
-    [
-      'a task run in the payload of another event',
-      event(`prefect.flow-run.${A}`, { payload: { task_run: { id: B } } }),
-    ],
-    ['a spelling that only Python reads', event(`prefect.task-run.{${A}}`)],
-    [
-      'the id of a state that is there',
-      event(`prefect.task-run.${A}`, { id: A, payload: { validated_state: { id: B, type: 'RUNNING' } } }),
-    ],
-    [
-      'a state of its own',
-      event(`prefect.task-run.${A}`, { payload: { task_run: { state: { id: B, type: 'RUNNING' } } } }),
-    ],
-    ['the name of an automation', event(`prefect.automation.${A}`)],
-    ['the name of a flow', event(`prefect.flow.${A}`)],
-    ['no resource', [{ event: 'e' }]],
-    ['a related thing without an id', event('mine', { related: [{}] })],
-    ['related things that are no list', event('mine', { related: {} })],
-  ])('with %s is refused', (_what, body) => expect(examine('/events', body, POOLS).kind).toBe('refuse'));
+    ['POST', '/flow_runs/'],
+    ['PATCH', `/flow_runs/${A}`],
+    ['POST', '/task_runs/'],
+    ['POST', '/deployments/'],
+    ['PATCH', `/deployments/${A}`],
+    ['POST', `/deployments/${A}/create_flow_run`],
+    ['POST', '/work_pools/'],
+    ['POST', '/artifacts/'],
+    ['POST', '/events/filter'],
+  ])('is said in an object: %s %s', (method, path) => {
+    for (const body of ['[]', '"x"', '1', 'null']) expect(examine(path, body, BOTH, method).kind, body).toBe('refuse');
+  });
 
-  test('is asked for by what it is about', () => {
-    const filter = (body: object) => needs('/events/filter', { filter: body }, POOLS);
-    expect(filter({ resource: { id: [`prefect.flow-run.${A}`] } })).toEqual([`flow_run ${A}`]);
-    expect(filter({ related: { id: [`prefect.flow-run.${A}`] }, event: { name: ['x'] } })).toEqual([`flow_run ${A}`]);
-    for (const body of [
-      {},
-      { resource: { id: [] } },
-      { resource: { id_prefix: ['prefect.flow-run.'] } },
-      { resource: { id: [`prefect.flow-run.${A}`, 'prefect.tag.x'] } },
-      { any_resource: [{ id: [`prefect.flow-run.${A}`] }] },
-    ]) {
-      expect(filter(body), JSON.stringify(body)).toContain('does not name whose events it wants');
+  test('is said in a list of objects where Prefect takes a list', () => {
+    for (const path of ['/logs/', '/events', `/deployments/${A}/create_flow_run/bulk`]) {
+      for (const body of ['{}', '"x"', 'null', '[1]', '[null]', '[[]]', '["x"]'])
+        expect(examine(path, body, BOTH).kind, `${path} ${body}`).toBe('refuse');
     }
-    // All runs of a flow are related to it, of whatever team they are.
-    const flow = { id: [`prefect.flow-run.${A}`, `prefect.flow.${B}`] };
-    expect(filter({ related: flow })).toBe('asks what is related to a flow');
-    expect(filter({ any_resource: flow })).toBe('asks what is related to a flow');
-    expect(filter({ resource: flow })).toEqual([`flow_run ${A}`, `flow ${B}`]);
+  });
+});
+
+describe('what is not there', () => {
+  /** `type id`, and what if that is not there. */
+  const absent = (path: string, body: unknown) => {
+    const said = examine(path, body, TAG);
+    return said.kind === 'pass' ? said.needs.map((one) => [`${one.ref.type} ${one.ref.id}`, one.absent]) : said.kind;
+  };
+
+  test('is refused where whose it is can’t be known', () => {
+    const run = { flow_id: A, tags: ['team-a'], parent_task_run_id: A, deployment_id: B };
+    expect(absent('/flow_runs/', run)).toEqual([
+      [`task_run ${A}`, 'refuse'],
+      [`deployment ${B}`, 'refuse'],
+    ]);
+    expect(absent(`/deployments/${B}/create_flow_run`, { parent_task_run_id: A })).toEqual([
+      [`task_run ${A}`, 'refuse'],
+    ]);
+    expect(absent('/task_runs/', { flow_run_id: A })).toEqual([[`flow_run ${A}`, 'refuse']]);
+    expect(absent('/logs/filter', { logs: { flow_run_id: { any_: [A] } } })).toEqual([[`flow_run ${A}`, 'refuse']]);
+    expect(absent('/v2/concurrency_limits/increment', { names: [`deployment:${A}`] })).toEqual([
+      [`deployment ${A}`, 'refuse'],
+    ]);
+  });
+
+  test('is Prefect’s to say where it would only be made, or found missing', () => {
+    expect(absent('/concurrency_limits/increment', { names: ['x'], task_run_id: A })).toEqual([
+      [`task_run ${A}`, 'pass'],
+    ]);
+    expect(absent('/deployments/', { name: 'd', flow_id: A, tags: ['team-a'] })).toEqual([
+      [`deployment_of ${A}/d`, 'pass'],
+    ]);
+    expect(absent('/flow_runs/', { flow_id: A, tags: ['team-a'], idempotency_key: 'k' })).toEqual([
+      [`run_of ${A}/k`, 'pass'],
+    ]);
+  });
+
+  test('is for a task run what its flow run is, where that is named beside it', () => {
+    for (const path of ['/artifacts/', '/logs/']) {
+      const both = { flow_run_id: A, task_run_id: B };
+      expect(absent(path, path === '/logs/' ? [both] : both)).toEqual([
+        [`flow_run ${A}`, 'refuse'],
+        [`task_run ${B}`, [{ type: 'flow_run', id: A }]],
+      ]);
+      const one = { task_run_id: B };
+      expect(absent(path, path === '/logs/' ? [one] : one)).toEqual([[`task_run ${B}`, 'refuse']]);
+    }
   });
 });
 

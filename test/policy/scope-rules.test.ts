@@ -6,7 +6,7 @@ import { roleMatrix } from '../../src/policy/matrix.ts';
 import { findOperation, type Operation, WEBSOCKET } from '../../src/policy/operation.ts';
 import { API_EXTRA_ROUTES, API_ROUTES, ROOT_ROUTES } from '../../src/policy/routes.ts';
 import type { Scope } from '../../src/policy/scope.ts';
-import { boundsOf } from '../../src/policy/scope-request.ts';
+import { boundsOf, examineText } from '../../src/policy/scope-request.ts';
 import { SCOPE_RULES, scopeRule } from '../../src/policy/scope-rules.ts';
 
 const ID = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
@@ -59,6 +59,23 @@ describe('the scope rules', () => {
     expect(scopeRule({ name: 'toString' })).toBe('refused');
   });
 
+  test('change no pool within a tag, which its teams share, and none of its queues, also where the pool is named', () => {
+    const both: Scope = { ...TAG, pools: ['etl'] };
+    const changing = roleMatrix().filter(({ name }) => {
+      const rule = scopeRule({ name });
+      return typeof rule !== 'string' && (rule.pool !== undefined || rule.object?.[0] === 'work_queue');
+    });
+    for (const { method, path } of changing) {
+      const operation = operationAt(method, path, 'etl');
+      if (operation === null || operation.cls === 'read') continue;
+      const kinds = [TAG, both].map((scope) => boundsOf(operation, '', scope).kind);
+      expect(kinds, `${method} ${path}`).toEqual(['refuse', 'refuse']);
+    }
+    const pool = findOperation('POST', '/api/work_pools/');
+    if (pool === null) throw new TypeError('unreachable');
+    expect(examineText(pool, '{"name": "etl"}', both).kind).toBe('refuse');
+  });
+
   test('let nothing pass within scopes that cannot be joined but what is open', () => {
     const torn: Scope = { pools: null, tag: 'team-a', torn: true };
     const kinds = new Set(
@@ -79,5 +96,29 @@ describe('the scope rules', () => {
   ])('read the flow run in the query %s only where it stands once: %s', (query, kind) => {
     const operation = findOperation('GET', '/api/flow_run_states/');
     expect(boundsOf(operation, `/api/flow_run_states/${query}`, POOLS).kind).toBe(kind);
+  });
+
+  test.each([
+    [`prefect.flow-run.${ID}`, { type: 'flow_run', id: ID }],
+    [`prefect.deployment.${ID}`, { type: 'deployment', id: ID }],
+    [`prefect.flow.${ID}`, null],
+    ['prefect.flow-run.x', null],
+    ['prefect.tag.x', null],
+    ['x', null],
+  ])('look at what automations are of: %s', (id, ref) => {
+    for (const [method, path] of [
+      ['GET', `/api/automations/related-to/${id}`],
+      ['DELETE', `/api/automations/owned-by/${id}`],
+    ] as const) {
+      const bounds = boundsOf(findOperation(method, path), path, POOLS);
+      if (ref === null) expect(bounds.kind, path).toBe('refuse');
+      else expect(bounds, path).toEqual({ kind: 'check', needs: [{ ref, absent: 'refuse' }], readBody: false });
+    }
+  });
+
+  test('leave it to Prefect to say that what a path or a query names is not there', () => {
+    const asked = (path: string) => boundsOf(findOperation('GET', path.split('?')[0] ?? ''), path, POOLS);
+    for (const path of [`/api/flow_runs/${ID}`, `/api/flow_run_states/?flow_run_id=${ID}`])
+      expect(asked(path)).toMatchObject({ needs: [{ ref: { type: 'flow_run', id: ID }, absent: 'pass' }] });
   });
 });

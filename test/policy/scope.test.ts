@@ -1,11 +1,23 @@
 // Scopes: how those of several bindings come together, and what a policy's grants say of them.
 
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readPolicy } from '../../src/config/policy-file.ts';
 import { runTests } from '../../src/policy/explain.ts';
 import { findOperation } from '../../src/policy/operation.ts';
-import type { Policy } from '../../src/policy/policy.ts';
-import { certified, holds, joined, met, type Scope, scopeWords } from '../../src/policy/scope.ts';
+import { type Policy, reachesToo } from '../../src/policy/policy.ts';
+import {
+  certified,
+  holds,
+  isPoolGroup,
+  joined,
+  met,
+  poolGroup,
+  poolsIn,
+  type Scope,
+  scopeKey,
+  scopeWords,
+} from '../../src/policy/scope.ts';
 
 const pools = (...names: string[]): Scope => ({ pools: names, tag: null, torn: false });
 const tag = (name: string): Scope => ({ pools: null, tag: name, torn: false });
@@ -41,6 +53,47 @@ describe('scopes', () => {
     expect(met(tag('t'), tag('u'))?.torn).toBe(true);
   });
 
+  const anyScope = fc.option(
+    fc.record<Scope>({
+      pools: fc.option(fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { minLength: 1 })),
+      tag: fc.option(fc.constantFrom('t', 'u')),
+      torn: fc.oneof({ arbitrary: fc.constant(false), weight: 5 }, fc.constant(true)),
+    }),
+  );
+  const things = [null, 'a', 'b', 'c'].flatMap((pool) =>
+    [[], ['t'], ['u'], ['t', 'u']].map((tags) => ({ pool, tags })),
+  );
+  const reached = (scope: Scope | null) => things.map(({ pool, tags }) => scope === null || holds(scope, pool, tags));
+
+  test('that are joined or met are never more than what is said of them, and less only where that cannot be said', () => {
+    fc.assert(
+      fc.property(anyScope, anyScope, (a, b) => {
+        const [one, other] = [reached(a), reached(b)];
+        const either = one.map((is, i) => is || other[i] === true);
+        const both = one.map((is, i) => is && other[i] === true);
+        const [union, cut] = [joined(a, b), met(a, b)];
+        const anyTorn = a?.torn === true || b?.torn === true;
+        const [apart, lacking] = [a?.tag !== b?.tag, (a?.pools === null) !== (b?.pools === null)];
+        if (union?.torn === true) expect(anyTorn || apart || lacking).toBe(true);
+        else expect(reached(union)).toEqual(either);
+        if (cut?.torn === true) expect(anyTorn || (apart && a?.tag !== null && b?.tag !== null)).toBe(true);
+        else expect(reached(cut)).toEqual(both);
+        if (a !== null && b !== null) expect(union?.torn === true || !anyTorn).toBe(true);
+        if (anyTorn) expect(cut?.torn).toBe(true);
+      }),
+    );
+  });
+
+  test('have one key each, whatever the words in them', () => {
+    const keys = [null, pools(), pools('a'), pools('a', 'b'), pools('a,b'), tag('a'), { ...pools('a'), torn: true }];
+    expect(new Set([...keys, ...keys.map((one) => structuredClone(one))].map(scopeKey)).size).toBe(keys.length);
+  });
+
+  test('are named by groups that begin with pool:', () => {
+    expect([poolGroup('etl'), isPoolGroup('pool:etl'), isPoolGroup('my-pool:etl')]).toEqual(['pool:etl', true, false]);
+    expect(poolsIn(['Data', 'pool:etl', 'my-pool:x', 'pool:a:b'])).toEqual(['etl', 'a:b']);
+  });
+
   test('hold what is in a pool, carries the tag, or both', () => {
     expect([holds(pools('a'), 'a', []), holds(pools('a'), 'b', []), holds(pools('a'), null, [])]).toEqual([
       true,
@@ -55,6 +108,8 @@ describe('scopes', () => {
   test('are said in words', () => {
     expect(scopeWords(pools('a', 'b'))).toBe('the pools a, b');
     expect(scopeWords({ ...pools('a'), tag: 't' })).toBe('the pool a and the tag t');
+    expect(scopeWords(tag('t'))).toBe('the tag t');
+    expect(scopeWords({ ...tag('t'), torn: true })).toBe('two scopes that cannot be joined');
     expect(scopeWords(certified(pools('a', 'b'), ['b']) ?? pools())).toBe('the pool b of its certificate');
   });
 
@@ -88,6 +143,35 @@ describe('a policy', () => {
     expect(viewer.permit && viewer.rule).toBe('policy.yaml:3:5');
   });
 
+  test('lets what needs two permissions go only as far as both do', () => {
+    const grants = policyOf(`roles:
+  sees: {permissions: [see_flows]}
+  runs: {permissions: [run_flows, see_events]}
+bindings:
+  - {role: sees, identity: user/a, pools: [etl, ml]}
+  - {role: runs, identity: user/a, pools: [ml]}
+`).grants('user/a');
+    const reach = (...needs: ReadonlyArray<'see_flows' | 'run_flows' | 'see_events'>) => {
+      const ruling = grants.rule({ needs });
+      return ruling.permit ? ruling.scope?.pools : ruling.why;
+    };
+    expect([reach('see_flows'), reach('see_flows', 'run_flows')]).toEqual([['etl', 'ml'], ['ml']]);
+    expect(reach('run_flows', 'see_flows', 'see_events')).toEqual(['ml']);
+    // As far as another does: everywhere, or just as far.
+    const too = (scope: Scope | null) => reachesToo(grants, { needs: ['run_flows'] }, scope);
+    expect([too(pools('ml')), too(pools('etl')), too(pools('etl', 'ml')), too(null)]).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+    const boss = policyOf('bindings: [{role: Owner, identity: user/a}]\n').grants('user/a');
+    for (const scope of [null, pools('ml'), tag('t')]) {
+      expect(reachesToo(boss, { needs: ['run_flows'] }, scope)).toBe(true);
+      expect(reachesToo(policyOf('{}\n').grants('user/a'), { needs: ['run_flows'] }, scope)).toBe(false);
+    }
+  });
+
   test('binds groups, letter by letter, beside the names of their members, and keeps them apart', () => {
     const policy = policyOf(`bindings:
   - {role: Viewer, group: [Data, Ops]}
@@ -100,6 +184,7 @@ describe('a policy', () => {
     expect(roles('user/a', 'Ops')).toEqual(['Viewer', 'Runner']);
     expect(roles('user/a', 'data', 'Dat', 'Data2')).toEqual([]);
     expect(roles('user/boss', 'Ops')).toEqual(['Runner', 'Viewer']);
+    expect(roles('user/aOps')).toEqual([]);
     expect(roles('user/a')).toEqual([]);
   });
 

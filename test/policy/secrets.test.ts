@@ -21,12 +21,19 @@ describe('include_secrets', () => {
     '?include_secrets=false&include_secrets=true',
     '?include_secrets=true&include_secrets=false',
     '?include_secrets=%66alse%20',
+    '?include_secrets=true&x=?',
+    '?x=?&include_secrets=true',
+    '?include_secrets=1=false',
+    '?include_secrets=false=',
   ])('is asked by %s', (query) => expect(ask(query)?.asks).toBe(true));
 
-  test.each(['?include_secrets=false', '?include_secrets=0', '?include_secrets=%46alse', '?include_secrets=NO'])(
-    'is not asked by %s',
-    (query) => expect(ask(query)?.asks).toBe(false),
-  );
+  test.each([
+    '?include_secrets=false',
+    '?include_secrets=0',
+    '?include_secrets=%46alse',
+    '?include_secrets=NO',
+    '?a=1&include_secrets=false&b',
+  ])('is not asked by %s', (query) => expect(ask(query)?.asks).toBe(false));
 
   test.each([
     '',
@@ -48,6 +55,7 @@ describe('include_secrets', () => {
     expect(asks('/api/block_types/slug/s3/block_documents/name/x')).toBe(true);
     expect(asks('/api/block_types/slug/s3')).toBeUndefined();
     expect(asks('/api/variables/name/x')).toBeUndefined();
+    expect(secretsQuestion(null, `${PATH}?include_secrets=true`)).toBeNull();
   });
 });
 
@@ -81,6 +89,18 @@ describe('include_secrets in a body', () => {
     ['\ufeff{}', 'is not JSON'],
     ['', 'is not JSON'],
   ])('%s: %s', (text, wanted) => expect(asks(text)).toBe(wanted));
+
+  test.each([
+    ['{"include_secrets":[1,{"a":2}]}', '{"include_secrets":false}'],
+    [
+      '{"a":[1,{"b":[2]}],"include_secrets": true ,"c":{"d":[3]}}',
+      '{"a":[1,{"b":[2]}],"include_secrets":false,"c":{"d":[3]}}',
+    ],
+    ['{"a":",}]:","include_secrets"\n:\t"\\",}" , "b":"\\\\"}', '{"a":",}]:","include_secrets"\n:false, "b":"\\\\"}'],
+    [' { "include_secrets":1}\n', ' { "include_secrets":false}\n'],
+  ])('is answered by no in place: %s', (text, hidden) => {
+    expect(secretsInBody(text)).toEqual({ ok: true, asks: true, hidden });
+  });
 
   test('is found in whatever stands around it, and answered by no without a change to anything else', () => {
     const value = fc.jsonValue({ maxDepth: 3 });

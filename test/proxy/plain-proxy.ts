@@ -3,16 +3,11 @@
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
-import type { RequestHead } from '../../src/http1/request.ts';
+import type { RequestHead } from '../../src/http1/request-head.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
-import {
-  bind,
-  type ConnectionSet,
-  drainConnections,
-  serveClient,
-  sweepConnections,
-} from '../../src/proxy/connection-set.ts';
-import type { Answer, Forward, Handler, Limits, Outcome } from '../../src/proxy/contract.ts';
+import { bind, drainConnections, serveClient, sweepConnections } from '../../src/proxy/connection-set.ts';
+import type { Answer, Forward, Handler, Limits, Outcome, TunnelRewriter } from '../../src/proxy/contract.ts';
+import type { ConnectionSet } from '../../src/proxy/open-connections.ts';
 import { openUpstreamPool } from '../../src/proxy/upstream-pool.ts';
 
 export const LIMITS: Limits = {
@@ -41,6 +36,8 @@ export interface PlainProxyOptions {
   readonly upstreamTls?: true;
   readonly decide?: (head: RequestHead) => Answer | null;
   readonly rest?: () => void;
+  /** Sees what the client of each WebSocket sends. */
+  readonly rewriteTunnel?: TunnelRewriter;
 }
 
 export async function startPlainProxy(upstreamPort: number, options: PlainProxyOptions = {}): Promise<PlainProxy> {
@@ -56,7 +53,11 @@ export async function startPlainProxy(upstreamPort: number, options: PlainProxyO
     connectTimeout: 5_000,
   });
   const handler: Handler = {
-    decide: (head) => options.decide?.(head) ?? forward(head, options.recorded?.() ?? null),
+    decide: (head) =>
+      options.decide?.(head) ?? {
+        ...forward(head, options.recorded?.() ?? null),
+        rewriteTunnel: options.rewriteTunnel ?? null,
+      },
     refuseMalformed: (problem) => answer(problem.status, problem.reason),
     upstreamFailed: (problem, connected) => answer(connected ? 502 : 503, problem),
     recordAwaited: () => {},

@@ -1,5 +1,5 @@
 // The differential test through a whole gate: what a client sends over TLS, in whatever records, arrives upstream as
-// bytes that llhttp, httptools and h11 read as exactly the one request that policy decided on, with the gate's own
+// bytes that llhttp, httptools, h11 and Go's net/http read as exactly the one request that policy decided on, with the gate's own
 // headers behind the client's, and nothing else.
 
 import fc from 'fast-check';
@@ -9,7 +9,7 @@ import { isHopByHop } from '../../src/http1/write.ts';
 import { isOwnHeader } from '../../src/inbound/request-head.ts';
 import { canonicalPath } from '../../src/policy/paths.ts';
 import { request } from '../http1/messages.ts';
-import { type AllParsers, startAllParsers } from '../http1/parsers/all.ts';
+import { type AllParsers, seenByEach, startAllParsers } from '../http1/parsers/all.ts';
 import { cutAt, LIMITS, latin1 } from '../http1/read.ts';
 import { linesOf, withoutFraming } from '../http1/request-oracle.ts';
 import { openScene, type Scene } from './attack.ts';
@@ -55,8 +55,7 @@ test('is one request to every parser, as it was decided on', async () => {
       headers,
       body: message.body.content,
     };
-    for (const [parser, read] of parsers.requests) {
-      const seen = await read(raw.map(latin1));
+    for (const [parser, seen] of await seenByEach(parsers.requests, raw.map(latin1))) {
       expect({ parser, ...seen }).toEqual({ parser, requests: [expected], refused: null, rest: null });
     }
   });

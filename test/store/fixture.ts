@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { onTestFinished } from 'vitest';
 import { CertgateError, type ErrorCode } from '../../src/errors.ts';
+import type { AuditEntry } from '../../src/store/audit-entry.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { AuditEntry, CertificateRecord, Store } from '../../src/store/store.ts';
+import type { CertificateRecord, Store } from '../../src/store/store.ts';
 
 export const ISSUER = 'aa11';
 export const NOW = Date.UTC(2026, 10, 23, 12);

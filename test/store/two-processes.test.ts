@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import type { StoredAuditEntry } from '../../src/store/audit-entry.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { StoredAuditEntry } from '../../src/store/store.ts';
 import { closing, integrityOf, newFolder, newStore, runScript } from './fixture.ts';
 
 const writer = join(import.meta.dirname, 'writing-process.ts');

@@ -1,12 +1,15 @@
 // nginx as a careful operator would set it up for this job: one worker, TLS 1.3 with client certificates, no session
-// tickets, keep-alive on both sides without nginx's usual end after 1000 requests, the `combined` access log.
+// tickets, keep-alive on both sides without nginx's usual end after 1000 requests, the `combined` access log. And the same
+// with the session settings that nginx has by itself, which are most users': two tickets after each handshake.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram, versionText } from '../processes.ts';
 import type { Contestant, Place } from './contestant.ts';
 
-function configuration(place: Place): string {
+const NO_SESSIONS = ['ssl_session_cache off;', 'ssl_session_tickets off;', 'ssl_conf_command NumTickets 0;'];
+
+function configuration(place: Place, sessions: readonly string[]): string {
   const { certificates } = place;
   return `
 daemon off;
@@ -29,9 +32,7 @@ http {
     ssl_verify_client on;
     ssl_verify_depth 2;
     ssl_protocols TLSv1.3;
-    ssl_session_cache off;
-    ssl_session_tickets off;
-    ssl_conf_command NumTickets 0;
+    ${sessions.join('\n    ')}
     location / {
       proxy_pass http://bench;
       proxy_http_version 1.1;
@@ -44,17 +45,20 @@ http {
 `;
 }
 
-export const nginx: Contestant = {
-  name: 'nginx',
+const nginxWith = (name: string, sessions: readonly string[]): Contestant => ({
+  name,
   absent: () => (findProgram('nginx') === null ? 'no nginx on this machine: apt-get install nginx-light' : null),
   version: () => /nginx\/(\S+)/.exec(versionText(findProgram('nginx') ?? 'nginx', '-v'))?.[1] ?? 'unknown',
   identityHeader: 'x-client',
   identityValue: (identity) => `CN=${identity}`,
   start(place) {
     const file = join(place.dir, 'nginx.conf');
-    writeFileSync(file, configuration(place));
+    writeFileSync(file, configuration(place, sessions));
     return place.start(findProgram('nginx') ?? 'nginx', ['-e', 'stderr', '-c', file]);
   },
   descriptorsPerClient: 1,
   growingFiles: ['access.log'],
-};
+});
+
+export const nginx = nginxWith('nginx', NO_SESSIONS);
+export const nginxTickets = nginxWith('nginx-tickets', []);

@@ -18,7 +18,8 @@ import { cpuMicroseconds, processTree } from '../cpu.ts';
 import { type Ground, launch, type Running } from '../field.ts';
 import type { LoadResult } from '../load.ts';
 import { say } from '../processes.ts';
-import { OURS, type Row } from '../rows.ts';
+import type { Row } from '../report.ts';
+import { OURS } from '../rows.ts';
 import { ECHO_QUERY, type EchoedRequest, requestBytes, SCOPE_POOL, type WorkName, workersWorks } from '../works.ts';
 import type { SpecialWork, Stage } from './stage.ts';
 

@@ -4,7 +4,8 @@ import { listRecord } from '../../observe/audit-files.ts';
 import type { AuditOutcome, AuditRecord } from '../../observe/audit-log.ts';
 import { type AuditFilter, itemOf, satisfies } from '../../observe/audit-reader.ts';
 import { tailAudit } from '../../observe/audit-tail.ts';
-import type { Store, StoredAuditEntry } from '../../store/store.ts';
+import type { StoredAuditEntry } from '../../store/audit-entry.ts';
+import type { Store } from '../../store/store.ts';
 
 const PAGE = 1000;
 

@@ -4,16 +4,9 @@ import { shown } from '../../errors.ts';
 import type { Sender } from '../../observe/export-entry.ts';
 import { LONGEST_IN_DATAGRAM, LONGEST_ON_STREAM } from '../../observe/syslog-message.ts';
 import { usage } from '../flags.ts';
-import { readNamed } from '../named-file.ts';
+import { readCollectorTls } from './collector-tls.ts';
 import { otlpSender } from './otlp-sender.ts';
 import { datagramSender, streamSender } from './syslog-sender.ts';
-
-/** What a TLS connection to a collector is made with; the system's roots without `ca`. PEM. */
-export interface CollectorTls {
-  readonly ca?: Buffer;
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-}
 
 export interface CollectorAsked {
   readonly to: string;
@@ -51,11 +44,7 @@ export function collectorSender(asked: CollectorAsked): Sender {
   if (url === null || url.username !== '' || url.password !== '') {
     throw usage(`--to is ${shown(to)}, which names no collector`, `it is ${FORMS}`);
   }
-  const tls = {
-    ...(asked.ca === undefined ? {} : { ca: readNamed(asked.ca, asked) }),
-    ...(asked.cert === undefined ? {} : { cert: readNamed(asked.cert, asked) }),
-    ...(asked.key === undefined ? {} : { key: readNamed(asked.key, asked) }),
-  };
+  const tls = readCollectorTls(asked);
   if (scheme?.startsWith('otlp') === true) {
     if (url.pathname === '/') url.pathname = '/v1/logs';
     return otlpSender({ url, tls, headers: headersIn(asked.headers ?? '') });

@@ -3,7 +3,7 @@
 import { itemOf } from '../../observe/audit-reader.ts';
 import type { TailLine } from '../../observe/audit-tail.ts';
 import type { ExportEntry } from '../../observe/export-entry.ts';
-import type { StoredAuditEntry } from '../../store/store.ts';
+import type { StoredAuditEntry } from '../../store/audit-entry.ts';
 import { printableJson } from '../escape.ts';
 
 const FIELDS = [

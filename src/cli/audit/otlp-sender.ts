@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { reasonOf } from '../../errors.ts';
 import type { Sender, Sent } from '../../observe/export-entry.ts';
 import { otlpLogs } from '../../observe/otlp-logs.ts';
-import type { CollectorTls } from './collector.ts';
+import type { CollectorTls } from './collector-tls.ts';
 
 const AGAIN = [429, 502, 503, 504];
 const PATIENCE = 30_000;

@@ -2,7 +2,7 @@
 
 import { isMoment } from '../../observe/audit-checkpoint.ts';
 import type { AuditOutcome } from '../../observe/audit-log.ts';
-import type { StoredAuditEntry } from '../../store/store.ts';
+import type { StoredAuditEntry } from '../../store/audit-entry.ts';
 import { printable } from '../escape.ts';
 import type { CommandIo } from '../io.ts';
 import { table } from '../table.ts';

@@ -9,7 +9,7 @@ import { connect as connectTls } from 'node:tls';
 import { reasonOf } from '../../errors.ts';
 import type { Sender } from '../../observe/export-entry.ts';
 import { octetCounted, type SyslogForm, syslogMessage } from '../../observe/syslog-message.ts';
-import type { CollectorTls } from './collector.ts';
+import type { CollectorTls } from './collector-tls.ts';
 
 /** How much of a connection's last octets is written again. */
 const AGAIN = 256 * 1024;

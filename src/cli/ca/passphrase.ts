@@ -3,7 +3,7 @@
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { caKeyFiles, changePassphrase } from '../../authority/change-passphrase.ts';
-import type { PassphraseSource } from '../../authority/key-store.ts';
+import type { PassphraseSource } from '../../authority/passphrase.ts';
 import { passphraseFile } from '../../authority/passphrase.ts';
 import type { Config } from '../../config/schema.ts';
 import { CertgateError, isCertgateError } from '../../errors.ts';

@@ -1,7 +1,8 @@
 // A token as the commands show it: for people and as JSON. The secret is nowhere here; the records do not have it. Pure.
 import { tokenState } from '../../authority/tokens.ts';
 import { poolsIn } from '../../policy/scope.ts';
-import type { TokenRecord, TokenUse } from '../../store/tokens.ts';
+import type { TokenUse } from '../../store/token-use.ts';
+import type { TokenRecord } from '../../store/tokens.ts';
 
 /** One token as `--json` prints it, without its hash; times in RFC 3339. */
 export function tokenJson(token: TokenRecord, now: number): Record<string, unknown> {

@@ -4,7 +4,7 @@
 import { publishCrls } from '../../authority/crl-publisher.ts';
 import { openOcspResponder } from '../../authority/ocsp-responder.ts';
 import { reasonOf } from '../../errors.ts';
-import type { RequestHead } from '../../http1/request.ts';
+import type { RequestHead } from '../../http1/request-head.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Issuer } from '../../pki/certificates.ts';

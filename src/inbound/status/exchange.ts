@@ -3,7 +3,8 @@
 // taken, a thousand requests. Bodies have a length or are refused. While a request is answered nothing more is read.
 // Whatever goes wrong ends this connection and nothing else.
 import type { Socket } from 'node:net';
-import { type RequestHead, readRequestHead } from '../../http1/request.ts';
+import { readRequestHead } from '../../http1/request.ts';
+import type { RequestHead } from '../../http1/request-head.ts';
 import { CHUNKED } from '../../http1/syntax.ts';
 import { answerBare, type StatusAnswer } from './answer.ts';
 import { asHttp11 } from './http10.ts';

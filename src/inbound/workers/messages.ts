@@ -4,10 +4,10 @@
 import type { LockSummary } from '../../authority/lock-table.ts';
 import type { PolicyText } from '../../config/policy-load.ts';
 import type { Config } from '../../config/schema.ts';
-import type { RenewalHolder } from '../../enroll/renewal-desk.ts';
+import type { RenewalHolder } from '../../enroll/contract.ts';
 import type { AuditOutcome, NewRecord } from '../../observe/audit-log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import type { ConnectionWork } from '../../proxy/connection-set.ts';
+import type { ConnectionWork } from '../../proxy/open-connections.ts';
 import type { BundleTaken } from '../../store/store.ts';
 import type { ClientTrust, ServerCredentials } from '../server-certificate.ts';
 
@@ -91,4 +91,11 @@ export type PrimaryQuestion =
 export interface AuditAnswer {
   /** Why a record, by its place in the question, is not durable. */
   readonly failed: ReadonlyArray<readonly [place: number, reason: string]>;
+}
+
+/** The channel to the primary. */
+export interface Channel {
+  send(message: ToPrimary): void;
+  /** All messages from now on, with the socket that came with one. */
+  listen(heard: (message: ToWorker, socket: unknown) => void): void;
 }

@@ -88,11 +88,10 @@ export function relayAudit(
 /** The primary's side: hands `records` to the file and says which are not durable. */
 export async function commitRelayed(audit: AuditLog, records: readonly NewRecord[]): Promise<AuditAnswer> {
   const failed: Array<readonly [number, string]> = [];
-  const appended = records.map((record, place) =>
-    audit.append(record).catch((error: unknown) => void failed.push([place, reasonOf(error)])),
-  );
+  const appended = records.map((record) => audit.append(record));
   // Which answers wait for them is not known here.
-  audit.hurry();
-  await Promise.all(appended);
+  for (const one of new Set(appended)) audit.hurry(one);
+  const told = (error: unknown, place: number) => void failed.push([place, reasonOf(error)]);
+  await Promise.all(appended.map((one, place) => one.catch((error: unknown) => told(error, place))));
   return { failed };
 }

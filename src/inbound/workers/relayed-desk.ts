@@ -2,9 +2,8 @@
 // a gate that cannot issue now.
 
 import { answerWith, type DeskAnswer } from '../../enroll/answers.ts';
-import type { EnrollDesk } from '../../enroll/desk.ts';
-import type { PrimaryQuestion } from './messages.ts';
-import type { Channel } from './worker.ts';
+import type { EnrollDesk } from '../../enroll/contract.ts';
+import type { Channel, PrimaryQuestion } from './messages.ts';
 
 export function relayDesk(ask: (question: PrimaryQuestion) => Promise<unknown>, channel: Channel): EnrollDesk {
   const asked = async (question: PrimaryQuestion): Promise<DeskAnswer> => {

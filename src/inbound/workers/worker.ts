@@ -4,7 +4,7 @@
 
 import { Socket } from 'node:net';
 import { type PolicyText, parsePolicy } from '../../config/policy-load.ts';
-import type { EnrollDesk } from '../../enroll/desk.ts';
+import type { EnrollDesk } from '../../enroll/contract.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
 import { createMetrics } from '../../observe/metrics.ts';
@@ -12,7 +12,7 @@ import type { BundleTaken } from '../../store/store.ts';
 import { type DataPath, type DataPathOptions, openDataPath } from '../data-path.ts';
 import { factsOfError } from './failures.ts';
 import { relayIdentities } from './identities.ts';
-import type { AuditAnswer, PrimaryQuestion, ToPrimary, ToWorker, WorkerQuestion, WorkerStart } from './messages.ts';
+import type { AuditAnswer, Channel, PrimaryQuestion, WorkerQuestion, WorkerStart } from './messages.ts';
 import { answerTo, openQuestions } from './questions.ts';
 import { relayAudit } from './relayed-audit.ts';
 import { relayDesk } from './relayed-desk.ts';
@@ -21,13 +21,6 @@ import { relayDesk } from './relayed-desk.ts';
 const IN_FLIGHT_REPORT = 100;
 /** How often metrics are told, for when this process is killed, ms. */
 const METRICS_REPORT = 1_000;
-
-/** The channel to the primary. */
-export interface Channel {
-  send(message: ToPrimary): void;
-  /** All messages from now on, with the socket that came with one. */
-  listen(heard: (message: ToWorker, socket: unknown) => void): void;
-}
 
 export interface WorkerParts {
   readonly log: Log;

@@ -1,10 +1,8 @@
 // Reads bytes as uvicorn's parsers h11 and httptools do: one Python process, fed many cases, one line each. The Python
 // is CERTGATE_TEST_PREFECT_PYTHON, else the one the set-up script installs, else /tmp/prefect.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { createInterface } from 'node:readline';
+import { base64, startAsking } from './asking.ts';
 import type { AnswerParser, Parser, Seen, SeenAnswers } from './seen.ts';
 
 const REPOSITORY = new URL('../../../', import.meta.url).pathname;
@@ -47,34 +45,12 @@ interface Line {
 
 /** Starts the process. One case at a time: all parsers read it together, the answer is kept until the next case. */
 export async function startUvicornParsers(python: string): Promise<UvicornParsers> {
-  const child = spawn(python, [SCRIPT, ...uvicornExtras], { stdio: ['pipe', 'pipe', 'pipe'] });
-  let words = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(-4_000);
-  });
-  child.stdin.on('error', () => {});
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const nextLine = async (): Promise<unknown> => {
-    const next = await lines.next();
-    if (next.done === true) throw new Error(`uvicorn_parsers.py ended: ${words}`);
-    return JSON.parse(next.value);
-  };
-  let kept: { readonly question: string; readonly answer: Promise<unknown> } | null = null;
-  const ask = (asked: unknown): Promise<unknown> => {
-    const question = JSON.stringify(asked);
-    if (kept?.question === question) return kept.answer;
-    child.stdin.write(`${question}\n`);
-    const answer = nextLine();
-    kept = { question, answer };
-    return answer;
-  };
-  const base64 = (pieces: readonly Buffer[]): string[] => pieces.map((piece) => piece.toString('base64'));
-
-  const { found, missing } = (await nextLine()) as { found: string[]; missing: Record<string, string> };
+  const reader = startAsking(python, [SCRIPT, ...uvicornExtras]);
+  const { found, missing } = (await reader.next()) as { found: string[]; missing: Record<string, string> };
   const parsers = new Map<string, Parser>();
   for (const name of found) {
     parsers.set(name, async (pieces) => {
-      const line = ((await ask(base64(pieces))) as Record<string, Line>)[name];
+      const line = ((await reader.ask(base64(pieces))) as Record<string, Line>)[name];
       if (line === undefined) throw new Error(`no answer from ${name}`);
       return { ...line, rest: line.rest === null ? null : Buffer.from(line.rest, 'base64').toString('latin1') };
     });
@@ -82,7 +58,7 @@ export async function startUvicornParsers(python: string): Promise<UvicornParser
   const answerParsers = new Map<string, AnswerParser>();
   for (const name of found) {
     answerParsers.set(name, async (methods, pieces) => {
-      const answer = (await ask({ to: methods, pieces: base64(pieces) })) as Record<string, SeenAnswers | null>;
+      const answer = (await reader.ask({ to: methods, pieces: base64(pieces) })) as Record<string, SeenAnswers | null>;
       return answer[name] ?? null;
     });
   }
@@ -90,9 +66,6 @@ export async function startUvicornParsers(python: string): Promise<UvicornParser
     parsers,
     answerParsers,
     missing,
-    async stop() {
-      child.stdin.end();
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    },
+    stop: async () => await reader.stop(),
   };
 }

@@ -1,0 +1,3 @@
+module certgate.test/parsers
+
+go 1.22
