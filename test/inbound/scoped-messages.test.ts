@@ -184,5 +184,6 @@ describe('what who listens is sent', () => {
     // Python sends as much.
     ['nested deeper than is read', `{"type":"event","event":{"payload":${'['.repeat(210)}${']'.repeat(210)}}}`],
     ['that is nothing', ''],
+    ['that says nothing', 'null'],
   ])('is no message %s', async (_what, text) => expect(await heard(text)).toBe('drop'));
 });

@@ -196,6 +196,10 @@ describe('what is made', () => {
       `task_run ${A}`,
     ]);
     expect(needs(`/deployments/${B}/create_flow_run/bulk`, {}, TAG)).toBe('sends no list of runs');
+    expect(needs(`/deployments/${B}/create_flow_run`, { parent_task_run_id: 'x' }, TAG)).toContain('no UUID');
+    expect(needs(`/deployments/${B}/create_flow_run/bulk`, [{}, { parent_task_run_id: 'x' }], TAG)).toContain(
+      'no UUID',
+    );
   });
 
   test('does not take another’s deployment of the same name', () => {
@@ -428,5 +432,6 @@ describe('a body', () => {
   test('that names more than is looked up is refused', () => {
     const ids = Array.from({ length: 1_001 }, (_, i) => `0f3c1f1e-7a54-4c9b-9a3f-${String(i).padStart(12, '0')}`);
     expect(needs('/flow_runs/bulk_delete', { flow_runs: { id: { any_: ids } } }, POOLS)).toContain('more than 1000');
+    expect(needs('/flow_runs/bulk_delete', { flow_runs: { id: { any_: ids.slice(1) } } }, POOLS)).toHaveLength(1000);
   });
 });
