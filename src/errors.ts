@@ -106,12 +106,12 @@ export const catalogue = {
     hint: () =>
       'a Prefect has it at /api/openapi.json: certgate policy sync --from http://127.0.0.1:4200/api/openapi.json',
   }),
-  CG_FILE: entry<{ path: string; problem: string }>({
+  CG_FILE: entry<{ path: string; problem: string; remedy?: string }>({
     about: 'The operating system refused to read or write a file or folder.',
     exit: EXIT.failure,
     status: 500,
     message: (f) => `${f.path}: ${f.problem}`,
-    hint: (f) => `look at it with \`ls -lad ${shellWord(f.path)}\``,
+    hint: (f) => f.remedy ?? `look at it with \`ls -lad ${shellWord(f.path)}\``,
   }),
   CG_INSPECT: entry<{ what: string; problem: string }>({
     about: 'The thing to inspect is nothing that certgate knows.',

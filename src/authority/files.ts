@@ -26,15 +26,23 @@ export function unreadable(file: string, error: unknown): CertgateError<'CG_CA_F
   return new CertgateError('CG_CA_FILE', facts, { cause: error });
 }
 
-/** Writes a file that must not exist yet, with exactly this mode, and waits until it is on the disk. Node's errors. */
+/**
+ * Writes a file that must not exist yet, with exactly this mode, and waits until it is on the disk; else there is none.
+ * Node's errors, with the path.
+ */
 export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode);
   try {
-    await file.chmod(mode); // the umask took bits away at most, so until here it was stricter
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
+    try {
+      await file.chmod(mode); // the umask took bits away at most, so until here it was stricter
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await rm(path, { force: true }).catch(() => {});
+    throw error instanceof Error && 'syscall' in error ? Object.assign(error, { path }) : error;
   }
 }
 

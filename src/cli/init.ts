@@ -28,7 +28,7 @@ import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { requireNothing } from './init-again.ts';
 import { type CommandIo, shellWord } from './io.ts';
-import { readNamed } from './named-file.ts';
+import { named, readNamed } from './named-file.ts';
 import { commandKeys, configuredPassphrase, newPassphrase } from './passphrase.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
 
@@ -129,7 +129,9 @@ async function makeAll(
       ...elsewhere(dir, certsDir, stateDir),
       passphraseFile: ca.passphraseFile,
     });
-    await writeNewFile(draft, text, PUBLIC_FILE);
+    await writeNewFile(draft, text, PUBLIC_FILE).catch((error: unknown) => {
+      throw named(configuration, error);
+    });
     const made = await createAuthority({
       certsDir,
       stateDir,
