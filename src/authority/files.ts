@@ -42,15 +42,22 @@ export async function writeNewFile(path: string, content: string | Uint8Array, m
     }
   } catch (error) {
     await rm(path, { force: true }).catch(() => {});
-    throw error instanceof Error && 'syscall' in error ? Object.assign(error, { path }) : error;
+    throw about(path, error);
   }
+}
+
+/** The system's error, with the path that a write or a flush does not name. */
+function about(path: string, error: unknown): unknown {
+  return error instanceof Error && 'syscall' in error ? Object.assign(error, { path }) : error;
 }
 
 /** Makes what was created, renamed or removed in a folder survive a power cut. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
-    await folder.sync();
+    await folder.sync().catch((error: unknown) => {
+      throw about(path, error);
+    });
   } finally {
     await folder.close();
   }

@@ -214,10 +214,10 @@ function elsewhere(dir: string, certsDir: string, stateDir: string): { certsDir?
 }
 
 /** What to do now: lines that work when they are pasted into a shell in the working directory. */
-function nextCommands(dir: string, { serve }: Config, named: boolean, io: CommandIo): string[] {
+function nextCommands(dir: string, { serve }: Config, isNamed: boolean, io: CommandIo): string[] {
   const config = dir === io.cwd ? '' : ` --config ${shellWord(here(join(dir, 'certgate.yaml'), io))}`;
   const [first = 'localhost'] = serve.names;
-  const gate = bracketed(!named && serve.names.includes('localhost') ? 'localhost' : first);
+  const gate = bracketed(!isNamed && serve.names.includes('localhost') ? 'localhost' : first);
   const port = parseHostPort(serve.listen)?.port ?? 8443;
   // How certgate is called on that machine is not known here.
   const run = `certgate run --gate https://${gate}:${port} --identity ./worker-etl-1`;
