@@ -76,7 +76,7 @@ function withoutReadingAll(code: string): string {
 
 const bundle = await rolldown({
   cwd: root,
-  input: { main: 'src/main.ts' },
+  input: { main: 'src/main.ts', 'policy-thread': 'src/inbound/policy-thread.ts' },
   platform: 'node',
   external: /^node:/,
   plugins: [{ name: 'without-reading-all', renderChunk: withoutReadingAll }],

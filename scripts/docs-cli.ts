@@ -110,6 +110,62 @@ function settingRow({ path, variable, setting }: Leaf, program: Command): string
   return [where, `\`${variable}\``, flags, fallback === null ? '' : `\`${fallback}\``, `${about} Must be ${wants}.`];
 }
 
+/** What Prefect Cloud says, and what is otherwise here. */
+const FROM_CLOUD: ReadonlyArray<readonly [string, string, string]> = [
+  [
+    'permissions',
+    'one includes others: who may delete deployments may see, run and change them; who may change blocks may see their secrets',
+    'none includes another, so that a policy says all that it gives; a role says `see_*`',
+  ],
+  ['own roles', 'what a role inherits cannot be taken away', '`deny` takes it away, whichever role gives it'],
+  [
+    'Viewer',
+    'sees flow runs, deployments, work pools, blocks, automations, the workspace’s name',
+    'also artifacts, variables, events, concurrency limits, work queues and workers, which the pages of Prefect’s UI show beside them; `deny: [see_variables]` and the like take one away',
+  ],
+  [
+    'Runner',
+    'runs deployments',
+    'the same, as they were deployed: job variables of one’s own would run any command with what the worker has',
+  ],
+  [
+    'Developer',
+    'runs flows; deletes flow runs; makes, changes and deletes deployments, work pools, blocks and their secrets, automations; sees settings',
+    'also variables, artifacts, concurrency limits, saved searches, and flows, of which Cloud’s list does not speak: no other role but Owner could',
+  ],
+  [
+    'Owner',
+    'also members, their roles, and settings',
+    'also settings, which is the default result storage; members are the policy’s file. Also operations that this certgate does not know',
+  ],
+  [
+    'Worker',
+    'the least to poll for work and submit it; which that is is not published',
+    'also what flow runs do: a process worker’s share its certificate. So it sees the secrets of blocks and variables, writes artifacts, logs and events, and runs other deployments',
+  ],
+  [
+    '`run_flows`',
+    'creates, updates and runs flows',
+    'does not change a flow that is there: that is `manage_flows`, since every Worker has `run_flows`, and flows are shared by all',
+  ],
+  [
+    '`manage_flows`',
+    'deletes flows',
+    'also deletes flow runs and task runs, of which Cloud’s permissions do not speak',
+  ],
+  ['`manage_events`', 'sends events', 'needs `run_flows` beside it: this Prefect makes task runs of events'],
+  [
+    'access lists of objects',
+    'for blocks, deployments and work pools (Enterprise)',
+    '[scopes](policy.md#scopes): pools and a tag; blocks have none',
+  ],
+  [
+    'without a counterpart',
+    'notifications, webhooks, incidents, users, service accounts, teams, the workspace itself',
+    'Prefect’s own server has no such operations',
+  ],
+];
+
 function permissionReference(): string {
   const roles = Object.entries(BUILT_IN_ROLES);
   const mark = (has: boolean): string => (has ? 'yes' : '');
@@ -130,6 +186,9 @@ function permissionReference(): string {
         ...roles.map(([, { permissions }]) => mark(permissions.includes(name as Permission))),
       ]),
     ),
+    '## Where they differ from Prefect Cloud',
+    'By what Cloud’s documentation says of its workspace roles and permissions (2026-08). It does not publish the permissions of its built-in roles.',
+    table(['', 'Prefect Cloud', 'here, and why'], FROM_CLOUD),
     '## Every operation',
     "Read from Prefect 3.8.3 and checked against the Prefect that the tests install. `WS` is a WebSocket. *any role*: whoever has one may; who has none may nothing. Every other GET outside of `/api`, and all below `/api/static/`, is a file of the web interface: any role. What is not in this table is unknown, and for an Owner alone. The last column says what holds it within a scope (pools, a tag) where its role is bound with one: *open*, nothing of it is anybody's; *refused*, nothing could; else what is looked at, and must be within.",
     table(

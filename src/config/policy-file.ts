@@ -8,25 +8,12 @@ import { isIdentityName } from '../identity/name.ts';
 import { compilePattern, type Pattern } from '../identity/pattern.ts';
 import { operationNames, type PolicyTest, requestParts } from '../policy/explain.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission, permissionsNamed } from '../policy/permissions.ts';
-import {
-  type Attributes,
-  type BindingSource,
-  compilePolicy,
-  type Placed,
-  type Policy,
-  type RoleSource,
-} from '../policy/policy.ts';
+import type { Attributes, Placed, RoleSource } from '../policy/policy.ts';
 import type { Scope } from '../policy/scope.ts';
 import type { Problem } from './given.ts';
 import { nearest } from './nearest.ts';
 import { type Part, readPlacedYaml } from './placed-yaml.ts';
-
-export interface ReadPolicy {
-  readonly policy: Policy;
-  readonly roles: readonly RoleSource[];
-  readonly bindings: readonly BindingSource[];
-  readonly tests: readonly PolicyTest[];
-}
+import { type BindingWords, policyFrom, type ReadPolicy } from './policy-words.ts';
 
 const EXAMPLE = 'write certificate: {O: Data}';
 const BUILT_IN = Object.keys(BUILT_IN_ROLES);
@@ -133,29 +120,28 @@ export function readPolicy(
     );
     return false;
   };
-  const matcherIn = ({ text: source, place }: Placed): Array<Pattern['match']> => {
-    try {
-      return [compilePattern(source).match];
-    } catch (error) {
-      wrong(place, `the pattern ${shown(source)} cannot be used: ${reasonOf(error)}`, PATTERNS);
-      return [];
-    }
-  };
-  /** What a certificate has to say: of each attribute that is named, one value that one of its patterns matches. */
-  const certificateIn = (part: Part | undefined): ((says: Attributes['values']) => boolean) | null => {
+  const matches = new Map<string, Pattern['match']>();
+  const patternsIn = (part: Part | undefined): string[] =>
+    textsOf(part, 'a pattern').flatMap(({ text: source, place }) => {
+      try {
+        matches.set(source, compilePattern(source).match);
+        return [source];
+      } catch (error) {
+        wrong(place, `the pattern ${shown(source)} cannot be used: ${reasonOf(error)}`, PATTERNS);
+        return [];
+      }
+    });
+  const certificateIn = (part: Part | undefined): BindingWords['certificate'] => {
     if (part === undefined) return null;
     const before = problems.length;
     const asked = [...part.entries(ATTRIBUTES)].map(([attribute, wanted]) => {
-      const patterns = textsOf(wanted, 'a pattern');
+      const patterns = patternsIn(wanted);
       if (wanted.items().length === 0) wrong(wanted.keyPlace, `nothing is asked of ${attribute}`, EXAMPLE);
-      return { attribute, matchers: patterns.flatMap(matcherIn) };
+      return { attribute, patterns };
     });
     if (asked.length === 0 && problems.length === before)
       wrong(part.place, 'nothing is asked of the certificate', EXAMPLE);
-    return (values) =>
-      asked.every(({ attribute, matchers }) =>
-        values.some(([name, value]) => name === attribute && matchers.some((match) => match(value) !== null)),
-      );
+    return asked;
   };
   /** How far a binding goes: what stands there is said, or it would go everywhere. */
   const scopeIn = (keys: ReadonlyMap<string, Part & { keyPlace: string }>): Scope | null => {
@@ -169,21 +155,20 @@ export function readPolicy(
       wrong(tag.keyPlace, 'one tag is wanted here', 'write tag: team-a; a binding for each of several');
     return { pools: pools === undefined ? null : names, tag: tag === undefined ? null : word, torn: false };
   };
-  const bindings: BindingSource[] = (top.get('bindings')?.items() ?? []).map((part) => {
+  const bindings: BindingWords[] = (top.get('bindings')?.items() ?? []).map((part) => {
     const keys = part.entries(['role', 'identity', 'match', 'group', 'certificate', 'pools', 'tag']);
     const names = textsOf(keys.get('role'), 'the name of a role');
     if (names.length === 0 && !part.empty) wrong(part.place, 'this binding has no role', 'write role: Viewer');
     const identities = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
-    const patterns = textsOf(keys.get('match'), 'a pattern');
+    const patterns = patternsIn(keys.get('match'));
     const groups = textsOf(keys.get('group'), 'the name of a group').filter(groupIn);
     if (['identity', 'match', 'group', 'certificate'].every((key) => (keys.get(key)?.items().length ?? 0) === 0))
       wrong(part.place, 'this binding is for nobody', `write identity: user/alice, or match: 'user/.*'`);
-    const matchers = patterns.flatMap(matcherIn);
     return {
       place: part.place,
       roles: knownRoles(names),
       identities: identities.map((one) => one.text),
-      matches: matchers.length === 0 ? null : (identity) => matchers.some((match) => match(identity) !== null),
+      patterns,
       groups: groups.map((one) => one.text),
       certificate: certificateIn(keys.get('certificate')),
       scope: scopeIn(keys),
@@ -231,7 +216,7 @@ export function readPolicy(
   });
 
   if (problems.length > 0) return { ok: false, problems: problems.toSorted(byPlace) };
-  return { ok: true, policy: compilePolicy({ mode, secrets, createdBy, roles, bindings }), roles, bindings, tests };
+  return { ok: true, ...policyFrom({ mode, secrets, createdBy, roles, bindings, tests }, matches) };
 }
 
 const NAMES = 'names are worker/…, user/… or service/… in lower case, e.g. user/alice';

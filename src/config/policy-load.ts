@@ -4,9 +4,10 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { CertgateError } from '../errors.ts';
 import { runTests } from '../policy/explain.ts';
 import { shortName, whyUnread } from './load.ts';
-import { type ReadPolicy, readPolicy } from './policy-file.ts';
+import { readPolicy } from './policy-file.ts';
+import type { ReadPolicy } from './policy-words.ts';
 
-/** The text of a policy, and what its places are called by: all that another process needs to read it too. */
+/** The text of a policy, and what its places are called by: all that is needed to read it. */
 export interface PolicyText {
   readonly text: string;
   readonly file: string;

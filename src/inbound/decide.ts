@@ -17,7 +17,7 @@ import { answerHolder } from './est-holder.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import { heldBytes, inspectorFor, isPlain, judgeReading } from './permission.ts';
-import { openReadings, type Reading, withBody } from './reading.ts';
+import { answerRewriterOf, openReadings, type Reading, withBody } from './reading.ts';
 import { newRequestId } from './request-id.ts';
 import { forgetWritten, scopeInspector, stillPermitted } from './scoped-requests.ts';
 import { tunnelRewriters } from './scoped-tunnels.ts';
@@ -160,7 +160,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
         head: readings.headFor(reading, requestId),
         answerExtra,
         recorded: recordOf(reading, requestId),
-        rewriteAnswer: reading.rewriteAnswer,
+        rewriteAnswer: answerRewriterOf(reading),
         inspectBody: null,
         rewriteTunnel: null,
         rewriteTunnelBack: null,
@@ -187,7 +187,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       answerExtra,
       // Within a scope it is on record once it is decided.
       recorded: within === null ? recordOf(reading, requestId) : null,
-      rewriteAnswer: reading.rewriteAnswer,
+      rewriteAnswer: answerRewriterOf(reading),
       inspectBody: within ?? inspectorFor(reading, gate, asker, { refuse: refuseBody, send: sendAs }),
       ...rewriters(reading, requestId),
       reading,

@@ -22,6 +22,9 @@ import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
 /** How long a refused peer may take to say something before it is answered, and then to read the answer, ms. */
 const REFUSAL_WAIT = 2_000;
 
+/** What OpenSSL says when a handshake begins with `GET `, `HEAD `, `POST ` or `PUT `. */
+const PLAIN_HTTP = 'ERR_SSL_HTTP_REQUEST';
+
 // TLS 1.2 only with forward secrecy and authenticated encryption (RFC 9325 §4.2).
 const CIPHERS = [
   'TLS_AES_128_GCM_SHA256',
@@ -122,10 +125,19 @@ export function createListener(options: ListenerOptions): Server {
     options.metrics.handshakeFailures++;
     const address = acceptedOf(socket).remoteAddress ?? null;
     // Node leaves the socket of a failed or timed-out handshake open.
-    socket.destroy();
+    if (error.code === PLAIN_HTTP) tellOfTls(acceptedOf(socket), () => socket.destroy());
+    else socket.destroy();
     options.log.say('warn', 'handshake', { address, reason: error.code ?? error.message }, 'tls handshake failed');
   });
   return server;
+}
+
+/** Answers who speaks HTTP without TLS, so that it learns why; nothing of what it said is read. */
+function tellOfTls(tcp: Socket, destroy: () => void): void {
+  const detail = 'certgate: this port speaks HTTPS: its address begins with https://';
+  tcp.end(writeAnswer(400, detail, true, true, dateLine()), 'latin1');
+  tcp.once('finish', destroy);
+  setTimeout(destroy, REFUSAL_WAIT).unref();
 }
 
 async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<void> {

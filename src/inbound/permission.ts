@@ -14,7 +14,7 @@ import { makesQueues, startsDeployed } from '../policy/run-overrides.ts';
 import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
-import { asksByBody, secretsQuestion } from '../policy/secrets.ts';
+import { answersBlocks, asksByBody, secretsQuestion } from '../policy/secrets.ts';
 import type { Answer, BodyInspector, BodyVerdict } from '../proxy/contract.ts';
 import { bodyProblem, decideBody, mostOf } from './block-secrets.ts';
 import { provenanceLines } from './provenance.ts';
@@ -52,6 +52,8 @@ export interface Judgement {
   readonly observed: boolean;
   /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
   readonly target: string | null;
+  /** The answer has blocks, and the client may not see their secrets. */
+  readonly hidesSecrets: boolean;
 }
 
 /** What has to be found out for a request to go on. */
@@ -76,6 +78,7 @@ const UNJUDGED: Judgement = {
   readMessages: false,
   observed: false,
   target: null,
+  hidesSecrets: false,
 };
 
 /** What holds where there is no policy of anybody's: everything, for all. */
@@ -104,6 +107,10 @@ function makesThem(grants: Grants, scope: Scope | null): boolean {
   return everywhere || ((scope?.tag ?? null) === null && reachesToo(grants, MAKES_QUEUES, scope));
 }
 
+function hides(operation: Operation | null, grants: Grants, observed: boolean): boolean {
+  return !observed && answersBlocks(operation) && !grants.has('see_secret_blocks');
+}
+
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
 export function judge(
   policy: Policy | null,
@@ -120,8 +127,10 @@ export function judge(
   // The usual way; what a refusal needs is worked out only for one.
   if (ruling.permit && question === null) {
     const readBody = asksByBody(operation) && !grants.has('see_secret_blocks');
+    const hidesSecrets = hides(operation, grants, observed);
     const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
-    const said = { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, readBody, readMessages, observed, stamp };
+    const { role, rule } = ruling;
+    const said = { ...UNJUDGED, policy, role, rule, readBody, readMessages, observed, stamp, hidesSecrets };
     const asDeployed = startsDeployed(operation) && !reachesToo(grants, STARTS_ANY, ruling.scope);
     const queues = makesQueues(operation) && !makesThem(grants, ruling.scope);
     const unsaid = asDeployed || queues ? { asDeployed, queues } : null;
@@ -131,7 +140,8 @@ export function judge(
   const said = explainOperation(policy, identity, operation, question?.asks === true, '', attributes);
   if (ruling.permit && said.permit) {
     const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
-    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden };
+    const hidesSecrets = hides(operation, grants, observed);
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden, hidesSecrets };
   }
   const refusal = { code: refusalCode(said), detail: refusalWords(said), brief: refusalBrief(said) };
   return refusedOrObserved({ ...UNJUDGED, policy, observed }, refusal);

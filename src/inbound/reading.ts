@@ -10,6 +10,7 @@ import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';
 import type { AnswerRewriter, HeadBytes } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
+import { HIDES_SECRETS } from './block-secrets.ts';
 import { crossSite } from './browser.ts';
 import type { Permitted } from './decision-record.ts';
 import type { Judged } from './permission.ts';
@@ -145,7 +146,7 @@ export function openReadings(
     },
     headFor(reading, requestId) {
       const { head, start } = reading;
-      const plainAnswer = reading.rewriteAnswer !== null;
+      const plainAnswer = answerRewriterOf(reading) !== null;
       const plainMessages = reading.judgement?.readMessages === true;
       if (plainAnswer || plainMessages) {
         const lines = keptLines(head, stampOf(head, plainAnswer, plainMessages));
@@ -162,6 +163,11 @@ export function openReadings(
       otherLines = null;
     },
   };
+}
+
+/** What changes the answer; null for nothing. */
+export function answerRewriterOf({ rewriteAnswer, judgement }: Reading): AnswerRewriter | null {
+  return rewriteAnswer ?? (judgement?.hidesSecrets === true ? HIDES_SECRETS : null);
 }
 
 /** The same with a body of `length` bytes. */

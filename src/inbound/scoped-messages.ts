@@ -59,10 +59,12 @@ export function listens(operation: Operation): boolean {
 export function judgeHeard(some: (refs: readonly Ref[]) => Promise<MessageVerdict>): MessageJudge {
   return (text) => {
     const read = parseStrictJson(text);
-    const message = read.ok && isRecord(read.value) ? read.value : {};
+    // What can't be read could be anybody's: Python nests deeper than this.
+    if (!read.ok || !isRecord(read.value)) return { verdict: DROP };
+    const message = read.value;
     if (message['type'] === 'event') return { verdict: some(heardEvent(message['event'])) };
     if (message['type'] === 'log') return { verdict: some(heardLog(message['log'])) };
-    return { verdict: isAnswerToAuth(message) ? PASS : { kind: 'drop' } };
+    return { verdict: isAnswerToAuth(message) ? PASS : DROP };
   };
 }
 
@@ -71,6 +73,7 @@ function isAnswerToAuth(message: Readonly<Record<string, unknown>>): boolean {
 }
 
 const PASS: MessageVerdict = { kind: 'pass' };
+const DROP: MessageVerdict = { kind: 'drop' };
 
 /** Prefect's first message; anything more in it could be taken for an event by a server that expects none. */
 function isAuth(message: unknown): boolean {

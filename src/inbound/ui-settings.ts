@@ -12,7 +12,7 @@ export function rewriteUiSettings(
   host: string,
   { holdsPassword, apiPath }: { readonly holdsPassword: boolean; readonly apiPath: string },
 ): AnswerRewriter {
-  return (body, head) => {
+  const rewrite: AnswerRewriter['rewrite'] = (body, head) => {
     if (head.status !== 200) return body;
     try {
       const settings: unknown = JSON.parse(body.toString('utf8'));
@@ -27,4 +27,8 @@ export function rewriteUiSettings(
       return body;
     }
   };
+  return { most: LONGEST, must: false, rewrite };
 }
+
+/** Bytes. */
+const LONGEST = 262_144;

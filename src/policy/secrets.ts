@@ -12,6 +12,7 @@ const BY_QUERY = new Set([
   'read_block_documents_for_block_type',
   'read_block_document_by_name_for_block_type',
 ]);
+const BY_BODY_OR_MADE = new Set(['read_block_documents', 'create_block_document']);
 const NAME = 'include_secrets';
 /** What pydantic takes for false. */
 const NO = /^(?:0|off|f|false|n|no)$/i;
@@ -51,6 +52,11 @@ function decoded(text: string): string {
   return text
     .replaceAll('+', ' ')
     .replaceAll(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+/** Whether `operation` answers block documents. */
+export function answersBlocks(operation: Operation | null): boolean {
+  return operation !== null && (BY_QUERY.has(operation.name) || BY_BODY_OR_MADE.has(operation.name));
 }
 
 /** Whether `operation` takes the question in its body. */

@@ -17,6 +17,12 @@ const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
+/** What is open: a list, or an object by its names so far. Most have few, and nothing is made for those. */
+type Open = typeof LIST | typeof NAMELESS | string | Set<string>;
+const LIST = 0;
+const NAMELESS = 1;
+const TWICE = 'has a name twice';
+
 /** Reads `text`. Never throws. */
 export function parseStrictJson(text: string): StrictJson {
   try {
@@ -33,33 +39,39 @@ export function parseStrictJson(text: string): StrictJson {
  * may say anything, or throw.
  */
 function structureProblem(text: string): string | null {
-  /** The names of each object that is open, null for a list. */
-  const open: (Set<string> | null)[] = [];
+  /** What is open around `here`. */
+  const around: Open[] = [];
+  let here: Open = LIST;
   let name = '';
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case QUOTE: {
         const end = endOfString(text, at);
         // What is behind a name is a colon; of other strings nothing is wanted.
-        if (open.at(-1) instanceof Set) name = text.slice(at, end);
+        if (here !== LIST) name = text.slice(at, end);
         at = end - 1;
         break;
       }
       case COLON: {
+        if (here === LIST) break;
         const known = name.includes('\\') ? String(JSON.parse(name)) : name.slice(1, -1);
-        const names = open.at(-1);
-        if (names?.has(known) === true) return 'has a name twice';
-        names?.add(known);
+        if (here === NAMELESS) here = known;
+        else if (typeof here === 'string') {
+          if (here === known) return TWICE;
+          here = new Set([here, known]);
+        } else if (here.has(known)) return TWICE;
+        else here.add(known);
         break;
       }
       case OPEN_OBJECT:
       case OPEN_LIST:
-        open.push(text.charCodeAt(at) === OPEN_OBJECT ? new Set() : null);
-        if (open.length > DEEPEST) return 'is nested too deep';
+        around.push(here);
+        here = text.charCodeAt(at) === OPEN_OBJECT ? NAMELESS : LIST;
+        if (around.length > DEEPEST) return 'is nested too deep';
         break;
       case CLOSE_OBJECT:
       case CLOSE_LIST:
-        open.pop();
+        here = around.pop() ?? LIST;
     }
   }
   return null;

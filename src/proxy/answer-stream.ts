@@ -13,8 +13,6 @@ import { chunkOf, headAndBody, LAST_CHUNK, writeTransient } from './framing.ts';
 
 /** Interim answers (1xx) that upstream may send before its answer. */
 const MOST_INTERIM = 16;
-/** The longest answer that is held to be changed, bytes; a longer one passes as it is. */
-const MOST_REWRITTEN = 262_144;
 
 export type Progress =
   /** More is to come; without `room` upstream should pause. */
@@ -27,6 +25,7 @@ export type Progress =
 
 const MORE: Progress = { kind: 'more', room: true };
 const NO_ROOM: Progress = { kind: 'more', room: false };
+const UNCHANGED: Progress = { kind: 'broken', problem: "upstream's answer can't be read, and must be changed" };
 
 export class AnswerStream {
   head: ResponseHead | null = null;
@@ -105,9 +104,11 @@ export class AnswerStream {
     const body = openBody(head.bodyLength);
     const to = followBody(body, bytes, from);
     if (body.bad) return { kind: 'broken', problem: "upstream's answer has a malformed chunk" };
+    const holds = this.rewriter !== null && head.bodyLength > 0 && head.bodyLength <= this.rewriter.most;
+    if (this.rewriter?.must === true && !holds && head.bodyLength !== 0) return UNCHANGED;
     this.head = head;
     this.body = body;
-    if (this.rewriter !== null && head.bodyLength > 0 && head.bodyLength <= MOST_REWRITTEN) {
+    if (holds) {
       this.rewriting = [Buffer.from(bytes.subarray(from, to))];
       return body.done ? this.rewritten(head, to === bytes.length) : MORE;
     }
@@ -139,7 +140,12 @@ export class AnswerStream {
 
   private rewritten(head: ResponseHead, clean: boolean): Progress {
     const original = Buffer.concat(this.rewriting ?? []);
-    const body = this.rewriter?.(original, head) ?? original;
+    const changed = this.rewriter?.rewrite(original, head) ?? null;
+    if (changed === null && this.rewriter?.must === true) {
+      this.head = null;
+      return UNCHANGED;
+    }
+    const body = changed ?? original;
     const sized: ResponseHead = { ...head, bodyLength: body.length, announcedLength: body.length };
     this.bytes += body.length;
     writeTransient(this.socket, headAndBody(begunOf(sized, null), this.endOf(sized), body, 0, body.length));

@@ -44,7 +44,7 @@ export interface Forward {
   readonly rewriteTunnel: TunnelRewriter | null;
   /** The same for what the client is sent; absent for null. */
   readonly rewriteTunnelBack?: TunnelRewriter | null;
-  /** Sees and may change one short answer as a whole; null to stream it. */
+  /** Sees and may change the answer as a whole; null to stream it. */
   readonly rewriteAnswer: AnswerRewriter | null;
 }
 
@@ -62,8 +62,14 @@ export type BodyVerdict =
 /** Also asked of what has no body, with an empty one. While it takes its time no further request is read. */
 export type BodyInspector = (body: Buffer) => BodyVerdict | Promise<BodyVerdict>;
 
-/** Answers the body to send in place of `body` (uncompressed only if the request allowed nothing else). */
-export type AnswerRewriter = (body: Buffer, head: ResponseHead) => Buffer;
+export interface AnswerRewriter {
+  /** The longest answer that is held to be changed, bytes. */
+  readonly most: number;
+  /** Whether nothing may go on that was not changed: what is longer, or of no length, is as if upstream had failed. Else it passes as it is. */
+  readonly must: boolean;
+  /** The body to send in place of `body` (uncompressed only if the request allowed nothing else); null for one that can't be changed. */
+  readonly rewrite: (body: Buffer, head: ResponseHead) => Buffer | null;
+}
 
 /**
  * What is to be sent on (possibly nothing yet); `finished` once no more is to be seen; `refuse` to end the tunnel, after what

@@ -5,9 +5,12 @@ import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, type TestContext } from 'vitest';
 import { makeBackup } from '../../src/authority/backup.ts';
+import { writeNewFile } from '../../src/authority/files.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { restoreBackup } from '../../src/authority/restore.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { run } from '../../src/cli/program.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { fill, ownFileSystem } from '../store/file-system.ts';
 import { closing, failureOf, HOUR, newFolder } from '../store/fixture.ts';
@@ -138,3 +141,28 @@ it.for([
     await restored.authority.issue(request());
   },
 );
+
+it('what cannot be written to its end leaves no name behind, and the message has the one that was asked for', async (context) => {
+  const folder = ownFileSystem(context, '1m');
+  fill(folder);
+  const path = join(folder, 'new.key');
+  await expect(writeNewFile(path, 'x'.repeat(9000), 0o600)).rejects.toMatchObject({ code: 'ENOSPC', path });
+  expect(readdirSync(folder)).toEqual(['filler']);
+
+  const said: string[] = [];
+  const io: Io = {
+    out: () => {},
+    say: (text) => void said.push(text),
+    input: async () => Buffer.alloc(0),
+    env: {},
+    cwd: folder,
+    program: 'certgate',
+    isTerminal: false,
+  };
+  expect(await run(['init', '--dir', 'new'], io)).toBe(1);
+  expect(said).toEqual([
+    `error: ${join(folder, 'new', 'certgate.yaml')}: no space is left on the device (write) [CG_FILE]`,
+    'hint: free some space, and try again: df -h',
+  ]);
+  expect(readdirSync(folder)).toEqual(['filler']);
+});

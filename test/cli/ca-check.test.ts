@@ -84,6 +84,15 @@ describe('what is not well is named with its value, and its remedy mends it:', (
       /^fail key of issuer 1: .*issuer.key is the key of another certificate/,
     ],
     [
+      'a key and a certificate that a killed rotation has left',
+      () => {
+        copyFileSync(ca.path('certs/issuer.key'), ca.path('certs/issuer-2.key'));
+        chmodSync(ca.path('certs/issuer-2.key'), 0o600);
+        copyFileSync(ca.path('certs/issuer.crt'), ca.path('certs/issuer-2.crt'));
+      },
+      /^warn file: .*issuer-2.crt, .*issuer-2.key: no record knows of it/,
+    ],
+    [
       'no key',
       () => renameSync(ca.path('certs/issuer.key'), ca.path('gone')),
       /^fail key of issuer 1: .*does not exist: nothing can be issued/,
@@ -122,6 +131,24 @@ test('a store that is damaged, or gone, is a failure and the rest is looked at',
     expect.stringMatching(/^fail store: .*does not exist|^fail store: .*no store/),
   );
   expect(existsSync(store)).toBe(false);
+});
+
+test('a store with its log and without what reads it, as after a kill in the wrong moment, is put right by a look at it', async () => {
+  const [db, log] = [new DatabaseSync(ca.path('state/certgate.db')), ca.path('state/certgate.db-wal')];
+  db.exec('CREATE TABLE one (a); DROP TABLE one');
+  copyFileSync(log, ca.path('kept'));
+  db.close();
+  renameSync(ca.path('kept'), log);
+  chmodSync(log, 0o600);
+  const one = (await ca.found()).find((finding) => finding.startsWith('fail store: ')) ?? '';
+  expect(one).toContain('it has a -wal file and no -shm file');
+  await ca.paste(one.slice(one.indexOf(' → ') + 3));
+  expect(await ca.found()).toEqual([]);
+});
+
+test('a key that waits for its certificate is no leftover, and what to do is said', async () => {
+  await ca.ran(['ca', 'csr']);
+  expect(await ca.found()).toEqual([]);
 });
 
 test('an older store is not brought up to date by looking at it', async () => {

@@ -125,3 +125,15 @@ describe('refused with 403 and a reason, in the answer and in the log, and not o
     expect(upstream.heads.length).toBe(seen);
   });
 });
+
+test.each(['GET', 'POST'])('who speaks HTTP without TLS is told so, by an answer to its %s', async (method) => {
+  const seen = upstream.heads.length;
+  const body = method === 'POST' ? 'x'.repeat(1_000_000) : null;
+  const answer = await fetch(`http://127.0.0.1:${gate.port}/api/hello`, { method, body });
+  expect(answer.status).toBe(400);
+  expect(await answer.json()).toEqual({ detail: 'certgate: this port speaks HTTPS: its address begins with https://' });
+  expect(answer.headers.get('connection')).toBe('close');
+  const line = await gate.logged(({ reason }) => reason === 'ERR_SSL_HTTP_REQUEST');
+  expect(line).toMatchObject({ msg: 'tls handshake failed', address: '127.0.0.1' });
+  expect(upstream.heads.length).toBe(seen);
+});

@@ -46,5 +46,12 @@ test('every worker goes by a changed policy from the next request on, and by non
   // A worker hears of it a moment later.
   while ((await statuses('/api/variables/name/x')).includes(200)) await new Promise((done) => setTimeout(done, 10));
   expect(await statuses('/api/flows/name/x')).toEqual(Array(6).fill(200));
+
+  // One that is read beside the loop.
+  const others = Array.from({ length: 2_000 }, (_, i) => `  - {role: Viewer, match: 'user/a${i}-[0-9]+'}\n`).join('');
+  await writeFile(file, policy('Worker') + others);
+  gate.running.signal('SIGHUP');
+  await gate.logged((line) => line.msg === 'new policy taken' && line['bindings'] === 2_001);
+  while ((await statuses('/api/variables/name/x')).includes(403)) await new Promise((done) => setTimeout(done, 10));
   for (const wire of wires) wire.socket.destroy();
 });

@@ -137,6 +137,11 @@ const part = (token: string, index: number): string => token.split('.')[index] ?
 describe('an attack', () => {
   test('is measured against a token that is taken', async () => {
     expect(await ask(good)).toBe('worker/etl-1');
+    const more = { k: { sub: 'a', aud: [{ sub: 'b' }, { sub: 'c' }, 'sub', 'sub'] }, l: {}, a: 1 };
+    for (const name of ['JWT', 'jwt', 'application/JWT', undefined])
+      expect(await ask(written({ ...header, typ: name }, { ...more, ...claims }, issuer.rsa))).toBe('worker/etl-1');
+    const longest = { ...claims, sub: `worker:${'a'.repeat(40)}`, jti: 'a'.repeat(256) };
+    expect(await ask(written(header, longest, issuer.rsa))).toBe(`worker/${'a'.repeat(40)}`);
   });
 
   test.each<[string, string | Promise<string>, string]>([
@@ -167,6 +172,9 @@ describe('an attack', () => {
       'no key of the issuer fits',
     ],
     ['no kid, and no key of the issuer', written({ alg: 'RS256' }, claims, other), 'signature'],
+    ['an empty kid', written({ ...header, kid: '' }, claims, issuer.rsa), 'odd kid'],
+    ['a kid as long as a page', written({ ...header, kid: 'a'.repeat(257) }, claims, issuer.rsa), 'odd kid'],
+    ['no algorithm', written({ kid: 'rsa' }, claims, issuer.rsa), 'no alg'],
     ['a kid that is no text', written({ ...header, kid: ['rsa'] }, claims, issuer.rsa), 'odd kid'],
     ['jku', written({ ...header, jku: 'https://evil.example/jwks' }, claims, issuer.rsa), 'has jku'],
     ['jwk', written({ ...header, jwk: publicJwk(other, {}) }, claims, other), 'has jwk'],
@@ -175,6 +183,8 @@ describe('an attack', () => {
     ['crit', written({ ...header, crit: ['exp'] }, claims, issuer.rsa), 'has crit'],
     ['b64', written({ ...header, b64: true }, claims, issuer.rsa), 'has b64'],
     ['an access token', written({ ...header, typ: 'at+jwt' }, claims, issuer.rsa), 'type is "at+jwt"'],
+    ['a type that begins like a token’s', written({ ...header, typ: 'JWTx' }, claims, issuer.rsa), 'type is "JWTx"'],
+    ['a type that is no text', written({ ...header, typ: ['JWT'] }, claims, issuer.rsa), 'type is no text'],
     ['a logout token', written({ ...header, typ: 'logout+jwt' }, claims, issuer.rsa), 'logout+jwt'],
     ['a nested token', written({ ...header, cty: 'JWT' }, good, issuer.rsa), 'has cty'],
     ['a token as payload', written(header, good, issuer.rsa), 'no JSON'],
@@ -219,12 +229,25 @@ describe('an attack', () => {
       '"iat"',
     ],
     ['no sub', written(header, without('sub'), issuer.rsa), 'missing required "sub"'],
+    ['an empty sub', written(header, { ...claims, sub: '' }, issuer.rsa), 'its sub is'],
+    [
+      'a sub as long as a page',
+      written(header, { ...claims, sub: `worker:${'a'.repeat(506)}` }, issuer.rsa),
+      'its sub is',
+    ],
+    ['an empty jti', written(header, { ...claims, jti: '' }, issuer.rsa), 'its jti is'],
+    ['a jti as long as a page', written(header, { ...claims, jti: 'a'.repeat(257) }, issuer.rsa), 'its jti is'],
     ['a sub that is a list', written(header, { ...claims, sub: ['worker:etl-1'] }, issuer.rsa), 'its sub is'],
     ['a jti that is a number', written(header, { ...claims, jti: 7 }, issuer.rsa), 'its jti is "7"'],
     ['a claim twice', written(header, json(claims).replace('{', '{"sub":"worker:x",'), issuer.rsa), 'has "sub" twice'],
     [
       'a claim twice, once escaped',
       written(header, json(claims).replace('{', '{"\\u0073ub":"worker:x",'), issuer.rsa),
+      'has "sub" twice',
+    ],
+    [
+      'a claim twice, on both sides of an object',
+      written(header, json(claims).replace('{', '{"sub":"worker:x","k":{"a":[{}]},'), issuer.rsa),
       'has "sub" twice',
     ],
     [
@@ -238,6 +261,7 @@ describe('an attack', () => {
       'has "alg" twice',
     ],
     ['a claim without a prototype', written(header, json(claims).replace('"sub"', '"__proto__"'), issuer.rsa), '"sub"'],
+    ['null as claims', written(header, 'null', issuer.rsa), 'no JSON object'],
     ['a list as claims', written(header, '[1]', issuer.rsa), 'no JSON object'],
     [
       'claims that are no UTF-8',

@@ -133,7 +133,7 @@ describe('a client', () => {
       { locks: [{ scope: 'identity', subject: 'worker/etl-1', until: NOW + 1 }] },
       'CG_CLIENT_LOCKED',
       known,
-      `worker/etl-1 is locked, not revoked, until ${new Date(NOW + 1).toISOString()}`,
+      `certgate: worker/etl-1 is locked, not revoked, until ${new Date(NOW + 1).toISOString()}`,
     ],
     [
       'that is locked by the name on record',

@@ -46,6 +46,6 @@ test('requests, bodies, WebSockets and the gate’s own questions go there; a pa
 test('secrets are left out there too', async () => {
   const policy = 'secrets: hide\nbindings: [{role: Viewer, identity: worker/etl-1}]\n';
   const peer = await (await start(policy, { apiPath: '/prefect' })).connect();
-  expect(await ask(peer, `GET /api/block_documents/${OWN}?include_secrets=true`)).toBe('200 ok');
+  expect(await ask(peer, `GET /api/block_documents/${OWN}?include_secrets=true`)).toBe('200 []');
   expect(upstream.reached.join()).toMatch(/^GET \/prefect\/block_documents\/[^,?]*(?:\?include_secrets=false)?$/);
 });

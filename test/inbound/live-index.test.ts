@@ -47,16 +47,18 @@ describe('the connections of one certificate', () => {
   test('are cut together, those first that are being served, and none of another serial or issuer', async () => {
     const { live, enter, ended } = house();
     enter('idle', {}, { requests: 0, tunnels: 0 });
+    enter('idle too', {}, { requests: 0, tunnels: 0 });
     enter('asks', {}, { requests: 1, tunnels: 0 });
     enter('hears', {}, { requests: 0, tunnels: 1 });
     enter('enters');
     enter('other serial', { serial: '02' });
     enter('other issuer', { issuer: 'bb' }, { requests: 1, tunnels: 0 });
-    expect(live.cut('aa', '01', 'revoked')).toEqual({ connections: 4, requests: 1, tunnels: 1 });
-    expect(ended).toEqual(['asks reset: revoked', 'hears reset: revoked', 'idle reset: revoked']);
+    expect(live.cut('aa', '01', 'revoked')).toEqual({ connections: 5, requests: 1, tunnels: 1 });
+    const first = ['asks reset: revoked', 'hears reset: revoked'];
+    expect(ended).toEqual([...first, 'idle reset: revoked', 'idle too reset: revoked']);
     await turn();
     expect(ended.at(-1)).toBe('enters destroyed');
-    expect(ended).toHaveLength(4);
+    expect(ended).toHaveLength(5);
     expect(live.cut('aa', '03', 'revoked')).toEqual(NO_WORK);
     expect(live.cut('a', 'a:01', 'revoked')).toEqual(NO_WORK);
   });
@@ -66,6 +68,7 @@ describe('the connections of one certificate', () => {
     const [one, two, other] = [enter('one'), enter('two'), enter('other', { serial: '02' })];
     expect([live.size, certificates()]).toEqual([3, ['one', 'other']]);
     live.leave(one);
+    expect(live.size).toBe(2);
     live.leave(one);
     expect([live.size, certificates()]).toEqual([2, ['two', 'other']]);
     live.leave(two);
@@ -120,16 +123,16 @@ describe('a cut of all whom something concerns', () => {
   test('ends who has TLS answer a mebibyte more and reads none of it, and nobody who reads', () => {
     const { live, enter, ended } = house();
     // As Node has a TLS socket: what came by TCP lies below it, and what waits to be sent is in its handle.
-    const client = (name: string) => {
+    const client = (name: string, serial = name) => {
       const handle = { writeQueueSize: 1 };
       const tcp = Object.assign(new Socket(), { _handle: handle });
       const come = (bytes: number) => Object.defineProperty(tcp, 'bytesRead', { configurable: true, value: bytes });
       const socket = Object.assign(new Socket(), { _parent: tcp, encrypted: true });
-      enter(name, { socket, serial: name }, { requests: 0, tunnels: 0 });
+      enter(name, { socket, serial }, { requests: 0, tunnels: 0 });
       come(5_000);
       return { handle, come };
     };
-    const [floods, little, reads] = [client('floods'), client('little'), client('reads')];
+    const [reads, little, floods] = [client('reads'), client('little'), client('floods', 'little')];
     expect(live.cutUnread()).toEqual(NO_WORK);
     floods.come(5_000 + 1_048_576);
     little.come(5_000 + 1_048_576);

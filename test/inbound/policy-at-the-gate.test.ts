@@ -23,6 +23,9 @@ let reached: string[];
 let bodies: string[];
 /** The last head that reached upstream. */
 let lastHead: string;
+/** What it answers where blocks are asked for. */
+let blocks: string;
+const NO_BLOCKS = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]';
 const file = () => join(folder, 'policy.yaml');
 
 beforeAll(async () => {
@@ -39,7 +42,7 @@ beforeAll(async () => {
       reached.push(line.slice(0, -' HTTP/1.1'.length));
       const upgrade = `upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${acceptKey(KEY)}\r\n\r\n`;
       if (/\r\nupgrade: websocket\r\n/i.test(text)) socket.write(`HTTP/1.1 101 Switching Protocols\r\n${upgrade}`);
-      else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+      else socket.write(/\/block_documents/.test(line) ? blocks : 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
     });
   });
   await bind(upstream, { host: '127.0.0.1', port: 0 });
@@ -54,6 +57,7 @@ afterAll(async () => {
 async function start(policy: string): Promise<void> {
   reached = [];
   bodies = [];
+  blocks = NO_BLOCKS;
   writeFileSync(file(), policy);
   const place = { path: file(), cwd: folder, loaded: loadPolicy(file(), folder) };
   gate = await house.start(portOf(upstream), { policy: place });
@@ -132,7 +136,7 @@ describe('a policy that only observes', () => {
     await start(`mode: observe\n${binding('Viewer')}`);
     const peer = await gate.connect();
     expect(await ask(peer, 'POST /api/flows/', 'content-length: 0\r\n')).toBe('200 ok');
-    expect(await ask(peer, `GET /api/block_documents/${ID}?include_secrets=true`)).toBe('200 ok');
+    expect(await ask(peer, `GET /api/block_documents/${ID}?include_secrets=true`)).toBe('200 []');
     expect(await ask(peer, 'POST /api/flows/filter', 'content-length: 0\r\n')).toBe('200 ok');
     expect(reached[1]).toBe(`GET /api/block_documents/${ID}?include_secrets=true`);
     expect((await gate.health()).metrics).toMatchObject({ wouldRefuse: 2, forbidden: 0, refused: 0 });
@@ -147,24 +151,77 @@ describe('secrets of blocks', () => {
     await start(binding('Viewer'));
     const peer = await gate.connect();
     expect(await ask(peer, question)).toContain('read_block_document_by_id with secrets: it lacks see_secret_blocks');
-    expect(await ask(peer, `GET /api/block_documents/${ID}?include_secrets=false`)).toBe('200 ok');
+    expect(await ask(peer, `GET /api/block_documents/${ID}?include_secrets=false`)).toBe('200 []');
     become(binding('Worker'));
-    expect(await ask(peer, question)).toBe('200 ok');
+    expect(await ask(peer, question)).toBe('200 []');
     expect(reached.at(-1)).toBe(question);
   });
 
   it('or left out, by a setting', async () => {
     await start(`secrets: hide\n${binding('Viewer')}`);
     const peer = await gate.connect();
-    expect(await ask(peer, question)).toBe('200 ok');
+    expect(await ask(peer, question)).toBe('200 []');
     expect(reached).toEqual([`GET /api/block_documents/${ID}?a=1`]);
     // The same head again, which the connection has read before.
     become(`secrets: hide\n${binding('Worker')}`);
-    expect(await ask(peer, question)).toBe('200 ok');
+    expect(await ask(peer, question)).toBe('200 []');
     expect(reached.at(-1)).toBe(question);
     become(`secrets: hide\n${binding('Viewer')}\n`);
-    expect(await ask(peer, question)).toBe('200 ok');
+    expect(await ask(peer, question)).toBe('200 []');
     expect(reached.at(-1)).toBe(`GET /api/block_documents/${ID}?a=1`);
+  });
+});
+
+describe('secrets of blocks that Prefect answers to who has not asked', () => {
+  const fields = { secret_fields: ['value'], block_schema_references: {} };
+  const block = JSON.stringify({ data: { value: { password: 'p' } }, block_schema: { fields } });
+  const sized = (body: string, head = '') => `HTTP/1.1 200 OK\r\n${head}content-length: ${body.length}\r\n\r\n${body}`;
+  const READ = `GET /api/block_documents/${ID}`;
+
+  it('are hidden from who may not see them, and from nobody else', async () => {
+    await start(binding('Viewer'));
+    const peer = await gate.connect();
+    blocks = sized(block);
+    expect(await ask(peer, READ, 'accept-encoding: gzip\r\n')).toBe(`200 ${block.replace('"p"', '"********"')}`);
+    expect(lastHead).not.toMatch(/accept-encoding/iu);
+    expect(await ask(peer, `${READ}?include_secrets=false`)).toContain('********');
+    become(`secrets: hide\n${binding('Viewer')}`);
+    expect(await ask(peer, `${READ}?include_secrets=true`)).toContain('********');
+    become(binding('Worker'));
+    expect(await ask(peer, READ, 'accept-encoding: gzip\r\n')).toBe(`200 ${block}`);
+    expect(lastHead).toMatch(/accept-encoding: gzip/iu);
+    become(`mode: observe\n${binding('Viewer')}`);
+    expect(await ask(peer, READ)).toBe(`200 ${block}`);
+  });
+
+  it('are hidden in what is made, too', async () => {
+    await start(`roles: {maker: {permissions: [manage_blocks]}}\n${binding('maker')}`);
+    const peer = await gate.connect();
+    blocks = sized(block).replace('200 OK', '201 Created');
+    expect(await ask(peer, 'POST /api/block_documents/', 'content-length: 2\r\n\r\n{}')).toContain('********');
+  });
+
+  it.each([
+    ['no JSON', sized('{"data"')],
+    ['no document', sized('"p"')],
+    [
+      'of no length',
+      `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${block.length.toString(16)}\r\n${block}\r\n0\r\n\r\n`,
+    ],
+    ['without an end', `HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n${block}`],
+    ['too long', `HTTP/1.1 200 OK\r\ncontent-length: 8388609\r\n\r\n${block}`],
+  ])('and where they might be in what cannot be read nothing is let through: %s', async (_what, answer) => {
+    await start(binding('Viewer'));
+    blocks = answer;
+    expect(await ask(await gate.connect(), READ)).toBe(
+      '502 {"detail":"certgate: the Prefect server broke off before its answer was whole"}',
+    );
+  });
+
+  it('an error of Prefect’s goes on as it is', async () => {
+    await start(binding('Viewer'));
+    blocks = 'HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno';
+    expect(await ask(await gate.connect(), READ)).toBe('404 no');
   });
 });
 
@@ -186,23 +243,23 @@ describe('secrets of blocks that are asked for in a body', () => {
   it('are left out, whatever the setting; and the body is framed anew; one that does not ask is sent on byte for byte', async () => {
     await start(binding('Viewer'));
     const peer = await gate.connect();
-    expect(await filter(peer, PLAIN)).toBe('200 ok');
+    expect(await filter(peer, PLAIN)).toBe('200 []');
     expect(bodies).toEqual([PLAIN]);
-    expect(await filter(peer, ASKS)).toBe('200 ok');
+    expect(await filter(peer, ASKS)).toBe('200 []');
     expect(bodies.at(-1)).toBe('{"limit": 10, "include_secrets":false}');
     expect(await filter(peer, '{"a":1,"a":2}')).toBe('400 {"detail":"certgate: the body has a name twice"}');
-    expect(await filter(peer, '')).toBe('200 ok');
+    expect(await filter(peer, '')).toBe('200 []');
     expect(await ask(peer, 'GET /api/health')).toBe('200 ok');
     become(binding('Worker'));
-    expect(await filter(peer, ASKS)).toBe('200 ok');
+    expect(await filter(peer, ASKS)).toBe('200 []');
     expect(reached).toEqual([FILTER, FILTER, FILTER, 'GET /api/health', FILTER]);
   });
 
   it('are only counted by a policy that observes', async () => {
     await start(`mode: observe\n${binding('Viewer')}`);
     const peer = await gate.connect();
-    expect(await filter(peer, ASKS)).toBe('200 ok');
-    expect(await filter(peer, '{"a":1,"a":2}')).toBe('200 ok');
+    expect(await filter(peer, ASKS)).toBe('200 []');
+    expect(await filter(peer, '{"a":1,"a":2}')).toBe('200 []');
     expect(bodies).toEqual([ASKS, '{"a":1,"a":2}']);
     expect((await gate.health()).metrics).toMatchObject({ wouldRefuse: 1, forbidden: 0 });
   });

@@ -202,9 +202,9 @@ async function said(verdict: Verdict, body: Buffer): Promise<unknown> {
     return { ...plain, extra: verdict.extra.replace(/^x-request-id: .*/, 'x-request-id: id') };
   if (verdict.kind === 'take') return { ...plain, answer: null };
   const inspected = (await verdict.inspectBody?.(body)) ?? null;
-  const rewritten = verdict.rewriteAnswer?.(Buffer.from('{"api_url":"http://127.0.0.1:4200/api"}'), {
+  const rewritten = verdict.rewriteAnswer?.rewrite(Buffer.from('{"api_url":"http://127.0.0.1:4200/api"}'), {
     status: 200,
-  } as Parameters<NonNullable<typeof verdict.rewriteAnswer>>[1]);
+  } as Parameters<NonNullable<typeof verdict.rewriteAnswer>['rewrite']>[1]);
   return {
     ...plain,
     answerExtra: null,

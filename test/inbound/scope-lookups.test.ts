@@ -6,7 +6,7 @@ import { openScopeLookups } from '../../src/inbound/scope-lookups.ts';
 import type { Scope } from '../../src/policy/scope.ts';
 import type { Need, ObjectType } from '../../src/policy/scope-refs.ts';
 
-const id = (n: number): string => `00000000-0000-4000-8000-00000000000${n}`;
+const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
 const need = (type: ObjectType, n: number): Need => ({ ref: { type, id: id(n) }, absent: 'pass' });
 const etl: Scope = { pools: ['etl'], tag: null, torn: false };
 
@@ -146,6 +146,10 @@ describe('what Prefect is asked', () => {
       expect(asked).toEqual([of(1), of(1)]);
       // The second question is of after the write.
       expect(lookups.inside(etl, [need('flow_run', 1)])).toBe(true);
+      lookups.forget(null);
+      const alone = lookups.outside(etl, [need('flow_run', 1)]);
+      lookups.forget(written);
+      expect([await alone, lookups.inside(etl, [need('flow_run', 1)])]).toEqual([null, false]);
     }
   });
 
@@ -172,6 +176,17 @@ describe('what Prefect is asked', () => {
     const { asked, lookups } = prefect({ 'GET /deployments/name/f/d': { work_pool_name: 'etl' } });
     expect([await lookups.outside(etl, [name]), await lookups.outside(etl, [name])]).toEqual([null, null]);
     expect([asked.length, lookups.size, lookups.inside(etl, [name])]).toEqual([2, 0, false]);
+    // Whatever the flow is called.
+    const odd = prefect({ 'GET /deployments/name/of%20f/d': { work_pool_name: 'etl' } });
+    expect(await odd.lookups.outside(etl, [{ ...name, ref: { ...name.ref, id: 'of f/d' } }])).toBeNull();
+  });
+
+  test('and is not there is asked again each time', async () => {
+    const { asked, lookups } = prefect({});
+    for (const times of [1, 2]) {
+      expect(await lookups.outside(etl, [need('flow_run', 1)])).toBeNull();
+      expect([asked.length, lookups.size, lookups.inside(etl, [need('flow_run', 1)])]).toEqual([times, 0, false]);
+    }
   });
 
   test('and is not there passes, is refused, or is what is to be in its place; only the last is kept', async () => {
@@ -205,7 +220,10 @@ describe('what Prefect is asked', () => {
   test('of many things names the first that is not within', async () => {
     const { lookups } = prefect(
       Object.fromEntries(
-        Array.from({ length: 40 }, (_, n) => [`GET /flow_runs/${n}`, { work_pool_name: n % 19 === 18 ? 'ml' : 'etl' }]),
+        Array.from({ length: 40 }, (_, n) => [
+          `GET /flow_runs/${n}`,
+          { work_pool_name: [18, 20, 37].includes(n) ? 'ml' : 'etl' },
+        ]),
       ),
     );
     const many = (from: number, to: number): Need[] =>
@@ -214,8 +232,43 @@ describe('what Prefect is asked', () => {
         absent: 'pass',
       }));
     expect((await lookups.outside(etl, many(0, 40)))?.ref.id).toBe('18');
-    expect((await lookups.outside(etl, many(19, 40)))?.ref.id).toBe('37');
-    expect([await lookups.outside(etl, many(19, 37)), await lookups.outside(etl, [])]).toEqual([null, null]);
+    expect((await lookups.outside(etl, many(21, 40)))?.ref.id).toBe('37');
+    expect([await lookups.outside(etl, many(21, 37)), await lookups.outside(etl, [])]).toEqual([null, null]);
+  });
+
+  test('is at most sixteen things at a time for one request', async () => {
+    let [now, most] = [0, 0];
+    const lookups = openScopeLookups(
+      async () => {
+        most = Math.max(most, ++now);
+        await new Promise((resolve) => setImmediate(resolve));
+        now--;
+        return { work_pool_name: 'etl' };
+      },
+      () => 0,
+    );
+    const ids = Array.from(
+      { length: 40 },
+      (_, n) => ({ ref: { type: 'flow_run', id: String(n) }, absent: 'pass' }) as const,
+    );
+    expect([await lookups.outside(etl, ids), most]).toEqual([null, 16]);
+  });
+
+  test('of subflows of subflows goes back through thirty-two things, and no more', async () => {
+    // Each run has a parent in the task that stands for it in the run before; the first is in the pool.
+    const things: Record<string, object> = {};
+    for (let n = 0; n < 18; n++) {
+      things[`GET /flow_runs/${id(n)}`] = n === 0 ? { work_pool_name: 'etl' } : { parent_task_run_id: id(n - 1) };
+      things[`GET /task_runs/${id(n)}`] = { flow_run_id: id(n) };
+    }
+    const { lookups } = prefect(things);
+    const within = async (n: number) => {
+      const one = [{ ref: { type: 'flow_run', id: id(n) }, absent: 'refuse' }] as const;
+      const said = (await lookups.outside(etl, one)) === null;
+      expect(lookups.inside(etl, one)).toBe(said);
+      return said;
+    };
+    expect([await within(16), await within(17)]).toEqual([true, false]);
   });
 
   test('of what it came from counts where a thing has no pool and no tag that decides', async () => {
@@ -306,6 +359,13 @@ describe('what Prefect is asked', () => {
       { flows, flow_runs: tags, ...pools, limit: 1 },
       { flows, sort: 'START_TIME_DESC', limit: 20 },
     ]);
+    for (const scope of [etl, TAG]) {
+      const one = has(1, 0, [], 1);
+      await said(one, scope);
+      const body =
+        scope === TAG ? { flows, deployments: tags, limit: 1 } : { flows, deployments: {}, ...pools, limit: 1 };
+      expect(one.bodies).toEqual([body]);
+    }
     // That it is within holds for some seconds and for that scope alone, that it is not for no moment.
     const nobodys = has(0, 0, [], 0);
     expect([await said(nobodys), nobodys.lookups.inside(etl, flow)]).toEqual([true, true]);

@@ -6,10 +6,12 @@ const bytes = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n', 'latin
 const head = readResponseHead(bytes, 0, 'GET', { headBytes: 1024, headerLines: 10 });
 if (head?.ok !== true) throw new Error('the fixture is no answer');
 const rewrite = (body: string): string =>
-  rewriteUiSettings('https', 'gate.test:8443', { holdsPassword: false, apiPath: '/api' })(
-    Buffer.from(body),
-    head,
-  ).toString();
+  String(
+    rewriteUiSettings('https', 'gate.test:8443', { holdsPassword: false, apiPath: '/api' }).rewrite(
+      Buffer.from(body),
+      head,
+    ),
+  );
 
 describe('what the UI is told about its API', () => {
   it.each(['http://127.0.0.1:4200/api', 'http://localhost:4200/api', 'http://0.0.0.0:4200/api'])(
@@ -25,17 +27,17 @@ describe('what the UI is told about its API', () => {
   it('is /api, where Prefect has it elsewhere', () => {
     const told = rewriteUiSettings('https', 'gate.test', { holdsPassword: false, apiPath: '/prefect' });
     const said = (api_url: string): unknown =>
-      JSON.parse(told(Buffer.from(JSON.stringify({ api_url })), head).toString());
+      JSON.parse(String(told.rewrite(Buffer.from(JSON.stringify({ api_url })), head)));
     expect(said('http://127.0.0.1:4200/prefect')).toEqual({ api_url: 'https://gate.test/api' });
     expect(said('https://prefect.example/prefect')).toEqual({ api_url: 'https://prefect.example/prefect' });
   });
 
   it('asks for no password that the gate holds', () => {
-    const told = rewriteUiSettings('http', '127.0.0.1:4210', { holdsPassword: true, apiPath: '/api' })(
+    const told = rewriteUiSettings('http', '127.0.0.1:4210', { holdsPassword: true, apiPath: '/api' }).rewrite(
       Buffer.from('{"api_url":"http://localhost:4200/api","auth":"BASIC"}'),
       head,
     );
-    expect(JSON.parse(told.toString())).toEqual({ api_url: 'http://127.0.0.1:4210/api', auth: null });
+    expect(JSON.parse(String(told))).toEqual({ api_url: 'http://127.0.0.1:4210/api', auth: null });
   });
 
   it('stays what an operator has set', () => {

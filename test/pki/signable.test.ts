@@ -160,7 +160,7 @@ describe('a signer signs', () => {
     expect(judge(asked([sha1, own('sha1')], [sha256, own('sha256')]))).toEqual({ kind: 'ocsp', entries: 2 });
     expect(refusal(asked([sha1, own('sha1')], [sha256, Buffer.alloc(32)]))).toContain('another issuer');
     expect(refusal(asked([sha1, own('sha256')]))).toContain('another issuer');
-    expect(refusal(asked([sha384, own('sha1')]))).toContain('another issuer');
+    for (const hash of ['sha1', 'sha256']) expect(refusal(asked([sha384, own(hash)]))).toContain('another issuer');
   });
 });
 

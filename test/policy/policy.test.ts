@@ -208,12 +208,12 @@ describe('roles', () => {
   });
   test('extend several, and have all that these give and take', () => {
     const roles = [
-      role('x', { permissions: ['run_flows', 'see_events'], deny: ['see_flows', 'see_blocks'] }),
+      role('x', { permissions: ['run_flows', 'manage_artifacts'], deny: ['see_flows', 'see_blocks'] }),
       role('y', { permissions: ['manage_events'], deny: ['run_flows'] }),
       role('z', { extends: ['x', 'Viewer', 'y'] }),
     ];
     const has = held(roles, 'z');
-    for (const one of ['see_events', 'manage_events', 'see_deployments'] as const) expect(has).toContain(one);
+    for (const one of ['manage_artifacts', 'manage_events', 'see_deployments'] as const) expect(has).toContain(one);
     for (const one of ['see_flows', 'see_blocks', 'run_flows'] as const) expect(has).not.toContain(one);
   });
   test('name permissions by a beginning too', () => {

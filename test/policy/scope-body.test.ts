@@ -168,6 +168,9 @@ describe('a filter', () => {
   });
 
   test('of nothing is one of everything', () => {
+    expect(examine('/task_runs/filter', 'null', TAG)).toMatchObject({
+      body: { flow_runs: { tags: { all_: ['team-a'] } } },
+    });
     expect(examine('/flow_runs/filter', 'null', POOLS)).toMatchObject({
       body: { work_pools: { name: { any_: ['etl'] } } },
     });
@@ -193,6 +196,10 @@ describe('what is made', () => {
       `task_run ${A}`,
     ]);
     expect(needs(`/deployments/${B}/create_flow_run/bulk`, {}, TAG)).toBe('sends no list of runs');
+    expect(needs(`/deployments/${B}/create_flow_run`, { parent_task_run_id: 'x' }, TAG)).toContain('no UUID');
+    expect(needs(`/deployments/${B}/create_flow_run/bulk`, [{}, { parent_task_run_id: 'x' }], TAG)).toContain(
+      'no UUID',
+    );
   });
 
   test('does not take another’s deployment of the same name', () => {
@@ -383,6 +390,11 @@ describe('a body', () => {
     ['{"flow_runs":{"id":{"any_":["x"],"any_":[]}}}', 'has a name twice'],
     ['{"a":1,"\\u0061":2}', 'has a name twice'],
     ['[{"a":[{"b":1,"b":1}]}]', 'has a name twice'],
+    ['{"a":1,"b":2,"a":3}', 'has a name twice'],
+    ['{"a":1,"b":2,"c":3,"b":4}', 'has a name twice'],
+    ['{"a":{"x":1,"y":[{}]},"b":{},"a":2}', 'has a name twice'],
+    ['{"":1,"":2}', 'has a name twice'],
+    ['{"__proto__":1,"b":{},"__proto__":2}', 'has a name twice'],
     ['{"limit": NaN}', 'is not JSON'],
     ['', 'is not JSON'],
     ['\ufeff{}', 'is not JSON'],
@@ -425,5 +437,6 @@ describe('a body', () => {
   test('that names more than is looked up is refused', () => {
     const ids = Array.from({ length: 1_001 }, (_, i) => `0f3c1f1e-7a54-4c9b-9a3f-${String(i).padStart(12, '0')}`);
     expect(needs('/flow_runs/bulk_delete', { flow_runs: { id: { any_: ids } } }, POOLS)).toContain('more than 1000');
+    expect(needs('/flow_runs/bulk_delete', { flow_runs: { id: { any_: ids.slice(1) } } }, POOLS)).toHaveLength(1000);
   });
 });

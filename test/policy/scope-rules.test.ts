@@ -97,4 +97,28 @@ describe('the scope rules', () => {
     const operation = findOperation('GET', '/api/flow_run_states/');
     expect(boundsOf(operation, `/api/flow_run_states/${query}`, POOLS).kind).toBe(kind);
   });
+
+  test.each([
+    [`prefect.flow-run.${ID}`, { type: 'flow_run', id: ID }],
+    [`prefect.deployment.${ID}`, { type: 'deployment', id: ID }],
+    [`prefect.flow.${ID}`, null],
+    ['prefect.flow-run.x', null],
+    ['prefect.tag.x', null],
+    ['x', null],
+  ])('look at what automations are of: %s', (id, ref) => {
+    for (const [method, path] of [
+      ['GET', `/api/automations/related-to/${id}`],
+      ['DELETE', `/api/automations/owned-by/${id}`],
+    ] as const) {
+      const bounds = boundsOf(findOperation(method, path), path, POOLS);
+      if (ref === null) expect(bounds.kind, path).toBe('refuse');
+      else expect(bounds, path).toEqual({ kind: 'check', needs: [{ ref, absent: 'refuse' }], readBody: false });
+    }
+  });
+
+  test('leave it to Prefect to say that what a path or a query names is not there', () => {
+    const asked = (path: string) => boundsOf(findOperation('GET', path.split('?')[0] ?? ''), path, POOLS);
+    for (const path of [`/api/flow_runs/${ID}`, `/api/flow_run_states/?flow_run_id=${ID}`])
+      expect(asked(path)).toMatchObject({ needs: [{ ref: { type: 'flow_run', id: ID }, absent: 'pass' }] });
+  });
 });

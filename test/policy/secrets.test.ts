@@ -90,6 +90,18 @@ describe('include_secrets in a body', () => {
     ['', 'is not JSON'],
   ])('%s: %s', (text, wanted) => expect(asks(text)).toBe(wanted));
 
+  test.each([
+    ['{"include_secrets":[1,{"a":2}]}', '{"include_secrets":false}'],
+    [
+      '{"a":[1,{"b":[2]}],"include_secrets": true ,"c":{"d":[3]}}',
+      '{"a":[1,{"b":[2]}],"include_secrets":false,"c":{"d":[3]}}',
+    ],
+    ['{"a":",}]:","include_secrets"\n:\t"\\",}" , "b":"\\\\"}', '{"a":",}]:","include_secrets"\n:false, "b":"\\\\"}'],
+    [' { "include_secrets":1}\n', ' { "include_secrets":false}\n'],
+  ])('is answered by no in place: %s', (text, hidden) => {
+    expect(secretsInBody(text)).toEqual({ ok: true, asks: true, hidden });
+  });
+
   test('is found in whatever stands around it, and answered by no without a change to anything else', () => {
     const value = fc.jsonValue({ maxDepth: 3 });
     const rest = fc.dictionary(fc.string(), value);

@@ -2,7 +2,7 @@
 // its answer the same one. Nothing here is trusted less than the process itself: both ends are the same program.
 
 import type { LockSummary } from '../../authority/lock-table.ts';
-import type { PolicyText } from '../../config/policy-load.ts';
+import type { PolicyWords } from '../../config/policy-words.ts';
 import type { Config } from '../../config/schema.ts';
 import type { RenewalHolder } from '../../enroll/contract.ts';
 import type { AuditOutcome, NewRecord } from '../../observe/audit-log.ts';
@@ -18,7 +18,7 @@ export interface WorkerStart {
   readonly trust: ClientTrust;
   readonly credentials: ServerCredentials;
   /** As the primary has checked it. */
-  readonly policy: PolicyText | null;
+  readonly policy: PolicyWords | null;
   readonly workers: number;
 }
 
@@ -39,7 +39,7 @@ export type ToWorker =
   /** Comes with the socket, which may have gone on the way. */
   | { readonly kind: 'connection'; readonly connection: number; readonly address: string }
   | { readonly kind: 'credentials'; readonly credentials: ServerCredentials; readonly trust: ClientTrust }
-  | { readonly kind: 'policy'; readonly policy: PolicyText }
+  | { readonly kind: 'policy'; readonly policy: PolicyWords }
   | { readonly kind: 'elsewhere'; readonly inFlight: readonly InFlight[] }
   | { readonly kind: 'audit-health'; readonly healthy: boolean }
   | { readonly kind: 'drain'; readonly ms: number }

@@ -54,7 +54,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   /** What workers that are gone had counted. */
   let retired: Metrics = createMetrics();
   const standing = await openStandingCredentials(options);
-  let policy = options.policy?.loaded.source ?? null;
+  let policy = options.policy?.loaded.words ?? null;
   const noteBundle = noteBundlesIn(options.store, limitedLog);
   const desk = openDesk({ authority, store: options.store, policy: options.enrolment, log: limitedLog, metrics });
 
@@ -196,9 +196,9 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   const policyWatch =
     options.policy === null
       ? null
-      : watchPolicy(options.policy, { log, metrics }, ({ source }) => {
-          policy = source;
-          for (const member of crew.members) member.send({ kind: 'policy', policy: source });
+      : watchPolicy(options.policy, { log, metrics }, ({ words }) => {
+          policy = words;
+          for (const member of crew.members) member.send({ kind: 'policy', policy: words });
         });
   let healthy = audit.healthy();
   const auditLook = setInterval(() => {

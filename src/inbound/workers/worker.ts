@@ -3,13 +3,14 @@
 // with the primary: node:cluster ends a process whose channel has closed.
 
 import { Socket } from 'node:net';
-import { type PolicyText, parsePolicy } from '../../config/policy-load.ts';
+import { type PolicyWords, policyFrom } from '../../config/policy-words.ts';
 import type { EnrollDesk } from '../../enroll/contract.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
 import { createMetrics } from '../../observe/metrics.ts';
 import type { BundleTaken } from '../../store/store.ts';
 import { type DataPath, type DataPathOptions, openDataPath } from '../data-path.ts';
+import { policyInTurns } from '../policy-apart.ts';
 import { factsOfError } from './failures.ts';
 import { relayIdentities } from './identities.ts';
 import type { AuditAnswer, Channel, PrimaryQuestion, WorkerQuestion, WorkerStart } from './messages.ts';
@@ -41,7 +42,12 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
   let serving: Serving | null = null;
   let auditHealthy = true;
   /** One that came after the start message. */
-  let newPolicy: PolicyText | null = null;
+  let newPolicy: PolicyWords | null = null;
+  const takePolicy = async (path: DataPath, words: PolicyWords): Promise<void> => {
+    const { policy } = await policyInTurns(words);
+    // Another may have come meanwhile.
+    if (words === newPolicy) path.setPolicy(policy);
+  };
 
   channel.listen((message, socket) => {
     switch (message.kind) {
@@ -70,7 +76,7 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
         break;
       case 'policy':
         newPolicy = message.policy;
-        serving?.path.setPolicy(parsePolicy(newPolicy).policy);
+        if (serving !== null) void takePolicy(serving.path, message.policy);
         break;
       case 'elsewhere':
         for (const [identity, requests] of message.inFlight) serving?.identities.setElsewhere(identity, requests);
@@ -97,7 +103,7 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
     return;
   }
   serving.audit.setHealthy(auditHealthy);
-  if (newPolicy !== null) serving.path.setPolicy(parsePolicy(newPolicy).policy);
+  if (newPolicy !== null) await takePolicy(serving.path, newPolicy);
   channel.send({ kind: 'ready' });
   await drained.promise;
   await serving.stop();
@@ -132,7 +138,7 @@ async function openServing(
   });
   const { credentials, trust } = start;
   const noteBundle = (taken: BundleTaken): void => channel.send({ kind: 'bundle', taken });
-  const policy = start.policy === null ? null : parsePolicy(start.policy).policy;
+  const policy = start.policy === null ? null : policyFrom(start.policy).policy;
   const place = { credentials, trust, policy, noteBundle, desk, identities, limitedLog, metrics };
   const path = await openDataPath({ ...options, log, audit, ...place });
 

@@ -26,23 +26,16 @@ export async function startGoParser(): Promise<GoParser | string> {
   return {
     async request(pieces) {
       const seen = (await reader.ask(base64(pieces))) as Seen;
-      const wire = Buffer.concat(pieces).toString('latin1');
-      let at = 0;
-      const requests = seen.requests.map((one) => {
-        const begin = wire.indexOf(`${one.method} ${one.target} HTTP/`, at);
-        at = begin + 1;
-        return { ...one, headers: inOrderOf(headNames(wire.slice(begin)), one.headers) };
-      });
+      const requests = inWireOrder(pieces, seen.requests, (one, wire, from) =>
+        wire.indexOf(`${one.method} ${one.target} HTTP/`, from),
+      );
       return { requests, refused: seen.refused, rest: seen.rest === null ? null : fromBase64(seen.rest) };
     },
     async answer(methods, pieces) {
       const seen = (await reader.ask({ to: methods, pieces: base64(pieces) })) as SeenAnswers;
-      const wire = Buffer.concat(pieces).toString('latin1');
-      let at = 0;
-      const answers = seen.answers.map((one) => {
-        const begin = wire.slice(at).search(new RegExp(`HTTP/1\\.[01] ${one.status}\\b`)) + at;
-        at = begin + 1;
-        return { ...one, headers: inOrderOf(headNames(wire.slice(begin)), one.headers) };
+      const answers = inWireOrder(pieces, seen.answers, (one, wire, from) => {
+        const at = wire.slice(from).search(new RegExp(`HTTP/1\\.[01] ${one.status}\\b`));
+        return from + at;
       });
       return { answers, refused: seen.refused };
     },
@@ -54,23 +47,39 @@ function fromBase64(text: string): string {
   return Buffer.from(text, 'base64').toString('latin1');
 }
 
-/** The names before the first empty line, in lower case, in the order in which they stand there. */
-function headNames(wire: string): string[] {
-  return wire
-    .slice(0, wire.indexOf('\r\n\r\n'))
-    .split('\r\n')
-    .slice(1)
-    .map((line) => line.slice(0, line.indexOf(':')).toLowerCase());
+interface Message {
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>;
+  readonly body: string;
 }
 
-/** Go keeps header lines by their names. They are put where their names stand; what has no place comes last, and shows. */
-function inOrderOf(names: readonly string[], headers: Seen['requests'][number]['headers']) {
-  const left = [...headers];
-  const placed = names.flatMap((name) => {
-    const at = left.findIndex(([one]) => one === name);
-    return at < 0 ? [] : left.splice(at, 1);
+/**
+ * Go keeps header lines by their names. Each message's are put where their names stand behind `begin`; what has no place there
+ * comes last, and shows.
+ */
+function inWireOrder<M extends Message>(
+  pieces: readonly Buffer[],
+  messages: readonly M[],
+  begin: (message: M, wire: string, from: number) => number,
+): M[] {
+  const wire = Buffer.concat(pieces).toString('latin1');
+  let at = 0;
+  return messages.map((message) => {
+    const from = begin(message, wire, at);
+    const end = wire.indexOf('\r\n\r\n', from);
+    // A body may look like the next head; in chunks it has more bytes than this.
+    at = end + 4 + message.body.length;
+    const left = [...message.headers];
+    const placed = wire
+      .slice(from, end)
+      .split('\r\n')
+      .slice(1)
+      .flatMap((line) => {
+        const name = line.slice(0, line.indexOf(':')).toLowerCase();
+        const place = left.findIndex(([one]) => one === name);
+        return place < 0 ? [] : left.splice(place, 1);
+      });
+    return { ...message, headers: [...placed, ...left] };
   });
-  return [...placed, ...left];
 }
 
 /** Where Go is; undefined for nowhere. */
