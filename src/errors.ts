@@ -193,7 +193,8 @@ export const catalogue = {
       if (reason.includes('EADDRNOTAVAIL')) {
         return `this machine has no such address: choose one that \`ip -brief address\` shows, with ${flag} HOST:PORT`;
       }
-      return `choose another with ${flag} HOST:PORT, or end what listens there: ss -ltnp`;
+      const [form, shows] = address.startsWith('/') ? ['unix:/PATH', 'ss -lxp'] : ['HOST:PORT', 'ss -ltnp'];
+      return `choose another with ${flag} ${form}, or end what listens there: ${shows}`;
     },
   }),
   CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({

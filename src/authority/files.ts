@@ -2,6 +2,7 @@
 // written once, under a name that did not exist, and is on the disk before anything refers to it. A key that others
 // than its owner could read is not used. Nothing here overwrites a file in place.
 import { randomBytes } from 'node:crypto';
+import { lstatSync, readdirSync } from 'node:fs';
 import { lstat, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CertgateError, fileReason, shellWord } from '../errors.ts';
@@ -154,13 +155,30 @@ interface Draft {
 
 async function sweep(folder: string, isLeft: (draft: Draft, path: string) => Promise<boolean>): Promise<void> {
   for (const entry of await readdir(folder).catch(() => [])) {
-    const [, name = '', purpose = '', pid = ''] = /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}$/s.exec(entry) ?? [];
-    if (pid === '' || isRunning(Number(pid))) continue;
+    const draft = ownerless(entry);
+    if (draft === null) continue;
     const path = join(folder, entry);
-    if (await isLeft({ name, purpose }, path).catch(() => false)) {
-      await rm(path, { recursive: true, force: true }).catch(() => {});
-    }
+    if (await isLeft(draft, path).catch(() => false)) await rm(path, { recursive: true, force: true }).catch(() => {});
   }
+}
+
+/** What killed processes left unfinished in `folder`, as `removeLeftovers` would take it for any target; sorted. Node's errors. */
+export function leftoversIn(folder: string): readonly string[] {
+  const old = (path: string): boolean => {
+    const left = lstatSync(path, { throwIfNoEntry: false });
+    return left !== undefined && Date.now() - left.mtimeMs >= LEFTOVER_AGE;
+  };
+  const entries = readdirSync(folder).filter((entry) => ownerless(entry) !== null);
+  return entries
+    .map((entry) => join(folder, entry))
+    .filter(old)
+    .toSorted();
+}
+
+/** The draft whose name `entry` is, and whose process is gone; null for anything else. */
+function ownerless(entry: string): Draft | null {
+  const [, name = '', purpose = '', pid = ''] = /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}$/s.exec(entry) ?? [];
+  return pid === '' || isRunning(Number(pid)) ? null : { name, purpose };
 }
 
 function isRunning(pid: number): boolean {

@@ -1,6 +1,6 @@
 // `certgate ca check`: a CA that is well is told so, what is not is named with its value, and pasting the remedy mends it.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import {
   chmodSync,
@@ -12,6 +12,7 @@ import {
   statSync,
   truncateSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
@@ -91,6 +92,18 @@ describe('what is not well is named with its value, and its remedy mends it:', (
         copyFileSync(ca.path('certs/issuer.crt'), ca.path('certs/issuer-2.crt'));
       },
       /^warn file: .*issuer-2.crt, .*issuer-2.key: no record knows of it/,
+    ],
+    [
+      'what a killed change of the passphrase has left',
+      () => {
+        const { pid } = spawnSync('true');
+        const left = ca.path('certs', `.root.key.passphrase-${pid}-0123abcd`);
+        writeFileSync(left, 'a key', { mode: 0o600 });
+        utimesSync(left, 1_700_000_000, 1_700_000_000);
+        // One that is in the making.
+        writeFileSync(ca.path('certs', `.root.key.passphrase-${process.pid}-0123abcd`), 'a key', { mode: 0o600 });
+      },
+      /^warn file: .*\.root\.key\.passphrase-\d+-0123abcd: left by a command that was killed/,
     ],
     [
       'no key',

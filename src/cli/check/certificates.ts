@@ -5,6 +5,7 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { agesOf, type CaAge } from '../../authority/ca-ages.ts';
+import { leftoversIn } from '../../authority/files.ts';
 import { isMadeHere } from '../../authority/generations.ts';
 import { caFiles, generationFiles } from '../../authority/layout.ts';
 import { rotationTime } from '../../authority/rotate.ts';
@@ -132,6 +133,11 @@ function checkFiles(authorities: readonly CaRecord[], subject: Subject): Finding
       const aside = shellWord(join(certsDir, 'aside'));
       const remedy = `mkdir -p -m 700 ${aside} && mv ${odd.map(shellWord).join(' ')} ${aside}`;
       findings.push(warning('file', found, remedy));
+    }
+    const left = leftoversIn(certsDir);
+    if (left.length > 0) {
+      const found = `${someOf(left)}: left by a command that was killed, and may hold keys; nothing uses it`;
+      findings.push(warning('file', found, `rm -r ${left.map(shellWord).join(' ')}`));
     }
     const bundle = caFiles(certsDir).bundle;
     if (readFileSync(bundle, 'utf8') !== trustIn(authorities).bundlePem) {
