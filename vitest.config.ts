@@ -1,6 +1,7 @@
-// How the tests run, in four groups, one after another, one process a file. Unit tests: three files at a time, for two cores,
-// because some wait. End-to-end tests without Prefect: three at a time, because all wait. Those with it, one at a time: beside
-// another, on a busy machine, their server's SQLite refuses more than Prefect's client tries again. The stress tests, which fill the machine, each alone. Long files go first.
+// How the tests run, one process a file. Unit tests and end-to-end tests without Prefect: four files at a time, for two cores,
+// because many wait. Those with Prefect, one at a time: beside another, on a busy machine, their server's SQLite refuses more than
+// Prefect's client tries again. The stress tests, which fill the machine, each alone. These three groups come one after another.
+// Long files go first.
 // Run one: scripts/test test/pki   ·   scripts/test test/e2e/revoked.test.ts -t 'within a second'
 
 import { globSync, readFileSync } from 'node:fs';
@@ -13,9 +14,12 @@ const STRESS = 'test/e2e/stress-*.test.ts';
 /** For what hangs: no test is to fail because the machine is busy. */
 const LIMITS = { testTimeout: 300_000, hookTimeout: 300_000 };
 /** A scenario says by what it asks for that it needs a Prefect: see test/e2e/harness/scenario.ts. */
-const WITH_PREFECT = globSync('test/e2e/*.test.ts', { cwd: import.meta.dirname }).filter((file) =>
-  /\b(?:sharedPrefect|ownPrefect)\(|'prefectTemplate'/.test(readFileSync(join(import.meta.dirname, file), 'utf8')),
-);
+const WITH_PREFECT = [
+  ...globSync('test/e2e/*.test.ts', { cwd: import.meta.dirname }).filter((file) =>
+    /\b(?:sharedPrefect|ownPrefect)\(|'prefectTemplate'/.test(readFileSync(join(import.meta.dirname, file), 'utf8')),
+  ),
+  'test/bench/flow.test.ts',
+];
 
 export default defineConfig({
   test: {
@@ -27,10 +31,10 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', 'node_modules/**'],
+          exclude: ['test/e2e/**', ...WITH_PREFECT, 'node_modules/**'],
           globalSetup: ['./test/build/unit-setup.ts'],
           pool: 'forks',
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 0 },
           ...LIMITS,
         },
@@ -42,8 +46,8 @@ export default defineConfig({
           exclude: [...WITH_PREFECT, STRESS],
           globalSetup: ['./test/e2e/session-setup.ts'],
           pool: 'forks',
-          maxWorkers: 3,
-          sequence: { groupOrder: 1 },
+          maxWorkers: 4,
+          sequence: { groupOrder: 0 },
           ...LIMITS,
         },
       },
@@ -54,7 +58,7 @@ export default defineConfig({
           globalSetup: ['./test/e2e/prefect-setup.ts'],
           pool: 'forks',
           maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 1 },
           ...LIMITS,
         },
       },
@@ -65,7 +69,7 @@ export default defineConfig({
           globalSetup: ['./test/e2e/session-setup.ts'],
           pool: 'forks',
           maxWorkers: 1,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 2 },
           ...LIMITS,
         },
       },

@@ -106,12 +106,12 @@ export const catalogue = {
     hint: () =>
       'a Prefect has it at /api/openapi.json: certgate policy sync --from http://127.0.0.1:4200/api/openapi.json',
   }),
-  CG_FILE: entry<{ path: string; problem: string }>({
+  CG_FILE: entry<{ path: string; problem: string; remedy?: string }>({
     about: 'The operating system refused to read or write a file or folder.',
     exit: EXIT.failure,
     status: 500,
     message: (f) => `${f.path}: ${f.problem}`,
-    hint: (f) => `look at it with \`ls -lad ${shellWord(f.path)}\``,
+    hint: (f) => f.remedy ?? `look at it with \`ls -lad ${shellWord(f.path)}\``,
   }),
   CG_INSPECT: entry<{ what: string; problem: string }>({
     about: 'The thing to inspect is nothing that certgate knows.',
@@ -193,7 +193,8 @@ export const catalogue = {
       if (reason.includes('EADDRNOTAVAIL')) {
         return `this machine has no such address: choose one that \`ip -brief address\` shows, with ${flag} HOST:PORT`;
       }
-      return `choose another with ${flag} HOST:PORT, or end what listens there: ss -ltnp`;
+      const [form, shows] = address.startsWith('/') ? ['unix:/PATH', 'ss -lxp'] : ['HOST:PORT', 'ss -ltnp'];
+      return `choose another with ${flag} ${form}, or end what listens there: ${shows}`;
     },
   }),
   CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({
@@ -210,12 +211,13 @@ export const catalogue = {
     message: (f) => `another gate already runs on this state folder: ${f.socket}`,
     hint: () => 'end that gate first, or give this one a state folder of its own (stateDir)',
   }),
-  CG_GATE_ANSWER: entry<{ socket: string; reason: string }>({
+  CG_GATE_ANSWER: entry<{ socket: string; reason: string; remedy?: string }>({
     about: 'No gate runs on this state folder, or its control socket did not answer as expected.',
     exit: EXIT.network,
     status: 502,
     message: (f) => `the gate at ${f.socket} did not answer: ${f.reason}`,
-    hint: () =>
+    hint: (f) =>
+      f.remedy ??
       'where none runs, start it (certgate serve), or name its configuration with --config FILE; else look at its log',
   }),
   CG_WORKER: entry<{ reason: string }>({
@@ -538,12 +540,13 @@ export const catalogue = {
     hint: (f) =>
       `run as the owner of the store and its folder, on a file system mounted read-write: \`ls -la ${f.location}*\``,
   }),
-  CG_STORE_IO: entry<{ location: string; problem: string }>({
+  CG_STORE_IO: entry<{ location: string; problem: string; remedy?: string }>({
     about: 'The operating system refused to read or write the store; nothing was changed.',
     exit: EXIT.storage,
     status: 503,
     message: (f) => `${f.location} cannot be used: ${f.problem}`,
-    hint: (f) => `check the path, the permissions and the disk: \`ls -la ${f.location}*\`, \`dmesg | tail\``,
+    hint: (f) =>
+      f.remedy ?? `check the path, the permissions and the disk: \`ls -la ${f.location}*\`, \`dmesg | tail\``,
   }),
   CG_STORE_CLOSED: entry<{ location: string }>({
     about: 'The store was used after it was closed.',
@@ -898,13 +901,12 @@ export const catalogue = {
     message: (f) => `cannot export ${f.what}: ${f.problem}`,
     hint: (f) => f.remedy,
   }),
-  CG_FILE_EXISTS: entry<{ path: string; problem: string; replaceable: boolean }>({
+  CG_FILE_EXISTS: entry<{ path: string; problem: string; replaceable: boolean; flag?: string }>({
     about: 'The file to write exists already; nothing was changed in it.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `${f.path} ${f.problem}`,
-    hint: (f) =>
-      f.replaceable ? 'name another with --out FILE, or replace it with --force' : 'name another with --out FILE',
+    hint: (f) => `name another with ${f.flag ?? '--out'} FILE${f.replaceable ? ', or replace it with --force' : ''}`,
   }),
   CG_PASSWORD: entry<{ problem: string; remedy: string }>({
     about: 'There is no password, or it is not one that every program would read alike.',

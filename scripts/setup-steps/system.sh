@@ -60,12 +60,13 @@ setup_openssl() {
   fi
 }
 
-# What imports certgate's certificates: NSS's tools, and Chromium itself in CI and where it is asked for by name (it is
-# large). Without them their tests are skipped, so this may fail: not every Debian or Ubuntu has Chromium as a package.
+# What imports certgate's certificates: NSS's tools, and GnuTLS's and Chromium itself (which is large) in CI and where they are
+# asked for by name. Without them their tests are skipped, so this may fail: not every Debian or Ubuntu has Chromium as a package.
 setup_browser() {
   local program wanted=()
   command -v pk12util >/dev/null || wanted+=(libnss3-tools)
   if [[ -n "${CI:-}" || "${setup_asked:-}" == browser ]]; then
+    command -v certtool >/dev/null || wanted+=(gnutls-bin)
     command -v chromium >/dev/null || wanted+=(chromium)
   fi
   ((${#wanted[@]} > 0)) || return 0

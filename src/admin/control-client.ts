@@ -1,7 +1,7 @@
 // Asks the gate that runs on this machine, over its control socket. No gate there is an answer, not an error: the CLI
 // works without one.
 
-import { CertgateError } from '../errors.ts';
+import { CertgateError, fileReason, shellWord } from '../errors.ts';
 
 // Not imported: an import reads every export of node:http, and its WebSocket loads all of undici: 23 ms and 6 MB more.
 const { request } = process.getBuiltinModule('node:http');
@@ -65,8 +65,10 @@ export async function askCheckpoint(socketPath: string): Promise<unknown> {
 
 function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const failed = (reason: string): void =>
-      reject(new CertgateError('CG_GATE_ANSWER', { socket: socketPath, reason }));
+    const failed = (reason: string, remedy?: string): void =>
+      reject(
+        new CertgateError('CG_GATE_ANSWER', { socket: socketPath, reason, ...(remedy !== undefined && { remedy }) }),
+      );
     const question = request({ socketPath, method, path, timeout: TIMEOUT, agent: false }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
@@ -83,8 +85,9 @@ function ask(socketPath: string, method: string, path: string, body?: unknown): 
     });
     question.on('timeout', () => question.destroy(new Error(`no answer within ${TIMEOUT} ms`)));
     question.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(null);
-      else failed(error.message);
+      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return resolve(null);
+      if (error.code !== 'EACCES') return failed(error.message);
+      failed(fileReason(error), `run this as the user that runs the gate: ls -ld ${shellWord(socketPath)}`);
     });
     question.end(body === undefined ? undefined : JSON.stringify(body));
   });

@@ -5,7 +5,7 @@
 // backups left beside it, of whatever name, is removed: there are keys in it.
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { CertgateError, fileReason, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { overFiles } from '../observe/audit-files.ts';
 import { copyStoreFile, type StoreFacts } from '../store/sqlite-copy.ts';
 import {
@@ -29,6 +29,7 @@ import {
   removeLeftoversOfAnyName,
   syncFolder,
   systemCode,
+  unreadable,
   writeNewFile,
 } from './files.ts';
 
@@ -210,11 +211,7 @@ async function lookAt({ certsDir }: BackupRequest): Promise<Found> {
     }
   };
   await visit('').catch((error: unknown) => {
-    throw new CertgateError(
-      'CG_CA_FILE',
-      { file: certsDir, problem: `cannot be read: ${fileReason(error)}` },
-      { cause: error },
-    );
+    throw unreadable(certsDir, error);
   });
   return { certificates, nowhere, fingerprint: seen.join('\n') };
 }

@@ -14,7 +14,7 @@ import {
   readKeyFile,
   removeLeftovers,
   syncFolder,
-  systemCode,
+  unreadable,
   writeNewFile,
 } from './files.ts';
 import { keyText, readKey } from './key-store.ts';
@@ -29,13 +29,14 @@ export interface PassphraseChange {
   readonly from: PassphraseSource | null;
   /** What will open them; null to write them in the clear. */
   readonly to: PassphraseSource | null;
+  /** Puts the change on record: when nothing but the renames is left to be done. */
+  readonly record?: () => Promise<unknown>;
 }
 
 /** The private keys of the CA in `certsDir`: of every generation, sorted by name. CG_CA_FILE. */
 export async function caKeyFiles(certsDir: string): Promise<readonly string[]> {
   const names = await readdir(certsDir).catch((error: unknown) => {
-    const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
-    throw new CertgateError('CG_CA_FILE', { file: certsDir, problem }, { cause: error });
+    throw unreadable(certsDir, error);
   });
   const keys = names.filter((name) => /^(?:root|issuer)(?:-\d+)?\.key$/.test(name)).toSorted();
   return keys.map((name) => join(certsDir, name));
@@ -45,7 +46,7 @@ export async function caKeyFiles(certsDir: string): Promise<readonly string[]> {
  * Writes the keys anew under `to`.
  * @throws CG_PASSPHRASE, CG_KEY_MODE, CG_KEY_UNREADABLE, CG_CA_FILE: before the first rename, nothing has changed
  */
-export async function changePassphrase({ paths: named, from, to }: PassphraseChange): Promise<void> {
+export async function changePassphrase({ paths: named, from, to, record }: PassphraseChange): Promise<void> {
   // A link stays one: it is the key behind it that is written anew, beside itself.
   const paths = await Promise.all(named.map((path) => realpath(path).catch(() => path)));
   const drafts: Array<readonly [draft: string, path: string]> = [];
@@ -55,6 +56,7 @@ export async function changePassphrase({ paths: named, from, to }: PassphraseCha
       drafts.push([draft, path]);
       await writeNewFile(draft, await keyText(key, to), PRIVATE_FILE);
     }
+    await record?.();
     for (const [draft, path] of drafts) await rename(draft, path);
     for (const folder of new Set(paths.map(dirname))) await syncFolder(folder);
     for (const path of paths) await removeLeftovers(path, [PURPOSE]);

@@ -4,12 +4,12 @@
 // (CG_CA_CHANGED), and the other takes its files back. Where nobody can know whether the transaction counts, files stay.
 import { lstat, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { CertgateError, type ErrorCode, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, type ErrorCode, isCertgateError, reasonOf, shellWord } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { onOneLine } from '../pki/names.ts';
 import type { CaChange, CaRecord, Store } from '../store/store.ts';
 import { caRecordsIn } from './ca-records.ts';
-import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
+import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, systemCode } from './files.ts';
 import type { Generation } from './generations.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { caFiles, generationFiles } from './layout.ts';
@@ -91,7 +91,7 @@ export async function applyChange(
       const { certificate } = generationFiles(certsDir, record);
       // Put there by a person, or by this before a kill: what is the same needs no second writing.
       if ((await readFile(certificate, 'utf8').catch(() => null)) === pemOf(record)) continue;
-      await writeNewFile(certificate, pemOf(record), PUBLIC_FILE);
+      await writeCertificate(certificate, pemOf(record));
       written.push(certificate);
     }
     for (const folder of new Set(written.map((path) => dirname(path)))) await syncFolder(folder);
@@ -116,6 +116,15 @@ export async function applyChange(
     (error: unknown) => reasonOf(error),
   );
   return { trust, files: written, bundleProblem };
+}
+
+/** Whole or not at all: half of one would be in the way of the next try. CG_CA_FILE for one that is there; Node's errors. */
+async function writeCertificate(path: string, pem: string): Promise<void> {
+  await writeOutputFile(path, Buffer.from(pem), { mode: PUBLIC_FILE, force: false }).catch((error: unknown) => {
+    if (!isCertgateError(error, 'CG_FILE_EXISTS')) throw error;
+    const remedy = `look at it, and move it away: certgate inspect ${shellWord(path)}`;
+    throw new CertgateError('CG_CA_FILE', { file: path, problem: 'is there, and is not this one', remedy });
+  });
 }
 
 /** Brings `ca.crt` up to date, whole or not at all. CG_CA_FILE. */

@@ -2,9 +2,10 @@
 // written once, under a name that did not exist, and is on the disk before anything refers to it. A key that others
 // than its owner could read is not used. Nothing here overwrites a file in place.
 import { randomBytes } from 'node:crypto';
+import { lstatSync, readdirSync } from 'node:fs';
 import { lstat, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, fileReason, shellWord } from '../errors.ts';
 
 /** Owner only: private keys and what is still being made. */
 export const PRIVATE_FILE = 0o600;
@@ -17,23 +18,47 @@ const LEFTOVER_AGE = 60_000;
 /** For how long nothing is written to a draft that another machine has given up, ms. */
 const SILENCE = 900_000;
 
-/** Writes a file that must not exist yet, with exactly this mode, and waits until it is on the disk. Node's errors. */
+/** What is to be said of a file of the CA that could not be read. */
+export function unreadable(file: string, error: unknown): CertgateError<'CG_CA_FILE'> {
+  const code = systemCode(error);
+  const problem = code === 'ENOENT' ? 'does not exist' : `cannot be read: ${fileReason(error)}`;
+  const remedy = `run this as the user that runs certgate: ls -ld ${shellWord(file)}`;
+  const facts = { file, problem, ...(code === 'EACCES' && { remedy }) };
+  return new CertgateError('CG_CA_FILE', facts, { cause: error });
+}
+
+/**
+ * Writes a file that must not exist yet, with exactly this mode, and waits until it is on the disk; else there is none.
+ * Node's errors, with the path.
+ */
 export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode);
   try {
-    await file.chmod(mode); // the umask took bits away at most, so until here it was stricter
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
+    try {
+      await file.chmod(mode); // the umask took bits away at most, so until here it was stricter
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await rm(path, { force: true }).catch(() => {});
+    throw about(path, error);
   }
+}
+
+/** The system's error, with the path that a write or a flush does not name. */
+function about(path: string, error: unknown): unknown {
+  return error instanceof Error && 'syscall' in error ? Object.assign(error, { path }) : error;
 }
 
 /** Makes what was created, renamed or removed in a folder survive a power cut. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
-    await folder.sync();
+    await folder.sync().catch((error: unknown) => {
+      throw about(path, error);
+    });
   } finally {
     await folder.close();
   }
@@ -130,13 +155,30 @@ interface Draft {
 
 async function sweep(folder: string, isLeft: (draft: Draft, path: string) => Promise<boolean>): Promise<void> {
   for (const entry of await readdir(folder).catch(() => [])) {
-    const [, name = '', purpose = '', pid = ''] = /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}$/s.exec(entry) ?? [];
-    if (pid === '' || isRunning(Number(pid))) continue;
+    const draft = ownerless(entry);
+    if (draft === null) continue;
     const path = join(folder, entry);
-    if (await isLeft({ name, purpose }, path).catch(() => false)) {
-      await rm(path, { recursive: true, force: true }).catch(() => {});
-    }
+    if (await isLeft(draft, path).catch(() => false)) await rm(path, { recursive: true, force: true }).catch(() => {});
   }
+}
+
+/** What killed processes left unfinished in `folder`, as `removeLeftovers` would take it for any target; sorted. Node's errors. */
+export function leftoversIn(folder: string): readonly string[] {
+  const old = (path: string): boolean => {
+    const left = lstatSync(path, { throwIfNoEntry: false });
+    return left !== undefined && Date.now() - left.mtimeMs >= LEFTOVER_AGE;
+  };
+  const entries = readdirSync(folder).filter((entry) => ownerless(entry) !== null);
+  return entries
+    .map((entry) => join(folder, entry))
+    .filter(old)
+    .toSorted();
+}
+
+/** The draft whose name `entry` is, and whose process is gone; null for anything else. */
+function ownerless(entry: string): Draft | null {
+  const [, name = '', purpose = '', pid = ''] = /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}$/s.exec(entry) ?? [];
+  return pid === '' || isRunning(Number(pid)) ? null : { name, purpose };
 }
 
 function isRunning(pid: number): boolean {

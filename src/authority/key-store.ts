@@ -4,11 +4,11 @@
 // behind the same interface: see remote-signer.ts. No message carries a key or a passphrase.
 
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError } from '../errors.ts';
 import { encryptedKeyToPem, type OpenedKey, openPrivateKey } from '../pki/encrypted-keys.ts';
 import { isEncryptedPem, privateKeyToPem } from '../pki/keys.ts';
 import { type Signer, signerOf } from '../pki/signing.ts';
-import { PRIVATE_FILE, readKeyFile, systemCode, writeNewFile } from './files.ts';
+import { PRIVATE_FILE, readKeyFile, unreadable, writeNewFile } from './files.ts';
 import type { PassphraseSource } from './passphrase.ts';
 import { strongEnough } from './passphrase.ts';
 
@@ -97,6 +97,5 @@ function fileError(path: string, passphrase: PassphraseSource | null, error: unk
     const { problem, remedy } = error.facts;
     return new CertgateError('CG_KEY_UNREADABLE', { problem: `${path}: ${problem}`, remedy }, { cause: error });
   }
-  const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
-  return new CertgateError('CG_CA_FILE', { file: path, problem }, { cause: error });
+  return unreadable(path, error);
 }

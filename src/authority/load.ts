@@ -5,14 +5,14 @@
 // and issuer are in their time.
 import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { CertgateError, type ErrorCode, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, type ErrorCode, isCertgateError } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { fingerprintOf } from '../pki/facts.ts';
 import { keyIdOf } from '../pki/keys.ts';
 import type { CaRecord, Store } from '../store/store.ts';
 import { type Authority, type CaInUse, openAuthority } from './authority.ts';
 import { caRecordsIn } from './ca-records.ts';
-import { systemCode } from './files.ts';
+import { unreadable } from './files.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { generationFiles } from './layout.ts';
 import { trustIn } from './trust.ts';
@@ -147,8 +147,7 @@ async function readFrom<T>(
   try {
     return parse(await read(file));
   } catch (error) {
-    const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
-    throw new CertgateError('CG_CA_FILE', { file, problem }, { cause: error });
+    throw unreadable(file, error);
   }
 }
 

@@ -10,7 +10,10 @@ import { draftName, removeLeftovers, syncFolder, systemCode, writeNewFile } from
 const PURPOSE = 'exporting';
 
 /** Whether something stands in the way at `path`: found before the work is done. @throws CG_FILE_EXISTS; Node's errors */
-export async function requireFreePlace(path: string, force: boolean): Promise<void> {
+export async function requireFreePlace(
+  path: string,
+  { force, flag }: { readonly force: boolean; readonly flag?: string },
+): Promise<void> {
   await stat(dirname(path));
   const there = await lstat(path).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return null;
@@ -18,7 +21,12 @@ export async function requireFreePlace(path: string, force: boolean): Promise<vo
   });
   if (there === null || (force && there.isFile())) return;
   const problem = there.isFile() ? 'exists already' : 'exists already and is no plain file';
-  throw new CertgateError('CG_FILE_EXISTS', { path, problem, replaceable: there.isFile() });
+  throw new CertgateError('CG_FILE_EXISTS', {
+    path,
+    problem,
+    replaceable: there.isFile(),
+    ...(flag !== undefined && { flag }),
+  });
 }
 
 /** Writes `path` with exactly this mode and waits until it is on the disk. @throws CG_FILE_EXISTS; Node's errors */
@@ -30,7 +38,7 @@ export async function writeOutputFile(
   const draft = join(dirname(path), draftName(basename(path), PURPOSE));
   try {
     await writeNewFile(draft, content, mode);
-    await requireFreePlace(path, force);
+    await requireFreePlace(path, { force });
     if (force) await rename(draft, path);
     else await linkNew(draft, path);
   } catch (error) {

@@ -2,7 +2,7 @@
 // (an environment variable). Never an argument, which `ps` shows. A file that others than its owner could read is not
 // used. What is wrong with a passphrase is said without a part of it.
 import { open } from 'node:fs/promises';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, shellWord } from '../errors.ts';
 import { systemCode } from './files.ts';
 
 /** What OpenSSL's own programs read of a passphrase, octets. */
@@ -55,6 +55,7 @@ async function firstLine(path: string, isPrivate: boolean): Promise<{ line: Uint
     const file = await open(path, 'r');
     try {
       const stat = await file.stat();
+      if (stat.isDirectory()) throw new CertgateError('CG_PASSPHRASE', unread(path, 'is a folder'));
       const { mode } = stat;
       if (isPrivate && (mode & 0o077) !== 0) {
         throw new CertgateError('CG_KEY_MODE', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') });
@@ -74,13 +75,13 @@ async function firstLine(path: string, isPrivate: boolean): Promise<{ line: Uint
     }
   } catch (error) {
     if (error instanceof CertgateError) throw error;
-    const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${reasonOf(error)}`;
-    throw new CertgateError(
-      'CG_PASSPHRASE',
-      { problem: `the passphrase file ${path} ${problem}`, remedy: `look at it with \`ls -l ${path}\`` },
-      { cause: error },
-    );
+    const problem = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${fileReason(error)}`;
+    throw new CertgateError('CG_PASSPHRASE', unread(path, problem), { cause: error });
   }
+}
+
+function unread(path: string, problem: string): { problem: string; remedy: string } {
+  return { problem: `the passphrase file ${path} ${problem}`, remedy: `look at it with \`ls -ld ${shellWord(path)}\`` };
 }
 
 function usable(octets: Uint8Array, name: string): Uint8Array {

@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import type { SignedCrl } from '../authority/crl.ts';
 import { exportCrl } from '../authority/export-crl.ts';
 import { PUBLIC_FILE } from '../authority/files.ts';
-import { writeOutputFile } from '../authority/output-file.ts';
+import { requireFreePlace, writeOutputFile } from '../authority/output-file.ts';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { derToPem } from '../pki/certificates.ts';
 import { describeCrl } from '../pki/describe-crl.ts';
@@ -64,6 +64,10 @@ function exportCommand(io: CommandIo): Command {
       throw usage('--root-key is for the list of a root', 'name it: certgate crl export --issuer root --root-key FILE');
     }
     const config = configOf(command, io);
+    const out = flags.out === undefined ? null : resolve(io.cwd, flags.out);
+    // Before a number is taken, and its list is on record.
+    const force = out !== null && (await isList(out));
+    if (out !== null) await requireFreePlace(out, { force }).catch(aboutLists);
     const store = openStoreToAct(config.stateDir, io);
     let crl: SignedCrl;
     try {
@@ -76,8 +80,8 @@ function exportCommand(io: CommandIo): Command {
     }
     const der = Buffer.concat(crl.parts);
     const content = format === 'der' ? der : derToPem(der, 'X509 CRL');
-    if (flags.out === undefined) io.out(String(content).trimEnd());
-    else await writeList(resolve(io.cwd, flags.out), content);
+    if (out === null) io.out(String(content).trimEnd());
+    else await writeOutputFile(out, Buffer.from(content), { mode: PUBLIC_FILE, force }).catch(aboutLists);
     tell(crl, flags, io);
   });
 }
@@ -95,18 +99,17 @@ function tell(crl: SignedCrl, { out, json }: Flags, io: CommandIo): void {
   io.say(`revocation list number ${crl.number}, ${crl.listed} revoked, valid until ${nextUpdate}`);
 }
 
-/** In place of an earlier list, which is done every day, and of nothing else. CG_FILE_EXISTS, CG_FILE. */
-async function writeList(path: string, content: string | Uint8Array): Promise<void> {
-  const force = await readFile(path).then(isList, () => false);
-  await writeOutputFile(path, Buffer.from(content), { mode: PUBLIC_FILE, force }).catch((error: unknown) => {
-    if (!isCertgateError(error, 'CG_FILE_EXISTS')) throw error;
-    const problem = 'exists already and is no revocation list';
-    throw new CertgateError('CG_FILE_EXISTS', { path, problem, replaceable: false }, { cause: error });
-  });
+/** An earlier list is replaced, which is done every day, and nothing else. CG_FILE_EXISTS, CG_FILE. */
+function aboutLists(error: unknown): never {
+  if (!isCertgateError(error, 'CG_FILE_EXISTS')) throw error;
+  const { path } = error.facts;
+  const problem = 'exists already and is no revocation list';
+  throw new CertgateError('CG_FILE_EXISTS', { path, problem, replaceable: false }, { cause: error });
 }
 
-function isList(content: Uint8Array): boolean {
+async function isList(path: string): Promise<boolean> {
   try {
+    const content = await readFile(path);
     describeCrl(content[0] === 0x30 ? content : Buffer.from(content).toString('utf8'));
     return true;
   } catch {

@@ -5,6 +5,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
+import { tidyPending } from '../enroll/enroll-to-folder.ts';
 import { retryDelay } from '../enroll/renewal-time.ts';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
@@ -37,7 +38,10 @@ export async function ensureEnrolled(
   // Then the token's file may be gone.
   const known = knownGate !== null && knownDir !== null;
   const first = known ? await lookAt(config) : 'none';
-  if (first === 'usable') return config;
+  if (first === 'usable' && knownDir !== null) {
+    await tidyPending(knownDir);
+    return config;
+  }
   let refusal: CertgateError | null = null;
   if (typeof first === 'object') {
     const patience = namesSource(flags, io) ? 0 : gracePatience;
@@ -63,6 +67,7 @@ export async function ensureEnrolled(
   const connect = { ...config.connect, identityDir, gate: config.connect.gate ?? source.credential.gate.origin };
   const complete: Config = { ...config, connect };
   if ((await lookAt(complete)) === 'usable') {
+    await tidyPending(identityDir);
     log.info({ identityDir }, 'there is a certificate already: the token is not used');
     return complete;
   }

@@ -13,6 +13,7 @@ import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
 import { onOneLine } from '../pki/names.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { usage } from './flags.ts';
+import { naming } from './named-file.ts';
 
 export interface SourceFlags {
   readonly cert?: string;
@@ -135,7 +136,7 @@ function filesOf(dir: string | undefined, flags: SourceFlags, cwd: string): File
 }
 
 function readCertificates(file: string): Certificates {
-  const bytes = readFileSync(file);
+  const bytes = naming(file, () => readFileSync(file));
   try {
     const [first, ...rest] = bytes[0] === 0x30 ? [bytes] : pemBlocks(bytes.toString('latin1'), 'CERTIFICATE');
     if (first === undefined) throw new CertgateError('CG_PEM', { label: 'CERTIFICATE', problem: 'no such block' });

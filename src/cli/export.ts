@@ -91,7 +91,7 @@ export function exportCommand(io: CommandIo): Command {
       });
       const path = resolve(io.cwd, flags.out ?? `${source.stem}${endings[format]}`);
       const force = flags.force === true;
-      await requireFreePlace(path, force);
+      await requireFreePlace(path, { force });
       requireAnother(path, source.files);
       if (force) requireNotOfCa(path, configOf(command, io));
       const pkcs12 = format === 'p12' ? await pkcs12Options(source, flags, io) : null;

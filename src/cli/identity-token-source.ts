@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { type Credential, identityTokenCredential, type Pin } from '../enroll/credential.ts';
 import { fetchJson } from '../enroll/fetch-json.ts';
 import { LONGEST_IDENTITY_TOKEN } from '../enroll/jwt-form.ts';
-import { CertgateError, reasonOf, shown } from '../errors.ts';
+import { CertgateError, fileReason, reasonOf, shown } from '../errors.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
 
@@ -90,7 +90,7 @@ function readFrom(file: string): string {
   try {
     return readFileSync(file, 'latin1');
   } catch (error) {
-    throw new CertgateError('CG_FILE', { path: file, problem: reasonOf(error) }, { cause: error });
+    throw new CertgateError('CG_FILE', { path: file, problem: fileReason(error) }, { cause: error });
   }
 }
 

@@ -28,7 +28,7 @@ import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { requireNothing } from './init-again.ts';
 import { type CommandIo, shellWord } from './io.ts';
-import { readNamed } from './named-file.ts';
+import { named, readNamed } from './named-file.ts';
 import { commandKeys, configuredPassphrase, newPassphrase } from './passphrase.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
 
@@ -93,7 +93,7 @@ export function initCommand(io: CommandIo): Command {
     io.say('');
     io.say('next:');
     if (made.unfinished) for (const line of unfinishedCommands(dir, made, io)) io.say(printable(line));
-    for (const line of nextCommands(dir, config, flags.name?.[0], io)) io.say(printable(line));
+    for (const line of nextCommands(dir, config, flags.name !== undefined, io)) io.say(printable(line));
   });
 }
 
@@ -129,7 +129,9 @@ async function makeAll(
       ...elsewhere(dir, certsDir, stateDir),
       passphraseFile: ca.passphraseFile,
     });
-    await writeNewFile(draft, text, PUBLIC_FILE);
+    await writeNewFile(draft, text, PUBLIC_FILE).catch((error: unknown) => {
+      throw named(configuration, error);
+    });
     const made = await createAuthority({
       certsDir,
       stateDir,
@@ -212,9 +214,10 @@ function elsewhere(dir: string, certsDir: string, stateDir: string): { certsDir?
 }
 
 /** What to do now: lines that work when they are pasted into a shell in the working directory. */
-function nextCommands(dir: string, { serve }: Config, name: string | undefined, io: CommandIo): string[] {
+function nextCommands(dir: string, { serve }: Config, isNamed: boolean, io: CommandIo): string[] {
   const config = dir === io.cwd ? '' : ` --config ${shellWord(here(join(dir, 'certgate.yaml'), io))}`;
-  const gate = bracketed(name ?? 'localhost');
+  const [first = 'localhost'] = serve.names;
+  const gate = bracketed(!isNamed && serve.names.includes('localhost') ? 'localhost' : first);
   const port = parseHostPort(serve.listen)?.port ?? 8443;
   // How certgate is called on that machine is not known here.
   const run = `certgate run --gate https://${gate}:${port} --identity ./worker-etl-1`;

@@ -14,6 +14,7 @@ import { certificateItem, describeBytes, type Item, readForInspection } from './
 import { lookAtPeer, type PeerOptions } from './inspect-peer.ts';
 import { describedLines, type Meaning, peerLines } from './inspect-words.ts';
 import type { CommandIo } from './io.ts';
+import { naming } from './named-file.ts';
 import { configOf, withSettings } from './settings.ts';
 
 /** A revocation list of 300,000 entries; what is no list is far smaller. */
@@ -126,12 +127,12 @@ function peerOptions({ host, port }: HostAndPort, { connect }: Config): PeerOpti
     connect.cert ?? inDir('tls.crt'),
     connect.key ?? inDir('tls.key'),
   ];
+  const text = (file: string): string => naming(file, () => readFileSync(file, 'utf8'));
   return {
     host,
     port,
-    ca: ca === null ? null : readFileSync(ca, 'utf8'),
-    identity:
-      cert === null || key === null ? null : { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') },
+    ca: ca === null ? null : text(ca),
+    identity: cert === null || key === null ? null : { cert: text(cert), key: text(key) },
     serverName,
     timeout: limits.handshake,
   };

@@ -9,6 +9,7 @@ import type { Command } from 'commander';
 import { CertgateError } from '../errors.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
+import { naming } from './named-file.ts';
 
 export interface PasswordFlags {
   readonly passwordFile?: string;
@@ -60,7 +61,7 @@ function generated(io: CommandIo): string {
 }
 
 async function lineOf(file: string, io: CommandIo): Promise<string> {
-  const bytes = file === '-' ? await standardInput(io) : startOf(resolve(io.cwd, file));
+  const bytes = file === '-' ? await standardInput(io) : naming(file, () => startOf(resolve(io.cwd, file)));
   if (bytes.length > LONGEST) throw tooLong();
   let text: string;
   try {

@@ -60,10 +60,12 @@ export function commandLineError(error: CommanderError, command: string): Certga
 }
 
 /** What the operating system refused, when it was about a file. */
-function systemFault(error: unknown): { path: string; problem: string } | null {
+function systemFault(error: unknown): { path: string; problem: string; remedy?: string } | null {
   if (!(error instanceof Error) || !('syscall' in error)) return null;
   // A read of a folder names no path.
   const path = 'path' in error ? String(error.path) : 'what was named as a file';
   if (!('path' in error) && !('code' in error && error.code === 'EISDIR')) return null;
-  return { path, problem: `${fileReason(error)} (${String(error.syscall)})` };
+  const full = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  const remedy = { remedy: 'free some space, and try again: df -h' };
+  return { path, problem: `${fileReason(error)} (${String(error.syscall)})`, ...(full && remedy) };
 }

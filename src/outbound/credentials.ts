@@ -8,7 +8,7 @@ import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { replaceFile } from '../enroll/replace-file.ts';
-import { CertgateError, isCertgateError, reasonOf, shellWord } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, reasonOf, shellWord } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { encryptedKeyToPem, openPrivateKey } from '../pki/encrypted-keys.ts';
 import { isEncryptedPem, privateKeyToPem, publicKeyFits } from '../pki/keys.ts';
@@ -267,7 +267,7 @@ function readPem(file: string): string {
       const remedy = `run this as the user whose it is: ls -l ${shellWord(file)}`;
       throw new CertgateError('CG_CREDENTIALS', { file, reason: 'it may not be read by this user', remedy });
     }
-    const reason = code === 'ENOENT' ? 'there is no such file' : reasonOf(error);
+    const reason = code === 'ENOENT' ? 'there is no such file' : fileReason(error);
     throw new CertgateError('CG_CREDENTIALS', { file, reason }, { cause: error });
   }
 }

@@ -136,7 +136,9 @@ export class ClientConnection implements ExchangeOwner {
     this.exchange = null;
     if (keep && !this.closing) {
       this.deadline.expect('idle');
-      this.proceed();
+      // What the same read brought behind this answer would be taken for that to what is sent on now.
+      if (this.pending !== null) setImmediate(() => this.proceed());
+      else this.proceed();
     } else this.end();
   }
 
@@ -154,8 +156,7 @@ export class ClientConnection implements ExchangeOwner {
 
   /** Goes on with what the client has sent meanwhile, and reads on unless that has to wait. */
   private proceed(): void {
-    if (this.ending) return;
-    if (this.pending !== null) this.pump();
+    this.pump();
     if (!this.ending && !(this.pending !== null && this.busy)) this.socket.resume();
   }
 
@@ -208,7 +209,7 @@ export class ClientConnection implements ExchangeOwner {
       if (at < bytes.length && !this.ending) this.pending = bytes.subarray(at);
     }
     this.pumping = false;
-    // What is not whole then never will be.
+    // What came whole before the client's end is answered first (RFC 9112 §9.3.2); the rest never will be.
     if (this.inputEnded && this.exchange === null && !this.busy) this.end();
   }
 
@@ -344,7 +345,6 @@ export class ClientConnection implements ExchangeOwner {
   private onEnd(): void {
     this.inputEnded = true;
     if (this.exchange !== null) this.exchange.clientEnd();
-    // Requests that came whole wait for the answers before them to be read (RFC 9112 §9.3.2).
-    else if (!this.answering && !(this.pending !== null && this.busy)) this.end();
+    else this.pump();
   }
 }

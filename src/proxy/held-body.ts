@@ -29,7 +29,19 @@ export function heldRequest(head: RequestHead, verdict: Verdict, startedAt: numb
   if (inspect === null) return null;
   const { bodyLength } = head;
   const bytes = bodyLength === 0 ? NOTHING : Buffer.allocUnsafeSlow(bodyLength);
-  return { head, verdict, inspect, startedAt, body: openBody(bodyLength), bytes };
+  notAwaited(verdict);
+  const asked: BodyInspector = (body) => {
+    const said = inspect(body);
+    if (said instanceof Promise) said.then(notAwaited, () => {});
+    else notAwaited(said);
+    return said;
+  };
+  return { head, verdict, inspect: asked, startedAt, body: openBody(bodyLength), bytes };
+}
+
+/** A record that nobody may come to wait for, as the client leaves first or another takes its place: its failure is no fault. */
+function notAwaited({ recorded }: { readonly recorded?: Promise<void> | null }): void {
+  recorded?.catch(() => {});
 }
 
 /** Takes what `bytes[from…]` has of the body; answers the index one past it. */

@@ -131,8 +131,9 @@ function filesOf(path: string): { frozen: boolean; mark: string } {
     );
     const hasLog = wal !== undefined && (wal.size > 0n || shm !== undefined);
     if (hasLog && shm === undefined) {
-      const problem = 'it has a -wal file and no -shm file: whoever opens it to write next puts that right';
-      throw new CertgateError('CG_STORE_IO', { location: path, problem });
+      const problem = 'it has a -wal file and no -shm file, as after a kill or a copy by hand';
+      const remedy = 'open it once to write, which puts that right: certgate list';
+      throw new CertgateError('CG_STORE_IO', { location: path, problem, remedy });
     }
     return { frozen: !hasLog, mark: `${file.ino} ${file.size} ${file.mtimeNs} ${wal?.size}` };
   } catch (error) {

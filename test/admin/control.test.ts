@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,6 +68,29 @@ describe('the control socket', () => {
     expect(statSync(path).isSocket()).toBe(true);
     const control = await serveControl(path, { 'GET /health': async () => health });
     await expect(serveControl(path, {})).rejects.toMatchObject({ code: 'CG_GATE_RUNNING' });
+    await control.close();
+  });
+
+  it('says whose it is to who may not ask', async () => {
+    const path = join(folder, 'control.sock');
+    const control = await serveControl(path, { 'GET /health': async () => health });
+    chmodSync(folder, 0o755);
+    const client = new URL('../../src/admin/control-client.ts', import.meta.url).href;
+    const asking = `import { askHealth } from ${JSON.stringify(client)};
+      if (process.getuid() === 0) process.setuid(65534);
+      await askHealth(${JSON.stringify(path)}).catch((error) => console.log(error.message + '; ' + error.hint));`;
+    chmodSync(path, 0);
+    const child = spawn(process.execPath, ['--input-type=module', '-e', asking], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let told = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      told += text;
+    });
+    await once(child, 'close');
+    expect(told).toContain(
+      `did not answer: permission denied; run this as the user that runs the gate: ls -ld ${path}`,
+    );
     await control.close();
   });
 

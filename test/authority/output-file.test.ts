@@ -52,7 +52,7 @@ describe('an output file', () => {
     for (const name of ['folder', 'link']) {
       const replaceable = { code: 'CG_FILE_EXISTS', facts: { replaceable: false } };
       await expect(write(join(folder, name), true)).rejects.toMatchObject(replaceable);
-      await expect(requireFreePlace(join(folder, name), true)).rejects.toMatchObject(replaceable);
+      await expect(requireFreePlace(join(folder, name), { force: true })).rejects.toMatchObject(replaceable);
     }
     expect(readFileSync(join(folder, 'target'), 'utf8')).toBe('before');
   });

@@ -1,7 +1,8 @@
-// The bench itself: a run of a moment, whose figures mean nothing, measures every work and prints ratios.
+// The bench itself: a run of a moment, whose figures mean nothing, measures every work and prints ratios. The work that needs a
+// Prefect is in flow.test.ts.
 
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -21,13 +22,6 @@ const run = (...args: string[]): Promise<{ stdout: string; stderr: string }> =>
     maxBuffer: 1 << 24,
   });
 const reportIn = (file: string): Report => JSON.parse(readFileSync(file, 'utf8')) as Report;
-const noFlow =
-  process.env['CI'] === 'true'
-    ? existsSync(join(root, '.cache/prefect/bin/prefect'))
-      ? null
-      : 'Prefect is not installed in .cache/prefect'
-    : 'half a minute, most of it Prefect’s start: CI=true runs it';
-if (noFlow !== null) process.stderr.write(`skipped: the bench of a flow run: ${noFlow}\n`);
 if (process.platform !== 'linux') process.stderr.write('skipped: scripts/bench reads /proc, which only Linux has\n');
 const pair = ['--only', 'certgate,http-proxy', '--rounds', '1'];
 
@@ -98,21 +92,6 @@ describe.skipIf(process.platform !== 'linux')('scripts/bench', () => {
     );
     for (const { figures } of rows) for (const { values } of figures) expect(values.every(Number.isFinite)).toBe(true);
   });
-
-  it.skipIf(noFlow !== null)(
-    'compares a flow run through both sidecars with a direct one',
-    {
-      timeout: 240_000,
-    },
-    async () => {
-      const json = join(dir, 'flow.json');
-      await run(...pair, '--works', 'flow', '--tasks', '2', '--json', json);
-      const report = reportIn(json);
-      expect(report.excluded).toEqual([]);
-      expect(report.specials[0]?.rows[0]).toMatchObject({ name: 'flow', unit: '× wall time of direct' });
-      expect(report.specials[0]?.rows[0]?.figures[0]?.values[0]).toBeGreaterThan(0);
-    },
-  );
 
   it('refuses an unknown contestant with the names of those there are', async () => {
     const names = 'certgate, nginx, haproxy, ghostunnel, httpxy, http-proxy, node-tls, nginx-tickets';

@@ -232,3 +232,17 @@ test('a request that waits and is shown again leaves nothing, nor does a lock th
   await ran('unlock identity worker/a');
   expect(await record()).toEqual(before);
 });
+
+test('what fails before anything is done is on no record', async () => {
+  const before = (await record()).length;
+  writeFileSync(join(dir, 'open'), 'a passphrase', { mode: 0o644 });
+  for (const line of [
+    'ca passphrase --new-passphrase-file not-there',
+    'ca passphrase --new-passphrase-file open',
+    'crl export --out certgate.yaml',
+    'crl export --out not-there/issuer.crl',
+  ]) {
+    expect((await ran(line)).code, line).not.toBe(0);
+  }
+  expect((await record()).slice(before)).toEqual([]);
+});

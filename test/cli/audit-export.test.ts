@@ -229,7 +229,9 @@ test('a record goes over TLS with a certificate that is checked, and as a datagr
   const { shell, path } = shellWithCa();
   await write(path, 2);
   const made = 'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2';
-  shell.run(`${made} -keyout logs.key -out logs.crt -subj /CN=localhost -addext subjectAltName=DNS:localhost`);
+  shell.run(
+    `${made} -keyout logs.key -out logs.crt -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1`,
+  );
   const file = (name: string): Buffer => readFileSync(join(shell.dir, name));
   const { seqs, take } = receiver();
   const server = createTls({ cert: file('logs.crt'), key: file('logs.key') }, take);
@@ -238,6 +240,10 @@ test('a record goes over TLS with a certificate that is checked, and as a datagr
   const over = exporting(shell.dir, `syslog+tls://localhost:${port}`, ['--ca', 'logs.crt']);
   expect([await over.ended, over.said]).toEqual([[0, null], expect.stringContaining('records sent, up to number 2')]);
   await expect.poll(() => seqs).toEqual([1, 2]);
+  // An address has no server name, and its certificate is checked all the same.
+  const byAddress = exporting(shell.dir, `syslog+tls://127.0.0.1:${port}`, ['--ca', 'logs.crt']);
+  expect(await byAddress.ended, byAddress.said).toEqual([0, null]);
+  await expect.poll(() => seqs).toEqual([1, 2, 1, 2]);
   const unknown = exporting(shell.dir, `syslog+tls://localhost:${port}`, ['--follow']);
   await expect.poll(() => unknown.said, { timeout: 30_000 }).toMatch(/takes nothing now \(.*certificate/);
   unknown.child.kill('SIGTERM');

@@ -1,6 +1,6 @@
 // `certgate ca check`: a CA that is well is told so, what is not is named with its value, and pasting the remedy mends it.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import {
   chmodSync,
@@ -12,6 +12,7 @@ import {
   statSync,
   truncateSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
@@ -84,6 +85,27 @@ describe('what is not well is named with its value, and its remedy mends it:', (
       /^fail key of issuer 1: .*issuer.key is the key of another certificate/,
     ],
     [
+      'a key and a certificate that a killed rotation has left',
+      () => {
+        copyFileSync(ca.path('certs/issuer.key'), ca.path('certs/issuer-2.key'));
+        chmodSync(ca.path('certs/issuer-2.key'), 0o600);
+        copyFileSync(ca.path('certs/issuer.crt'), ca.path('certs/issuer-2.crt'));
+      },
+      /^warn file: .*issuer-2.crt, .*issuer-2.key: no record knows of it/,
+    ],
+    [
+      'what a killed change of the passphrase has left',
+      () => {
+        const { pid } = spawnSync('true');
+        const left = ca.path('certs', `.root.key.passphrase-${pid}-0123abcd`);
+        writeFileSync(left, 'a key', { mode: 0o600 });
+        utimesSync(left, 1_700_000_000, 1_700_000_000);
+        // One that is in the making.
+        writeFileSync(ca.path('certs', `.root.key.passphrase-${process.pid}-0123abcd`), 'a key', { mode: 0o600 });
+      },
+      /^warn file: .*\.root\.key\.passphrase-\d+-0123abcd: left by a command that was killed/,
+    ],
+    [
       'no key',
       () => renameSync(ca.path('certs/issuer.key'), ca.path('gone')),
       /^fail key of issuer 1: .*does not exist: nothing can be issued/,
@@ -122,6 +144,24 @@ test('a store that is damaged, or gone, is a failure and the rest is looked at',
     expect.stringMatching(/^fail store: .*does not exist|^fail store: .*no store/),
   );
   expect(existsSync(store)).toBe(false);
+});
+
+test('a store with its log and without what reads it, as after a kill in the wrong moment, is put right by a look at it', async () => {
+  const [db, log] = [new DatabaseSync(ca.path('state/certgate.db')), ca.path('state/certgate.db-wal')];
+  db.exec('CREATE TABLE one (a); DROP TABLE one');
+  copyFileSync(log, ca.path('kept'));
+  db.close();
+  renameSync(ca.path('kept'), log);
+  chmodSync(log, 0o600);
+  const one = (await ca.found()).find((finding) => finding.startsWith('fail store: ')) ?? '';
+  expect(one).toContain('it has a -wal file and no -shm file');
+  await ca.paste(one.slice(one.indexOf(' → ') + 3));
+  expect(await ca.found()).toEqual([]);
+});
+
+test('a key that waits for its certificate is no leftover, and what to do is said', async () => {
+  await ca.ran(['ca', 'csr']);
+  expect(await ca.found()).toEqual([]);
 });
 
 test('an older store is not brought up to date by looking at it', async () => {

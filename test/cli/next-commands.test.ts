@@ -71,3 +71,11 @@ test('the three commands that init prints work when they are pasted, one after a
   }
   expect(gate.exitCode).toBe(0);
 });
+
+test.each([
+  ['certgate init --name gate.example,192.0.2.7', 'https://gate.example:8443'],
+  ['certgate init --name 2001:db8::7 --name gate.example', 'https://[2001:db8::7]:8443'],
+  ['CERTGATE_SERVE_NAMES=gate.example,gate certgate init', 'https://gate.example:8443'],
+])('%s has the worker go to the first of the names', (line, gate) => {
+  expect(openShell().run(line).stderr).toContain(`certgate run --gate ${gate} --identity`);
+});

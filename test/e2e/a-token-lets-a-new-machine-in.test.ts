@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { readToken } from '../../src/enroll/token.ts';
 import { newToken, startHoldingRelay } from './harness/enrolment.ts';
 import { certgateCommand, type House, makeHouse, type Serving } from './harness/house.ts';
 import { cleanEnvironment, finish, start } from './harness/processes.ts';
@@ -114,6 +115,28 @@ describe('a machine that enrols', () => {
       expect(readdirSync(machine).filter((one) => one.includes('enrolling-'))).toEqual([]);
     },
   );
+
+  test('that was killed when all was done finds it done, and keeps no second copy of its key', async () => {
+    const machine = await folder();
+    const token = await newToken(home, gate.port, 'worker/done');
+    const [enroll, run] = [
+      ['enroll', token, '--out', 'identity'],
+      ['run', '--token', token, '--identity', 'identity', '--', 'true'],
+    ];
+    const first = await certgate(machine, enroll);
+    expect(first.code, first.stderr).toBe(0);
+    const left = join(machine, `.identity.enrolling-${readToken(token).id}`);
+    for (const args of [enroll, run]) {
+      // As a kill leaves it between the folder's name and the end.
+      await writeFile(left, readFileSync(join(machine, 'identity/tls.key')), { mode: 0o600 });
+      const again = await certgate(machine, args);
+      expect(again.code, again.stderr).toBe(0);
+      if (args === enroll) expect(again.stderr).toContain(first.stderr.slice(0, first.stderr.indexOf(', until')));
+      expect(readdirSync(machine)).toEqual(['identity']);
+    }
+    expect((await certgate(machine, enroll)).stderr).toContain('CG_OUT_EXISTS');
+    expect(await issuedTo('worker/done')).toHaveLength(1);
+  });
 
   test('is refused with a token that another has used; token and identity are flagged', async () => {
     const [machine, thief] = [await folder(), await folder()];

@@ -149,6 +149,81 @@ test("Python's cryptography reads the list and the answers, with nonces of 1, 32
   }
 });
 
+/** Both lists, in files of their own. */
+async function exportLists(): Promise<void> {
+  await home.certgate(['crl', 'export', '--out', 'both-issuer.crl', '--config', home.config]);
+  await home.certgate(['crl', 'export', '--issuer', 'root', '--out', 'both-root.crl', '--config', home.config]);
+}
+
+test("Java's PKIX validator believes the lists in files, the published one and the answers", async (context) => {
+  const java = program(context, 'java', 'apt-get install openjdk-17-jdk-headless');
+  program(context, 'javac', 'apt-get install openjdk-17-jdk-headless');
+  await exportLists();
+  const source = join(import.meta.dirname, 'java/Revocations.java');
+  const files = ['certs/root.crt', 'certs/issuer.crt', 'both-issuer.crl', 'both-root.crl'];
+  const read = await ran(home, java, [source, ...files, leaf(identities.good), leaf(identities.bad)]);
+  expect([read.ok, read.text]).toEqual([true, expect.any(String)]);
+  const ways = ['lists', 'published-list', 'ocsp'];
+  expect(read.stdout.trim().split('\n')).toEqual([
+    ...ways.map((way) => `worker-good ${way} good`),
+    ...ways.map((way) => `worker-bad ${way} REVOKED at 0`),
+  ]);
+});
+
+test('GnuTLS believes the lists, and the answers of the issuer', async (context) => {
+  const certtool = program(context, 'certtool', 'apt-get install gnutls-bin');
+  await exportLists();
+  expect(await ran(home, '/bin/sh', ['-c', 'cat both-issuer.crl both-root.crl >gnutls.crl'])).toMatchObject({
+    ok: true,
+  });
+  const issuer = 'certs/issuer.crt';
+  for (const [name, identity] of Object.entries(identities)) {
+    const isRevoked = name === 'bad' || name === 'gone';
+    const trust = ['--load-ca-certificate', 'certs/root.crt', '--load-crl', 'gnutls.crl'];
+    const { text } = await ran(home, certtool, ['--verify', ...trust, '--infile', leaf(identity)]);
+    expect([name, text]).toEqual([
+      name,
+      expect.stringContaining(
+        isRevoked ? 'The certificate chain is revoked' : 'output: Verified. The certificate is trusted.',
+      ),
+    ]);
+    const whose = ['--load-cert', leaf(identity), '--load-issuer', issuer, '--load-signer', issuer];
+    const answer = await ran(home, 'ocsptool', [`--ask=${url}/ocsp`, '--nonce', ...whose]);
+    expect([name, answer.text]).toEqual([name, expect.stringContaining('Verifying OCSP Response: Success')]);
+    expect(answer.text).toContain(`Certificate Status: ${isRevoked ? 'revoked' : 'good'}`);
+  }
+});
+
+test('NSS takes both lists into its database, and refuses who is on them', async (context) => {
+  const certutil = program(context, 'certutil', 'apt-get install libnss3-tools');
+  await exportLists();
+  const nss = async (command: string, ...args: string[]) => await ran(home, command, [...args, '-d', 'sql:nss']);
+  expect(await ran(home, '/bin/sh', ['-c', 'mkdir nss'])).toMatchObject({ ok: true });
+  expect(await nss(certutil, '-N', '--empty-password')).toMatchObject({ ok: true });
+  const known = {
+    root: 'certs/root.crt',
+    issuer: 'certs/issuer.crt',
+    good: leaf(identities.good),
+    bad: leaf(identities.bad),
+  };
+  for (const [name, path] of Object.entries(known)) {
+    const trust = name === 'root' ? 'CT,,' : ',,';
+    expect(await nss(certutil, '-A', '-n', name, '-t', trust, '-i', path)).toMatchObject({ ok: true });
+  }
+  const verdicts = async () =>
+    await Promise.all(
+      ['good', 'bad'].map(async (name) => (await nss(certutil, '-V', '-n', name, '-u', 'C')).text.trim()),
+    );
+  const isValid = 'certutil: certificate is valid';
+  expect(await verdicts()).toEqual([isValid, isValid]);
+  for (const list of ['issuer', 'root']) {
+    const der = ['crl', '-in', `both-${list}.crl`, '-outform', 'DER', '-out', `${list}.der`];
+    expect(await ran(home, 'openssl', der)).toMatchObject({ ok: true });
+    expect(await nss('crlutil', '-I', '-i', `${list}.der`)).toMatchObject({ ok: true });
+  }
+  expect(await verdicts()).toEqual([isValid, expect.stringContaining("Peer's Certificate has been revoked")]);
+});
+
 test('nginx refuses who is on the lists in ssl_crl, and nobody else', async (context) => {
   const path = program(context, 'nginx', NGINX);
   const lists = async (): Promise<void> => {

@@ -299,6 +299,23 @@ describe('an attack', () => {
     expect(verdict).toMatch(/^[\x20-\x7e…]*$/);
   });
 
+  test('by a place within a claim is of an object’s own members, never of a list’s or of what each object has', async () => {
+    const named = async (at: string, k: unknown) =>
+      await ask(
+        written(header, { ...claims, k }, issuer.rsa),
+        verifierOf({ rules: [{ match: { [at]: 'a' }, as: 'worker/k' }] }),
+      );
+    expect(await named('/k/x', { x: 'a' })).toBe('worker/k');
+    expect(await named('/k/x~1y', { 'x/y': 'a' })).toBe('worker/k');
+    for (const [at, k] of [
+      ['/k/0', ['a']],
+      ['/k/length', 'a'],
+      ['/k/x', null],
+      ['/k/constructor/name', {}],
+    ] as const)
+      expect(await named(at, k), at).toContain('there is no');
+  });
+
   test('by a claim that would take more than its place in the name is refused, and no other rule is asked', async () => {
     const rules = [
       { match: { sub: 'worker:(.*)' }, as: 'worker/team/$1' },

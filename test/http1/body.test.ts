@@ -28,6 +28,10 @@ describe('a body of a known length', () => {
 
   test('is not done one byte short', () => {
     expect(follow(5, latin1('abcd'))).toEqual({ done: false, bad: false, taken: 4 });
+    // Nor behind a head, of which no byte is the body's.
+    const behind = openBody(5);
+    expect([followBody(behind, latin1('head\r\n\r\nabcd'), 8), behind.done, behind.remaining]).toEqual([12, false, 1]);
+    expect([followBody(behind, latin1(`e${NEXT}`), 0), behind.done]).toEqual([1, true]);
   });
 });
 

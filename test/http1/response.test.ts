@@ -110,6 +110,8 @@ describe('an answer is refused', () => {
   test.each([
     ['a length and a coding', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n'],
     ['a coding and a length', 'Transfer-Encoding: chunked\r\nContent-Length: 5\r\n'],
+    ['a coding and a length of 0', 'Transfer-Encoding: chunked\r\nContent-Length: 0\r\n'],
+    ['a length of 0 and another', 'Content-Length: 0\r\nContent-Length: 5\r\n'],
     ['two lengths', 'Content-Length: 5\r\nContent-Length: 6\r\n'],
     ['two lengths that agree', 'Content-Length: 5\r\nContent-Length: 5\r\n'],
     ['two lengths of 0', 'Content-Length: 0\r\nContent-Length: 0\r\n'],

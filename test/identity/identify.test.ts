@@ -240,6 +240,13 @@ describe('rules for other attributes', () => {
     expect(who(facts([['CN', 'gate/x']]), [{ from: 'CN', match: '(.+)', as: '$1' }])).toBe('CG_IDENTITY_RESERVED');
   });
 
+  test('take a value of 256 characters that can all be seen, and nothing else, whatever the pattern', () => {
+    const any: IdentityRule = { from: 'CN', match: '.*', as: 'worker/any' };
+    expect(who(facts([['CN', 'a'.repeat(256)]]), [any])).toBe('worker/any');
+    for (const odd of ['a'.repeat(257), 'a\u202eb', 'a\0'])
+      expect(who(facts([['CN', odd]]), [any])).toBe('CG_IDENTITY_ODD');
+  });
+
   test('let a whole name through a template that is one capture', () => {
     expect(who(facts([['CN', 'service/data/ci']]), [{ from: 'CN', match: '(.+)', as: '$1' }])).toBe('service/data/ci');
   });

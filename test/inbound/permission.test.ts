@@ -3,7 +3,15 @@
 
 import { describe, expect, test } from 'vitest';
 import { takePolicy } from '../../src/config/policy-load.ts';
-import { type Judged, judge, judgeReading, policyFor } from '../../src/inbound/permission.ts';
+import {
+  heldBytes,
+  inspectorFor,
+  isPlain,
+  type Judged,
+  judge,
+  judgeReading,
+  policyFor,
+} from '../../src/inbound/permission.ts';
 import { limitLog } from '../../src/observe/limited-log.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { findOperation, WEBSOCKET } from '../../src/policy/operation.ts';
@@ -181,6 +189,40 @@ describe('a request', () => {
     expect(judgeReading(chunked(), gate, WHO)).toBeNull();
     expect([gate.metrics.wouldRefuse, gate.metrics.forbidden]).toEqual([1, 0]);
     expect(judgeReading(chunked(), gateWith(policyOf('role: Owner')), WHO)).toBeNull();
+    const within = gateWith(policyOf('role: Worker, pools: [etl]'));
+    const filter = reading('POST /api/flow_runs/filter', ['Transfer-Encoding: chunked']);
+    expect(judgeReading(filter, within, WHO)).toMatchObject({ status: 411 });
+    const told = reading(`POST ${START}`, ['Transfer-Encoding: chunked']);
+    expect(judgeReading(told, gateWith(policyOf('role: Runner')), WHO)).toMatchObject({ status: 411 });
+  });
+
+  test('that would be refused is counted by a role that only observes', () => {
+    const text = 'roles:\n  trial: {extends: [Viewer], mode: observe}\nbindings: [{role: trial, identity: user/a}]\n';
+    const gate = gateWith(takePolicy({ text, file: 'p.yaml' }).policy);
+    expect(judgeReading(reading('POST /api/flows/'), gate, WHO)).toBeNull();
+    expect([gate.metrics.wouldRefuse, gate.metrics.forbidden]).toEqual([1, 0]);
+  });
+
+  test.each<[string, string, readonly string[], boolean, number]>([
+    ['role: Owner', 'POST /api/flows/', ['Content-Length: 5'], true, 0],
+    ['role: Viewer', 'POST /api/block_documents/filter', ['Content-Length: 5'], false, 5],
+    ['role: Worker, pools: [etl]', 'POST /api/flow_runs/filter', ['Content-Length: 7'], false, 7],
+    ['role: Runner', `POST ${START}`, ['Content-Length: 2'], false, 2],
+    ['role: Worker, pools: [etl]', `GET /api/flow_runs/${ID}`, [], false, 0],
+    ['role: Owner', 'GET /api/events/out', ['Upgrade: websocket', 'Connection: Upgrade'], false, 0],
+  ])('of {%s}, %s with %j, is plain or held as long as it is: %s, %i', (binding, line, lines, plain, held) => {
+    const one = reading(line, lines);
+    expect(isPlain(one)).toBe(one.head.upgrade === null);
+    judgeReading(one, gateWith(policyOf(binding)), WHO);
+    expect([isPlain(one), heldBytes(one)]).toEqual([plain, held]);
+    // JSON where it is read, and said to be nothing where it is not.
+    expect(one.start.includes('content-type: application/json')).toBe(held > 0);
+  });
+
+  test('holds nothing of a body that can’t be read, which only an observing policy lets by', () => {
+    const long = reading('POST /api/block_documents/filter', ['Content-Length: 2000000']);
+    judgeReading(long, gateWith(policyOf('role: Viewer', 'mode: observe\n')), WHO);
+    expect([isPlain(long), heldBytes(long)]).toEqual([false, 0]);
   });
 
   test('for a WebSocket is closed with the reason where a client loses its events or speaks of passwords otherwise', () => {
@@ -191,5 +233,49 @@ describe('a request', () => {
     expect(closes('/api/task_runs/subscriptions/scheduled')).toBe('it lacks run_tasks');
     expect(closes('/api/work_pools/etl/workers/connect')).toBeUndefined();
     expect(judgeReading(reading('POST /api/flows/'), gateWith(viewer), WHO)).not.toHaveProperty('closeWebSocket');
+  });
+});
+
+describe('a body that may ask for secrets', () => {
+  const asked = Buffer.from('{"include_secrets":true}');
+  const outcome = (mode: string, body: Buffer, lines = [`Content-Length: ${body.length}`]) => {
+    const gate = { policy: policyOf('role: Viewer', mode), metrics: createMetrics(), limitedLog: limitLog(quietLog) };
+    const head = headOf(lines, 'POST /api/block_documents/filter HTTP/1.1');
+    const target = canonicalPath(head.target);
+    const operation = findOperation('POST', '/api/block_documents/filter');
+    const one: Judged = { head, target, operation, apiPath: '/api', start: '', judgement: null };
+    judgeReading(one, gate, WHO);
+    const inspect = inspectorFor(one, gate, WHO, {
+      refuse: (why) => ({
+        kind: 'answer',
+        status: why.status,
+        detail: why.detail,
+        extra: '',
+        close: false,
+        recorded: null,
+      }),
+      send: (sent) => ({ kind: 'send', head: { bytes: Buffer.alloc(0), held: false }, body: sent }),
+    });
+    const said = inspect === null ? null : inspect(body);
+    if (said instanceof Promise) throw new Error('nobody is asked');
+    return [
+      said === null ? null : said.kind === 'send' ? said.body.toString() : said.status,
+      gate.metrics.forbidden,
+      gate.metrics.wouldRefuse,
+    ];
+  };
+
+  test('is answered by no, or refused where it has not one reading', () => {
+    expect(outcome('', asked)).toEqual(['{"include_secrets":false}', 0, 0]);
+    expect(outcome('', Buffer.from('{'))).toEqual([400, 1, 0]);
+  });
+
+  test('goes on as it came where nothing is refused, only counted', () => {
+    expect(outcome('mode: observe\n', asked)).toEqual([asked.toString(), 0, 0]);
+    expect(outcome('mode: observe\n', Buffer.from('{'))).toEqual(['{', 0, 1]);
+  });
+
+  test('is no matter where there is none', () => {
+    expect(outcome('', Buffer.alloc(0), [])).toEqual([null, 0, 0]);
   });
 });

@@ -74,13 +74,12 @@ function tunnel(
   const judgement = judge(policy, WHO, operation, path);
   const reading: Judged = { head, target: canonicalPath(path), operation, apiPath: '/api', start: '', judgement };
   const recorded: Forbidden[] = [];
-  const both = tunnelRewriters(
-    reading,
-    gate,
-    WHO,
-    () => () => true,
-    async (why) => void recorded.push(why),
-  );
+  // As on a disk: some time later, and the WebSocket is closed after that.
+  const record = async (why: Forbidden): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    recorded.push(why);
+  };
+  const both = tunnelRewriters(reading, gate, WHO, () => () => true, record);
   const sides = { client: both.rewriteTunnel, server: both.rewriteTunnelBack ?? null };
   /** What goes on of each of `parts`, and why it ends; a side that has seen enough lets all pass. */
   const passes = async (side: 'client' | 'server', ...parts: readonly Buffer[]) => {

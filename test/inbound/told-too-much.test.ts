@@ -45,6 +45,7 @@ test('job variables are what the deployment has, or too much', async () => {
   expect(await told({ job_variables: { a: 1 } }, {})).toEqual([null, [ASKS]]);
   expect(await told({ job_variables: { a: 2 } }, {})).toEqual(['job_variables', [ASKS]]);
   expect(await told([{ job_variables: { a: 1 } }, { job_variables: { b: 1 } }], {})).toEqual(['job_variables', [ASKS]]);
+  expect(await told([{}, { job_variables: { a: 1 } }], {})).toEqual([null, [ASKS]]);
   // Of a deployment that is not there nothing is known.
   expect(await told({ job_variables: { a: 1 } }, { deployed: null })).toEqual(['job_variables', [ASKS]]);
   expect(await told({ job_variables: { a: 2 } }, { unsaid: { ...BOTH, asDeployed: false } })).toEqual([null, [ASKS]]);

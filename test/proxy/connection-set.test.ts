@@ -19,6 +19,10 @@ test('who cannot listen is told what to do about what is in the way', async () =
   // RFC 5737: no machine has it.
   expect(await hintOf(bind(createServer(), { host: '192.0.2.1', port: 0 }))).toContain('ip -brief address');
   expect(await hintOf(bind(createServer(), { path: '/nowhere/at/all.sock' }))).toContain('ls -ld /nowhere/at');
+  const taken = { address: '/run/signer.sock', reason: 'another process answers there' };
+  expect(new CertgateError('CG_LISTEN', taken).hint).toBe(
+    'choose another with --listen unix:/PATH, or end what listens there: ss -lxp',
+  );
   const facts = { address: '0.0.0.0:443', reason: 'listen EACCES: permission denied 0.0.0.0:443' };
   expect(new CertgateError('CG_LISTEN', facts).hint).toContain('CAP_NET_BIND_SERVICE');
 });

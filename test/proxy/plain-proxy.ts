@@ -34,7 +34,7 @@ export interface PlainProxyOptions {
   readonly tls?: { readonly key: string; readonly cert: string };
   /** Upstream speaks TLS; its certificate is not looked at. */
   readonly upstreamTls?: true;
-  readonly decide?: (head: RequestHead) => Answer | null;
+  readonly decide?: (head: RequestHead) => Answer | Forward | null;
   readonly rest?: () => void;
   /** Sees what the client of each WebSocket sends. */
   readonly rewriteTunnel?: TunnelRewriter;

@@ -1,5 +1,5 @@
 // What a TLS connection to a collector is made with.
-import { readFileSync } from 'node:fs';
+import { readNamed } from '../named-file.ts';
 
 /** PEM; the system's roots without `ca`. */
 export interface CollectorTls {
@@ -8,15 +8,16 @@ export interface CollectorTls {
   readonly key?: Buffer;
 }
 
-/** What stands in these files; Node's errors for one that can't be read. */
+/** What stands in these files, as they are named from `cwd`; Node's errors for one that can't be read. */
 export function readCollectorTls(files: {
+  readonly cwd: string;
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
 }): CollectorTls {
   return {
-    ...(files.ca === undefined ? {} : { ca: readFileSync(files.ca) }),
-    ...(files.cert === undefined ? {} : { cert: readFileSync(files.cert) }),
-    ...(files.key === undefined ? {} : { key: readFileSync(files.key) }),
+    ...(files.ca === undefined ? {} : { ca: readNamed(files.ca, files) }),
+    ...(files.cert === undefined ? {} : { cert: readNamed(files.cert, files) }),
+    ...(files.key === undefined ? {} : { key: readNamed(files.key, files) }),
   };
 }

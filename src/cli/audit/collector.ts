@@ -11,6 +11,8 @@ import { datagramSender, streamSender } from './syslog-sender.ts';
 export interface CollectorAsked {
   readonly to: string;
   readonly sdId: string;
+  /** Relative paths are meant from here. */
+  readonly cwd: string;
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;

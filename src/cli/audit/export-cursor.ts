@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { systemCode } from '../../authority/files.ts';
 import { writeOutputFile } from '../../authority/output-file.ts';
-import { reasonOf } from '../../errors.ts';
+import { fileReason } from '../../errors.ts';
 import { type Head, START } from '../../observe/audit-chain.ts';
 import { usage } from '../flags.ts';
 
@@ -23,7 +23,7 @@ export function readCursor(file: string): ExportCursor {
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return BEGINNING;
     if (!(error instanceof SyntaxError))
-      throw usage(`${file} cannot be read: ${reasonOf(error)}`, 'name another --cursor');
+      throw usage(`${file} cannot be read: ${fileReason(error)}`, 'name another --cursor');
   }
   throw usage(`${file} is no cursor of an export`, 'name another --cursor, or delete it: then all is sent again');
 }

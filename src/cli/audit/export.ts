@@ -72,7 +72,7 @@ export function exportCommand(io: CommandIo): Command {
   return withSettings(command).action(async (flags: Flags) => {
     const config = configOf(command, io);
     const cursor = flags.cursor === undefined ? BEGINNING : readCursor(flags.cursor);
-    const sender = collectorSender({ ...flags, headers: io.env['OTEL_EXPORTER_OTLP_HEADERS'] });
+    const sender = collectorSender({ ...flags, cwd: io.cwd, headers: io.env['OTEL_EXPORTER_OTLP_HEADERS'] });
     const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
     const stop = new AbortController();
     void hearStop().until(async () => stop.abort());

@@ -1,7 +1,7 @@
 // `certgate audit --checkpoint`: the newest checkpoint of the record, to be kept elsewhere.
 import { join } from 'node:path';
 import { askCheckpoint } from '../../admin/control-client.ts';
-import { writeOutputFile } from '../../authority/output-file.ts';
+import { requireFreePlace, writeOutputFile } from '../../authority/output-file.ts';
 import { CertgateError } from '../../errors.ts';
 import type { Store } from '../../store/store.ts';
 import type { CommandIo } from '../io.ts';
@@ -10,6 +10,7 @@ import { momentWords } from './print.ts';
 
 /** Has the gate sign what is on record by now, if one runs, and prints or writes (0644) the newest checkpoint. */
 export async function giveCheckpoint(out: string, stateDir: string, store: Store, io: CommandIo): Promise<void> {
+  if (out !== '-') await requireFreePlace(out, { force: true, flag: '--checkpoint' });
   const asked = await askCheckpoint(join(stateDir, 'control.sock'));
   const line = await store.checkpoint();
   const checkpoint = line === null ? null : checkpointOf(line, store.location);

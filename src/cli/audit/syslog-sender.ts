@@ -4,7 +4,7 @@
 // that ended is written again to the next one, because nobody can know what of it was read.
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect as connectStream, type Socket } from 'node:net';
+import { connect as connectStream, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { reasonOf } from '../../errors.ts';
 import type { Sender } from '../../observe/export-entry.ts';
@@ -74,7 +74,9 @@ export function streamSender(place: SyslogPlace | { readonly path: string }, for
 function opened(place: SyslogPlace | { readonly path: string }): Socket {
   if ('path' in place) return connectStream({ path: place.path });
   const { host, port, tls } = place;
-  return tls === null ? connectStream({ host, port }) : connectTls({ host, port, servername: host, ...tls });
+  if (tls === null) return connectStream({ host, port });
+  // An address is no name of TLS's server name indication (RFC 6066, 3); the certificate is held against `host` all the same.
+  return connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...tls });
 }
 
 function isDatagram(error: unknown): boolean {

@@ -6,8 +6,7 @@ import { caKeyFiles, changePassphrase } from '../../authority/change-passphrase.
 import type { PassphraseSource } from '../../authority/passphrase.ts';
 import { passphraseFile } from '../../authority/passphrase.ts';
 import type { Config } from '../../config/schema.ts';
-import { CertgateError } from '../../errors.ts';
-import type { Store } from '../../store/store.ts';
+import { CertgateError, isCertgateError } from '../../errors.ts';
 import { actor, openStoreToAct } from '../actor.ts';
 import { printable, printableJson } from '../escape.ts';
 import { collect, usage } from '../flags.ts';
@@ -60,10 +59,21 @@ export function caPassphraseCommand(io: CommandIo): Command {
       promptedPassphrase("present passphrase of the CA's keys: ", io);
     const to = newOne(flags, config, io);
     const encrypted = to !== null;
-    const change = { paths, from, to };
-    if (flags.key === undefined)
-      await onRecord(openStoreToAct(config.stateDir, io), config, encrypted, () => changePassphrase(change));
-    else await changePassphrase(change);
+    // A key that is kept elsewhere may be where there is no store.
+    const store = flags.key === undefined ? openStoreToAct(config.stateDir, io) : null;
+    const { trustDomain: object, certsDir } = config;
+    const detail = { certsDir, encrypted };
+    const record = async (): Promise<unknown> =>
+      await store?.addAudit({ time: Date.now(), actor: actor(), action: 'ca.passphrase', object, detail });
+    try {
+      await changePassphrase({ paths, from, to, record });
+    } catch (error) {
+      if (store !== null || !isCertgateError(error, 'CG_CA_FILE')) throw error;
+      const remedy = error.facts.remedy ?? 'name the key with --key FILE';
+      throw new CertgateError('CG_CA_FILE', { ...error.facts, remedy }, { cause: error });
+    } finally {
+      await store?.close();
+    }
     if (flags.json === true) return io.out(printableJson({ keys: paths, encrypted }, 2));
     for (const path of paths) io.out(printable(here(path, io)));
     io.say(encrypted ? 'encrypted with the new passphrase' : 'in the clear, for their owner only (mode 0600)');
@@ -71,22 +81,6 @@ export function caPassphraseCommand(io: CommandIo): Command {
       io.say('before the gate starts again: give it the new passphrase where it had the old one (ca.passphraseFile)');
     }
   });
-}
-
-/** The act is on record before it is done; a key that is kept elsewhere may be where there is no store. */
-async function onRecord(
-  store: Store,
-  { trustDomain, certsDir }: Config,
-  encrypted: boolean,
-  act: () => Promise<void>,
-): Promise<void> {
-  try {
-    const detail = { certsDir, encrypted };
-    await store.addAudit({ time: Date.now(), actor: actor(), action: 'ca.passphrase', object: trustDomain, detail });
-    await act();
-  } finally {
-    await store.close();
-  }
 }
 
 function newOne({ remove, newPassphraseFile }: Flags, config: Config, io: CommandIo): PassphraseSource | null {

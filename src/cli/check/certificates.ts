@@ -2,9 +2,10 @@
 // and records say the same.
 
 import { X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { agesOf, type CaAge } from '../../authority/ca-ages.ts';
+import { leftoversIn } from '../../authority/files.ts';
 import { isMadeHere } from '../../authority/generations.ts';
 import { caFiles, generationFiles } from '../../authority/layout.ts';
 import { rotationTime } from '../../authority/rotate.ts';
@@ -125,10 +126,18 @@ function checkFiles(authorities: readonly CaRecord[], subject: Subject): Finding
     const odd = readdirSync(certsDir)
       .filter((name) => /^(root|intermediate|issuer)(-\d+)?\.(crt|key)$/.test(name))
       .map((name) => join(certsDir, name))
-      .filter((path) => !known.has(path));
+      // A key beside its request waits for its certificate.
+      .filter((path) => !known.has(path) && !(path.endsWith('.key') && existsSync(path.replace(/key$/, 'csr'))));
     if (odd.length > 0) {
-      const found = `${someOf(odd)}: no record knows of it, as after a kill`;
-      findings.push(warning('file', found, `ls -l ${odd.slice(0, 5).map(shellWord).join(' ')}`));
+      const found = `${someOf(odd)}: no record knows of it, as after a kill; nothing is signed with it`;
+      const aside = shellWord(join(certsDir, 'aside'));
+      const remedy = `mkdir -p -m 700 ${aside} && mv ${odd.map(shellWord).join(' ')} ${aside}`;
+      findings.push(warning('file', found, remedy));
+    }
+    const left = leftoversIn(certsDir);
+    if (left.length > 0) {
+      const found = `${someOf(left)}: left by a command that was killed, and may hold keys; nothing uses it`;
+      findings.push(warning('file', found, `rm -r ${left.map(shellWord).join(' ')}`));
     }
     const bundle = caFiles(certsDir).bundle;
     if (readFileSync(bundle, 'utf8') !== trustIn(authorities).bundlePem) {

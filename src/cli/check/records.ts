@@ -23,7 +23,9 @@ export function checkStore(looked: unknown, config: Config, command: Subject['co
   const location = storeFile(config.stateDir);
   if (!isLook(looked)) {
     const remedy = isCertgateError(looked) ? looked.hint : `ls -la ${shellWord(config.stateDir)}`;
-    return failure('store', reasonOf(looked), remedy);
+    // Who opens it to write puts it right.
+    const unlooked = isCertgateError(looked, 'CG_STORE_IO') && looked.facts.remedy !== undefined;
+    return failure('store', reasonOf(looked), unlooked ? command('list') : remedy);
   }
   const { schema, problem, records } = looked;
   if (problem !== null) {
