@@ -77,6 +77,7 @@ export interface LeafRequest {
   readonly subjectCommonName: string;
   /** Organizational units: one OU of the subject for each. */
   readonly units?: readonly string[];
+  /** Not in a server's certificate that has other names: see subjectAltName. */
   readonly spiffeUri: string;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
@@ -163,8 +164,10 @@ export async function createLeaf(request: LeafRequest): Promise<Uint8Array> {
   } = request;
   const subject = leafSubject(commonName, units);
   const named = subject[0]?.[0] === 'CN';
+  const uri = checkUri(spiffeUri);
+  const hasHosts = dns.length + ip.length > 0;
   const names = {
-    uri: checkUri(spiffeUri),
+    uri: request.profile === 'server' && hasHosts ? null : uri,
     dns: [...new Set(dns)].map(checkDnsName),
     ip: [...new Set(ip.map(checkAddress))],
   };

@@ -60,13 +60,16 @@ export const EXTENDED_KEY_USAGE = {
   server: purpose('1.3.6.1.5.5.7.3.1'),
 } as const;
 
-/** A URI, then DNS names, then addresses in the form that checkAddress gives. */
+/**
+ * A URI, then DNS names, then addresses in the form that checkAddress gives. A gate's certificate has no URI: webpki (rustls)
+ * from 0.103.12 on refuses each that an issuer with a URI constraint has signed, and with it every client in Rust did the gate.
+ */
 export function subjectAltName(
-  { uri, dns, ip }: { readonly uri: string; readonly dns: readonly string[]; readonly ip: readonly string[] },
+  { uri, dns, ip }: { readonly uri: string | null; readonly dns: readonly string[]; readonly ip: readonly string[] },
   critical: boolean,
 ): Uint8Array {
   const names = [
-    encodeTlv(context(6), Buffer.from(uri, 'latin1')),
+    ...(uri === null ? [] : [encodeTlv(context(6), Buffer.from(uri, 'latin1'))]),
     ...dns.map((name) => encodeTlv(context(2), Buffer.from(name, 'latin1'))),
     ...ip.map((address) => encodeTlv(context(7), addressOctets(address))),
   ];

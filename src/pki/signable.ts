@@ -73,7 +73,8 @@ const LEAF_EXTENSIONS: readonly string[] = [
 ];
 /** Server, client, OCSP signing. */
 const BUNDLE = Buffer.from('certgate trust bundle', 'latin1');
-const LEAF_PURPOSES: readonly string[] = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.9'];
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
+const LEAF_PURPOSES: readonly string[] = [SERVER_AUTH, '1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.9'];
 
 /**
  * What `content` is, when `rules` let it be signed at `now` (ms since the epoch).
@@ -218,10 +219,19 @@ function requireExtensions(extensions: readonly ReadExtension[]): void {
   if (oids.length === 0) throw new DerFault('it has no purpose');
 }
 
+function isForServersOnly(extensions: readonly ReadExtension[]): boolean {
+  const purposes = extensionValue(extensions, '2.5.29.37');
+  if (purposes === null) return false;
+  const oids = childrenOf(purposes, readOnly(purposes, TAG.sequence, 'extKeyUsage'));
+  return oids.every((tlv) => readOid(purposes, tlv, 'extKeyUsage') === SERVER_AUTH);
+}
+
 function requireNames(frame: CertificateFrame, trustDomains: readonly string[]): readonly string[] {
   const names = readSubjectAltNames(frame.extensions);
   const uris = names.filter(({ type }) => type === 'URI');
-  if (uris.length !== 1) throw new DerFault(`it has ${uris.length} URIs, not one`);
+  // A server's has none, but for those that certgate made before.
+  const fewest = isForServersOnly(frame.extensions) && names.length > 0 ? 0 : 1;
+  if (uris.length < fewest || uris.length > 1) throw new DerFault(`it has ${uris.length} URIs, not one`);
   for (const { type, value } of names) {
     if (type === 'DNS' || type === 'IP') continue;
     if (type !== 'URI') throw new DerFault(`it has a name that leaves have not: ${type}`);

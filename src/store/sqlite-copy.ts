@@ -72,9 +72,11 @@ const A_REVISION = 500;
  *   the location `to` when it is the copy that cannot be written
  */
 export function copyStoreFile(from: string, to: string): StoreFacts {
-  const db = openAsIs(from);
+  const { db, mark } = openAsIs(from);
   try {
     db.prepare('VACUUM INTO ?').run(to);
+    // There is room by now, and somebody has written.
+    if (mark !== null && markOf(from) !== mark) throw new CertgateError('CG_STORE_BUSY', { location: from, waited: 0 });
   } catch (error) {
     const failure = storeFailure(error, from);
     const target = ['CG_STORE_FULL', 'CG_STORE_IO', 'CG_STORE_READONLY'].includes(failure.code);
@@ -98,7 +100,7 @@ export function readStoreFacts(path: string): StoreFacts {
 }
 
 function factsOf(path: string, check: 'quick_check' | 'integrity_check'): StoreFacts {
-  const db = openAsIs(path);
+  const { db } = openAsIs(path);
   try {
     const verdict = db.prepare(`PRAGMA ${check}(1)`).get()?.[check];
     if (verdict !== 'ok')
@@ -219,8 +221,8 @@ export function adoptRevocations(
   }
 }
 
-// Never by opening the file itself: see sqlite-file.ts.
-function openAsIs(path: string): DatabaseSync {
+// Never by opening the file itself: see sqlite-file.ts. With the mark of what nothing keeps from changing while it is read.
+function openAsIs(path: string): { readonly db: DatabaseSync; readonly mark: string | null } {
   let db: DatabaseSync | undefined;
   try {
     const file = statSync(path, { throwIfNoEntry: false });
@@ -231,11 +233,36 @@ function openAsIs(path: string): DatabaseSync {
     }
     db = connect(path, true, isFrozen(path));
     requireSchema(db, path, false);
-    return db;
+    return { db, mark: null };
+  } catch (error) {
+    db?.close();
+    const failure = fileFailure(error, path);
+    if (failure.code === 'CG_STORE_FULL' && !hasLog(path)) return openUnshared(path);
+    throw failure;
+  }
+}
+
+// On a full disk there is no room for the shared memory either: nobody has the store open, and without a log its file is all.
+function openUnshared(path: string): { readonly db: DatabaseSync; readonly mark: string } {
+  let db: DatabaseSync | undefined;
+  try {
+    const mark = markOf(path);
+    db = connect(path, true, true);
+    requireSchema(db, path, false);
+    return { db, mark };
   } catch (error) {
     db?.close();
     throw fileFailure(error, path);
   }
+}
+
+function hasLog(path: string): boolean {
+  return (statSync(`${realpathSync(path)}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+function markOf(path: string): string {
+  const { ino, size, mtimeNs } = statSync(path, { bigint: true });
+  return `${ino} ${size} ${mtimeNs}`;
 }
 
 // On a read-only file system SQLite cannot make the shared memory that its log needs; without a log there is no need of it.

@@ -1,7 +1,7 @@
 // What is refused on a disk that is full or read-only, and what works there all the same: nothing is recorded by halves,
 // nothing is left of an attempt, and a CA on a dying disk can still be backed up.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, type TestContext } from 'vitest';
 import { makeBackup } from '../../src/authority/backup.ts';
@@ -141,6 +141,30 @@ it.for([
     await restored.authority.issue(request());
   },
 );
+
+it.for([
+  ['nobody has open', () => {}],
+  [
+    'was left with what no process could finish',
+    (state: string) => {
+      writeFileSync(join(state, 'certgate.db-wal'), '', { mode: 0o600 });
+      writeFileSync(join(state, 'certgate.db-shm'), Buffer.alloc(28_672), { mode: 0o600 });
+    },
+  ],
+] as const)('a CA that %s on a full disk can be backed up to another', async ([, leave], context) => {
+  const source = await openCa();
+  const { record } = await source.authority.issue(request());
+  await source.store.close();
+  const folder = ownFileSystem(context, '1m');
+  cpSync(source.dir, folder, { recursive: true });
+  const ca = placeOf(folder);
+  leave(join(folder, 'state'));
+  fill(folder);
+  const dir = join(newFolder(), 'restored');
+  await restoreBackup(restoreOf(await backedUp({ ...ca, dir: newFolder() }), dir, { withoutCrl: true }));
+  const restored = await opened(placeOf(dir));
+  expect(await restored.store.standing(record.issuer, record.serial)).toMatchObject({ revokedAt: null });
+});
 
 it('what cannot be written to its end leaves no name behind, and the message has the one that was asked for', async (context) => {
   const folder = ownFileSystem(context, '1m');

@@ -63,7 +63,7 @@ describe('inspect host:port', () => {
     expect(stdout).toMatch(/^client certificate +asked for$/m);
     expect(stdout).toMatch(/^answer to GET \/ +HTTP 403: a certificate is required$/m);
     expect(stdout).toMatch(/^certificate +CN=gate\/a$/m);
-    expect(stdout).toMatch(/^identity +none: .*\[CG_IDENTITY_RESERVED\]$/m);
+    expect(stdout).toMatch(/^identity +none: .*\[CG_IDENTITY_NONE\]$/m);
     expect(stdout).toMatch(/^CA certificate +CN=certgate issuer certgate\.internal$/m);
   });
 

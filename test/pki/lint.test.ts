@@ -89,7 +89,7 @@ const expected: Readonly<Record<'zlint' | 'pkilint', Readonly<Record<(typeof WHA
     issuer: [NAME_CONSTRAINTS.pkilint],
     client: [spiffe('worker/etl-1')],
     'client with a long name': [spiffe(`worker/${'a'.repeat(100)}`)],
-    server: [LOCALHOST.pkilint, spiffe('gate/host')],
+    server: [LOCALHOST.pkilint],
   },
 };
 

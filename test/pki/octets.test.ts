@@ -126,7 +126,9 @@ describe('octet for octet what @peculiar/x509 writes', () => {
               new x509.ExtendedKeyUsageExtension([`1.3.6.1.5.5.7.3.${profile === 'server' ? 1 : 2}`], false),
               new x509.SubjectAlternativeNameExtension(
                 [
-                  { type: 'url', value: spiffeUri },
+                  ...(profile === 'server' && dns.length + ip.length > 0
+                    ? []
+                    : [{ type: 'url' as const, value: spiffeUri }]),
                   ...[...new Set(dns)].map((value) => ({ type: 'dns' as const, value })),
                   ...[...new Set(canonical)].map((value) => ({ type: 'ip' as const, value })),
                 ],

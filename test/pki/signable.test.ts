@@ -88,6 +88,8 @@ describe('a signer signs', () => {
       notAfter: at(1).toISOString(),
     });
     expect(judge(signedPart(await leafOf('gate/a', { profile: 'server' }))).kind).toBe('certificate');
+    const gate = judge(signedPart(await leafOf('gate/a', { profile: 'server', dns: ['a.example'] })));
+    expect(gate).toMatchObject({ kind: 'certificate', names: ['a.example'] });
   });
 
   test('a request for its own key, also while it has no certificate', async () => {
