@@ -30,7 +30,7 @@ export class ClientConnection implements ExchangeOwner {
   private pending: Buffer | null = null;
   private exchange: Exchange | null = null;
   /** A body that is read whole, before it is answered or before anything is sent on. */
-  private taking: BodyTaking | null = null;
+  private taking: (BodyTaking & Asked & { readonly verdict: Take }) | null = null;
   private held: HeldRequest | null = null;
   private ending = false;
   /** An answer of our own, or a decision, waits for something. */
@@ -59,7 +59,8 @@ export class ClientConnection implements ExchangeOwner {
       set.members.delete(this);
       this.exchange?.abandon('client-gone', null);
       this.exchange = null;
-      if (this.held !== null) this.tellAnswered(this.held, this.held.verdict, 0, 'client-gone');
+      const left = this.held ?? this.taking;
+      if (left !== null) this.tellAnswered(left, left.verdict, 0, 'client-gone');
       this.held = null;
       this.pending = null;
     });
@@ -179,7 +180,6 @@ export class ClientConnection implements ExchangeOwner {
     this.pumping = true;
     while (this.pending !== null && !this.ending && !this.socket.destroyed) {
       if (this.busy) {
-        // What a client sends ahead, or sends without reading its answers, waits in the kernel.
         this.socket.pause();
         break;
       }
@@ -300,7 +300,7 @@ export class ClientConnection implements ExchangeOwner {
     else {
       this.deadline.expect('head');
       if (head.expectsContinue) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
-      this.taking = takeBody(head.bodyLength, verdict.most, taken);
+      this.taking = { ...takeBody(head.bodyLength, verdict.most, taken), head, verdict, startedAt };
       if (head.bodyLength === 0) this.taking.add(Buffer.alloc(0));
     }
     return head.size;

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { ACCEPTED, GET, ok, proxyBetween, UPGRADE_LINES } from './between.ts';
-import { connectRaw } from './plain-proxy.ts';
+import { answer, connectRaw } from './plain-proxy.ts';
 
 const between = proxyBetween();
 
@@ -89,6 +89,20 @@ describe('when something breaks', () => {
     up.send(ok('late'));
     expect((await client.ended()).text).toContain('late');
   });
+
+  it.each(['ends', 'resets'])(
+    'tells once of a request that is taken and whose client %s within its body',
+    async (how) => {
+      await between.restart({ decide: () => ({ kind: 'take', most: 100, answer: async () => answer(200, 'taken') }) });
+      const client = await connectRaw(between.proxy.port);
+      client.send('POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\nhalf');
+      await client.until('100 Continue');
+      if (how === 'ends') client.socket.end();
+      else client.socket.resetAndDestroy();
+      while (between.proxy.set.members.size > 0) await new Promise((resolve) => setImmediate(resolve));
+      expect(between.proxy.outcomes.map(({ status, ending }) => [status, ending])).toEqual([[0, 'client-gone']]);
+    },
+  );
 
   it('drops a request whose body ends too soon', async () => {
     const client = await connectRaw(between.proxy.port);

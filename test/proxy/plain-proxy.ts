@@ -6,7 +6,7 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import type { RequestHead } from '../../src/http1/request-head.ts';
 import { framingLine, isHopByHop } from '../../src/http1/write.ts';
 import { bind, drainConnections, serveClient, sweepConnections } from '../../src/proxy/connection-set.ts';
-import type { Answer, Forward, Handler, Limits, Outcome, TunnelRewriter } from '../../src/proxy/contract.ts';
+import type { Answer, Forward, Handler, Limits, Outcome, TunnelRewriter, Verdict } from '../../src/proxy/contract.ts';
 import type { ConnectionSet } from '../../src/proxy/open-connections.ts';
 import { openUpstreamPool } from '../../src/proxy/upstream-pool.ts';
 
@@ -34,7 +34,7 @@ export interface PlainProxyOptions {
   readonly tls?: { readonly key: string; readonly cert: string };
   /** Upstream speaks TLS; its certificate is not looked at. */
   readonly upstreamTls?: true;
-  readonly decide?: (head: RequestHead) => Answer | Forward | null;
+  readonly decide?: (head: RequestHead) => Verdict | null;
   readonly rest?: () => void;
   /** Sees what the client of each WebSocket sends. */
   readonly rewriteTunnel?: TunnelRewriter;
