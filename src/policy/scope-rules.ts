@@ -313,7 +313,8 @@ export const SCOPE_RULES: Readonly<Record<string, ScopeRule>> = {
   read_automations: 'refused',
   count_automations: 'refused',
   read_automation: 'refused',
-  read_automations_related_to_resource: { object: ['resource', 'resource_id'] },
+  // Whole automations, whatever else they are about.
+  read_automations_related_to_resource: 'refused',
   delete_automations_owned_by_resource: { object: ['resource', 'resource_id'] },
 
   read_settings: 'open',
