@@ -113,7 +113,7 @@ test('what is to be verified or backed up and is not there is said in words', ()
       'certgate audit --verify --since-checkpoint none',
       'none: cannot be read: no such file or folder [CG_AUDIT_CHECKPOINT]',
     ],
-    ['rm -r certs; certgate backup --out copy', '/certs cannot be read: no such file or folder [CG_CA_FILE]'],
+    ['rm -r certs; certgate backup --out copy', '/certs does not exist [CG_CA_FILE]'],
   ] as const) {
     const { stderr } = shell.run(command);
     expect(stderr).toContain(words);
