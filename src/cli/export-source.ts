@@ -6,7 +6,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { readKeyFile } from '../authority/files.ts';
 import { CertgateError, isCertgateError, shown } from '../errors.ts';
-import { isIdentityName } from '../identity/name.ts';
+import { isIdentityName, nameInSpiffeUri } from '../identity/name.ts';
 import { chainOf, isAmong } from '../pki/chain.ts';
 import { readCertificate, readFacts } from '../pki/facts.ts';
 import { privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
@@ -178,6 +178,7 @@ async function readKey(
 function nameOf(leaf: X509Certificate): string {
   const { subject, subjectAltNames } = readFacts(leaf.raw);
   const uri = subjectAltNames.find(({ type }) => type === 'URI')?.value;
-  const [, path] = /^spiffe:\/\/[^/]+\/(.+)$/.exec(uri ?? '') ?? [];
-  return path ?? subject.find(([attribute]) => attribute === 'CN')?.[1] ?? onOneLine(leaf.subject);
+  return (
+    nameInSpiffeUri(uri ?? '') ?? subject.find(([attribute]) => attribute === 'CN')?.[1] ?? onOneLine(leaf.subject)
+  );
 }

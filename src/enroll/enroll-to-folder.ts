@@ -8,6 +8,7 @@ import { PRIVATE_FILE, PUBLIC_FILE, readKeyFile, systemCode, writeNewFile } from
 import { startOutputFolder } from '../authority/output-folder.ts';
 import { isCertgateError } from '../errors.ts';
 import { isGroupName } from '../identity/groups.ts';
+import { nameInSpiffeUri } from '../identity/name.ts';
 import { readFacts } from '../pki/facts.ts';
 import { generateKey, privateKeyFromPem, privateKeyToPem } from '../pki/keys.ts';
 import { type Enrolling, enroll } from './enroll-client.ts';
@@ -86,7 +87,7 @@ function enrolledIn(path: string, certificate: string): EnrolledFolder {
   const { subject, subjectAltNames } = readFacts(read.raw);
   const uri = subjectAltNames.find(({ type }) => type === 'URI')?.value ?? '';
   return {
-    identity: uri.replace(/^spiffe:\/\/[^/]+\//, ''),
+    identity: nameInSpiffeUri(uri) ?? uri,
     path,
     serial: read.serialNumber.toLowerCase(),
     groups: subject.flatMap(([name, value]) => (name === 'OU' && isGroupName(value) ? [value] : [])),

@@ -49,3 +49,8 @@ export function parseTrustDomain(text: string): string {
 export function spiffeUri(trustDomain: string, name: string): string {
   return `spiffe://${parseTrustDomain(trustDomain)}/${parseIdentityName(name)}`;
 }
+
+/** The name in a SPIFFE ID, of whatever trust domain: `worker/etl-1` of `spiffe://prefect.example/worker/etl-1`; null in another text. */
+export function nameInSpiffeUri(uri: string): string | null {
+  return /^spiffe:\/\/[^/]+\/(.+)$/.exec(uri)?.[1] ?? null;
+}

@@ -1,25 +1,15 @@
 // A policy that takes long to read is read beside the event loop of a gate that serves: requests go on meanwhile, and what a
 // reload promises holds for it as for a short one. Real threads.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadPolicy, takePolicy } from '../../src/config/policy-load.ts';
+import { takePolicy } from '../../src/config/policy-load.ts';
 import { type PolicyWords, policyFrom } from '../../src/config/policy-words.ts';
 import { attributesOf } from '../../src/identity/identify.ts';
 import { policyInTurns } from '../../src/inbound/policy-apart.ts';
-import { type PolicyWatch, watchPolicy } from '../../src/inbound/policy-watch.ts';
-import { openLog } from '../../src/observe/log.ts';
-import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
+import { type WatchedPolicy, watchedPolicy } from './watched-policy.ts';
 
-let folder: string;
-let path: string;
-let watch: PolicyWatch;
-let metrics: Metrics;
-let said: string[];
-/** The role that worker/etl-1 has by each policy that was taken. */
-let taken: string[];
+let { folder, path, watch, metrics, said, taken } = {} as WatchedPolicy;
 
 const MANY = 3_000;
 const others = Array.from({ length: MANY }, (_, i) =>
@@ -29,18 +19,9 @@ const long = (role: string, more = ''): string =>
   `bindings:\n  - {role: ${role}, identity: worker/etl-1}\n${others}${more}`;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'certgate-long-policy-'));
-  path = join(folder, 'policy.yaml');
-  writeFileSync(path, 'bindings: [{role: Viewer, identity: worker/etl-1}]\n');
-  [metrics, said, taken] = [createMetrics(), [], []];
-  const write = (line: string): void => {
-    const { msg, reason } = JSON.parse(line) as { msg: string; reason?: string };
-    said.push(reason === undefined ? msg : `${msg}: ${reason}`);
-  };
-  const place = { path, cwd: folder, loaded: loadPolicy(path, folder) };
-  watch = watchPolicy(place, { log: openLog({ level: 'info', destination: { write } }), metrics }, ({ policy }) => {
-    taken.push(policy.grants('worker/etl-1').roles[0]?.role ?? 'none');
-  });
+  ({ folder, path, watch, metrics, said, taken } = watchedPolicy(
+    'bindings: [{role: Viewer, identity: worker/etl-1}]\n',
+  ));
 });
 afterEach(() => {
   watch.stop();
@@ -80,7 +61,7 @@ test('one that is wrong, or fails its tests, is told as ever, with its places, a
     `${refused}policy.yaml:2:12: there is no role "Vorker"`,
     `${refused}policy.yaml:${MANY + 3}:5: this binding is for nobody`,
   ]);
-  said = [];
+  said.length = 0;
   writeFileSync(path, long('Owner', 'tests: [{identity: worker/etl-1, operation: create_flow, expect: deny}]\n'));
   watch.reload();
   await turns(() => said.length === 1);

@@ -1,40 +1,18 @@
 // What may stand where a gate's policy is, while the gate runs: whatever becomes of the file, the policy that holds is the last
 // one that was whole and right, and the gate goes on.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadPolicy } from '../../src/config/policy-load.ts';
-import { type PolicyWatch, watchPolicy } from '../../src/inbound/policy-watch.ts';
-import { openLog } from '../../src/observe/log.ts';
-import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
+import { type WatchedPolicy, watchedPolicy } from './watched-policy.ts';
 
-let folder: string;
-let path: string;
-let watch: PolicyWatch;
-let metrics: Metrics;
-/** Of each line that was logged, the message with its reason. */
-let said: string[];
-/** The role that worker/etl-1 has by each policy that was taken. */
-let taken: string[];
+let { folder, path, watch, metrics, said, taken } = {} as WatchedPolicy;
 
 const bound = (role: string): string => `bindings: [{role: ${role}, identity: worker/etl-1}]\n`;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'certgate-policy-watch-'));
-  path = join(folder, 'policy.yaml');
-  writeFileSync(path, bound('Viewer'));
-  [metrics, said, taken] = [createMetrics(), [], []];
-  const write = (line: string): void => {
-    const { msg, reason } = JSON.parse(line) as { msg: string; reason?: string };
-    said.push(reason === undefined ? msg : `${msg}: ${reason}`);
-  };
-  const place = { path, cwd: folder, loaded: loadPolicy(path, folder) };
-  watch = watchPolicy(place, { log: openLog({ level: 'info', destination: { write } }), metrics }, ({ policy }) => {
-    taken.push(policy.grants('worker/etl-1').roles[0]?.role ?? 'none');
-  });
+  ({ folder, path, watch, metrics, said, taken } = watchedPolicy(bound('Viewer')));
 });
 afterEach(() => {
   watch.stop();
@@ -68,7 +46,7 @@ test('a pipe, a folder, a device, nothing, something huge or an empty file in it
     [() => writeFileSync(path, bound('Owner').slice(0, -5)), 'new policy refused, the old one stays: policy.yaml:'],
   ];
   for (const [put, says] of places) {
-    said = [];
+    said.length = 0;
     rmSync(path, { recursive: true });
     put();
     watch.reload();

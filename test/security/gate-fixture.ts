@@ -48,6 +48,13 @@ export interface GateHouse {
   close(): Promise<void>;
 }
 
+/** What a client needs to be the worker of `house`, PEM. */
+export function workerCredentials({ worker, certsDir }: GateHouse): Readonly<Record<'cert' | 'key' | 'ca', string>> {
+  const read = (file: string): string => readFileSync(file, 'utf8');
+  const [cert, key] = [read(join(worker, 'tls.crt')), read(join(worker, 'tls.key'))];
+  return { cert, key, ca: read(caFiles(certsDir).bundle) };
+}
+
 /** `named` are the groups and the DNS names in the worker's certificate; the CA is made now, or was at `madeAt`. */
 export async function openGateHouse({
   madeAt = Date.now(),

@@ -2,13 +2,10 @@
 // present another certificate behind an identity that was decided once for the connection. There is none: it is told
 // no_renegotiation (§7.2.2), what it asks meanwhile is answered as before, and the fourth time ends its connection.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { caFiles } from '../../src/authority/layout.ts';
 import { DATA, HANDSHAKE } from '../e2e/harness/records.ts';
-import { type GateFixture, type GateHouse, openGateHouse } from './gate-fixture.ts';
+import { type GateFixture, type GateHouse, openGateHouse, workerCredentials } from './gate-fixture.ts';
 import { type LenientUpstream, startLenientUpstream } from './lenient-upstream.ts';
 import { openOldRecords } from './old-records.ts';
 
@@ -24,9 +21,7 @@ beforeAll(async () => {
   house = await openGateHouse();
   upstream = await startLenientUpstream();
   gate = await house.start(upstream.port, { minTls: '1.2' });
-  const files = [join(house.worker, 'tls.crt'), join(house.worker, 'tls.key'), caFiles(house.certsDir).bundle];
-  const [cert = '', key = '', ca = ''] = files.map((file) => readFileSync(file, 'utf8'));
-  credentials = { cert, key, ca };
+  credentials = workerCredentials(house);
 });
 afterAll(async () => {
   await gate.close();

@@ -1,17 +1,14 @@
 // What TLS lets a peer do between two bytes of its data (RFC 8446 §4.6.3, §5, §6), and what it does not: records of any size
 // and new keys change nothing of what is said; what breaks TLS ends its own connection at once, whatever is under way on it.
 
-import { readFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
-import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { caFiles } from '../../src/authority/layout.ts';
 import { ALERT, DATA, HANDSHAKE, openRecords, type Records } from '../e2e/harness/records.ts';
 import { connectRaw, type RawPeer, type RawUpstream, startRawUpstream } from '../proxy/plain-proxy.ts';
 import type { GateFixture, GateHouse } from './gate-fixture.ts';
-import { openGateHouse } from './gate-fixture.ts';
+import { openGateHouse, workerCredentials } from './gate-fixture.ts';
 
 const GET = 'GET /api/hello HTTP/1.1\r\nHost: gate.test\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok';
@@ -24,12 +21,7 @@ beforeAll(async () => {
   house = await openGateHouse();
   upstream = await startRawUpstream();
   gate = await house.start(upstream.port);
-  const [cert = '', key = '', ca = ''] = [
-    join(house.worker, 'tls.crt'),
-    join(house.worker, 'tls.key'),
-    caFiles(house.certsDir).bundle,
-  ].map((file) => readFileSync(file, 'utf8'));
-  credentials = { cert, key, ca };
+  credentials = workerCredentials(house);
 });
 afterAll(async () => {
   await gate.close();
