@@ -1,7 +1,7 @@
 // How the tests run, one process a file. Unit tests and end-to-end tests without Prefect: four files at a time, for two cores,
 // because many wait. Those with Prefect, one at a time: beside another, on a busy machine, their server's SQLite refuses more than
-// Prefect's client tries again. The stress tests, which fill the machine, each alone. These three groups come one after another.
-// Long files go first.
+// Prefect's client tries again. The stress tests, which fill the machine, each alone. These three groups come one after another;
+// scripts/test runs the first two at the same time. Long files go first.
 // Run one: scripts/test test/pki   ·   scripts/test test/e2e/revoked.test.ts -t 'within a second'
 
 import { globSync, readFileSync } from 'node:fs';
