@@ -92,7 +92,8 @@ describe('who enters', () => {
       .poll(() => gate.records().at(-1))
       .toMatchObject({
         ...{ identity: 'user/owner', code: 'CG_CLIENT_UNRECORDED' },
-        reason: 'the certificate is from this CA but not in its records: its serial number is that of one for worker/etl-1',
+        reason:
+          'the certificate is from this CA but not in its records: its serial number is that of one for worker/etl-1',
       });
   });
 
