@@ -34,8 +34,7 @@ export async function startStatus(
   const where = status.listen === null ? null : parseHostPort(status.listen);
   if (where === null || publishing === null) return null;
   const { startPlainListener } = await import('../inbound/status/plain-listener.ts');
-  const { answer, failed } = publishing;
-  const listener = await startPlainListener({ ...where, flag: '--status-listen' }, { answer, failed });
+  const listener = await startPlainListener({ ...where, flag: '--status-listen' }, publishing);
   log.info({ address: `${bracketed(where.host)}:${listener.port}`, url: status.url }, 'publishing revocations');
   return listener;
 }

@@ -93,8 +93,8 @@ export function createMetrics(): Metrics {
     renewedInGrace: 0,
     certificateReuse: 0,
     durationSum: 0,
-    answers: new Array<number>(6).fill(0),
-    durations: new Array<number>(DURATIONS.length + 1).fill(0),
+    answers: Array.from({ length: 6 }, () => 0),
+    durations: Array.from({ length: DURATIONS.length + 1 }, () => 0),
   };
 }
 

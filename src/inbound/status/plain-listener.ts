@@ -20,15 +20,16 @@ const LIMITS = {
 } as const;
 
 export interface PlainAnswers {
-  readonly answer: AnswerRequest;
+  /** `close`: it is the connection's last. */
+  answer(...request: Parameters<AnswerRequest>): ReturnType<AnswerRequest>;
   /** For what went wrong while something was answered. */
-  readonly failed: (error: unknown) => void;
+  failed(error: unknown): void;
 }
 
 /** Starts it, on a free port for 0. CG_LISTEN, which names `flag`. */
 export async function startPlainListener(
   { host, port, flag }: { readonly host: string; readonly port: number; readonly flag: string },
-  { answer, failed }: PlainAnswers,
+  answers: PlainAnswers,
 ): Promise<PlainListener> {
   const counts = new DoorCounts(LIMITS);
   const sockets = new Set<Socket>();
@@ -44,7 +45,11 @@ export async function startPlainListener(
       sockets.delete(socket);
       counts.leave(address);
     });
-    void serveStatus(socket, answer, failed);
+    void serveStatus(
+      socket,
+      (...request) => answers.answer(...request),
+      (error) => answers.failed(error),
+    );
   });
   try {
     await bind(server, { host, port });
