@@ -21,6 +21,7 @@ import { withoutSecrets } from './run.ts';
 import { configOf, withSettings } from './settings.ts';
 import { filesOf, identityOptions } from './sidecar-options.ts';
 import { hearStop } from './signals.ts';
+import { tellReady } from './tell-ready.ts';
 
 interface Flags extends EnrollFlags {
   readonly ifDue?: true;
@@ -123,6 +124,7 @@ export function renewCommand(io: CommandIo): Command {
     const identity = await keepIdentity(options, () => void hook?.run(serialOf(identity.current)));
     ({ renewNow } = identity);
     log.info({ identity: dir, notAfter: new Date(identity.current.notAfter).toISOString() }, 'keeping it renewed');
+    void tellReady(log, io.env);
     void hook?.run(serialOf(identity.current));
     // No listener holds this process: what it waits for are timers that hold none.
     const held = setInterval(() => {}, 60_000);

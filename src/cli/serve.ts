@@ -30,6 +30,7 @@ import { keyStoreOf } from './passphrase.ts';
 import { auditFile, authStringOf, dataPathOptions, surviveFaults } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
 import { hearStop } from './signals.ts';
+import { tellReady } from './tell-ready.ts';
 
 /** What the primary of several workers starts them with; no use to people. */
 const WORKER_FLAG = '--as-worker';
@@ -161,6 +162,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     sayPolicy(policy, log);
     log.info({ address, upstream, trustDomain: config.trustDomain }, 'listening');
     started.resolve();
+    void tellReady(log, io.env);
     giveBackOnceIdle(gate.open);
     await stop.until(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');

@@ -9,7 +9,7 @@ import { CHUNKED } from '../http1/syntax.ts';
 import { maskSecrets } from '../policy/block-masks.ts';
 import type { Operation } from '../policy/operation.ts';
 import { secretsInBody } from '../policy/secrets.ts';
-import type { AnswerRewriter } from '../proxy/contract.ts';
+import type { AnswerChange } from '../proxy/contract.ts';
 
 /** Bytes of a body that is read. */
 const LONGEST_BODY = 1_048_576;
@@ -66,7 +66,7 @@ export function textOfBody(body: Buffer): string | null {
  * Answers with block documents, without secrets, for who may not see them. An answer that can't be held, or read, is not let
  * through. Prefect answers 200 documents at most.
  */
-export const HIDES_SECRETS: AnswerRewriter = {
+export const HIDES_SECRETS: AnswerChange = {
   most: 8_388_608,
   must: true,
   rewrite(body, { status }) {

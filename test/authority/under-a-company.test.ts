@@ -93,6 +93,10 @@ describe('a CA under a company’s, whose key is at hand', () => {
     expect(await why(company.chain, company.root.key)).toContain('is not the key of CN=Acme Policy CA');
     const other = newCompany();
     expect(await why(company.chain + read(other.root.cert))).toContain('not one chain');
+    // Its root and its policy CA have signed each other, and neither itself.
+    const below = company.leaf('below', CA_EXTENSIONS);
+    const csr = await run('openssl', ['req', '-new', '-key', company.root.key, '-subj', '/O=Acme/CN=Acme Root']);
+    expect(await why(read(below.cert) + company.sign(csr.out, CA_EXTENSIONS), below.key)).toContain('holds no root');
     const leaf = company.leaf('web', 'basicConstraints=critical,CA:FALSE\n');
     expect(await why(read(leaf.cert) + read(company.root.cert), leaf.key)).toContain("which is not a CA's certificate");
   });
@@ -129,7 +133,12 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
     expect((await failureOf('CG_CA_GIVEN', () => importIssuer(place, alone, 'issuer.pem'))).message).toContain(
       'does not chain to a root that this CA trusts',
     );
-    await importIssuer(place, readFileSync(company.policy.cert, 'utf8') + alone, 'issuer.pem');
+    const [other, policy] = [newCompany(), readFileSync(company.policy.cert, 'utf8')];
+    const strange = other.sign(first.request, CA_EXTENSIONS) + readFileSync(other.policy.cert, 'utf8');
+    expect((await failureOf('CG_CA_GIVEN', () => importIssuer(place, strange, 'issuer.pem'))).message).toContain(
+      'who signed CN=Acme Policy CA is unknown',
+    );
+    await importIssuer(place, policy + alone, 'issuer.pem');
     const second = await requestIssuer(place);
     expect(second).toMatchObject({ again: false });
     expect(second.keyFile).toMatch(/issuer-2\.key$/);
