@@ -206,8 +206,8 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
       ...{ notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 2 * 86_400_000) },
       root: issuerOf(pem, await keys.read(between.key)),
     });
-    const given = derToPem(issuer, 'CERTIFICATE') + pem;
-    const error = await failureOf('CG_CA_GIVEN', () => importIssuer(place, given, 'issuer.pem'));
+    const both = derToPem(issuer, 'CERTIFICATE') + pem;
+    const error = await failureOf('CG_CA_GIVEN', () => importIssuer(place, both, 'issuer.pem'));
     expect(error.message).toContain("Acme Policy CA, whose path length 1 has no room for certgate's issuer");
     expect((await place.store.listCa()).some(({ role }) => role === 'issuer')).toBe(false);
   });
