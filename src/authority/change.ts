@@ -186,6 +186,6 @@ export async function issuerFor(
 
 function unwritable(file: string, error: unknown): CertgateError {
   const problem = `cannot be written: ${reasonOf(error)}`;
-  const remedy = `make room and see who may write there: \`df -h ${file}\`, \`ls -la ${file}\``;
+  const remedy = `make room and see who may write there: \`df -h ${shellWord(file)}\`, \`ls -la ${shellWord(file)}\``;
   return new CertgateError('CG_CA_FILE', { file, problem, remedy }, { cause: error });
 }

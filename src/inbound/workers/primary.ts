@@ -259,6 +259,8 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       const hurryUp = (): void => {
         for (const member of all) member.send({ kind: 'hurry' });
       };
+      // A signal that is aborted already tells nobody.
+      if (hurry?.aborted === true) hurryUp();
       hurry?.addEventListener('abort', hurryUp);
       const guard = setTimeout(() => {
         for (const member of all) member.kill();
