@@ -299,17 +299,14 @@ describe('a request is unreadable', () => {
         return { ...key, attributes: attributes(encodeTlv(TAG.sequence, type, values, values)) };
       },
     ],
-    ...[1, 4].map(
-      (count) =>
-        [
-          `with an extension of ${count} part${count === 1 ? '' : 's'}`,
-          (key: { spki: Uint8Array; privateKey: KeyObject }): Parts => {
-            const [flag, value] = [Uint8Array.of(TAG.boolean, 1, 0xff), encodeTlv(TAG.octetString)];
-            const own = encodeTlv(TAG.sequence, ...[oid('1.2.3.4'), flag, flag, value].slice(0, count));
-            return { ...key, attributes: attributes(extensionRequest(own)) };
-          },
-        ] as const,
-    ),
+    ...[1, 4].map((count): [string, (key: { spki: Uint8Array; privateKey: KeyObject }) => Parts] => [
+      `with an extension of parts: ${count}`,
+      (key) => {
+        const [flag, value] = [Uint8Array.of(TAG.boolean, 1, 0xff), encodeTlv(TAG.octetString)];
+        const own = encodeTlv(TAG.sequence, ...[oid('1.2.3.4'), flag, flag, value].slice(0, count));
+        return { ...key, attributes: attributes(extensionRequest(own)) };
+      },
+    ]),
     [
       'that is longer than any honest one',
       (key) => {
