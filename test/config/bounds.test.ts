@@ -13,7 +13,7 @@ const KIB: Readonly<Record<string, number>> = { KiB: 1, MiB: 1024, GiB: 1024 ** 
 /** What is just below and just above the bounds, as it would be written. */
 function beyond(min: string, max: string): readonly [below: string | number, above: string | number] {
   const kib = (size: string): number => Number.parseInt(size, 10) * (KIB[size.replace(/^\d+/, '')] ?? Number.NaN);
-  if (/iB$/.test(min)) return [`${kib(min) - 1}KiB`, `${kib(max) + 1}KiB`];
+  if (min.endsWith('iB')) return [`${kib(min) - 1}KiB`, `${kib(max) + 1}KiB`];
   if (/^\d+$/.test(min)) return [Number(min) - 1, Number(max) + 1];
   return [`${(parseDuration(min) ?? 0) - 1}ms`, `${(parseDuration(max) ?? 0) + 1}ms`];
 }
