@@ -7,6 +7,7 @@ import { BUNDLE_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Malformed } from '../http1/syntax.ts';
+import { countAnswer } from '../observe/metrics.ts';
 import type { Answer, AnswerRewriter, Forward, Handler, Outcome, Take, Withheld } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
@@ -245,6 +246,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       slot.free();
       opened = null;
+      countAnswer(gate.metrics, outcome.status, outcome.milliseconds, outcome.upgraded);
       if (verdict.reading.changes) {
         forgetWritten(verdict.reading.operation, gate.lookups);
         if (verdict.kind === 'forward') {

@@ -247,6 +247,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         connections: said.reduce((total, one) => total + (one?.connections ?? 0), 0),
         locks: said.find((one) => one !== null)?.locks ?? { standing: 0, everyone: false },
         metrics: addMetrics(addMetrics(sum, retired), enrolling?.metrics() ?? null),
+        ends: standing.ends(),
       };
     },
     async drain(ms, hurry) {
