@@ -149,7 +149,7 @@ export const catalogue = {
     exit: EXIT.storage,
     status: 503,
     message: (f) => `the record ${f.path} cannot be written: ${f.reason}`,
-    hint: (f) => `make room on its disk, or give it back to the user that runs the gate: ls -l ${f.path}`,
+    hint: (f) => `make room on its disk, or give it back to the user that runs the gate: ls -l ${shellWord(f.path)}`,
   }),
   CG_AUDIT_UNREADABLE: entry<{ path: string; reason: string }>({
     about: "The gate's record cannot be read.",
@@ -532,14 +532,14 @@ export const catalogue = {
     exit: EXIT.storage,
     status: 503,
     message: (f) => `${f.location} was locked by another process for ${f.waited} ms`,
-    hint: (f) => `see who holds it with \`fuser -v ${f.location}\`, then try again`,
+    hint: (f) => `see who holds it with \`fuser -v ${shellWord(f.location)}\`, then try again`,
   }),
   CG_STORE_FULL: entry<{ location: string; problem: string }>({
     about: 'There is no room to record anything; nothing was changed.',
     exit: EXIT.storage,
     status: 507,
     message: (f) => `no room to write ${f.location}: ${f.problem}`,
-    hint: (f) => `free some space and try again: \`df -h ${f.location}\``,
+    hint: (f) => `free some space and try again: \`df -h ${shellWord(f.location)}\``,
   }),
   CG_STORE_READONLY: entry<{ location: string; problem: string }>({
     about: 'The store cannot be written by this process; nothing was changed.',
@@ -547,7 +547,7 @@ export const catalogue = {
     status: 503,
     message: (f) => `${f.location} cannot be written: ${f.problem}`,
     hint: (f) =>
-      `run as the owner of the store and its folder, on a file system mounted read-write: \`ls -la ${f.location}*\``,
+      `run as the owner of the store and its folder, on a file system mounted read-write: \`ls -la ${shellWord(f.location)}*\``,
   }),
   CG_STORE_IO: entry<{ location: string; problem: string; remedy?: string }>({
     about: 'The operating system refused to read or write the store; nothing was changed.',
@@ -555,7 +555,8 @@ export const catalogue = {
     status: 503,
     message: (f) => `${f.location} cannot be used: ${f.problem}`,
     hint: (f) =>
-      f.remedy ?? `check the path, the permissions and the disk: \`ls -la ${f.location}*\`, \`dmesg | tail\``,
+      f.remedy ??
+      `check the path, the permissions and the disk: \`ls -la ${shellWord(f.location)}*\`, \`dmesg | tail\``,
   }),
   CG_STORE_CLOSED: entry<{ location: string }>({
     about: 'The store was used after it was closed.',
@@ -586,7 +587,8 @@ export const catalogue = {
     exit: EXIT.storage,
     status: 507,
     message: (f) => `${f.path} cannot be written: ${f.problem}`,
-    hint: (f) => `make room and see who may write there: \`df -h ${f.folder}\`, \`ls -ld ${f.folder}\``,
+    hint: (f) =>
+      `make room and see who may write there: \`df -h ${shellWord(f.folder)}\`, \`ls -ld ${shellWord(f.folder)}\``,
   }),
   CG_BACKUP_UNUSABLE: entry<{ path: string; problem: string }>({
     about: 'What is to be restored is no backup of certgate, or it is damaged or incomplete; nothing was restored.',
@@ -615,7 +617,8 @@ export const catalogue = {
     exit: EXIT.refused,
     status: 400,
     message: (f) => `${shown(f.crl)} ${f.problem}`,
-    hint: (f) => `look at it with \`certgate inspect ${f.crl}\`: its key id must be that of certs/issuer.crt`,
+    hint: (f) =>
+      `look at it with \`certgate inspect ${shellWord(f.crl)}\`: its key id must be that of certs/issuer.crt`,
   }),
   CG_CRL_NUMBER: entry<{ crl: string; problem: string }>({
     about: 'A revocation list is older than one that the backup knows of, or has no usable number.',
@@ -767,7 +770,7 @@ export const catalogue = {
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `${f.file} has mode ${f.mode}: others than its owner can get at the key`,
-    hint: (f) => `chmod 600 ${f.file}`,
+    hint: (f) => `chmod 600 ${shellWord(f.file)}`,
   }),
   CG_TRUST_DOMAIN_MISMATCH: entry<{ configured: string; recorded: string; location: string }>({
     about: 'The configured trust domain is not the one the store was made for.',

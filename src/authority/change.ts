@@ -191,6 +191,6 @@ function unwritable(place: string, error: unknown): CertgateError {
     return new CertgateError('CG_CA_FILE', facts, { cause: error });
   }
   const problem = `cannot be written: ${reasonOf(error)}`;
-  const remedy = `make room and see who may write there: \`df -h ${file}\`, \`ls -la ${file}\``;
+  const remedy = `make room and see who may write there: \`df -h ${shellWord(file)}\`, \`ls -la ${shellWord(file)}\``;
   return new CertgateError('CG_CA_FILE', { file, problem, remedy }, { cause: error });
 }

@@ -4,6 +4,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { CertgateError, isCertgateError } from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate, type Signer } from '../pki/certificates.ts';
+import { chainOf, isSignedBy } from '../pki/chain.ts';
 import { keyIdOf } from '../pki/keys.ts';
 import { onOneLine } from '../pki/names.ts';
 import { pemBlocks } from '../pki/pem.ts';
@@ -24,25 +25,23 @@ export interface GivenChain {
 export async function readGivenChain(chainPem: string, fit: FitFor): Promise<GivenChain> {
   const { file } = fit;
   const certificates = certificatesIn(chainPem, file);
-  const signs = (below: X509Certificate, above: X509Certificate): boolean =>
-    below.checkIssued(above) && below.verify(above.publicKey);
-  const isRoot = (one: X509Certificate): boolean => signs(one, one);
-  const lowest = certificates.filter((one) => !certificates.some((other) => other !== one && signs(other, one)));
-  if (lowest.length !== 1) {
+  if (certificates.length === 0 || certificates.length > 10) {
+    throw given(file, 'holds no certificates, or more than ten');
+  }
+  const [lowest, ...alsoLowest] = certificates.filter(
+    (one) => !certificates.some((other) => other !== one && isSignedBy(other, one)),
+  );
+  if (lowest === undefined || alsoLowest.length > 0) {
     throw given(file, `holds ${certificates.length} certificates that are not one chain`);
   }
-  const chain = [...lowest];
-  for (let top = chain.at(-1); top !== undefined && !isRoot(top); top = chain.at(-1)) {
-    const below = top;
-    const above = certificates.find((one) => one !== below && signs(below, one));
-    if (above === undefined) {
-      throw given(file, `holds no root: who signed ${onOneLine(below.subject)} is not in it`);
-    }
-    chain.push(above);
+  const { certificates: chain, complete } = chainOf(lowest, certificates);
+  if (!complete) {
+    const top = chain.at(-1) ?? lowest;
+    throw given(file, `holds no root: who signed ${onOneLine(top.subject)} is not in it`);
   }
   if (chain.length !== certificates.length) throw given(file, 'holds certificates that are not of the chain');
   for (const [depth, certificate] of chain.entries()) await requireAbove(certificate, depth + 1, fit);
-  return { certificates: chain, signer: keyIdOf(chain[0] ?? raise(file)) };
+  return { certificates: chain, signer: keyIdOf(lowest) };
 }
 
 /** The chain's first certificate with what signs for it. CG_CA_GIVEN when `signer` is another key's. */
@@ -79,22 +78,21 @@ export function givenRecords(
     .toReversed();
 }
 
-function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
+/** The certificates of a file. CG_CA_GIVEN where it has one that cannot be read. */
+export function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
   try {
-    const certificates = pemBlocks(pem, 'CERTIFICATE').map((der) => readCertificate(der));
-    if (certificates.length > 0 && certificates.length <= 10) return certificates;
+    return pemBlocks(pem, 'CERTIFICATE').map((der) => readCertificate(der));
   } catch (error) {
     if (!isCertgateError(error)) throw error;
     throw given(file, `cannot be read: ${error.message}`);
   }
-  throw given(file, 'holds no certificates, or more than ten');
 }
 
 /** For a key that is none, or another's. */
 export const KEY_REMEDY =
   'name the key of that certificate with --root-key FILE, or leave it out: then a request is made, to be signed elsewhere';
 
-function given(file: string, problem: string, remedy?: string): CertgateError {
+export function given(file: string, problem: string, remedy?: string): CertgateError {
   return new CertgateError('CG_CA_GIVEN', { file, problem, ...(remedy === undefined ? {} : { remedy }) });
 }
 

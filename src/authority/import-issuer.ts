@@ -5,19 +5,20 @@ import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { readCertificate } from '../pki/certificates.ts';
+import { chainOf, isAmong } from '../pki/chain.ts';
 import { generateKey, keyIdOf } from '../pki/keys.ts';
 import { onOneLine } from '../pki/names.ts';
-import { pemBlocks } from '../pki/pem.ts';
 import { createRequest, readRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
 import type { CaRecord } from '../store/store.ts';
-import { requireAbove, requireIssuer, warningsAbout } from './ca-fitness.ts';
+import { requireAbove, requireIssuer, requireRoom, warningsAbout } from './ca-fitness.ts';
 import { applyChange, type CaChanged, type CaPlace, exists, freeGeneration, recordsOf } from './change.ts';
 import { PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
 import { commonName, issuerRecord } from './generations.ts';
+import { certificatesIn, given } from './given-root.ts';
 import { plainKeyStore } from './key-store.ts';
 import { generationFiles, requestFile } from './layout.ts';
-import { nextGeneration, rootOf } from './trust.ts';
+import { knownAbove, nextGeneration, rootOf } from './trust.ts';
 
 export interface IssuerRequested {
   /** PEM. */
@@ -96,8 +97,12 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
   if (same !== undefined) {
     throw given(file, `has the subject key identifier of ${same.role} ${same.generation}: it must have one of its own`);
   }
-  const chain = chainOf(issuer, certificates, trusted, file);
+  const chain = wayUp(issuer, certificates, trusted, file);
   for (const [i, { certificate }] of chain.entries()) if (i > 0) await requireAbove(certificate, i, fit);
+  // What is trusted already had room for what was below it, and may have none for one more between.
+  for (const [i, { der }] of knownAbove(trusted, chain.at(-1)?.parent ?? '').entries()) {
+    requireRoom(readCertificate(der), chain.length + i, fit);
+  }
   const first = nextGeneration(records, 'intermediate');
   const also = chain.map(({ certificate, parent }, i): CaRecord => {
     if (certificate === issuer) {
@@ -113,7 +118,7 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
 }
 
 /** From the issuer up to, but without, the first certificate that is trusted already; each with its signer's key id. */
-function chainOf(
+function wayUp(
   issuer: X509Certificate,
   certificates: readonly X509Certificate[],
   trusted: readonly CaRecord[],
@@ -123,18 +128,15 @@ function chainOf(
   const known = trusted
     .filter((record) => record.role !== 'issuer' && rootOf(trusted, record)?.state === 'active')
     .map(({ der }) => readCertificate(der));
-  const chain: Array<{ certificate: X509Certificate; parent: string }> = [];
-  for (let top = issuer; chain.length <= certificates.length; ) {
-    const signs = (one: X509Certificate): boolean => top.checkIssued(one) && top.verify(one.publicKey);
-    const anchor = known.find(signs);
-    const above = anchor ?? certificates.find((one) => one !== top && one.ca && signs(one));
-    if (above === undefined) break;
-    chain.push({ certificate: top, parent: keyIdOf(above) });
-    if (anchor !== undefined) return chain;
-    top = above;
+  const { certificates: chain } = chainOf(issuer, [...known, ...certificates.filter(({ ca }) => ca)]);
+  const anchor = chain.findIndex((one) => isAmong(known, one));
+  if (anchor === -1) {
+    const { subject } = chain.at(-1) ?? issuer;
+    throw given(file, `does not chain to a root that this CA trusts: who signed ${onOneLine(subject)} is unknown`);
   }
-  const { subject } = chain.at(-1)?.certificate ?? issuer;
-  throw given(file, `does not chain to a root that this CA trusts: who signed ${onOneLine(subject)} is unknown`);
+  return chain
+    .slice(0, anchor)
+    .map((certificate, i) => ({ certificate, parent: keyIdOf(chain[i + 1] ?? certificate) }));
 }
 
 // The requests of all generations that are not on record, the newest last: a rotation may have come in between.
@@ -156,17 +158,4 @@ export async function waitingRequests(
     if (request !== null) waiting.push({ request, requestFile: file, keyFile: files.key });
   }
   return waiting;
-}
-
-function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
-  try {
-    return pemBlocks(pem, 'CERTIFICATE').map((der) => readCertificate(der));
-  } catch (error) {
-    if (!isCertgateError(error)) throw error;
-    throw given(file, `cannot be read: ${error.message}`);
-  }
-}
-
-function given(file: string, problem: string, remedy?: string): CertgateError {
-  return new CertgateError('CG_CA_GIVEN', { file, problem, ...(remedy === undefined ? {} : { remedy }) });
 }

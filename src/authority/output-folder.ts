@@ -5,7 +5,7 @@
 // beside as `.DIR.replaced-…` and the new one as `.DIR.issuing-…`, both private; issuing again puts things right.
 import { lstat, mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf, shellWord } from '../errors.ts';
 import { draftName, makeDraftFolder, removeLeftovers, syncFolder, systemCode, writeNewFile } from './files.ts';
 
 const OUTPUT_FILES: readonly string[] = ['tls.crt', 'tls.key', 'ca.crt'];
@@ -132,11 +132,17 @@ function outputFailure(error: unknown, path: string): CertgateError {
       return unusable('is, or lies below, something that is not a folder', 'name another folder with --out DIR');
     case 'EBUSY':
     case 'EXDEV':
-      return unusable('is a mount point, which nothing can take the name of', `name a folder in it: --out ${path}/tls`);
+      return unusable(
+        'is a mount point, which nothing can take the name of',
+        `name a folder in it: --out ${shellWord(`${path}/tls`)}`,
+      );
     case 'ENOSPC':
     case 'EDQUOT':
     case 'EFBIG':
-      return unusable(`cannot be written: no room (${reasonOf(error)})`, `free some space: df -h ${dirname(path)}`);
+      return unusable(
+        `cannot be written: no room (${reasonOf(error)})`,
+        `free some space: df -h ${shellWord(dirname(path))}`,
+      );
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
@@ -145,6 +151,6 @@ function outputFailure(error: unknown, path: string): CertgateError {
         'name a folder that this user may write: --out DIR, or --identity DIR for run and connect',
       );
     default:
-      return unusable(`cannot be written: ${reasonOf(error)}`, `look at it: ls -la ${dirname(path)}`);
+      return unusable(`cannot be written: ${reasonOf(error)}`, `look at it: ls -la ${shellWord(dirname(path))}`);
   }
 }

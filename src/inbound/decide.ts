@@ -7,7 +7,8 @@ import { BUNDLE_PATH } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Malformed } from '../http1/syntax.ts';
-import type { Answer, Forward, Handler, Outcome, Take } from '../proxy/contract.ts';
+import { countAnswer } from '../observe/metrics.ts';
+import type { Answer, AnswerRewriter, Forward, Handler, Outcome, Take, Withheld } from '../proxy/contract.ts';
 import { POLICY_VIOLATION } from '../proxy/websocket.ts';
 import type { Admitted } from './admission.ts';
 import { bundleAnswer, bundleHeld } from './bundle.ts';
@@ -17,7 +18,7 @@ import { answerHolder } from './est-holder.ts';
 import type { GateState } from './gate-state.ts';
 import type { RequestSlot } from './identity-counts.ts';
 import { heldBytes, inspectorFor, isPlain, judgeReading } from './permission.ts';
-import { answerRewriterOf, openReadings, type Reading, withBody } from './reading.ts';
+import { answerChangeOf, openReadings, type Reading, withBody } from './reading.ts';
 import { newRequestId } from './request-id.ts';
 import { forgetWritten, scopeInspector, stillPermitted } from './scoped-requests.ts';
 import { tunnelRewriters } from './scoped-tunnels.ts';
@@ -108,6 +109,24 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       await gate.audit.append(record(refused, null, why.detail)).catch(() => gate.metrics.auditFailures++);
     });
 
+  /** What changes the answer; null for nothing. */
+  const rewriterOf = (reading: Reading): AnswerRewriter | null => {
+    const change = answerChangeOf(reading);
+    return change === null ? null : { ...change, hold: slot.holder(), instead: (why) => withheld(reading, why) };
+  };
+
+  /** In place of an answer that the client may have with its secrets hidden alone. What may have changed something is not to be sent again: 500. */
+  const withheld = ({ changes }: Reading, why: Withheld): Answer => {
+    const sent = changes ? 'the request was sent on, but its answer' : 'the answer';
+    if (why === 'unreadable') {
+      const detail = `${sent} may hold secrets that ${client.identity} may not see, and can't be read to hide them`;
+      return answer(changes ? 500 : 502, detail, '');
+    }
+    gate.metrics.limitedRequests++;
+    const detail = `${sent} has to be held to hide secrets in it, and as much is held for ${client.identity} as may be`;
+    return changes ? answer(500, detail, '') : answer(429, detail, MAINTENANCE);
+  };
+
   const decide = (head: RequestHead): Decided => {
     gate.metrics.requests++;
     const reading = readings.of(head);
@@ -160,7 +179,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
         head: readings.headFor(reading, requestId),
         answerExtra,
         recorded: recordOf(reading, requestId),
-        rewriteAnswer: answerRewriterOf(reading),
+        rewriteAnswer: rewriterOf(reading),
         inspectBody: null,
         rewriteTunnel: null,
         rewriteTunnelBack: null,
@@ -187,7 +206,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       answerExtra,
       // Within a scope it is on record once it is decided.
       recorded: within === null ? recordOf(reading, requestId) : null,
-      rewriteAnswer: answerRewriterOf(reading),
+      rewriteAnswer: rewriterOf(reading),
       inspectBody: within ?? inspectorFor(reading, gate, asker, { refuse: refuseBody, send: sendAs }),
       ...rewriters(reading, requestId),
       reading,
@@ -227,6 +246,7 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       slot.free();
       opened = null;
+      countAnswer(gate.metrics, outcome.status, outcome.milliseconds, outcome.upgraded);
       if (verdict.reading.changes) {
         forgetWritten(verdict.reading.operation, gate.lookups);
         if (verdict.kind === 'forward') {
@@ -236,6 +256,10 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
       if (outcome.problem !== null && outcome.ending === 'upstream-failed') {
         const fields = { requestId: verdict.requestId, reason: outcome.problem };
         gate.limitedLog.say('warn', 'upstream', fields, 'upstream failed');
+      }
+      if (outcome.ending === 'withheld') {
+        const fields = { requestId: verdict.requestId, identity: client.identity, reason: outcome.problem };
+        gate.limitedLog.say('warn', `withheld ${client.identity}`, fields, 'answer withheld');
       }
       gate.access?.({
         subject: verdict.reading.subject,

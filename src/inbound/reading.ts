@@ -8,7 +8,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import { accessClient, accessSubject } from '../observe/log.ts';
 import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';
-import type { AnswerRewriter, HeadBytes } from '../proxy/contract.ts';
+import type { AnswerChange, HeadBytes } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import { HIDES_SECRETS } from './block-secrets.ts';
 import { crossSite } from './browser.ts';
@@ -41,7 +41,7 @@ export interface Reading extends Judged {
   /** For its access lines. */
   readonly subject: string;
   permitted: Permitted | null;
-  readonly rewriteAnswer: AnswerRewriter | null;
+  readonly changeAnswer: AnswerChange | null;
 }
 
 /** What the header lines of a head mean: the same for every head that shares its `names`. */
@@ -126,7 +126,7 @@ export function openReadings(
       apiPath,
       judgement: null,
       permitted: null,
-      rewriteAnswer:
+      changeAnswer:
         name === 'ui_settings'
           ? rewriteUiSettings(clientProto(head), head.host, { holdsPassword: authorization !== null, apiPath })
           : null,
@@ -146,7 +146,7 @@ export function openReadings(
     },
     headFor(reading, requestId) {
       const { head, start } = reading;
-      const plainAnswer = answerRewriterOf(reading) !== null;
+      const plainAnswer = answerChangeOf(reading) !== null;
       const plainMessages = reading.judgement?.readMessages === true;
       if (plainAnswer || plainMessages) {
         const lines = keptLines(head, stampOf(head, plainAnswer, plainMessages));
@@ -166,8 +166,8 @@ export function openReadings(
 }
 
 /** What changes the answer; null for nothing. */
-export function answerRewriterOf({ rewriteAnswer, judgement }: Reading): AnswerRewriter | null {
-  return rewriteAnswer ?? (judgement?.hidesSecrets === true ? HIDES_SECRETS : null);
+export function answerChangeOf({ changeAnswer, judgement }: Reading): AnswerChange | null {
+  return changeAnswer ?? (judgement?.hidesSecrets === true ? HIDES_SECRETS : null);
 }
 
 /** The same with a body of `length` bytes. */

@@ -54,6 +54,23 @@ export function scopeInspector(
     };
     const text = readBody || unsaid !== null ? textOfBody(body) : '';
     if (text === null) return refuse(bad('is not UTF-8'));
+    let changed: unknown = null;
+    if (scope !== null) {
+      let more: readonly Need[] = [];
+      if (readBody) {
+        const said = examineText(operation, text, scope);
+        if (said.kind === 'bad') return refuse(bad(said.problem));
+        if (said.kind === 'refuse') return beyond(said.why, scope);
+        ({ needs: more, body: changed } = said);
+      }
+      try {
+        const outside = await gate.lookups.outside(scope, [...needs, ...more]);
+        if (outside !== null) return beyond(outsideWords(outside), scope);
+      } catch (error) {
+        return refuse(unknown(gate, operation, error));
+      }
+    }
+    // Last: what of a deployment's is said back by it is nobody's who may not see the deployment.
     if (unsaid !== null) {
       const policy = policyFor(gate, { attributes });
       try {
@@ -72,21 +89,6 @@ export function scopeInspector(
       } catch (error) {
         return refuse(unknown(gate, operation, error));
       }
-    }
-    if (scope === null) return answers.send(body);
-    let more: readonly Need[] = [];
-    let changed: unknown = null;
-    if (readBody) {
-      const said = examineText(operation, text, scope);
-      if (said.kind === 'bad') return refuse(bad(said.problem));
-      if (said.kind === 'refuse') return beyond(said.why, scope);
-      ({ needs: more, body: changed } = said);
-    }
-    try {
-      const outside = await gate.lookups.outside(scope, [...needs, ...more]);
-      if (outside !== null) return beyond(outsideWords(outside), scope);
-    } catch (error) {
-      return refuse(unknown(gate, operation, error));
     }
     return answers.send(changed === null || judgement.observed ? body : Buffer.from(JSON.stringify(changed), 'utf8'));
   };

@@ -2,7 +2,7 @@
 // loopback address which the person's browser can't reach, or reaches without the gate. The gate puts in the address by
 // which the browser came. An address that an operator has set (PREFECT_UI_API_URL) is left as it is.
 
-import type { AnswerRewriter } from '../proxy/contract.ts';
+import type { AnswerChange } from '../proxy/contract.ts';
 
 const OWN_MACHINE = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1?\]|0\.0\.0\.0)$/;
 
@@ -11,8 +11,8 @@ export function rewriteUiSettings(
   proto: 'http' | 'https',
   host: string,
   { holdsPassword, apiPath }: { readonly holdsPassword: boolean; readonly apiPath: string },
-): AnswerRewriter {
-  const rewrite: AnswerRewriter['rewrite'] = (body, head) => {
+): AnswerChange {
+  const rewrite: AnswerChange['rewrite'] = (body, head) => {
     if (head.status !== 200) return body;
     try {
       const settings: unknown = JSON.parse(body.toString('utf8'));

@@ -26,6 +26,7 @@ export function isAmong(certificates: readonly X509Certificate[], wanted: X509Ce
   return certificates.some(({ raw }) => raw.equals(wanted.raw));
 }
 
-function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+/** Whether `issuer` has signed it, by its names, key identifiers and the signature itself. */
+export function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }

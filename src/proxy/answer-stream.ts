@@ -8,7 +8,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import { type ResponseHead, type ResponseMemory, readResponseHead } from '../http1/response.ts';
 import { UNTIL_CLOSE } from '../http1/syntax.ts';
 import { beginResponseHead, endResponseHead, lengthLine } from '../http1/write.ts';
-import type { AnswerRewriter, Limits } from './contract.ts';
+import type { Answer, AnswerRewriter, Limits, Withheld } from './contract.ts';
 import { chunkOf, headAndBody, LAST_CHUNK, writeTransient } from './framing.ts';
 
 /** Interim answers (1xx) that upstream may send before its answer. */
@@ -21,11 +21,16 @@ export type Progress =
   | { readonly kind: 'whole'; readonly reusable: boolean; readonly close: boolean }
   | { readonly kind: 'switched'; readonly head: ResponseHead; readonly rest: Buffer }
   /** Nothing of the answer was written if `begun` is still false. */
-  | { readonly kind: 'broken'; readonly problem: string };
+  | { readonly kind: 'broken'; readonly problem: string }
+  /** It must be changed, and could not be: `answer` goes in its place. */
+  | { readonly kind: 'withheld'; readonly answer: Answer; readonly problem: string };
 
 const MORE: Progress = { kind: 'more', room: true };
 const NO_ROOM: Progress = { kind: 'more', room: false };
-const UNCHANGED: Progress = { kind: 'broken', problem: "upstream's answer can't be read, and must be changed" };
+const WITHHELD: Readonly<Record<Withheld, string>> = {
+  unreadable: "upstream's answer can't be read, and must be changed",
+  'no room': "upstream's answer must be changed, and there is no room to hold it",
+};
 
 export class AnswerStream {
   head: ResponseHead | null = null;
@@ -53,6 +58,11 @@ export class AnswerStream {
   /** Something of the final answer has been written to the client. */
   get begun(): boolean {
     return this.head !== null;
+  }
+
+  /** It was held whole, and the client has not taken all of it. */
+  get untaken(): boolean {
+    return this.rewriting !== null && this.socket.writableNeedDrain;
   }
 
   /** Some of the answer has arrived, though perhaps not a whole head. */
@@ -104,8 +114,12 @@ export class AnswerStream {
     const body = openBody(head.bodyLength);
     const to = followBody(body, bytes, from);
     if (body.bad) return { kind: 'broken', problem: "upstream's answer has a malformed chunk" };
-    const holds = this.rewriter !== null && head.bodyLength > 0 && head.bodyLength <= this.rewriter.most;
-    if (this.rewriter?.must === true && !holds && head.bodyLength !== 0) return UNCHANGED;
+    const { rewriter } = this;
+    const fits = rewriter !== null && head.bodyLength > 0 && head.bodyLength <= rewriter.most;
+    const holds = fits && rewriter.hold(head.bodyLength);
+    if (rewriter?.must === true && !holds && head.bodyLength !== 0) {
+      return withheld(rewriter, fits ? 'no room' : 'unreadable');
+    }
     this.head = head;
     this.body = body;
     if (holds) {
@@ -139,13 +153,15 @@ export class AnswerStream {
   }
 
   private rewritten(head: ResponseHead, clean: boolean): Progress {
+    const { rewriter } = this;
     const original = Buffer.concat(this.rewriting ?? []);
-    const changed = this.rewriter?.rewrite(original, head) ?? null;
-    if (changed === null && this.rewriter?.must === true) {
-      this.head = null;
-      return UNCHANGED;
-    }
+    this.rewriting = [];
+    const changed = rewriter?.rewrite(original, head) ?? null;
     const body = changed ?? original;
+    if (rewriter?.must === true && (changed === null || !rewriter.hold(body.length))) {
+      this.head = null;
+      return withheld(rewriter, changed === null ? 'unreadable' : 'no room');
+    }
     const sized: ResponseHead = { ...head, bodyLength: body.length, announcedLength: body.length };
     this.bytes += body.length;
     writeTransient(this.socket, headAndBody(begunOf(sized, null), this.endOf(sized), body, 0, body.length));
@@ -161,6 +177,10 @@ export class AnswerStream {
     const reusable = clean && this.head?.close === false && this.request.method !== 'HEAD';
     return { kind: 'whole', reusable, close: this.close };
   }
+}
+
+function withheld(rewriter: AnswerRewriter, why: Withheld): Progress {
+  return { kind: 'withheld', answer: rewriter.instead(why), problem: WITHHELD[why] };
 }
 
 function begunOf(head: ResponseHead, memory: ResponseMemory | null): Buffer {

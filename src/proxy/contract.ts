@@ -62,13 +62,24 @@ export type BodyVerdict =
 /** Also asked of what has no body, with an empty one. While it takes its time no further request is read. */
 export type BodyInspector = (body: Buffer) => BodyVerdict | Promise<BodyVerdict>;
 
-export interface AnswerRewriter {
+/** How an answer is changed. */
+export interface AnswerChange {
   /** The longest answer that is held to be changed, bytes. */
   readonly most: number;
-  /** Whether nothing may go on that was not changed: what is longer, or of no length, is as if upstream had failed. Else it passes as it is. */
+  /** Whether nothing may go on that was not changed, of whatever length. Else it passes as it is. */
   readonly must: boolean;
   /** The body to send in place of `body` (uncompressed only if the request allowed nothing else); null for one that can't be changed. */
   readonly rewrite: (body: Buffer, head: ResponseHead) => Buffer | null;
+}
+
+/** Why an answer that must be changed was not. */
+export type Withheld = 'unreadable' | 'no room';
+
+export interface AnswerRewriter extends AnswerChange {
+  /** Told how many bytes of the answer are held until the client has them; false where there is no room for them. */
+  readonly hold: (bytes: number) => boolean;
+  /** What is answered in place of one that must be changed, and was not. */
+  readonly instead: (why: Withheld) => Answer;
 }
 
 /**
@@ -103,6 +114,8 @@ export type Ending =
   | 'client-gone'
   /** Upstream could not be reached, broke off, or answered what can't be passed on. */
   | 'upstream-failed'
+  /** Upstream's answer had to be changed, and could not be. */
+  | 'withheld'
   /** This side ended it: a revocation, a limit, the end of a drain. */
   | 'cut';
 

@@ -11,7 +11,7 @@ import { AnswerStream, type Progress } from './answer-stream.ts';
 import type { Answer, Ending, ExchangeOwner, Forward, Handler, Limits, Verdict } from './contract.ts';
 import { encrypts, writeAtOnce } from './direct-io.ts';
 import { headAndBody, leaveWritten, writeTransient } from './framing.ts';
-import { BAD_CHUNK } from './own-answer.ts';
+import { BAD_CHUNK, refusalOf } from './own-answer.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamPool, UpstreamUser } from './upstream-pool.ts';
 import { acceptAndClose, acceptProblem, SERVICE_RESTART } from './websocket.ts';
@@ -37,6 +37,8 @@ export class Exchange implements UpstreamUser {
   /** What it has become by an upgrade. */
   tunnel: Tunnel | null = null;
   private retried = false;
+  /** The answer is whole and waits in memory for the client to take it: whether the connection ends after it. */
+  private untaken: boolean | null = null;
   private over = false;
 
   constructor(
@@ -110,6 +112,7 @@ export class Exchange implements UpstreamUser {
 
   clientDrain(): void {
     if (this.tunnel !== null) this.tunnel.clientDrain();
+    else if (this.untaken !== null) this.end(this.untaken);
     else if (this.unrecorded === null) this.upstream?.socket.resume();
   }
 
@@ -193,19 +196,15 @@ export class Exchange implements UpstreamUser {
     }
     // What has come may be a whole answer: `recorded` reads it.
     if (this.unrecorded !== null && this.unrecorded.length > 0) return;
-    if (connection !== null && this.mayRetry(connection)) {
+    // RFC 9110 §9.2.2: only what is safe, on a kept connection that died without a word, and only once.
+    const safe = this.head.bodyLength === 0 && SAFE.has(this.head.method);
+    if (safe && this.answer.silent && !this.retried && connection !== null && connection.served > 0) {
       this.retried = true;
       this.upstream = this.pool.acquire(this, true, performance.now());
       this.sendHead(this.upstream);
       return;
     }
     this.failed(problem ?? 'upstream closed the connection before its answer was whole', connection?.connected ?? true);
-  }
-
-  /** RFC 9110 §9.2.2: only what is safe, on a kept connection that died without a word, and only once. */
-  private mayRetry(connection: UpstreamConnection): boolean {
-    const safe = this.head.bodyLength === 0 && SAFE.has(this.head.method);
-    return safe && this.answer.silent && !this.retried && connection.served > 0;
   }
 
   private recorded(): void {
@@ -243,6 +242,8 @@ export class Exchange implements UpstreamUser {
       case 'broken':
         this.failed(progress.problem, true);
         break;
+      case 'withheld':
+        this.answerInstead(progress.answer, progress.problem, 'withheld');
     }
   }
 
@@ -280,6 +281,11 @@ export class Exchange implements UpstreamUser {
       this.upstream = null;
       this.pool.release(upstream, now);
     } else this.dropUpstream();
+    if (this.answer.untaken) this.untaken = close;
+    else this.end(close, now);
+  }
+
+  private end(close: boolean, now?: number): void {
     this.finish('complete', null, undefined, now);
     this.owner.exchangeDone(!close && !this.owner.closing);
   }
@@ -296,22 +302,21 @@ export class Exchange implements UpstreamUser {
   }
 
   /** Ends the exchange with an answer of our own; where upstream's has begun, only a broken connection tells the truth. */
-  private answerInstead(answer: Answer, problem: string): void {
+  private answerInstead(answer: Answer, problem: string, ending: Ending = 'upstream-failed'): void {
     this.dropUpstream();
     if (this.answer.begun) {
-      this.finish('upstream-failed', problem);
+      this.finish(ending, problem);
       this.owner.socket.destroy();
       return;
     }
-    this.finish('upstream-failed', problem, answer.status);
+    this.finish(ending, problem, answer.status);
     const mustClose = answer.close || this.head.close || !this.requestBody.done;
     const given = mustClose ? { ...answer, close: true } : answer;
     this.owner.exchangeAnswered(given, this.head.method !== 'HEAD');
   }
 
   private badRequestBody(bytes: Buffer): number {
-    const answer = this.handler.refuseMalformed(BAD_CHUNK);
-    this.answerInstead({ ...answer, close: true }, 'malformed request body');
+    this.answerInstead(refusalOf(BAD_CHUNK, this.handler), 'malformed request body');
     return bytes.length;
   }
 

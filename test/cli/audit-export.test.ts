@@ -268,4 +268,11 @@ test('a record goes over TLS with a certificate that is checked, and as a datagr
     const { status, stderr } = shell.run(`certgate audit export ${flags}`);
     expect([status, stderr]).toEqual([2, expect.stringContaining(words)]);
   }
+  // The value may be a key of the collector: it is not repeated.
+  for (const pair of ['key=s3cret%zz', 'ke y=s3cret', 'key=s3cret%0A', 's3cret']) {
+    const command = `OTEL_EXPORTER_OTLP_HEADERS='a=b,${pair}' certgate audit export --to otlp+http://127.0.0.1:1`;
+    const { status, stderr } = shell.run(command);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('OTEL_EXPORTER_OTLP_HEADERS')]);
+    expect(stderr).not.toContain('s3cret');
+  }
 });

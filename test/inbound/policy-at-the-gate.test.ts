@@ -211,11 +211,43 @@ describe('secrets of blocks that Prefect answers to who has not asked', () => {
     ['without an end', `HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n${block}`],
     ['too long', `HTTP/1.1 200 OK\r\ncontent-length: 8388609\r\n\r\n${block}`],
   ])('and where they might be in what cannot be read nothing is let through: %s', async (_what, answer) => {
-    await start(binding('Viewer'));
+    await start(`roles: {maker: {extends: Viewer, permissions: [manage_blocks]}}\n${binding('maker')}`);
     blocks = answer;
-    expect(await ask(await gate.connect(), READ)).toBe(
-      '502 {"detail":"certgate: the Prefect server broke off before its answer was whole"}',
+    const why = 'may hold secrets that worker/etl-1 may not see, and can\'t be read to hide them"}';
+    expect(await ask(await gate.connect(), READ)).toBe(`502 {"detail":"certgate: the answer ${why}`);
+    // 500: Prefect's client does not send it again.
+    expect(await ask(await gate.connect(), 'POST /api/block_documents/', 'content-length: 2\r\n\r\n{}')).toBe(
+      `500 {"detail":"certgate: the request was sent on, but its answer ${why}`,
     );
+    const { upstreamFailures, refused } = (await gate.health()).metrics;
+    expect([upstreamFailures, refused]).toEqual([0, 0]);
+    const made = gate.records().findLast((one) => one['operation'] === 'create_block_document');
+    const ended = () => gate.records().find((one) => one['requestId'] === made?.['requestId'] && 'ending' in one);
+    while (ended() === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(ended()).toMatchObject({ ending: 'withheld', outcome: 500 });
+  });
+
+  it('are looked for in no more answers at a time than one identity has room for, until it has read them', async () => {
+    await start(binding('Viewer'));
+    blocks = sized(`{"data":{"pad":"${'x'.repeat(8_000_000)}"},"block_schema":{"fields":{}}}`);
+    const peers = await Promise.all(Array.from({ length: 9 }, async () => await gate.connect()));
+    const sent = `${READ} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+    for (const [i, peer] of peers.entries()) {
+      if (i < 8) peer.socket.pause();
+      peer.send(sent);
+      while ((await gate.health()).metrics.requests <= i) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const [first, last] = [peers[0], peers[8]];
+    // What the eight have not read is held: of the ninth there is no room for any.
+    while (reached.length < 9) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await last?.until(/\r\n\r\n[\s\S]+/u)).toMatch(
+      /^HTTP\/1\.1 429 [\s\S]*prefect-maintenance: true[\s\S]*the answer has to be held to hide secrets in it/u,
+    );
+    first?.socket.resume();
+    await first?.until((text) => text.length > 8_000_000);
+    last?.send(sent);
+    await last?.until((text) => text.length > 8_000_000);
+    for (const peer of peers) peer.socket.destroy();
   });
 
   it('an error of Prefect’s goes on as it is', async () => {

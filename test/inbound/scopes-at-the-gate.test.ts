@@ -206,6 +206,26 @@ describe('who may start deployments and no other flow', () => {
     expect(await ask(peer, run, same)).toMatch(/^503 /u);
   });
 
+  it('says back nothing of a deployment that is not within, however well it guesses', async () => {
+    const gate = await start('bindings: [{role: Runner, identity: worker/etl-1, pools: [etl]}]\n');
+    const peer = await gate.connect();
+    upstream.pools['there'] = 'ml';
+    const right = '{"job_variables":{"env":{"B":[1,null],"A":"1"},"image":"a"}}';
+    const guesses = [right, OVERRIDE, '{"work_queue_name":"there"}', '{"work_queue_name":"gone"}', '{}'];
+    const said = new Set<string>();
+    for (const guess of guesses) said.add(await ask(peer, run.replace(OWN, OTHER), guess));
+    expect([...said]).toEqual([expect.stringContaining('it is about a deployment that is not')]);
+    become(gate, 'bindings: [{role: Developer, identity: worker/etl-1, pools: [etl]}]\n');
+    const made = new Set<string>();
+    for (const queue of ['there', 'gone']) {
+      const body = { name: 'd', flow_id: OWN, work_pool_name: 'ml', work_queue_name: queue };
+      made.add(await ask(peer, 'POST /api/deployments/', JSON.stringify(body)));
+    }
+    expect([...made]).toEqual([expect.stringContaining('is for another pool')]);
+    expect(upstream.questions.filter((one) => one.includes('queues'))).toEqual([]);
+    expect(upstream.reached).toEqual([]);
+  });
+
   it('says it nowhere but where they may start any flow', async () => {
     const gate = await start(`${SCOPED}  - {role: Runner, identity: worker/etl-1}\n`);
     const peer = await gate.connect();

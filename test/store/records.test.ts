@@ -83,6 +83,7 @@ describe('a certificate in the store', () => {
     expect(await store.standing(ISSUER, record.serial)).toEqual({
       identity: record.identity,
       notAfter: record.notAfter,
+      fingerprint: record.fingerprint,
       revokedAt: null,
     });
     expect(await store.standing('bb22', record.serial)).toBeNull();

@@ -1,4 +1,5 @@
 // Where `certgate audit export --to` sends to, from the text that names it.
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { hostname } from 'node:os';
 import { shown } from '../../errors.ts';
 import type { Sender } from '../../observe/export-entry.ts';
@@ -63,9 +64,22 @@ export function collectorSender(asked: CollectorAsked): Sender {
 }
 
 function headersIn(text: string): Record<string, string> {
-  const pairs = text.split(',').flatMap((pair) => {
-    const at = pair.indexOf('=');
-    return at < 1 ? [] : [[pair.slice(0, at).trim(), decodeURIComponent(pair.slice(at + 1).trim())] as const];
-  });
-  return Object.fromEntries(pairs);
+  const pairs = text.split(',').filter((pair) => pair.trim() !== '');
+  return Object.fromEntries(pairs.map(headerIn));
+}
+
+function headerIn(pair: string, i: number): readonly [name: string, value: string] {
+  const [, name = '', value = ''] = /^([^=]*)=(.*)$/s.exec(pair) ?? [];
+  try {
+    const header = [name.trim(), decodeURIComponent(value.trim())] as const;
+    validateHeaderName(header[0]);
+    validateHeaderValue(...header);
+    return header;
+  } catch {
+    // Not shown: it may be a key.
+    throw usage(
+      `number ${i + 1} of OTEL_EXPORTER_OTLP_HEADERS is no header`,
+      'write name=value,… with %20 for a space: Authorization=Bearer%20…',
+    );
+  }
 }

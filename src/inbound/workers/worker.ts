@@ -41,12 +41,15 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
   const hurry = new AbortController();
   let serving: Serving | null = null;
   let auditHealthy = true;
-  /** One that came after the start message. */
-  let newPolicy: PolicyWords | null = null;
+  /** What came after the start message, which may be before it serves. */
+  const newest: {
+    standing: Pick<WorkerStart, 'credentials' | 'trust'> | null;
+    policy: PolicyWords | null;
+  } = { standing: null, policy: null };
   const takePolicy = async (path: DataPath, words: PolicyWords): Promise<void> => {
     const { policy } = await policyInTurns(words);
     // Another may have come meanwhile.
-    if (words === newPolicy) path.setPolicy(policy);
+    if (words === newest.policy) path.setPolicy(policy);
   };
 
   channel.listen((message, socket) => {
@@ -72,10 +75,11 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
         serving?.letIn(message.connection, socket);
         break;
       case 'credentials':
+        newest.standing = message;
         serving?.path.install(message.credentials, message.trust);
         break;
       case 'policy':
-        newPolicy = message.policy;
+        newest.policy = message.policy;
         if (serving !== null) void takePolicy(serving.path, message.policy);
         break;
       case 'elsewhere':
@@ -103,7 +107,9 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
     return;
   }
   serving.audit.setHealthy(auditHealthy);
-  if (newPolicy !== null) await takePolicy(serving.path, newPolicy);
+  const { standing, policy } = newest;
+  if (standing !== null) serving.path.install(standing.credentials, standing.trust);
+  if (policy !== null) await takePolicy(serving.path, policy);
   channel.send({ kind: 'ready' });
   await drained.promise;
   await serving.stop();
