@@ -60,15 +60,13 @@ export const catalogue = {
     message: (f) => f.problems.map((p) => `${p.place}: ${p.problem}`).join('\n'),
     hint: (f) => f.problems.map((p) => p.remedy).join('\n'),
   }),
-  CG_CONFIG_FILE: entry<{ file: string; problem: string; meant?: string }>({
+  CG_CONFIG_FILE: entry<{ file: string; problem: string; remedy?: string }>({
     about: 'A configuration file that was named cannot be read.',
     exit: EXIT.configuration,
     status: 500,
     message: (f) => `the configuration file ${f.file} ${f.problem}`,
-    hint: ({ meant }) =>
-      meant === undefined
-        ? 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR'
-        : `name the file in it: --config ${shellWord(meant)}`,
+    hint: (f) =>
+      f.remedy ?? 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR',
   }),
   CG_POLICY: entry<{ problems: ReadonlyArray<{ place: string; problem: string; remedy: string }> }>({
     about: 'The policy has problems; every one is named with its place and its remedy.',

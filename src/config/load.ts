@@ -3,7 +3,7 @@
 // remedy. What comes out is complete: paths absolute, durations in milliseconds. Reads one file; writes nothing.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, reasonOf, shellWord } from '../errors.ts';
 import { parseSocketPath } from './address.ts';
 import type { Given, Problem } from './given.ts';
 import { issuerProblems, issuerShapeProblem, withAbsolutePaths } from './issuers.ts';
@@ -58,7 +58,8 @@ function findFile(named: string | undefined, cwd: string): { path: string; text:
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (named === undefined && code === 'ENOENT') return null;
     const inside = join(path, 'certgate.yaml');
-    const meant = code === 'EISDIR' && existsSync(inside) ? { meant: shortName(inside, cwd) } : {};
+    const remedy = `name the file in it: --config ${shellWord(shortName(inside, cwd))}`;
+    const meant = code === 'EISDIR' && existsSync(inside) ? { remedy } : {};
     const facts = { file: shortName(path, cwd), problem: whyUnread(code, error), ...meant };
     throw new CertgateError('CG_CONFIG_FILE', facts, { cause: error });
   }
