@@ -45,6 +45,21 @@ describe('a certificate in the store', () => {
     expect({ ...kept, der: Buffer.from(kept?.der ?? []) }).toEqual({ ...record, der: Buffer.from(record.der) });
   });
 
+  it.each([
+    { wantedTtl: 48 * HOUR },
+    { renewable: false },
+    { groups: ['etl'] },
+    { groups: ['data team', 'Größe', 'a,b'], renewable: false, wantedTtl: 1 },
+  ])('is kept with what few have: %j', async (values) => {
+    const store = newStore();
+    const record = newRecord(values);
+    await store.addCertificate(record, newAudit());
+    const [kept] = await store.listCertificates({ serial: record.serial, now: NOW });
+    expect({ ...kept, der: null }).toEqual({ ...record, der: null });
+    const [revoked] = await store.revoke([record.serial], 'superseded', NOW, () => newAudit());
+    expect(revoked).toMatchObject(values);
+  });
+
   it('is committed together with its audit entry, or neither is', async () => {
     const store = newStore();
     const record = newRecord();
