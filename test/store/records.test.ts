@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { CertificateRecord } from '../../src/store/store.ts';
 import { addAll, closing, failureOf, HOUR, ISSUER, NOW, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
 
 describe('revocations in pages', () => {
@@ -45,7 +46,7 @@ describe('a certificate in the store', () => {
     expect({ ...kept, der: Buffer.from(kept?.der ?? []) }).toEqual({ ...record, der: Buffer.from(record.der) });
   });
 
-  it.each([
+  it.each<Partial<CertificateRecord>>([
     { wantedTtl: 48 * HOUR },
     { renewable: false },
     { groups: ['etl'] },
