@@ -29,7 +29,6 @@ interface Flags {
   readonly listen: string;
   readonly key?: readonly string[];
   readonly cert?: readonly string[];
-  readonly bundle?: string;
   readonly pkcs11?: string;
   readonly pkcs11Module?: string;
   readonly pinFile?: string;
@@ -169,8 +168,7 @@ function served(
     );
   }
   const beside = certificateFile === null ? null : join(dirname(resolve(io.cwd, certificateFile)), 'ca.crt');
-  const bundleFile = flags.bundle === undefined ? beside : resolve(io.cwd, flags.bundle);
   const bundle = async (): Promise<string | null> =>
-    bundleFile === null ? null : readFile(bundleFile, 'utf8').catch(() => null);
+    beside === null ? null : readFile(beside, 'utf8').catch(() => null);
   return { signer, rules: { certificate, trustDomains, maxTtl }, bundle };
 }

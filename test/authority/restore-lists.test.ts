@@ -105,6 +105,26 @@ describe('a revocation list', () => {
     expect(await storeIn(dir).nextCrlNumber(issuer.keyId)).toBe(43);
   });
 
+  it('is one of several of an issuer: each revokes, and the next number is above all of theirs', async () => {
+    const ca = await openCa();
+    const { issuer } = ca.authority;
+    const backup = await backedUp(ca);
+    const [newer, older] = [
+      await given(issuer, 7, [{ serial: 'aa'.repeat(16) }]),
+      await given(issuer, 5, [{ serial: 'bb'.repeat(16) }, { serial: 'aa'.repeat(16) }]),
+    ];
+    for (const crls of [
+      [newer, older],
+      [older, newer],
+    ]) {
+      const dir = newSpot();
+      const { counts } = await restoreBackup(restoreOf(backup, dir, { crls }));
+      expect(counts.unknown).toBe(2);
+      expect(await storeIn(dir).revocationsSince(0)).toHaveLength(2);
+      expect(await storeIn(dir).nextCrlNumber(issuer.keyId)).toBe(8);
+    }
+  });
+
   it('of another CA, or with one octet changed, is refused', async () => {
     const [ca, other] = [await openCa(), await openCa()];
     const backup = await backedUp(ca);

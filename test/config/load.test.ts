@@ -223,6 +223,18 @@ describe('problems', () => {
     expect(problemsOf(() => loadConfig({ env: {}, flags: { 'connect.key': 'k' }, cwd }))).toEqual([]);
   });
 
+  test('are a password in two places, of which another reader could take the other; in one of them it is none', () => {
+    const cwd = folderWith('serve:', '  authStringFile: password');
+    const env = { CERTGATE_SERVE_AUTH_STRING: 'admin:hunter2' };
+    expect(problemsOf(() => loadConfig({ env, cwd }))).toEqual([
+      expect.stringMatching(
+        /^CERTGATE_SERVE_AUTH_STRING \| .*both set \| unset CERTGATE_SERVE_AUTH_STRING or certgate\.yaml:2:19$/,
+      ),
+    ]);
+    expect(loadConfig({ env: {}, cwd }).serve.authStringFile).toBe(join(cwd, 'password'));
+    expect(loadConfig({ env, cwd: folderWith('') }).serve.authString).toBe('admin:hunter2');
+  });
+
   test('never hold the secret they are about', () => {
     const inFile = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('serve:', '  authString: hunter2') }));
     expect(inFile).toEqual([expect.stringMatching(/^certgate\.yaml:2:3 \| serve\.authString is a secret/)]);
