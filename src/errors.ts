@@ -65,8 +65,7 @@ export const catalogue = {
     exit: EXIT.configuration,
     status: 500,
     message: (f) => `the configuration file ${f.file} ${f.problem}`,
-    hint: (f) =>
-      f.remedy ?? 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR',
+    hint: (f) => f.remedy ?? 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR',
   }),
   CG_POLICY: entry<{ problems: ReadonlyArray<{ place: string; problem: string; remedy: string }> }>({
     about: 'The policy has problems; every one is named with its place and its remedy.',
