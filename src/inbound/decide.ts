@@ -75,8 +75,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const tellBundle = (reading: Reading): Decided => {
     const { head } = reading;
     if (head.method !== 'GET' || head.bodyLength !== 0 || head.upgrade !== null) {
-      const detail = `${BUNDLE_PATH} can only be read`;
-      return refuse(reading, { status: 405, code: 'CG_REQUEST_TARGET', detail, close: head.bodyLength !== 0 });
+      const why = { code: 'CG_REQUEST_TARGET', detail: `${BUNDLE_PATH} can only be read`, extra: 'allow: GET\r\n' };
+      return refuse(reading, { ...why, status: 405, close: head.bodyLength !== 0 });
     }
     const held = bundleHeld(head);
     if (held === gate.trust.bundleId) {
