@@ -95,7 +95,7 @@ it('is of one revision, and sound, while two processes issue and revoke', async 
   expect(readStoreFacts(ca.storePath)).toMatchObject({ revision: first + 450, certificates: 300 });
 }, 120_000);
 
-describe('while the CA’s files change under it', () => {
+describe('a backup while the CA’s files change under it', () => {
   /** Of a CA whose configuration is a pipe, which is read after the CA's files: `meanwhile` runs then, again and again. */
   async function changing(meanwhile: (certsDir: string, time: number) => void): Promise<MadeBackup> {
     const ca = await newCa();
@@ -119,7 +119,7 @@ describe('while the CA’s files change under it', () => {
     }
   }
 
-  it('it is begun anew, and is of one state', async () => {
+  it('is begun anew, and is of one state', async () => {
     const { manifest, path } = await changing((certsDir, time) => {
       if (time === 1) writeFileSync(join(certsDir, 'issuer-2.crt'), readFileSync(join(certsDir, 'issuer.crt')));
     });
@@ -127,7 +127,7 @@ describe('while the CA’s files change under it', () => {
     expect(readdirSync(join(path, 'certs'))).toContain('issuer-2.crt');
   });
 
-  it('it gives up where that does not end', async () => {
+  it('gives up where that does not end', async () => {
     const changes = changing((certsDir, time) => writeFileSync(join(certsDir, 'ca.crt'), `${time}`.repeat(time)));
     const error = await failureOf('CG_CA_FILE', async () => await changes);
     expect(error.message).toContain('changed each time while it was copied');
