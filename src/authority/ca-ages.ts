@@ -28,6 +28,11 @@ export function agesOf(records: readonly CaRecord[], now: number): readonly CaAg
   return records.filter(({ state }) => state !== 'retired').map((record) => ageOf(record, now));
 }
 
+/** When its certificate ends, ms since the epoch. */
+export function endOf(record: CaRecord): number {
+  return readCertificate(record.der).validToDate.getTime();
+}
+
 function ageOf(record: CaRecord, now: number): CaAge {
   const { validFromDate, validToDate } = readCertificate(record.der);
   const [notBefore, notAfter] = [validFromDate.getTime(), validToDate.getTime()];

@@ -20,7 +20,7 @@ import { configOf, withSettings } from './settings.ts';
 
 interface Flags {
   readonly out: string;
-  readonly keys: boolean;
+  readonly withoutKeys?: true;
   readonly json?: true;
 }
 
@@ -45,7 +45,7 @@ export function backupCommand(io: CommandIo): Command {
     .requiredOption('--out <DIR>', 'the folder to make')
     .option('--without-keys', 'leave out every file that could hold a private key')
     .option('--json', 'print JSON');
-  return withSettings(command).action(async (flags: Flags & { withoutKeys?: true }) => {
+  return withSettings(command).action(async (flags: Flags) => {
     const config = configOf(command, io);
     const now = Date.now();
     const made = await makeBackup({

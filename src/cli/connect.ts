@@ -11,6 +11,7 @@ import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
 import { hearStop } from './signals.ts';
+import { tellReady } from './tell-ready.ts';
 
 export function connectCommand(io: CommandIo): Command {
   const command = describe(
@@ -58,6 +59,7 @@ export function connectCommand(io: CommandIo): Command {
       }),
     );
     log.info({ address: sidecar.url, gate: config.connect.gate }, 'listening');
+    void tellReady(log, io.env);
     process.on('uncaughtException', (error) => log.error({ stack: error.stack }, 'fault: please report this'));
     await stop.until(async (signal, hurry) => {
       log.info({ signal }, 'draining');

@@ -21,6 +21,7 @@ import { withoutSecrets } from './run.ts';
 import { configOf, withSettings } from './settings.ts';
 import { filesOf, identityOptions } from './sidecar-options.ts';
 import { hearStop } from './signals.ts';
+import { tellReady } from './tell-ready.ts';
 
 interface Flags extends EnrollFlags {
   readonly ifDue?: true;
@@ -123,14 +124,15 @@ export function renewCommand(io: CommandIo): Command {
     const identity = await keepIdentity(options, () => void hook?.run(serialOf(identity.current)));
     ({ renewNow } = identity);
     log.info({ identity: dir, notAfter: new Date(identity.current.notAfter).toISOString() }, 'keeping it renewed');
+    void tellReady(log, io.env);
     void hook?.run(serialOf(identity.current));
     // No listener holds this process: what it waits for are timers that hold none.
     const held = setInterval(() => {}, 60_000);
     await stop.until(async (signal, hurry) => {
       clearInterval(held);
       log.info({ signal }, 'stopping');
-      await identity.stop();
       hurry.addEventListener('abort', () => hook?.end());
+      await identity.stop();
       await hook?.stop();
     });
     process.off('SIGHUP', hangUp);

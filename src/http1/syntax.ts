@@ -5,7 +5,7 @@
 /** What is wrong with a message and the status that answers it; the connection is of no use afterwards. */
 export interface Malformed {
   readonly ok: false;
-  readonly status: 400 | 413 | 414 | 417 | 431 | 501 | 505;
+  readonly status: 400 | 413 | 414 | 417 | 426 | 431 | 501 | 505;
   /** A short sentence for the log and the peer, without any of the peer's own bytes. */
   readonly reason: string;
 }

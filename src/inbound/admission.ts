@@ -1,7 +1,7 @@
 // Who may keep a connection: decided once, after the TLS handshake, from the certificate that OpenSSL verified. The
 // certificate must chain to our CA, be in its time, be a client's (pki/client-profile.ts), yield an identity by the
-// rules, and stand unrevoked in the records: a certificate of our CA that was never recorded is refused too. Last, no
-// lock may stand on it. Nothing is ever admitted by default.
+// rules, and stand unrevoked in the records: a certificate of our CA that was never recorded is refused too, also under
+// the serial number of one that was. Last, no lock may stand on it. Nothing is ever admitted by default.
 
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
@@ -10,6 +10,9 @@ import { isCertgateError, reasonOf } from '../errors.ts';
 import type { Attributes } from '../policy/policy.ts';
 import type { LockRecord, Store } from '../store/store.ts';
 import type { ReadClient } from './client-reader.ts';
+
+/** What Node has no name for among OpenSSL's verdicts. */
+const UNNAMED = 'its key or signature may be too weak, or a name in it outside of what its issuer may sign';
 
 /** A client that may be served. */
 export interface Admitted {
@@ -86,19 +89,21 @@ export async function admit(socket: TLSSocket, admission: AdmissionRules): Promi
     }
     const standing = await admission.store.standing(issuer, serial);
     const known = { identity: who.identity, serial, ours: true };
-    if (standing === null && !admission.unsafeUnrecorded) {
-      return refused('CG_CLIENT_UNRECORDED', 'the certificate is from this CA but not in its records', {
-        detail: 'certgate: the client certificate is not in the records of this CA',
-        ...known,
-      });
-    }
     if (standing !== null && standing.revokedAt !== null) {
       return refused('CG_CLIENT_REVOKED', 'the certificate was revoked', {
         detail: `certgate: the certificate of ${who.identity} was revoked`,
         ...known,
       });
     }
-    const recorded = standing?.identity ?? null;
+    const isRecorded = standing?.fingerprint === read.fingerprint;
+    if (!isRecorded && !admission.unsafeUnrecorded) {
+      const other = standing === null ? '' : `: its serial number is that of one for ${standing.identity}`;
+      return refused('CG_CLIENT_UNRECORDED', `the certificate is from this CA but not in its records${other}`, {
+        detail: 'certgate: the client certificate is not in the records of this CA',
+        ...known,
+      });
+    }
+    const recorded = isRecorded ? standing.identity : null;
     const lock = lockOn(admission.locks(), { identity: who.identity, recorded, serial }, Date.now());
     if (lock !== null) {
       return refused('CG_CLIENT_LOCKED', `${targetWords(lock)} is locked ${untilWords(lock)}: ${lock.reason}`, {
@@ -136,7 +141,7 @@ export async function admitLate(
     const now = Date.now();
     if (now >= notAfter + graceMs) return { ok: false };
     const standing = await admission.store.standing(issuer, serial);
-    if (standing === null || standing.revokedAt !== null) return { ok: false };
+    if (standing?.fingerprint !== read.fingerprint || standing.revokedAt !== null) return { ok: false };
     const known = { identity: who.identity, recorded: standing.identity, serial };
     return lockOn(admission.locks(), known, now) === null ? { ok: true, serial } : { ok: false };
   } catch {
@@ -167,6 +172,10 @@ function refuseChain(verification: string, certificate: X509Certificate): Refuse
     case 'INVALID_PURPOSE':
       return refused('CG_CLIENT_PURPOSE', 'the certificate is not for clients', {
         detail: 'certgate: the certificate is not a client certificate (extended key usage clientAuth is missing)',
+      });
+    case 'UNSPECIFIED':
+      return refused('CG_CLIENT_UNTRUSTED', `OpenSSL refuses the certificate; ${UNNAMED}`, {
+        detail: `certgate: the client certificate is not one that this gate can trust: ${UNNAMED}`,
       });
     default:
       return refused('CG_CLIENT_UNTRUSTED', `the certificate does not chain to this CA (${verification})`, {

@@ -20,7 +20,7 @@ export function mostOf(operation: Operation | null): number {
 }
 
 /** Why a body is refused, or what to send in its place. */
-export type BodyVerdict =
+export type DecidedBody =
   | { readonly kind: 'refuse'; readonly status: number; readonly detail: string }
   | { readonly kind: 'send'; readonly body: Buffer };
 
@@ -61,7 +61,7 @@ export function textOfBody(body: Buffer): string | null {
 }
 
 /** What becomes of a whole body. */
-export function decideBody(body: Buffer): BodyVerdict {
+export function decideBody(body: Buffer): DecidedBody {
   const text = textOfBody(body);
   if (text === null) return { kind: 'refuse', status: 400, detail: 'the body is not UTF-8' };
   const said = secretsInBody(text);

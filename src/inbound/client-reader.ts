@@ -5,7 +5,7 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { type CompiledRules, type Identified, identify, type Unidentified } from '../identity/identify.ts';
 import { clientProblemOf } from '../pki/client-profile.ts';
-import { factsOf, readCertificate } from '../pki/facts.ts';
+import { factsOf, fingerprintOf, readCertificate } from '../pki/facts.ts';
 import { keyIdOf } from '../pki/keys.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { certificateLines } from './request-head.ts';
@@ -14,6 +14,8 @@ import type { ClientTrust } from './server-certificate.ts';
 export interface ReadClient {
   readonly serial: string;
   readonly issuer: string;
+  /** SHA-256 of its DER, hex. */
+  readonly fingerprint: string;
   readonly who: Identified | Unidentified;
   /** Why it is no client's certificate, in words that follow "the certificate"; null when it is one. */
   readonly unfit: string | null;
@@ -49,7 +51,7 @@ export function createClientReader(rules: CompiledRules, trustDomain: string, fi
       const notAfter = certificate.validToDate.getTime();
       const unfit = clientProblemOf(certificate.raw);
       const lines = who.ok ? certificateLines(who.identity, certificate) : '';
-      const read = { serial, issuer, who, unfit, notAfter, lines };
+      const read = { serial, issuer, fingerprint: fingerprintOf(certificate), who, unfit, notAfter, lines };
       if (remembered.size >= MOST_REMEMBERED) remembered.clear();
       remembered.set(octets, read);
       return read;

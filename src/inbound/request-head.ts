@@ -7,6 +7,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { RequestHead } from '../http1/request-head.ts';
 import { framingLine, isHopByHop } from '../http1/write.ts';
+import { fingerprintOf } from '../pki/facts.ts';
 import type { HeadBytes } from '../proxy/contract.ts';
 
 /** By this header an outbound sidecar says that its own client speaks plain http to it, so that links fit that client. */
@@ -30,10 +31,12 @@ export function isOwnHeader(name: string): boolean {
 
 /** The header lines that are the same for every request with one certificate. */
 export function certificateLines(identity: string, certificate: X509Certificate): string {
-  const hash = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+  const hash = fingerprintOf(certificate);
   // One that could add a field of its own (`;`) is left out.
   const uri = /(?:^|, )URI:([^,";=\s]+)(?=, |$)/.exec(certificate.subjectAltName ?? '')?.[1];
-  const subject = certificate.subject.split('\n').toReversed().join(',');
+  // Node has no subject for one that is empty, which a SPIFFE ID may stand beside (RFC 5280 §4.2.1.6).
+  const named: string | undefined = certificate.subject;
+  const subject = (named ?? '').split('\n').toReversed().join(',');
   // Envoy quotes the subject; one that could break out of the quotes is left out.
   const quotable = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(subject) ? `;Subject="${subject}"` : '';
   return (

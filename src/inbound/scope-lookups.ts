@@ -1,5 +1,5 @@
 // Whether things of Prefect are within a scope: what is not in a request is asked of Prefect once and kept for some seconds,
-// for all who ask at the same time together. What is written by way of this gate is forgotten before and after the write;
+// for all who ask at the same time together. What is written by way of this gate is forgotten once it is written;
 // that of another gate, or Prefect's own, holds after those seconds. That there is no such thing is never kept. Whoever can't
 // be asked is a failure, which the caller answers with 503: never a yes.
 

@@ -68,11 +68,12 @@ export function groupsText(groups: readonly string[] = []): string | null {
   return groups.length === 0 ? null : groups.join('\n');
 }
 
-/** Identity, not_after and revoked_at, in that order. */
-export function standingOf([identity, notAfter, revokedAt]: Cells): CertificateStanding {
+/** Identity, not_after, fingerprint and revoked_at, in that order. */
+export function standingOf([identity, notAfter, fingerprint, revokedAt]: Cells): CertificateStanding {
   return {
     identity: textIn(identity, 'identity'),
     notAfter: numberIn(notAfter, 'not_after'),
+    fingerprint: textIn(fingerprint, 'fingerprint'),
     revokedAt: revokedAt === null ? null : numberIn(revokedAt, 'revoked_at'),
   };
 }

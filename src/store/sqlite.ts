@@ -90,7 +90,7 @@ function sqliteStore(
   );
   const selectCertificate = sql(`SELECT ${certificateColumns} FROM certificates WHERE serial = ?`);
   const selectStanding = cells(
-    'SELECT identity, not_after, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
+    'SELECT identity, not_after, fingerprint, revoked_at FROM certificates WHERE serial = ? AND issuer = ?',
   );
   const selectRevocations = cells(
     `SELECT ${revocationColumns} FROM certificates

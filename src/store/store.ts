@@ -82,6 +82,8 @@ export interface CertificateFilter {
 export interface CertificateStanding {
   readonly identity: string;
   readonly notAfter: number;
+  /** SHA-256 of its DER, hex. */
+  readonly fingerprint: string;
   readonly revokedAt: number | null;
 }
 

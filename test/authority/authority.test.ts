@@ -34,6 +34,7 @@ describe('issuing', () => {
     expect(await store.standing(facts.issuer, facts.serial)).toEqual({
       identity: 'worker/etl-1',
       notAfter: leaf.validToDate.getTime(),
+      fingerprint: record.fingerprint,
       revokedAt: null,
     });
     const [kept] = await store.listCertificates({ serial: facts.serial, now: Date.now() });

@@ -170,6 +170,12 @@ describe('a company’s CA', () => {
   });
 });
 
+test('a company’s CA that may sign lists and no certificates carries no issuer', async () => {
+  const { chain } = newCompany('basicConstraints=critical,CA:TRUE\nkeyUsage=critical,cRLSign\n');
+  const error = await failureOf('CG_CA_GIVEN', () => make(elsewhere(chain)));
+  expect(error.message).toContain('Acme Policy CA, whose key usage lets it sign no certificates');
+});
+
 test('a root without a name is refused, and told so', async () => {
   const [dir, at] = [newFolder(), (name: string): string => join(dir, name)];
   const made = await run('openssl', [

@@ -194,11 +194,30 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
     await (await loadAuthority(place)).issue(request());
   });
 
+  test('is refused with a CA between for which one above, known already, has no room, as OpenSSL would', async () => {
+    const company = newCompany(); // its policy CA may have one CA below
+    const { place } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });
+    const between = company.leaf('between', CA_EXTENSIONS.replace('pathlen:0', 'pathlen:1'));
+    chmodSync(between.key, 0o600);
+    const [pem = ''] = readFileSync(between.cert, 'utf8').split(/(?<=END CERTIFICATE-----\n)/);
+    const { request: csr } = await requestIssuer(place);
+    const issuer = await createIssuer({
+      ...{ commonName: 'by hand', trustDomain: TRUST_DOMAIN, key: readRequest(csr) },
+      ...{ notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 2 * 86_400_000) },
+      root: issuerOf(pem, await keys.read(between.key)),
+    });
+    const both = derToPem(issuer, 'CERTIFICATE') + pem;
+    const error = await failureOf('CG_CA_GIVEN', () => importIssuer(place, both, 'issuer.pem'));
+    expect(error.message).toContain("Acme Policy CA, whose path length 1 has no room for certgate's issuer");
+    expect((await place.store.listCa()).some(({ role }) => role === 'issuer')).toBe(false);
+  });
+
   test.each([
     ['for another key', 'other', 'holds no certificate for the key of'],
     ['that is no CA’s', 'basicConstraints=critical,CA:FALSE\n', 'no CA certificate'],
     ['that may sign no CRLs', CA_EXTENSIONS.replace(',cRLSign', ''), 'it needs keyCertSign and cRLSign'],
     ['that may make CAs', CA_EXTENSIONS.replace(',pathlen:0', ''), 'has no path length'],
+    ['that may make one CA', CA_EXTENSIONS.replace('pathlen:0', 'pathlen:1'), 'has path length 1'],
   ])('refuses a certificate %s', async (_what, extensions, problem) => {
     const company = newCompany();
     const { place } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });

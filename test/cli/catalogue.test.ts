@@ -9,6 +9,8 @@ const sources = globSync('**/*.ts', { cwd: src })
   .filter((file) => file !== 'errors.ts')
   .map((file) => readFileSync(join(src, file), 'utf8'))
   .join('\n');
+const PATHS: ReadonlySet<unknown> = new Set(['path', 'file', 'folder', 'dir', 'location', 'crl', 'request', 'socket']);
+const LISTS: ReadonlySet<unknown> = new Set(['problems', 'tests']);
 const codes = Object.keys(catalogue);
 
 describe('the catalogue of errors', () => {
@@ -21,5 +23,13 @@ describe('the catalogue of errors', () => {
 
   test.each(Object.entries(catalogue))('%s says what it means in a sentence', (_code, entry) => {
     expect(entry.about).toMatch(/^[A-Z].*[.]$/);
+  });
+
+  test.each(Object.entries(catalogue))('%s has no command that a space in a path breaks', (_code, entry) => {
+    const value = (name: string | symbol) =>
+      PATHS.has(name) ? '/a b' : LISTS.has(name) ? [] : name === 'remedy' ? undefined : 'x';
+    const facts = new Proxy({}, { get: (_facts, name) => value(name) });
+    const hint = (entry.hint as (from: unknown) => string | undefined)(facts) ?? '';
+    expect(hint).not.toMatch(/\b(?:certgate|chmod|df|fuser|ls) [^`']*\/a b/);
   });
 });

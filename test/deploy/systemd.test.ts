@@ -31,6 +31,15 @@ test('a unit is started again however often it ends', () => {
   }
 });
 
+test('a unit is started when its program says so, and a sidecar may wait for its gate until then', () => {
+  for (const unit of units) {
+    const text = read(unit);
+    expect(text, unit).toMatch(/^\[Service\]\n(?:#.*\n)*Type=notify\nNotifyAccess=all\n/m);
+    const enrols = text.includes('--token-file');
+    expect(/^TimeoutStartSec=infinity$/m.test(text), unit).toBe(enrols);
+  }
+});
+
 test('a reload sends its signal with what every machine has: not all have a kill that is a file', () => {
   const reloads = units.flatMap((unit) => [...read(unit).matchAll(/^ExecReload=(.*)$/gm)].map(([, line]) => line));
   expect(reloads).toEqual(["/bin/sh -c 'kill -HUP $MAINPID'"]);

@@ -19,11 +19,12 @@ const certificate = {
 
 const WHO = { ok: true, identity: 'worker/etl-1', rule: 'identity.rules[0]', groups: ['Data'], values: [] } as const;
 const READ: ReadClient = {
-  ...{ serial: '01', issuer: 'aa', who: WHO, unfit: null, notAfter: NOW + HOUR },
+  ...{ serial: '01', issuer: 'aa', fingerprint: 'f1', who: WHO, unfit: null, notAfter: NOW + HOUR },
   lines: 'x-certgate-identity: worker/etl-1\r\n',
 };
 const NOBODY = { ok: false, code: 'CG_IDENTITY_NONE', reason: 'no rule names it' } as unknown as ReadClient['who'];
-const STANDING = { identity: 'worker/old', revokedAt: null } as unknown as CertificateStanding;
+const STANDING: CertificateStanding = { identity: 'worker/old', notAfter: NOW, fingerprint: 'f1', revokedAt: null };
+const ANOTHER = { ...STANDING, fingerprint: 'f2' };
 const REVOKED = { ...STANDING, revokedAt: NOW - 1 };
 
 interface Scene {
@@ -103,6 +104,13 @@ describe('a client', () => {
     ['whose certificate is a server’s', { verdict: 'INVALID_PURPOSE' }, 'CG_CLIENT_PURPOSE', stranger, 'clientAuth'],
     ['of another CA', { verdict: 'SELF_SIGNED_CERT_IN_CHAIN' }, 'CG_CLIENT_UNTRUSTED', stranger, 'not from the CA'],
     ['that OpenSSL refuses without a word', { verdict: new Error('x') }, 'CG_CLIENT_UNTRUSTED', stranger, 'not from'],
+    [
+      'that OpenSSL refuses for what Node has no word for',
+      { verdict: 'UNSPECIFIED' },
+      'CG_CLIENT_UNTRUSTED',
+      stranger,
+      'its key or signature may be too weak',
+    ],
     ['of another issuer below our root', { read: null }, 'CG_CLIENT_UNTRUSTED', stranger, 'not from the CA'],
     [
       'whose certificate is not a client’s, as we read it',
@@ -113,6 +121,14 @@ describe('a client', () => {
     ],
     ['whom no rule names', { read: { ...READ, who: NOBODY } }, 'CG_IDENTITY_NONE', unnamed, 'no rule names it'],
     ['that is not on record', { standing: null }, 'CG_CLIENT_UNRECORDED', known, 'not in the records'],
+    ['that has the serial number of one on record', { standing: ANOTHER }, 'CG_CLIENT_UNRECORDED', known, 'not in the'],
+    [
+      'that has the serial number of a revoked one, where what is not on record passes',
+      { standing: { ...REVOKED, fingerprint: 'f2' }, unsafeUnrecorded: true },
+      'CG_CLIENT_REVOKED',
+      known,
+      'was revoked',
+    ],
     ['that is revoked', { standing: REVOKED }, 'CG_CLIENT_REVOKED', known, 'worker/etl-1 was revoked'],
     [
       'that is revoked, where what is not on record passes',
@@ -194,6 +210,7 @@ describe('who comes late to renew', () => {
     ['with one that is not a client’s', { read: { ...READ, unfit: 'is the certificate of a CA' } }],
     ['whom no rule names', { read: { ...READ, who: NOBODY } }],
     ['who is not on record', { standing: null, unsafeUnrecorded: true }],
+    ['who has the serial number of one on record', { standing: ANOTHER, unsafeUnrecorded: true }],
     ['who is revoked', { standing: REVOKED }],
     ['who is locked', { locks: [{ scope: 'identity', subject: 'worker/etl-1' }] }],
     ['who is locked by the name on record', { locks: [{ scope: 'identity', subject: 'worker/old' }] }],

@@ -1,7 +1,8 @@
 // The gate put together, in this process, before an upstream of the test's own: who enters by which rule, and that no
 // peer can hold up its memory or its end.
 
-import { chmodSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -20,7 +21,7 @@ import { answerTo, GET, namingGate, WEBSOCKET } from './naming-gate.ts';
 const gates = namingGate();
 
 /** A client certificate that openssl signed with the issuer's key: on no record. */
-async function signed(subject: string, altName: string): Promise<ClientFiles> {
+async function signed(subject: string, altName: string, ...flags: readonly string[]): Promise<ClientFiles> {
   const folder = folderWith({
     'client.ext': `extendedKeyUsage=clientAuth\nkeyUsage=critical,digitalSignature\nsubjectAltName=${altName}\n`,
   });
@@ -30,7 +31,7 @@ async function signed(subject: string, altName: string): Promise<ClientFiles> {
   const sign = 'x509 -req -in client.csr -days 1 -extfile client.ext -out client.crt -CA';
   for (const words of [
     [...request.split(' '), subject],
-    [...sign.split(' '), issuerCertificate, '-CAkey', issuerKey],
+    [...sign.split(' '), issuerCertificate, '-CAkey', issuerKey, ...flags],
   ]) {
     expect(await openssl(folder, ...words)).toMatchObject({ ok: true });
   }
@@ -74,6 +75,34 @@ describe('who enters', () => {
     },
   );
 
+  it('may have no subject beside a SPIFFE ID', async () => {
+    const files = await signed('/', 'critical,URI:spiffe://test.internal/worker/etl-1');
+    const gate = await gates.start({ unsafeUnrecorded: true });
+    expect(await answerTo(await gate.connect(files))).toBe('200 worker/etl-1');
+  });
+
+  it('is nobody under the serial number of somebody else’s certificate', async () => {
+    const { serialNumber } = new X509Certificate(readFileSync(join(gates.house().worker, 'tls.crt')));
+    const owner = ['/CN=x', 'URI:spiffe://test.internal/user/owner', '-set_serial', `0x${serialNumber}`] as const;
+    const gate = await gates.start();
+    expect(await answerTo(await gate.connect(await signed(...owner)))).toContain(
+      '403 {"detail":"certgate: the client certificate is not in the records',
+    );
+    await expect
+      .poll(() => gate.records().at(-1))
+      .toMatchObject({
+        ...{ identity: 'user/owner', code: 'CG_CLIENT_UNRECORDED' },
+        reason:
+          'the certificate is from this CA but not in its records: its serial number is that of one for worker/etl-1',
+      });
+  });
+
+  it('is nobody by a signature that is too weak, and is told so', async () => {
+    const weak = await signed('/CN=x', 'URI:spiffe://test.internal/worker/etl-1', '-sha1');
+    const gate = await gates.start();
+    expect(await answerTo(await gate.connect(weak))).toContain('its key or signature may be too weak');
+  });
+
   it('is nobody whom the company’s root above the issuer has signed, by another of its CAs', async () => {
     const company = newCompany();
     const { chain, policy } = company;
@@ -112,6 +141,17 @@ describe('who enters', () => {
       '403 {"detail":"certgate: the client certificate yields no identity',
     );
   });
+});
+
+it.each([
+  ['DELETE /.well-known/certgate/bundle', 'GET'],
+  ['GET /.well-known/certgate/renew', 'POST'],
+])('%s is told that the gate takes %s there', async (line, allowed) => {
+  const client = await (await gates.start()).connect();
+  client.send(`${line} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  const text = await client.until(/\r\n\r\n[\s\S]+/u);
+  expect(text).toMatch(/^HTTP\/1\.1 405 /u);
+  expect(text).toContain(`\r\nallow: ${allowed}\r\n`);
 });
 
 describe('no peer holds up', () => {

@@ -9,6 +9,7 @@ import { askHealth } from '../../admin/control-client.ts';
 import { parseSocketPath } from '../../config/address.ts';
 import type { Config } from '../../config/schema.ts';
 import { isCertgateError, reasonOf } from '../../errors.ts';
+import { reachable } from '../../inbound/reachable.ts';
 import { openKey, readCredentials } from '../../outbound/credentials.ts';
 import { gateAddress } from '../../outbound/to-gate.ts';
 import type { Io } from '../io.ts';
@@ -122,13 +123,18 @@ async function checkUpstream(upstream: string): Promise<Finding[]> {
   const url = socketPath === null ? new URL(upstream) : null;
   const port = Number(url?.port === '' ? 80 : url?.port);
   const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
-  const reached = await canConnect(socketPath === null ? { host, port } : { path: socketPath });
+  const loopback = /^(?:localhost|127\.[\d.]+|::1)$/.test(host);
+  const start = `prefect server start --host 127.0.0.1${port === 4200 ? '' : ` --port ${port}`}`;
+  const reached = await reachable(() => connect(socketPath === null ? { host, port } : { path: socketPath }), TIMEOUT);
   const findings = [
     reached
       ? fine('upstream', `${upstream} accepts connections`)
-      : failure('upstream', `${upstream} can't be reached`, 'start it: prefect server start --host 127.0.0.1'),
+      : failure(
+          'upstream',
+          `${upstream} can't be reached`,
+          loopback ? `start it: ${start}` : 'start it, and let the gate reach it',
+        ),
   ];
-  const loopback = /^(?:localhost|127\.[\d.]+|::1)$/.test(host);
   if (url !== null && !loopback) {
     const found = `${upstream} is not on loopback: whoever reaches it goes around the gate`;
     findings.push(
@@ -136,22 +142,9 @@ async function checkUpstream(upstream: string): Promise<Finding[]> {
     );
   } else if (url !== null && listensEverywhere(port)) {
     const found = `something on this machine listens on port ${port} of every address: Prefect can be reached around the gate`;
-    findings.push(failure('bypass', found, 'start Prefect on loopback: prefect server start --host 127.0.0.1'));
+    findings.push(failure('bypass', found, `start Prefect on loopback: ${start}`));
   }
   return findings;
-}
-
-function canConnect(where: { host: string; port: number } | { path: string }): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(where);
-    const done = (yes: boolean): void => {
-      resolve(yes);
-      socket.destroy();
-    };
-    socket.setTimeout(TIMEOUT, () => done(false));
-    socket.once('connect', () => done(true));
-    socket.once('error', () => done(false));
-  });
 }
 
 /** Linux only: whether a TCP listener is bound to `port` on the unspecified address (proc(5), /proc/net/tcp). */

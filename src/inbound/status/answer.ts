@@ -1,4 +1,4 @@
-// How the status listener answers, as HTTP: a head as text and a body that is never copied. Lists and OCSP answers may be
+// How a plain listener answers, as HTTP: a head as text and a body that is never copied. Lists and OCSP answers may be
 // kept by others (RFC 5019 §6.2), but not for as long as they are valid: a cache that held a list for a day would hide
 // for a day what is published within a second. Pure; the clock is given.
 import { createHash } from 'node:crypto';
@@ -11,7 +11,9 @@ export interface StatusAnswer {
 
 /** What can be answered with, and how long it may be kept. Times are ms since the epoch. */
 export interface Content {
-  readonly type: 'application/pkix-crl' | 'application/ocsp-response' | 'application/pkix-cert';
+  readonly type: string;
+  /** 200 when left out. */
+  readonly status?: 503;
   /** In parts that follow one another. */
   readonly parts: readonly Uint8Array[];
   /** Null for what nobody may keep. */
@@ -52,9 +54,9 @@ export interface Asker {
 /** The answer with `content` at `now`, or that what the asker has is still it. */
 export function answerWith(content: Content, asker: Asker, now: number): StatusAnswer {
   const { parts, fresh } = content;
-  const tag = `"${content.tag ?? hashOf(parts)}"`;
   let caching = 'cache-control: no-store\r\n';
   if (fresh !== null) {
+    const tag = `"${content.tag ?? hashOf(parts)}"`;
     const seconds = Math.max(0, Math.floor(Math.min(MOST_KEPT, fresh.nextUpdate - now) / 1000));
     caching =
       `cache-control: public, no-transform, must-revalidate, max-age=${seconds}\r\netag: ${tag}\r\n` +
@@ -66,7 +68,7 @@ export function answerWith(content: Content, asker: Asker, now: number): StatusA
   }
   const size = parts.reduce((sum, { length }) => sum + length, 0);
   const about = `content-type: ${content.type}\r\ncontent-length: ${size}\r\n${caching}`;
-  return { head: headOf(200, about, asker.close, now), body: asker.isHead ? null : parts };
+  return { head: headOf(content.status ?? 200, about, asker.close, now), body: asker.isHead ? null : parts };
 }
 
 /** An answer without anything: the status says it. `extra` is lines with CRLF. */

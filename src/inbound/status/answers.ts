@@ -10,6 +10,7 @@ import type { Log } from '../../observe/log.ts';
 import type { Issuer } from '../../pki/certificates.ts';
 import type { Store } from '../../store/store.ts';
 import { type Asker, answerBare, answerWith, type StatusAnswer } from './answer.ts';
+import type { PlainAnswers } from './plain-listener.ts';
 import { type Asked, askedFor } from './route.ts';
 
 export interface PublishingOptions {
@@ -25,11 +26,7 @@ export interface PublishingOptions {
   readonly clock?: () => number;
 }
 
-export interface Publishing {
-  /** `close`: it is the connection's last. */
-  answer(head: RequestHead, body: Buffer, close: boolean): Promise<StatusAnswer>;
-  /** For what went wrong while something was answered. */
-  failed(error: unknown): void;
+export interface Publishing extends PlainAnswers {
   stop(): Promise<void>;
 }
 

@@ -1,5 +1,7 @@
 {{- define "certgate.name" -}}
-{{- if contains "certgate" .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains "certgate" .Release.Name -}}
 {{- .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
 {{- printf "%s-certgate" .Release.Name | trunc 52 | trimSuffix "-" -}}
@@ -18,13 +20,49 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{- define "certgate.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "certgate.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Where a pod of the gate or of a worker goes: .nodeSelector, .tolerations, .affinity, .priorityClassName. */ -}}
+{{- define "certgate.placement" -}}
+{{- range $key := tuple "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with index $ $key }}
+{{ $key }}:{{ if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Seconds that the gate's pod has to end: its drain, and forty for what comes before and after that. */ -}}
+{{- define "certgate.grace" -}}
+{{- $seconds := 40.0 -}}
+{{- range regexFindAll "[0-9]+(ms|s|m|h)" .Values.gate.drain -1 -}}
+{{- $each := index (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) (regexFind "[a-z]+" .) -}}
+{{- $seconds = addf $seconds (mulf (regexFind "[0-9]+" . | float64) $each) -}}
+{{- end -}}
+{{- ceil $seconds | int64 -}}
+{{- end -}}
+
 {{- define "certgate.claim" -}}
 {{- .Values.persistence.existingClaim | default (include "certgate.name" .) -}}
 {{- end -}}
 
 {{- /* What clients connect to, and the audience of the pods' tokens. */ -}}
 {{- define "certgate.host" -}}
-{{ include "certgate.name" . }}.{{ .Release.Namespace }}.svc.cluster.local
+{{ include "certgate.name" . }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
 {{- end -}}
 {{- define "certgate.url" -}}
 https://{{ include "certgate.host" . }}:{{ .Values.service.port }}
@@ -34,6 +72,18 @@ https://{{ include "certgate.host" . }}:{{ .Values.service.port }}
 {{- define "certgate.names" -}}
 {{- $name := include "certgate.name" . -}}
 {{- concat (list (include "certgate.host" .) (printf "%s.%s" $name .Release.Namespace) $name "localhost" "127.0.0.1") .Values.gate.names | uniq | join "," -}}
+{{- end -}}
+
+{{- /* Hosts of a TLSRoute: it can't be asked for by an address. */ -}}
+{{- define "certgate.hostnames" -}}
+{{- $hosts := .Values.tlsRoute.hostnames -}}
+{{- if not $hosts -}}
+{{- range .Values.gate.names -}}
+{{- if not (regexMatch "^[0-9.]+$|:" .) }}{{ $hosts = append $hosts . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if not $hosts }}{{ fail "tlsRoute: say tlsRoute.hostnames, or a DNS name in gate.names" }}{{ end -}}
+{{- toYaml $hosts -}}
 {{- end -}}
 
 {{- /* enroll.issuers as JSON: this cluster, where anybody is named by it, and the others. */ -}}
@@ -66,9 +116,15 @@ https://{{ include "certgate.host" . }}:{{ .Values.service.port }}
 {{- end -}}
 {{- end -}}
 
+{{- define "certgate.workerSelector" -}}
+app.kubernetes.io/name: prefect-worker
+app.kubernetes.io/instance: {{ .release }}
+app.kubernetes.io/component: worker-{{ .worker }}
+{{- end -}}
+
 {{- /* What the gate's two containers have in common. */ -}}
 {{- define "certgate.container" -}}
-image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
+image: {{ include "certgate.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 envFrom:
   - configMapRef:
@@ -111,6 +167,9 @@ volumeMounts:
     mountPath: /etc/certgate
     readOnly: true
   {{- end }}
+  {{- with .Values.gate.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 resources: {{- toYaml .Values.gate.resources | nindent 2 }}
 securityContext:
   allowPrivilegeEscalation: false
@@ -118,3 +177,15 @@ securityContext:
   capabilities:
     drop: [ALL]
 {{- end -}}
+
+{{/* How a probe learns whether the gate answers. */}}
+{{- define "certgate.live" -}}
+{{- if .Values.metrics.enabled -}}
+httpGet:
+  path: /livez
+  port: metrics
+{{- else -}}
+exec:
+  command: [certgate, health, --live]
+{{- end }}
+{{- end }}
