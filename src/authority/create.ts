@@ -108,8 +108,10 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     await makeStore(storeDraft, made, request);
     const [last, ...others] = contents.map(({ path }) => [draftOf(path), path] as const).toReversed();
     await place([...others.toReversed(), [storeDraft, store], ...(last === undefined ? [] : [last])]);
-    await removeLeftovers(join(request.certsDir, 'certgate'), ['creating']);
-    await removeLeftovers(store, ['creating']);
+    // Of the others none can become a CA any more.
+    for (const target of [join(request.certsDir, 'certgate'), store, files.rootKey]) {
+      await removeLeftovers(target, ['creating'], 0);
+    }
     const unfinished = made.request !== null;
     return {
       files: unfinished ? { ...files, issuerRequest: requestFile(request.certsDir, 1) } : files,
@@ -120,7 +122,8 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     };
   } catch (error) {
     if (isCertgateError(error)) throw error;
-    if (systemCode(error) === 'EEXIST')
+    // Another was faster; from elsewhere, where this process is not seen, it may have removed the drafts too.
+    if (systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOENT')
       await requireNothing([...Object.values<string>({ ...files }), store], keyDir === null ? null : files.rootKey);
     const at = error instanceof Error && 'path' in error ? String(error.path) : request.certsDir;
     const isFile = systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOTDIR';

@@ -125,13 +125,18 @@ export async function makeDraftFolder(path: string): Promise<void> {
 }
 
 /**
- * Removes what killed processes left unfinished beside `target` under any of `purposes`: drafts that are a minute old
- * and whose process is gone. They may hold private keys that nobody will ever use. Never fails.
+ * Removes what killed processes left unfinished beside `target` under any of `purposes`: drafts whose process is gone, and that
+ * are `age` ms old, a minute where a process that can't be seen from here may still finish its own. They may hold private keys
+ * that nobody will ever use. Never fails.
  */
-export async function removeLeftovers(target: string, purposes: readonly string[]): Promise<void> {
+export async function removeLeftovers(
+  target: string,
+  purposes: readonly string[],
+  age: number = LEFTOVER_AGE,
+): Promise<void> {
   await sweep(dirname(target), async (draft, path) => {
     if (draft.name !== basename(target) || !purposes.includes(draft.purpose)) return false;
-    return Date.now() - (await stat(path)).mtimeMs >= LEFTOVER_AGE;
+    return Date.now() - (await stat(path)).mtimeMs >= age;
   });
 }
 
@@ -177,7 +182,8 @@ export function leftoversIn(folder: string): readonly string[] {
 
 /** The draft whose name `entry` is, and whose process is gone; null for anything else. */
 function ownerless(entry: string): Draft | null {
-  const [, name = '', purpose = '', pid = ''] = /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}$/s.exec(entry) ?? [];
+  const [, name = '', purpose = '', pid = ''] =
+    /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}(?:-wal|-shm)?$/s.exec(entry) ?? [];
   return pid === '' || isRunning(Number(pid)) ? null : { name, purpose };
 }
 

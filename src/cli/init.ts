@@ -150,7 +150,7 @@ async function makeAll(
       throw error;
     }
     await rm(draft, { force: true });
-    await removeLeftovers(configuration, ['creating']);
+    await removeLeftovers(configuration, ['creating'], 0);
     const { paths, store, unfinished, rootFingerprint } = made;
     const encrypted = passphrase !== null;
     return { configuration, files, paths, store, unfinished, trustDomain, rootFingerprint, encrypted };

@@ -133,7 +133,7 @@ function posted(path: string, ask: (body: string) => Promise<DeskAnswer>): Anter
 function loginRequests({ issuers = [] }: EnrolmentParts['policy']): AnteroomRequest[] {
   return issuers.flatMap(({ issuer, login }) => {
     if (login === null) return [];
-    const text = writeLogin({ issuer, clientId: login.clientId, scopes: login.scopes });
+    const text = writeLogin({ issuer, clientId: login.clientId, scopes: login.scopes, device: login.device });
     return [
       { begins: requestLine('GET', LOGIN_PATH), visit: () => ({ status: 200, type: JSON_TYPE, text, extra: '' }) },
     ];

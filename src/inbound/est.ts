@@ -31,6 +31,7 @@ const WAIT = 'retry-after: 2\r\n';
 const CHALLENGE = 'www-authenticate: Basic realm="certgate", charset="UTF-8"\r\n';
 const SINGLE = ['authorization', 'content-type'];
 const TEXT_TYPE = 'text/plain';
+const NO_PKCS10 = 'the body is no base64 of DER, as `openssl req -outform DER | openssl base64` makes it';
 /** It says nothing (RFC 8951), and clients of RFC 7030's own text, estclient 1.0.6 among them, refuse an answer without it. */
 const ENCODING = 'content-transfer-encoding: base64\r\n';
 
@@ -134,11 +135,13 @@ function take(ask: (csr: string) => Promise<DeskAnswer>): EstReply {
     most: MOST_REQUEST_BYTES,
     chunks: true,
     async answer(body) {
-      const { status, text } = await ask(readPkcs10(body) ?? '');
+      const csr = readPkcs10(body);
+      const { status, text } = await ask(csr ?? '');
       const issued = status === 200 ? readIssued(text) : null;
       if (issued !== null) return given(CERTS_TYPE, writeIssuedCert(issued.certificate));
       const wait = status === 429 || status === 503 ? WAIT : '';
-      return plain(status, readDetail(text).replace(/^certgate: /, ''), wait);
+      const detail = csr === null && status === 400 ? NO_PKCS10 : readDetail(text).replace(/^certgate: /, '');
+      return plain(status, detail, wait);
     },
   };
 }

@@ -159,7 +159,7 @@ describe('a signer on a socket', () => {
     await running(DAY);
     const signer = remoteSigner(path, await publicKeyOf());
     const { message } = await failureOf('CG_SIGNER_REFUSED', async () => signer.sign(await contentOf()));
-    expect(message).toContain('longer than leaves may be');
+    expect(message).toContain('at most: --max-ttl');
     expect(log.join('')).toContain('"refused"');
     await failureOf('CG_SIGNER_REFUSED', () => signer.sign(Buffer.from('anything')));
   });

@@ -54,6 +54,13 @@ describe('a WebSocket', () => {
     });
   });
 
+  it('that can be kept within none is closed with the reason', async () => {
+    const gate = await start('bindings: [{role: Developer, identity: worker/etl-1, pools: [etl]}]\n');
+    const peer = await open(gate, '/api/task_runs/subscriptions/scheduled');
+    await peer.until('certgate: CG_SCOPE: it cannot be kept within a scope');
+    expect(upstream.reached).toEqual([]);
+  });
+
   it('keeps its messages and pings in order while one is looked up, fragments and all', async () => {
     const gate = await start();
     let go = (): void => {};

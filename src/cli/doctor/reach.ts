@@ -115,13 +115,18 @@ async function checkUpstream(upstream: string): Promise<Finding[]> {
   const url = socketPath === null ? new URL(upstream) : null;
   const port = Number(url?.port === '' ? 80 : url?.port);
   const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
+  const loopback = /^(?:localhost|127\.[\d.]+|::1)$/.test(host);
+  const start = `prefect server start --host 127.0.0.1${port === 4200 ? '' : ` --port ${port}`}`;
   const reached = await reachable(() => connect(socketPath === null ? { host, port } : { path: socketPath }), TIMEOUT);
   const findings = [
     reached
       ? fine('upstream', `${upstream} accepts connections`)
-      : failure('upstream', `${upstream} can't be reached`, 'start it: prefect server start --host 127.0.0.1'),
+      : failure(
+          'upstream',
+          `${upstream} can't be reached`,
+          loopback ? `start it: ${start}` : 'start it, and let the gate reach it',
+        ),
   ];
-  const loopback = /^(?:localhost|127\.[\d.]+|::1)$/.test(host);
   if (url !== null && !loopback) {
     const found = `${upstream} is not on loopback: whoever reaches it goes around the gate`;
     findings.push(
@@ -129,7 +134,7 @@ async function checkUpstream(upstream: string): Promise<Finding[]> {
     );
   } else if (url !== null && listensEverywhere(port)) {
     const found = `something on this machine listens on port ${port} of every address: Prefect can be reached around the gate`;
-    findings.push(failure('bypass', found, 'start Prefect on loopback: prefect server start --host 127.0.0.1'));
+    findings.push(failure('bypass', found, `start Prefect on loopback: ${start}`));
   }
   return findings;
 }
