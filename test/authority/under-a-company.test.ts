@@ -267,9 +267,12 @@ describe('an issuer that is signed elsewhere', () => {
   });
 });
 
-test('no revocation list is signed in the name of a company’s root', async () => {
+test('no revocation list is signed in the name of a company’s CA, whether it is the root or below', async () => {
   const company = newCompany();
-  const { place } = await make(await given(company));
+  const { place, store } = await make(await given(company));
+  const policy = (await store.listCa()).find(({ role }) => role === 'intermediate')?.keyId ?? '';
+  const below = await failureOf('CG_USAGE', () => exportCrl(place, policy, company.policy.key, 'test'));
+  expect(below.message).toContain('the intermediate CN=Acme Policy CA is not one that certgate made');
   chmodSync(company.root.key, 0o600);
   const error = await failureOf('CG_USAGE', () => exportCrl(place, 'root', company.root.key, 'test'));
   expect(error.message).toContain('the root O=Acme, CN=Acme Root is not one that certgate made');
