@@ -9,7 +9,7 @@ import { quietLog } from '../observe/quiet-log.ts';
 test('who is trusted no more is let in no more, though the signer is away that vouches for the new bundle', async () => {
   const { certsDir, store, authority } = await openCa();
   let away = false;
-  const signed: Authority = Object.create(authority, {
+  const signed = Object.create(authority, {
     ca: {
       get: () => {
         const { ca } = authority;
@@ -17,7 +17,7 @@ test('who is trusted no more is let in no more, though the signer is away that v
         return away ? { ...ca, issuer: { ...ca.issuer, signer: { ...ca.issuer.signer, sign: refuse } } } : ca;
       },
     },
-  });
+  }) as Authority;
   const caPlace = { certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'gate' };
   const options = { authority: signed, caPlace, names: ['localhost'], serverTtl: 3_600_000, log: quietLog };
   const standing = await openStandingCredentials(options);
