@@ -24,7 +24,9 @@ export interface ReportedHealth {
   readonly upstream: boolean;
   readonly connections: number;
   readonly locks: { readonly standing: number; readonly everyone: boolean };
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: Readonly<Record<string, number | readonly number[]>>;
+  /** When certificates end, by whose they are; ms since the epoch. */
+  readonly ends: Readonly<Record<string, number>>;
 }
 
 /** What a gate serves by, which need not be what certgate.yaml says: flags and variables go before that. */

@@ -40,12 +40,27 @@ export async function requireAbove(certificate: X509Certificate, below: number, 
   if (keyUsage.length > 0 && !keyUsage.includes('keyCertSign')) {
     refuse('whose key usage lets it sign no certificates');
   }
-  if (pathlen !== null && pathlen < below) {
-    refuse(`whose path length ${pathlen} has no room for certgate's issuer`);
-  }
+  const room = roomProblem(pathlen, below);
+  if (room !== null) refuse(room);
   const weakness = await caKeyProblemOf(certificate.publicKey);
   if (weakness !== null) refuse(`whose key is one ${weakness}`);
   requireCommon(certificate, fit, refuse);
+}
+
+/** A CA that is trusted already, when there would be `below` CAs between it and leaves. CG_CA_GIVEN. */
+export function requireRoom(certificate: X509Certificate, below: number, fit: FitFor): void {
+  const problem = roomProblem(described(certificate, fit).pathlen, below);
+  if (problem === null) return;
+  throw new CertgateError('CG_CA_GIVEN', {
+    file: fit.file,
+    problem: `holds an issuer below ${onOneLine(certificate.subject)}, ${problem}`,
+    remedy: 'have the request signed by that CA itself, or by one that is nearer to it',
+  });
+}
+
+function roomProblem(pathlen: number | null, below: number): string | null {
+  if (pathlen === null || pathlen >= below) return null;
+  return `whose path length ${pathlen} has no room for certgate's issuer`;
 }
 
 /** The issuer itself. CG_CA_GIVEN. */

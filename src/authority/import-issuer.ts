@@ -11,14 +11,14 @@ import { onOneLine } from '../pki/names.ts';
 import { createRequest, readRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
 import type { CaRecord } from '../store/store.ts';
-import { requireAbove, requireIssuer, warningsAbout } from './ca-fitness.ts';
+import { requireAbove, requireIssuer, requireRoom, warningsAbout } from './ca-fitness.ts';
 import { applyChange, type CaChanged, type CaPlace, exists, freeGeneration, recordsOf } from './change.ts';
 import { PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
 import { commonName, issuerRecord } from './generations.ts';
 import { certificatesIn, given } from './given-root.ts';
 import { plainKeyStore } from './key-store.ts';
 import { generationFiles, requestFile } from './layout.ts';
-import { nextGeneration, rootOf } from './trust.ts';
+import { knownAbove, nextGeneration, rootOf } from './trust.ts';
 
 export interface IssuerRequested {
   /** PEM. */
@@ -99,6 +99,10 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
   }
   const chain = wayUp(issuer, certificates, trusted, file);
   for (const [i, { certificate }] of chain.entries()) if (i > 0) await requireAbove(certificate, i, fit);
+  // What is trusted already had room for what was below it, and may have none for one more between.
+  for (const [i, { der }] of knownAbove(trusted, chain.at(-1)?.parent ?? '').entries()) {
+    requireRoom(readCertificate(der), chain.length + i, fit);
+  }
   const first = nextGeneration(records, 'intermediate');
   const also = chain.map(({ certificate, parent }, i): CaRecord => {
     if (certificate === issuer) {

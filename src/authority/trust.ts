@@ -58,6 +58,14 @@ export function chainOf(records: readonly CaRecord[], issuer: CaRecord): readonl
   return chain;
 }
 
+/** The CA with the key identifier `keyId` and those above it, up to its root. */
+export function knownAbove(records: readonly CaRecord[], keyId: string): readonly CaRecord[] {
+  const one = records.find((record) => record.keyId === keyId);
+  if (one === undefined) return [];
+  const root = rootOf(records, one);
+  return [...chainOf(records, one), ...(root === null ? [] : [root])];
+}
+
 /** The root that `record` chains to; itself for a root. Null when the records are not whole. */
 export function rootOf(records: readonly CaRecord[], record: CaRecord): CaRecord | null {
   const top = chainOf(records, record).at(-1) ?? record;

@@ -9,18 +9,18 @@ import type { BackupManifest } from '../authority/backup-manifest.ts';
 import { storeFile } from '../authority/layout.ts';
 import { leaves } from '../config/leaves.ts';
 import type { Config } from '../config/schema.ts';
-import { isCertgateError } from '../errors.ts';
+import { isCertgateError, shellWord } from '../errors.ts';
 import { SCHEMA_VERSION } from '../store/schema.ts';
 import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { describe } from './help.ts';
-import { type CommandIo, shellWord } from './io.ts';
+import type { CommandIo } from './io.ts';
 import { auditFile } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
 
 interface Flags {
   readonly out: string;
-  readonly keys: boolean;
+  readonly withoutKeys?: true;
   readonly json?: true;
 }
 
@@ -45,7 +45,7 @@ export function backupCommand(io: CommandIo): Command {
     .requiredOption('--out <DIR>', 'the folder to make')
     .option('--without-keys', 'leave out every file that could hold a private key')
     .option('--json', 'print JSON');
-  return withSettings(command).action(async (flags: Flags & { withoutKeys?: true }) => {
+  return withSettings(command).action(async (flags: Flags) => {
     const config = configOf(command, io);
     const now = Date.now();
     const made = await makeBackup({

@@ -131,8 +131,8 @@ export function renewCommand(io: CommandIo): Command {
     await stop.until(async (signal, hurry) => {
       clearInterval(held);
       log.info({ signal }, 'stopping');
-      await identity.stop();
       hurry.addEventListener('abort', () => hook?.end());
+      await identity.stop();
       await hook?.stop();
     });
     process.off('SIGHUP', hangUp);

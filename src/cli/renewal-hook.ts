@@ -87,7 +87,8 @@ export function openHook({ words, timeoutMs, env, log, retryMs }: HookOptions): 
         child.once('exit', (code, signal) => {
           resolve(code === 0 ? null : signal === null ? `exit code ${code ?? '?'}` : `ended by ${signal}`);
         });
-      });
+        // Some of the system's errors are thrown by spawn.
+      }).catch(reasonOf);
       const durationMs = Math.round(performance.now() - since);
       if (problem === null) {
         failedInRow = 0;

@@ -6,27 +6,25 @@ import { Command, Option } from 'commander';
 import { causesIn, serveControl } from '../admin/control.ts';
 import type { ServedSettings } from '../admin/control-client.ts';
 import { claimStateFolder } from '../admin/one-gate.ts';
-import type { Authority } from '../authority/authority.ts';
 import { storeFile } from '../authority/layout.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { bracketed, parseHostPort } from '../config/address.ts';
 import { loadPolicy } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
-import type { EnrolmentPlace } from '../inbound/enrolment-listener.ts';
 import { type GateOptions, startGate } from '../inbound/gate.ts';
 import type { PolicyPlace } from '../inbound/policy-watch.ts';
-import type { Publishing } from '../inbound/status/answers.ts';
+import type { PlainListener } from '../inbound/status/plain-listener.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { mostConnections } from '../proxy/descriptors.ts';
 import { openReopeningStore } from '../store/reopening.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import type { Store } from '../store/store.ts';
 import { openSignedAudit } from './audit/signed-audit.ts';
 import { warnOfNode } from './doctor/node.ts';
 import { giveBackOnceIdle } from './give-back.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { keyStoreOf } from './passphrase.ts';
+import { enrolmentPlaceOf, publishingOf, startMonitor, startStatus } from './serve-listeners.ts';
 import { auditFile, authStringOf, dataPathOptions, surviveFaults } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
 import { hearStop } from './signals.ts';
@@ -45,6 +43,7 @@ const SETTINGS = [
   'serve.drain',
   'serve.workers',
   'serve.status.listen',
+  'serve.metrics.listen',
   'enroll.listen',
   'ca.passphraseFile',
   'ca.signer',
@@ -141,9 +140,12 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     await publishing?.stop();
     throw error;
   });
-  let status: { stop(): Promise<void> } | null = null;
+  let status: PlainListener | null = null;
+  let monitor: PlainListener | null = null;
+  let draining = false;
   try {
     status = await startStatus(config, publishing, log);
+    monitor = await startMonitor(config, { health: () => gate.health(), draining: () => draining }, log);
     const address = `${bracketed(gate.host)}:${gate.port}`;
     const { upstream } = config.serve;
     const served: ServedSettings = { listen: address, upstream, names, policy: policy?.path ?? null };
@@ -166,6 +168,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     giveBackOnceIdle(gate.open);
     await stop.until(async (signal, hurry) => {
       log.info({ signal, drainMs: config.serve.drain }, 'draining');
+      draining = true;
       // The next gate on this state folder may start while this one finishes.
       await control.close();
       claim.release();
@@ -173,10 +176,12 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
       await publishing?.stop();
       await gate.drain(config.serve.drain, hurry);
     });
+    await monitor?.stop();
     await audit.close();
     await store.close();
     log.info('stopped');
   } catch (error) {
+    await monitor?.stop();
     await status?.stop();
     await publishing?.stop();
     await gate.drain(0);
@@ -184,33 +189,6 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   } finally {
     await flushLog(log);
   }
-}
-
-/** What is published of the issuers, where some listener gives it out: loaded only then. */
-async function publishingOf(
-  { serve: { status }, enroll }: Config,
-  store: Store,
-  authority: Authority,
-  told: { readonly log: Log; readonly started: Promise<void> },
-): Promise<Publishing | null> {
-  if (status.listen === null && enroll.listen === null) return null;
-  const { startPublishing } = await import('../inbound/status/answers.ts');
-  return startPublishing({ url: status.url, store, issuers: () => authority.ca.issuers, ...told });
-}
-
-/** The status listener, where one is configured. */
-async function startStatus({ serve: { status } }: Config, publishing: Publishing | null, log: Log) {
-  const where = status.listen === null ? null : parseHostPort(status.listen);
-  if (where === null || publishing === null) return null;
-  const { startStatus: start } = await import('../inbound/status/listener.ts');
-  const listener = await start(where, publishing);
-  log.info({ address: `${bracketed(where.host)}:${listener.port}`, url: status.url }, 'publishing revocations');
-  return listener;
-}
-
-function enrolmentPlaceOf({ enroll }: Config, publishing: Publishing | null): EnrolmentPlace | null {
-  const where = enroll.listen === null ? null : parseHostPort(enroll.listen);
-  return where === null || publishing === null ? null : { ...where, publishing };
 }
 
 /** The policy that the gate starts with, its tests passed; null when the configuration names none. */

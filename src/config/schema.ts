@@ -25,7 +25,7 @@ import {
   text,
   withDefault,
 } from './setting.ts';
-import { statusSettings } from './status.ts';
+import { metricsSettings, statusSettings } from './status.ts';
 
 const isTrustDomain = (value: string) => {
   try {
@@ -185,6 +185,7 @@ const serve = z.strictObject({
     flag: '--workers',
   }),
   status: statusSettings(),
+  metrics: metricsSettings(),
   limits: gateLimits(),
 });
 

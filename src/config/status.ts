@@ -1,5 +1,5 @@
-// The settings of the status listener, `serve.status`: where revocations are published, and under which URL. A part of
-// the schema of its own, because whoever issues needs it as well as whoever serves.
+// The settings of the listeners over plain HTTP: `serve.status`, where revocations are published, and under which URL, which
+// whoever issues needs as well as whoever serves; and `serve.metrics`, for monitors.
 import * as z from 'zod/mini';
 import { parseHostPort, parseOrigin } from './address.ts';
 import { optionalText } from './setting.ts';
@@ -29,6 +29,26 @@ export const statusSettings = () =>
           wants: 'http://host:port without a path',
           example: 'http://gate.example:8081',
           accepts: (value) => parseOrigin(value, 'http') !== null,
+        },
+      ),
+    }),
+    {},
+  );
+
+export const metricsSettings = () =>
+  z.prefault(
+    z.strictObject({
+      listen: optionalText(
+        {
+          about:
+            'Where monitors are told of the gate over plain HTTP, without a certificate: /livez, /readyz, and /metrics for Prometheus. Off when not set.',
+          flag: '--metrics-listen',
+        },
+        {
+          kind: 'address',
+          wants: 'host:port or [ipv6]:port',
+          example: '127.0.0.1:9464',
+          accepts: (value) => parseHostPort(value) !== null,
         },
       ),
     }),

@@ -5,7 +5,7 @@
 /** What is wrong with a message and the status that answers it; the connection is of no use afterwards. */
 export interface Malformed {
   readonly ok: false;
-  readonly status: 400 | 413 | 414 | 417 | 431 | 501 | 505;
+  readonly status: 400 | 413 | 414 | 417 | 426 | 431 | 501 | 505;
   /** A short sentence for the log and the peer, without any of the peer's own bytes. */
   readonly reason: string;
 }
@@ -135,4 +135,13 @@ export function readContentLength(value: string): number {
   if (!DIGITS.test(value)) return -1;
   const length = Number(value);
   return Number.isSafeInteger(length) ? length : -1;
+}
+
+/** The value of a header of `head` that stands there, the first where there are several; null for none. */
+export function headerValue(
+  { names, values }: { readonly names: readonly string[]; readonly values: readonly string[] },
+  name: string,
+): string | null {
+  const at = names.indexOf(name);
+  return at < 0 ? null : (values[at] ?? null);
 }

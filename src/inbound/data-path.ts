@@ -25,6 +25,7 @@ import { type IdentityCounts, requestSlot } from './identity-counts.ts';
 import { createListener, installContext, secureContext } from './listener.ts';
 import { createLiveIndex } from './live-index.ts';
 import { openAsker } from './prefect-ask.ts';
+import { reachable } from './reachable.ts';
 import { watchRevocations } from './revocation-watch.ts';
 import { openScopeLookups } from './scope-lookups.ts';
 import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
@@ -266,17 +267,4 @@ function openWork(set: ConnectionSet): Pick<Metrics, 'requestsOpen' | 'tunnels'>
     open.tunnels += work.tunnels;
   }
   return open;
-}
-
-function reachable(open: () => Socket, timeout: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = open();
-    const answer = (yes: boolean): void => {
-      resolve(yes);
-      socket.destroy();
-    };
-    socket.setTimeout(timeout, () => answer(false));
-    socket.once('connect', () => answer(true));
-    socket.once('error', () => answer(false));
-  });
 }

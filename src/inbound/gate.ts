@@ -14,7 +14,7 @@ import { DoorCounts, type DoorLimits } from './door-counts.ts';
 import type { EnrolmentListener, EnrolmentPlace } from './enrolment-listener.ts';
 import { countIdentities } from './identity-counts.ts';
 import { type PolicyPlace, watchPolicy } from './policy-watch.ts';
-import { openStandingCredentials, type StandingOptions } from './standing-credentials.ts';
+import { type CertificateEnds, openStandingCredentials, type StandingOptions } from './standing-credentials.ts';
 
 export interface GateOptions extends DataPathOptions, StandingOptions {
   readonly host: string;
@@ -35,6 +35,7 @@ export interface GateHealth {
   readonly connections: number;
   readonly locks: LockSummary;
   readonly metrics: Metrics;
+  readonly ends: CertificateEnds;
 }
 
 export interface RunningGate {
@@ -114,7 +115,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       const health = await path.health();
       const ok = health.store && audit.healthy() && health.upstream;
       const all = addMetrics(health.metrics, enrolling?.metrics() ?? null);
-      return { status: ok ? 'ok' : 'degraded', audit: audit.healthy(), ...health, metrics: all };
+      return { status: ok ? 'ok' : 'degraded', audit: audit.healthy(), ...health, metrics: all, ends: standing.ends() };
     },
     async drain(ms, hurry) {
       door.close();

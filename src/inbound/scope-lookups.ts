@@ -1,5 +1,5 @@
 // Whether things of Prefect are within a scope: what is not in a request is asked of Prefect once and kept for some seconds,
-// for all who ask at the same time together. What is written by way of this gate is forgotten before and after the write;
+// for all who ask at the same time together. What is written by way of this gate is forgotten once it is written;
 // that of another gate, or Prefect's own, holds after those seconds. That there is no such thing is never kept. Whoever can't
 // be asked is a failure, which the caller answers with 503: never a yes.
 
@@ -104,8 +104,8 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
     return true;
   };
 
-  const factsWithin = async (scope: Scope, { pool, tags, via }: Facts, depth: number): Promise<boolean> => {
-    if (holds(scope, pool, tags)) return true;
+  const factsWithin = async (scope: Scope, { pool, tags, via, shared }: Facts, depth: number): Promise<boolean> => {
+    if (shared === true || holds(scope, pool, tags)) return true;
     // What has a pool is in that, whoever made it.
     if (pool !== null && scope.pools?.includes(pool) === false) return false;
     for (const ref of via) if ((await within(scope, ref, depth + 1)) === true) return true;
@@ -165,8 +165,8 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
     return found.every((one) => factsKnown(scope, one, depth));
   };
 
-  const factsKnown = (scope: Scope, { pool, tags, via }: Facts, depth: number): boolean => {
-    if (holds(scope, pool, tags)) return true;
+  const factsKnown = (scope: Scope, { pool, tags, via, shared }: Facts, depth: number): boolean => {
+    if (shared === true || holds(scope, pool, tags)) return true;
     if (pool !== null && scope.pools?.includes(pool) === false) return false;
     return via.some((ref) => known(scope, ref, depth + 1));
   };
@@ -208,6 +208,7 @@ const NAMED: ReadonlySet<Ref['type']> = new Set([
   'deployment_name',
   'flow_name',
   'artifact_key',
+  'concurrency_limit',
 ]);
 /** What is written by its id. */
 const WRITTEN: readonly Ref['type'][] = ['flow_run', 'task_run', 'deployment', 'work_queue', 'artifact'];

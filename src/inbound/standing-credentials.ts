@@ -2,6 +2,7 @@
 // time and after each rotation, and the trust that goes with it. Both are installed together, by whoever serves.
 
 import type { Authority } from '../authority/authority.ts';
+import { endOf } from '../authority/ca-ages.ts';
 import type { CaPlace } from '../authority/change.ts';
 import type { Log } from '../observe/log.ts';
 import { watchCa } from './ca-watch.ts';
@@ -18,6 +19,9 @@ export interface Standing {
   readonly trust: ClientTrust;
 }
 
+/** When certificates end that a gate stands on, ms since the epoch; an issuer or root that is not there is not in it. */
+export type CertificateEnds = Readonly<Partial<Record<'gate' | 'issuer' | 'root', number>>>;
+
 export interface StandingOptions {
   readonly authority: Authority;
   /** What the gate keeps its CA up with. */
@@ -32,6 +36,7 @@ export interface StandingOptions {
 export interface StandingCredentials {
   /** As they are now. */
   readonly current: Standing;
+  ends(): CertificateEnds;
   /** Keeps them so from now on; `install` gets them after each change. Answers how to stop. */
   keep(install: (standing: Standing) => void): () => void;
 }
@@ -44,6 +49,14 @@ export async function openStandingCredentials(options: StandingOptions): Promise
   return {
     get current() {
       return current;
+    },
+    ends() {
+      const { activeIssuer, activeRoot } = authority.ca.trust;
+      return {
+        gate: current.credentials.notAfter,
+        ...(activeIssuer !== null && { issuer: endOf(activeIssuer) }),
+        ...(activeRoot !== null && { root: endOf(activeRoot) }),
+      };
     },
     keep(install) {
       const renewed = (credentials: ServerCredentials): void => {

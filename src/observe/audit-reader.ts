@@ -42,17 +42,6 @@ export const LONGEST_LINE = 256 * 1024;
 const CHUNK = 64 * 1024;
 const LINE_FEED = 0x0a;
 
-/**
- * The records that satisfy `filter`, what else the record tells (which no filter leaves out), and every line that is neither.
- * CG_AUDIT_UNREADABLE when the file can't be read.
- */
-export async function* readAudit(path: string, filter: AuditFilter = {}): AsyncGenerator<AuditItem, void> {
-  for await (const line of auditLines(path)) {
-    const item = itemOf(line);
-    if (item !== null && (item.kind !== 'record' || satisfies(item.record, filter))) yield item;
-  }
-}
-
 /** What a line says; null for an empty one. */
 export function itemOf({ number, text, ended }: AuditLine): AuditItem | null {
   if (text === '') return null;

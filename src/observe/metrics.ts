@@ -1,8 +1,12 @@
 // What the gate counts, as plain numbers that whoever does the thing adds to: `metrics.requests++` is all it costs.
-// Counters only grow, from the process's start; gauges say how many there are now.
+// Counters only grow, from the process's start; gauges say how many there are now. exposition.ts has them as Prometheus reads
+// them.
 
-/** One object for each gate. */
-export interface Metrics {
+/** Upper ends of the classes that requests are counted in by how long they took, ms; those above all of them are a last one. */
+export const DURATIONS = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000] as const;
+
+/** Numbers for what is counted in one class. */
+export interface Counts {
   /** gauge */
   connections: number;
   /** gauge: HTTP exchanges in flight */
@@ -46,6 +50,16 @@ export interface Metrics {
   renewedInGrace: number;
   /** superseded certificates that were used again: a key is in two places */
   certificateReuse: number;
+  /** sum over `durations`, ms */
+  durationSum: number;
+}
+
+/** One object for each gate. */
+export interface Metrics extends Counts {
+  /** answers by the first digit of their status; at 0 requests that ended without one */
+  answers: number[];
+  /** requests by how long they took, in the classes of DURATIONS; WebSockets are not among them */
+  durations: number[];
 }
 
 /** All zero. */
@@ -78,13 +92,31 @@ export function createMetrics(): Metrics {
     renewed: 0,
     renewedInGrace: 0,
     certificateReuse: 0,
+    durationSum: 0,
+    answers: Array.from({ length: 6 }, () => 0),
+    durations: Array.from({ length: DURATIONS.length + 1 }, () => 0),
   };
+}
+
+/** Counts a request that is over. `status` 0 for one that had no answer. */
+export function countAnswer(metrics: Metrics, status: number, ms: number, upgraded: boolean): void {
+  const answers = Math.min(5, Math.floor(status / 100));
+  metrics.answers[answers] = (metrics.answers[answers] ?? 0) + 1;
+  // How long a WebSocket stayed open says nothing about how fast anything is.
+  if (upgraded) return;
+  metrics.durationSum += ms;
+  let at = 0;
+  while (at < DURATIONS.length && ms > (DURATIONS[at] ?? 0)) at++;
+  metrics.durations[at] = (metrics.durations[at] ?? 0) + 1;
 }
 
 /** The sum, number by number; of `a` alone when there is no `b`. */
 export function addMetrics(a: Metrics, b: Metrics | null): Metrics {
   const sum = { ...a };
-  if (b !== null) for (const name of NAMES) sum[name] += b[name];
+  if (b === null) return sum;
+  for (const name of NAMES) sum[name] += b[name];
+  sum.answers = a.answers.map((count, at) => count + (b.answers[at] ?? 0));
+  sum.durations = a.durations.map((count, at) => count + (b.durations[at] ?? 0));
   return sum;
 }
 
@@ -93,4 +125,5 @@ export function onlyCounters(metrics: Metrics): Metrics {
   return { ...metrics, connections: 0, requestsOpen: 0, tunnels: 0 };
 }
 
-const NAMES = Object.keys(createMetrics()) as ReadonlyArray<keyof Metrics>;
+const { answers: _answers, durations: _durations, ...none } = createMetrics();
+const NAMES = Object.keys(none) as ReadonlyArray<keyof Counts>;

@@ -158,9 +158,7 @@ function problemOf(held: string, offered: Offered, seen: number): string | null 
     const read = (text: string): X509Certificate[] =>
       pemBlocks(text, 'CERTIFICATE').map((der) => new X509Certificate(der));
     const certificates = read(pem);
-    if (certificates.length === 0 || certificates.length > MOST_CERTIFICATES) {
-      return `it holds ${certificates.length} certificates`;
-    }
+    if (certificates.length > MOST_CERTIFICATES) return `it holds ${certificates.length} certificates`;
     const stranger = certificates.find((certificate) => !certificate.ca);
     if (stranger !== undefined) return `it holds ${onOneLine(stranger.subject)}, which is no CA`;
     // Nothing but these certificates may be in what is written to a file.

@@ -71,9 +71,9 @@ const LEAF_EXTENSIONS: readonly string[] = [
   ...['2.5.29.14', '2.5.29.15', '2.5.29.17', '2.5.29.19', '2.5.29.31', '2.5.29.32', '2.5.29.35', '2.5.29.37'],
   ...['1.3.6.1.5.5.7.1.1', '1.3.6.1.5.5.7.48.1.5'],
 ];
-/** Server, client, OCSP signing. */
 const BUNDLE = Buffer.from('certgate trust bundle', 'latin1');
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
+/** Server, client, OCSP signing. */
 const LEAF_PURPOSES: readonly string[] = [SERVER_AUTH, '1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.9'];
 
 /**
@@ -186,7 +186,10 @@ function judgeLeaf(
   const names = requireNames(frame, trustDomains);
   const [from, until] = [frame.notBefore.getTime(), frame.notAfter.getTime()];
   if (until - from > maxTtl + BACKDATED || until > now + maxTtl + SLACK) {
-    throw new DerFault(`it is good until ${frame.notAfter.toISOString()}, longer than leaves may be`);
+    const latest = new Date(now + maxTtl).toISOString();
+    throw new DerFault(
+      `it is good until ${frame.notAfter.toISOString()}, and leaves are until ${latest} at most: --max-ttl`,
+    );
   }
   if (until <= from || from > now + SLACK || from < now - BACKDATED - SLACK) {
     throw new DerFault(`it begins at ${frame.notBefore.toISOString()}, which is not now`);

@@ -45,7 +45,7 @@ export function readExtensions(bytes: Uint8Array, tlv: Tlv | undefined, what: st
     const oid = readOid(bytes, parts[0], `${what} member`);
     const flag = parts.length === 3 ? parts[1] : undefined;
     const value = parts.at(-1);
-    if (parts.length < 2 || parts.length > 3) throw new DerFault(`extension ${oid} has ${parts.length} parts`);
+    if (parts.length > 3) throw new DerFault(`extension ${oid} has ${parts.length} parts`);
     if (extensions.some((other) => other.oid === oid)) throw new DerFault(`extension ${oid} occurs twice`);
     extensions.push({
       oid,

@@ -16,6 +16,7 @@ export function eventNeeds(event: unknown): readonly Need[] | string {
   if (own === null || !Array.isArray(related)) return 'sends an event without a resource';
   if (SERVERS_OWN.test(own)) return 'sends an event in the name of a flow or an automation';
   const refs: Ref[] = [];
+  const runs: Ref[] = [];
   for (const one of related) {
     const id = resourceId(one);
     if (id === null) return 'sends an event that is related to what has no id';
@@ -23,12 +24,14 @@ export function eventNeeds(event: unknown): readonly Need[] | string {
     if (ref === 'wrong') return 'sends an event that is related to what is no object of Prefect';
     // All runs of a flow are related to it, and flows are shared.
     if (ref !== null && ref.type !== 'flow') refs.push(ref);
+    // In no other role Prefect takes it for the run of a task run.
+    if (ref?.type === 'flow_run' && isRecord(one) && one['prefect.resource.role'] === 'flow-run') runs.push(ref);
   }
-  const needs: Need[] = refs.map((ref) => ({ ref, absent: absentIsNew(ref, refs) }));
+  const needs: Need[] = refs.map((ref) => ({ ref, absent: absentIsNew(ref, runs) }));
   const ref = resourceRef(own);
   if (ref === 'wrong') return 'sends an event about what is no object of Prefect';
   if (ref === null) return String(event['event']).startsWith('prefect.task-run') ? NOT_ITS_OWN : needs;
-  needs.push({ ref, absent: absentIsNew(ref, refs) });
+  needs.push({ ref, absent: absentIsNew(ref, runs) });
   const { payload, id } = event;
   if (!payloadFits(payload, ref, id)) return NOT_ITS_OWN;
   const state = ref.type === 'task_run' && isRecord(payload) ? (payload['validated_state'] ?? null) : null;
@@ -41,11 +44,9 @@ export function eventNeeds(event: unknown): readonly Need[] | string {
 
 const NOT_ITS_OWN = 'sends an event whose payload is about another task run';
 
-/** A task run is made by its first event; whose it is the flow run says that the event is related to. */
-function absentIsNew(ref: Ref, related: readonly Ref[]): Need['absent'] {
-  if (ref.type !== 'task_run') return 'refuse';
-  const runs = related.filter((one) => one.type === 'flow_run');
-  return runs.length === 0 ? 'refuse' : runs;
+/** A task run is made by its first event; whose it is the flow run says that the event is related to as its `runs`. */
+function absentIsNew(ref: Ref, runs: readonly Ref[]): Need['absent'] {
+  return ref.type !== 'task_run' || runs.length === 0 ? 'refuse' : runs;
 }
 
 /**

@@ -15,7 +15,7 @@ import { resetAtOnce, startReading } from './direct-io.ts';
 import { Exchange } from './exchange.ts';
 import { type Asked, type HeldRequest, heldRequest, holdPart, sendable } from './held-body.ts';
 import type { ConnectionSet, ConnectionWork } from './open-connections.ts';
-import { answered, answerOf, closingOf, refusedBody, textOf, tooMuch } from './own-answer.ts';
+import { answered, answerOf, closingOf, refusalOf, refusedBody, textOf, tooMuch } from './own-answer.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import { websocketProblem } from './websocket.ts';
 
@@ -321,7 +321,7 @@ export class ClientConnection implements ExchangeOwner {
   }
 
   private refuse(problem: Malformed): void {
-    this.write({ ...this.handler.refuseMalformed(problem), close: true }, true);
+    this.write(refusalOf(problem, this.handler), true);
   }
 
   private write(answer: Answer, withBody: boolean): void {

@@ -11,7 +11,7 @@ import { AnswerStream, type Progress } from './answer-stream.ts';
 import type { Answer, Ending, ExchangeOwner, Forward, Handler, Limits, Verdict } from './contract.ts';
 import { encrypts, writeAtOnce } from './direct-io.ts';
 import { headAndBody, leaveWritten, writeTransient } from './framing.ts';
-import { BAD_CHUNK } from './own-answer.ts';
+import { BAD_CHUNK, refusalOf } from './own-answer.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamPool, UpstreamUser } from './upstream-pool.ts';
 import { acceptAndClose, acceptProblem, SERVICE_RESTART } from './websocket.ts';
@@ -316,8 +316,7 @@ export class Exchange implements UpstreamUser {
   }
 
   private badRequestBody(bytes: Buffer): number {
-    const answer = this.handler.refuseMalformed(BAD_CHUNK);
-    this.answerInstead({ ...answer, close: true }, 'malformed request body');
+    this.answerInstead(refusalOf(BAD_CHUNK, this.handler), 'malformed request body');
     return bytes.length;
   }
 

@@ -4,7 +4,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import { CHUNKED, type Malformed } from '../http1/syntax.ts';
 import { writeAnswer, writeOwnAnswer } from '../http1/write.ts';
 import type { Answer, Ending, Handler, Outcome, Take } from './contract.ts';
-import { acceptAndClose, SERVICE_RESTART } from './websocket.ts';
+import { acceptAndClose, SERVICE_RESTART, SPOKEN } from './websocket.ts';
 
 /** What is wrong with a body in chunks whose framing can't be followed. */
 export const BAD_CHUNK: Malformed = { ok: false, status: 400, reason: 'the body has a malformed chunk' };
@@ -26,6 +26,12 @@ export function answerOf(status: number, detail: string): Answer {
   return { kind: 'answer', status, detail, extra: '', close: true, recorded: null };
 }
 
+/** The refusal of what can't be read, after which the connection ends. */
+export function refusalOf(problem: Malformed, handler: Pick<Handler, 'refuseMalformed'>): Answer {
+  const answer = handler.refuseMalformed(problem);
+  return { ...answer, extra: problem.status === 426 ? answer.extra + SPOKEN : answer.extra, close: true };
+}
+
 /** The refusal of a body that is longer than `most` bytes, or not announced where it has to be; null for one that may come. */
 export function tooMuch({ bodyLength }: RequestHead, take: Pick<Take, 'most' | 'chunks'>): Answer | null {
   const may = bodyLength === CHUNKED ? take.chunks === true : bodyLength <= take.most;
@@ -38,7 +44,7 @@ export async function refusedBody(
   take: Take,
   handler: Pick<Handler, 'refuseMalformed'>,
 ): Promise<Answer> {
-  return why === 'too long' ? tooLong(take) : { ...handler.refuseMalformed(BAD_CHUNK), close: true };
+  return why === 'too long' ? tooLong(take) : refusalOf(BAD_CHUNK, handler);
 }
 
 function tooLong({ most, chunks }: Pick<Take, 'most' | 'chunks'>): Answer {

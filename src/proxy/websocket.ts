@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
-import { listMembers, type Malformed } from '../http1/syntax.ts';
+import { headerValue, listMembers, type Malformed, malformed } from '../http1/syntax.ts';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
@@ -15,30 +15,32 @@ export const SERVICE_RESTART = 1012;
 /** RFC 6455 §7.4.1: what came breaks the rules of this end. */
 export const POLICY_VIOLATION = 1008;
 
+/** What goes with a 426: what is spoken here (RFC 6455 §4.4, RFC 9110 §15.5.22). */
+export const SPOKEN = 'upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n';
+
 /** What is wrong with `head` as the opening of a WebSocket; null when nothing is, or it asks for none. */
 export function websocketProblem(head: RequestHead): Malformed | null {
   if (head.upgrade !== 'websocket') return null;
-  const reason = openingProblem(head);
-  return reason === null ? null : { ok: false, status: 400, reason };
+  return openingProblem(head);
 }
 
-function openingProblem(head: RequestHead): string | null {
-  if (head.method !== 'GET') return 'a WebSocket is opened with GET';
-  if (head.bodyLength !== 0) return 'the opening of a WebSocket has no body';
+function openingProblem(head: RequestHead): Malformed | null {
+  if (head.method !== 'GET') return malformed(400, 'a WebSocket is opened with GET');
+  if (head.bodyLength !== 0) return malformed(400, 'the opening of a WebSocket has no body');
   let key: string | null = null;
   let version: string | null = null;
   for (let i = 0; i < head.names.length; i++) {
     const value = head.values[i] ?? '';
     if (head.names[i] === 'sec-websocket-key') {
-      if (key !== null) return 'there is more than one Sec-WebSocket-Key';
+      if (key !== null) return malformed(400, 'there is more than one Sec-WebSocket-Key');
       key = value;
     } else if (head.names[i] === 'sec-websocket-version') {
-      if (version !== null) return 'there is more than one Sec-WebSocket-Version';
+      if (version !== null) return malformed(400, 'there is more than one Sec-WebSocket-Version');
       version = value;
     }
   }
-  if (key === null || !KEY.test(key)) return 'the Sec-WebSocket-Key is not 16 bytes in base64';
-  if (version !== '13') return 'the Sec-WebSocket-Version is not 13';
+  if (key === null || !KEY.test(key)) return malformed(400, 'the Sec-WebSocket-Key is not 16 bytes in base64');
+  if (version !== '13') return malformed(426, 'the Sec-WebSocket-Version is not 13');
   return null;
 }
 
@@ -56,12 +58,6 @@ export function acceptProblem(request: RequestHead, answer: ResponseHead, offere
     if (answer.names.includes(name) && !offered.includes(`\r\n${name}:`)) return 'it chose what was not offered';
   }
   return null;
-}
-
-/** The value of one header; null when it is absent. */
-function headerValue(head: RequestHead | ResponseHead, name: string): string | null {
-  const i = head.names.indexOf(name);
-  return i < 0 ? null : (head.values[i] ?? null);
 }
 
 /** The value of a header that may stand there once; null when it does not. */

@@ -56,6 +56,20 @@ describe('a CA of several generations, or with keys that are not plain,', () => 
     expect((await authority.issue(request())).record.issuer).toBe(newer.keyId);
   });
 
+  it('lets no list of one issuer revoke what another has issued', async () => {
+    const ca = await openCa();
+    const older = ca.authority.issuer;
+    await rotateIssuer(placeIn(ca));
+    await ca.authority.reload();
+    const { record } = await ca.authority.issue(request());
+    const crls = [await given(older, 1, [{ serial: record.serial }])];
+    const dir = newSpot();
+    const { counts } = await restoreBackup(restoreOf(await backedUp(ca), dir, { crls }));
+    expect(counts).toMatchObject({ revoked: 0, unknown: 0 });
+    expect(await storeIn(dir).standing(record.issuer, record.serial)).toMatchObject({ revokedAt: null });
+    expect(await storeIn(dir).revocationsSince(0)).toEqual([]);
+  });
+
   it('with a key of another generation in a key’s place is refused', async () => {
     const ca = await openCa();
     await rotateIssuer(placeIn(ca));

@@ -20,15 +20,17 @@ test.each([{ exec: '  ' }, { execShell: '' }, { exec: 'a', execShell: 'b' }])('%
   expect(() => hookWords(flags)).toThrow(expect.objectContaining({ code: 'CG_USAGE' })),
 );
 
+function keptLog() {
+  const lines: Record<string, unknown>[] = [];
+  const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>);
+  return { lines, log: openLog({ level: 'info', destination: { write } }) };
+}
+
 /** A hook that fails until it was run `good` times, and the serials that it was run for. */
 function failing(good: number, retryMs: number | null) {
   const record = join(mkdtempSync(join(tmpdir(), 'certgate-hook-')), 'record');
   const words = ['/bin/sh', '-c', `echo "$CERTGATE_SERIAL" >> "${record}"; test $(wc -l < "${record}") -ge ${good}`];
-  const lines: Record<string, unknown>[] = [];
-  const log = openLog({
-    level: 'info',
-    destination: { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
-  });
+  const { lines, log } = keptLog();
   const hook = openHook({ words, timeoutMs: 20_000, env: { PATH: '/usr/bin:/bin' }, log, retryMs });
   return { hook, lines, runs: () => readFileSync(record, 'utf8').trimEnd().split('\n') };
 }
@@ -50,4 +52,14 @@ test('a renewal takes the place of what would be run again, and a stop ends it',
   await hook.run('c');
   expect(runs()).toEqual(['a', 'b', 'c']);
   expect(lines.map((line) => line['delayMs'])).toEqual([3_000_000, 3_600_000, null]);
+});
+
+test('what the system does not take for a command has failed, as any other that fails', async () => {
+  const { lines, log } = keptLog();
+  // Longer than Linux takes one argument: spawn throws.
+  const words = ['/bin/true', 'a'.repeat(200_000)];
+  const hook = openHook({ words, timeoutMs: 20_000, env: {}, log, retryMs: null });
+  await hook.run('a');
+  expect(hook.failures).toBe(1);
+  expect(lines.map((line) => line['reason'])).toEqual([expect.stringContaining('E2BIG')]);
 });

@@ -186,7 +186,9 @@ describe('problems', () => {
     const problems = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('serve:', '\tlisten: x') }));
     expect(problems[0]).toMatch(/^certgate\.yaml:2:1 \| this is not YAML: /);
     const twice = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('stateDir: a', 'stateDir: b') }));
-    expect(twice).toEqual([expect.stringMatching(/^certgate\.yaml:2:1 \| this is not YAML: map keys must be unique/)]);
+    expect(twice).toEqual([
+      'certgate.yaml:2:1 | stateDir stands here a second time | write both under the one stateDir: at certgate.yaml:1:1',
+    ]);
   });
 
   test('name the section where a misplaced key belongs', () => {
@@ -221,6 +223,18 @@ describe('problems', () => {
       'certgate.yaml:2:9 | connect.cert is set without connect.key | set connect.key too, or connect.identityDir for both',
     ]);
     expect(problemsOf(() => loadConfig({ env: {}, flags: { 'connect.key': 'k' }, cwd }))).toEqual([]);
+  });
+
+  test('are a password in two places, of which another reader could take the other; in one of them it is none', () => {
+    const cwd = folderWith('serve:', '  authStringFile: password');
+    const env = { CERTGATE_SERVE_AUTH_STRING: 'admin:hunter2' };
+    expect(problemsOf(() => loadConfig({ env, cwd }))).toEqual([
+      expect.stringMatching(
+        /^CERTGATE_SERVE_AUTH_STRING \| .*both set \| unset CERTGATE_SERVE_AUTH_STRING or certgate\.yaml:2:19$/,
+      ),
+    ]);
+    expect(loadConfig({ env: {}, cwd }).serve.authStringFile).toBe(join(cwd, 'password'));
+    expect(loadConfig({ env, cwd: folderWith('') }).serve.authString).toBe('admin:hunter2');
   });
 
   test('never hold the secret they are about', () => {

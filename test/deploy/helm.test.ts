@@ -56,6 +56,12 @@ const EVERYTHING = {
     extraPorts: [{ name: 'status', port: 8080 }],
   },
   tlsRoute: { parentRefs: [{ name: 'edge', namespace: 'gateways', sectionName: 'tls' }] },
+  metrics: {
+    enabled: true,
+    port: 9500,
+    from: [{ podSelector: { matchLabels: { app: 'prometheus' } } }],
+    podMonitor: { enabled: true, labels: { release: 'prometheus' } },
+  },
   networkPolicy: { from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'gateways' } } }] },
 };
 const everything = ['-f', join(place, 'everything.yaml')];
@@ -83,8 +89,8 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
     ['for a gate in Prefect’s pod', ['--set', 'mode=sidecar']],
   ])('makes, %s, what is right by the schemas of Kubernetes', (_how, args) => {
     const file = join(place, 'rendered.yaml');
-    // Of the Gateway API's kinds there are no schemas there.
-    const known = made(args).filter(({ kind }) => kind !== 'TLSRoute');
+    // Of kinds that a cluster has only once they are added there are no schemas there.
+    const known = made(args).filter(({ kind }) => kind !== 'TLSRoute' && kind !== 'PodMonitor');
     writeFileSync(file, known.map((one) => stringify(one, { aliasDuplicateObjects: false })).join('---\n'));
     const { code, said } = kubernetesValidate.run(['-k', '1.37', '--strict', '--quiet', file]);
     expect([code, said]).toEqual([0, '']);
@@ -145,12 +151,33 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
     const of = (wanted: string) => all.find(({ kind }) => kind === wanted)?.spec;
     expect(of('TLSRoute')).toMatchObject({ ...EVERYTHING.tlsRoute, hostnames: ['gate.example'] });
     expect(of('Service')?.['ports']).toMatchObject([{ port: 8443, nodePort: 30443 }, { port: 8080 }]);
-    const { from } = EVERYTHING.networkPolicy;
+    const { networkPolicy, metrics } = EVERYTHING;
     expect(of('NetworkPolicy')?.['ingress']).toEqual([
-      { from, ports: [8443, 8080].map((port) => ({ port, protocol: 'TCP' })) },
+      { from: networkPolicy.from, ports: [8443, 8080].map((port) => ({ port, protocol: 'TCP' })) },
+      { from: metrics.from, ports: [{ port: 9500, protocol: 'TCP' }] },
     ]);
     const settings = all.find(({ kind }) => kind === 'ConfigMap');
     expect(JSON.stringify(settings)).toContain('door.prefect.svc.corp.example');
+  });
+
+  test('has monitors, and its own probes, ask the gate over HTTP where they may', () => {
+    const gateOf = (args: readonly string[]) =>
+      podSpecs(made(args).filter(({ kind }) => kind === 'StatefulSet'))
+        .flatMap(containersOf)
+        .find(({ name }) => name === 'certgate');
+    expect(gateOf([])).toMatchObject({ livenessProbe: { exec: { command: ['certgate', 'health', '--live'] } } });
+    const probe = { httpGet: { path: '/livez', port: 'metrics' } };
+    expect(gateOf(everything)).toMatchObject({
+      ports: expect.arrayContaining([{ name: 'metrics', containerPort: 9500 }]) as unknown,
+      ...{ startupProbe: probe, livenessProbe: probe, readinessProbe: probe },
+    });
+    const all = made(everything);
+    const settings = all.find(({ kind }) => kind === 'ConfigMap');
+    expect(JSON.stringify(settings)).toContain('"CERTGATE_SERVE_METRICS_LISTEN":"0.0.0.0:9500"');
+    expect(all.find(({ kind }) => kind === 'PodMonitor')).toMatchObject({
+      metadata: { labels: { release: 'prometheus' } },
+      spec: { podMetricsEndpoints: [{ port: 'metrics' }] },
+    });
   });
 
   test.each([
@@ -163,6 +190,7 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
     ['image.digest=0123', "at '/image/digest'"],
     ['persistence.accessModes[0]=ReadWriteMany', "at '/persistence/accessModes/0'"],
     ['tlsRoute.parentRefs[0].name=edge', 'say tlsRoute.hostnames, or a DNS name in gate.names'],
+    ['metrics.podMonitor.enabled=true', 'there is nothing to read without metrics.enabled'],
     // They would be of no effect, and without a policy everybody may do everything.
     ['mode=sidecar,gate.policyConfigMap=c', 'gate.policyConfigMap: with mode sidecar'],
     ['mode=sidecar,gate.passphraseSecret=p', 'gate.passphraseSecret: with mode sidecar'],

@@ -26,7 +26,7 @@ const inThirds = (bytes: Buffer): Buffer[] =>
 
 test('the corpus has messages of every verdict', () => {
   const verdicts = new Set(files.map(({ kind, verdict }) => `${kind} ${verdict}`));
-  for (const verdict of ['accepted', 'incomplete', '400', '417', '431', '501', '505']) {
+  for (const verdict of ['accepted', 'incomplete', '400', '417', '426', '431', '501', '505']) {
     expect(verdicts).toContain(`request ${verdict}`);
   }
   for (const verdict of ['accepted', 'refused', 'broken']) expect(verdicts).toContain(`answer ${verdict}`);

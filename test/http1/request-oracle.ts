@@ -50,7 +50,8 @@ function readConnection(pieces: readonly Buffer[], remember: boolean): Connectio
         const head = readRequestHead(pending, 0, LIMITS, memory);
         if (head === null) break;
         if (!head.ok) return { requests, refused: head.status };
-        if (head.upgrade === 'websocket' && websocketProblem(head) !== null) return { requests, refused: 400 };
+        const problem = websocketProblem(head);
+        if (problem !== null) return { requests, refused: problem.status };
         current = { head, raw: pending.toString('latin1', 0, head.size), wire: '', body: openBody(head.bodyLength) };
         pending = pending.subarray(head.size);
       } else {

@@ -1,4 +1,5 @@
-// What a connection remembers of its requests changes what deciding costs, never what is decided, sent on or put on record.
+// What a connection remembers of its requests changes what deciding costs, never what is decided, sent on or put on record:
+// held against decisions that remember nothing. The same over the wire, head reader included: a-connection-that-remembers.
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

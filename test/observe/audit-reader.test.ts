@@ -19,7 +19,7 @@ function write(...lines: readonly (string | object)[]): void {
   appendFileSync(path, `${texts.join('\n')}\n`);
 }
 
-describe('readAudit', () => {
+describe('the record, read back,', () => {
   test('gives the records in the order written, with their lines', async () => {
     write(auditRecord({ requestId: 'a' }), '', auditRecord({ requestId: 'b', path: '/api/flows/name/é' }));
     expect(await readAll(path)).toEqual([

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Head } from '../../src/observe/audit-chain.ts';
 import type { AuditRecord } from '../../src/observe/audit-log.ts';
-import { type AuditFilter, type AuditItem, readAudit } from '../../src/observe/audit-reader.ts';
+import { type AuditFilter, type AuditItem, auditLines, itemOf, satisfies } from '../../src/observe/audit-reader.ts';
 
 /** A record of a permitted write, with what a test wants otherwise. */
 export function auditRecord(changes: Partial<AuditRecord> = {}): AuditRecord {
@@ -44,9 +44,13 @@ export function jsonLines(path: string): unknown[] {
   return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as unknown]));
 }
 
-export async function readAll(path: string, filter?: AuditFilter): Promise<AuditItem[]> {
+/** What its lines say; of records, those that satisfy `filter`. */
+export async function readAll(path: string, filter: AuditFilter = {}): Promise<AuditItem[]> {
   const items: AuditItem[] = [];
-  for await (const item of readAudit(path, filter)) items.push(item);
+  for await (const line of auditLines(path)) {
+    const item = itemOf(line);
+    if (item !== null && (item.kind !== 'record' || satisfies(item.record, filter))) items.push(item);
+  }
   return items;
 }
 

@@ -133,6 +133,31 @@ test('a certificate that this machine’s clock takes for over is not taken, and
   expect(readFileSync(join(dir, 'tls.crt'), 'utf8')).toBe(before);
 });
 
+test('where a gate answers a certificate for another key, the folder stays as it is, and it is asked again', async () => {
+  const { ca, dir, said, log, current } = await due();
+  const before = readFileSync(join(dir, 'tls.crt'), 'utf8');
+  const { chainPem: certificate } = await ca.authority.issue(request({ ttlMs: HOUR }));
+  const asked: string[] = [];
+  const twice = Promise.withResolvers<void>();
+  const own = { cert: readFileSync(join(dir, 'tls.crt')), key: readFileSync(join(dir, 'tls.key')) };
+  const server = createTlsServer(own, (socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (bytes: Buffer) => {
+      asked.push(bytes.toString().split('\r\n\r\n')[1] ?? '');
+      const text = writeIssued({ identity: 'worker/etl-1', certificate, bundle: ca.authority.bundlePem });
+      socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
+      if (asked.length === 2) twice.resolve();
+    });
+  });
+  const port = await listening(server);
+  const connect = () => connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
+  ({ stop } = followRenewal({ ...usual, dir, current: () => current, connect, log }));
+  await twice.promise;
+  expect(new Set(asked).size).toBe(1);
+  await vi.waitFor(() => expect(said.join('')).toContain('is not a certificate for the new key'));
+  expect(readFileSync(join(dir, 'tls.crt'), 'utf8')).toBe(before);
+});
+
 test('nothing is asked for while the files of the present certificate can not be taken', async () => {
   const { dir, said, log, current } = await due();
   const port = await listening(createServer((socket) => void socket.end()));

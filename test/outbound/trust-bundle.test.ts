@@ -165,6 +165,19 @@ describe('a sidecar that follows the trust bundle', () => {
       'it is not plain PEM',
     ],
     [
+      'of more certificates than any CA has',
+      async (ca, fresh) => {
+        const pem = fresh.replace(/(?<=END CERTIFICATE-----\n)[\s\S]*/, '').repeat(31);
+        return answerOf(pem, await signed(pem, ca));
+      },
+      'it holds 31 certificates',
+    ],
+    [
+      'without a certificate in it',
+      async (ca) => answerOf('\n', await signed('\n', ca)),
+      'no usable PEM of a CERTIFICATE',
+    ],
+    [
       'with a leaf in it',
       async (ca, fresh) => {
         const { publicKey } = await generateKey();

@@ -19,6 +19,9 @@ interface Parts {
   readonly signature?: Uint8Array;
   readonly attributes?: Uint8Array;
   readonly version?: number;
+  /** Behind the attributes, and behind the signature. */
+  readonly more?: Uint8Array;
+  readonly behind?: Uint8Array;
 }
 
 /** A request of exactly these parts. */
@@ -29,6 +32,7 @@ function requestOf(parts: Parts): Uint8Array {
     encodeTlv(TAG.sequence, rdn(CN, TAG.utf8String, 'worker/etl-1')),
     parts.spki,
     ...(parts.attributes === undefined ? [] : [parts.attributes]),
+    ...(parts.more === undefined ? [] : [parts.more]),
   );
   const hash = parts.hash === undefined ? 'sha256' : parts.hash;
   const signature =
@@ -38,6 +42,7 @@ function requestOf(parts: Parts): Uint8Array {
     tbs,
     encodeTlv(TAG.sequence, oid(parts.algorithm ?? ECDSA_SHA256)),
     encodeTlv(TAG.bitString, Uint8Array.of(0), signature),
+    ...(parts.behind === undefined ? [] : [parts.behind]),
   );
 }
 
@@ -285,6 +290,30 @@ describe('a request is unreadable', () => {
       (key) => ({ ...key, attributes: attributes(extensionRequest(extension(SAN, generalNames([2, '\xe9'])))) }),
     ],
     ['with attributes that are none', (key) => ({ ...key, attributes: encodeTlv(TAG.sequence) })],
+    ['with a part behind its attributes', (key) => ({ ...key, attributes: attributes(), more: attributes() })],
+    ['with a part behind its signature', (key) => ({ ...key, behind: Uint8Array.of(TAG.null, 0) })],
+    [
+      'with an attribute of three parts',
+      (key) => {
+        const [type, values] = [oid('1.2.840.113549.1.9.7'), encodeTlv(TAG.set)];
+        return { ...key, attributes: attributes(encodeTlv(TAG.sequence, type, values, values)) };
+      },
+    ],
+    ...[1, 4].map((count): [string, (key: { spki: Uint8Array; privateKey: KeyObject }) => Parts] => [
+      `with an extension of parts: ${count}`,
+      (key) => {
+        const [flag, value] = [Uint8Array.of(TAG.boolean, 1, 0xff), encodeTlv(TAG.octetString)];
+        const own = encodeTlv(TAG.sequence, ...[oid('1.2.3.4'), flag, flag, value].slice(0, count));
+        return { ...key, attributes: attributes(extensionRequest(own)) };
+      },
+    ]),
+    [
+      'that is longer than any honest one',
+      (key) => {
+        const names = Array.from({ length: 3_000 }, () => [2, 'a.example'] as const);
+        return { ...key, attributes: attributes(extensionRequest(extension(SAN, generalNames(...names)))) };
+      },
+    ],
   ])('%s', async (_, change) => {
     const { privateKey, publicKey } = await generateKey();
     const der = requestOf(change({ spki: spkiOf(publicKey), privateKey }));

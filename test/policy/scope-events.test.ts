@@ -7,7 +7,9 @@ const A = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
 const B = '1f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
 
 const event = (id: string, more: object = {}) => ({ event: 'e', resource: { 'prefect.resource.id': id }, ...more });
-const related = (...ids: string[]) => ({ related: ids.map((id) => ({ 'prefect.resource.id': id })) });
+const related = (...ids: string[]) => ({
+  related: ids.map((id) => ({ 'prefect.resource.id': id, 'prefect.resource.role': id.split('.')[1] })),
+});
 
 /** `type id` of what must be within; why it is refused. */
 function needs(said: ReturnType<typeof eventNeeds>): readonly string[] | string {
@@ -42,6 +44,12 @@ describe('an event', () => {
     ]);
     expect(absent()).toBe('refuse');
     expect(absent(`prefect.deployment.${A}`)).toBe('refuse');
+    // In another role Prefect makes a task run of no flow run, which carries whatever tags it says.
+    for (const role of ['parent', 'FLOW-RUN', undefined]) {
+      const aside = { related: [{ 'prefect.resource.id': run, 'prefect.resource.role': role }] };
+      const said = eventNeeds(event(`prefect.task-run.${A}`, aside));
+      expect(typeof said === 'string' ? said : said.at(-1)?.absent).toBe('refuse');
+    }
     // Nothing else is made by an event.
     expect(eventNeeds(event(`prefect.flow-run.${A}`, related(run)))).toEqual([
       { ref: { type: 'flow_run', id: B }, absent: 'refuse' },

@@ -58,7 +58,7 @@ describe('upgrades', () => {
   it('refuses a WebSocket opening that is none', async () => {
     const client = await connectRaw(between.proxy.port);
     client.send(UPGRADE.replace('Version: 13', 'Version: 8'));
-    expect((await client.ended()).text).toContain('HTTP/1.1 400 ');
+    expect((await client.ended()).text).toContain('HTTP/1.1 426 ');
     expect(between.upstream.accepted).toBe(0);
   });
 

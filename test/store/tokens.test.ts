@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Store } from '../../src/store/store.ts';
+import type { LockRecord, Store } from '../../src/store/store.ts';
 import type { TokenRecord } from '../../src/store/tokens.ts';
 import { codeOf } from '../pki/fixture.ts';
 import { HOUR, NOW, newAudit, newRecord, newStore } from './fixture.ts';
@@ -92,6 +92,37 @@ describe('a token on record', () => {
     expect((await store.token(ID))?.usesLeft).toBe(2);
   });
 
+  test('of one use gets one certificate, however many ask at once', async () => {
+    const store = newStore();
+    await store.addToken(newTokenRecord(), newAudit());
+    const asked = Array.from({ length: 5 }, (_, n) => use(store, `${n}`.repeat(64), NOW + n));
+    const answers = await Promise.allSettled(asked);
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', ...Array.from({ length: 4 }, () => 'rejected')]);
+    expect(await store.listCertificates({ now: NOW })).toHaveLength(1);
+    expect(await store.tokenUses(ID)).toHaveLength(1);
+    expect((await store.token(ID))?.usesLeft).toBe(0);
+  });
+
+  test('is used until the moment that it ends at, and not in it', async () => {
+    const store = newStore();
+    await store.addToken(newTokenRecord({ uses: 2, usesLeft: 2 }), newAudit());
+    await use(store, KEY, NOW + HOUR - 1);
+    expect(await codeOf(() => use(store, OTHER_KEY, NOW + HOUR))).toBe('CG_TOKEN_SPENT');
+  });
+
+  test('that is used, revoked or looked up is that one, and no other', async () => {
+    const store = newStore();
+    const other = newTokenRecord({ id: 'f'.repeat(16), secretHash: 'aa'.repeat(32), createdAt: NOW + 1 });
+    for (const token of [newTokenRecord(), other]) await store.addToken(token, newAudit());
+    expect((await store.tokens()).map(({ id }) => id)).toEqual([other.id, ID]); // the newest first
+    await use(store);
+    expect(await store.token(other.id)).toEqual(other);
+    expect(await store.tokenUses(other.id)).toEqual([]);
+    await store.revokeToken(ID, NOW, newAudit());
+    expect(await store.token(other.id)).toEqual(other);
+    expect(await store.revokeToken('0'.repeat(16), NOW, newAudit())).toBe(false);
+  });
+
   test('is revoked once and flagged once', async () => {
     const store = newStore();
     await store.addToken(newTokenRecord(), newAudit());
@@ -103,6 +134,57 @@ describe('a token on record', () => {
     expect(await flag('second', NOW + 4)).toBe(false);
     expect(await store.token(ID)).toMatchObject({ revokedAt: NOW + 1, flaggedAt: NOW + 3, flag: 'first' });
     expect(await store.listAudit({})).toHaveLength(3);
+  });
+});
+
+describe('a token that leaves the name to who uses it', () => {
+  const HELD = 'worker/etl-2';
+  const fleet = async (): Promise<Store> => {
+    const store = newStore();
+    await store.addToken(newTokenRecord({ subject: 'worker/etl-*', uses: 3, usesLeft: 3 }), newAudit());
+    return store;
+  };
+
+  test('gives nobody the name of a certificate that can be used, and such a try costs it nothing', async () => {
+    const store = await fleet();
+    await store.addCertificate(newRecord({ identity: HELD }), newAudit());
+    expect(await codeOf(() => use(store, KEY, NOW, HELD))).toBe('CG_TOKEN_SPENT');
+    expect((await store.token(ID))?.usesLeft).toBe(3);
+    await use(store, KEY, NOW, 'worker/etl-3');
+  });
+
+  test.each<[string, (store: Store) => Promise<unknown>]>([
+    [
+      'has ended',
+      (store) => store.addCertificate(newRecord({ identity: HELD, issuedAt: NOW - HOUR, notAfter: NOW }), newAudit()),
+    ],
+    [
+      'was revoked',
+      async (store) => {
+        const record = newRecord({ identity: HELD });
+        await store.addCertificate(record, newAudit());
+        await store.revoke([record.serial], 'superseded', NOW, () => newAudit());
+      },
+    ],
+  ])('gives the name of one that %s', async (_what, before) => {
+    const store = await fleet();
+    await before(store);
+    await use(store, KEY, NOW, HELD);
+    expect((await store.tokenUses(ID)).map(({ identity }) => identity)).toEqual([HELD]);
+  });
+
+  test('gives a name once, also when what it gave was revoked', async () => {
+    const store = await fleet();
+    const { serial } = await use(store, KEY, NOW, HELD);
+    await store.revoke([serial], 'keyCompromise', NOW, () => newAudit());
+    expect(await codeOf(() => use(store, OTHER_KEY, NOW, HELD))).toBe('CG_TOKEN_SPENT');
+  });
+
+  test('gives one of two that ask for a name at once', async () => {
+    const store = await fleet();
+    const both = await Promise.allSettled([KEY, OTHER_KEY].map((key) => use(store, key, NOW, HELD)));
+    expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    expect((await store.token(ID))?.usesLeft).toBe(2);
   });
 });
 
@@ -126,6 +208,30 @@ describe('a succession on record', () => {
     expect(await codeOf(renewal)).toBe('CG_RENEW_REFUSED');
     expect(await store.successors(old.serial)).toEqual([]);
     expect(await store.listCertificates({ now: NOW })).toHaveLength(1);
+  });
+
+  test('is none of a certificate that is not on record', async () => {
+    const cause = { kind: 'renewal', replaces: 'ab', keyHash: KEY } as const;
+    expect(await codeOf(() => newStore().addCertificate(newRecord(), newAudit(), undefined, cause))).toBe(
+      'CG_RENEW_REFUSED',
+    );
+  });
+
+  test.each<[string, Partial<LockRecord>, boolean]>([
+    ['has ended', { until: NOW + 1 }, false],
+    ['was taken off', {}, true],
+    ['is on another serial', { subject: 'ab' }, false],
+    ['is on an identity of that name', { scope: 'identity' }, false],
+  ])('is one of a certificate with a lock that %s', async (_what, values, unlocked) => {
+    const store = newStore();
+    const old = newRecord();
+    await store.addCertificate(old, newAudit());
+    const own = { scope: 'serial', subject: old.serial, until: null } as const;
+    await store.lock({ ...own, reason: '', actor: 'test', lockedAt: NOW, ...values }, newAudit());
+    if (unlocked) await store.unlock('serial', old.serial, NOW, newAudit());
+    const cause = { kind: 'renewal', replaces: old.serial, keyHash: KEY } as const;
+    await store.addCertificate(newRecord({ issuedAt: NOW + 1 }), newAudit(), undefined, cause);
+    expect(await store.successors(old.serial)).toHaveLength(1);
   });
 
   test('tells what took the place of a certificate, and is seen once', async () => {

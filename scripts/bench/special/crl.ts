@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { turn } from '../../../src/authority/crl.ts';
 import { startPublishing } from '../../../src/inbound/status/answers.ts';
-import { startStatus } from '../../../src/inbound/status/listener.ts';
+import { startPlainListener } from '../../../src/inbound/status/plain-listener.ts';
 import { openLog } from '../../../src/observe/log.ts';
 import { createIssuer, createRoot, type Issuer, issuerOf, newSerial, signerOf } from '../../../src/pki/certificates.ts';
 import { addRevoked, createCrl, openCrlEntries } from '../../../src/pki/crl.ts';
@@ -120,7 +120,7 @@ function getOnce(port: number, until: 'first' | 'last'): Promise<number> {
 async function served(all: readonly Revocation[], issuer: Issuer) {
   const log = openLog({ level: 'error' });
   const publishing = await startPublishing({ url: null, store: storeOf(all), issuers: () => [issuer], log });
-  const listener = await startStatus({ host: '127.0.0.1', port: 0 }, publishing);
+  const listener = await startPlainListener({ host: '127.0.0.1', port: 0, flag: '--status-listen' }, publishing);
   try {
     const ms = { first: [] as number[], last: [] as number[] };
     for (let i = 0; i < WARM_UP + GETS; i++) {

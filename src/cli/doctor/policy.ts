@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs';
 import { loadPolicy } from '../../config/policy-load.ts';
 import type { Config } from '../../config/schema.ts';
-import { isCertgateError } from '../../errors.ts';
+import { isCertgateError, shellWord } from '../../errors.ts';
 import { type Finding, failure, fine, warning } from './finding.ts';
 
 const CHECK = 'policy';
@@ -20,7 +20,7 @@ export function checkPolicy({ serve: { policy: path } }: Config, hasAuthority: b
     const { policy, bindings, source } = loadPolicy(path, cwd);
     if ((statSync(path).mode & 0o022) !== 0) {
       const found = `${source.file} can be written by others, who can so give themselves any role`;
-      return [failure(CHECK, found, `chmod go-w ${source.file}`)];
+      return [failure(CHECK, found, `chmod go-w ${shellWord(source.file)}`)];
     }
     if (bindings.length === 0) return [warning(CHECK, `${source.file} gives nobody a role`, 'add bindings to it')];
     if (policy.mode === 'observe') {

@@ -1,7 +1,8 @@
-// How the status listener answers, as HTTP: a head as text and a body that is never copied. Lists and OCSP answers may be
+// How a plain listener answers, as HTTP: a head as text and a body that is never copied. Lists and OCSP answers may be
 // kept by others (RFC 5019 §6.2), but not for as long as they are valid: a cache that held a list for a day would hide
 // for a day what is published within a second. Pure; the clock is given.
 import { createHash } from 'node:crypto';
+import { phraseOf } from '../../http1/write.ts';
 
 export interface StatusAnswer {
   readonly head: string;
@@ -11,7 +12,9 @@ export interface StatusAnswer {
 
 /** What can be answered with, and how long it may be kept. Times are ms since the epoch. */
 export interface Content {
-  readonly type: 'application/pkix-crl' | 'application/ocsp-response' | 'application/pkix-cert';
+  readonly type: string;
+  /** 200 when left out. */
+  readonly status?: 503;
   /** In parts that follow one another. */
   readonly parts: readonly Uint8Array[];
   /** Null for what nobody may keep. */
@@ -22,24 +25,6 @@ export interface Content {
 
 /** How long others may keep what they were given without asking again, ms. */
 const MOST_KEPT = 300_000;
-
-const PHRASES: Readonly<Record<number, string>> = {
-  200: 'OK',
-  304: 'Not Modified',
-  400: 'Bad Request',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  411: 'Length Required',
-  413: 'Content Too Large',
-  414: 'URI Too Long',
-  417: 'Expectation Failed',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  501: 'Not Implemented',
-  503: 'Service Unavailable',
-  505: 'HTTP Version Not Supported',
-};
 
 /** Who asks, as far as the answer depends on it. */
 export interface Asker {
@@ -52,9 +37,9 @@ export interface Asker {
 /** The answer with `content` at `now`, or that what the asker has is still it. */
 export function answerWith(content: Content, asker: Asker, now: number): StatusAnswer {
   const { parts, fresh } = content;
-  const tag = `"${content.tag ?? hashOf(parts)}"`;
   let caching = 'cache-control: no-store\r\n';
   if (fresh !== null) {
+    const tag = `"${content.tag ?? hashOf(parts)}"`;
     const seconds = Math.max(0, Math.floor(Math.min(MOST_KEPT, fresh.nextUpdate - now) / 1000));
     caching =
       `cache-control: public, no-transform, must-revalidate, max-age=${seconds}\r\netag: ${tag}\r\n` +
@@ -66,7 +51,7 @@ export function answerWith(content: Content, asker: Asker, now: number): StatusA
   }
   const size = parts.reduce((sum, { length }) => sum + length, 0);
   const about = `content-type: ${content.type}\r\ncontent-length: ${size}\r\n${caching}`;
-  return { head: headOf(200, about, asker.close, now), body: asker.isHead ? null : parts };
+  return { head: headOf(content.status ?? 200, about, asker.close, now), body: asker.isHead ? null : parts };
 }
 
 /** An answer without anything: the status says it. `extra` is lines with CRLF. */
@@ -83,7 +68,7 @@ function hashOf(parts: readonly Uint8Array[]): string {
 
 function headOf(status: number, lines: string, close: boolean, now: number): string {
   const end = close ? 'connection: close\r\n\r\n' : '\r\n';
-  return `HTTP/1.1 ${status} ${PHRASES[status] ?? 'Unknown'}\r\ndate: ${httpDate(now)}\r\n${lines}${end}`;
+  return `HTTP/1.1 ${status} ${phraseOf(status)}\r\ndate: ${httpDate(now)}\r\n${lines}${end}`;
 }
 
 function httpDate(ms: number): string {

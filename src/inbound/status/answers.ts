@@ -4,12 +4,13 @@
 import { publishCrls } from '../../authority/crl-publisher.ts';
 import { openOcspResponder } from '../../authority/ocsp-responder.ts';
 import { reasonOf } from '../../errors.ts';
-import type { RequestHead } from '../../http1/request-head.ts';
+import { headerValue } from '../../http1/syntax.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Issuer } from '../../pki/certificates.ts';
 import type { Store } from '../../store/store.ts';
 import { type Asker, answerBare, answerWith, type StatusAnswer } from './answer.ts';
+import type { PlainAnswers } from './plain-listener.ts';
 import { type Asked, askedFor } from './route.ts';
 
 export interface PublishingOptions {
@@ -25,11 +26,7 @@ export interface PublishingOptions {
   readonly clock?: () => number;
 }
 
-export interface Publishing {
-  /** `close`: it is the connection's last. */
-  answer(head: RequestHead, body: Buffer, close: boolean): Promise<StatusAnswer>;
-  /** For what went wrong while something was answered. */
-  failed(error: unknown): void;
+export interface Publishing extends PlainAnswers {
   stop(): Promise<void>;
 }
 
@@ -64,7 +61,7 @@ export async function startPublishing(options: PublishingOptions): Promise<Publi
     failed,
     async answer(head, body, close) {
       const asked = askedFor(head.method, head.target);
-      const asker: Asker = { isHead: head.method === 'HEAD', knownTag: headerOf(head, 'if-none-match'), close };
+      const asker: Asker = { isHead: head.method === 'HEAD', knownTag: headerValue(head, 'if-none-match'), close };
       const now = clock();
       switch (asked.what) {
         case 'nothing':
@@ -84,9 +81,4 @@ export async function startPublishing(options: PublishingOptions): Promise<Publi
       said.close();
     },
   };
-}
-
-function headerOf(head: RequestHead, name: string): string | null {
-  const at = head.names.indexOf(name);
-  return at < 0 ? null : (head.values[at] ?? null);
 }

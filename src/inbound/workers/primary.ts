@@ -247,6 +247,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         connections: said.reduce((total, one) => total + (one?.connections ?? 0), 0),
         locks: said.find((one) => one !== null)?.locks ?? { standing: 0, everyone: false },
         metrics: addMetrics(addMetrics(sum, retired), enrolling?.metrics() ?? null),
+        ends: standing.ends(),
       };
     },
     async drain(ms, hurry) {
@@ -259,6 +260,8 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       const hurryUp = (): void => {
         for (const member of all) member.send({ kind: 'hurry' });
       };
+      // A signal that is aborted already tells nobody.
+      if (hurry?.aborted === true) hurryUp();
       hurry?.addEventListener('abort', hurryUp);
       const guard = setTimeout(() => {
         for (const member of all) member.kill();

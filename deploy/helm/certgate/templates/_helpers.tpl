@@ -177,3 +177,15 @@ securityContext:
   capabilities:
     drop: [ALL]
 {{- end -}}
+
+{{/* How a probe learns whether the gate answers. */}}
+{{- define "certgate.live" -}}
+{{- if .Values.metrics.enabled -}}
+httpGet:
+  path: /livez
+  port: metrics
+{{- else -}}
+exec:
+  command: [certgate, health, --live]
+{{- end }}
+{{- end }}

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAuthority } from '../../../src/authority/create.ts';
 import { loadAuthority } from '../../../src/authority/load.ts';
 import { startPublishing } from '../../../src/inbound/status/answers.ts';
-import { startStatus } from '../../../src/inbound/status/listener.ts';
+import { startPlainListener } from '../../../src/inbound/status/plain-listener.ts';
 import { describeCrl } from '../../../src/pki/describe-crl.ts';
 import { openSqliteStore } from '../../../src/store/sqlite.ts';
 import { quietLog } from '../../observe/quiet-log.ts';
@@ -28,7 +28,7 @@ beforeAll(async () => {
   const { issuer } = await loadAuthority({ certsDir, store, trustDomain });
   const about = { url: 'http://status.test', store, issuers: () => [issuer], log: quietLog };
   const publishing = await startPublishing(about);
-  const listener = await startStatus({ host: '127.0.0.1', port: 0 }, publishing);
+  const listener = await startPlainListener({ host: '127.0.0.1', port: 0, flag: '--status-listen' }, publishing);
   ends.push(
     () => listener.stop(),
     () => publishing.stop(),

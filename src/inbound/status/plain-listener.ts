@@ -1,14 +1,13 @@
-// The status listener of a gate: the list, OCSP and the issuer's certificate over plain HTTP, for anybody who can reach
-// it. It serves nothing else, knows no identity, and can change nothing: what it gives out is signed by the issuer or
-// public anyway. One in a gate, also in one of several workers, where the primary has it.
+// A listener of the gate over plain HTTP, for anybody who can reach it: one publishes the list, OCSP and the issuer's
+// certificate, another tells monitors how the gate is. It knows no identity and can change nothing. One of each in a gate, also
+// with several workers, where the primary has it.
 import { createServer, type Socket } from 'node:net';
 import { CertgateError, isCertgateError } from '../../errors.ts';
 import { bind } from '../../proxy/connection-set.ts';
 import { DoorCounts } from '../door-counts.ts';
-import type { Publishing } from './answers.ts';
-import { serveStatus } from './exchange.ts';
+import { type AnswerRequest, serveStatus } from './exchange.ts';
 
-export interface StatusListener {
+export interface PlainListener {
   readonly port: number;
   stop(): Promise<void>;
 }
@@ -20,11 +19,18 @@ const LIMITS = {
   handshakesPerAddress: Number.POSITIVE_INFINITY,
 } as const;
 
-/** Starts it, on a free port for 0. CG_LISTEN. */
-export async function startStatus(
-  { host, port }: { readonly host: string; readonly port: number },
-  publishing: Publishing,
-): Promise<StatusListener> {
+export interface PlainAnswers {
+  /** `close`: it is the connection's last. */
+  answer(...request: Parameters<AnswerRequest>): ReturnType<AnswerRequest>;
+  /** For what went wrong while something was answered. */
+  failed(error: unknown): void;
+}
+
+/** Starts it, on a free port for 0. CG_LISTEN, which names `flag`. */
+export async function startPlainListener(
+  { host, port, flag }: { readonly host: string; readonly port: number; readonly flag: string },
+  answers: PlainAnswers,
+): Promise<PlainListener> {
   const counts = new DoorCounts(LIMITS);
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
@@ -41,15 +47,15 @@ export async function startStatus(
     });
     void serveStatus(
       socket,
-      (...asked) => publishing.answer(...asked),
-      (error) => publishing.failed(error),
+      (...request) => answers.answer(...request),
+      (error) => answers.failed(error),
     );
   });
   try {
     await bind(server, { host, port });
   } catch (error) {
     if (!isCertgateError(error, 'CG_LISTEN')) throw error;
-    throw new CertgateError('CG_LISTEN', { ...error.facts, flag: '--status-listen' }, { cause: error });
+    throw new CertgateError('CG_LISTEN', { ...error.facts, flag }, { cause: error });
   }
   const bound = server.address();
   return {

@@ -1,0 +1,142 @@
+import { execFileSync } from 'node:child_process';
+import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { answersHalf } from './harness/echo.ts';
+import { eventually, within } from './harness/eventually.ts';
+import { credentialsIn, type Serving } from './harness/house.ts';
+import { freePort } from './harness/ports.ts';
+import { prefectPrograms } from './harness/prefect.ts';
+import { echo, house } from './harness/scenario.ts';
+import { ask, get, openTls } from './harness/wire.ts';
+
+const READ = `import json, sys
+from prometheus_client.parser import text_string_to_metric_families as families
+print(json.dumps([[s.name, sorted(s.labels.items()), s.value] for f in families(sys.stdin.read()) for s in f.samples]))`;
+
+/** Every sample of `text` as Prometheus's own client for Python reads it: `name{label="value"}` and its value. */
+async function samplesIn(text: string): Promise<ReadonlyMap<string, number>> {
+  const python = join(await prefectPrograms(), 'python');
+  const said = execFileSync(python, ['-c', READ], { input: text, encoding: 'utf8' });
+  const samples = JSON.parse(said) as [name: string, labels: [string, string][], value: number][];
+  return new Map(
+    samples.map(([name, labels, value]) => [
+      `${name}${labels.length === 0 ? '' : `{${labels.map(([key, of]) => `${key}="${of}"`).join(',')}}`}`,
+      value,
+    ]),
+  );
+}
+
+/** The listener for monitors, as the gate's log names it. */
+async function monitorOf(gate: Serving): Promise<string> {
+  const { address } = await gate.logged(({ msg }) => msg === 'telling monitors');
+  return `http://${String(address)}`;
+}
+
+const read = async (url: string) => {
+  const answer = await fetch(url);
+  return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };
+};
+
+test.each([1, 2])(
+  'of a gate with %i workers: that it lives, can be used, and what all of it counted',
+  async (workers) => {
+    const home = await house();
+    const credentials = await credentialsIn(await home.issue('worker/etl-1'));
+    const upstream = await echo();
+    const flags = ['--workers', `${workers}`, '--metrics-listen', '127.0.0.1:0'];
+    const gate = await home.serve({ upstream: upstream.url, flags });
+    const monitor = await monitorOf(gate);
+    const wires = await Promise.all(Array.from({ length: 3 }, async () => await openTls(gate.port, credentials)));
+    const last = await openTls(gate.port, credentials);
+    for (const wire of [...wires, last]) for (let i = 0; i < 5; i++) await ask(wire, get('/api/hello'));
+    expect((await ask(last, get('/api/%00'))).status).toBe(400);
+
+    expect(await read(`${monitor}/livez`)).toMatchObject({ status: 200, text: 'ok\n' });
+    expect(await read(`${monitor}/readyz`)).toMatchObject({
+      status: 200,
+      text: '[+]store ok\n[+]record ok\n[+]upstream ok\n[+]serving ok\n',
+    });
+    const { status, type, text } = await eventually('what the last request counted', async () => {
+      const now = await read(`${monitor}/metrics`);
+      return now.text.includes('certgate_request_duration_seconds_count 21\n') ? now : undefined;
+    });
+    expect([status, type]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
+    expect(text).not.toContain('etl-1');
+    const samples = await samplesIn(text);
+    expect(Object.fromEntries(samples)).toMatchObject({
+      certgate_connections: 4,
+      certgate_requests_in_flight: 0,
+      certgate_handshakes_total: 4,
+      certgate_requests_total: 21,
+      certgate_requests_refused_total: 1,
+      certgate_workers_lost_total: 0,
+      'certgate_limited_total{limit="requests"}': 0,
+      'certgate_responses_total{class="2xx"}': 20,
+      'certgate_responses_total{class="4xx"}': 1,
+      'certgate_responses_total{class="none"}': 0,
+      'certgate_request_duration_seconds_bucket{le="+Inf"}': 21,
+      'certgate_healthy{part="upstream"}': 1,
+      certgate_locks: 0,
+    });
+    const soon = Date.now() / 1000 + 3600;
+    for (const certificate of ['gate', 'issuer', 'root']) {
+      const name = `certgate_certificate_expiration_timestamp_seconds{certificate="${certificate}"}`;
+      expect(samples.get(name)).toBeGreaterThan(soon);
+    }
+    expect(samples.get('process_resident_memory_bytes')).toBeGreaterThan(2 ** 24);
+
+    expect(await read(`${monitor}/`)).toMatchObject({ status: 404, text: '' });
+    expect((await fetch(`${monitor}/metrics`, { method: 'POST' })).status).toBe(405);
+    expect(await (await fetch(`${monitor}/metrics`, { method: 'HEAD' })).text()).toBe('');
+    // On the gate's own port such a path is Prefect's.
+    expect((await ask(last, get('/metrics'))).status).toBe(200);
+    expect(upstream.heads.at(-1)?.url).toBe('/metrics');
+    for (const wire of [...wires, last]) wire.socket.destroy();
+  },
+);
+
+test('a gate without its Prefect lives, and is not ready until that is back', async () => {
+  const home = await house();
+  const port = await freePort();
+  const gate = await home.serve({ upstream: `http://127.0.0.1:${port}`, flags: ['--metrics-listen', '127.0.0.1:0'] });
+  const monitor = await monitorOf(gate);
+  expect(await read(`${monitor}/readyz`)).toMatchObject({
+    status: 503,
+    text: '[+]store ok\n[+]record ok\n[-]upstream failed\n[+]serving ok\n',
+  });
+  expect((await read(`${monitor}/livez`)).status).toBe(200);
+  expect((await samplesIn((await read(`${monitor}/metrics`)).text)).get('certgate_healthy{part="upstream"}')).toBe(0);
+  await echo({ port });
+  await eventually('it is ready', async () => ((await read(`${monitor}/readyz`)).status === 200 ? true : undefined));
+});
+
+test('a gate that was told to stop is not ready, and tells monitors so until its last answer is given', async () => {
+  const home = await house();
+  const credentials = await credentialsIn(await home.issue('worker/etl-1'));
+  const held = Promise.withResolvers<ServerResponse>();
+  const upstream = await echo({ answer: answersHalf('first ', (response) => held.resolve(response)) });
+  const flags = ['--drain', '5m', '--metrics-listen', '127.0.0.1:0'];
+  const gate = await home.serve({ upstream: upstream.url, flags });
+  const monitor = await monitorOf(gate);
+  const wire = await openTls(gate.port, credentials);
+  wire.send(get('/api/slow'));
+  const response = await held.promise;
+  gate.running.signal('SIGTERM');
+  await gate.logged(({ msg }) => msg === 'draining');
+  const { status, text } = await read(`${monitor}/readyz`);
+  expect([status, text]).toEqual([503, '[+]store ok\n[+]record ok\n[+]upstream ok\n[-]serving failed\n']);
+  expect((await read(`${monitor}/livez`)).status).toBe(200);
+  response.end('and last');
+  expect((await wire.answer()).body.toString()).toBe('first and last');
+  expect(await within('the gate ends', gate.running.exited)).toEqual({ code: 0, signal: null });
+});
+
+test('an address that is taken is named with its flag', async () => {
+  const home = await house();
+  const { port } = await echo();
+  const serve = ['serve', '--config', home.config, '--listen', '127.0.0.1:0', '--metrics-listen', `127.0.0.1:${port}`];
+  const { stderr } = await home.certgate(serve, 7);
+  expect(stderr).toContain(`127.0.0.1:${port}`);
+  expect(stderr).toContain('--metrics-listen');
+});

@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { loadConfig } from '../../../src/config/load.ts';
+import { compileRules } from '../../../src/identity/identify.ts';
+import { startWorkers } from '../../../src/inbound/workers/primary.ts';
+import { openAuditLog } from '../../../src/observe/audit-log.ts';
+import { openCa, TRUST_DOMAIN } from '../../authority/fixture.ts';
+import { quietLog } from '../../observe/quiet-log.ts';
+import { GATE_LIMITS } from '../gate-limits.ts';
+
+test('workers are told to hurry also where that was said before they were told to drain', async () => {
+  const { dir, certsDir, store, authority } = await openCa();
+  const audit = await openAuditLog(join(dir, 'state', 'audit.jsonl'));
+  const gate = await startWorkers({
+    host: '127.0.0.1',
+    port: 0,
+    upstream: { host: '127.0.0.1', port: 1 },
+    names: ['localhost'],
+    serverTtl: 3_600_000,
+    apiPath: '/api',
+    minTls: '1.3',
+    trustDomain: TRUST_DOMAIN,
+    rules: compileRules([{ from: 'spiffe' }]),
+    unsafeUnrecorded: false,
+    authority,
+    policy: null,
+    caPlace: { certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'gate' },
+    store,
+    audit,
+    log: quietLog,
+    accessLog: false,
+    enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
+    authString: null,
+    limits: GATE_LIMITS,
+    config: loadConfig({ env: {}, cwd: dir }),
+    workers: 2,
+    program: { exec: join(import.meta.dirname, 'hurried-worker.ts'), args: [] },
+    connectionsPerWorker: 10,
+  });
+  await gate.drain(3_600_000, AbortSignal.abort());
+  await audit.close();
+  expect(gate.open()).toBe(0);
+});
