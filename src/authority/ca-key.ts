@@ -19,7 +19,7 @@ function kindProblemOf(publicKey: KeyObject): string | null {
   const name = keyName(publicKey);
   if (publicKey.asymmetricKeyType === 'dsa') return 'of DSA, which nobody accepts any more';
   if (publicKey.asymmetricKeyType === 'ec') return curveProblemOf(publicKey, name);
-  if (publicKey.asymmetricKeyType !== 'rsa') return null;
+  if (publicKey.asymmetricKeyType !== 'rsa' && publicKey.asymmetricKeyType !== 'rsa-pss') return null;
   const { modulusLength = 0, publicExponent = 0n } = publicKey.asymmetricKeyDetails ?? {};
   if (modulusLength < 2048) return `of the kind ${name}, smaller than 2048 bits`;
   if (modulusLength % 8 !== 0) return `of the kind ${name}, of a size that is no number of whole octets`;

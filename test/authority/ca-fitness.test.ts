@@ -213,6 +213,12 @@ describe('a company’s root', () => {
 
   test.each<[string, readonly string[], readonly string[], RegExp]>([
     ['with a key of RSA below 2048 bits', rsa(1024), ca, /key is one of the kind RSA-1024, smaller than 2048 bits/],
+    [
+      'with a key of RSA-PSS below 2048 bits',
+      ['-newkey', 'rsa-pss', '-pkeyopt', 'rsa_keygen_bits:1024'],
+      ca,
+      /key is one of the kind rsa-pss, smaller than 2048 bits/,
+    ],
     ['with a key of an odd size', rsa(2052), ca, /RSA-2052, of a size that is no number of whole octets/],
     ['with a key of P-192', ec('prime192v1'), ca, /key is one of the kind EC prime192v1, smaller than 224 bits/],
     ['with a key of 163 bits', ec('sect163r2'), ca, /EC sect163r2, smaller than 224 bits/],

@@ -44,7 +44,9 @@ describe('a WebSocket', () => {
     say(peer, about(OTHER));
     say(peer, about(OWN, { event: 'late' }));
     expect(await hears(2)).toEqual([JSON.stringify(AUTH), JSON.stringify(about(OWN))]);
-    await peer.until(`${String.fromCharCode(1008 >> 8, 1008 & 0xff)}certgate: CG_SCOPE: worker/etl-1`);
+    await peer.until(
+      `${String.fromCharCode(1008 >> 8, 1008 & 0xff)}certgate: CG_SCOPE: only within the pool etl, and it is about`,
+    );
     await peer.ended();
     expect(upstream.heard).toHaveLength(2);
     expect(gate.records().at(-1)).toMatchObject({

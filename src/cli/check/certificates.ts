@@ -11,11 +11,10 @@ import { caFiles, generationFiles } from '../../authority/layout.ts';
 import { rotationTime } from '../../authority/rotate.ts';
 import { below, rootOf, trustIn } from '../../authority/trust.ts';
 import { roughDuration } from '../../config/duration.ts';
-import { fileReason } from '../../errors.ts';
+import { fileReason, shellWord } from '../../errors.ts';
 import { readCertificate } from '../../pki/certificates.ts';
 import type { CaRecord } from '../../store/store.ts';
 import { type Finding, failure, fine, warning } from '../doctor/finding.ts';
-import { shellWord } from '../io.ts';
 import { copyBack, DAY, type Subject, someOf } from './subject.ts';
 
 /** How long a step of a rotation may wait for the next before it looks forgotten, ms. */
