@@ -109,7 +109,7 @@ export function installContext(server: Server, settings: TlsOptions): void {
 export interface Listener {
   readonly server: Server;
   /** Begins the handshake of an accepted connection, or resets it, where its address is kept out (strange-handshakes.ts). */
-  greet(socket: Socket): void;
+  readonly greet: (socket: Socket) => void;
 }
 
 export function createListener(options: ListenerOptions): Listener {
