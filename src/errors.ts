@@ -240,13 +240,14 @@ export const catalogue = {
       f.remedy ??
       'name a folder with tls.crt, tls.key and ca.crt by --identity DIR; make one where the CA is: certgate issue worker/NAME --out DIR',
   }),
-  CG_RENEWAL: entry<{ dir: string; reason: string }>({
+  CG_RENEWAL: entry<{ dir: string; reason: string; gate?: string }>({
     about:
       'A certificate was not renewed: the gate could not be reached, or the folder could not be written. It can be tried again.',
     exit: EXIT.network,
     status: 502,
     message: (f) => `the certificate in ${f.dir} was not renewed: ${f.reason}`,
-    hint: (f) => `the present one stays; when it ends: certgate inspect ${shellWord(`${f.dir}/tls.crt`)}`,
+    hint: (f) =>
+      `the present one stays; ${f.gate === undefined ? `when it ends: certgate inspect ${shellWord(`${f.dir}/tls.crt`)}` : `when it ends, and what is in the way: certgate doctor --gate ${f.gate} --identity ${shellWord(f.dir)}`}`,
   }),
   CG_RENEWAL_REFUSED: entry<{ reason: string }>({
     about: 'The gate refused to renew a certificate: it has ended, was revoked, is locked or was renewed before.',
@@ -760,7 +761,7 @@ export const catalogue = {
     status: 503,
     message: (f) => `${f.file} ${f.problem}`,
     hint: () =>
-      'check the clock of this machine with `date -u`; an expired issuer must be replaced: see docs/operations.md',
+      'check the clock of this machine with `date -u`; an issuer that has expired is replaced by `certgate ca rotate issuer`',
   }),
   CG_KEY_MODE: entry<{ file: string; mode: string }>({
     about: 'A private key can be read or changed by others than its owner.',

@@ -50,7 +50,8 @@ export async function renewOnce(options: RenewingOnce): Promise<RenewedOnce> {
     return { outcome, credentials: credentials.current };
   } catch (error) {
     if (isCertgateError(error)) throw error;
-    throw new CertgateError('CG_RENEWAL', { dir, reason: reasonOf(error) }, { cause: error });
+    const facts = { dir, reason: reasonOf(error), gate: options.gate.origin };
+    throw new CertgateError('CG_RENEWAL', facts, { cause: error });
   } finally {
     await renewer.drop();
     credentials.stop();
