@@ -16,6 +16,9 @@ export const EXIT = {
   warnings: 8,
 } as const;
 
+/** Of an address to listen on that something else has. */
+export const NO_SOCKET = 'what is there is no socket';
+
 /** The first of `names`, and how many more. */
 function someOf(names: readonly string[]): string {
   const first = names.slice(0, 20).map(shown).join(', ');
@@ -57,12 +60,12 @@ export const catalogue = {
     message: (f) => f.problems.map((p) => `${p.place}: ${p.problem}`).join('\n'),
     hint: (f) => f.problems.map((p) => p.remedy).join('\n'),
   }),
-  CG_CONFIG_FILE: entry<{ file: string; problem: string }>({
+  CG_CONFIG_FILE: entry<{ file: string; problem: string; remedy?: string }>({
     about: 'A configuration file that was named cannot be read.',
     exit: EXIT.configuration,
     status: 500,
     message: (f) => `the configuration file ${f.file} ${f.problem}`,
-    hint: () => 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR',
+    hint: (f) => f.remedy ?? 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR',
   }),
   CG_POLICY: entry<{ problems: ReadonlyArray<{ place: string; problem: string; remedy: string }> }>({
     about: 'The policy has problems; every one is named with its place and its remedy.',
@@ -184,6 +187,7 @@ export const catalogue = {
     status: 500,
     message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
     hint: ({ address, reason, flag = '--listen' }) => {
+      if (reason === NO_SOCKET) return `look at it, and move it away: ls -ld ${shellWord(address)}`;
       if (address.startsWith('/') && /EACCES|ENOENT/.test(reason)) {
         return `its folder must be there, and this user's to write: ls -ld ${shellWord(address.replace(/(?<=.)\/[^/]*$/, ''))}`;
       }
@@ -236,13 +240,14 @@ export const catalogue = {
       f.remedy ??
       'name a folder with tls.crt, tls.key and ca.crt by --identity DIR; make one where the CA is: certgate issue worker/NAME --out DIR',
   }),
-  CG_RENEWAL: entry<{ dir: string; reason: string }>({
+  CG_RENEWAL: entry<{ dir: string; reason: string; gate?: string }>({
     about:
       'A certificate was not renewed: the gate could not be reached, or the folder could not be written. It can be tried again.',
     exit: EXIT.network,
     status: 502,
     message: (f) => `the certificate in ${f.dir} was not renewed: ${f.reason}`,
-    hint: (f) => `the present one stays; when it ends: certgate inspect ${shellWord(`${f.dir}/tls.crt`)}`,
+    hint: (f) =>
+      `the present one stays; ${f.gate === undefined ? `when it ends: certgate inspect ${shellWord(`${f.dir}/tls.crt`)}` : `when it ends, and what is in the way: certgate doctor --gate ${f.gate} --identity ${shellWord(f.dir)}`}`,
   }),
   CG_RENEWAL_REFUSED: entry<{ reason: string }>({
     about: 'The gate refused to renew a certificate: it has ended, was revoked, is locked or was renewed before.',
@@ -373,7 +378,8 @@ export const catalogue = {
     exit: EXIT.network,
     status: 503,
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
-    hint: () => 'see whether `certgate signer` runs there, and what its log says; the gate serves on without it',
+    hint: () =>
+      'see whether `certgate signer` runs there, and what its log says; a gate that serves already goes on without it',
   }),
   CG_SIGNER_KEY: entry<{ signer: string; problem: string; remedy?: string }>({
     about: 'The signer does not hold that key of the CA.',
@@ -468,7 +474,8 @@ export const catalogue = {
     exit: EXIT.storage,
     status: 503,
     message: (f) => `no store at ${f.location}`,
-    hint: () => 'make one with `certgate init --dir DIR`, or name the right place with stateDir or CERTGATE_STATE_DIR',
+    hint: () =>
+      'run this in the folder of certgate.yaml, or name that: --config FILE, or the place by CERTGATE_STATE_DIR; where it was lost, restore a backup; where there was none yet: `certgate init --dir DIR`',
   }),
   CG_STORE_EXISTS: entry<{ location: string }>({
     about: 'A store was to be made where something already is.',
@@ -683,7 +690,7 @@ export const catalogue = {
     message: (f) => `${f.file} ${f.problem}`,
     hint: (f) =>
       f.remedy ??
-      'make a CA with `certgate init --dir DIR`, or name the right folder with certsDir or CERTGATE_CERTS_DIR',
+      `run this in the folder of certgate.yaml, or name that: --config FILE, or the folder by CERTGATE_CERTS_DIR; where it was lost, restore it from a backup, as \`certgate ca check\` says${f.file.endsWith('.key') ? '; where a signer holds it, say so: ca.signer' : ''}`,
   }),
   CG_CA_MISMATCH: entry<{ problem: string; remedy: string }>({
     about: "The CA's files, or the CA and the store, do not belong together.",
@@ -754,7 +761,7 @@ export const catalogue = {
     status: 503,
     message: (f) => `${f.file} ${f.problem}`,
     hint: () =>
-      'check the clock of this machine with `date -u`; an expired issuer must be replaced: see docs/operations.md',
+      'check the clock of this machine with `date -u`; an issuer that has expired is replaced by `certgate ca rotate issuer`',
   }),
   CG_KEY_MODE: entry<{ file: string; mode: string }>({
     about: 'A private key can be read or changed by others than its owner.',
@@ -830,7 +837,10 @@ export const catalogue = {
     exit: EXIT.network,
     status: 503,
     message: (f) => `no certificate from ${f.gate}: ${f.reason}`,
-    hint: (f) => `check that this machine reaches it: \`certgate inspect ${f.gate.replace(/^https:\/\//, '')}\``,
+    hint: (f) =>
+      /^\d{3}: /.test(f.reason)
+        ? 'it answers, and its log says why it has none; try again when that is mended'
+        : `check that this machine reaches it: \`certgate inspect ${f.gate.replace(/^https:\/\//, '')}\``,
   }),
   CG_ENROLL_PIN: entry<{ gate: string; problem: string }>({
     about: 'The gate to enrol at is not the one that was meant; it was told nothing.',
@@ -856,12 +866,13 @@ export const catalogue = {
     hint: () =>
       "give the gate's certs/ca.crt, or, in its place, --fingerprint HEX of `certgate inspect certs/root.crt`",
   }),
-  CG_LOGIN: entry<{ issuer: string; problem: string }>({
+  CG_LOGIN: entry<{ issuer: string; problem: string; remedy?: string }>({
     about: 'Nobody was logged in at the identity provider of a gate.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `not logged in at ${f.issuer}: ${f.problem}`,
-    hint: () =>
+    hint: (f) =>
+      f.remedy ??
       'try again, or with a code on another machine: `certgate login --device`; the gate names the provider in enroll.issuers, docs/login.md',
   }),
   CG_LOGIN_REFUSED: entry<{ issuer: string; gate: string; reason: string }>({
@@ -1132,7 +1143,21 @@ export function isCertgateError<C extends ErrorCode = ErrorCode>(error: unknown,
 
 /** The text of anything thrown, without its stack. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return otherName(error) ?? error.message.replace(NODE_ADVICE, '');
+}
+
+/** What Node adds when a chain ends at nobody who is trusted; certgate has flags and settings of its own for that. */
+const NODE_ADVICE = '; if the root CA is installed locally, try running Node.js with --use-system-ca';
+
+/** That a server's certificate is for other names, and which; null for another error. */
+function otherName(error: Error): string | null {
+  if (!('code' in error) || error.code !== 'ERR_TLS_CERT_ALTNAME_INVALID' || !('host' in error)) return null;
+  const { subjectaltname } = 'cert' in error ? (error.cert as { subjectaltname?: unknown }) : {};
+  if (typeof subjectaltname !== 'string') return null;
+  const names = subjectaltname.split(', ').map((name) => name.replace(/^(?:DNS|IP Address):/, ''));
+  const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+  return `its certificate is for ${names.slice(0, 5).join(', ')}${more}, not for ${String(error.host)}`;
 }
 
 const SYSTEM_WORDS: Readonly<Record<string, string>> = {

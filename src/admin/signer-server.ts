@@ -135,7 +135,10 @@ async function signWith(
   }
 }
 
-/** Reads the body, counts it against what may be held, and lets go of it when `act` has ended. */
+/**
+ * Reads the body, counts it against what may be held, and lets go of it when `act` has ended. What is too much is read to its
+ * end all the same, and not held: who still writes would not come to read the answer.
+ */
 async function holding(
   request: IncomingMessage,
   held: { octets: number },
@@ -143,17 +146,25 @@ async function holding(
 ): Promise<Reply> {
   const parts: Buffer[] = [];
   let size = 0;
+  let refused: Reply | null = null;
+  const letGo = (): void => {
+    held.octets -= size;
+    size = 0;
+    parts.length = 0;
+  };
   try {
     for await (const part of request as AsyncIterable<Buffer>) {
+      if (refused !== null) continue;
       size += part.length;
       held.octets += part.length;
-      if (size > MOST_CONTENT) return { status: 413, body: { detail: `more than ${MOST_CONTENT} octets` } };
-      if (held.octets > MOST_HELD) return { status: 503, body: { detail: 'too much to sign at once' } };
       parts.push(part);
+      if (size > MOST_CONTENT) refused = { status: 413, body: { detail: `more than ${MOST_CONTENT} octets` } };
+      else if (held.octets > MOST_HELD) refused = { status: 503, body: { detail: 'too much to sign at once' } };
+      if (refused !== null) letGo();
     }
-    return await act(Buffer.concat(parts));
+    return refused ?? (await act(Buffer.concat(parts)));
   } finally {
-    held.octets -= size;
+    letGo();
   }
 }
 
@@ -170,8 +181,6 @@ function reply(response: ServerResponse, status: number, body: Uint8Array | obje
   response.writeHead(status, {
     'content-type': isSignature ? 'application/octet-stream' : 'application/json',
     'content-length': octets.length,
-    // What was not read to its end can't be followed by another question.
-    ...(status === 413 || status === 503 ? { connection: 'close' } : {}),
   });
   response.end(octets);
 }

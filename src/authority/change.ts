@@ -184,7 +184,12 @@ export async function issuerFor(
   }
 }
 
-function unwritable(file: string, error: unknown): CertgateError {
+function unwritable(place: string, error: unknown): CertgateError {
+  const file = error instanceof Error && 'path' in error ? String(error.path) : place;
+  if (systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOTDIR') {
+    const facts = { file, problem: 'is no folder, or is below a file', remedy: 'name a folder' };
+    return new CertgateError('CG_CA_FILE', facts, { cause: error });
+  }
   const problem = `cannot be written: ${reasonOf(error)}`;
   const remedy = `make room and see who may write there: \`df -h ${shellWord(file)}\`, \`ls -la ${shellWord(file)}\``;
   return new CertgateError('CG_CA_FILE', { file, problem, remedy }, { cause: error });

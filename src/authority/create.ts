@@ -5,7 +5,7 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { link, lstat, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, shellWord } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
 import { type Signer, signerOf } from '../pki/certificates.ts';
 import { generateKey } from '../pki/keys.ts';
@@ -15,6 +15,7 @@ import { openSqliteStore } from '../store/sqlite.ts';
 import type { CaRecord } from '../store/store.ts';
 import {
   draftName,
+  leftoversOf,
   makeDraftFolder,
   makeFolders,
   PRIVATE_FOLDER,
@@ -90,7 +91,11 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
   const rootKeyDraft = join(dirname(files.rootKey), draftName('root.key', 'creating'));
   const storeDraft = join(dirname(store), draftName(basename(store), 'creating'));
   try {
-    await requireNothing([...Object.values<string>({ ...files }), store], keyDir === null ? null : files.rootKey);
+    await requireNothing(
+      [...Object.values<string>({ ...files }), store],
+      keyDir === null ? null : files.rootKey,
+      request.certsDir,
+    );
     const made = await makeCa(trustDomain, source, (request.clock ?? Date.now)());
     for (const folder of [request.certsDir, request.stateDir, ...(keyDir === null ? [] : [keyDir])]) {
       await makeFolders(folder, PRIVATE_FOLDER);
@@ -108,8 +113,10 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     await makeStore(storeDraft, made, request);
     const [last, ...others] = contents.map(({ path }) => [draftOf(path), path] as const).toReversed();
     await place([...others.toReversed(), [storeDraft, store], ...(last === undefined ? [] : [last])]);
-    await removeLeftovers(join(request.certsDir, 'certgate'), ['creating']);
-    await removeLeftovers(store, ['creating']);
+    // Of the others none can become a CA any more.
+    for (const target of [join(request.certsDir, 'certgate'), store, files.rootKey]) {
+      await removeLeftovers(target, ['creating'], 0);
+    }
     const unfinished = made.request !== null;
     return {
       files: unfinished ? { ...files, issuerRequest: requestFile(request.certsDir, 1) } : files,
@@ -119,16 +126,31 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
       unfinished,
     };
   } catch (error) {
+    if (isCertgateError(error, 'CG_STORE_IO') && error.facts.location === storeDraft) {
+      throw new CertgateError('CG_STORE_IO', { ...error.facts, location: store }, { cause: error });
+    }
     if (isCertgateError(error)) throw error;
-    if (systemCode(error) === 'EEXIST')
-      await requireNothing([...Object.values<string>({ ...files }), store], keyDir === null ? null : files.rootKey);
-    const at = error instanceof Error && 'path' in error ? String(error.path) : request.certsDir;
+    // Another was faster; from elsewhere, where this process is not seen, it may have removed the drafts too.
+    if (systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOENT')
+      await requireNothing(
+        [...Object.values<string>({ ...files }), store],
+        keyDir === null ? null : files.rootKey,
+        request.certsDir,
+      );
+    const from = error instanceof Error && 'path' in error ? String(error.path) : request.certsDir;
+    // Of what it was to be: the drafts are gone when this is read.
+    const names = [
+      [drafts, request.certsDir],
+      [rootKeyDraft, files.rootKey],
+      [storeDraft, store],
+    ] as const;
+    const at = names.reduce((path, [draft, name]) => path.replace(draft, name), from);
     const isFile = systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOTDIR';
     throw new CertgateError(
       'CG_CA_FILE',
       {
         file: at,
-        problem: isFile ? 'is no folder, or is below a file' : `cannot be written: ${reasonOf(error)}`,
+        problem: isFile ? 'is no folder, or is below a file' : `cannot be written: ${fileReason(error)}`,
         remedy: `name ${at.startsWith(dirname(files.rootKey)) && keyDir !== null ? "another folder for the root's key: --offline-root DIR" : 'another folder: --dir DIR'}`,
       },
       { cause: error },
@@ -237,13 +259,28 @@ async function place(pairs: ReadonlyArray<readonly [draft: string, path: string]
   }
 }
 
-async function requireNothing(paths: readonly string[], offlineKey: string | null): Promise<void> {
+async function requireNothing(paths: readonly string[], offlineKey: string | null, certsDir: string): Promise<void> {
   const there: string[] = [];
   for (const path of paths) {
     if ((await lstat(path).catch(() => null)) !== null) there.push(path);
   }
   if (there.length === 0) return;
-  const onlyKey = there.every((path) => path === offlineKey);
-  const remedy = "it is another CA's key: name another folder for this one's, --offline-root DIR";
-  throw new CertgateError('CG_CA_EXISTS', { files: there, ...(onlyKey ? { remedy } : {}) });
+  if (offlineKey === null || there.some((path) => path !== offlineKey)) {
+    throw new CertgateError('CG_CA_EXISTS', { files: there });
+  }
+  const aside = shellWord(`${offlineKey}.interrupted`);
+  const remedy = (await isOfKilledInit(offlineKey, certsDir))
+    ? `an init of this CA was interrupted, and nothing was issued by it: mv ${shellWord(offlineKey)} ${aside}, then init again`
+    : "it is another CA's key: name another folder for this one's, --offline-root DIR";
+  throw new CertgateError('CG_CA_EXISTS', { files: there, remedy });
+}
+
+/** Whether the root's key at `key` was placed by an init of the CA in `certsDir` that was killed before all of it was there. */
+async function isOfKilledInit(key: string, certsDir: string): Promise<boolean> {
+  const { ino } = await lstat(key);
+  const own = await leftoversOf(join(certsDir, 'certgate'));
+  for (const { path, pid } of await leftoversOf(key)) {
+    if (own.some((draft) => draft.pid === pid) && (await lstat(path).catch(() => null))?.ino === ino) return true;
+  }
+  return false;
 }

@@ -17,7 +17,7 @@ const ROOT_CRL_LIFETIME = 365 * CRL_LIFETIME;
 /**
  * Signs a list of `issuer`, on record as `actor`'s: a key identifier, `root` for the root of the issuer that issues now, or null for that issuer.
  * `keyFile` is where the key of a root is; null for its place among the others.
- * @throws CG_NOT_FOUND; CG_USAGE for a root that is another CA's; CG_CA_KEY where its key is not here; what `loadAuthority` throws
+ * @throws CG_NOT_FOUND; CG_USAGE for a root, or one below it, that is another CA's; CG_CA_KEY where its key is not here; what `loadAuthority` throws
  */
 export async function exportCrl(
   place: AuthorityPlace,
@@ -51,9 +51,9 @@ async function signerFor(
     throw new CertgateError('CG_NOT_FOUND', { what: `issuer ${shown(wanted ?? '')}`, problem, remedy });
   }
   const certificate = new X509Certificate(known.der);
-  // A list is about all that a root signs, and a company's signs much that is not on record here.
-  if (known.role === 'root' && !isMadeHere(known, certificate, place.trustDomain)) {
-    const problem = `the root ${onOneLine(certificate.subject)} is not one that certgate made`;
+  // A list is about all that a CA signs, and a company's, a root or one below it, signs much that is not on record here.
+  if (known.role !== 'issuer' && !isMadeHere(known, certificate, place.trustDomain)) {
+    const problem = `the ${known.role} ${onOneLine(certificate.subject)} is not one that certgate made`;
     throw new CertgateError('CG_USAGE', { problem, remedy: 'take its list from where its own CA publishes it' });
   }
   const signer = await issuerFor(place, known, keyFile);

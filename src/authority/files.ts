@@ -125,13 +125,18 @@ export async function makeDraftFolder(path: string): Promise<void> {
 }
 
 /**
- * Removes what killed processes left unfinished beside `target` under any of `purposes`: drafts that are a minute old
- * and whose process is gone. They may hold private keys that nobody will ever use. Never fails.
+ * Removes what killed processes left unfinished beside `target` under any of `purposes`: drafts whose process is gone, and that
+ * are `age` ms old, a minute where a process that can't be seen from here may still finish its own. They may hold private keys
+ * that nobody will ever use. Never fails.
  */
-export async function removeLeftovers(target: string, purposes: readonly string[]): Promise<void> {
+export async function removeLeftovers(
+  target: string,
+  purposes: readonly string[],
+  age: number = LEFTOVER_AGE,
+): Promise<void> {
   await sweep(dirname(target), async (draft, path) => {
     if (draft.name !== basename(target) || !purposes.includes(draft.purpose)) return false;
-    return Date.now() - (await stat(path)).mtimeMs >= LEFTOVER_AGE;
+    return Date.now() - (await stat(path)).mtimeMs >= age;
   });
 }
 
@@ -151,6 +156,18 @@ export async function removeLeftoversOfAnyName(folder: string, purpose: string):
 interface Draft {
   readonly name: string;
   readonly purpose: string;
+  readonly pid: number;
+}
+
+/** The drafts of `target` that killed processes have left, whatever their age: where, and whose. Never fails. */
+export async function leftoversOf(
+  target: string,
+): Promise<ReadonlyArray<{ readonly path: string; readonly pid: number }>> {
+  const entries = await readdir(dirname(target)).catch(() => []);
+  return entries.flatMap((entry) => {
+    const draft = ownerless(entry);
+    return draft?.name === basename(target) ? [{ path: join(dirname(target), entry), pid: draft.pid }] : [];
+  });
 }
 
 async function sweep(folder: string, isLeft: (draft: Draft, path: string) => Promise<boolean>): Promise<void> {
@@ -177,8 +194,11 @@ export function leftoversIn(folder: string): readonly string[] {
 
 /** The draft whose name `entry` is, and whose process is gone; null for anything else. */
 function ownerless(entry: string): Draft | null {
-  const [, name = '', purpose = '', pid = ''] = /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}$/s.exec(entry) ?? [];
-  return pid === '' || isRunning(Number(pid)) ? null : { name, purpose };
+  const [, name = '', purpose = '', pid = ''] =
+    /^\.(.+)\.([a-z]+)-(\d{1,10})-[0-9a-f]{8}(?:-wal|-shm|-journal)?$/s.exec(entry) ?? [];
+  if (pid === '' || isRunning(Number(pid))) return null;
+  // A new store is the draft of what is a draft itself.
+  return ownerless(name) ?? { name, purpose, pid: Number(pid) };
 }
 
 function isRunning(pid: number): boolean {

@@ -78,7 +78,7 @@ export function commonName(what: 'root' | 'issuer', generation: number, trustDom
   return `${name} ${trustDomain}`.slice(0, 64);
 }
 
-/** Whether a root is one that `newRoot` made, and no company's. */
+/** Whether what is above an issuer is a root that `newRoot` made, and no company's. */
 export function isMadeHere({ generation }: CaRecord, root: X509Certificate, trustDomain: string): boolean {
   return root.subject === `CN=${commonName('root', generation, trustDomain)}`;
 }

@@ -3,9 +3,9 @@
 // nothing else: it is moved aside, the new one takes its name, the old one is removed. Between those two renames there
 // is no DIR; at no moment is there one with a certificate and a key that don't fit. A kill there leaves the old pair
 // beside as `.DIR.replaced-…` and the new one as `.DIR.issuing-…`, both private; issuing again puts things right.
-import { lstat, mkdir, readdir, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf, shellWord } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, reasonOf, shellWord } from '../errors.ts';
 import { draftName, makeDraftFolder, removeLeftovers, syncFolder, systemCode, writeNewFile } from './files.ts';
 
 const OUTPUT_FILES: readonly string[] = ['tls.crt', 'tls.key', 'ca.crt'];
@@ -47,13 +47,20 @@ export async function startOutputFolder(target: string, options: OutputOptions):
     await requireFree(path, options);
     await mkdir(dirname(path), { recursive: true });
     const draft = join(dirname(path), draftName(basename(path), 'issuing'));
+    // Whether it can be made. What comes first may wait for a person, who may give up: until then nothing is there.
     await makeDraftFolder(draft);
+    await rmdir(draft);
+    let begun: Promise<void> | null = null;
     return {
       path,
-      write: (name, content, mode) =>
-        writeNewFile(join(draft, name), content, mode).catch((error: unknown) => {
-          throw outputFailure(error, path);
-        }),
+      async write(name, content, mode) {
+        begun ??= makeDraftFolder(draft);
+        await begun
+          .then(() => writeNewFile(join(draft, name), content, mode))
+          .catch((error: unknown) => {
+            throw outputFailure(error, path);
+          });
+      },
       publish: () =>
         publish(draft, path, options).catch((error: unknown) => {
           throw outputFailure(error, path);
@@ -144,6 +151,6 @@ function outputFailure(error: unknown, path: string): CertgateError {
         'name a folder that this user may write: --out DIR, or --identity DIR for run and connect',
       );
     default:
-      return unusable(`cannot be written: ${reasonOf(error)}`, `look at it: ls -la ${shellWord(dirname(path))}`);
+      return unusable(`cannot be written: ${fileReason(error)}`, `look at it: ls -la ${shellWord(dirname(path))}`);
   }
 }

@@ -74,11 +74,12 @@ export interface Restored {
 export async function restoreBackup(request: RestoreRequest): Promise<Restored> {
   const [from, dir] = [resolve(request.from), resolve(request.dir)];
   const manifest = await readManifest(from);
+  for (const target of [dir, join(dir, basename(dir))]) await removeLeftovers(target, [PURPOSE], 0);
   await requireFree(dir);
   await requireOutside(dir, from);
   const inside = (await stat(dir).catch(() => null)) !== null;
   // Beside the place when that is still to be made, in it when it is there: it may be a mount point.
-  const draft = join(inside ? dir : dirname(dir), draftName(basename(dir), 'restoring'));
+  const draft = join(inside ? dir : dirname(dir), draftName(basename(dir), PURPOSE));
   try {
     await mkdir(dirname(draft), { recursive: true });
     await makeDraftFolder(draft);
@@ -104,6 +105,9 @@ export async function restoreBackup(request: RestoreRequest): Promise<Restored> 
     await rm(draft, { recursive: true, force: true }).catch(() => {});
   }
 }
+
+/** What its drafts are called: those of one that was killed are of no use to the next. */
+const PURPOSE = 'restoring';
 
 /** The backup is only read, so that it can be restored again. CG_FOLDER_TAKEN. */
 async function requireOutside(dir: string, from: string): Promise<void> {
@@ -290,7 +294,6 @@ async function place(draft: string, dir: string, inside: boolean): Promise<void>
   if (!inside) {
     await rename(draft, dir); // refuses a folder that has something in it by now
     await syncFolder(dirname(dir));
-    await removeLeftovers(dir, ['restoring']);
     return;
   }
   const others = (await readdir(dir)).filter((name) => name !== basename(draft));

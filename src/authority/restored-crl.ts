@@ -98,7 +98,10 @@ export function judgeCrls(
       !backup.retired.has(id) &&
       !lists.some(({ issuer }) => issuer === id),
   );
-  const missing = without.filter(({ keyId: id }) => (backup.crlNumbers[id] ?? 0) > 0);
+  const published = without.filter(({ keyId: id }) => (backup.crlNumbers[id] ?? 0) > 0);
+  // A list of the root alone says of nobody who was let in whether they still are.
+  const saysOfClients = lists.some(({ issuer }) => backup.issuers.includes(issuer));
+  const missing = published.length > 0 || saysOfClients || given.length === 0 ? published : without;
   if (!withoutCrl && (given.length === 0 || missing.length > 0)) throw needed(missing, backup);
   const since = new Date(backup.madeAt).toISOString();
   for (const { certificate } of without) {
@@ -150,7 +153,8 @@ function requireNumber(source: string, { number, frame }: ReadCrl, known: number
 function needed(missing: readonly Candidate[], { crlNumbers, madeAt }: BackupOfCrls): CertgateError {
   const since = new Date(madeAt).toISOString();
   const whose = missing.map(
-    ({ certificate, keyId: id }) => `${nameOf(certificate)} (key ${id}, list ${crlNumbers[id] ?? 0} or newer)`,
+    ({ certificate, keyId: id }) =>
+      `${nameOf(certificate)} (key ${id}${id in crlNumbers ? `, list ${crlNumbers[id]} or newer` : ''})`,
   );
   const problem =
     whose.length === 0

@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { storeFile } from '../authority/layout.ts';
 import { canonicalSerial } from '../authority/revocation.ts';
 import { shown } from '../errors.ts';
-import { parseIdentityName } from '../identity/name.ts';
+import { isIdentityName, parseIdentityName } from '../identity/name.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { type Act, actsOfCa, actsOfGate, newest, type Wanted } from './audit/acts.ts';
 import { exportCommand } from './audit/export.ts';
@@ -78,9 +78,10 @@ export function auditCommand(io: CommandIo): Command {
   return withSettings(command).action(async (files: readonly string[], flags: Flags) => {
     const wanted = wantedBy(flags);
     if (files.length > 0 && flags.verify !== true) {
+      const [first = ''] = files;
       throw usage(
-        `${shown(files[0] ?? '')} would be read by nobody: files are for --verify`,
-        'write certgate audit --verify FILE',
+        `${shown(first)} would be read by nobody: files are for --verify`,
+        isIdentityName(first) ? `write certgate audit --identity ${first}` : 'write certgate audit --verify FILE',
       );
     }
     const config = configOf(command, io);

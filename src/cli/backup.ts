@@ -9,12 +9,12 @@ import type { BackupManifest } from '../authority/backup-manifest.ts';
 import { storeFile } from '../authority/layout.ts';
 import { leaves } from '../config/leaves.ts';
 import type { Config } from '../config/schema.ts';
-import { isCertgateError } from '../errors.ts';
+import { isCertgateError, shellWord } from '../errors.ts';
 import { SCHEMA_VERSION } from '../store/schema.ts';
 import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { describe } from './help.ts';
-import { type CommandIo, shellWord } from './io.ts';
+import type { CommandIo } from './io.ts';
 import { auditFile } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
 

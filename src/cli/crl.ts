@@ -1,13 +1,9 @@
 // certgate crl export: signs a revocation list and writes it, without a gate. A file is replaced whole, so that whoever
 // reads it in the meantime has the old list or the new one. `certgate inspect` shows what is in one.
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { SignedCrl } from '../authority/crl.ts';
 import { exportCrl } from '../authority/export-crl.ts';
-import { PUBLIC_FILE } from '../authority/files.ts';
-import { requireFreePlace, writeOutputFile } from '../authority/output-file.ts';
-import { CertgateError, isCertgateError } from '../errors.ts';
 import { derToPem } from '../pki/certificates.ts';
 import { describeCrl } from '../pki/describe-crl.ts';
 import { actor, openStoreToAct } from './actor.ts';
@@ -15,6 +11,7 @@ import { printable, printableJson } from './escape.ts';
 import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { takeOwnPlace } from './own-place.ts';
 import { commandKeys } from './passphrase.ts';
 import { configOf, withSettings } from './settings.ts';
 
@@ -66,8 +63,7 @@ function exportCommand(io: CommandIo): Command {
     const config = configOf(command, io);
     const out = flags.out === undefined ? null : resolve(io.cwd, flags.out);
     // Before a number is taken, and its list is on record.
-    const force = out !== null && (await isList(out));
-    if (out !== null) await requireFreePlace(out, { force }).catch(aboutLists);
+    const write = out === null ? null : await takeOwnPlace(out, { kind: 'revocation list', read: readList });
     const store = openStoreToAct(config.stateDir, io);
     let crl: SignedCrl;
     try {
@@ -80,8 +76,8 @@ function exportCommand(io: CommandIo): Command {
     }
     const der = Buffer.concat(crl.parts);
     const content = format === 'der' ? der : derToPem(der, 'X509 CRL');
-    if (out === null) io.out(String(content).trimEnd());
-    else await writeOutputFile(out, Buffer.from(content), { mode: PUBLIC_FILE, force }).catch(aboutLists);
+    if (write === null) io.out(String(content).trimEnd());
+    else await write(Buffer.from(content));
     tell(crl, flags, io);
   });
 }
@@ -99,20 +95,6 @@ function tell(crl: SignedCrl, { out, json }: Flags, io: CommandIo): void {
   io.say(`revocation list number ${crl.number}, ${crl.listed} revoked, valid until ${nextUpdate}`);
 }
 
-/** An earlier list is replaced, which is done every day, and nothing else. CG_FILE_EXISTS, CG_FILE. */
-function aboutLists(error: unknown): never {
-  if (!isCertgateError(error, 'CG_FILE_EXISTS')) throw error;
-  const { path } = error.facts;
-  const problem = 'exists already and is no revocation list';
-  throw new CertgateError('CG_FILE_EXISTS', { path, problem, replaceable: false }, { cause: error });
-}
-
-async function isList(path: string): Promise<boolean> {
-  try {
-    const content = await readFile(path);
-    describeCrl(content[0] === 0x30 ? content : Buffer.from(content).toString('utf8'));
-    return true;
-  } catch {
-    return false;
-  }
+function readList(content: Buffer): unknown {
+  return describeCrl(content[0] === 0x30 ? content : content.toString('utf8'));
 }

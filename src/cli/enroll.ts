@@ -1,6 +1,6 @@
 // certgate enroll: a new machine's certificate, by a token. The key is made here and never leaves; the CA is pinned by the
 // fingerprint in the token. The folder is there whole or not at all.
-import { relative, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { roughDuration } from '../config/duration.ts';
 import type { Config } from '../config/schema.ts';
@@ -9,7 +9,7 @@ import { type EnrollFlags, type EnrollSource, enrollSource, withEnrollFlags } fr
 import { printable, printableJson } from './escape.ts';
 import { durationFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
-import type { CommandIo } from './io.ts';
+import { type CommandIo, here } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 
 interface Flags extends EnrollFlags {
@@ -64,8 +64,7 @@ export function enrollCommand(io: CommandIo): Command {
         io.out(printableJson({ ...rest, notAfter: new Date(notAfter).toISOString() }, 2));
         return;
       }
-      const below = relative(io.cwd, enrolled.path);
-      io.out(printable(below.startsWith('..') ? enrolled.path : `./${below}`));
+      io.out(printable(here(enrolled.path, io)));
       for (const line of enrolledWords(enrolled)) io.say(line);
     },
   );

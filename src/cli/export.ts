@@ -2,7 +2,7 @@
 // the store is at hand and knows the certificate, it has an entry for the key): what it hands over is read from files, checked to belong together, and written to one file, whole or not at all, with mode
 // 0600 when it holds a key. No key and no password is ever an argument, on stdout or in a message.
 import { existsSync, realpathSync, statSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { PRIVATE_FILE, PUBLIC_FILE } from '../authority/files.ts';
 import { storeFile } from '../authority/layout.ts';
@@ -26,7 +26,7 @@ import {
 import { type ExportSource, readSource, type SourceFlags } from './export-source.ts';
 import { choiceFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
-import type { CommandIo } from './io.ts';
+import { type CommandIo, here } from './io.ts';
 import { loginIdentity } from './login-place.ts';
 import { newPassword, type PasswordFlags, passwordFlagsGiven, withPasswordFlags } from './new-password.ts';
 import { configOf, withSettings } from './settings.ts';
@@ -214,8 +214,7 @@ function tell(
     io.out(printableJson(facts, 2));
     return;
   }
-  const below = relative(io.cwd, path);
-  io.out(printable(below.startsWith('..') ? path : `./${below}`));
+  io.out(printable(here(path, io)));
   const count = certificates === 1 ? 'the certificate' : `a chain of ${certificates} certificates`;
   const key = withKey ? ['the private key (mode 0600)'] : format === 'jwk' ? ['the public key'] : [];
   const parts = [...key, ...(certificates === 0 ? [] : [count])];

@@ -2,8 +2,9 @@
 // and remedies. Without it they would miss the CA, or find another one, wherever there is another certgate.yaml or none.
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { shellWord } from '../errors.ts';
 import { printable } from './escape.ts';
-import { type Io, shellWord } from './io.ts';
+import type { Io } from './io.ts';
 
 /** Commands on a CA that read its configuration; a sidecar's is not that of the CA that its hints are about. */
 const ABOUT_THE_CA =

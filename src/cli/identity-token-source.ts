@@ -68,7 +68,7 @@ export function identityTokenFrom(flags: IdentityTokenFlags, config: Config, io:
   if (name === undefined) {
     throw usage(`--identity-token-from is ${shown(source)}`, 'it is github, or env:NAME, e.g. env:CERTGATE_ID_TOKEN');
   }
-  return identityTokenCredential(async () => textOf(io.env[name] ?? '', `the variable ${name}`), gate, pin);
+  return identityTokenCredential(async () => textOf(io.env[name], `the variable ${name}`), gate, pin);
 }
 
 /** Whether it is said by what the gate is known. */
@@ -94,18 +94,20 @@ function readFrom(file: string): string {
   }
 }
 
-function textOf(text: string, where: string): string {
-  const token = text.trim();
-  const problem =
-    token === ''
-      ? 'it is empty'
-      : token.length > LONGEST_IDENTITY_TOKEN
-        ? 'it is too long to be one'
-        : /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/.test(token)
-          ? null
-          : 'that is no JWT';
+function textOf(text: string | undefined, where: string): string {
+  const token = text?.trim() ?? '';
+  const problem = text === undefined ? 'it is not set' : problemOf(token);
   if (problem === null) return token;
   throw new CertgateError('CG_IDENTITY_TOKEN', { where, problem });
+}
+
+function problemOf(token: string): string | null {
+  if (token === '') return 'it is empty';
+  if (token.length > LONGEST_IDENTITY_TOKEN) return 'it is too long to be one';
+  if (/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/.test(token)) return null;
+  return /^cgt\d+_/.test(token)
+    ? 'that is a token of `certgate token create`: --token-file takes it'
+    : 'that is no JWT';
 }
 
 /** As GitHub documents it: the URL has a query already, and the answer is `{"value": …}`. */

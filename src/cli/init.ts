@@ -1,7 +1,7 @@
 // certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
 // exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
 import { link, rm, rmdir } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createAuthority, type RootSource } from '../authority/create.ts';
 import {
@@ -20,14 +20,14 @@ import { bracketed, parseHostPort } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { configTemplate } from '../config/template.ts';
-import { CertgateError, isCertgateError } from '../errors.ts';
+import { CertgateError, isCertgateError, shellWord } from '../errors.ts';
 import type { AuditEntry } from '../store/audit-entry.ts';
 import { actor, origin } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { requireNothing } from './init-again.ts';
-import { type CommandIo, shellWord } from './io.ts';
+import { type CommandIo, here } from './io.ts';
 import { named, readNamed } from './named-file.ts';
 import { commandKeys, configuredPassphrase, newPassphrase } from './passphrase.ts';
 import { flagsOf, withSettingFlags } from './settings.ts';
@@ -150,7 +150,7 @@ async function makeAll(
       throw error;
     }
     await rm(draft, { force: true });
-    await removeLeftovers(configuration, ['creating']);
+    await removeLeftovers(configuration, ['creating'], 0);
     const { paths, store, unfinished, rootFingerprint } = made;
     const encrypted = passphrase !== null;
     return { configuration, files, paths, store, unfinished, trustDomain, rootFingerprint, encrypted };
@@ -230,9 +230,4 @@ function nextCommands(dir: string, { serve }: Config, isNamed: boolean, io: Comm
     '  # on the worker machine, with ./worker-etl-1 copied there',
     `  ${run} -- prefect worker start --pool etl --type process`,
   ];
-}
-
-function here(path: string, io: CommandIo): string {
-  const below = relative(io.cwd, path);
-  return below.startsWith('..') ? path : `./${below}`;
 }

@@ -2,7 +2,7 @@
 // gets it as a value, so that every command can be run inside a test. Results go to `out`, words to `say`; commands
 // escape what others wrote (escape.ts) before they hand it over. Nothing here ends the process.
 import { Buffer } from 'node:buffer';
-import { basename, delimiter, dirname } from 'node:path';
+import { basename, delimiter, dirname, relative } from 'node:path';
 import { shellWord } from '../errors.ts';
 import { askSecret } from './ask-secret.ts';
 
@@ -49,7 +49,11 @@ function programName(script: string, path: string): string {
   return path.split(delimiter).includes(folder) ? name : shellWord(script);
 }
 
-export { shellWord };
+/** A path as people would type it here: from `./` on where it is below the working folder. */
+export function here(path: string, { cwd }: Pick<Io, 'cwd'>): string {
+  const below = relative(cwd, path);
+  return below.startsWith('..') ? path : `./${below}`;
+}
 
 async function readAll(limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];

@@ -2,7 +2,7 @@
 // 0600, or never seen when a signing request is given. What is wrong with the command line or the configuration is said
 // before anything is made; src/authority keeps the rest whole or takes it back.
 import { isIP } from 'node:net';
-import { relative, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { type IssuedDirectory, issueToDirectory } from '../authority/issue-to-directory.ts';
 import { loadAuthority } from '../authority/load.ts';
@@ -17,7 +17,7 @@ import { actor, openStoreToAct } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { choiceFlag, collect, usage } from './flags.ts';
 import { describe } from './help.ts';
-import type { CommandIo } from './io.ts';
+import { type CommandIo, here } from './io.ts';
 import { asJson } from './list.ts';
 import { readNamed } from './named-file.ts';
 import { commandKeys } from './passphrase.ts';
@@ -147,8 +147,7 @@ function keyKindOf({ keyType, csr }: Flags): KeyKind {
 }
 
 function tell({ record, path, files }: IssuedDirectory, io: CommandIo): void {
-  const below = relative(io.cwd, path);
-  io.out(printable(below.startsWith('..') ? path : `./${below}`));
+  io.out(printable(here(path, io)));
   const until = `${new Date(record.notAfter).toISOString()}, ${roughDuration(record.notAfter - Date.now())} from now`;
   io.say(`issued ${record.identity}, serial ${record.serial}, until ${until}`);
   const withKey = files.some((file) => file.endsWith('tls.key'));

@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir, platform } from 'node:os';
+import { platform, userInfo } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
 import type { Pin } from '../enroll/credential.ts';
 
@@ -23,11 +23,22 @@ export interface RememberedGate {
 
 /** $XDG_STATE_HOME/certgate, ~/.local/state/certgate, or ~/Library/Application Support/certgate. */
 function loginFolder(env: NodeJS.ProcessEnv): string {
-  const home = env['HOME'] ?? homedir();
+  const home = homeOf(env);
   if (platform() === 'darwin') return join(home, 'Library/Application Support/certgate');
   const state = env['XDG_STATE_HOME'] ?? '';
   // "All paths must be absolute; a relative one is to be ignored" (XDG Base Directory Specification).
   return join(isAbsolute(state) ? state : join(home, '.local/state'), 'certgate');
+}
+
+/** An empty HOME, or a relative one, is none. Who has no entry in the system's list of users has `/`, as in a container. */
+function homeOf(env: NodeJS.ProcessEnv): string {
+  const home = env['HOME'] ?? '';
+  if (isAbsolute(home)) return home;
+  try {
+    return userInfo().homedir;
+  } catch {
+    return '/';
+  }
 }
 
 export function loginIdentity(env: NodeJS.ProcessEnv): string {

@@ -7,13 +7,13 @@ import { getFromGate } from '../enroll/enroll-client.ts';
 import { type EnrolledFolder, enrollToFolder } from '../enroll/enroll-to-folder.ts';
 import { type LoginWays, logIn } from '../enroll/login.ts';
 import { LOGIN_PATH, type LoginAnswer, readDetail, readLogin } from '../enroll/wire.ts';
-import { CertgateError, isCertgateError, shown } from '../errors.ts';
+import { CertgateError, isCertgateError, shellWord, shown } from '../errors.ts';
 import { enrolledWords } from './enroll.ts';
 import { printable, printableJson } from './escape.ts';
 import { usage } from './flags.ts';
 import { describe } from './help.ts';
 import { namesPin, pinOf } from './identity-token-source.ts';
-import { type CommandIo, shellWord } from './io.ts';
+import type { CommandIo } from './io.ts';
 import { loginIdentity, prepareLoginFolder, type RememberedGate, rememberedGate, rememberGate } from './login-place.ts';
 import { openBrowser } from './open-browser.ts';
 import { configOf, withSettings } from './settings.ts';
@@ -47,6 +47,7 @@ export function loginCommand(io: CommandIo): Command {
     const place = gateOf(address, command, io);
     const gate = new URL(place.gate);
     const login = await loginOf(gate, place);
+    if (flags.device === true && !login.device) throw noDevice(login.issuer);
     let token: Promise<string> | null = null;
     const credential = identityTokenCredential(
       // Once, however often the gate has to be asked.
@@ -91,7 +92,15 @@ async function loginOf(gate: URL, { pin, serverName }: RememberedGate): Promise<
   const login = status === 200 ? readLogin(text) : null;
   if (login !== null && URL.parse(login.issuer)?.protocol === 'https:') return login;
   const said = status === 200 ? '' : ` (${status}: ${readDetail(text)})`;
-  throw new CertgateError('CG_LOGIN', { issuer: gate.origin, problem: `this gate says of nowhere to log in${said}` });
+  const problem = `this gate names no provider to log in at${said}`;
+  const remedy =
+    'whoever runs it names one in enroll.issuers (docs/login.md); or ask for a token: certgate enroll --token-file FILE';
+  throw new CertgateError('CG_LOGIN', { issuer: gate.origin, problem, remedy });
+}
+
+function noDevice(issuer: string): CertgateError {
+  const remedy = 'log in without --device, or have whoever runs the gate allow them: login.device, docs/login.md';
+  return new CertgateError('CG_LOGIN', { issuer, problem: 'its gate takes no device codes', remedy });
 }
 
 function waysOf({ issuer }: LoginAnswer, flags: Flags, io: CommandIo): LoginWays {

@@ -20,8 +20,12 @@ export function report(error: unknown, io: Pick<Io, 'say'>): number {
     const hints = failure.hint.split('\n');
     for (const [i, line] of failure.message.split('\n').entries()) say(io, line, failure.code, hints[i] ?? '');
   } else if (isCertgateError(failure, 'CG_IDENTITY_NAME')) {
-    const meant = nameMeant(failure.facts.name);
-    say(io, failure.message, failure.code, `${meant === null ? '' : `did you mean ${meant}? `}${failure.hint}`);
+    const { name } = failure.facts;
+    const meant = nameMeant(name);
+    // A pattern that is written well, where none is taken.
+    const asked =
+      meant === name ? 'a pattern is none: name one at a time; ' : meant === null ? '' : `did you mean ${meant}? `;
+    say(io, failure.message, failure.code, `${asked}${failure.hint}`);
   } else {
     say(io, failure.message, failure.code, failure.hint);
   }

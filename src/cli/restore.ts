@@ -2,19 +2,19 @@
 // back, so the command wants the newest revocation list, or to be told that there is none. It says what it revoked again,
 // what nobody can know any more, and what to do next.
 import { createReadStream, existsSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { type Restored, restoreBackup } from '../authority/restore.ts';
 import type { GivenCrl } from '../authority/restored-crl.ts';
 import { loadConfig } from '../config/load.ts';
 import { withOwnFolders } from '../config/relocate.ts';
-import { CertgateError, isCertgateError, reasonOf, shown } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf, shellWord, shown } from '../errors.ts';
 import { readCrl } from '../pki/read-crl.ts';
 import { actor, origin } from './actor.ts';
 import { printable, printableJson } from './escape.ts';
 import { collect, countFlag, usage } from './flags.ts';
 import { describe } from './help.ts';
-import { type CommandIo, shellWord } from './io.ts';
+import { type CommandIo, here } from './io.ts';
 import { named } from './named-file.ts';
 
 interface Flags {
@@ -178,16 +178,11 @@ function* wordsAbout({ dir, manifest, judgement, counts, warnings }: Restored, i
   yield `warning: locks are as they were at ${madeAt}: look with certgate locks, set what is missing, end what is over`;
   yield `certificates issued after ${madeAt} are in no record, and refused: issue them again`;
   const file = join(dir, 'certgate.yaml');
-  const config = existsSync(file) ? ` --config ${shellWord(short(file, io))}` : '';
+  const config = existsSync(file) ? ` --config ${shellWord(here(file, io))}` : '';
   if (['CERTGATE_STATE_DIR', 'CERTGATE_CERTS_DIR'].some((name) => (io.env[name] ?? '') !== '')) {
     yield 'warning: CERTGATE_STATE_DIR or CERTGATE_CERTS_DIR is set here, and leads elsewhere: unset it, or set it anew';
   }
   yield 'next:';
   yield `  ${io.program} list${config}`;
   yield `  ${io.program} serve${config}`;
-}
-
-function short(path: string, io: CommandIo): string {
-  const below = relative(io.cwd, path);
-  return below.startsWith('..') ? path : `./${below}`;
 }

@@ -59,7 +59,7 @@ export function revokeCommand(io: CommandIo): Command {
       revoked = await revokeCertificates(store, selector, reason, actor(), started);
       if (flags.json !== true) sayRevoked(revoked, started, io);
       // Committed: from here on nothing can fail but the telling, which nothing else comes before.
-      const causes = revoked.map(({ serial }) => revokedCause(serial));
+      const causes = revoked.filter((one) => !wasBefore(one, started)).map(({ serial }) => revokedCause(serial));
       told = tellGate(config.stateDir, causes, 'the revocation', io);
       told.catch(() => {});
       tokens = await tokensFor(store, revoked, started).catch(() => []);
@@ -97,6 +97,11 @@ function selectorOf(identity: string | undefined, { serial, file }: Flags, io: C
   return { certificatePem: firstCertificate(readNamed(file ?? '', io).toString('utf8')) };
 }
 
+/** Whether it was taken back before this command. */
+function wasBefore({ revokedAt }: Pick<RevokedRecord, 'revokedAt'>, started: number): boolean {
+  return revokedAt !== null && revokedAt < started;
+}
+
 /** tls.crt holds the leaf, then its issuer; it is the leaf that is meant. What is no PEM at all is refused further on. */
 function firstCertificate(text: string): string {
   return /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(text)?.[0] ?? text;
@@ -104,8 +109,8 @@ function firstCertificate(text: string): string {
 
 function sayRevoked(records: readonly RevokedRecord[], started: number, io: CommandIo): void {
   for (const { identity, serial, revokedAt, reason, reasonBefore } of records) {
-    const before = revokedAt !== null && revokedAt < started;
-    const words = before ? `was revoked already, ${new Date(revokedAt).toISOString()}` : 'revoked';
+    const before = wasBefore({ revokedAt }, started) ? revokedAt : null;
+    const words = before === null ? 'revoked' : `was revoked already, ${new Date(before).toISOString()}`;
     const why = reasonBefore === null ? (reason ?? 'unspecified') : `${reasonBefore}; the reason is ${reason} now`;
     io.out(printable(`${identity}  ${serial}  ${words}: ${why}`));
   }

@@ -9,7 +9,7 @@ import { openKeyStore } from '../authority/key-store.ts';
 import { passphraseFile } from '../authority/passphrase.ts';
 import { parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { CertgateError, shown } from '../errors.ts';
+import { CertgateError, isCertgateError, shown } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { readCertificate } from '../pki/certificates.ts';
@@ -127,7 +127,15 @@ async function keysOf(
     const path = resolve(io.cwd, file);
     const beside = path.replace(/\.key$/, '.crt');
     const certificate = certificates[i] ?? (beside !== path && existsSync(beside) ? beside : null);
-    keys.push(served(await store.read(path), path, certificate, { flags, maxTtl, io }));
+    const signer = await store.read(path).catch((error: unknown) => {
+      if (!isCertgateError(error, 'CG_CA_FILE')) throw error;
+      throw new CertgateError(
+        'CG_CA_FILE',
+        { remedy: 'name the file of the key: --key FILE', ...error.facts },
+        { cause: error },
+      );
+    });
+    keys.push(served(signer, path, certificate, { flags, maxTtl, io }));
   }
   if (pkcs11 !== undefined) {
     const { openPkcs11Key } = await import('../authority/pkcs11.ts');

@@ -2,7 +2,7 @@
 // flags. (The fourth, the defaults, stands in the schema.) A layer answers what it sets and everything wrong with it; it
 // never throws for what a person wrote. Every value keeps the place it came from, so that a problem can be pointed at.
 
-import { isAlias, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import { asClause } from './clause.ts';
 import type { Given, Leaf, Problem } from './given.ts';
 import { keysOf, leafAt, leaves } from './leaves.ts';
@@ -22,14 +22,23 @@ export function readFileLayer(text: string, file: string): Layer {
     return `${file}:${Math.max(1, line)}:${Math.max(1, col)}`;
   };
   const given: Given[] = [];
-  const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => ({
-    place: at(error.pos[0]),
-    problem: `this is not YAML: ${asClause(error.message)}`,
-    remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
-  }));
+  const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => {
+    const place = at(error.pos[0]);
+    const again = error.code === 'DUPLICATE_KEY' ? keyTwice(document, error.pos[0]) : null;
+    if (again !== null) {
+      const { name, first } = again;
+      const remedy = `write both under the one ${name}: at ${at(first)}`;
+      return { place, problem: `${name} stands here a second time`, remedy };
+    }
+    return {
+      place,
+      problem: `this is not YAML: ${asClause(error.message)}`,
+      remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
+    };
+  });
   if (problems.length > 0) return { given, problems };
 
-  const visit = (node: unknown, path: readonly string[]): void => {
+  const read = (node: unknown, path: readonly string[]): void => {
     const target = isAlias(node) ? node.resolve(document) : node;
     if (target === null || target === undefined || (isScalar(target) && target.value === null)) return;
     if (!isMap(target)) {
@@ -45,7 +54,7 @@ export function readFileLayer(text: string, file: string): Layer {
       if (!keysOf(path)?.includes(name)) {
         problems.push({ place: keyAt, problem: `there is no setting ${dotted}`, remedy: keyRemedy(name, path) });
       } else if (keysOf(here) !== null) {
-        visit(value, here);
+        read(value, here);
       } else if (leafAt(dotted).setting.environmentOnly === true) {
         const { variable } = leafAt(dotted);
         const asFile = leaves.find((leaf) => leaf.path.endsWith(`${dotted}File`));
@@ -68,8 +77,26 @@ export function readFileLayer(text: string, file: string): Layer {
       }
     }
   };
-  visit(document.contents, []);
+  read(document.contents, []);
   return { given, problems };
+}
+
+/** The key at `offset`, which its map has already, and where that has it first. */
+function keyTwice(document: Document, offset: number): { readonly name: string; readonly first: number } | null {
+  let found: { readonly name: string; readonly first: number } | null = null;
+  visit(document, {
+    Map(_key, { items }) {
+      const keys = items.flatMap(({ key }) =>
+        isScalar(key) ? [{ name: String(key.value), at: key.range?.[0] ?? 0 }] : [],
+      );
+      const name = keys.find(({ at }) => at === offset)?.name;
+      const first = keys.find((one) => one.name === name);
+      if (name === undefined || first === undefined) return undefined;
+      found = { name, first: first.at };
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 /** Variables of certgate's that are no settings: where the file is, and tokens to enrol with. */

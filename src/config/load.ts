@@ -1,9 +1,9 @@
 // Loads the configuration: defaults < file < environment < flags, through the one schema. It fails closed and says
 // everything that is wrong at once, each problem with its place (file:line:column, the variable or the flag) and its
 // remedy. What comes out is complete: paths absolute, durations in milliseconds. Reads one file; writes nothing.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, reasonOf, shellWord } from '../errors.ts';
 import { parseSocketPath } from './address.ts';
 import type { Given, Problem } from './given.ts';
 import { issuerProblems, issuerShapeProblem, withAbsolutePaths } from './issuers.ts';
@@ -57,11 +57,11 @@ function findFile(named: string | undefined, cwd: string): { path: string; text:
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (named === undefined && code === 'ENOENT') return null;
-    throw new CertgateError(
-      'CG_CONFIG_FILE',
-      { file: shortName(path, cwd), problem: whyUnread(code, error) },
-      { cause: error },
-    );
+    const inside = join(path, 'certgate.yaml');
+    const remedy = `name the file in it: --config ${shellWord(shortName(inside, cwd))}`;
+    const meant = code === 'EISDIR' && existsSync(inside) ? { remedy } : {};
+    const facts = { file: shortName(path, cwd), problem: whyUnread(code, error), ...meant };
+    throw new CertgateError('CG_CONFIG_FILE', facts, { cause: error });
   }
 }
 

@@ -2,18 +2,18 @@
 // token or one that was said. Then the gate's trust bundle is fetched over a connection that nobody has verified, and only
 // the root in it with that fingerprint is taken, nothing else. Then everything is made anew: a connection that is verified up
 // to that root, by the gate's name, and over it the token and a request that proves the key. So the secret is told to nobody but the gate of that CA. What comes back is checked before it is used.
-import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
-import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import { chainOf } from '../pki/chain.ts';
-import { factsOf } from '../pki/facts.ts';
+import { factsOf, fingerprintOf } from '../pki/facts.ts';
 import { derToPem, pemBlocks } from '../pki/pem.ts';
 import { createRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
 import { askOnce, type GateAnswer, type GateRequest } from './ask-gate.ts';
 import type { Credential, Pin } from './credential.ts';
 import { retryDelay } from './renewal-time.ts';
+import { toGate } from './to-gate.ts';
 import { BUNDLE_PATH, ENROLL_PATH, type IssuedAnswer, readDetail, readIssued, writeEnrollRequest } from './wire.ts';
 
 const NOT_VERIFIED = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_PURPOSE)/;
@@ -60,21 +60,10 @@ interface VerifiedGate {
 
 /** CG_ENROLL_CA, CG_ENROLL_GATE, CG_ENROLL_PIN. */
 async function verifyGate(url: URL, pin: Pin, serverName: string | null): Promise<VerifiedGate> {
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  const name = serverName ?? host;
-  const to: ConnectionOptions = {
-    host,
-    port: url.port === '' ? 443 : Number(url.port),
-    // An IP address is verified against the certificate's addresses and never sent as SNI (RFC 6066 §3).
-    ...(isIP(name) === 0 ? { servername: name } : {}),
-    ALPNProtocols: ['http/1.1'],
-    minVersion: 'TLSv1.2',
-  };
+  const to: ConnectionOptions = { ...toGate({ gate: url, serverName }), minVersion: 'TLSv1.2' };
   const roots = 'ca' in pin ? rootsIn(pin.ca) : [await fetchRoot(url, to, pin.fingerprint)];
-  const checkName: ConnectionOptions['checkServerIdentity'] = (_host, certificate) =>
-    checkServerIdentity(name, certificate);
   const ca = roots.map(({ raw }) => derToPem(raw, 'CERTIFICATE'));
-  return { roots, connect: () => connect({ ...to, ca, checkServerIdentity: checkName }) };
+  return { roots, connect: () => connect({ ...to, ca }) };
 }
 
 /** What a gate that is known by `pin` answers to a GET. CG_ENROLL_CA, CG_ENROLL_GATE, CG_ENROLL_PIN. */
@@ -179,10 +168,6 @@ function rootsIn(pem: string): readonly X509Certificate[] {
 
 function certificatesIn(pem: string): X509Certificate[] {
   return pemBlocks(pem, 'CERTIFICATE').map((der) => new X509Certificate(der));
-}
-
-function fingerprintOf({ raw }: X509Certificate): string {
-  return createHash('sha256').update(raw).digest('hex');
 }
 
 function unreachable(url: URL, reason: string): CertgateError<'CG_ENROLL_GATE'> {

@@ -83,7 +83,9 @@ function openIssuer(settings: IdentityIssuer, log: LimitedLog): OpenIssuer {
   const discoverAt = jwksUrl === null && jwksFile === null ? issuer : null;
   const keys = openIssuerKeys({ discoverAt, jwksUrl, jwksFile, caFile, tokenFile }, (problem, odd) => {
     if (problem !== null) {
-      const look = 'whether the gate reaches it; the last good keys are used for a day';
+      const place =
+        jwksFile === null ? 'whether the gate reaches it, and caFile where its authority is private' : 'that file';
+      const look = `${place}; the last good keys are used for a day`;
       log.say('error', `keys of ${name}`, { issuer: name, reason: problem, look }, 'keys of an issuer not read');
     } else log.say('info', `keys of ${name} read`, { issuer: name, leftOut: odd }, 'keys of an issuer read');
   });
@@ -135,7 +137,10 @@ async function verifyFrom(
 function loginProblem({ login }: IdentityIssuer, { aud, azp, nonce }: Claims, keyHash: string): string | null {
   if (login === null || ![aud].flat().includes(login.clientId)) return null;
   if (azp !== undefined && azp !== login.clientId) return `its azp is ${said(azp)}`;
-  if (nonce === undefined) return login.device ? null : 'it has no nonce, and so is bound to no key';
+  if (nonce === undefined)
+    return login.device
+      ? null
+      : 'it has no nonce, and so is bound to no key: login.device allows that, for device codes';
   return nonce === nonceOf(keyHash) ? null : 'it was made for another key';
 }
 

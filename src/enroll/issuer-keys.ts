@@ -6,7 +6,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createLocalJWKSet, type JWK, type JWTVerifyGetKey } from 'jose';
-import { reasonOf } from '../errors.ts';
+import { fileReason, reasonOf } from '../errors.ts';
 import { fetchJson } from './fetch-json.ts';
 
 /** Where the keys are; exactly one of the three is not null. */
@@ -63,7 +63,8 @@ export function openIssuerKeys(
 
   const read = async (): Promise<void> => {
     try {
-      const { keys, odd } = usableKeys(await documentOf(place));
+      const { document, from } = await documentOf(place);
+      const { keys, odd } = usableKeys(document, from);
       const kids = new Set(keys.map(({ kid }) => kid).filter((kid) => kid !== undefined));
       current = { kids, key: createLocalJWKSet({ keys }), readAt: clock() };
       said(null, odd);
@@ -112,12 +113,18 @@ export function openIssuerKeys(
   };
 }
 
-async function documentOf(place: KeyPlace): Promise<unknown> {
+/** What should be the keys, and from where. */
+interface FoundDocument {
+  readonly document: unknown;
+  readonly from: string;
+}
+
+async function documentOf(place: KeyPlace): Promise<FoundDocument> {
   const { discoverAt, jwksUrl, jwksFile, caFile, tokenFile } = place;
-  if (jwksFile !== null) return JSON.parse(await readFile(jwksFile, 'utf8')) as unknown;
-  const ca = caFile === null ? null : await readFile(caFile, 'utf8');
-  const token = tokenFile === null ? null : (await readFile(tokenFile, 'utf8')).trim();
-  if (jwksUrl !== null) return fetchJson({ url: jwksUrl, ca, token });
+  if (jwksFile !== null) return { document: jsonIn(await textIn(jwksFile), jwksFile), from: jwksFile };
+  const ca = caFile === null ? null : await textIn(caFile);
+  const token = tokenFile === null ? null : (await textIn(tokenFile)).trim();
+  if (jwksUrl !== null) return { document: await fetchJson({ url: jwksUrl, ca, token }), from: jwksUrl };
   const issuer = discoverAt ?? '';
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const found = (await fetchJson({ url, ca, token })) as { issuer?: unknown; jwks_uri?: unknown } | null;
@@ -127,14 +134,28 @@ async function documentOf(place: KeyPlace): Promise<unknown> {
   if (keys === null || keys.origin !== new URL(issuer).origin) {
     throw new Error(`${url} has its keys on another host: if that is right, name it as jwksUrl`);
   }
-  return fetchJson({ url: keys.href, ca, token });
+  return { document: await fetchJson({ url: keys.href, ca, token }), from: keys.href };
+}
+
+async function textIn(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(`${file}: ${fileReason(cause)}`, { cause });
+  });
+}
+
+function jsonIn(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new Error(`${file} is no JSON`, { cause });
+  }
 }
 
 /** The keys that may verify, and words for each that may not. Throws for what is no JWK Set. */
-function usableKeys(document: unknown): { readonly keys: JWK[]; readonly odd: readonly string[] } {
+function usableKeys(document: unknown, from: string): { readonly keys: JWK[]; readonly odd: readonly string[] } {
   const keys: unknown = (document as { keys?: unknown } | null)?.keys;
-  if (!Array.isArray(keys)) throw new Error('it is no JWK Set: it has no keys');
-  if (keys.length > MOST_KEYS) throw new Error(`it has more than ${MOST_KEYS} keys`);
+  if (!Array.isArray(keys)) throw new Error(`${from} is no JWK Set: it has no keys`);
+  if (keys.length > MOST_KEYS) throw new Error(`${from} has more than ${MOST_KEYS} keys`);
   const odd: string[] = [];
   const usable = keys.flatMap((jwk: unknown, index) => {
     const problem = keyProblem(jwk);
@@ -143,8 +164,8 @@ function usableKeys(document: unknown): { readonly keys: JWK[]; readonly odd: re
   });
   const kids = usable.map(({ kid }) => kid);
   const twice = kids.find((kid, index) => kid !== undefined && kids.indexOf(kid) !== index);
-  if (twice !== undefined) throw new Error('two of its keys have one kid');
-  if (usable.length === 0) throw new Error(`it has no key that can be used: ${odd.join(', ') || 'it is empty'}`);
+  if (twice !== undefined) throw new Error(`${from} has two keys with one kid`);
+  if (usable.length === 0) throw new Error(`${from} has no key that can be used: ${odd.join(', ') || 'it is empty'}`);
   return { keys: usable, odd };
 }
 

@@ -47,8 +47,11 @@ export function writeToken({ id, secret, rootFingerprint, gate, subject }: Token
 export function readToken(text: string): Token {
   const written = text.trim();
   const version = /^cgt(\d+)_/.exec(written)?.[1];
-  if (version === undefined)
+  if (version === undefined) {
+    if (/^eyJ[\w-]*\.[\w-]+\.[\w-]*$/.test(written))
+      throw none('it is an identity token (JWT)', 'give it by --identity-token-file FILE, with --gate and --ca');
     throw none('it does not begin with cgt1_', 'copy all that `certgate token create` printed');
+  }
   if (`cgt${version}_` !== PREFIX) throw none('it is of a later version', 'update certgate on this machine');
   const again = 'copy it again, whole and without line breaks';
   const encoded = written.slice(PREFIX.length);

@@ -80,18 +80,20 @@ export interface LoginAnswer {
   readonly issuer: string;
   readonly clientId: string;
   readonly scopes: readonly string[];
+  /** Whether a device code may stand for the browser. */
+  readonly device: boolean;
 }
 
-export function writeLogin({ issuer, clientId, scopes }: LoginAnswer): string {
-  return JSON.stringify({ issuer, clientId, scopes });
+export function writeLogin({ issuer, clientId, scopes, device }: LoginAnswer): string {
+  return JSON.stringify({ issuer, clientId, scopes, device });
 }
 
-/** Null for what is none. */
+/** Null for what is none. A gate that does not say whether it takes device codes may. */
 export function readLogin(body: string): LoginAnswer | null {
-  const { issuer, clientId, scopes } = objectIn(body);
+  const { issuer, clientId, scopes, device } = objectIn(body);
   if (typeof issuer !== 'string' || typeof clientId !== 'string' || !Array.isArray(scopes)) return null;
   const texts = scopes.filter((scope) => typeof scope === 'string');
-  return texts.length === scopes.length ? { issuer, clientId, scopes: texts } : null;
+  return texts.length === scopes.length ? { issuer, clientId, scopes: texts, device: device !== false } : null;
 }
 
 /** What an answer that is no success says, for people; the empty text when it says nothing. */

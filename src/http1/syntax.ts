@@ -136,3 +136,12 @@ export function readContentLength(value: string): number {
   const length = Number(value);
   return Number.isSafeInteger(length) ? length : -1;
 }
+
+/** The value of a header of `head` that stands there, the first where there are several; null for none. */
+export function headerValue(
+  { names, values }: { readonly names: readonly string[]; readonly values: readonly string[] },
+  name: string,
+): string | null {
+  const at = names.indexOf(name);
+  return at < 0 ? null : (values[at] ?? null);
+}

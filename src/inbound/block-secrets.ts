@@ -6,10 +6,8 @@
 
 import type { RequestHead } from '../http1/request-head.ts';
 import { CHUNKED } from '../http1/syntax.ts';
-import { maskSecrets } from '../policy/block-masks.ts';
 import type { Operation } from '../policy/operation.ts';
 import { secretsInBody } from '../policy/secrets.ts';
-import type { AnswerChange } from '../proxy/contract.ts';
 
 /** Bytes of a body that is read. */
 const LONGEST_BODY = 1_048_576;
@@ -61,21 +59,6 @@ export function textOfBody(body: Buffer): string | null {
     return null;
   }
 }
-
-/**
- * Answers with block documents, without secrets, for who may not see them. An answer that can't be held, or read, is not let
- * through. Prefect answers 200 documents at most.
- */
-export const HIDES_SECRETS: AnswerChange = {
-  most: 8_388_608,
-  must: true,
-  rewrite(body, { status }) {
-    if (status >= 300) return body;
-    const text = textOfBody(body);
-    const masked = text === null ? null : maskSecrets(text);
-    return masked === text ? body : masked === null ? null : Buffer.from(masked, 'utf8');
-  },
-};
 
 /** What becomes of a whole body. */
 export function decideBody(body: Buffer): DecidedBody {

@@ -53,10 +53,14 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
         const { trust } = authority.ca;
         log.info({ bundle: trust.bundleId, issuers: [...trust.issuers] }, 'the CA has changed');
       }
+      // At the start, too: the file may be from before a change that was killed, or have been written over.
+      const isToWrite = pending || revision === null;
       if (pending) {
         const { keyId } = authority.issuer;
         await changed(keyId !== issuing);
         [pending, issuing] = [false, keyId];
+      }
+      if (isToWrite) {
         await writeBundle(place.certsDir, authority.ca.trust).catch((error: unknown) => {
           log.warn({ reason: reasonOf(error) }, 'ca.crt is not up to date');
         });

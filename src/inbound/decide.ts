@@ -75,8 +75,8 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
   const tellBundle = (reading: Reading): Decided => {
     const { head } = reading;
     if (head.method !== 'GET' || head.bodyLength !== 0 || head.upgrade !== null) {
-      const detail = `${BUNDLE_PATH} can only be read`;
-      return refuse(reading, { status: 405, code: 'CG_REQUEST_TARGET', detail, close: head.bodyLength !== 0 });
+      const why = { code: 'CG_REQUEST_TARGET', detail: `${BUNDLE_PATH} can only be read`, extra: 'allow: GET\r\n' };
+      return refuse(reading, { ...why, status: 405, close: head.bodyLength !== 0 });
     }
     const held = bundleHeld(head);
     if (held === gate.trust.bundleId) {
@@ -115,15 +115,15 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     return change === null ? null : { ...change, hold: slot.holder(), instead: (why) => withheld(reading, why) };
   };
 
-  /** In place of an answer that the client may have with its secrets hidden alone. What may have changed something is not to be sent again: 500. */
+  /** In place of an answer in which something has to be hidden. What may have changed something is not to be sent again: 500. */
   const withheld = ({ changes }: Reading, why: Withheld): Answer => {
     const sent = changes ? 'the request was sent on, but its answer' : 'the answer';
     if (why === 'unreadable') {
-      const detail = `${sent} may hold secrets that ${client.identity} may not see, and can't be read to hide them`;
+      const detail = `${sent} may hold what ${client.identity} may not see, and can't be read to hide it`;
       return answer(changes ? 500 : 502, detail, '');
     }
     gate.metrics.limitedRequests++;
-    const detail = `${sent} has to be held to hide secrets in it, and as much is held for ${client.identity} as may be`;
+    const detail = `${sent} has to be held to hide something in it, and as much is held for ${client.identity} as may be`;
     return changes ? answer(500, detail, '') : answer(429, detail, MAINTENANCE);
   };
 

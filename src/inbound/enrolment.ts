@@ -10,6 +10,7 @@ import type { Answer, Take } from '../proxy/contract.ts';
 import { type AdmissionRules, admitLate, type Refused } from './admission.ts';
 import { type AnteroomAnswer, type AnteroomRequest, receive, requestLine } from './anteroom.ts';
 import { bundleContent } from './bundle.ts';
+import type { Refusing } from './decision-record.ts';
 import { addressKey } from './door-counts.ts';
 import { type EstParts, estRequests } from './est.ts';
 import { heldBack } from './held-back.ts';
@@ -88,11 +89,10 @@ export function holdersRequests(
 }
 
 /** Why a request to RENEW_PATH is none that may be answered. */
-export function renewalProblem(
-  head: RequestHead,
-): { readonly status: number; readonly code: string; readonly detail: string; readonly close: true } | null {
+export function renewalProblem(head: RequestHead): Refusing | null {
   if (head.method !== 'POST' || head.upgrade !== null) {
-    return { status: 405, code: 'CG_REQUEST_TARGET', detail: `${RENEW_PATH} takes POST`, close: true };
+    const why = { code: 'CG_REQUEST_TARGET', detail: `${RENEW_PATH} takes POST`, extra: 'allow: POST\r\n' };
+    return { ...why, status: 405, close: true };
   }
   const barred = heldBack(head);
   return barred === null ? null : { status: 403, ...barred, close: true };
@@ -133,7 +133,7 @@ function posted(path: string, ask: (body: string) => Promise<DeskAnswer>): Anter
 function loginRequests({ issuers = [] }: EnrolmentParts['policy']): AnteroomRequest[] {
   return issuers.flatMap(({ issuer, login }) => {
     if (login === null) return [];
-    const text = writeLogin({ issuer, clientId: login.clientId, scopes: login.scopes });
+    const text = writeLogin({ issuer, clientId: login.clientId, scopes: login.scopes, device: login.device });
     return [
       { begins: requestLine('GET', LOGIN_PATH), visit: () => ({ status: 200, type: JSON_TYPE, text, extra: '' }) },
     ];

@@ -19,7 +19,7 @@ import {
 } from '../enroll/est.ts';
 import { MOST_REQUEST_BYTES, readDetail, readIssued, writeEnrollRequest, writeRenewRequest } from '../enroll/wire.ts';
 import type { RequestHead } from '../http1/request-head.ts';
-import { CHUNKED } from '../http1/syntax.ts';
+import { CHUNKED, headerValue } from '../http1/syntax.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { canonicalPath } from '../policy/paths.ts';
 import { type AnteroomRequest, METHODS } from './anteroom.ts';
@@ -31,6 +31,7 @@ const WAIT = 'retry-after: 2\r\n';
 const CHALLENGE = 'www-authenticate: Basic realm="certgate", charset="UTF-8"\r\n';
 const SINGLE = ['authorization', 'content-type'];
 const TEXT_TYPE = 'text/plain';
+const NO_PKCS10 = 'the body is no base64 of DER, as `openssl req -outform DER | openssl base64` makes it';
 /** It says nothing (RFC 8951), and clients of RFC 7030's own text, estclient 1.0.6 among them, refuse an answer without it. */
 const ENCODING = 'content-transfer-encoding: base64\r\n';
 
@@ -97,7 +98,7 @@ export function answerEst(head: RequestHead, path: string, visitor: EstVisitor, 
     return take((csr) => desk.renew(writeRenewRequest(csr), { serial, address, exactNames: true }));
   }
   if (!policy.tokens) return refused(403, 'nobody enrols by a token here (enroll.tokens)');
-  const basic = readBasic(headerOf(head, 'authorization'));
+  const basic = readBasic(headerValue(head, 'authorization'));
   if (basic === null) {
     return refused(401, 'the token is the password of HTTP Basic; the user is the name, or empty', CHALLENGE);
   }
@@ -134,18 +135,20 @@ function take(ask: (csr: string) => Promise<DeskAnswer>): EstReply {
     most: MOST_REQUEST_BYTES,
     chunks: true,
     async answer(body) {
-      const { status, text } = await ask(readPkcs10(body) ?? '');
+      const csr = readPkcs10(body);
+      const { status, text } = await ask(csr ?? '');
       const issued = status === 200 ? readIssued(text) : null;
       if (issued !== null) return given(CERTS_TYPE, writeIssuedCert(issued.certificate));
       const wait = status === 429 || status === 503 ? WAIT : '';
-      return plain(status, readDetail(text).replace(/^certgate: /, ''), wait);
+      const detail = csr === null && status === 400 ? NO_PKCS10 : readDetail(text).replace(/^certgate: /, '');
+      return plain(status, detail, wait);
     },
   };
 }
 
 /** What is wrong with a POST before anybody looks at its body. */
 function bodyProblem(head: RequestHead): EstReply | null {
-  const type = (headerOf(head, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase();
+  const type = (headerValue(head, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase();
   if (type !== PKCS10_TYPE) return refused(415, `content-type: ${PKCS10_TYPE} is wanted, with base64 of the DER`);
   if (head.bodyLength === CHUNKED || head.names.includes('content-length')) return null;
   return refused(411, 'the request has no body');
@@ -162,9 +165,4 @@ function refused(status: number, detail: string, extra = '', code = 'CG_EST_REQU
 function plain(status: number, detail: string, extra: string): EstAnswer {
   const text = `certgate: ${detail}\n`.replace(/[^\n\x20-\x7e]/g, '?');
   return { kind: 'answer', status, type: TEXT_TYPE, text, extra };
-}
-
-function headerOf(head: RequestHead, name: string): string | null {
-  const at = head.names.indexOf(name);
-  return at < 0 ? null : (head.values[at] ?? null);
 }

@@ -84,28 +84,25 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     letIn: (socket, address) => path.letIn(socket, () => counts.leave(address)),
   });
   let enrolling: EnrolmentListener | null = null;
-  const stopStanding = standing.keep((fresh) => {
-    path.install(fresh.credentials, fresh.trust);
-    enrolling?.install(fresh);
-  });
   const policyWatch =
     options.policy === null
       ? null
       : watchPolicy(options.policy, { log, metrics }, ({ policy }) => path.setPolicy(policy));
-  const stop = (): void => {
-    policyWatch?.stop();
-    stopStanding();
-    limitedLog.close();
-  };
   try {
     enrolling = await enrolmentListenerOf(options, { desk, limitedLog, standing: standing.current });
     await bind(door, { host: options.host, port: options.port });
   } catch (error) {
-    stop();
+    policyWatch?.stop();
+    limitedLog.close();
     await enrolling?.stop();
     await path.stop();
     throw error;
   }
+  // Not before all are there who must be told.
+  const stopStanding = standing.keep((fresh) => {
+    path.install(fresh.credentials, fresh.trust);
+    enrolling?.install(fresh);
+  });
   const bound = door.address();
 
   return {
@@ -131,7 +128,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       door.close();
       await enrolling?.stop();
       await path.drain(ms, hurry);
-      stop();
+      policyWatch?.stop();
+      stopStanding();
+      limitedLog.close();
     },
   };
 }

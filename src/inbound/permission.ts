@@ -6,6 +6,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
+import { answersLimits } from '../policy/limit-masks.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
 import { type Attributes, compilePolicy, type Grants, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
@@ -52,8 +53,8 @@ export interface Judgement {
   readonly observed: boolean;
   /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
   readonly target: string | null;
-  /** The answer has blocks, and the client may not see their secrets. */
-  readonly hidesSecrets: boolean;
+  /** What in the answer the client may not see: secrets of blocks, or whose limits are; null for nothing. */
+  readonly hides: 'secrets' | 'holders' | null;
 }
 
 /** What has to be found out for a request to go on. */
@@ -78,7 +79,7 @@ const UNJUDGED: Judgement = {
   readMessages: false,
   observed: false,
   target: null,
-  hidesSecrets: false,
+  hides: null,
 };
 
 /** What holds where there is no policy of anybody's: everything, for all. */
@@ -107,8 +108,15 @@ function makesThem(grants: Grants, scope: Scope | null): boolean {
   return everywhere || ((scope?.tag ?? null) === null && reachesToo(grants, MAKES_QUEUES, scope));
 }
 
-function hides(operation: Operation | null, grants: Grants, observed: boolean): boolean {
-  return !observed && answersBlocks(operation) && !grants.has('see_secret_blocks');
+function hiddenFrom(
+  grants: Grants,
+  operation: Operation | null,
+  scope: Scope | null,
+  observed: boolean,
+): Judgement['hides'] {
+  if (observed) return null;
+  if (answersBlocks(operation) && !grants.has('see_secret_blocks')) return 'secrets';
+  return scope !== null && answersLimits(operation) ? 'holders' : null;
 }
 
 /** Judges `operation` (null: unknown) at `target` for `identity`. */
@@ -127,10 +135,10 @@ export function judge(
   // The usual way; what a refusal needs is worked out only for one.
   if (ruling.permit && question === null) {
     const readBody = asksByBody(operation) && !grants.has('see_secret_blocks');
-    const hidesSecrets = hides(operation, grants, observed);
+    const hides = hiddenFrom(grants, operation, ruling.scope, observed);
     const stamp = policy.createdBy === 'identity' ? provenanceLines(operation, identity) : '';
     const { role, rule } = ruling;
-    const said = { ...UNJUDGED, policy, role, rule, readBody, readMessages, observed, stamp, hidesSecrets };
+    const said = { ...UNJUDGED, policy, role, rule, readBody, readMessages, observed, stamp, hides };
     const asDeployed = startsDeployed(operation) && !reachesToo(grants, STARTS_ANY, ruling.scope);
     const queues = makesQueues(operation) && !makesThem(grants, ruling.scope);
     const unsaid = asDeployed || queues ? { asDeployed, queues } : null;
@@ -140,8 +148,8 @@ export function judge(
   const said = explainOperation(policy, identity, operation, question?.asks === true, '', attributes);
   if (ruling.permit && said.permit) {
     const hidden = said.secrets === 'hide' && !observed ? (question?.target ?? null) : null;
-    const hidesSecrets = hides(operation, grants, observed);
-    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden, hidesSecrets };
+    const hides = hiddenFrom(grants, operation, ruling.scope, observed);
+    return { ...UNJUDGED, policy, role: ruling.role, rule: ruling.rule, observed, target: hidden, hides };
   }
   const refusal = { code: refusalCode(said), detail: refusalWords(said), brief: refusalBrief(said) };
   return refusedOrObserved({ ...UNJUDGED, policy, observed }, refusal);
@@ -166,7 +174,7 @@ function withinLimits(
   if (scope !== null && bounds?.kind === 'refuse') {
     const name = operation?.name ?? 'an operation that certgate does not know';
     const detail = beyondWords({ identity, role, rule, operation: name, scope, why: bounds.why });
-    return refusedOrObserved(said, { code: 'CG_SCOPE', detail });
+    return refusedOrObserved(said, { code: 'CG_SCOPE', detail, brief: `it ${bounds.why}` });
   }
   const { needs, readBody } = bounds?.kind === 'check' ? bounds : { needs: [], readBody: false };
   const nothing = needs.length === 0 && !readBody && unsaid === null;

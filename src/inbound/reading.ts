@@ -10,9 +10,9 @@ import { findOperation, WEBSOCKET, writes } from '../policy/operation.ts';
 import { canonicalPath } from '../policy/paths.ts';
 import type { AnswerChange, HeadBytes } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
-import { HIDES_SECRETS } from './block-secrets.ts';
 import { crossSite } from './browser.ts';
 import type { Permitted } from './decision-record.ts';
+import { HIDES_HOLDERS, HIDES_SECRETS } from './hidden.ts';
 import type { Judged } from './permission.ts';
 import {
   clientProto,
@@ -167,7 +167,10 @@ export function openReadings(
 
 /** What changes the answer; null for nothing. */
 export function answerChangeOf({ changeAnswer, judgement }: Reading): AnswerChange | null {
-  return changeAnswer ?? (judgement?.hidesSecrets === true ? HIDES_SECRETS : null);
+  return (
+    changeAnswer ??
+    (judgement?.hides === 'secrets' ? HIDES_SECRETS : judgement?.hides === 'holders' ? HIDES_HOLDERS : null)
+  );
 }
 
 /** The same with a body of `length` bytes. */

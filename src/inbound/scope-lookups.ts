@@ -104,8 +104,8 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
     return true;
   };
 
-  const factsWithin = async (scope: Scope, { pool, tags, via }: Facts, depth: number): Promise<boolean> => {
-    if (holds(scope, pool, tags)) return true;
+  const factsWithin = async (scope: Scope, { pool, tags, via, shared }: Facts, depth: number): Promise<boolean> => {
+    if (shared === true || holds(scope, pool, tags)) return true;
     // What has a pool is in that, whoever made it.
     if (pool !== null && scope.pools?.includes(pool) === false) return false;
     for (const ref of via) if ((await within(scope, ref, depth + 1)) === true) return true;
@@ -165,8 +165,8 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
     return found.every((one) => factsKnown(scope, one, depth));
   };
 
-  const factsKnown = (scope: Scope, { pool, tags, via }: Facts, depth: number): boolean => {
-    if (holds(scope, pool, tags)) return true;
+  const factsKnown = (scope: Scope, { pool, tags, via, shared }: Facts, depth: number): boolean => {
+    if (shared === true || holds(scope, pool, tags)) return true;
     if (pool !== null && scope.pools?.includes(pool) === false) return false;
     return via.some((ref) => known(scope, ref, depth + 1));
   };
@@ -208,6 +208,7 @@ const NAMED: ReadonlySet<Ref['type']> = new Set([
   'deployment_name',
   'flow_name',
   'artifact_key',
+  'concurrency_limit',
 ]);
 /** What is written by its id. */
 const WRITTEN: readonly Ref['type'][] = ['flow_run', 'task_run', 'deployment', 'work_queue', 'artifact'];

@@ -2,7 +2,7 @@
 // by a policy's word what the client sends, or what it is sent, read message by message against the policy as it is then.
 
 import { beyondWords } from '../policy/refusal.ts';
-import type { Scope } from '../policy/scope.ts';
+import { type Scope, scopeWords } from '../policy/scope.ts';
 import type { Forward, TunnelRewriter, TunnelStep } from '../proxy/contract.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import type { GateState } from './gate-state.ts';
@@ -53,19 +53,22 @@ function messageReader(
     }
     gate.metrics.forbidden++;
     await record(why);
-    return { kind: 'close', reason: `certgate: ${why.code}: ${why.detail}` };
+    return { kind: 'close', reason: `certgate: ${why.code}: ${why.closeWebSocket ?? why.detail}` };
   };
   const beyond = async (why: string): Promise<MessageVerdict> => {
     const scope = scopeNow();
     const { role, rule } = now();
     const said = { identity, role: role ?? '', rule: rule ?? '', operation: operation.name, why };
     const detail = scope === null ? `${identity}: it ${why}` : beyondWords({ ...said, scope });
-    return await close({ status: 403, code: 'CG_SCOPE', detail });
+    // Of a close 123 octets are read: what is on record would be cut before it comes to the point.
+    const closeWebSocket = scope === null ? `it ${why}` : `only within ${scopeWords(scope)}, and it ${why}`;
+    return await close({ status: 403, code: 'CG_SCOPE', detail, closeWebSocket });
   };
   return readMessages(
     'client',
     judgeMessages(operation, {
       beyond,
+      scope: scopeNow,
       observed: () => now().observed,
       async within(needs) {
         const scope = scopeNow();

@@ -3,11 +3,11 @@
 
 import { connect as connectTls } from 'node:tls';
 import { openBundleNumber } from '../enroll/bundle-number.ts';
+import { type GateName, toGate } from '../enroll/to-gate.ts';
 import type { Log } from '../observe/log.ts';
 import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
 import { type Clocks, openGateClock } from './gate-clock.ts';
 import { followRenewal } from './renewal.ts';
-import { type GateName, toGate } from './to-gate.ts';
 import { followTrust } from './trust-bundle.ts';
 
 export interface IdentityOptions extends GateName {
@@ -52,7 +52,7 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
     host,
     interval: trust.interval,
     current: () => credentials.current.ca,
-    connect: (bundle) => connectTls(toGate(options, credentials.current.contextWith(bundle))),
+    connect: (bundle) => connectTls({ ...toGate(options), secureContext: credentials.current.contextWith(bundle) }),
     take: (bundle) => credentials.trust(bundle, trust.write),
     number: openBundleNumber(trust.write ? files.ca : null, log),
     hear: clock.hear,
@@ -67,7 +67,7 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
           current: () => credentials.current,
           look: () => credentials.look(),
           keyText: (key) => credentials.keyText(key),
-          connect: () => connectTls(toGate(options, credentials.current.context)),
+          connect: () => connectTls({ ...toGate(options), secureContext: credentials.current.context }),
           clock,
           enrollAgain: options.enrollAgain,
           log,

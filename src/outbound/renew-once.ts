@@ -1,13 +1,13 @@
 // Renews the certificate of a folder once, also one that has ended: the gate says whether its grace lets that be.
 
 import { connect as connectTls } from 'node:tls';
+import { type GateName, toGate } from '../enroll/to-gate.ts';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
 import { openGateClock } from './gate-clock.ts';
 import { openRenewer, type RenewalOutcome } from './renew.ts';
 import { renewalDue } from './renewal.ts';
-import { type GateName, toGate } from './to-gate.ts';
 
 export interface RenewingOnce extends GateName {
   /** The folder of `files`, absolute. */
@@ -35,17 +35,23 @@ export async function renewOnce(options: RenewingOnce): Promise<RenewedOnce> {
     current: () => credentials.current,
     look: () => credentials.look(),
     keyText: (key) => credentials.keyText(key),
-    connect: () => connectTls(toGate(options, credentials.current.context)),
+    connect: () => connectTls({ ...toGate(options), secureContext: credentials.current.context }),
     clock,
   });
   try {
     const { current } = credentials;
-    if (options.ifDue && clock.now() < renewalDue(current)) return { outcome: 'not due', credentials: current };
+    const isDue = (): boolean => clock.now() >= renewalDue(current);
+    if (options.ifDue && !isDue()) {
+      // By a clock that is behind it would never be. A gate that is away says nothing of it, and takes nothing from it.
+      await renewer.hearTime().catch(() => {});
+      if (!isDue()) return { outcome: 'not due', credentials: current };
+    }
     const outcome = await renewer.renew(current.certificate.serialNumber);
     return { outcome, credentials: credentials.current };
   } catch (error) {
     if (isCertgateError(error)) throw error;
-    throw new CertgateError('CG_RENEWAL', { dir, reason: reasonOf(error) }, { cause: error });
+    const facts = { dir, reason: reasonOf(error), gate: options.gate.origin };
+    throw new CertgateError('CG_RENEWAL', facts, { cause: error });
   } finally {
     await renewer.drop();
     credentials.stop();

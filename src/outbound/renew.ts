@@ -37,6 +37,8 @@ export type RenewalOutcome = 'renewed' | 'taken' | 'busy';
 export interface Renewer {
   /** Renews the certificate with the serial number `serial`. CG_RENEWAL_REFUSED; Errors for the rest. */
   renew(serial: string): Promise<RenewalOutcome>;
+  /** Hears what time it is for the gate. Errors when it can't be asked. */
+  hearTime(): Promise<void>;
   /** Removes what a failed try has left, unless it is for the certificate `serial`. */
   drop(serial?: string): Promise<void>;
   /** Ends what is under way, which then fails. */
@@ -54,6 +56,7 @@ export function openRenewer({ dir, host, current, look, keyText, connect, clock 
   let pending: Pending | null = null;
   let open: TLSSocket | null = null;
   let stopped = false;
+  const bundle = { method: 'GET', host, path: BUNDLE_PATH } as const;
 
   const ask = async (request: GateRequest): Promise<GateAnswer> => {
     open = connect();
@@ -93,13 +96,15 @@ export function openRenewer({ dir, host, current, look, keyText, connect, clock 
       giveBack();
     }
     // So that the gate knows from now on that the old one has been replaced; any request would do.
-    const bundle = { method: 'GET', host, path: BUNDLE_PATH } as const;
     if (!stopped) await ask(bundle).catch(() => {});
     return 'renewed';
   };
 
   return {
     renew,
+    async hearTime() {
+      await ask(bundle);
+    },
     async drop(serial) {
       if (pending === null || pending.serial === serial) return;
       const { prepared } = pending;

@@ -3,6 +3,7 @@
 
 import { createServer, isIP, type OnReadOpts } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { toGate } from '../enroll/to-gate.ts';
 import { limitLog } from '../observe/limited-log.ts';
 import { bind, drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
@@ -12,7 +13,6 @@ import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { Credentials } from './credentials.ts';
 import { forwardTo } from './forward.ts';
 import { type IdentityOptions, type KeptIdentity, keepIdentity } from './kept-identity.ts';
-import { toGate } from './to-gate.ts';
 
 export interface SidecarOptions extends IdentityOptions {
   /** Where the Prefect client connects. Port 0 for a free one. */
@@ -38,7 +38,8 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
   const pool = openUpstreamPool({
     connect: (onread) => {
       const tls: ConnectionOptions & { readonly allowHalfOpen: boolean; readonly onread: OnReadOpts } = {
-        ...toGate(options, identity.current.context),
+        ...toGate(options),
+        secureContext: identity.current.context,
         // Not in the types of tls.connect, but documented there: a tunnel's half-close is passed on.
         allowHalfOpen: true,
         onread,

@@ -35,8 +35,9 @@ export async function signBundle({ pem, number }: NumberedBundle, signer: Signer
 }
 
 /**
- * Whether `signature` (base64) over the bundle is by one of `known`, or by a CA among `offered` that one of `known` has
- * signed. Validity in time is not asked: a bundle has to reach those, too, whose clock is wrong.
+ * Whether `signature` (base64) over the bundle is by one of `known`, or by a CA among `offered` that chains to one of `known`:
+ * below a company's CA an issuer may come with another CA between. Validity in time is not asked: a bundle has to reach
+ * those, too, whose clock is wrong.
  */
 export function bundleIsSigned(
   { pem, number }: NumberedBundle,
@@ -46,16 +47,26 @@ export function bundleIsSigned(
 ): boolean {
   const statement = bundleStatement(bundleIdOf(pem), number);
   const octets = Buffer.from(signature, 'base64');
-  const vouched = offered.filter(
-    (one) => one.ca && known.some((other) => other.ca && one.checkIssued(other) && one.verify(other.publicKey)),
-  );
-  return [...known.filter((one) => one.ca), ...vouched].some(({ publicKey }) => {
+  return vouchedBy(known, offered).some(({ publicKey }) => {
     try {
       return verify(signingAlgorithmOf(publicKey).hash, statement, publicKey, octets);
     } catch {
       return false; // a key of a kind that signs nothing of ours
     }
   });
+}
+
+/** The CAs of `known`, and those of `offered` that one of them, or of these, has signed. */
+function vouchedBy(known: readonly X509Certificate[], offered: readonly X509Certificate[]): readonly X509Certificate[] {
+  const vouched = known.filter((one) => one.ca);
+  let waiting = offered.filter((one) => one.ca);
+  // What is pushed meanwhile is gone through as well.
+  for (const above of vouched) {
+    const isBelow = (one: X509Certificate): boolean => one.checkIssued(above) && one.verify(above.publicKey);
+    vouched.push(...waiting.filter(isBelow));
+    waiting = waiting.filter((one) => !vouched.includes(one));
+  }
+  return vouched;
 }
 
 /** Which bundle it is: SHA-256 of its PEM text, hex. */

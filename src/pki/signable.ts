@@ -186,7 +186,10 @@ function judgeLeaf(
   const names = requireNames(frame, trustDomains);
   const [from, until] = [frame.notBefore.getTime(), frame.notAfter.getTime()];
   if (until - from > maxTtl + BACKDATED || until > now + maxTtl + SLACK) {
-    throw new DerFault(`it is good until ${frame.notAfter.toISOString()}, longer than leaves may be`);
+    const latest = new Date(now + maxTtl).toISOString();
+    throw new DerFault(
+      `it is good until ${frame.notAfter.toISOString()}, and leaves are until ${latest} at most: --max-ttl`,
+    );
   }
   if (until <= from || from > now + SLACK || from < now - BACKDATED - SLACK) {
     throw new DerFault(`it begins at ${frame.notBefore.toISOString()}, which is not now`);

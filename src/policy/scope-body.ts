@@ -5,7 +5,7 @@
 
 import type { Scope } from './scope.ts';
 import { eventFilterNeeds, eventNeeds } from './scope-events.ts';
-import { type Need, type ObjectType, type Ref, uuidOf } from './scope-refs.ts';
+import { type Need, type ObjectType, OWN_LIMIT, type Ref, uuidOf } from './scope-refs.ts';
 import type { BodyRule, Tagged } from './scope-rules.ts';
 import { isRecord } from './strict-json.ts';
 
@@ -36,7 +36,7 @@ export function examineBody(rule: BodyRule, body: unknown, scope: Scope, deploym
       return ids === null ? refuse(`does not list ${rule.at}`) : pass(needsOf(rule.type, ids, 'pass'));
     }
     case 'events':
-      return Array.isArray(body) ? all(body, (one) => eventExamined(one)) : refuse('sends no list of events');
+      return Array.isArray(body) ? all(body, (one) => eventExamined(one, scope)) : refuse('sends no list of events');
     case 'event filter': {
       const filter = isRecord(body) ? (body['filter'] ?? null) : null;
       const needs = eventFilterNeeds(filter);
@@ -89,7 +89,7 @@ function create(kind: Creating, body: Fields, scope: Scope, deployment: string |
     case 'task run slots':
       return some(body, [['task_run_id', 'task_run', 'pass']]);
     case 'slots':
-      return slots(body['names']);
+      return slots(body['names'], body['holder']);
     case 'create artifact': {
       const said = some(body, [
         ['flow_run_id', 'flow_run', 'refuse'],
@@ -156,17 +156,29 @@ function keyShared(body: Fields): Examined | null {
 }
 
 /** A deployment's own limit is called after it, and by freeing its slots its runs are let loose. */
-function slots(names: unknown): Examined {
+function slots(names: unknown, holder: unknown): Examined {
   if (!Array.isArray(names)) return refuse('names no limits');
+  const held = holderNeeds(holder ?? null);
+  if (held === null) return refuse('takes slots for what is no run or deployment');
   const ids = names
-    .filter((name) => String(name).startsWith(OWN_LIMIT))
-    .map((name) => uuidOf(String(name).slice(OWN_LIMIT.length)));
+    .map(String)
+    .filter((name) => name.startsWith(OWN_LIMIT))
+    .map((name) => uuidOf(name.slice(OWN_LIMIT.length)));
   return ids.every((id) => id !== null)
-    ? pass(needsOf('deployment', ids, 'refuse'))
+    ? pass([...needsOf('deployment', ids, 'refuse'), ...held])
     : refuse('names the limit of no deployment');
 }
 
-const OWN_LIMIT = 'deployment:';
+/** Whom the slots are for: Prefect's older clients free those that are held for their task run, whoever took them. */
+function holderNeeds(holder: unknown): readonly Need[] | null {
+  if (holder === null) return [];
+  const type = isRecord(holder) ? HOLDERS.find((one) => one === holder['type']) : undefined;
+  const id = isRecord(holder) ? uuidOf(holder['id']) : null;
+  // A task run is on record some time after it has taken its slots.
+  return type === undefined || id === null ? null : needsOf(type, [id], 'pass');
+}
+
+const HOLDERS = ['flow_run', 'task_run', 'deployment'] as const;
 
 function logExamined(log: unknown): Examined {
   if (!isRecord(log)) return refuse('sends what is no log');
@@ -177,8 +189,8 @@ function logExamined(log: unknown): Examined {
   ]);
 }
 
-function eventExamined(event: unknown): Examined {
-  const needs = eventNeeds(event);
+function eventExamined(event: unknown, scope: Scope): Examined {
+  const needs = eventNeeds(event, scope);
   return typeof needs === 'string' ? refuse(needs) : pass(needs);
 }
 

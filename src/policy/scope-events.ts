@@ -2,20 +2,22 @@
 // automations start by any. So all that an event names must be within, its own resource and those it is related to, and a
 // payload may not name another task run than the resource does. A filter of events must name the resources that it wants.
 
+import type { Scope } from './scope.ts';
 import { type Need, type Ref, resourceRef, uuidOf } from './scope-refs.ts';
 import { isRecord } from './strict-json.ts';
 
 /** Resources that only the server itself speaks for. */
 const SERVERS_OWN = /^prefect\.(?:automation|flow)(?:\.|$)/;
 
-/** What an event needs to be within; why it can't be, to stand after "it …". */
-export function eventNeeds(event: unknown): readonly Need[] | string {
+/** What an event needs to be within `scope`; why it can't be, to stand after "it …". */
+export function eventNeeds(event: unknown, scope: Scope | null): readonly Need[] | string {
   if (!isRecord(event)) return 'sends what is no event';
   const own = resourceId(event['resource']);
   const related = event['related'] ?? [];
   if (own === null || !Array.isArray(related)) return 'sends an event without a resource';
   if (SERVERS_OWN.test(own)) return 'sends an event in the name of a flow or an automation';
   const refs: Ref[] = [];
+  const runs: Ref[] = [];
   for (const one of related) {
     const id = resourceId(one);
     if (id === null) return 'sends an event that is related to what has no id';
@@ -23,12 +25,14 @@ export function eventNeeds(event: unknown): readonly Need[] | string {
     if (ref === 'wrong') return 'sends an event that is related to what is no object of Prefect';
     // All runs of a flow are related to it, and flows are shared.
     if (ref !== null && ref.type !== 'flow') refs.push(ref);
+    // In no other role Prefect takes it for the run of a task run.
+    if (ref?.type === 'flow_run' && isRecord(one) && one['prefect.resource.role'] === 'flow-run') runs.push(ref);
   }
-  const needs: Need[] = refs.map((ref) => ({ ref, absent: absentIsNew(ref, refs) }));
+  const needs: Need[] = refs.map((ref) => ({ ref, absent: absentIsNew(ref, runs) }));
   const ref = resourceRef(own);
   if (ref === 'wrong') return 'sends an event about what is no object of Prefect';
   if (ref === null) return String(event['event']).startsWith('prefect.task-run') ? NOT_ITS_OWN : needs;
-  needs.push({ ref, absent: absentIsNew(ref, refs) });
+  needs.push({ ref, absent: absentIsNew(ref, runs) });
   const { payload, id } = event;
   if (!payloadFits(payload, ref, id)) return NOT_ITS_OWN;
   const state = ref.type === 'task_run' && isRecord(payload) ? (payload['validated_state'] ?? null) : null;
@@ -36,16 +40,24 @@ export function eventNeeds(event: unknown): readonly Need[] | string {
   // The event's id is that of the state which Prefect makes, and of one that is there already it makes nothing.
   const made = uuidOf(id);
   if (made === null) return 'sends an event of a task run without an id';
+  const lost = runs.length === 0 && scope !== null ? aloneProblem(payload, scope) : null;
+  if (lost !== null) return lost;
   return [...needs, { ref: { type: 'task_run_state', id: made }, absent: 'pass', made: true }];
 }
 
 const NOT_ITS_OWN = 'sends an event whose payload is about another task run';
 
-/** A task run is made by its first event; whose it is the flow run says that the event is related to. */
-function absentIsNew(ref: Ref, related: readonly Ref[]): Need['absent'] {
-  if (ref.type !== 'task_run') return 'refuse';
-  const runs = related.filter((one) => one.type === 'flow_run');
-  return runs.length === 0 ? 'refuse' : runs;
+/** A task run is made by its first event; whose it is the flow run says that the event is related to as its `runs`. */
+function absentIsNew(ref: Ref, runs: readonly Ref[]): Need['absent'] {
+  return ref.type !== 'task_run' || runs.length === 0 ? 'refuse' : runs;
+}
+
+/** Without a flow run Prefect makes a task run one of none, also where it was one's; that is in no pool, and of the tags it says. */
+function aloneProblem(payload: unknown, { pools, tag }: Scope): string | null {
+  if (pools !== null) return 'sends an event of a task run without its flow run, which is in no pool';
+  const run = isRecord(payload) ? payload['task_run'] : null;
+  const tags = isRecord(run) ? run['tags'] : null;
+  return tag === null || (Array.isArray(tags) && tags.includes(tag)) ? null : `does not carry the tag ${tag}`;
 }
 
 /**

@@ -17,6 +17,8 @@ export type ObjectType =
   | 'artifact_key'
   | 'flow_run_state'
   | 'task_run_state'
+  /** By its id or its name. */
+  | 'concurrency_limit'
   /** `prefect.flow-run.<id>` and the like. */
   | 'resource'
   /** The deployment of a flow by its name, which making one would change: `<flow id>/<name>`. */
@@ -47,7 +49,12 @@ export interface Facts {
   readonly via: readonly Ref[];
   /** The flow of a deployment or run. */
   readonly flow: string | null;
+  /** It belongs to nobody, and is within whatever scope. */
+  readonly shared?: true;
 }
+
+/** What the limit of one deployment is called, before the deployment's id; all others are shared. */
+export const OWN_LIMIT = 'deployment:';
 
 /** What to ask Prefect; the path is below the API's base. */
 export interface Question {
@@ -109,6 +116,8 @@ export function questionOf({ type, id }: Ref): Question | null {
       return get(`/flow_run_states/${id}`);
     case 'task_run_state':
       return get(`/task_run_states/${id}`);
+    case 'concurrency_limit':
+      return get(`/v2/concurrency_limits/${segments.join('/')}`);
     case 'flow_name':
       return get(`/flows/name/${segments.join('/')}`);
     case 'deployment_name':
@@ -182,6 +191,11 @@ function factsOfOne(type: ObjectType, item: Readonly<Record<string, unknown>>): 
       return { ...none, via: via(['flow_run', details['flow_run_id']]) };
     case 'task_run_state':
       return { ...none, via: via(['task_run', details['task_run_id']]) };
+    case 'concurrency_limit': {
+      const name = text(item['name']) ?? OWN_LIMIT;
+      if (!name.startsWith(OWN_LIMIT)) return { ...none, shared: true };
+      return { ...none, via: via(['deployment', name.slice(OWN_LIMIT.length)]) };
+    }
     case 'flow_name':
       return { ...none, via: via(['flow', item['id']]) };
     default:

@@ -209,11 +209,11 @@ export const SCOPE_RULES: Readonly<Record<string, ScopeRule>> = {
   // Each log is a message.
   stream_logs_out: {},
 
-  // Limits are shared by all who take slots of them, but for that of a deployment.
+  // Limits are shared by all who take slots of them, but for that of a deployment; of lists limit-masks.ts takes these out.
   read_concurrency_limit: 'open',
   read_concurrency_limit_by_tag: 'open',
   read_concurrency_limits: 'open',
-  read_concurrency_limit_v2: 'open',
+  read_concurrency_limit_v2: { object: ['concurrency_limit', 'id_or_name'] },
   read_all_concurrency_limits_v2: 'open',
   increment_concurrency_limits_v1: { body: { kind: 'task run slots' } },
   decrement_concurrency_limits_v1: { body: { kind: 'task run slots' } },

@@ -2,7 +2,7 @@
 
 import { lstatSync, unlinkSync } from 'node:fs';
 import { connect, type Server, type Socket } from 'node:net';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, NO_SOCKET } from '../errors.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { Handler, Limits, Verdict } from './contract.ts';
 import type { ConnectionSet } from './open-connections.ts';
@@ -80,7 +80,7 @@ export async function bind(
   });
 }
 
-/** Removes the file of a unix socket on which nobody answers any more; one that answers stays. */
+/** Removes the file of a unix socket on which nobody answers any more; one that answers stays. CG_LISTEN for what is no socket. */
 export async function removeStale(path: string): Promise<'free' | 'taken'> {
   const answers = await new Promise<boolean>((resolve) => {
     const socket = connect(path);
@@ -91,6 +91,8 @@ export async function removeStale(path: string): Promise<'free' | 'taken'> {
     socket.once('error', () => resolve(false));
   });
   if (answers) return 'taken';
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there?.isSocket() === false) throw new CertgateError('CG_LISTEN', { address: path, reason: NO_SOCKET });
+  if (there !== undefined) unlinkSync(path);
   return 'free';
 }

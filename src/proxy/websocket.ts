@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response.ts';
-import { listMembers, type Malformed, malformed } from '../http1/syntax.ts';
+import { headerValue, listMembers, type Malformed, malformed } from '../http1/syntax.ts';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
@@ -58,12 +58,6 @@ export function acceptProblem(request: RequestHead, answer: ResponseHead, offere
     if (answer.names.includes(name) && !offered.includes(`\r\n${name}:`)) return 'it chose what was not offered';
   }
   return null;
-}
-
-/** The value of one header; null when it is absent. */
-function headerValue(head: RequestHead | ResponseHead, name: string): string | null {
-  const i = head.names.indexOf(name);
-  return i < 0 ? null : (head.values[i] ?? null);
 }
 
 /** The value of a header that may stand there once; null when it does not. */

@@ -10,7 +10,16 @@ import { CertgateError, isCertgateError } from '../errors.ts';
 import type { AuditEntry } from './audit-entry.ts';
 import { actAdder } from './sqlite-acts.ts';
 import { storeFailure } from './sqlite-failure.ts';
-import { connect, fileFailure, openStoreFile, pragma, requireSchema } from './sqlite-file.ts';
+import {
+  connect,
+  fileFailure,
+  type OpenStoreFile,
+  openStoreFile,
+  pragma,
+  requireSchema,
+  unshared,
+  wantsRoomToRead,
+} from './sqlite-file.ts';
 import { caOf, numberOf, revocationReasonOf, textOf } from './sqlite-rows.ts';
 import { type CaRecord, outweighs, type RevocationReason, UNKNOWN_IDENTITY } from './store.ts';
 
@@ -72,11 +81,10 @@ const A_REVISION = 500;
  *   the location `to` when it is the copy that cannot be written
  */
 export function copyStoreFile(from: string, to: string): StoreFacts {
-  const { db, mark } = openAsIs(from);
+  const { db, check } = openAsIs(from);
   try {
     db.prepare('VACUUM INTO ?').run(to);
-    // There is room by now, and somebody has written.
-    if (mark !== null && markOf(from) !== mark) throw new CertgateError('CG_STORE_BUSY', { location: from, waited: 0 });
+    check();
   } catch (error) {
     const failure = storeFailure(error, from);
     const target = ['CG_STORE_FULL', 'CG_STORE_IO', 'CG_STORE_READONLY'].includes(failure.code);
@@ -221,8 +229,8 @@ export function adoptRevocations(
   }
 }
 
-// Never by opening the file itself: see sqlite-file.ts. With the mark of what nothing keeps from changing while it is read.
-function openAsIs(path: string): { readonly db: DatabaseSync; readonly mark: string | null } {
+// Never by opening the file itself: see sqlite-file.ts.
+function openAsIs(path: string): OpenStoreFile {
   let db: DatabaseSync | undefined;
   try {
     const file = statSync(path, { throwIfNoEntry: false });
@@ -233,36 +241,13 @@ function openAsIs(path: string): { readonly db: DatabaseSync; readonly mark: str
     }
     db = connect(path, true, isFrozen(path));
     requireSchema(db, path, false);
-    return { db, mark: null };
+    return { db, check: () => {} };
   } catch (error) {
     db?.close();
     const failure = fileFailure(error, path);
-    if (failure.code === 'CG_STORE_FULL' && !hasLog(path)) return openUnshared(path);
+    if (wantsRoomToRead(failure, path)) return unshared(path, true);
     throw failure;
   }
-}
-
-// On a full disk there is no room for the shared memory either: nobody has the store open, and without a log its file is all.
-function openUnshared(path: string): { readonly db: DatabaseSync; readonly mark: string } {
-  let db: DatabaseSync | undefined;
-  try {
-    const mark = markOf(path);
-    db = connect(path, true, true);
-    requireSchema(db, path, false);
-    return { db, mark };
-  } catch (error) {
-    db?.close();
-    throw fileFailure(error, path);
-  }
-}
-
-function hasLog(path: string): boolean {
-  return (statSync(`${realpathSync(path)}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
-}
-
-function markOf(path: string): string {
-  const { ino, size, mtimeNs } = statSync(path, { bigint: true });
-  return `${ino} ${size} ${mtimeNs}`;
 }
 
 // On a read-only file system SQLite cannot make the shared memory that its log needs; without a log there is no need of it.

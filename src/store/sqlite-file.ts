@@ -8,7 +8,7 @@ import { chmodSync, closeSync, fsyncSync, linkSync, openSync, realpathSync, stat
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, reasonOf } from '../errors.ts';
 import { APPLICATION_ID, migrations, SCHEMA_VERSION } from './schema.ts';
 import { storeFailure } from './sqlite-failure.ts';
 
@@ -76,8 +76,41 @@ export function openStoreFile(path: string, readOnly: boolean): OpenStoreFile {
     return { db, check };
   } catch (error) {
     db?.close();
-    throw fileFailure(error, path, OPENING_WAIT);
+    const failure = fileFailure(error, path, OPENING_WAIT);
+    if (readOnly && wantsRoomToRead(failure, path)) return unshared(path);
+    throw failure;
   }
+}
+
+/** Whether a store was not opened for want of room for the shared memory alone: nobody has it open, and its file is all. */
+export function wantsRoomToRead({ code }: CertgateError, path: string): boolean {
+  return (
+    code === 'CG_STORE_FULL' && (statSync(`${realpathSync(path)}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0
+  );
+}
+
+/** The store at `path` for reading, as its file stands: on a full disk. `check` notices that somebody has written since. */
+export function unshared(path: string, olderToo = false): OpenStoreFile {
+  let db: DatabaseSync | undefined;
+  try {
+    const opened = markOf(path);
+    db = connect(path, true, true);
+    requireSchema(db, path, !olderToo);
+    const check = (): void => {
+      if (markOf(path) === opened) return;
+      const problem = 'was written meanwhile, on a disk that had no room';
+      throw new CertgateError('CG_STORE_LOST', { location: path, problem });
+    };
+    return { db, check };
+  } catch (error) {
+    db?.close();
+    throw fileFailure(error, path);
+  }
+}
+
+function markOf(path: string): string {
+  const { ino, size, mtimeNs } = statSync(path, { bigint: true });
+  return `${ino} ${size} ${mtimeNs}`;
 }
 
 /** Refuses what is no certgate store, and a newer one; for `readOnly` an older one too. */
@@ -189,7 +222,10 @@ export function fileFailure(error: unknown, location: string, waited = 0): Certg
     case 'ENAMETOOLONG':
       return new CertgateError('CG_STORE_IO', facts, options);
     default:
-      return storeFailure(error, location, waited);
+      // Whatever else the system refuses is not certgate's fault: a device that fails, a file system without links.
+      return error instanceof Error && 'syscall' in error
+        ? new CertgateError('CG_STORE_IO', { location, problem: fileReason(error) }, options)
+        : storeFailure(error, location, waited);
   }
 }
 

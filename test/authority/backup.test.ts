@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
+  constants,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -11,9 +12,10 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { expect, it } from 'vitest';
-import { makeBackup } from '../../src/authority/backup.ts';
+import { describe, expect, it } from 'vitest';
+import { type MadeBackup, makeBackup } from '../../src/authority/backup.ts';
 import { parseManifest } from '../../src/authority/backup-manifest.ts';
 import { SCHEMA_VERSION } from '../../src/store/schema.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -92,6 +94,45 @@ it('is of one revision, and sound, while two processes issue and revoke', async 
   expect(seen.map(([revision]) => revision)).toEqual(seen.map(([revision]) => revision).toSorted((a, b) => a - b));
   expect(readStoreFacts(ca.storePath)).toMatchObject({ revision: first + 450, certificates: 300 });
 }, 120_000);
+
+describe('a backup while the CA’s files change under it', () => {
+  /** Of a CA whose configuration is a pipe, which is read after the CA's files: `meanwhile` runs then, again and again. */
+  async function changing(meanwhile: (certsDir: string, time: number) => void): Promise<MadeBackup> {
+    const ca = await newCa();
+    const configuration = join(ca.dir, 'certgate.yaml');
+    expect(spawnSync('mkfifo', [configuration]).status).toBe(0);
+    let over = false;
+    const writing = (async () => {
+      for (let time = 1; !over; time++) {
+        const pipe = await open(configuration, 'w'); // once it is opened to be read
+        if (!over) meanwhile(ca.certsDir, time);
+        await pipe.close();
+      }
+    })();
+    try {
+      return await makeBackup(backupOf(ca, join(newFolder(), 'backup'), { configuration }));
+    } finally {
+      over = true;
+      const reading = await open(configuration, constants.O_RDONLY | constants.O_NONBLOCK);
+      await writing;
+      await reading.close();
+    }
+  }
+
+  it('is begun anew, and is of one state', async () => {
+    const { manifest, path } = await changing((certsDir, time) => {
+      if (time === 1) writeFileSync(join(certsDir, 'issuer-2.crt'), readFileSync(join(certsDir, 'issuer.crt')));
+    });
+    expect(manifest.files.map((file) => file.path)).toContain('certs/issuer-2.crt');
+    expect(readdirSync(join(path, 'certs'))).toContain('issuer-2.crt');
+  });
+
+  it('gives up where that does not end', async () => {
+    const changes = changing((certsDir, time) => writeFileSync(join(certsDir, 'ca.crt'), `${time}`.repeat(time)));
+    const error = await failureOf('CG_CA_FILE', async () => await changes);
+    expect(error.message).toContain('changed each time while it was copied');
+  });
+});
 
 it('without keys leaves out all that is not known to be public, and says what', async () => {
   const ca = await newCa();

@@ -1,6 +1,6 @@
 // A company's OpenSSL signs the issuer with all sorts of extensions. What certgate says of it is held against what OpenSSL
 // says of a leaf below it.
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -200,7 +200,11 @@ describe('a company’s root', () => {
     expect(made.code, made.err).toBe(0);
     return elsewhere(readFileSync(at('root.crt'), 'utf8'));
   };
-  const p256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+  const ec = (curve: string, form = 'named') => [
+    ...['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${curve}`],
+    ...(form === 'explicit' ? ['-pkeyopt', 'ec_param_enc:explicit'] : []),
+  ];
+  const p256 = ec('P-256');
   const rsa = (bits: number, exponent = 65537) => [
     ...['-newkey', 'rsa', '-pkeyopt', `rsa_keygen_bits:${bits}`],
     ...['-pkeyopt', `rsa_keygen_pubexp:${exponent}`],
@@ -209,7 +213,21 @@ describe('a company’s root', () => {
 
   test.each<[string, readonly string[], readonly string[], RegExp]>([
     ['with a key of RSA below 2048 bits', rsa(1024), ca, /key is one of the kind RSA-1024, smaller than 2048 bits/],
+    [
+      'with a key of RSA-PSS below 2048 bits',
+      ['-newkey', 'rsa-pss', '-pkeyopt', 'rsa_keygen_bits:1024'],
+      ca,
+      /key is one of the kind rsa-pss, smaller than 2048 bits/,
+    ],
     ['with a key of an odd size', rsa(2052), ca, /RSA-2052, of a size that is no number of whole octets/],
+    ['with a key of P-192', ec('prime192v1'), ca, /key is one of the kind EC prime192v1, smaller than 224 bits/],
+    ['with a key of 163 bits', ec('sect163r2'), ca, /EC sect163r2, smaller than 224 bits/],
+    [
+      'with a key that spells out its curve',
+      ec('P-256', 'explicit'),
+      ca,
+      /key is one of the kind P-256, with its curve spelled out/,
+    ],
     ['without a subject key identifier', p256, [...ca.slice(0, 1), 'subjectKeyIdentifier=none'], /no subject key id/],
     ['with name constraints that name nothing', p256, [...ca, 'nameConstraints=DER:3000'], /constraints name nothing/],
   ])('%s is refused', async (_what, key, extensions, problem) => {
@@ -224,6 +242,18 @@ describe('a company’s root', () => {
     expect((await failureOf('CG_CA_GIVEN', () => make(source))).message).toContain('key is one of DSA');
   });
 
+  test('with a key by a compressed point has one as large as its curve', async () => {
+    const point = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      .publicKey.export({ type: 'spki', format: 'der' })
+      .subarray(-65);
+    const half = Buffer.from([2 + ((point[64] ?? 0) & 1), ...point.subarray(1, 33)]);
+    const compressed = Buffer.concat([
+      Buffer.from('3039301306072a8648ce3d020106082a8648ce3d030107032200', 'hex'),
+      half,
+    ]);
+    expect(await caKeyProblemOf(createPublicKey({ key: compressed, format: 'der', type: 'spki' }))).toBeNull();
+  });
+
   test('with a key that Debian’s OpenSSL made in 2008 would be refused', async () => {
     const weak = createPublicKey(readFileSync(new URL('debian-weak.pub', import.meta.url)));
     expect(await caKeyProblemOf(weak)).toContain('CVE-2008-0166');
@@ -233,8 +263,9 @@ describe('a company’s root', () => {
     ['as easy-rsa makes it, its basic constraints not critical', p256, ['basicConstraints=CA:TRUE', ...ca.slice(1)]],
     ['that names itself in full as who signed it', p256, [...ca, 'authorityKeyIdentifier=keyid:always,issuer:always']],
     ['with an RSA key of 2048 bits and the exponent 3', rsa(2048, 3), ca],
-    ['of P-521', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-521'], ca],
-    ['of Brainpool', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:brainpoolP256r1'], ca],
+    ['of P-521', ec('P-521'), ca],
+    ['of P-224', ec('P-224'), ca],
+    ['of Brainpool', ec('brainpoolP256r1'), ca],
   ])('%s is taken', async (_what, key, extensions) => {
     const { store } = await make(await root(key, ...extensions));
     expect((await store.listCa()).map(({ role }) => role)).toEqual(['root']);

@@ -1,8 +1,19 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
+import { plainKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { closing, failureOf, newFolder, run } from '../store/fixture.ts';
@@ -118,17 +129,63 @@ describe('a new CA', () => {
     expect(readdirSync(join(dir, 'certs'))).toEqual([]);
   });
 
-  it('removes what a killed attempt left unfinished, once its process is gone for a minute', async () => {
+  it('removes what a killed attempt left unfinished, keys of every folder, and what one that runs has begun never', async () => {
     const dir = newFolder();
-    const [gone, fresh, alive] = ['999999998-aaaaaaaa', '999999998-bbbbbbbb', `${process.pid}-cccccccc`].map((end) => {
-      const draft = join(dir, 'certs', `.certgate.creating-${end}`);
+    const keyDir = join(dir, 'vault');
+    const end = '999999998-aaaaaaaa';
+    const [gone, alive] = [end, `${process.pid}-cccccccc`].map((which) => {
+      const draft = join(dir, 'certs', `.certgate.creating-${which}`);
       mkdirSync(draft, { recursive: true });
       writeFileSync(join(draft, 'root.key'), 'secret');
       return draft;
-    });
-    for (const draft of [gone, alive]) utimesSync(draft ?? '', 1, 1);
-    await createAuthority(placeIn(dir));
-    expect([gone, fresh, alive].map((draft) => existsSync(draft ?? ''))).toEqual([false, true, true]);
+    }) as [string, string];
+    for (const folder of ['state', 'vault']) mkdirSync(join(dir, folder));
+    const files = [
+      ...['', '-wal', '-shm'].map((suffix) => join(dir, 'state', `.certgate.db.creating-${end}${suffix}`)),
+      ...['', '-journal'].map((suffix) => join(dir, 'state', `..certgate.db.creating-${end}.creating-${end}${suffix}`)),
+      join(keyDir, `.root.key.creating-${end}`),
+    ];
+    for (const file of files) writeFileSync(file, 'secret');
+    await createAuthority({ ...placeIn(dir), root: { kind: 'new', keyDir } });
+    expect([gone, ...files].filter((path) => existsSync(path))).toEqual([]);
+    expect(existsSync(alive)).toBe(true);
+  });
+
+  it('names a file that a failing device did not take by the name that it would have had', async () => {
+    const dir = newFolder();
+    const broken = (path: string): never => {
+      throw Object.assign(new Error(`EIO: i/o error, fsync '${path}'`), { code: 'EIO', syscall: 'fsync', path });
+    };
+    const keys = { ...plainKeyStore, write: async (path: string) => broken(path) };
+    for (const keyDir of [join(dir, 'certs'), join(dir, 'vault')]) {
+      const { message } = await failureOf('CG_CA_FILE', () =>
+        createAuthority({ ...placeIn(dir), keys, root: { kind: 'new', keyDir } }),
+      );
+      expect(message).toBe(`${join(keyDir, 'root.key')} cannot be written: the device failed`);
+    }
+    expect(readdirSync(join(dir, 'certs'))).toEqual([]);
+  });
+
+  it('says of the root’s key that an interrupted attempt has placed elsewhere that it is of no other CA', async () => {
+    const dir = newFolder();
+    const keyDir = join(dir, 'vault');
+    const end = '999999998-aaaaaaaa';
+    const place = { ...placeIn(dir), root: { kind: 'new', keyDir } } as const;
+    mkdirSync(join(dir, 'certs', `.certgate.creating-${end}`), { recursive: true });
+    mkdirSync(keyDir);
+    writeFileSync(join(keyDir, `.root.key.creating-${end}`), 'secret');
+    writeFileSync(join(keyDir, 'root.key'), 'another');
+    const other = await failureOf('CG_CA_EXISTS', () => createAuthority(place));
+    expect(other.hint).toContain("it is another CA's key");
+    rmSync(join(keyDir, 'root.key'));
+    linkSync(join(keyDir, `.root.key.creating-${end}`), join(keyDir, 'root.key'));
+    const elsewhere = { ...place, ...placeIn(newFolder()) };
+    expect((await failureOf('CG_CA_EXISTS', () => createAuthority(elsewhere))).hint).toContain("another CA's key");
+    const { hint } = await failureOf('CG_CA_EXISTS', () => createAuthority(place));
+    expect(hint).toContain('an init of this CA was interrupted');
+    renameSync(join(keyDir, 'root.key'), join(keyDir, 'root.key.interrupted'));
+    await createAuthority(place);
+    expect(readdirSync(keyDir).toSorted()).toEqual(['root.key', 'root.key.interrupted']);
   });
 
   it.each(['', 'Prefect.example', 'a b', 'spiffe://x', '127.0.0.1', 'x'.repeat(256)])(

@@ -120,9 +120,13 @@ it.each(['beside what is there', 'into an empty folder'])(
       if (!existsSync(path)) {
         await failureOf('CG_STORE_MISSING', () => openSqliteStore(path));
         const again = restoreOf(backup, dir, { withoutCrl: true });
-        if (existsSync(dir) && readdirSync(dir).length > 0) {
-          await failureOf('CG_FOLDER_TAKEN', () => restoreBackup(again));
-        } else await restoreBackup(again);
+        const placed = existsSync(dir) ? readdirSync(dir).filter((name) => !name.includes('.restoring-')) : [];
+        if (placed.length > 0) await failureOf('CG_FOLDER_TAKEN', () => restoreBackup(again));
+        else await restoreBackup(again);
+        const drafts = [...readdirSync(dir), ...readdirSync(folder)].filter((name) =>
+          name.startsWith(`.restored-${n}.`),
+        );
+        expect(drafts).toEqual([]);
         continue;
       }
       const store = openSqliteStore(path);

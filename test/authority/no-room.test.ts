@@ -166,6 +166,27 @@ it.for([
   expect(await restored.store.standing(record.issuer, record.serial)).toMatchObject({ revokedAt: null });
 });
 
+it('a CA that nobody has open on a full disk can be read there, and says so when somebody has written since', async (context) => {
+  const source = await openCa();
+  const { record } = await source.authority.issue(request());
+  await source.store.close();
+  const folder = ownFileSystem(context, '1m');
+  cpSync(source.dir, folder, { recursive: true });
+  const { storePath } = placeOf(folder);
+  const filler = fill(folder);
+  await failureOf('CG_STORE_FULL', async () => openSqliteStore(storePath));
+  const store = closing(openSqliteStore(storePath, { readOnly: true }));
+  expect(await store.standing(record.issuer, record.serial)).toMatchObject({ revokedAt: null });
+
+  rmSync(filler);
+  const { store: writer, authority } = await opened(placeOf(folder));
+  await authority.revoke({ serial: record.serial }, 'superseded', 'test');
+  await writer.close();
+  await failureOf('CG_STORE_LOST', () => store.revision());
+  const again = closing(openSqliteStore(storePath, { readOnly: true }));
+  expect(await again.standing(record.issuer, record.serial)).not.toMatchObject({ revokedAt: null });
+});
+
 it('what cannot be written to its end leaves no name behind, and the message has the one that was asked for', async (context) => {
   const folder = ownFileSystem(context, '1m');
   fill(folder);

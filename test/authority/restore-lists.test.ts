@@ -1,10 +1,13 @@
 // The revocation lists that a restore is given: what was revoked since the backup is revoked again, and no number goes back.
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { restoreBackup } from '../../src/authority/restore.ts';
-import { newSerial } from '../../src/pki/certificates.ts';
+import { issuerOf, newSerial } from '../../src/pki/certificates.ts';
+import { privateKeyFromPem } from '../../src/pki/keys.ts';
+import { signerOf } from '../../src/pki/signing.ts';
 import { failureOf, HOUR, newAudit, newRecord } from '../store/fixture.ts';
 import { backedUp, entriesOf, given, issued, newSpot, restoreOf, storeIn } from './backup-fixture.ts';
 import { openCa, request, TRUST_DOMAIN } from './fixture.ts';
@@ -156,6 +159,20 @@ describe('a revocation list', () => {
     const second = await failureOf('CG_CRL_NEEDED', () => restoreBackup(restoreOf(newer, dir)));
     expect(second.message).toContain(`key ${ca.authority.issuer.keyId}, list 1 or newer`);
     expect(entriesOf(dir)).toEqual([]);
+  });
+
+  it('of the root alone says nothing of who was let in: that of the issuer is asked for', async () => {
+    const ca = await openCa();
+    await issued(ca);
+    const backup = await backedUp(ca);
+    const [certificate, key] = ['root.crt', 'root.key'].map((name) => readFileSync(join(ca.certsDir, name), 'utf8'));
+    const root = issuerOf(certificate ?? '', signerOf(privateKeyFromPem(key ?? '')));
+    const crls = [await given(root, 1, [])];
+    const error = await failureOf('CG_CRL_NEEDED', () => restoreBackup(restoreOf(backup, newSpot(), { crls })));
+    expect(error.message).toContain(`(key ${ca.authority.issuer.keyId})`);
+    const { warnings } = await restoreBackup(restoreOf(backup, newSpot(), { crls, withoutCrl: true }));
+    expect(warnings).toEqual([expect.stringContaining('is forgotten')]);
+    await restoreBackup(restoreOf(backup, newSpot(), { crls: [...crls, await given(ca.authority.issuer, 1, [])] }));
   });
 
   it('that should have been replaced by now is taken, with a warning', async () => {

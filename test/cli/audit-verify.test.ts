@@ -78,3 +78,17 @@ test('a checkpoint that is none is an error that says where they come from', () 
   const { status, stderr } = shell.run('certgate audit --verify --since-checkpoint x.json');
   expect([status, stderr]).toEqual([4, expect.stringContaining('x.json: is no checkpoint of a record')]);
 });
+
+test('a checkpoint takes the place of an earlier one, and of nothing else', async () => {
+  const { shell } = await recorded(1);
+  const bundle = join(shell.dir, 'certs', 'ca.crt');
+  const before = readFileSync(bundle, 'utf8');
+  const refused = shell.run('certgate audit --checkpoint certs/ca.crt');
+  expect([refused.status, refused.stderr]).toEqual([
+    3,
+    'error: certs/ca.crt exists already and is no checkpoint of a record [CG_FILE_EXISTS]\nhint: name another with --checkpoint FILE\n',
+  ]);
+  expect(readFileSync(bundle, 'utf8')).toBe(before);
+  writeFileSync(join(shell.dir, 'kept.json'), '');
+  for (const _ of [1, 2]) expect(shell.run('certgate audit --checkpoint kept.json').status).toBe(0);
+});

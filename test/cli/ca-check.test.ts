@@ -77,7 +77,7 @@ describe('what is not well is named with its value, and its remedy mends it:', (
         await ca.ran(['backup', '--out', 'first']);
         unlinkSync(ca.path('certs/root.crt'));
       },
-      /^fail file: .*root.crt: ENOENT.*cp -p /,
+      /^fail file: .*root.crt: no such file or folder.*cp -p /,
     ],
     [
       'the key of another certificate',
@@ -104,6 +104,18 @@ describe('what is not well is named with its value, and its remedy mends it:', (
         writeFileSync(ca.path('certs', `.root.key.passphrase-${process.pid}-0123abcd`), 'a key', { mode: 0o600 });
       },
       /^warn file: .*\.root\.key\.passphrase-\d+-0123abcd: left by a command that was killed/,
+    ],
+    [
+      'what a killed init, and a killed issue, have left elsewhere',
+      () => {
+        const { pid } = spawnSync('true');
+        const left = [`state/.certgate.db.creating-${pid}-0123abcd-wal`, `.worker-etl-1.issuing-${pid}-0123abcd`];
+        for (const name of left) {
+          writeFileSync(ca.path(name), 'x', { mode: 0o600 });
+          utimesSync(ca.path(name), 1_700_000_000, 1_700_000_000);
+        }
+      },
+      /^warn file: .*\.certgate\.db\.creating-\S+, .*\.worker-etl-1\.issuing-\S+: left by a command that was killed/,
     ],
     [
       'no key',

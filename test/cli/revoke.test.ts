@@ -14,6 +14,16 @@ test('revoke asks the running gate to act and says what was cut', async () => {
   expect(status).toBe(0);
 });
 
+test('revoke again asks for nothing of what was cut the first time', async () => {
+  const { stdout } = await gate.shell.certgate('revoke', 'worker/etl-1');
+  const serial = /[0-9a-f]{32}/.exec(stdout)?.[0];
+  await gate.shell.certgate('revoke', 'worker/etl-1');
+  expect(gate.questions.map((one) => one.replace(/^.*apply /, ''))).toEqual([
+    JSON.stringify({ causes: [`revoked ${serial}`] }),
+    JSON.stringify({ causes: [] }),
+  ]);
+});
+
 test('revoke says so when nothing was open', async () => {
   gate.answers(200, cut(0, 0, 0));
   const { stderr } = await gate.shell.certgate('revoke', 'worker/etl-1');

@@ -147,7 +147,33 @@ describe('an issuer of identity tokens', () => {
       'audience: has not the clientId x of login | its ID tokens have the client_id as aud',
     ],
     ['a login without a client', [...GOOD, '      login: {}'], 'login.clientId is missing'],
+    [
+      'a login where nobody can be sent',
+      [
+        ...changed('issuer: ', '      issuer: kubernetes/serviceaccount'),
+        ...['      jwksFile: c', '      login: {clientId: "https://gate.example:8443"}'],
+      ],
+      'issuer: is no https:// URL, so nobody can log in there',
+    ],
+    ['a user in the URL', [...GOOD, '      jwksUrl: https://a@idp.example/jwks'], 'it must be an https:// URL'],
+    ['a fragment in the URL', [...GOOD, '      jwksUrl: https://idp.example/jwks#x'], 'it must be an https:// URL'],
+    [
+      'a token of its own for a file',
+      [...GOOD, '      jwksFile: c', '      tokenFile: d'],
+      'are for keys that are fetched',
+    ],
+    ['an empty path', [...GOOD, '      caFile: ""'], 'caFile is "" | it must be a path'],
+    ['an empty audience', changed('audience', "      audience: ['']"), 'audience'],
+    ['a space in what stands as iss', changed('issuer: ', '      issuer: https://idp.example/a b'), 'letter by letter'],
+    ['a name for the log that is none', changed('- name', '    - name: CI'), 'a short name for the log'],
+    ['a long name for the log', changed('- name', `    - name: ${'a'.repeat(33)}`), 'a short name for the log'],
+    ['a scope with a quote', [...GOOD, `      login: {clientId: x, scopes: ['a"b']}`], 'scopes[0] is "a\\"b"'],
     ['a short life', [...GOOD, '          ttl: 1m'], 'ttl is "1m"'],
+    [
+      'a long life',
+      [...GOOD, '          ttl: 367d'],
+      'ttl is "367d" | it must be a duration such as 30s, 5m or 24h, from 5m to 366d',
+    ],
   ])('with %s is refused, with its place and what to do', (_what, lines, words) => {
     const found = problems(lines);
     expect(found.join('\n')).toContain(words);
@@ -158,6 +184,15 @@ describe('an issuer of identity tokens', () => {
     const found = problems([...GOOD, ...GOOD]).join('\n');
     expect(found).toContain('there are two called ci');
     expect(found).toContain('there is another entry for it');
+  });
+
+  test('is the only one with a login: people are sent to one', () => {
+    const login = '      login: {clientId: "https://gate.example:8443"}';
+    const other = GOOD.map((line) => line.replace(': ci', ': other').replace('token.actions.githubusercontent', 'idp'));
+    expect(problems([...GOOD, ...other, login])).toEqual([]);
+    expect(problems([...GOOD, login, ...other, login]).join()).toContain(
+      'enroll.issuers[1].login: people log in at one issuer, and another has login',
+    );
   });
 
   test('is told of with all that is wrong at once', () => {

@@ -263,8 +263,16 @@ test('what is wrong is said with what to do', async () => {
   expect([blind.code, blind.stderr]).toEqual([2, expect.stringContaining('--fingerprint HEX')]);
   const plain = await house();
   const other = await plain.serve({ upstream: sharedPrefect() });
+  const noCodes = await house();
+  const browsersOnly = await noCodes.serve({ upstream: sharedPrefect(), env: entry(idp, false) });
+  const where = [`https://127.0.0.1:${browsersOnly.port}`, '--ca', join(noCodes.dir, 'certs/ca.crt')];
+  const coded = await one.run('login', ...where, '--device');
+  expect([coded.code, coded.stderr]).toEqual([3, expect.stringContaining('its gate takes no device codes [CG_LOGIN]')]);
   const nowhere = await one.run('login', `https://127.0.0.1:${other.port}`, '--ca', join(plain.dir, 'certs/ca.crt'));
-  expect([nowhere.code, nowhere.stderr]).toEqual([3, expect.stringContaining('CG_LOGIN')]);
+  expect([nowhere.code, nowhere.stderr]).toEqual([
+    3,
+    expect.stringContaining('this gate names no provider to log in at (403'),
+  ]);
   const gone = await one.run('logout');
   expect([gone.code, gone.stderr]).toEqual([0, expect.stringContaining('nobody is logged in')]);
 });

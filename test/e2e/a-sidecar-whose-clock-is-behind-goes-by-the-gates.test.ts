@@ -34,4 +34,18 @@ test('a certificate that has ended, though not by the clock of its machine, is r
     return stdout.includes('certificate.renew-in-grace') ? stdout : undefined;
   });
   expect(audited).toContain('certificate.renew-in-grace');
+
+  // What runs from a timer asks the gate first: by the clock here it would never be due.
+  const timed = join(await folder(), 'identity');
+  await signInto(home, timed, { identity: 'worker/timed', notBefore: notAfter - 300_000, notAfter, recorded: true });
+  const { stdout } = await home.certgate([
+    'renew',
+    '--if-due',
+    '--identity',
+    timed,
+    '--gate',
+    `https://127.0.0.1:${gate.port}`,
+    '--json',
+  ]);
+  expect(JSON.parse(stdout)).toMatchObject({ outcome: 'renewed' });
 });

@@ -142,6 +142,15 @@ describe('anybody', () => {
   });
 });
 
+test('who sends a request as PEM is told what is wanted', async () => {
+  const pem = '-----BEGIN CERTIFICATE REQUEST-----\nQUJD\n-----END CERTIFICATE REQUEST-----\n';
+  const { status, body } = await once(stranger, post('simpleenroll', pem, 'Authorization: Basic Ong='));
+  expect([status, body.toString()]).toEqual([
+    400,
+    'certgate: the body is no base64 of DER, as `openssl req -outform DER | openssl base64` makes it\n',
+  ]);
+});
+
 describe('who has a token', () => {
   test.each([
     ['in lines, with a length', (csr: string) => csr.replace(/.{1,64}/g, '$&\r\n'), post],

@@ -196,8 +196,34 @@ describe('the keys of an issuer', () => {
     idp.answer = json(setOf('a'));
     const { keys, said } = opened(place(idp, { caFile: null }));
     expect(await keys.has('a')).toBe('later');
-    expect(said).toEqual([expect.stringMatching(/certificate/)]);
+    // Without Node's advice about its own flags: what helps here is caFile.
+    expect(said).toEqual([`${idp.origin}/jwks: unable to get local issuer certificate`]);
+    const named = opened(place(idp, { jwksUrl: `${idp.origin.replace('127.0.0.1', 'localhost')}/jwks` }));
+    expect(await named.keys.has('a')).toBe('later');
+    expect(named.said).toEqual([expect.stringMatching(/: its certificate is for 127\.0\.0\.1, not for localhost$/)]);
     expect(idp.asked).toEqual([]);
+  });
+
+  test('that cannot be read from a file name the file, and why', async () => {
+    const idp = await web();
+    const dir = mkdtempSync(join(tmpdir(), 'certgate-idp-'));
+    const [none, odd, empty] = ['none.json', 'odd.json', 'empty.json'].map((name) => join(dir, name)) as [
+      string,
+      string,
+      string,
+    ];
+    writeFileSync(odd, '{');
+    writeFileSync(empty, '{}');
+    const said = async (more: Partial<KeyPlace>): Promise<readonly unknown[]> => {
+      const at = opened(place(idp, more));
+      expect(await at.keys.has('a')).toBe('later');
+      return at.said;
+    };
+    expect(await said({ jwksUrl: null, jwksFile: none })).toEqual([`${none}: no such file or folder`]);
+    expect(await said({ jwksUrl: null, jwksFile: dir })).toEqual([`${dir}: it is a folder`]);
+    expect(await said({ jwksUrl: null, jwksFile: odd })).toEqual([`${odd} is no JSON`]);
+    expect(await said({ jwksUrl: null, jwksFile: empty })).toEqual([`${empty} is no JWK Set: it has no keys`]);
+    expect(await said({ caFile: none })).toEqual([`${none}: no such file or folder`]);
   });
 
   test('are asked for with the token of a file, read each time', async () => {

@@ -58,7 +58,7 @@ function byDevice({ issuer }: Provider, key: KeyObject = newKey()): Promise<stri
   const never = (): never => {
     throw new Error('no browser is opened for a device code');
   };
-  return logIn({ issuer, clientId: 'certgate', scopes: ['openid'] }, key, {
+  return logIn({ issuer, clientId: 'certgate', scopes: ['openid'], device: true }, key, {
     device: true,
     open: never,
     showCode: () => {},
@@ -104,7 +104,7 @@ test('an ID token for another client, or of another issuer, is none of this logi
 /** A login in the browser: the address on the terminal, the one that the browser is started with, and what comes of it. */
 async function inBrowser({ issuer }: Provider) {
   const opened = Promise.withResolvers<readonly [string, string]>();
-  const token = logIn({ issuer, clientId: 'certgate', scopes: ['openid'] }, newKey(), {
+  const token = logIn({ issuer, clientId: 'certgate', scopes: ['openid'], device: true }, newKey(), {
     device: false,
     open: (...addresses) => opened.resolve(addresses),
     showCode: () => {},

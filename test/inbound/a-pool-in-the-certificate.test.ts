@@ -49,7 +49,9 @@ it('keeps it to it where there is no policy at all, requests and WebSockets', as
   await events.until(/101 [\s\S]*\r\n\r\n/u);
   const about = (id: string) => ({ event: 'e', resource: { 'prefect.resource.id': `prefect.flow-run.${id}` } });
   for (const id of [OWN, OTHER]) events.socket.write(maskedTextFrame(Buffer.from(JSON.stringify(about(id)))));
-  await events.until('certgate: CG_SCOPE: worker/etl-1');
+  await events.until(
+    'certgate: CG_SCOPE: only within the pool etl of its certificate, and it is about a flow run that is not',
+  );
   await events.ended();
   expect(upstream.heard).toEqual([JSON.stringify(about(OWN))]);
 });

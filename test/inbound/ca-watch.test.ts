@@ -250,6 +250,16 @@ test('what follows from a change is tried again until it is installed, though no
   expect(told).toEqual([true, true, true]);
 });
 
+test('a trust bundle that is not the one that is trusted is written anew when a gate starts', async () => {
+  const house = await gateOf(0);
+  const { bundle } = caFiles(house.certsDir);
+  const before = readFileSync(bundle, 'utf8');
+  writeFileSync(bundle, '{}');
+  await house.start();
+  await eventually('it is written', () => Promise.resolve(readFileSync(bundle, 'utf8') === before || undefined));
+  expect(house.logged.join('')).not.toContain('the CA has changed');
+});
+
 describe('a gate that is asked for its trust bundle', () => {
   const PATH = '/.well-known/certgate/bundle';
 

@@ -143,6 +143,17 @@ describe('who enters', () => {
   });
 });
 
+it.each([
+  ['DELETE /.well-known/certgate/bundle', 'GET'],
+  ['GET /.well-known/certgate/renew', 'POST'],
+])('%s is told that the gate takes %s there', async (line, allowed) => {
+  const client = await (await gates.start()).connect();
+  client.send(`${line} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  const text = await client.until(/\r\n\r\n[\s\S]+/u);
+  expect(text).toMatch(/^HTTP\/1\.1 405 /u);
+  expect(text).toContain(`\r\nallow: ${allowed}\r\n`);
+});
+
 describe('no peer holds up', () => {
   it('the end of the gate, by a handshake that never ends', async () => {
     const gate = await gates.start();

@@ -213,7 +213,7 @@ describe('secrets of blocks that Prefect answers to who has not asked', () => {
   ])('and where they might be in what cannot be read nothing is let through: %s', async (_what, answer) => {
     await start(`roles: {maker: {extends: Viewer, permissions: [manage_blocks]}}\n${binding('maker')}`);
     blocks = answer;
-    const why = 'may hold secrets that worker/etl-1 may not see, and can\'t be read to hide them"}';
+    const why = 'may hold what worker/etl-1 may not see, and can\'t be read to hide it"}';
     expect(await ask(await gate.connect(), READ)).toBe(`502 {"detail":"certgate: the answer ${why}`);
     // 500: Prefect's client does not send it again.
     expect(await ask(await gate.connect(), 'POST /api/block_documents/', 'content-length: 2\r\n\r\n{}')).toBe(
@@ -241,7 +241,7 @@ describe('secrets of blocks that Prefect answers to who has not asked', () => {
     // What the eight have not read is held: of the ninth there is no room for any.
     while (reached.length < 9) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await last?.until(/\r\n\r\n[\s\S]+/u)).toMatch(
-      /^HTTP\/1\.1 429 [\s\S]*prefect-maintenance: true[\s\S]*the answer has to be held to hide secrets in it/u,
+      /^HTTP\/1\.1 429 [\s\S]*prefect-maintenance: true[\s\S]*the answer has to be held to hide something in it/u,
     );
     first?.socket.resume();
     await first?.until((text) => text.length > 8_000_000);

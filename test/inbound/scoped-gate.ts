@@ -28,6 +28,8 @@ export interface ScopedUpstream {
   readonly questions: string[];
   /** The pool of each flow run, by its id. */
   readonly pools: Record<string, string>;
+  /** What clients are answered where they ask for concurrency limits. */
+  limits: string;
   /** Holds the answers to the gate's questions. */
   holding: Promise<void>;
   /** True: the gate's questions are answered with 500. */
@@ -75,6 +77,7 @@ export function scopedGate(groups: readonly string[] = ['Data', 'Ops']): ScopedG
     Object.assign(upstream, { reached: [], questions: [], bodies: [], types: [], sockets: [], heard: [] });
     Object.assign(upstream, {
       pools: { [OWN]: 'etl', [OTHER]: 'ml' },
+      limits: 'ok',
       holding: Promise.resolve(),
       failing: false,
       busy: 0,
@@ -114,6 +117,7 @@ async function answer(request: IncomingMessage, upstream: ScopedUpstream): Promi
     upstream.reached.push(line);
     upstream.bodies.push(body);
     upstream.types.push(request.headers['content-type']);
+    if (line.includes('/concurrency_limits')) return [200, upstream.limits];
     return [200, line.includes('/block_documents') ? '[]' : 'ok'];
   }
   upstream.questions.push(line);
@@ -122,7 +126,14 @@ async function answer(request: IncomingMessage, upstream: ScopedUpstream): Promi
   if (upstream.busy-- > 0) return [503, '{}'];
   const id = line.split('/').at(-1) ?? '';
   const pool = upstream.pools[id];
-  const facts = { id, work_pool_name: pool, tags: [], flow_id: OWN, job_variables: JOB_VARIABLES };
+  const facts = {
+    id,
+    name: decodeURIComponent(id),
+    work_pool_name: pool,
+    tags: [],
+    flow_id: OWN,
+    job_variables: JOB_VARIABLES,
+  };
   return pool === undefined ? [404, '{}'] : [200, JSON.stringify(facts)];
 }
 

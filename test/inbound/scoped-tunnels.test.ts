@@ -130,7 +130,10 @@ describe('the password of the server', () => {
     const { passes, recorded, metrics } = tunnel('/api/events/in', { password: 'a:b' });
     const said = await passes('client', ...cut(framed(AUTH, about(OWN), about(OWN), about(OTHER), about(OWN))));
     expect(said).toMatchObject({ sent: [token, about(OWN), about(OWN)] });
-    expect(said.refuse).toContain('certgate: CG_SCOPE: worker/a (Worker)');
+    expect(said.refuse).toMatch(
+      /^certgate: CG_SCOPE: only within the pool etl, and it is about a flow run that is not$/,
+    );
+    expect(recorded[0]?.detail).toContain('worker/a (Worker) may do stream_events_in only within');
     expect([recorded.map(({ code }) => code), metrics.forbidden]).toEqual([['CG_SCOPE'], 1]);
   });
 

@@ -168,6 +168,37 @@ describe('a filter', () => {
   });
 });
 
+describe('concurrency limits', () => {
+  const list = 'POST /api/v2/concurrency_limits/filter';
+  const limit = (name: string) => ({ name, limit: 1, active_slots: 1 });
+
+  it('are listed without those of deployments, under whose ids they stand', async () => {
+    const gate = await start();
+    const peer = await gate.connect();
+    upstream.limits = JSON.stringify([limit(`deployment:${OWN}`), limit(`deployment:${OTHER}`), limit('db')]);
+    expect(await ask(peer, list, '{}', 'accept-encoding: gzip\r\n')).toBe(`200 ${JSON.stringify([limit('db')])}`);
+    upstream.limits = JSON.stringify([{ tag: 't', active_slots: [OTHER] }]);
+    expect(await ask(peer, 'POST /api/concurrency_limits/filter', '{}')).not.toContain(OTHER);
+    upstream.limits = '{';
+    expect(await ask(peer, 'GET /api/concurrency_limits/tag/t')).toMatch(
+      /^502 .*may hold what worker\/etl-1 may not see/u,
+    );
+    become(gate, 'bindings: [{role: Worker, identity: worker/etl-1}]\n');
+    expect(await ask(peer, list, '{}')).toBe('200 {');
+  });
+
+  it('are read one by one where they are shared, or of a deployment that is within', async () => {
+    const gate = await start();
+    const peer = await gate.connect();
+    const one = (name: string) => `GET /api/v2/concurrency_limits/${name}`;
+    Object.assign(upstream.pools, { db: 'x', [`deployment%3A${OWN}`]: 'x', [`deployment%3A${OTHER}`]: 'x' });
+    expect(await ask(peer, one('db'))).toBe('200 ok');
+    expect(await ask(peer, one(`deployment:${OWN}`))).toBe('200 ok');
+    expect(await ask(peer, one(`deployment:${OTHER}`))).toMatch(/^403 .*is about a concurrency limit that is not/u);
+    expect(upstream.reached).toHaveLength(2);
+  });
+});
+
 describe('who may start deployments and no other flow', () => {
   const run = `POST /api/deployments/${OWN}/create_flow_run`;
   const OVERRIDE = '{"job_variables":{"command":"id"}}';

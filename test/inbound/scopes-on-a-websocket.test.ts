@@ -44,7 +44,9 @@ describe('a WebSocket', () => {
     say(peer, about(OTHER));
     say(peer, about(OWN, { event: 'late' }));
     expect(await hears(2)).toEqual([JSON.stringify(AUTH), JSON.stringify(about(OWN))]);
-    await peer.until(`${String.fromCharCode(1008 >> 8, 1008 & 0xff)}certgate: CG_SCOPE: worker/etl-1`);
+    await peer.until(
+      `${String.fromCharCode(1008 >> 8, 1008 & 0xff)}certgate: CG_SCOPE: only within the pool etl, and it is about`,
+    );
     await peer.ended();
     expect(upstream.heard).toHaveLength(2);
     expect(gate.records().at(-1)).toMatchObject({
@@ -52,6 +54,13 @@ describe('a WebSocket', () => {
       code: 'CG_SCOPE',
       decision: 'refuse',
     });
+  });
+
+  it('that can be kept within none is closed with the reason', async () => {
+    const gate = await start('bindings: [{role: Developer, identity: worker/etl-1, pools: [etl]}]\n');
+    const peer = await open(gate, '/api/task_runs/subscriptions/scheduled');
+    await peer.until('certgate: CG_SCOPE: it cannot be kept within a scope');
+    expect(upstream.reached).toEqual([]);
   });
 
   it('keeps its messages and pings in order while one is looked up, fragments and all', async () => {

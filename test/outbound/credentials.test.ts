@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -5,9 +6,11 @@ import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { prepareRoot } from '../../src/authority/rotate.ts';
 import { openLog } from '../../src/observe/log.ts';
 import { openCredentials, watchCredentials } from '../../src/outbound/credentials.ts';
+import { encryptedKeyToPem } from '../../src/pki/encrypted-keys.ts';
 import { openCa, request, TRUST_DOMAIN } from '../authority/fixture.ts';
 import { eventually } from '../e2e/harness/eventually.ts';
 import { fill, ownFileSystem } from '../store/file-system.ts';
+import { failureOf } from '../store/fixture.ts';
 
 async function issued() {
   const ca = await openCa();
@@ -55,6 +58,37 @@ test.each([
   expect(failure).toMatchObject({ code: 'CG_CREDENTIALS' });
   expect(String(failure)).toContain(`${path}: ${problem}`);
   expect(String(failure)).not.toContain('routines');
+});
+
+test('a renewal that comes between the reading of key and certificate is no failure: both new ones are taken', async () => {
+  const { ca, dir } = await issued();
+  const files = { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') };
+  const passphrase = Buffer.from('a long passphrase');
+  writeFileSync(files.key, await encryptedKeyToPem(createPrivateKey(readFileSync(files.key)), passphrase));
+  const opening = async () => {
+    await issueToDirectory(ca.authority, { ...request(), out: dir, force: true });
+    return passphrase;
+  };
+  const { read } = await openCredentials({ ...files, passphrase: opening });
+  expect(read.certificate.raw).toEqual(new X509Certificate(readFileSync(files.cert)).raw);
+});
+
+test('a key that is of another certificate is refused, and both files are named', async () => {
+  const [one, other] = [await issued(), await issued()];
+  const files = { cert: join(one.dir, 'tls.crt'), key: join(other.dir, 'tls.key'), ca: join(one.dir, 'ca.crt') };
+  const failure = await failureOf('CG_CREDENTIALS', () => openCredentials(files));
+  expect(failure.message).toContain(`${files.key}: is not the key of ${files.cert}`);
+});
+
+test('a certificate is taken until the moment it ends, by the clock that counts, and one that has ended to renew it', async () => {
+  const { dir } = await issued();
+  const files = { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') };
+  const { notAfter } = (await openCredentials(files)).read;
+  const taken = async (asOf: (() => number) | null) => (await openCredentials(files, null, asOf)).read.notAfter;
+  expect(await taken(() => notAfter - 1)).toBe(notAfter);
+  const ended = await failureOf('CG_CREDENTIALS', () => taken(() => notAfter));
+  expect(ended.message).toContain(`the certificate expired at ${new Date(notAfter).toISOString()}`);
+  expect(await taken(null)).toBe(notAfter);
 });
 
 test('a trust bundle for which there is no room holds at once, and is written when there is', async (context) => {

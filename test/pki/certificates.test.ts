@@ -197,6 +197,13 @@ describe('a leaf', () => {
     ['a serial of 21 octets', { serial: '4f'.repeat(21) }],
     ['a serial of 20 octets that needs a 21st for its sign', { serial: 'ff'.repeat(20) }],
     ['a serial that anybody could guess', { serial: '01' }],
+    ['a serial of 7 octets', { serial: '4f'.repeat(7) }],
+    ['a SPIFFE ID of 2049 characters', { spiffeUri: `spiffe://prefect.example/${'a'.repeat(2024)}` }],
+    ['a DNS name of 254 characters', { dns: [`${'a.'.repeat(123)}example.`.slice(0, 254).replace(/\.$/, 'b')] }],
+    ['a group without a name', { units: [''] }],
+    ['a group of 65 characters', { units: ['a'.repeat(65)] }],
+    ['a group with a line feed', { units: ['etl\nCN=user/root'] }],
+    ['a group with half a character', { units: ['\ud800'] }],
     ['a URI that is no SPIFFE ID', { spiffeUri: 'https://prefect.example/worker/x' }],
     ['a SPIFFE ID without a path', { spiffeUri: 'spiffe://prefect.example' }],
     ['a SPIFFE ID with a dot segment', { spiffeUri: 'spiffe://prefect.example/worker/../user/x' }],
@@ -223,6 +230,26 @@ describe('a leaf', () => {
     ['a common name that turns the writing direction', { subjectCommonName: 'worker/\u202ex' }],
   ])('is not made with %s', async (_, different) => {
     expect(await codeOf(() => leafOf('worker/x', different))).toBe('CG_CERT_CONTENT');
+  });
+
+  test('is made with what is just short or long enough', async () => {
+    const long = `spiffe://prefect.example/${'a'.repeat(2023)}`;
+    expect(long).toHaveLength(2048);
+    const unit = 'ä'.repeat(64);
+    const name = `${'a.'.repeat(123)}example`;
+    expect(name).toHaveLength(253);
+    for (const serial of ['4f'.repeat(8), '7f'.repeat(20), 'ff'.repeat(19)]) {
+      const der = await leafOf('worker/x', { serial, spiffeUri: long, units: [unit], dns: [name] });
+      const facts = factsOf(readCertificate(der));
+      expect([facts.serial, facts.subject]).toEqual([
+        serial,
+        [
+          ['CN', 'worker/x'],
+          ['OU', unit],
+        ],
+      ]);
+      expect(facts.subjectAltNames.map(({ value }) => value)).toEqual([long, name]);
+    }
   });
 
   test('is not made for a weak key', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { readCertificate } from '../../src/pki/certificates.ts';
+import { createIssuer, readCertificate } from '../../src/pki/certificates.ts';
 import { chainOf } from '../../src/pki/chain.ts';
-import { leafOf, testAuthority } from './fixture.ts';
+import { at, leafOf, TRUST_DOMAIN, testAuthority } from './fixture.ts';
 
 describe('a chain', () => {
   test('goes from the leaf to the root, whatever the order of the others', async () => {
@@ -19,6 +19,16 @@ describe('a chain', () => {
       ]);
       expect(complete).toBe(true);
     }
+  });
+
+  test('takes no namesake: it goes by the signature', async () => {
+    const { root, issuer, leafKey } = await testAuthority();
+    const leaf = readCertificate(await leafOf('worker/etl-1'));
+    const names = { commonName: 'test issuer', trustDomain: TRUST_DOMAIN, notBefore: at(-1), notAfter: at(365) };
+    const namesake = readCertificate(await createIssuer({ ...names, key: leafKey, root }));
+    expect(chainOf(leaf, [namesake, root.certificate])).toEqual({ certificates: [leaf], complete: false });
+    const { certificates } = chainOf(leaf, [namesake, issuer.certificate, root.certificate]);
+    expect(certificates).toEqual([leaf, issuer.certificate, root.certificate]);
   });
 
   test('ends where the certificates end, and says so', async () => {

@@ -17,10 +17,32 @@ const ACCESS_PROBLEM = 'says in no readable way where its issuer is';
 const access = (...parts: readonly Uint8Array[]): Uint8Array =>
   extension(ACCESS, encodeTlv(TAG.sequence, ...(parts.length === 0 ? [] : [encodeTlv(TAG.sequence, ...parts)])));
 
+const LIST = encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence, CLIENT));
+const VERSION_PROBLEM = "is of version 2, which can't say what it is for";
+const URL_OF_CA = encodeTlv(0x86, Buffer.from('http://ca.example/ca.crt'));
+const way = (...parts: readonly Uint8Array[]): Uint8Array => encodeTlv(TAG.sequence, ...parts);
+const WAYS: ReadonlyArray<readonly [string, ...Uint8Array[]]> = [
+  ['a text in place of the method', way(encodeTlv(TAG.utf8String, Buffer.from('web')), URL_OF_CA)],
+  ['three parts', way(oid(CA_ISSUERS), URL_OF_CA, URL_OF_CA)],
+  ['what is no name', way(oid(CA_ISSUERS), encodeTlv(TAG.octetString, Buffer.from('http://ca.example/')))],
+  ['a second that is none', way(oid(CA_ISSUERS), URL_OF_CA), way(oid(CA_ISSUERS))],
+];
+
 describe('a certificate is a client’s', () => {
   test('when it says where its issuer is', async () => {
-    const url = encodeTlv(0x86, Buffer.from('http://ca.example/ca.crt'));
-    expect(clientProblemOf(await craft({ extensions: [CLIENT, access(oid(CA_ISSUERS), url)] }))).toBeNull();
+    expect(clientProblemOf(await craft({ extensions: [CLIENT, access(oid(CA_ISSUERS), URL_OF_CA)] }))).toBeNull();
+  });
+
+  test('when each of several ways to its issuer can be read, and it says in full that it is no CA’s', async () => {
+    const one = way(oid(CA_ISSUERS), URL_OF_CA);
+    const noCa = extension('2.5.29.19', encodeTlv(TAG.sequence, Uint8Array.of(TAG.boolean, 1, 0)), true);
+    const extensions = [CLIENT, noCa, extension(ACCESS, encodeTlv(TAG.sequence, one, one))];
+    expect(clientProblemOf(await craft({ extensions }))).toBeNull();
+  });
+
+  test('when it has a mailbox', async () => {
+    const extensions = [CLIENT, extension(SAN, generalNames([1, 'ada+etl@mail.example']))];
+    expect(clientProblemOf(await craft({ extensions }))).toBeNull();
   });
 
   test('when certgate issued it for one, under a short name or one too long for the subject', async () => {
@@ -103,6 +125,19 @@ describe('a certificate is no client’s', () => {
       { extensions: [CLIENT, extension(SAN, generalNames([2, 'a\0.example']))] },
       'has the DNS name "a\\u{0}.example", which is none',
     ],
+    ['of a version that has no extensions', { version: 1, tail: [] }, VERSION_PROBLEM],
+    ...['@c.example', 'a b@c.example', ' a@c.example', 'a @c.example', 'a', 'a@', 'a@*.example', 'a@192.0.2.7'].map(
+      (mailbox): [string, Parameters<typeof craft>[0], string] => [
+        `with the mailbox ${JSON.stringify(mailbox)}`,
+        { extensions: [CLIENT, extension(SAN, generalNames([1, mailbox]))] },
+        `has the email name ${JSON.stringify(mailbox)}, which is none`,
+      ],
+    ),
+    ...WAYS.map(([what, ...ways]): [string, Parameters<typeof craft>[0], string] => [
+      `with ${what} for a way to its issuer`,
+      { extensions: [CLIENT, extension(ACCESS, encodeTlv(TAG.sequence, ...ways))] },
+      ACCESS_PROBLEM,
+    ]),
     [
       'with two @ in a mailbox',
       { extensions: [CLIENT, extension(SAN, generalNames([1, 'a@b@c.example']))] },
@@ -116,6 +151,21 @@ describe('a certificate is no client’s', () => {
     const { root, issuer } = await testAuthority();
     expect(clientProblemOf(await leafOf('gate/host', { profile: 'server' }))).toBe('is not for clients');
     for (const { certificate } of [root, issuer]) expect(clientProblemOf(certificate.raw)).toBe("is a CA's");
+  });
+
+  test.each<[string, Parameters<typeof craft>[0]]>([
+    ['of a version that nobody knows', { version: 3 }],
+    ['that writes out the version that goes without saying', { version: 0, tail: [] }],
+    ['with extensions that its version can not have', { version: 1 }],
+    ['with something else behind its extensions', { tail: [LIST, LIST] }],
+    [
+      'with two lists of extensions',
+      { tail: [encodeTlv(contextConstructed(3), encodeTlv(TAG.sequence), encodeTlv(TAG.sequence))] },
+    ],
+    ['with a part that nobody knows', { tail: [encodeTlv(contextConstructed(4))] }],
+  ])('but unreadable, as one %s', async (_, crafted) => {
+    const der = await craft(crafted);
+    expect(codeOfSync(() => clientProblemOf(der))).toBe('CG_CERT_UNREADABLE');
   });
 
   test('but unreadable, when what it says of its purpose is', async () => {

@@ -141,6 +141,8 @@ export interface Crafted {
   readonly issuer?: Issuer;
   /** The fixed days around NOW when left out. */
   readonly validity?: readonly [from: Date, to: Date];
+  /** As it is encoded: 2, which is version 3, when left out. */
+  readonly version?: number;
   /** What follows the public key, instead of the list of extensions. */
   readonly tail?: readonly Uint8Array[];
 }
@@ -153,6 +155,7 @@ export async function craft({
   serial,
   issuer: other,
   validity = [at(-1), at(1)],
+  version = 2,
   tail,
 }: Crafted): Promise<Uint8Array> {
   const { issuer: own, leafKey } = await testAuthority();
@@ -169,7 +172,7 @@ export async function craft({
   ];
   const tbs = encodeTlv(
     TAG.sequence,
-    encodeTlv(contextConstructed(0), Uint8Array.of(TAG.integer, 1, 2)),
+    encodeTlv(contextConstructed(0), Uint8Array.of(TAG.integer, 1, version)),
     encodeTlv(TAG.integer, serial ?? Buffer.from(`4f${newSerial()}`, 'hex')),
     algorithm,
     encodeTlv(TAG.sequence, rdn(CN, TAG.utf8String, 'test issuer')),

@@ -86,6 +86,14 @@ describe('a request is granted', () => {
     expect(verdict(request([], names))).toBe('granted');
   });
 
+  test('that asks for some of the names that it gets, and says in full that it is no CA', () => {
+    const dns = ['etl.example', 'db.example', 'Web.example'];
+    expect(verdict(request([], asking([2, 'db.example'])), { ...GRANTED, dns })).toBe('granted');
+    expect(verdict(request([], asking([2, 'web.example'])), { ...GRANTED, dns })).toBe('granted');
+    const noCa = extension('2.5.29.19', encodeTlv(TAG.sequence, Uint8Array.of(TAG.boolean, 1, 0)), true);
+    expect(verdict(request(named('ci'), [noCa]))).toBe('granted');
+  });
+
   test('by OpenSSL with the extensions that its own configuration suggests for a client', async () => {
     const folder = folderWith({ 'k.pem': privateKey.export({ type: 'pkcs8', format: 'pem' }) });
     const made = await openssl(
@@ -106,6 +114,9 @@ describe('a request is granted', () => {
 
 describe('a request is refused, its name shown escaped,', () => {
   test.each<[string, Uint8Array, string]>([
+    ['for its URI as a mailbox', request([], asking([1, GRANTED.spiffeUri])), 'the email name "spiffe://'],
+    ['for its host as a URI', request([], asking([6, 'etl.example'])), 'the URI name "etl.example"'],
+    ['for its address as a host', request([], asking([2, '192.0.2.7'])), 'the DNS name "192.0.2.7"'],
     ['for another’s name', request(named('user/alice')), 'the common name "user/alice" (not that of service/data/ci)'],
     ['for a name with a NUL', request(named('ci\0.evil')), 'the common name "ci\\u{0}.evil"'],
     ['for a name that turns the writing direction', request(named('\u202eic')), 'the common name "\\u{202e}ic"'],

@@ -267,6 +267,13 @@ describe('what is made', () => {
       expect(by(['deployment:x'])).toBe('names the limit of no deployment');
       expect(by(['my deployment:x'])).toEqual([]);
       expect(by('db')).toBe('names no limits');
+      const held = (holder: unknown) =>
+        needs(`/v2/concurrency_limits/${path}`, { names: ['db'], slots: 1, holder }, TAG);
+      expect(held(null)).toEqual([]);
+      for (const type of ['flow_run', 'task_run', 'deployment'])
+        expect(held({ type, id: A.toUpperCase() })).toEqual([`${type} ${A}`]);
+      for (const odd of ['x', [], { type: 'user', id: A }, { type: 'task_run', id: `{${A}}` }, { type: 'task_run' }])
+        expect(held(odd)).toBe('takes slots for what is no run or deployment');
     }
   });
 

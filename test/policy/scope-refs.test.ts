@@ -19,6 +19,7 @@ test.each<[ObjectType, string, string, object | null]>([
   ['artifact_key', 'a/b c', 'GET /artifacts/a/b%20c/latest', null],
   ['flow_run_state', A, `GET /flow_run_states/${A}`, null],
   ['task_run_state', A, `GET /task_run_states/${A}`, null],
+  ['concurrency_limit', 'deployment:a b', 'GET /v2/concurrency_limits/deployment%3Aa%20b', null],
   ['flow_name', 'a?b/ä#', 'GET /flows/name/a%3Fb/%C3%A4%23', null],
   ['deployment_name', 'f/d?x=1', 'GET /deployments/name/f/d%3Fx%3D1', null],
   ['deployment_of', `${A}/a/b`, 'POST /deployments/filter', { flows, deployments: { name: { any_: ['a/b'] } } }],
@@ -56,6 +57,10 @@ describe('an answer', () => {
     // A task run is its flow run's, whatever tags it carries itself.
     ['task_run', { flow_run_id: B, tags: ['t'] }, { via: [{ type: 'flow_run', id: B }] }],
     ['task_run', { flow_run_id: null, tags: ['t'] }, { tags: ['t'] }],
+    ['concurrency_limit', { name: 'db' }, { shared: true }],
+    ['concurrency_limit', { name: `deployment:${A}` }, { via: [{ type: 'deployment', id: A }] }],
+    ['concurrency_limit', { name: 'deployment:x' }, {}],
+    ['concurrency_limit', {}, {}],
     ['work_queue', { work_pool_name: 'etl', name: 'q', tags: ['t'] }, { pool: 'etl' }],
     ['work_pool', { name: 'etl', work_pool_name: 'ml' }, { pool: 'etl' }],
     ...(['artifact', 'artifact_key'] as const).map((type): [ObjectType, object, Partial<Facts>] => [

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { CertificateRecord } from '../../src/store/store.ts';
 import { addAll, closing, failureOf, HOUR, ISSUER, NOW, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
 
 describe('revocations in pages', () => {
@@ -43,6 +44,21 @@ describe('a certificate in the store', () => {
     await store.addCertificate(record, newAudit());
     const [kept] = await store.listCertificates({ serial: record.serial, now: NOW });
     expect({ ...kept, der: Buffer.from(kept?.der ?? []) }).toEqual({ ...record, der: Buffer.from(record.der) });
+  });
+
+  it.each<Partial<CertificateRecord>>([
+    { wantedTtl: 48 * HOUR },
+    { renewable: false },
+    { groups: ['etl'] },
+    { groups: ['data team', 'Größe', 'a,b'], renewable: false, wantedTtl: 1 },
+  ])('is kept with what few have: %j', async (values) => {
+    const store = newStore();
+    const record = newRecord(values);
+    await store.addCertificate(record, newAudit());
+    const [kept] = await store.listCertificates({ serial: record.serial, now: NOW });
+    expect({ ...kept, der: null }).toEqual({ ...record, der: null });
+    const [revoked] = await store.revoke([record.serial], 'superseded', NOW, () => newAudit());
+    expect(revoked).toMatchObject(values);
   });
 
   it('is committed together with its audit entry, or neither is', async () => {

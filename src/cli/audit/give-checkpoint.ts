@@ -1,16 +1,18 @@
 // `certgate audit --checkpoint`: the newest checkpoint of the record, to be kept elsewhere.
 import { join } from 'node:path';
 import { askCheckpoint } from '../../admin/control-client.ts';
-import { requireFreePlace, writeOutputFile } from '../../authority/output-file.ts';
 import { CertgateError } from '../../errors.ts';
 import type { Store } from '../../store/store.ts';
 import type { CommandIo } from '../io.ts';
+import { takeOwnPlace } from '../own-place.ts';
 import { checkpointOf } from './checkpoints.ts';
 import { momentWords } from './print.ts';
 
 /** Has the gate sign what is on record by now, if one runs, and prints or writes (0644) the newest checkpoint. */
 export async function giveCheckpoint(out: string, stateDir: string, store: Store, io: CommandIo): Promise<void> {
-  if (out !== '-') await requireFreePlace(out, { force: true, flag: '--checkpoint' });
+  const read = (content: Buffer): unknown => checkpointOf(content.toString('utf8'), out);
+  const kind = 'checkpoint of a record';
+  const write = out === '-' ? null : await takeOwnPlace(out, { kind, read, flag: '--checkpoint' });
   const asked = await askCheckpoint(join(stateDir, 'control.sock'));
   const line = await store.checkpoint();
   const checkpoint = line === null ? null : checkpointOf(line, store.location);
@@ -19,8 +21,8 @@ export async function giveCheckpoint(out: string, stateDir: string, store: Store
     throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: store.location, problem });
   }
   const acts = await store.lastAct();
-  if (out === '-') io.out(line);
-  else await writeOutputFile(out, Buffer.from(`${line}\n`), { mode: 0o644, force: true });
+  if (write === null) io.out(line);
+  else await write(Buffer.from(`${line}\n`));
   const { record, act, time } = checkpoint;
   io.say(
     `it covers the gate's record up to number ${record.seq} and the CA's acts up to ${act.seq}, as of ${momentWords(time)}`,

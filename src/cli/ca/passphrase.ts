@@ -1,6 +1,6 @@
 // certgate ca passphrase: encrypts the CA's keys, changes what they are encrypted with, or writes them in the clear.
 // The keys themselves stay what they are; a gate that runs goes on, and asks for the new passphrase at its next start.
-import { relative, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { caKeyFiles, changePassphrase } from '../../authority/change-passphrase.ts';
 import type { PassphraseSource } from '../../authority/passphrase.ts';
@@ -11,7 +11,7 @@ import { actor, openStoreToAct } from '../actor.ts';
 import { printable, printableJson } from '../escape.ts';
 import { collect, usage } from '../flags.ts';
 import { describe } from '../help.ts';
-import type { CommandIo } from '../io.ts';
+import { type CommandIo, here } from '../io.ts';
 import { configuredPassphrase, newPassphrase, promptedPassphrase } from '../passphrase.ts';
 import { configOf, withSettings } from '../settings.ts';
 
@@ -95,9 +95,4 @@ function newOne({ remove, newPassphraseFile }: Flags, config: Config, io: Comman
   // Plain keys of a CA for which a passphrase was configured afterwards.
   if (configured !== null) return configured;
   throw usage('there is no new passphrase, and no terminal to ask at', 'name a file: --new-passphrase-file FILE');
-}
-
-function here(path: string, io: CommandIo): string {
-  const below = relative(io.cwd, path);
-  return below.startsWith('..') ? path : `./${below}`;
 }

@@ -11,11 +11,10 @@ import { caFiles, generationFiles } from '../../authority/layout.ts';
 import { rotationTime } from '../../authority/rotate.ts';
 import { below, rootOf, trustIn } from '../../authority/trust.ts';
 import { roughDuration } from '../../config/duration.ts';
-import { reasonOf } from '../../errors.ts';
+import { fileReason, shellWord } from '../../errors.ts';
 import { readCertificate } from '../../pki/certificates.ts';
 import type { CaRecord } from '../../store/store.ts';
 import { type Finding, failure, fine, warning } from '../doctor/finding.ts';
-import { shellWord } from '../io.ts';
 import { copyBack, DAY, type Subject, someOf } from './subject.ts';
 
 /** How long a step of a rotation may wait for the next before it looks forgotten, ms. */
@@ -107,7 +106,7 @@ function checkSteps(authorities: readonly CaRecord[], { now, records, command }:
 }
 
 function checkFiles(authorities: readonly CaRecord[], subject: Subject): Finding[] {
-  const { certsDir } = subject.config;
+  const { certsDir, stateDir, file, dir } = subject.config;
   const findings: Finding[] = [];
   const known = new Set<string>();
   for (const record of authorities) {
@@ -119,7 +118,7 @@ function checkFiles(authorities: readonly CaRecord[], subject: Subject): Finding
       const same = new X509Certificate(readFileSync(certificate)).raw.equals(record.der);
       if (!same) findings.push(failure('file', `${certificate} is not the certificate that the records have`, back));
     } catch (error) {
-      findings.push(failure('file', `${certificate}: ${reasonOf(error)}`, back));
+      findings.push(failure('file', `${certificate}: ${fileReason(error)}`, back));
     }
   }
   try {
@@ -134,7 +133,7 @@ function checkFiles(authorities: readonly CaRecord[], subject: Subject): Finding
       const remedy = `mkdir -p -m 700 ${aside} && mv ${odd.map(shellWord).join(' ')} ${aside}`;
       findings.push(warning('file', found, remedy));
     }
-    const left = leftoversIn(certsDir);
+    const left = [...new Set([certsDir, stateDir, ...(file === null ? [] : [dir])])].flatMap(leftoversIn);
     if (left.length > 0) {
       const found = `${someOf(left)}: left by a command that was killed, and may hold keys; nothing uses it`;
       findings.push(warning('file', found, `rm -r ${left.map(shellWord).join(' ')}`));
@@ -145,7 +144,7 @@ function checkFiles(authorities: readonly CaRecord[], subject: Subject): Finding
       findings.push(warning('file', found, subject.command('serve')));
     }
   } catch (error) {
-    findings.push(failure('file', `${certsDir}: ${reasonOf(error)}`, `ls -la ${shellWord(certsDir)}`));
+    findings.push(failure('file', `${certsDir}: ${fileReason(error)}`, `ls -la ${shellWord(certsDir)}`));
   }
   if (findings.length === 0) findings.push(fine('files', `${certsDir} and the records agree`));
   return findings;

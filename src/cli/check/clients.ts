@@ -4,12 +4,12 @@ import { X509Certificate } from 'node:crypto';
 import { debianWeaknessOf } from '../../authority/debian-weak-keys.ts';
 import { targetWords } from '../../authority/lock-table.ts';
 import { roughDuration } from '../../config/duration.ts';
+import { shellWord } from '../../errors.ts';
 import { spkiHashOf } from '../../pki/public-keys.ts';
 import { weaknessOf } from '../../pki/weak-keys.ts';
 import { LONGEST_LIFE, MOST_CERTIFICATES, type RecordsLook } from '../../store/sqlite-look.ts';
 import type { LockRecord } from '../../store/store.ts';
 import { type Finding, failure, fine, warning } from '../doctor/finding.ts';
-import { shellWord } from '../io.ts';
 import { DAY, type Subject, someOf } from './subject.ts';
 
 /** How long an identity that has ended is still named, ms. */

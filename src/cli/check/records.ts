@@ -5,11 +5,10 @@ import { dirname } from 'node:path';
 import { storeFile } from '../../authority/layout.ts';
 import { roughDuration } from '../../config/duration.ts';
 import type { Config } from '../../config/schema.ts';
-import { isCertgateError, reasonOf } from '../../errors.ts';
+import { isCertgateError, reasonOf, shellWord } from '../../errors.ts';
 import { SCHEMA_VERSION } from '../../store/schema.ts';
 import type { RecordsLook, StoreLook } from '../../store/sqlite-look.ts';
 import { type Finding, failure, fine, skipped, warning } from '../doctor/finding.ts';
-import { shellWord } from '../io.ts';
 import { auditFile } from '../serve-options.ts';
 import { DAY, type Subject } from './subject.ts';
 

@@ -5,9 +5,9 @@ import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { CERTIFICATES } from '../../authority/backup-manifest.ts';
 import type { Config } from '../../config/schema.ts';
+import { shellWord } from '../../errors.ts';
 import type { RecordsLook } from '../../store/sqlite-look.ts';
 import { configNamed } from '../given-config.ts';
-import { shellWord } from '../io.ts';
 
 export interface Subject {
   readonly config: Config;

@@ -1,7 +1,6 @@
 // Who may use a file or folder: the check that `doctor` makes of an identity's key, and `ca check` of everything of the CA.
 import { statSync } from 'node:fs';
-import { reasonOf } from '../../errors.ts';
-import { shellWord } from '../io.ts';
+import { reasonOf, shellWord } from '../../errors.ts';
 import { type Finding, failure, fine } from './finding.ts';
 
 /** A path's mode may have no bit beyond `most`; null when the path is absent and something else says so. */

@@ -2,16 +2,16 @@
 // socket, and whether Prefect can be reached around the gate. The clock is held against the gate's.
 
 import { readFileSync } from 'node:fs';
-import { connect, isIP } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { checkServerIdentity, connect as connectTls } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import { askHealth } from '../../admin/control-client.ts';
 import { parseSocketPath } from '../../config/address.ts';
 import type { Config } from '../../config/schema.ts';
+import { toGate } from '../../enroll/to-gate.ts';
 import { isCertgateError, reasonOf } from '../../errors.ts';
 import { reachable } from '../../inbound/reachable.ts';
 import { openKey, readCredentials } from '../../outbound/credentials.ts';
-import { gateAddress } from '../../outbound/to-gate.ts';
 import type { Io } from '../io.ts';
 import { sidecarPassphrase } from '../passphrase.ts';
 import { filesOf } from '../sidecar-options.ts';
@@ -29,20 +29,12 @@ export async function checkGate(config: Config, io: Pick<Io, 'env' | 'askSecret'
     return [warning('gate', `${gate} is configured, but no certificate is`, 'name one: --identity DIR')];
   }
   const url = new URL(gate);
-  const { host, port } = gateAddress(url);
-  const name = serverName ?? host;
   let answer: string;
   try {
     const files = { ...filesOf(config), passphrase: sidecarPassphrase(config, io) };
     const { context } = readCredentials(files, await openKey(files));
     answer = await new Promise<string>((resolve, reject) => {
-      const socket = connectTls({
-        host,
-        port,
-        secureContext: context,
-        ...(isIP(name) === 0 ? { servername: name } : {}),
-        checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
-      });
+      const socket = connectTls({ ...toGate({ gate: url, serverName }), secureContext: context });
       let text = '';
       socket.setTimeout(TIMEOUT, () => socket.destroy(new Error(`no answer within ${TIMEOUT} ms`)));
       socket.on('secureConnect', () => {
@@ -124,13 +116,18 @@ async function checkUpstream(upstream: string): Promise<Finding[]> {
   const url = socketPath === null ? new URL(upstream) : null;
   const port = Number(url?.port === '' ? 80 : url?.port);
   const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
+  const loopback = /^(?:localhost|127\.[\d.]+|::1)$/.test(host);
+  const start = `prefect server start --host 127.0.0.1${port === 4200 ? '' : ` --port ${port}`}`;
   const reached = await reachable(() => connect(socketPath === null ? { host, port } : { path: socketPath }), TIMEOUT);
   const findings = [
     reached
       ? fine('upstream', `${upstream} accepts connections`)
-      : failure('upstream', `${upstream} can't be reached`, 'start it: prefect server start --host 127.0.0.1'),
+      : failure(
+          'upstream',
+          `${upstream} can't be reached`,
+          loopback ? `start it: ${start}` : 'start it, and let the gate reach it',
+        ),
   ];
-  const loopback = /^(?:localhost|127\.[\d.]+|::1)$/.test(host);
   if (url !== null && !loopback) {
     const found = `${upstream} is not on loopback: whoever reaches it goes around the gate`;
     findings.push(
@@ -138,7 +135,7 @@ async function checkUpstream(upstream: string): Promise<Finding[]> {
     );
   } else if (url !== null && listensEverywhere(port)) {
     const found = `something on this machine listens on port ${port} of every address: Prefect can be reached around the gate`;
-    findings.push(failure('bypass', found, 'start Prefect on loopback: prefect server start --host 127.0.0.1'));
+    findings.push(failure('bypass', found, `start Prefect on loopback: ${start}`));
   }
   return findings;
 }

@@ -4,7 +4,7 @@
 import { publishCrls } from '../../authority/crl-publisher.ts';
 import { openOcspResponder } from '../../authority/ocsp-responder.ts';
 import { reasonOf } from '../../errors.ts';
-import type { RequestHead } from '../../http1/request-head.ts';
+import { headerValue } from '../../http1/syntax.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Issuer } from '../../pki/certificates.ts';
@@ -61,7 +61,7 @@ export async function startPublishing(options: PublishingOptions): Promise<Publi
     failed,
     async answer(head, body, close) {
       const asked = askedFor(head.method, head.target);
-      const asker: Asker = { isHead: head.method === 'HEAD', knownTag: headerOf(head, 'if-none-match'), close };
+      const asker: Asker = { isHead: head.method === 'HEAD', knownTag: headerValue(head, 'if-none-match'), close };
       const now = clock();
       switch (asked.what) {
         case 'nothing':
@@ -81,9 +81,4 @@ export async function startPublishing(options: PublishingOptions): Promise<Publi
       said.close();
     },
   };
-}
-
-function headerOf(head: RequestHead, name: string): string | null {
-  const at = head.names.indexOf(name);
-  return at < 0 ? null : (head.values[at] ?? null);
 }

@@ -14,7 +14,7 @@ export interface Ask {
 type Bodies = readonly unknown[];
 
 /** What other operations than `path` leave alone: FastAPI takes of a body what it knows. */
-const ALWAYS = {
+export const ALWAYS = {
   history_start: '2026-01-01T00:00:00Z',
   history_end: '2100-01-01T00:00:00Z',
   history_interval_seconds: 1e9,
@@ -75,6 +75,7 @@ function pathOf(route: string, { ids, names, pool, tag }: Team): string {
     .replace('{tag}', tag)
     .replace('{countable}', 'resource')
     .replace('{view}', 'aggregate-worker-metadata')
+    .replace('{id_or_name}', `deployment:${ids['deployment']}`)
     .replace(
       '{name}',
       /queues/.test(route) ? names.queue : /workers/.test(route) ? names.worker : kind === 'flows' ? names.flow : pool,
@@ -203,7 +204,12 @@ function writes(name: string, own: Team, other: Team): Bodies {
       { flow_id: theirs['flow'], idempotency_key: `key ${other.pool}`, work_pool_name: own.pool, tags: [own.tag] },
       { flow_id: theirs['flow'] },
     ],
-    create_flow_run_from_deployment: [{}, { parent_task_run_id: theirs['task'] }, { work_queue_name: 'no-such' }],
+    create_flow_run_from_deployment: [
+      {},
+      { parent_task_run_id: theirs['task'] },
+      { work_queue_name: 'no-such' },
+      { job_variables: { command: 'a guess' } },
+    ],
     bulk_create_flow_runs_from_deployment: [[{}], [{ parent_task_run_id: theirs['task'] }]],
     update_flow_run: [{ tags: [other.tag] }, { name: 'taken', tags: [own.tag, other.tag] }],
     set_flow_run_state: [
@@ -259,6 +265,10 @@ function writes(name: string, own: Team, other: Team): Bodies {
     update_work_queue: [{ filter: { tags: [] } }, { name: 'renamed', filter: { tags: [other.tag] } }],
     bulk_decrement_active_slots: [{ names: [`deployment:${theirs['deployment']}`], slots: 1 }],
     bulk_increment_active_slots: [{ names: [`deployment:${theirs['deployment']}`], slots: 1 }],
+    bulk_increment_active_slots_with_lease: [
+      { names: [`deployment:${theirs['deployment']}`], slots: 1 },
+      { names: ['no-such'], slots: 1, holder: { type: 'task_run', id: theirs['task'] } },
+    ],
     create_automation: [
       {
         name: 'x',

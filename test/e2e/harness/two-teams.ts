@@ -50,7 +50,9 @@ export async function makeTeam(call: Call, pool: string, tag: string, say: (what
     name: names.queue,
     description: say('queue'),
   });
-  await call('POST', `/work_pools/${pool}/workers/heartbeat`, { name: names.worker });
+  // Prefect would find it offline, and its pool not ready, in the midst of a test.
+  const beat = { name: names.worker, heartbeat_interval_seconds: 86_400 };
+  await call('POST', `/work_pools/${pool}/workers/heartbeat`, beat);
   const flow = await call<Made>('POST', '/flows/', {
     name: names.flow,
     tags: [say('flow-tag')],

@@ -1,7 +1,7 @@
 // How a connection to the gate is opened: where to, and by which name the gate's certificate is verified.
 
 import { isIP } from 'node:net';
-import { type ConnectionOptions, checkServerIdentity, type SecureContext } from 'node:tls';
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 
 export interface GateName {
   /** e.g. https://gate.example:8443. */
@@ -10,18 +10,14 @@ export interface GateName {
   readonly serverName: string | null;
 }
 
-/** The address to connect to and the name to verify: a URL's host without the brackets of IPv6. */
-export function gateAddress(gate: URL): { readonly host: string; readonly port: number } {
-  return { host: gate.hostname.replace(/^\[|\]$/g, ''), port: gate.port === '' ? 443 : Number(gate.port) };
-}
-
-export function toGate({ gate, serverName }: GateName, context: SecureContext): ConnectionOptions {
-  const { host, port } = gateAddress(gate);
+/** All but whom to trust, and what to show. */
+export function toGate({ gate, serverName }: GateName): ConnectionOptions {
+  // Without the brackets of IPv6.
+  const host = gate.hostname.replace(/^\[|\]$/g, '');
   const name = serverName ?? host;
   return {
     host,
-    port,
-    secureContext: context,
+    port: gate.port === '' ? 443 : Number(gate.port),
     // An IP address is verified against the certificate's addresses and never sent as SNI (RFC 6066 §3).
     ...(isIP(name) === 0 ? { servername: name } : {}),
     checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
