@@ -99,6 +99,8 @@ export interface DataPath {
 const MOST_NOTED = 10_000;
 /** How long Prefect may take to answer the gate's own questions, ms. */
 const UPSTREAM_ANSWER = 10_000;
+/** How long Prefect may take to accept a connection where it is asked how the gate is, ms: that answer is waited for 3 s (primary.ts). */
+const UPSTREAM_ACCEPT = 2_000;
 
 /** How often it is looked for clients that do not read, in turns of the sweep. */
 const UNREAD_EVERY = 8;
@@ -243,7 +245,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     },
     applyRecords: (causes) => watch.apply(causes),
     async health() {
-      const upstream = await reachable(openUpstream, options.limits.upstreamConnect);
+      const upstream = await reachable(openUpstream, Math.min(UPSTREAM_ACCEPT, options.limits.upstreamConnect));
       return {
         store: watch.healthy,
         upstream,
