@@ -32,6 +32,8 @@ export interface GateHealth {
   readonly store: boolean;
   readonly audit: boolean;
   readonly upstream: boolean;
+  /** Each process that should serve does, and says so in time. */
+  readonly workers: boolean;
   readonly connections: number;
   readonly locks: LockSummary;
   readonly metrics: Metrics;
@@ -44,6 +46,7 @@ export interface RunningGate {
   readonly port: number;
   /** Applies every revocation and lock committed so far and says what was cut on account of `causes`. */
   applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  /** Within a few seconds, whatever hangs. */
   health(): Promise<GateHealth>;
   /** Connections that were accepted and are not closed, in their handshake or after it. */
   readonly open: () => number;
@@ -112,7 +115,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       const health = await path.health();
       const ok = health.store && audit.healthy() && health.upstream;
       const all = addMetrics(health.metrics, enrolling?.metrics() ?? null);
-      return { status: ok ? 'ok' : 'degraded', audit: audit.healthy(), ...health, metrics: all, ends: standing.ends() };
+      return {
+        status: ok ? 'ok' : 'degraded',
+        audit: audit.healthy(),
+        ...health,
+        workers: true,
+        metrics: all,
+        ends: standing.ends(),
+      };
     },
     async drain(ms, hurry) {
       door.close();
