@@ -49,6 +49,8 @@ export interface DataPathOptions {
   readonly limits: Limits & {
     readonly requestsPerIdentity: number;
     readonly handshake: number;
+    /** As DoorLimits. */
+    readonly handshakesPerAddress: number;
     readonly upstreamIdle: number;
     readonly upstreamConnect: number;
   };
@@ -178,7 +180,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     if (noted.size >= MOST_NOTED) noted.clear();
     noted.add(serial);
   };
-  const server = createListener({
+  const { server, greet } = createListener({
     credentials: options.credentials,
     trust: options.trust,
     minTls: options.minTls,
@@ -190,6 +192,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     audit,
     log: limitedLog,
     metrics,
+    limitsAddresses: Number.isFinite(options.limits.handshakesPerAddress),
     isDraining: () => set.draining,
     stranger: (socket, address, why, refuse) => receiveStranger(socket, address, why, enrolment, refuse),
     serve(socket, client, entry, tally) {
@@ -224,7 +227,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
       });
       // Asked once, Node remembers it: it can't be asked any more of a peer that has reset. This one has already.
       if (socket.remoteAddress === undefined) socket.destroy();
-      else server.emit('connection', socket);
+      else greet(socket);
     },
     install(credentials, trust) {
       read.trust(trust);
