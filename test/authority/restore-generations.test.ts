@@ -59,6 +59,7 @@ describe('a CA of several generations, or with keys that are not plain,', () => 
   it('lets no list of one issuer revoke what another has issued', async () => {
     const ca = await openCa();
     const older = ca.authority.issuer;
+    await ca.authority.issue(request());
     await rotateIssuer(placeIn(ca));
     await ca.authority.reload();
     const { record } = await ca.authority.issue(request());
