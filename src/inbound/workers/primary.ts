@@ -238,7 +238,8 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       const all = (good: (one: WorkerHealth) => boolean): boolean => said.length > 0 && said.every(good);
       const [store, upstream] = [all((one) => one.store), all((one) => one.upstream)];
       const sum = there.reduce((total, one) => addMetrics(total, one.said?.metrics ?? one.member.metrics), metrics);
-      const serves = said.length === size;
+      // While it drains, who is done is not missed.
+      const serves = said.length === (ending ? there.length : size);
       const ok = store && upstream && audit.healthy() && serves;
       return {
         status: ok ? 'ok' : 'degraded',
