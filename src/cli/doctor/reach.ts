@@ -98,7 +98,9 @@ export async function checkOwnGate(
     else if (health.status === 'ok') findings.push(fine('own gate', `runs, with ${health.connections} connections`));
     else {
       const { store, audit: record, upstream, workers } = health;
-      const bad = Object.entries({ store, record, upstream, workers }).flatMap(([part, good]) => (good === false ? part : []));
+      const bad = Object.entries({ store, record, upstream, workers }).flatMap(([part, good]) =>
+        good === false ? part : [],
+      );
       findings.push(failure('own gate', `is degraded: ${bad.join(', ')}`, 'look at its log'));
     }
   } catch (error) {
