@@ -11,7 +11,8 @@
 
 ARG BASE=node:26-trixie-slim
 
-FROM ${BASE} AS build
+# What is built is the same for every platform, so that it is built on the builder's own.
+FROM --platform=$BUILDPLATFORM ${BASE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
@@ -32,6 +33,9 @@ COPY --from=build /build/dist ./dist
 COPY LICENSE ./
 RUN ln -s /opt/certgate/dist/main.js /usr/local/bin/certgate && chmod 0755 dist/main.js
 
+LABEL org.opencontainers.image.title="certgate" \
+      org.opencontainers.image.description="Mutual TLS, identities and an audit record for self-hosted Prefect" \
+      org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production
 USER 1001:1001
 # Where certgate.yaml is looked for. CERTGATE_CONFIG would ask for one in a sidecar, too, which has none.

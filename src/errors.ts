@@ -1084,7 +1084,8 @@ export const catalogue = {
     hint: () => 'raise serve.limits.connectionsPerAddress if many clients share the address',
   }),
   CG_LIMIT_HANDSHAKES: entry<{ detail: string }>({
-    about: 'An address opens connections faster than it may: a new one is reset before its handshake.',
+    about:
+      'An address opens connections faster than it may, or shows long chains that lead nowhere: a new one is reset before its handshake.',
     exit: EXIT.refused,
     status: 503,
     message: (f) => `too many handshakes of one address: ${f.detail}`,

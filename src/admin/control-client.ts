@@ -22,6 +22,7 @@ export interface ReportedHealth {
   readonly store: boolean;
   readonly audit: boolean;
   readonly upstream: boolean;
+  readonly workers?: boolean;
   readonly connections: number;
   readonly locks: { readonly standing: number; readonly everyone: boolean };
   readonly metrics: Readonly<Record<string, number | readonly number[]>>;

@@ -261,6 +261,7 @@ function durationText(ms: number): string {
   return whole === undefined ? `${ms}ms` : `${ms / whole[1]}${whole[0]}`;
 }
 
-function wholeSecond(ms: number): number {
+/** Certificates tell time no finer. */
+export function wholeSecond(ms: number): number {
   return Math.floor(ms / 1000) * 1000;
 }

@@ -3,6 +3,7 @@
 import { readCertificate } from '../pki/certificates.ts';
 import type { CaRecord } from '../store/store.ts';
 import { rotationTime } from './rotate.ts';
+import { chainOf } from './trust.ts';
 
 /**
  * `due`: an issuer that should have been rotated; `near`: in the last tenth of its life, so that what is issued is cut
@@ -23,9 +24,17 @@ export interface CaAge {
 /** A gate rotates its issuer within a minute of that moment; the rest of a day is for one that was down. */
 const GRACE = 86_400_000;
 
-/** Of all that are trusted, at `now`. */
+/**
+ * Of all that are trusted, at `now`; without a company's CAs between that no issuer is below any more: nothing is to be put in
+ * their place, and their end ends nothing.
+ */
 export function agesOf(records: readonly CaRecord[], now: number): readonly CaAge[] {
-  return records.filter(({ state }) => state !== 'retired').map((record) => ageOf(record, now));
+  const trusted = records.filter(({ state }) => state !== 'retired');
+  const issuers = trusted.filter(({ role }) => role === 'issuer');
+  const needed = new Set(issuers.flatMap((issuer) => chainOf(trusted, issuer)));
+  return trusted
+    .filter((record) => record.role !== 'intermediate' || needed.has(record))
+    .map((record) => ageOf(record, now));
 }
 
 /** When its certificate ends, ms since the epoch. */

@@ -5,7 +5,7 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { link, lstat, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf, shellWord } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, shellWord } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
 import { type Signer, signerOf } from '../pki/certificates.ts';
 import { generateKey } from '../pki/keys.ts';
@@ -126,6 +126,9 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
       unfinished,
     };
   } catch (error) {
+    if (isCertgateError(error, 'CG_STORE_IO') && error.facts.location === storeDraft) {
+      throw new CertgateError('CG_STORE_IO', { ...error.facts, location: store }, { cause: error });
+    }
     if (isCertgateError(error)) throw error;
     // Another was faster; from elsewhere, where this process is not seen, it may have removed the drafts too.
     if (systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOENT')
@@ -134,13 +137,20 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
         keyDir === null ? null : files.rootKey,
         request.certsDir,
       );
-    const at = error instanceof Error && 'path' in error ? String(error.path) : request.certsDir;
+    const from = error instanceof Error && 'path' in error ? String(error.path) : request.certsDir;
+    // Of what it was to be: the drafts are gone when this is read.
+    const names = [
+      [drafts, request.certsDir],
+      [rootKeyDraft, files.rootKey],
+      [storeDraft, store],
+    ] as const;
+    const at = names.reduce((path, [draft, name]) => path.replace(draft, name), from);
     const isFile = systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOTDIR';
     throw new CertgateError(
       'CG_CA_FILE',
       {
         file: at,
-        problem: isFile ? 'is no folder, or is below a file' : `cannot be written: ${reasonOf(error)}`,
+        problem: isFile ? 'is no folder, or is below a file' : `cannot be written: ${fileReason(error)}`,
         remedy: `name ${at.startsWith(dirname(files.rootKey)) && keyDir !== null ? "another folder for the root's key: --offline-root DIR" : 'another folder: --dir DIR'}`,
       },
       { cause: error },

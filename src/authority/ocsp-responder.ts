@@ -14,7 +14,7 @@ import {
   readOcspRequest,
 } from '../pki/ocsp.ts';
 import type { Store } from '../store/store.ts';
-import { BACKDATED } from './authority.ts';
+import { BACKDATED, wholeSecond } from './authority.ts';
 
 /** How long an answer is valid, ms: also how long others may believe that nothing was revoked. */
 const LIFETIME = 3_600_000;
@@ -148,8 +148,4 @@ function isInItsTime({ fresh, until }: Kept, now: number): boolean {
 function isSame(a: OcspStatus, b: OcspStatus): boolean {
   if (a.status !== 'revoked' || b.status !== 'revoked') return a.status === b.status;
   return a.revokedAt === b.revokedAt && a.reason === b.reason;
-}
-
-function wholeSecond(ms: number): number {
-  return Math.floor(ms / 1000) * 1000;
 }

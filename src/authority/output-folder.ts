@@ -5,7 +5,7 @@
 // beside as `.DIR.replaced-…` and the new one as `.DIR.issuing-…`, both private; issuing again puts things right.
 import { lstat, mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf, shellWord } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, reasonOf, shellWord } from '../errors.ts';
 import { draftName, makeDraftFolder, removeLeftovers, syncFolder, systemCode, writeNewFile } from './files.ts';
 
 const OUTPUT_FILES: readonly string[] = ['tls.crt', 'tls.key', 'ca.crt'];
@@ -151,6 +151,6 @@ function outputFailure(error: unknown, path: string): CertgateError {
         'name a folder that this user may write: --out DIR, or --identity DIR for run and connect',
       );
     default:
-      return unusable(`cannot be written: ${reasonOf(error)}`, `look at it: ls -la ${shellWord(dirname(path))}`);
+      return unusable(`cannot be written: ${fileReason(error)}`, `look at it: ls -la ${shellWord(dirname(path))}`);
   }
 }

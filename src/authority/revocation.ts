@@ -1,10 +1,10 @@
 // Taking certificates back. By serial or by the certificate itself it is that one; by identity it is all that could
 // still be used. Something must match: a revocation that finds nothing is an error, not a success. It needs the records
 // only, never the CA's key: who has lost the key, or whose issuer has expired, can still revoke.
-import { createHash } from 'node:crypto';
 import { CertgateError, shown } from '../errors.ts';
 import { parseIdentityName } from '../identity/name.ts';
 import { factsOf, readCertificate } from '../pki/certificates.ts';
+import { fingerprintOf } from '../pki/facts.ts';
 import type { CertificateRecord, CertificateState, RevocationReason, Store } from '../store/store.ts';
 
 export type RevocationSelector =
@@ -65,7 +65,7 @@ async function selectCertificates(store: Store, selector: RevocationSelector, no
   if ('certificatePem' in selector) {
     const certificate = readCertificate(selector.certificatePem);
     const { serial } = factsOf(certificate);
-    const fingerprint = createHash('sha256').update(certificate.raw).digest('hex');
+    const fingerprint = fingerprintOf(certificate);
     const [record] = await store.listCertificates({ serial, now });
     if (record?.fingerprint === fingerprint) return [serial];
     const problem = `it is not recorded in ${store.location}, so it was not issued by this CA`;

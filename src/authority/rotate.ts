@@ -40,7 +40,8 @@ export async function rotateIssuer(place: CaPlace, signerKey: string | null = nu
 export async function rollbackIssuer(place: CaPlace): Promise<CaChanged> {
   const records = await recordsOf(place);
   const active = requireActive(records, 'issuer');
-  const before = latest(records, 'issuer', 'retiring', (one) => one.parent === active.parent);
+  const root = rootOf(records, active);
+  const before = latest(records, 'issuer', 'retiring', (one) => rootOf(records, one) === root);
   if (before === null) throw step('there is no earlier issuer under the same root', 'certgate ca status');
   await requireUsable(place, before);
   return applyChange(place, {

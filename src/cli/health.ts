@@ -27,6 +27,7 @@ export function healthCommand(io: CommandIo): Command {
     else {
       const part = (name: string, good: boolean): string => `${name} ${good ? 'ok' : 'FAILED'}`;
       const parts = [part('store', health.store), part('record', health.audit), part('upstream', health.upstream)];
+      if (health.workers === false) parts.push(part('workers', false));
       const { standing, everyone } = health.locks;
       const locks = everyone
         ? ', everyone is locked'

@@ -58,7 +58,8 @@ export function commandLineError(error: CommanderError, command: string): Certga
   }
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
   const suggestion = /\(Did you mean (.*)\?\)/.exec(rest.join(' '))?.[1];
-  const help = `see ${command} --help`;
+  const isMore = error.code === 'commander.excessArguments';
+  const help = `${isMore ? 'words that belong together go in quotes; ' : ''}see ${command} --help`;
   const remedy = suggestion === undefined ? help : `did you mean ${suggestion}? ${help}`;
   return new CertgateError('CG_USAGE', { problem: first.replace(/\.$/, ''), remedy }, { cause: error });
 }

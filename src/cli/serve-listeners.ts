@@ -10,6 +10,7 @@ import type { EnrolmentPlace } from '../inbound/enrolment-listener.ts';
 import type { Publishing } from '../inbound/status/answers.ts';
 import type { MonitorOptions } from '../inbound/status/monitor.ts';
 import type { PlainListener } from '../inbound/status/plain-listener.ts';
+import { limitLog } from '../observe/limited-log.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 
@@ -49,11 +50,19 @@ export async function startMonitor(
   if (where === null) return null;
   const { openMonitor } = await import('../inbound/status/monitor.ts');
   const { startPlainListener } = await import('../inbound/status/plain-listener.ts');
-  const failed = (error: unknown): void => log.error({ reason: reasonOf(error) }, 'a monitor could not be answered');
+  const said = limitLog(log);
+  const failed = (error: unknown): void =>
+    said.say('error', 'monitor', { reason: reasonOf(error) }, 'a monitor could not be answered');
   const answers = openMonitor({ ...gate, version: manifest.version, failed });
   const listener = await startPlainListener({ ...where, flag: '--metrics-listen' }, answers);
   log.info({ address: `${bracketed(where.host)}:${listener.port}` }, 'telling monitors');
-  return listener;
+  return {
+    port: listener.port,
+    async stop() {
+      await listener.stop();
+      said.close();
+    },
+  };
 }
 
 export function enrolmentPlaceOf({ enroll }: Config, publishing: Publishing | null): EnrolmentPlace | null {

@@ -19,6 +19,7 @@ const HOP_BY_HOP = new Set([
   'http2-settings',
 ]);
 
+/** RFC 9110 §15, and 507 of RFC 4918: whatever the catalogue of errors may answer. */
 const PHRASES: Readonly<Record<number, string>> = {
   200: 'OK',
   304: 'Not Modified',
@@ -28,6 +29,8 @@ const PHRASES: Readonly<Record<number, string>> = {
   404: 'Not Found',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
+  409: 'Conflict',
+  411: 'Length Required',
   413: 'Content Too Large',
   414: 'URI Too Long',
   415: 'Unsupported Media Type',
@@ -42,7 +45,13 @@ const PHRASES: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
   505: 'HTTP Version Not Supported',
+  507: 'Insufficient Storage',
 };
+
+/** The words that go with `status` on its line. */
+export function phraseOf(status: number): string {
+  return PHRASES[status] ?? 'Unknown';
+}
 
 /** True for headers that one hop keeps to itself; Content-Length and Transfer-Encoding are written by `framingLine`. */
 export function isHopByHop(lowerCaseName: string): boolean {
@@ -105,7 +114,7 @@ export function writeOwnAnswer(
   extra: string,
 ): string {
   const head =
-    `HTTP/1.1 ${status} ${PHRASES[status] ?? 'Unknown'}\r\ncontent-type: ${type}\r\n` +
+    `HTTP/1.1 ${status} ${phraseOf(status)}\r\ncontent-type: ${type}\r\n` +
     `content-length: ${text.length}\r\ncache-control: no-store\r\n${extra}${close ? 'connection: close\r\n' : ''}\r\n`;
   return withBody && status !== 304 ? head + text : head;
 }

@@ -49,6 +49,8 @@ export interface DataPathOptions {
   readonly limits: Limits & {
     readonly requestsPerIdentity: number;
     readonly handshake: number;
+    /** As DoorLimits. */
+    readonly handshakesPerAddress: number;
     readonly upstreamIdle: number;
     readonly upstreamConnect: number;
   };
@@ -97,6 +99,8 @@ export interface DataPath {
 const MOST_NOTED = 10_000;
 /** How long Prefect may take to answer the gate's own questions, ms. */
 const UPSTREAM_ANSWER = 10_000;
+/** How long Prefect may take to accept a connection where it is asked how the gate is, ms: that answer is waited for 3 s (primary.ts). */
+const UPSTREAM_ACCEPT = 2_000;
 
 /** How often it is looked for clients that do not read, in turns of the sweep. */
 const UNREAD_EVERY = 8;
@@ -176,7 +180,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     if (noted.size >= MOST_NOTED) noted.clear();
     noted.add(serial);
   };
-  const server = createListener({
+  const { server, greet } = createListener({
     credentials: options.credentials,
     trust: options.trust,
     minTls: options.minTls,
@@ -188,6 +192,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     audit,
     log: limitedLog,
     metrics,
+    limitsAddresses: Number.isFinite(options.limits.handshakesPerAddress),
     isDraining: () => set.draining,
     stranger: (socket, address, why, refuse) => receiveStranger(socket, address, why, enrolment, refuse),
     serve(socket, client, entry, tally) {
@@ -222,7 +227,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
       });
       // Asked once, Node remembers it: it can't be asked any more of a peer that has reset. This one has already.
       if (socket.remoteAddress === undefined) socket.destroy();
-      else server.emit('connection', socket);
+      else greet(socket);
     },
     install(credentials, trust) {
       read.trust(trust);
@@ -240,7 +245,7 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     },
     applyRecords: (causes) => watch.apply(causes),
     async health() {
-      const upstream = await reachable(openUpstream, options.limits.upstreamConnect);
+      const upstream = await reachable(openUpstream, Math.min(UPSTREAM_ACCEPT, options.limits.upstreamConnect));
       return {
         store: watch.healthy,
         upstream,

@@ -86,7 +86,7 @@ export async function startEnrolmentListener(
       tellNothing(socket);
     });
   };
-  const server = createListener({
+  const { server, greet } = createListener({
     ...standing,
     minTls,
     handshakeTimeout: limits.handshake,
@@ -97,6 +97,7 @@ export async function startEnrolmentListener(
     audit: options.audit,
     log: limitedLog,
     metrics,
+    limitsAddresses: Number.isFinite(limits.handshakesPerAddress),
     isDraining: () => draining,
     async stranger(socket, address, why) {
       const requests = await strangersRequests(socket, address, why, parts);
@@ -124,7 +125,7 @@ export async function startEnrolmentListener(
         sockets.delete(socket);
         counts.leave(address);
       });
-      server.emit('connection', socket);
+      greet(socket);
     },
   });
   try {

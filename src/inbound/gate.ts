@@ -32,6 +32,8 @@ export interface GateHealth {
   readonly store: boolean;
   readonly audit: boolean;
   readonly upstream: boolean;
+  /** Each process that should serve does, and says so in time. */
+  readonly workers: boolean;
   readonly connections: number;
   readonly locks: LockSummary;
   readonly metrics: Metrics;
@@ -44,6 +46,7 @@ export interface RunningGate {
   readonly port: number;
   /** Applies every revocation and lock committed so far and says what was cut on account of `causes`. */
   applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  /** Within a few seconds, whatever hangs. */
   health(): Promise<GateHealth>;
   /** Connections that were accepted and are not closed, in their handshake or after it. */
   readonly open: () => number;
@@ -81,28 +84,25 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     letIn: (socket, address) => path.letIn(socket, () => counts.leave(address)),
   });
   let enrolling: EnrolmentListener | null = null;
-  const stopStanding = standing.keep((fresh) => {
-    path.install(fresh.credentials, fresh.trust);
-    enrolling?.install(fresh);
-  });
   const policyWatch =
     options.policy === null
       ? null
       : watchPolicy(options.policy, { log, metrics }, ({ policy }) => path.setPolicy(policy));
-  const stop = (): void => {
-    policyWatch?.stop();
-    stopStanding();
-    limitedLog.close();
-  };
   try {
     enrolling = await enrolmentListenerOf(options, { desk, limitedLog, standing: standing.current });
     await bind(door, { host: options.host, port: options.port });
   } catch (error) {
-    stop();
+    policyWatch?.stop();
+    limitedLog.close();
     await enrolling?.stop();
     await path.stop();
     throw error;
   }
+  // Not before all are there who must be told.
+  const stopStanding = standing.keep((fresh) => {
+    path.install(fresh.credentials, fresh.trust);
+    enrolling?.install(fresh);
+  });
   const bound = door.address();
 
   return {
@@ -115,13 +115,22 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       const health = await path.health();
       const ok = health.store && audit.healthy() && health.upstream;
       const all = addMetrics(health.metrics, enrolling?.metrics() ?? null);
-      return { status: ok ? 'ok' : 'degraded', audit: audit.healthy(), ...health, metrics: all, ends: standing.ends() };
+      return {
+        status: ok ? 'ok' : 'degraded',
+        audit: audit.healthy(),
+        ...health,
+        workers: true,
+        metrics: all,
+        ends: standing.ends(),
+      };
     },
     async drain(ms, hurry) {
       door.close();
       await enrolling?.stop();
       await path.drain(ms, hurry);
-      stop();
+      policyWatch?.stop();
+      stopStanding();
+      limitedLog.close();
     },
   };
 }

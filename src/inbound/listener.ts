@@ -13,11 +13,13 @@ import type { Metrics } from '../observe/metrics.ts';
 import { acceptedOf } from '../proxy/direct-io.ts';
 import { dateLine } from '../proxy/own-answer.ts';
 import { type AdmissionRules, type Admitted, admit, type Refused } from './admission.ts';
+import { turnAway } from './door.ts';
 import type { IdentityCounts, Tally } from './identity-counts.ts';
 import type { LiveConnection, LiveIndex } from './live-index.ts';
 import { newRequestId } from './request-id.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 import type { ClientTrust, ServerCredentials } from './server-certificate.ts';
+import { StrangeHandshakes } from './strange-handshakes.ts';
 
 /** How long a refused peer may take to say something before it is answered, and then to read the answer, ms. */
 const REFUSAL_WAIT = 2_000;
@@ -34,6 +36,10 @@ const CIPHERS = [
   'ECDHE-ECDSA-AES256-GCM-SHA384',
   'ECDHE-ECDSA-CHACHA20-POLY1305',
 ].join(':');
+
+// Each stranger may choose one of these for the first step of its handshake. Others cost up to nine times as much (P-521), and
+// whoever speaks them speaks these (RFC 8446 §9.1).
+const GROUPS = '?X25519MLKEM768:X25519:P-256';
 
 export interface ListenerOptions {
   readonly credentials: ServerCredentials;
@@ -52,6 +58,8 @@ export interface ListenerOptions {
   readonly isDraining: () => boolean;
   /** Takes over a connection that is refused for `why`, when it may ask for something nevertheless; else answers false. */
   readonly stranger: (socket: TLSSocket, address: string, why: Refused, refuse: () => void) => Promise<boolean>;
+  /** Whether what comes from one address too often may be kept out: not where one stands for all clients. */
+  readonly limitsAddresses: boolean;
   /** Takes over an admitted connection. */
   readonly serve: (socket: TLSSocket, client: Admitted, live: LiveConnection, tally: Tally) => void;
 }
@@ -70,6 +78,7 @@ export function secureContext(
     minVersion: minTls === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
     maxVersion: 'TLSv1.3',
     ciphers: CIPHERS,
+    ecdhCurve: GROUPS,
     honorCipherOrder: true,
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     sessionIdContext: randomBytes(16).toString('hex'),
@@ -96,7 +105,34 @@ export function installContext(server: Server, settings: TlsOptions): void {
   endChainsAtIssuers(server);
 }
 
-export function createListener(options: ListenerOptions): Server {
+/** A TLS server that is bound nowhere. */
+export interface Listener {
+  readonly server: Server;
+  /** Begins the handshake of an accepted connection, or resets it, where its address is kept out (strange-handshakes.ts). */
+  readonly greet: (socket: Socket) => void;
+}
+
+export function createListener(options: ListenerOptions): Listener {
+  const { log, metrics } = options;
+  const strange = new StrangeHandshakes();
+  /** Those whose handshake has not ended. */
+  const shaking = new Set<Socket>();
+  /** Resets it when its address is kept out. */
+  const keptOut = (socket: Socket): boolean => {
+    const address = socket.remoteAddress;
+    if (address === undefined || !strange.keepsOut(address, performance.now())) return false;
+    shaking.delete(socket);
+    turnAway(socket, address, 'CG_LIMIT_HANDSHAKES', { log, metrics });
+    return true;
+  };
+  const shaken = (tcp: Socket, known: boolean): void => {
+    shaking.delete(tcp);
+    const address = tcp.remoteAddress;
+    if (known || address === undefined || !options.limitsAddresses) return;
+    if (!strange.count(address, tcp, performance.now())) return;
+    // What has come from there meanwhile is let in already.
+    for (const other of shaking) keptOut(other);
+  };
   const server = createServer({
     ...secureContext(options.credentials, options.trust, options.minTls),
     requestCert: true,
@@ -111,6 +147,7 @@ export function createListener(options: ListenerOptions): Server {
   endChainsAtIssuers(server);
   server.on('secureConnection', (socket: TLSSocket) => {
     options.metrics.handshakes++;
+    shaken(acceptedOf(socket), socket.authorized);
     // A request's answer outlives its client's end; a handshake does not: who leaves in its midst is gone at once.
     socket.allowHalfOpen = true;
     // From here on nothing this socket does may end the process. What breaks TLS ends its connection: Node leaves one open
@@ -124,12 +161,21 @@ export function createListener(options: ListenerOptions): Server {
   server.on('tlsClientError', (error: Error & { code?: string }, socket: Socket) => {
     options.metrics.handshakeFailures++;
     const address = acceptedOf(socket).remoteAddress ?? null;
+    shaken(acceptedOf(socket), false);
     // Node leaves the socket of a failed or timed-out handshake open.
     if (error.code === PLAIN_HTTP) tellOfTls(acceptedOf(socket), () => socket.destroy());
     else socket.destroy();
     options.log.say('warn', 'handshake', { address, reason: error.code ?? error.message }, 'tls handshake failed');
   });
-  return server;
+  return {
+    server,
+    greet(socket) {
+      if (keptOut(socket)) return;
+      shaking.add(socket);
+      socket.once('close', () => shaking.delete(socket));
+      server.emit('connection', socket);
+    },
+  };
 }
 
 /** Answers who speaks HTTP without TLS, so that it learns why; nothing of what it said is read. */

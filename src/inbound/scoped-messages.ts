@@ -27,6 +27,8 @@ export function messagesMatter(operation: Operation | null, grants: Grants, scop
 export interface MessageRules {
   /** Holds `needs` against the scope as it is now: null to pass, or why it may not. */
   readonly within: (needs: readonly Need[]) => Promise<MessageVerdict>;
+  /** The scope as it is now; null for none. */
+  readonly scope: () => Scope | null;
   /** `why` completes "it …". */
   readonly beyond: (why: string) => Promise<MessageVerdict>;
   /** Whether nothing is changed, only counted. */
@@ -45,7 +47,7 @@ export function judgeMessages(operation: Operation, rules: MessageRules): Messag
     if (begins && isAuth(message)) return { verdict: PASS };
     if (!read.ok) return { verdict: beyond(`sends a message that ${read.problem}`) };
     if (operation.name === CHANNEL) return { verdict: hello(message, rules), done: true };
-    const needs = eventNeeds(message);
+    const needs = eventNeeds(message, rules.scope());
     return { verdict: typeof needs === 'string' ? beyond(needs) : within(needs) };
   };
 }

@@ -68,6 +68,7 @@ function messageReader(
     'client',
     judgeMessages(operation, {
       beyond,
+      scope: scopeNow,
       observed: () => now().observed,
       async within(needs) {
         const scope = scopeNow();

@@ -10,8 +10,6 @@ import type { Log } from '../observe/log.ts';
 import { signBundle } from '../pki/bundle-signature.ts';
 import { generateKey, privateKeyToPem } from '../pki/keys.ts';
 
-export { renewalTime } from '../enroll/renewal-time.ts';
-
 /** How often the clock is looked at, ms. */
 const LOOK_INTERVAL = 5_000;
 

@@ -69,7 +69,17 @@ export async function openStandingCredentials(options: StandingOptions): Promise
         place: caPlace,
         log,
         async changed(issuerChanged) {
-          current = { ...current, trust: await clientTrustOf(authority) };
+          try {
+            current = { ...current, trust: await clientTrustOf(authority) };
+          } catch (error) {
+            // What clients are to trust wants a signature; whom to let in does not.
+            const { issuersPem, issuers } = authority.ca.trust;
+            if (issuersPem !== current.trust.issuersPem) {
+              current = { ...current, trust: { ...current.trust, issuersPem, issuers: [...issuers] } };
+              install(current);
+            }
+            throw error;
+          }
           // First a certificate that everybody can verify, then an end to those by the old issuer.
           if (issuerChanged) await renewal.renew();
           install(current);

@@ -36,16 +36,22 @@ const COUNTS: Readonly<
   connections: ['connections', 'Connections of clients whose certificate was accepted.'],
   requestsOpen: ['requests_in_flight', 'HTTP requests in flight.'],
   tunnels: ['websockets_open', 'WebSockets open.'],
-  handshakes: ['handshakes_total', 'TLS handshakes of clients that were let in.'],
+  handshakes: ['handshakes_total', 'TLS handshakes that were completed, also of clients who were then turned away.'],
   handshakeFailures: ['handshake_failures_total', 'TLS handshakes that failed.'],
   requests: ['requests_total', 'Requests of clients that were let in.'],
-  refused: ['requests_refused_total', 'Requests that were refused, and clients turned away after their handshake.'],
+  refused: [
+    'requests_refused_total',
+    'Requests that were refused, malformed ones too, and clients turned away after their handshake.',
+  ],
   forbidden: ['requests_forbidden_total', 'Requests and messages that the policy refused.'],
   wouldRefuse: ['requests_would_refuse_total', 'Requests let pass in observe mode that the policy would refuse.'],
   unknownOperations: ['unknown_operations_total', 'Requests for operations that the route table does not know.'],
   policyReloads: ['policy_reloads_total', 'Policies taken since the start.'],
   policyReloadFailures: ['policy_reload_failures_total', 'Policies that could not be taken; the one before stayed.'],
-  upstreamFailures: ['upstream_failures_total', 'Requests that Prefect did not answer, or not to the end.'],
+  upstreamFailures: [
+    'upstream_failures_total',
+    'Requests and WebSockets to open that Prefect did not answer, or not to the end.',
+  ],
   revocationsApplied: ['revocations_applied_total', 'Revocations that cut something.'],
   locksApplied: ['locks_applied_total', 'Locks that cut something.'],
   cut: ['connections_cut_total', 'Connections that the gate cut: revoked, locked, expired, not read from.'],
@@ -96,7 +102,12 @@ export function exposition({ metrics, version, parts, locks, ends, process }: Ex
     tell(`certgate_${name}`, name.endsWith('_total') ? 'counter' : 'gauge', help, samples);
   }
   const classes = Object.fromEntries(metrics.answers.map((count, at) => [at === 0 ? 'none' : `${at}xx`, count]));
-  tell('certgate_responses_total', 'counter', "Requests by their answer's status.", each('class', classes));
+  tell(
+    'certgate_responses_total',
+    'counter',
+    "Requests that are over by their answer's status; none: they ended without one.",
+    each('class', classes),
+  );
   text.push(...histogram('certgate_request_duration_seconds', metrics));
 
   tell('process_cpu_seconds_total', 'counter', 'Processor time.', [[{}, process.cpu]]);
@@ -113,7 +124,7 @@ function histogram(name: string, { durations, durationSum }: Metrics): string[] 
     return lineOf(`${name}_bucket`, { le: end === undefined ? '+Inf' : `${end / 1000}` }, count);
   });
   return [
-    `# HELP ${name} From a request's head to the end of its answer.`,
+    `# HELP ${name} From a request's head to the end of its answer; without WebSockets.`,
     `# TYPE ${name} histogram`,
     ...buckets,
     lineOf(`${name}_sum`, {}, durationSum / 1000),

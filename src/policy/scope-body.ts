@@ -36,7 +36,7 @@ export function examineBody(rule: BodyRule, body: unknown, scope: Scope, deploym
       return ids === null ? refuse(`does not list ${rule.at}`) : pass(needsOf(rule.type, ids, 'pass'));
     }
     case 'events':
-      return Array.isArray(body) ? all(body, (one) => eventExamined(one)) : refuse('sends no list of events');
+      return Array.isArray(body) ? all(body, (one) => eventExamined(one, scope)) : refuse('sends no list of events');
     case 'event filter': {
       const filter = isRecord(body) ? (body['filter'] ?? null) : null;
       const needs = eventFilterNeeds(filter);
@@ -189,8 +189,8 @@ function logExamined(log: unknown): Examined {
   ]);
 }
 
-function eventExamined(event: unknown): Examined {
-  const needs = eventNeeds(event);
+function eventExamined(event: unknown, scope: Scope): Examined {
+  const needs = eventNeeds(event, scope);
   return typeof needs === 'string' ? refuse(needs) : pass(needs);
 }
 

@@ -2,14 +2,15 @@
 // automations start by any. So all that an event names must be within, its own resource and those it is related to, and a
 // payload may not name another task run than the resource does. A filter of events must name the resources that it wants.
 
+import type { Scope } from './scope.ts';
 import { type Need, type Ref, resourceRef, uuidOf } from './scope-refs.ts';
 import { isRecord } from './strict-json.ts';
 
 /** Resources that only the server itself speaks for. */
 const SERVERS_OWN = /^prefect\.(?:automation|flow)(?:\.|$)/;
 
-/** What an event needs to be within; why it can't be, to stand after "it …". */
-export function eventNeeds(event: unknown): readonly Need[] | string {
+/** What an event needs to be within `scope`; why it can't be, to stand after "it …". */
+export function eventNeeds(event: unknown, scope: Scope | null): readonly Need[] | string {
   if (!isRecord(event)) return 'sends what is no event';
   const own = resourceId(event['resource']);
   const related = event['related'] ?? [];
@@ -39,6 +40,8 @@ export function eventNeeds(event: unknown): readonly Need[] | string {
   // The event's id is that of the state which Prefect makes, and of one that is there already it makes nothing.
   const made = uuidOf(id);
   if (made === null) return 'sends an event of a task run without an id';
+  const lost = runs.length === 0 && scope !== null ? aloneProblem(payload, scope) : null;
+  if (lost !== null) return lost;
   return [...needs, { ref: { type: 'task_run_state', id: made }, absent: 'pass', made: true }];
 }
 
@@ -47,6 +50,14 @@ const NOT_ITS_OWN = 'sends an event whose payload is about another task run';
 /** A task run is made by its first event; whose it is the flow run says that the event is related to as its `runs`. */
 function absentIsNew(ref: Ref, runs: readonly Ref[]): Need['absent'] {
   return ref.type !== 'task_run' || runs.length === 0 ? 'refuse' : runs;
+}
+
+/** Without a flow run Prefect makes a task run one of none, also where it was one's; that is in no pool, and of the tags it says. */
+function aloneProblem(payload: unknown, { pools, tag }: Scope): string | null {
+  if (pools !== null) return 'sends an event of a task run without its flow run, which is in no pool';
+  const run = isRecord(payload) ? payload['task_run'] : null;
+  const tags = isRecord(run) ? run['tags'] : null;
+  return tag === null || (Array.isArray(tags) && tags.includes(tag)) ? null : `does not carry the tag ${tag}`;
 }
 
 /**

@@ -136,7 +136,7 @@ export interface Handler<V extends Verdict = Verdict> {
   decide(head: RequestHead): V;
   /** The answer to what could not be read as a request. */
   refuseMalformed(problem: Malformed): Answer;
-  /** The answer when upstream failed; `connected` is false when it could not be reached at all. */
+  /** Upstream failed: the answer to a request that is no WebSocket's. `connected` is false when it could not be reached at all. */
   upstreamFailed(problem: string, connected: boolean): Answer;
   /** An answer is there, and waits for nothing but its `recorded`. */
   recordAwaited(verdict: Pick<Forward, 'recorded'>): void;

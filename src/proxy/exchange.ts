@@ -291,6 +291,7 @@ export class Exchange implements UpstreamUser {
   }
 
   private failed(problem: string, connected: boolean): void {
+    const answer = this.handler.upstreamFailed(problem, connected);
     if (this.head.upgrade === 'websocket' && !this.answer.begun) {
       this.dropUpstream();
       this.finish('upstream-failed', problem, 101);
@@ -298,7 +299,7 @@ export class Exchange implements UpstreamUser {
       this.owner.exchangeDone(false);
       return;
     }
-    this.answerInstead(this.handler.upstreamFailed(problem, connected), problem);
+    this.answerInstead(answer, problem);
   }
 
   /** Ends the exchange with an answer of our own; where upstream's has begun, only a broken connection tells the truth. */

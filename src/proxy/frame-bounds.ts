@@ -28,7 +28,7 @@ export function followFrames(): FrameBounds {
       whole = unmasked + (byte >= 0x80 ? 4 : 0);
       length = short < 126 ? short : 0;
     } else if (seen > 2 && seen <= unmasked) length = length * 256 + byte;
-    if (seen < 2 || seen < whole) return;
+    if (seen < whole) return;
     seen = 0;
     left = length;
   };

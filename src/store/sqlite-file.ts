@@ -8,7 +8,7 @@ import { chmodSync, closeSync, fsyncSync, linkSync, openSync, realpathSync, stat
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, reasonOf } from '../errors.ts';
 import { APPLICATION_ID, migrations, SCHEMA_VERSION } from './schema.ts';
 import { storeFailure } from './sqlite-failure.ts';
 
@@ -222,7 +222,10 @@ export function fileFailure(error: unknown, location: string, waited = 0): Certg
     case 'ENAMETOOLONG':
       return new CertgateError('CG_STORE_IO', facts, options);
     default:
-      return storeFailure(error, location, waited);
+      // Whatever else the system refuses is not certgate's fault: a device that fails, a file system without links.
+      return error instanceof Error && 'syscall' in error
+        ? new CertgateError('CG_STORE_IO', { location, problem: fileReason(error) }, options)
+        : storeFailure(error, location, waited);
   }
 }
 

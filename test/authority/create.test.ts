@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
+import { plainKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { closing, failureOf, newFolder, run } from '../store/fixture.ts';
@@ -148,6 +149,21 @@ describe('a new CA', () => {
     await createAuthority({ ...placeIn(dir), root: { kind: 'new', keyDir } });
     expect([gone, ...files].filter((path) => existsSync(path))).toEqual([]);
     expect(existsSync(alive)).toBe(true);
+  });
+
+  it('names a file that a failing device did not take by the name that it would have had', async () => {
+    const dir = newFolder();
+    const broken = (path: string): never => {
+      throw Object.assign(new Error(`EIO: i/o error, fsync '${path}'`), { code: 'EIO', syscall: 'fsync', path });
+    };
+    const keys = { ...plainKeyStore, write: async (path: string) => broken(path) };
+    for (const keyDir of [join(dir, 'certs'), join(dir, 'vault')]) {
+      const { message } = await failureOf('CG_CA_FILE', () =>
+        createAuthority({ ...placeIn(dir), keys, root: { kind: 'new', keyDir } }),
+      );
+      expect(message).toBe(`${join(keyDir, 'root.key')} cannot be written: the device failed`);
+    }
+    expect(readdirSync(join(dir, 'certs'))).toEqual([]);
   });
 
   it('says of the root’s key that an interrupted attempt has placed elsewhere that it is of no other CA', async () => {

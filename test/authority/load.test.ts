@@ -32,12 +32,13 @@ describe('loading the CA from its files', () => {
     await (await load(ca)).issue(request());
   });
 
-  it.each(['issuer.crt', 'issuer.key', 'root.crt'])('fails without %s, names it and `certgate init`', async (name) => {
+  it.each(['issuer.crt', 'issuer.key', 'root.crt'])('fails without %s, names it and what to do', async (name) => {
     const ca = await newCa();
     rmSync(join(ca.certsDir, name));
     const error = await failureOf('CG_CA_FILE', () => load(ca));
     expect(error.message).toBe(`${join(ca.certsDir, name)} does not exist`);
-    expect(error.hint).toContain('certgate init');
+    expect(error.hint).toContain('--config FILE');
+    expect(error.hint).toContain('restore it from a backup');
   });
 
   it.each(['issuer.crt', 'issuer.key', 'root.crt'])('fails when %s is not PEM, and names it', async (name) => {

@@ -59,10 +59,11 @@ describe('a CA of several generations, or with keys that are not plain,', () => 
   it('lets no list of one issuer revoke what another has issued', async () => {
     const ca = await openCa();
     const older = ca.authority.issuer;
+    await ca.authority.issue(request());
     await rotateIssuer(placeIn(ca));
     await ca.authority.reload();
     const { record } = await ca.authority.issue(request());
-    const crls = [await given(older, 1, [{ serial: record.serial }])];
+    const crls = [await given(older, 1, [{ serial: record.serial }]), await given(ca.authority.issuer, 1, [])];
     const dir = newSpot();
     const { counts } = await restoreBackup(restoreOf(await backedUp(ca), dir, { crls }));
     expect(counts).toMatchObject({ revoked: 0, unknown: 0 });

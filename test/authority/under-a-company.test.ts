@@ -8,7 +8,7 @@ import { exportCrl } from '../../src/authority/export-crl.ts';
 import { importIssuer, requestIssuer } from '../../src/authority/import-issuer.ts';
 import { openKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
-import { activateRoot, prepareRoot, retireRoot, rotateIssuer } from '../../src/authority/rotate.ts';
+import { activateRoot, prepareRoot, retireRoot, rollbackIssuer, rotateIssuer } from '../../src/authority/rotate.ts';
 import { createIssuer, derToPem, issuerOf } from '../../src/pki/certificates.ts';
 import { keyId } from '../../src/pki/keys.ts';
 import { readRequest } from '../../src/pki/requests.ts';
@@ -33,6 +33,18 @@ async function make(root: RootSource) {
 async function given({ chain, policy }: Company): Promise<RootSource> {
   chmodSync(policy.key, 0o600);
   return { kind: 'given', file: 'corp.crt', chainPem: chain, keyFile: policy.key, signer: await keys.read(policy.key) };
+}
+
+/** The certificate of an issuer for that request, signed by a CA in these files, and that CA's own. */
+async function issuerBelow(ca: { readonly cert: string; readonly key: string }, csr: string): Promise<string> {
+  const [pem = ''] = readFileSync(ca.cert, 'utf8').split(/(?<=END CERTIFICATE-----\n)/);
+  chmodSync(ca.key, 0o600);
+  const issuer = await createIssuer({
+    ...{ commonName: 'by hand', trustDomain: TRUST_DOMAIN, key: readRequest(csr) },
+    ...{ notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 2 * 86_400_000) },
+    root: issuerOf(pem, await keys.read(ca.key)),
+  });
+  return derToPem(issuer, 'CERTIFICATE') + pem;
 }
 
 describe('a CA under a company’s, whose key is at hand', () => {
@@ -149,6 +161,19 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
     await (await loadAuthority(place)).issue(request());
   });
 
+  test('goes back to the issuer before, also where the next one came below another CA of the same root', async () => {
+    const company = newCompany(CA_EXTENSIONS.replace('pathlen:0', 'pathlen:2'));
+    const { place } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });
+    await importIssuer(place, company.sign((await requestIssuer(place)).request, CA_EXTENSIONS), 'issuer.pem');
+    const between = company.leaf('between', CA_EXTENSIONS.replace('pathlen:0', 'pathlen:1'));
+    const second = await issuerBelow(between, (await requestIssuer(place)).request);
+    await importIssuer(place, second, 'issuer.pem');
+    await rollbackIssuer(place);
+    const issuers = (await place.store.listCa()).filter(({ role }) => role === 'issuer');
+    expect(issuers.map(({ generation, state }) => `${generation} ${state}`)).toEqual(['1 active', '2 retiring']);
+    await (await loadAuthority(place)).issue(request());
+  });
+
   test('knows an issuer by the key identifier that its leaves name, whatever that is made of', async () => {
     const company = newCompany();
     const { place, store } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });
@@ -198,15 +223,7 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
     const company = newCompany(); // its policy CA may have one CA below
     const { place } = await make({ kind: 'elsewhere', file: 'corp.crt', chainPem: company.chain });
     const between = company.leaf('between', CA_EXTENSIONS.replace('pathlen:0', 'pathlen:1'));
-    chmodSync(between.key, 0o600);
-    const [pem = ''] = readFileSync(between.cert, 'utf8').split(/(?<=END CERTIFICATE-----\n)/);
-    const { request: csr } = await requestIssuer(place);
-    const issuer = await createIssuer({
-      ...{ commonName: 'by hand', trustDomain: TRUST_DOMAIN, key: readRequest(csr) },
-      ...{ notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 2 * 86_400_000) },
-      root: issuerOf(pem, await keys.read(between.key)),
-    });
-    const both = derToPem(issuer, 'CERTIFICATE') + pem;
+    const both = await issuerBelow(between, (await requestIssuer(place)).request);
     const error = await failureOf('CG_CA_GIVEN', () => importIssuer(place, both, 'issuer.pem'));
     expect(error.message).toContain("Acme Policy CA, whose path length 1 has no room for certgate's issuer");
     expect((await place.store.listCa()).some(({ role }) => role === 'issuer')).toBe(false);

@@ -1,8 +1,10 @@
 import { globSync, readFileSync } from 'node:fs';
+import { STATUS_CODES } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { catalogue } from '../../src/errors.ts';
+import { phraseOf } from '../../src/http1/write.ts';
 
 const src = fileURLToPath(new URL('../../src', import.meta.url));
 const sources = globSync('**/*.ts', { cwd: src })
@@ -31,5 +33,10 @@ describe('the catalogue of errors', () => {
     const facts = new Proxy({}, { get: (_facts, name) => value(name) });
     const hint = (entry.hint as (from: unknown) => string | undefined)(facts) ?? '';
     expect(hint).not.toMatch(/\b(?:certgate|chmod|df|fuser|ls) [^`']*\/a b/);
+  });
+
+  // RFC 9110 calls 413 by another name than Node does.
+  test.each(Object.entries(catalogue))('%s has a status that has a phrase', (_code, { status }) => {
+    expect(phraseOf(status)).toBe(STATUS_CODES[status]?.replace('Payload', 'Content'));
   });
 });

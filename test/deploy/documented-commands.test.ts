@@ -103,6 +103,14 @@ const CHECKS: readonly (readonly [RegExp, (...words: string[]) => ReturnType<Che
     /^docker compose exec (\w+) (.*)$/,
     async (name, words) => [...unless(name in services, `no service ${name}`), ...(await inside(words))],
   ],
+  // The sidecar in compose is of this user, and warns of a token that others can read.
+  [
+    /^sudo ch(?:own (\d+)|mod 0400) (\S+)$/,
+    (user, file) => [
+      ...unless(user === '' || dockerfile.includes(`USER ${user}:`), `the image is not of ${user}`),
+      ...unless(read('compose/compose.yaml').includes(`file: ./${file}\n`), `no secret ${file}`),
+    ],
+  ],
   // As the Dockerfile installs it.
   [/^npm ci$/, () => missing('package-lock.json')],
   [/^npm run (\w+)$/, (script) => unless(packageJson.includes(`"${script}":`), `no script ${script}`)],

@@ -69,6 +69,7 @@ writeFileSync(join(place, 'everything.yaml'), stringify(EVERYTHING));
 
 interface Made {
   readonly kind: string;
+  readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
   readonly spec?: Readonly<Record<string, unknown>> & { readonly template?: { readonly spec?: object } };
 }
 const made = (args: readonly string[]): readonly Made[] => documentsIn(render(args)) as readonly Made[];
@@ -117,6 +118,15 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
   ])('with a drain of %s gives the gate %d s to end', (drain, seconds) => {
     const gate = made(['--set', `gate.drain=${drain}`]).find(({ kind }) => kind === 'StatefulSet');
     expect(gate?.spec?.template?.spec).toMatchObject({ terminationGracePeriodSeconds: seconds });
+  });
+
+  test('has a gate that cannot start replaced by the next upgrade, and the pod of helm test kept for its logs', () => {
+    const all = made([]);
+    // In order, Kubernetes waits until the broken pod is ready, which it never is.
+    const parallel = { podManagementPolicy: 'Parallel', replicas: 1 };
+    expect(all.find(({ kind }) => kind === 'StatefulSet')?.spec).toMatchObject(parallel);
+    const hook = all.find(({ kind }) => kind === 'Pod');
+    expect(hook?.metadata?.annotations?.['helm.sh/hook-delete-policy']).toBe('before-hook-creation');
   });
 
   test('puts the pods of gate and worker where the values say, with what they say besides', () => {

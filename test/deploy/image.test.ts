@@ -34,6 +34,10 @@ test('the image runs as a user without rights and is asked by certgate itself ho
   expect(final).toMatch(/^HEALTHCHECK .*CMD \["certgate", "health", "--live"\]$/m);
 });
 
+test('the program is built on the builder’s platform, whatever the image’s is', () => {
+  expect(build).toMatch(/^FROM --platform=\$BUILDPLATFORM \$\{BASE\} AS build\n/);
+});
+
 test('what is copied is enough to build certgate from', () => {
   const dir = join(place, 'build');
   for (const name of copied(build)) cpSync(join(root, name), join(dir, name), { recursive: true });
@@ -96,6 +100,7 @@ describe.skipIf(missing !== null)(`by buildah${missing === null ? '' : ` [skippe
     expect(Docker.config).toMatchObject({
       ...{ User: '1001:1001', WorkingDir: '/var/lib/certgate', Volumes: { '/var/lib/certgate': {} } },
       ...{ Entrypoint: ['certgate'], Cmd: ['serve'], StopSignal: 'SIGTERM', ExposedPorts: { '8443/tcp': {} } },
+      Labels: { 'org.opencontainers.image.title': 'certgate', 'org.opencontainers.image.licenses': 'Apache-2.0' },
       Healthcheck: { Test: ['CMD', 'certgate', 'health', '--live'] },
     });
   });

@@ -18,7 +18,7 @@ import {
   template,
 } from './documents.ts';
 import { containersOf, jobManifest, type PodSpec, podSpecs, problemsOf, settingsOf } from './pods.ts';
-import { putTogether, WORKER } from './prefect-charts.ts';
+import { putTogether, SERVER, WORKER } from './prefect-charts.ts';
 import { deploy, helm, kubernetesValidate, skippedFor } from './tools.ts';
 
 /** The oldest with native sidecars by default, and the newest. */
@@ -60,6 +60,18 @@ describe('every pod', () => {
   test(`runs without rights, on a file system that it cannot write, within limits${skippedFor(helm)}`, () => {
     expect(pods.length).toBe(hasChart ? 6 : 3);
     expect(pods.flatMap(problemsOf)).toEqual([]);
+  });
+
+  test('is not ended by its probes for being slow: they start no Node, or have long to', () => {
+    const all = [...pods, ...podSpecs([putTogether(SERVER), putTogether(WORKER)])];
+    const ours = all.flatMap(containersOf).filter(({ image }) => image.includes('certgate'));
+    const lasting = ours.flatMap(({ livenessProbe = {}, readinessProbe = {} }) => [livenessProbe, readinessProbe]);
+    const said = lasting.flatMap(({ exec, timeoutSeconds = 1 }) =>
+      exec === undefined ? [] : [{ program: exec.command[0], timeoutSeconds }],
+    );
+    expect(said.length).toBeGreaterThan(hasChart ? 5 : 3);
+    for (const { program, timeoutSeconds } of said)
+      expect(timeoutSeconds).toBeGreaterThanOrEqual(program === 'bash' ? 10 : 30);
   });
 
   test('has certgate run by commands and flags that there are', async () => {

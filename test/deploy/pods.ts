@@ -23,6 +23,7 @@ export interface Container {
 }
 interface Probe {
   readonly exec?: { readonly command: readonly string[] };
+  readonly timeoutSeconds?: number;
 }
 export interface Volume {
   readonly name: string;

@@ -86,7 +86,13 @@ describe.each(ways)('%s', (_how, made) => {
       undefined,
       undefined,
     ]);
-    expect(sidecarOf(server)).toMatchObject({ args: ['serve'], ports: [{ name: 'gate', containerPort: 8443 }] });
+    expect(sidecarOf(server)).toMatchObject({
+      args: ['serve'],
+      ports: [
+        { name: 'gate', containerPort: 8443 },
+        { name: 'metrics', containerPort: 9464 },
+      ],
+    });
     // For the API server, whose keys the gate asks for: no audience of its own.
     expect(tokensOf(server)).toEqual([{ volume: 'cluster', path: 'token' }]);
     expect(deploymentIn(made(SERVER), 'prefect-server').spec.strategy).toEqual({ type: 'Recreate' });

@@ -143,15 +143,19 @@ test('one address that holds all it can leaves room for others', async () => {
 test('many strangers who say nothing, or speak drop by drop, are gone in seconds, and hold nobody up meanwhile', async () => {
   const each = async (open: () => Promise<Wire>): Promise<Wire[]> => Promise.all(Array.from({ length: 60 }, open));
   const tls = async (): Promise<Wire> => openTls(door, stranger);
+  // At once: who says nothing for some seconds is told 404.
+  const begun = async (text: string): Promise<Wire> => {
+    const wire = await tls();
+    wire.send(text);
+    return wire;
+  };
   const silent = await each(async () => openTcp(door));
   const inHello = await each(async () => openTcp(door));
   const speechless = await each(tls);
   const inLine = await each(tls);
-  const inHead = await each(tls);
-  const inBody = await each(tls);
   const line = 'POST /.well-known/certgate/enroll HTTP/1.1\r\nHost: a\r\n';
-  for (const wire of inHead) wire.send(`${line}X: `);
-  for (const wire of inBody) wire.send(`${line}Content-Length: 16384\r\n\r\n`);
+  const inHead = await each(async () => begun(`${line}X: `));
+  const inBody = await each(async () => begun(`${line}Content-Length: 16384\r\n\r\n`));
   let over = false;
   const drip = (async (): Promise<void> => {
     for (let at = 0; !over; at++) {

@@ -33,6 +33,14 @@ async function monitorOf(gate: Serving): Promise<string> {
   return `http://${String(address)}`;
 }
 
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 const read = async (url: string) => {
   const answer = await fetch(url);
   return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };
@@ -55,7 +63,7 @@ test.each([1, 2])(
     expect(await read(`${monitor}/livez`)).toMatchObject({ status: 200, text: 'ok\n' });
     expect(await read(`${monitor}/readyz`)).toMatchObject({
       status: 200,
-      text: '[+]store ok\n[+]record ok\n[+]upstream ok\n[+]serving ok\n',
+      text: '[+]store ok\n[+]record ok\n[+]upstream ok\n[+]workers ok\n[+]serving ok\n',
     });
     const { status, type, text } = await eventually('what the last request counted', async () => {
       const now = await read(`${monitor}/metrics`);
@@ -103,7 +111,7 @@ test('a gate without its Prefect lives, and is not ready until that is back', as
   const monitor = await monitorOf(gate);
   expect(await read(`${monitor}/readyz`)).toMatchObject({
     status: 503,
-    text: '[+]store ok\n[+]record ok\n[-]upstream failed\n[+]serving ok\n',
+    text: '[+]store ok\n[+]record ok\n[-]upstream failed\n[+]workers ok\n[+]serving ok\n',
   });
   expect((await read(`${monitor}/livez`)).status).toBe(200);
   expect((await samplesIn((await read(`${monitor}/metrics`)).text)).get('certgate_healthy{part="upstream"}')).toBe(0);
@@ -111,25 +119,64 @@ test('a gate without its Prefect lives, and is not ready until that is back', as
   await eventually('it is ready', async () => ((await read(`${monitor}/readyz`)).status === 200 ? true : undefined));
 });
 
-test('a gate that was told to stop is not ready, and tells monitors so until its last answer is given', async () => {
+test.each([1, 2])(
+  'a gate with %i workers that was told to stop is not ready, and tells monitors so until its last answer is given',
+  async (workers) => {
+    const home = await house();
+    const credentials = await credentialsIn(await home.issue('worker/etl-1'));
+    const held = Promise.withResolvers<ServerResponse>();
+    const upstream = await echo({ answer: answersHalf('first ', (response) => held.resolve(response)) });
+    const flags = ['--workers', `${workers}`, '--drain', '5m', '--metrics-listen', '127.0.0.1:0'];
+    const gate = await home.serve({ upstream: upstream.url, flags });
+    const monitor = await monitorOf(gate);
+    const wire = await openTls(gate.port, credentials);
+    wire.send(get('/api/slow'));
+    const response = await held.promise;
+    const pids = gate.log().flatMap(({ msg, pid }) => (msg === 'worker started' ? [Number(pid)] : []));
+    gate.running.signal('SIGTERM');
+    await gate.logged(({ msg }) => msg === 'draining');
+    if (workers > 1)
+      await eventually('the idle worker has ended', async () => (pids.every(isThere) ? undefined : true));
+    const { status, text } = await read(`${monitor}/readyz`);
+    expect([status, text]).toEqual([
+      503,
+      '[+]store ok\n[+]record ok\n[+]upstream ok\n[+]workers ok\n[-]serving failed\n',
+    ]);
+    expect((await read(`${monitor}/livez`)).status).toBe(200);
+    expect((await read(`${monitor}/metrics`)).text).toMatch(/^certgate_requests_total 1$/m);
+    response.end('and last');
+    expect((await wire.answer()).body.toString()).toBe('first and last');
+    expect(await within('the gate ends', gate.running.exited)).toEqual({ code: 0, signal: null });
+  },
+);
+
+test('a worker that hangs is told of in time, what it had counted stands, and without it the gate still lives', async () => {
   const home = await house();
   const credentials = await credentialsIn(await home.issue('worker/etl-1'));
-  const held = Promise.withResolvers<ServerResponse>();
-  const upstream = await echo({ answer: answersHalf('first ', (response) => held.resolve(response)) });
-  const flags = ['--drain', '5m', '--metrics-listen', '127.0.0.1:0'];
+  const upstream = await echo();
+  const flags = ['--workers', '2', '--metrics-listen', '127.0.0.1:0'];
   const gate = await home.serve({ upstream: upstream.url, flags });
   const monitor = await monitorOf(gate);
-  const wire = await openTls(gate.port, credentials);
-  wire.send(get('/api/slow'));
-  const response = await held.promise;
-  gate.running.signal('SIGTERM');
-  await gate.logged(({ msg }) => msg === 'draining');
-  const { status, text } = await read(`${monitor}/readyz`);
-  expect([status, text]).toEqual([503, '[+]store ok\n[+]record ok\n[+]upstream ok\n[-]serving failed\n']);
+  const wires = [await openTls(gate.port, credentials), await openTls(gate.port, credentials)];
+  for (const wire of wires) await ask(wire, get('/api/hello'));
+  const counted = (text: string) => text.match(/^certgate_(requests|handshakes)_total .*$/gm);
+  const all = ['certgate_handshakes_total 2', 'certgate_requests_total 2'];
+  expect(counted((await read(`${monitor}/metrics`)).text)).toEqual(all);
+  const pid = Number(gate.log().find(({ msg }) => msg === 'worker started')?.['pid']);
+  process.kill(pid, 'SIGSTOP');
+  const now = await eventually('the gate misses a worker', async () => {
+    const { status, text } = await read(`${monitor}/readyz`);
+    return status === 503 ? text : undefined;
+  });
+  expect(now).toBe('[+]store ok\n[+]record ok\n[+]upstream ok\n[-]workers failed\n[+]serving ok\n');
   expect((await read(`${monitor}/livez`)).status).toBe(200);
-  response.end('and last');
-  expect((await wire.answer()).body.toString()).toBe('first and last');
-  expect(await within('the gate ends', gate.running.exited)).toEqual({ code: 0, signal: null });
+  const { status, text } = await read(`${monitor}/metrics`);
+  expect([status, counted(text)]).toEqual([200, all]);
+  const { stdout } = await home.certgate(['health', '--config', home.config], 1);
+  expect(stdout).toContain('degraded: store ok, record ok, upstream ok, workers FAILED, ');
+  process.kill(pid, 'SIGCONT');
+  await eventually('all is well', async () => ((await read(`${monitor}/readyz`)).status === 200 ? true : undefined));
+  for (const wire of wires) wire.socket.destroy();
 });
 
 test('an address that is taken is named with its flag', async () => {

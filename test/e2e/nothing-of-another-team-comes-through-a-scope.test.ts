@@ -341,6 +341,7 @@ test('a message to the way in of events about another team’s is stored in no s
   const theirs = event({ resource: about(run) });
   texts.push(
     event({ ...makes, related: [about(own.ids['run'] ?? '', 'parent')] }),
+    event({ ...makes, resource: { ...task, 'prefect.resource.id': `prefect.task-run.${own.ids['task']}` } }),
     event({}).replace('"related"', `"resource":${JSON.stringify(about(run))},"related"`),
     event({}).replace('"related"', `"\\u0072esource":${JSON.stringify(about(run))},"related"`),
     theirs.replace('"payload":{}', '"payload":{"a":NaN}'),

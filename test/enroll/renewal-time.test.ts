@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { renewalRetryDelay, renewalTime, retryDelay } from '../../src/enroll/renewal-time.ts';
 
@@ -7,6 +8,18 @@ describe('a renewal', () => {
   test('is due at two thirds of the lifetime less up to a twentieth', () => {
     expect(renewalTime(0, 60 * HOUR, 0)).toBe(40 * HOUR);
     expect(renewalTime(0, 60 * HOUR, 1)).toBe(37 * HOUR);
+    const times = fc.tuple(
+      fc.nat(2e12),
+      fc.integer({ min: 300_000, max: 1e11 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+    );
+    fc.assert(
+      fc.property(times, ([notBefore, lifetime, random]) => {
+        const share = (renewalTime(notBefore, notBefore + lifetime, random) - notBefore) / lifetime;
+        expect(share).toBeLessThanOrEqual(2 / 3 + 1e-6);
+        expect(share).toBeGreaterThanOrEqual(2 / 3 - 1 / 20 - 1e-6);
+      }),
+    );
   });
 
   test('or an enrolment that failed is tried again after a random part of 1 s, 2 s, 4 s … 60 s, for ever', () => {

@@ -70,6 +70,7 @@ async function sent(operation: Operation, texts: readonly unknown[], observed = 
   const close = (why: string): Promise<MessageVerdict> => Promise.resolve({ kind: 'close', reason: why });
   const judge = judgeMessages(operation, {
     within: (needs) => close(`within ${needs.map(({ ref }) => `${ref.type} ${ref.id}`).join()}`),
+    scope: () => ETL,
     beyond: close,
     observed: () => observed,
   });

@@ -59,6 +59,31 @@ describe('a certificate', () => {
     expect(schedule.isTime()).toBe(true);
   });
 
+  test('that somebody asks for is renewed at the next look, also from within a wait', () => {
+    const { pass, schedule } = machine(DAY);
+    expect(schedule.isTime()).toBe(false);
+    schedule.atOnce();
+    expect(schedule.isTime()).toBe(true);
+    schedule.failed();
+    expect(schedule.isTime()).toBe(false);
+    schedule.atOnce();
+    expect(schedule.isTime()).toBe(true);
+    schedule.wait(2_000);
+    pass(1_999);
+    expect(schedule.isTime()).toBe(false);
+    pass(1);
+    expect(schedule.isTime()).toBe(true);
+  });
+
+  test('that was renewed is tried again as soon as if nothing had ever failed', () => {
+    const { pass, schedule, made } = machine(HOUR);
+    pass(45 * MINUTE);
+    expect([1, 2, 3].map(() => schedule.failed())).toEqual([1, 2, 3].map((part) => (15 * MINUTE * part) / 4));
+    schedule.take(made());
+    pass(40 * MINUTE);
+    expect(schedule.failed()).toBe((20 * MINUTE) / 4);
+  });
+
   test('that has ended is not kept waiting for all that failed before: 16 s at most, 32 s, and a minute from then on', () => {
     const { pass, schedule, clock, made } = machine(5 * MINUTE);
     const { notAfter } = made();

@@ -1,6 +1,7 @@
 // Events within a scope: what one names must be within, what its payload may say, and what who listens is sent.
 
 import { describe, expect, test } from 'vitest';
+import type { Scope } from '../../src/policy/scope.ts';
 import { eventFilterNeeds, eventNeeds, heardEvent, heardLog } from '../../src/policy/scope-events.ts';
 
 const A = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
@@ -16,7 +17,7 @@ function needs(said: ReturnType<typeof eventNeeds>): readonly string[] | string 
   return typeof said === 'string' ? said : said.map(({ ref }) => `${ref.type} ${ref.id}`);
 }
 
-const of = (one: unknown) => needs(eventNeeds(one));
+const of = (one: unknown, scope: Scope | null = null) => needs(eventNeeds(one, scope));
 
 describe('an event', () => {
   test('must be about what is within, and so must all that it is related to', () => {
@@ -33,7 +34,7 @@ describe('an event', () => {
 
   test('may make a task run that is not there yet, of the flow runs that it is related to', () => {
     const absent = (...ids: string[]) => {
-      const said = eventNeeds(event(`prefect.task-run.${A}`, related(...ids)));
+      const said = eventNeeds(event(`prefect.task-run.${A}`, related(...ids)), null);
       return typeof said === 'string' ? said : said.at(-1)?.absent;
     };
     const [run, other] = [`prefect.flow-run.${B}`, `prefect.flow-run.${A}`];
@@ -47,11 +48,11 @@ describe('an event', () => {
     // In another role Prefect makes a task run of no flow run, which carries whatever tags it says.
     for (const role of ['parent', 'FLOW-RUN', undefined]) {
       const aside = { related: [{ 'prefect.resource.id': run, 'prefect.resource.role': role }] };
-      const said = eventNeeds(event(`prefect.task-run.${A}`, aside));
+      const said = eventNeeds(event(`prefect.task-run.${A}`, aside), null);
       expect(typeof said === 'string' ? said : said.at(-1)?.absent).toBe('refuse');
     }
     // Nothing else is made by an event.
-    expect(eventNeeds(event(`prefect.flow-run.${A}`, related(run)))).toEqual([
+    expect(eventNeeds(event(`prefect.flow-run.${A}`, related(run)), null)).toEqual([
       { ref: { type: 'flow_run', id: B }, absent: 'refuse' },
       { ref: { type: 'flow_run', id: A }, absent: 'refuse' },
     ]);
@@ -63,6 +64,26 @@ describe('an event', () => {
     expect(said(made)).toEqual([`flow_run ${B}`, `task_run ${A}`, `task_run_state ${B}`]);
     expect(said({ payload: { validated_state: {} } })).toBe('sends an event of a task run without an id');
     expect(said({ ...made, id: `urn:uuid:${B}` })).toBe('sends an event of a task run without an id');
+  });
+
+  test('of a task run without its flow run makes it one of none: within no pool, and within a tag where it carries that', () => {
+    const made = (tags: unknown, ...ids: string[]) =>
+      event(`prefect.task-run.${A}`, {
+        ...{ id: B, ...related(...ids) },
+        payload: { task_run: { tags }, validated_state: { type: 'RUNNING' } },
+      });
+    const pools = { pools: ['etl'], tag: null, torn: false };
+    const tag = { pools: null, tag: 'team-a', torn: false };
+    const all = [`task_run ${A}`, `task_run_state ${B}`];
+    expect(of(made(['team-a']), pools)).toBe('sends an event of a task run without its flow run, which is in no pool');
+    expect(of(made(['team-a']), { ...pools, tag: 'team-a' })).toContain('which is in no pool');
+    expect(of(made(['x', 'team-a']), tag)).toEqual(all);
+    for (const tags of [undefined, null, 'team-a', ['x']])
+      expect(of(made(tags), tag)).toBe('does not carry the tag team-a');
+    expect(of(made([], `prefect.flow-run.${B}`), pools)).toEqual([`flow_run ${B}`, ...all]);
+    expect(of(made([], `prefect.flow-run.${B}`), tag)).toEqual([`flow_run ${B}`, ...all]);
+    // What says no state makes nothing.
+    expect(of(event(`prefect.task-run.${A}`), pools)).toEqual([`task_run ${A}`]);
   });
 
   const task = (payload: object, more: object = {}) => event(`prefect.task-run.${A}`, { payload, ...more });

@@ -14,9 +14,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { SCHEMA_VERSION } from '../../src/store/schema.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { fileFailure } from '../../src/store/sqlite-file.ts';
 import { addAll, closing, failureOf, integrityOf, NOW, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
 
 async function closedStore(): Promise<string> {
@@ -169,4 +170,14 @@ describe('opening a store', () => {
     await again.close();
     expect(integrityOf(copy)).toBe('ok');
   });
+});
+
+test('a device that fails, and whatever else the system refuses, is told as that and not as a fault of certgate', () => {
+  const refused = (code: string): Error => Object.assign(new Error(`${code}: x, link`), { code, syscall: 'link' });
+  expect(fileFailure(refused('EIO'), '/s.db')).toMatchObject({
+    code: 'CG_STORE_IO',
+    message: '/s.db cannot be used: the device failed',
+  });
+  expect(fileFailure(refused('EOPNOTSUPP'), '/s.db').code).toBe('CG_STORE_IO');
+  expect(fileFailure(new TypeError('x'), '/s.db').code).toBe('CG_INTERNAL');
 });

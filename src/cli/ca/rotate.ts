@@ -108,7 +108,9 @@ export function rotateCommand(io: CommandIo): Command {
       }));
       if (flags.json === true) io.out(printableJson({ certificates, bundle: trust.bundleId, files }, 2));
       else for (const file of files) io.out(printable(file));
-      io.say(flags.rollback === true ? step.undone : step.done);
+      // Taken back twice, it is the newer one again.
+      const which = step === steps['issuer'] ? `: issuer ${trust.activeIssuer?.generation}` : '';
+      io.say(flags.rollback === true ? `${step.undone}${which}` : step.done);
       if (flags.keyHere === true) sayKeyHere(files, io);
       const rootKey = files.find((file) => /\/root(-\d+)?\.key$/.test(file));
       if (rootKey !== undefined && flags.offlineRoot === undefined) {

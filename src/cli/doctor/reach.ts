@@ -97,8 +97,11 @@ export async function checkOwnGate(
     if (health === null) findings.push(warning('own gate', 'is not running', 'start it: certgate serve'));
     else if (health.status === 'ok') findings.push(fine('own gate', `runs, with ${health.connections} connections`));
     else {
-      const bad = [health.store ? '' : 'store', health.audit ? '' : 'record', health.upstream ? '' : 'upstream'];
-      findings.push(failure('own gate', `is degraded: ${bad.filter(Boolean).join(', ')}`, 'look at its log'));
+      const { store, audit: record, upstream, workers } = health;
+      const bad = Object.entries({ store, record, upstream, workers }).flatMap(([part, good]) =>
+        good === false ? part : [],
+      );
+      findings.push(failure('own gate', `is degraded: ${bad.join(', ')}`, 'look at its log'));
     }
   } catch (error) {
     findings.push(failure('own gate', reasonOf(error), 'look at its log'));

@@ -2,6 +2,7 @@
 // kept by others (RFC 5019 §6.2), but not for as long as they are valid: a cache that held a list for a day would hide
 // for a day what is published within a second. Pure; the clock is given.
 import { createHash } from 'node:crypto';
+import { phraseOf } from '../../http1/write.ts';
 
 export interface StatusAnswer {
   readonly head: string;
@@ -24,24 +25,6 @@ export interface Content {
 
 /** How long others may keep what they were given without asking again, ms. */
 const MOST_KEPT = 300_000;
-
-const PHRASES: Readonly<Record<number, string>> = {
-  200: 'OK',
-  304: 'Not Modified',
-  400: 'Bad Request',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  411: 'Length Required',
-  413: 'Content Too Large',
-  414: 'URI Too Long',
-  417: 'Expectation Failed',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  501: 'Not Implemented',
-  503: 'Service Unavailable',
-  505: 'HTTP Version Not Supported',
-};
 
 /** Who asks, as far as the answer depends on it. */
 export interface Asker {
@@ -85,7 +68,7 @@ function hashOf(parts: readonly Uint8Array[]): string {
 
 function headOf(status: number, lines: string, close: boolean, now: number): string {
   const end = close ? 'connection: close\r\n\r\n' : '\r\n';
-  return `HTTP/1.1 ${status} ${PHRASES[status] ?? 'Unknown'}\r\ndate: ${httpDate(now)}\r\n${lines}${end}`;
+  return `HTTP/1.1 ${status} ${phraseOf(status)}\r\ndate: ${httpDate(now)}\r\n${lines}${end}`;
 }
 
 function httpDate(ms: number): string {

@@ -13,18 +13,23 @@ export interface MonitorOptions {
   readonly failed: (error: unknown) => void;
 }
 
-/** How long an answer about the gate's health is good for, ms: each has it try whether Prefect can be reached. */
+/** How long an answer about the gate's health is good for once it is there, ms: each has it try whether Prefect can be reached. */
 const KEPT = 1_000;
 const TEXT = 'text/plain; charset=utf-8';
 
 /** Answers `/livez`, `/readyz` and `/metrics`. */
 export function openMonitor({ health, version, draining, failed }: MonitorOptions): PlainAnswers {
   const started = Date.now() - performance.now();
-  let known: { readonly until: number; readonly health: Promise<GateHealth> } | null = null;
+  let known: Promise<GateHealth> | null = null;
   const healthNow = (): Promise<GateHealth> => {
-    const now = performance.now();
-    if (known === null || known.until < now) known = { until: now + KEPT, health: health() };
-    return known.health;
+    if (known !== null) return known;
+    const asked = health();
+    const forget = (): void => {
+      known = null;
+    };
+    asked.then(() => setTimeout(forget, KEPT).unref(), forget);
+    known = asked;
+    return asked;
   };
 
   const readiness = async (asker: Asker): Promise<StatusAnswer> => {
@@ -70,6 +75,7 @@ export function openMonitor({ health, version, draining, failed }: MonitorOption
   };
 }
 
-function partsOf({ store, audit, upstream }: GateHealth): Record<'store' | 'record' | 'upstream', boolean> {
-  return { store, record: audit, upstream };
+function partsOf(of: GateHealth): Record<'store' | 'record' | 'upstream' | 'workers', boolean> {
+  const { store, audit: record, upstream, workers } = of;
+  return { store, record, upstream, workers };
 }

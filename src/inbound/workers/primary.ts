@@ -230,22 +230,25 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
     },
     open: () => counts.open,
     async health(): Promise<GateHealth> {
-      const serving = crew.ready();
-      const said = await Promise.all(serving.map(askHealth));
-      const all = (good: (one: WorkerHealth) => boolean): boolean => said.every((one) => one !== null && good(one));
+      const asked = crew.ready();
+      const told = await Promise.all(asked.map(askHealth));
+      // All that one had counted which has ended meanwhile is in `retired`.
+      const there = asked.flatMap((member, i) => (crew.members.has(member) ? [{ member, said: told[i] ?? null }] : []));
+      const said = there.flatMap((one) => one.said ?? []);
+      const all = (good: (one: WorkerHealth) => boolean): boolean => said.length > 0 && said.every(good);
       const [store, upstream] = [all((one) => one.store), all((one) => one.upstream)];
-      const sum = said.reduce(
-        (total, one, i) => addMetrics(total, one?.metrics ?? serving[i]?.metrics ?? null),
-        metrics,
-      );
-      const ok = store && upstream && audit.healthy() && serving.length === size;
+      const sum = there.reduce((total, one) => addMetrics(total, one.said?.metrics ?? one.member.metrics), metrics);
+      // While it drains, who is done is not missed.
+      const serves = said.length === (ending ? there.length : size);
+      const ok = store && upstream && audit.healthy() && serves;
       return {
         status: ok ? 'ok' : 'degraded',
         store,
         audit: audit.healthy(),
         upstream,
-        connections: said.reduce((total, one) => total + (one?.connections ?? 0), 0),
-        locks: said.find((one) => one !== null)?.locks ?? { standing: 0, everyone: false },
+        workers: serves,
+        connections: said.reduce((total, one) => total + one.connections, 0),
+        locks: said[0]?.locks ?? { standing: 0, everyone: false },
         metrics: addMetrics(addMetrics(sum, retired), enrolling?.metrics() ?? null),
         ends: standing.ends(),
       };
@@ -283,7 +286,12 @@ async function askHealth(member: Member): Promise<WorkerHealth | null> {
     timer = setTimeout(() => resolve(null), HEALTH_TIME);
   });
   const said = member.ask({ about: 'health' }).then(
-    (health) => health as WorkerHealth,
+    (answer) => {
+      const health = answer as WorkerHealth;
+      // Should it be killed before it tells again, nothing that was told of it is taken back: counters only grow.
+      member.metrics = health.metrics;
+      return health;
+    },
     () => null,
   );
   const health = await Promise.race([said, late]);

@@ -8,7 +8,8 @@ import { openCa, TRUST_DOMAIN } from '../../authority/fixture.ts';
 import { quietLog } from '../../observe/quiet-log.ts';
 import { GATE_LIMITS } from '../gate-limits.ts';
 
-test('workers are told to hurry also where that was said before they were told to drain', async () => {
+/** A gate with two workers that run `program`, a file beside this one. */
+async function gateOf(program: string) {
   const { dir, certsDir, store, authority } = await openCa();
   const audit = await openAuditLog(join(dir, 'state', 'audit.jsonl'));
   const gate = await startWorkers({
@@ -34,9 +35,26 @@ test('workers are told to hurry also where that was said before they were told t
     limits: GATE_LIMITS,
     config: loadConfig({ env: {}, cwd: dir }),
     workers: 2,
-    program: { exec: join(import.meta.dirname, 'hurried-worker.ts'), args: [] },
+    program: { exec: join(import.meta.dirname, program), args: [] },
     connectionsPerWorker: 10,
   });
+  return { gate, audit };
+}
+
+// Before any other: its workers go by their number in this process.
+test('what a worker has told of itself counts once, and stays, when it is killed while others are waited for', async () => {
+  const { gate, audit } = await gateOf('ending-worker.ts');
+  for (let times = 0; times < 2; times++) {
+    const { status, workers, upstream, metrics } = await gate.health();
+    expect(metrics).toMatchObject({ requests: 10, connections: 0, workersLost: 1 });
+    expect({ status, workers, upstream }).toEqual({ status: 'degraded', workers: false, upstream: false });
+  }
+  await gate.drain(0);
+  await audit.close();
+}, 20_000);
+
+test('workers are told to hurry also where that was said before they were told to drain', async () => {
+  const { gate, audit } = await gateOf('hurried-worker.ts');
   await gate.drain(3_600_000, AbortSignal.abort());
   await audit.close();
   expect(gate.open()).toBe(0);
