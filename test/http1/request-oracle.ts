@@ -173,7 +173,8 @@ export function contentOf(length: number, wire: string): string {
   for (;;) {
     const lineEnd = wire.indexOf('\r\n', at);
     const size = Number.parseInt(wire.slice(at, lineEnd), 16);
-    if (!(size > 0)) return content;
+    // What breaks off has no next line.
+    if (lineEnd < 0 || !(size > 0)) return content;
     content += wire.slice(lineEnd + 2, lineEnd + 2 + size);
     at = lineEnd + 2 + size + 2;
   }
