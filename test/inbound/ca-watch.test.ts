@@ -13,7 +13,6 @@ import { caFiles } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { activateRoot, prepareRoot, retireRoot, rotateIssuer } from '../../src/authority/rotate.ts';
 import { CertgateError } from '../../src/errors.ts';
-import { compileRules } from '../../src/identity/identify.ts';
 import { watchCa } from '../../src/inbound/ca-watch.ts';
 import { startGate } from '../../src/inbound/gate.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
@@ -25,7 +24,7 @@ import { eventually } from '../e2e/harness/eventually.ts';
 import { quietLog } from '../observe/quiet-log.ts';
 import { portOf } from '../proxy/plain-proxy.ts';
 import { closing, newFolder } from '../store/fixture.ts';
-import { GATE_LIMITS } from './gate-limits.ts';
+import { GATE_OPTIONS } from './gate-options.ts';
 
 const DAY = 86_400_000;
 const trustDomain = 'test.internal';
@@ -53,27 +52,11 @@ async function gateOf(age: number, keysFrom: (files: KeyStore) => KeyStore = (fi
   const start = async () => {
     const audit = await openAuditLog(join(stateDir, 'audit.jsonl'));
     const gate = await startGate({
-      ...{ host: '127.0.0.1', port: 0, upstream: { host: '127.0.0.1', port: portOf(upstream) }, apiPath: '/api' },
-      ...{
-        names: ['localhost'],
-        serverTtl: 3_600_000,
-        minTls: '1.3',
-        trustDomain,
-        rules: compileRules([{ from: 'spiffe' }]),
-      },
-      ...{
-        unsafeUnrecorded: true,
-        policy: null,
-        authority,
-        caPlace: place,
-        store,
-        audit,
-        accessLog: false,
-        enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
-        authString: null,
-      },
+      ...GATE_OPTIONS,
+      ...{ host: '127.0.0.1', port: 0, upstream: { host: '127.0.0.1', port: portOf(upstream) } },
+      ...{ names: ['localhost'], serverTtl: 3_600_000, trustDomain, policy: null },
+      ...{ unsafeUnrecorded: true, authority, caPlace: place, store, audit },
       log: openLog({ level: 'info', destination: { write: (line: string) => void logged.push(line) } }),
-      limits: GATE_LIMITS,
     });
     onTestFinished(async () => {
       await gate.drain(0);

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { startEcho } from '../e2e/harness/echo.ts';
 import { type GateFixture, openGateHouse } from '../security/gate-fixture.ts';
-import { GATE_LIMITS } from './gate-limits.ts';
+import { GATE_LIMITS } from './gate-options.ts';
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {

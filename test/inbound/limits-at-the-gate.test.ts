@@ -4,7 +4,7 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { GateFixture } from '../security/gate-fixture.ts';
-import { GATE_LIMITS } from './gate-limits.ts';
+import { GATE_LIMITS } from './gate-options.ts';
 import { answerTo, GET, namingGate, WEBSOCKET } from './naming-gate.ts';
 
 const gates = namingGate();

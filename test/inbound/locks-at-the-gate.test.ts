@@ -29,7 +29,7 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { LockScope, Store } from '../../src/store/store.ts';
 import { quietLog } from '../observe/quiet-log.ts';
 import { peerOf, portOf } from '../proxy/plain-proxy.ts';
-import { GATE_LIMITS } from './gate-limits.ts';
+import { GATE_OPTIONS } from './gate-options.ts';
 
 const GET = 'GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n';
 let folder: string;
@@ -77,23 +77,15 @@ afterAll(async () => {
 async function start(rules: readonly IdentityRule[] = [{ from: 'spiffe' }]): Promise<void> {
   between = async () => {};
   const counts = countIdentities(Number.POSITIVE_INFINITY);
-  const log = quietLog;
   audit = await openAuditLog(join(folder, 'state', 'audit.jsonl'));
   path = await openDataPath({
     upstream: { host: '127.0.0.1', port: portOf(upstream) },
-    apiPath: '/api',
-    minTls: '1.3',
+    ...GATE_OPTIONS,
     trustDomain: 'test.internal',
     rules: compileRules(rules),
-    unsafeUnrecorded: false,
     store,
     audit,
-    log,
-    accessLog: false,
     desk: { enroll: unasked, renew: unasked, seen: unasked },
-    enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
-    authString: null,
-    limits: GATE_LIMITS,
     credentials,
     trust,
     policy: null,
@@ -105,7 +97,7 @@ async function start(rules: readonly IdentityRule[] = [{ from: 'spiffe' }]): Pro
       },
       leave: (tally) => counts.leave(tally),
     },
-    limitedLog: limitLog(log),
+    limitedLog: limitLog(quietLog),
     metrics: createMetrics(),
   });
   door = createServer((socket) => path.letIn(socket, () => {}));

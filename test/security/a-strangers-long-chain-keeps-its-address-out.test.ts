@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as shake } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { GATE_LIMITS } from '../inbound/gate-limits.ts';
+import { GATE_LIMITS } from '../inbound/gate-options.ts';
 import { folderWith, openssl } from '../pki/openssl.ts';
 import { type ClientFiles, type GateFixture, type GateHouse, openGateHouse } from './gate-fixture.ts';
 import { type LenientUpstream, startLenientUpstream } from './lenient-upstream.ts';

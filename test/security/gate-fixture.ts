@@ -10,12 +10,10 @@ import { createAuthority } from '../../src/authority/create.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { caFiles, storeFile } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
-import { compileRules } from '../../src/identity/identify.ts';
 import { type GateHealth, type GateOptions, startGate } from '../../src/inbound/gate.ts';
 import { openAuditLog } from '../../src/observe/audit-log.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { GATE_LIMITS } from '../inbound/gate-limits.ts';
-import { quietLog } from '../observe/quiet-log.ts';
+import { GATE_OPTIONS } from '../inbound/gate-options.ts';
 import { peerOf, type RawPeer } from '../proxy/plain-proxy.ts';
 
 export interface GateFixture {
@@ -82,21 +80,13 @@ export async function openGateHouse({
       upstream: { host: '127.0.0.1', port: upstreamPort },
       names: ['localhost', '127.0.0.1'],
       serverTtl: 3_600_000,
-      apiPath: '/api',
-      minTls: '1.3',
+      ...GATE_OPTIONS,
       trustDomain: 'test.internal',
-      rules: compileRules([{ from: 'spiffe' }]),
-      unsafeUnrecorded: false,
       authority,
       policy: null,
       caPlace: { certsDir, store, trustDomain: 'test.internal', actor: 'gate' },
       store,
       audit,
-      log: quietLog,
-      accessLog: false,
-      enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
-      authString: null,
-      limits: GATE_LIMITS,
       ...different,
     });
     return {

@@ -1,12 +1,10 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/load.ts';
-import { compileRules } from '../../../src/identity/identify.ts';
 import { startWorkers } from '../../../src/inbound/workers/primary.ts';
 import { openAuditLog } from '../../../src/observe/audit-log.ts';
 import { openCa, TRUST_DOMAIN } from '../../authority/fixture.ts';
-import { quietLog } from '../../observe/quiet-log.ts';
-import { GATE_LIMITS } from '../gate-limits.ts';
+import { GATE_OPTIONS } from '../gate-options.ts';
 
 /** A gate with two workers that run `program`, a file beside this one. */
 async function gateOf(program: string) {
@@ -18,21 +16,13 @@ async function gateOf(program: string) {
     upstream: { host: '127.0.0.1', port: 1 },
     names: ['localhost'],
     serverTtl: 3_600_000,
-    apiPath: '/api',
-    minTls: '1.3',
+    ...GATE_OPTIONS,
     trustDomain: TRUST_DOMAIN,
-    rules: compileRules([{ from: 'spiffe' }]),
-    unsafeUnrecorded: false,
     authority,
     policy: null,
     caPlace: { certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'gate' },
     store,
     audit,
-    log: quietLog,
-    accessLog: false,
-    enrolment: { tokens: true, est: true, lockOnReuse: true, graceMs: 0 },
-    authString: null,
-    limits: GATE_LIMITS,
     config: loadConfig({ env: {}, cwd: dir }),
     workers: 2,
     program: { exec: join(import.meta.dirname, program), args: [] },
