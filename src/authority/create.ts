@@ -90,12 +90,12 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
   const drafts = join(request.certsDir, draftName('certgate', 'creating'));
   const rootKeyDraft = join(dirname(files.rootKey), draftName('root.key', 'creating'));
   const storeDraft = join(dirname(store), draftName(basename(store), 'creating'));
+  const requireFree = (): Promise<void> => {
+    const paths = [...Object.values<string>({ ...files }), store];
+    return requireNothing(paths, keyDir === null ? null : files.rootKey, request.certsDir);
+  };
   try {
-    await requireNothing(
-      [...Object.values<string>({ ...files }), store],
-      keyDir === null ? null : files.rootKey,
-      request.certsDir,
-    );
+    await requireFree();
     const made = await makeCa(trustDomain, source, (request.clock ?? Date.now)());
     for (const folder of [request.certsDir, request.stateDir, ...(keyDir === null ? [] : [keyDir])]) {
       await makeFolders(folder, PRIVATE_FOLDER);
@@ -131,12 +131,7 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     }
     if (isCertgateError(error)) throw error;
     // Another was faster; from elsewhere, where this process is not seen, it may have removed the drafts too.
-    if (systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOENT')
-      await requireNothing(
-        [...Object.values<string>({ ...files }), store],
-        keyDir === null ? null : files.rootKey,
-        request.certsDir,
-      );
+    if (systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOENT') await requireFree();
     const from = error instanceof Error && 'path' in error ? String(error.path) : request.certsDir;
     // Of what it was to be: the drafts are gone when this is read.
     const names = [

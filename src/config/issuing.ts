@@ -1,9 +1,8 @@
 // The settings of whoever issues: `issue` for a person at the CA, `enroll` for who comes with a token, `renew` for who has
 // a certificate already. A part of the schema of its own.
 import * as z from 'zod/mini';
-import { parseHostPort } from './address.ts';
 import { issuersSchema } from './issuers.ts';
-import { duration, onOff, optionalText, settings, withDefault } from './setting.ts';
+import { duration, onOff, optionalListen, settings, withDefault } from './setting.ts';
 
 export const issueSettings = () =>
   z.prefault(
@@ -37,18 +36,10 @@ export const enrollSettings = () =>
         fallback: '[]',
         inEnvironment: '\'[{"name":"ci","issuer":"https://…","audience":"https://…","rules":[…]}]\'',
       }),
-      listen: optionalText(
-        {
-          about:
-            'A further address, with mutual TLS, for those who have no certificate yet, or renew one: it answers enrolment, renewal, EST, CRL and OCSP, and passes nothing on to Prefect. Off when not set.',
-          flag: '--enroll-listen',
-        },
-        {
-          kind: 'address',
-          wants: 'host:port or [ipv6]:port',
-          example: '0.0.0.0:8444',
-          accepts: (value) => parseHostPort(value) !== null,
-        },
+      listen: optionalListen(
+        '--enroll-listen',
+        '0.0.0.0:8444',
+        'A further address, with mutual TLS, for those who have no certificate yet, or renew one: it answers enrolment, renewal, EST, CRL and OCSP, and passes nothing on to Prefect. Off when not set.',
       ),
       est: onOff(
         true,

@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import * as z from 'zod/mini';
 import { _default as withDefault } from 'zod/mini';
+import { parseHostPort } from './address.ts';
 import { parseDuration } from './duration.ts';
 
 /** What the loader, the docs and the flags need to know about one setting beside its zod schema. */
@@ -173,6 +174,12 @@ export function optionalText(words: Words & { readonly environmentOnly?: true },
   const { kind = 'text', wants, example, accepts } = rule;
   const schema = withDefault(z.nullable(z.string().check(z.refine(accepts))), null);
   return schema.register(settings, { ...words, kind, wants, example, fallback: null });
+}
+
+/** Where to listen besides, host and port; null for nowhere. */
+export function optionalListen(flag: NonNullable<Setting['flag']>, example: string, about: string) {
+  const accepts = (value: string): boolean => parseHostPort(value) !== null;
+  return optionalText({ about, flag }, { kind: 'address', wants: 'host:port or [ipv6]:port', example, accepts });
 }
 
 const isPath = (value: string) => value !== '' && !value.includes('\0');

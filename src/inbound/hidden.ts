@@ -22,7 +22,5 @@ function hiding(mask: (text: string) => string | null): AnswerChange {
   };
 }
 
-/** Block documents, for who may not see secrets. */
-export const HIDES_SECRETS = hiding(maskSecrets);
-/** Limits, within a scope. */
-export const HIDES_HOLDERS = hiding(maskLimits);
+/** What hides them: secrets in block documents, for who may not see those; whose limits are, within a scope. */
+export const HIDES = { secrets: hiding(maskSecrets), holders: hiding(maskLimits) } as const;

@@ -12,7 +12,7 @@ import type { AnswerChange, HeadBytes } from '../proxy/contract.ts';
 import type { Admitted } from './admission.ts';
 import { crossSite } from './browser.ts';
 import type { Permitted } from './decision-record.ts';
-import { HIDES_HOLDERS, HIDES_SECRETS } from './hidden.ts';
+import { HIDES } from './hidden.ts';
 import type { Judged } from './permission.ts';
 import {
   clientProto,
@@ -167,10 +167,8 @@ export function openReadings(
 
 /** What changes the answer; null for nothing. */
 export function answerChangeOf({ changeAnswer, judgement }: Reading): AnswerChange | null {
-  return (
-    changeAnswer ??
-    (judgement?.hides === 'secrets' ? HIDES_SECRETS : judgement?.hides === 'holders' ? HIDES_HOLDERS : null)
-  );
+  const hides = judgement?.hides ?? null;
+  return changeAnswer ?? (hides === null ? null : HIDES[hides]);
 }
 
 /** The same with a body of `length` bytes. */

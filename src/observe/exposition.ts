@@ -25,9 +25,10 @@ export interface Exposed {
   };
 }
 
-type Kind = 'counter' | 'gauge';
+type Kind = 'counter' | 'gauge' | 'histogram';
 type Labels = Readonly<Record<string, string>>;
-type Sample = readonly [labels: Labels, value: number];
+/** `suffix` is what stands behind the name for it. */
+type Sample = readonly [labels: Labels, value: number, suffix?: string];
 
 /** By what name each of the counts is told, and its help. Those of one name follow one another, told apart by a label. */
 const COUNTS: Readonly<
@@ -78,18 +79,20 @@ export function exposition({ metrics, version, parts, locks, ends, process }: Ex
     text.push(
       `# HELP ${name} ${help}`,
       `# TYPE ${name} ${kind}`,
-      ...samples.map(([of, value]) => lineOf(name, of, value)),
+      ...samples.map(([of, value, suffix = '']) => lineOf(`${name}${suffix}`, of, value)),
     );
   };
-  const each = (label: string, values: Readonly<Record<string, number>>): Sample[] =>
-    Object.entries(values).map(([key, value]) => [{ [label]: key }, value]);
+  const each = (label: string, values: Readonly<Record<string, number | boolean>>, per = 1): Sample[] =>
+    Object.entries(values).map(([key, value]) => [{ [label]: key }, Number(value) / per]);
 
   tell('certgate_build_info', 'gauge', 'The version of certgate.', [[{ version }, 1]]);
-  const well = Object.entries(parts).map(([part, good]): Sample => [{ part }, good ? 1 : 0]);
-  tell('certgate_healthy', 'gauge', 'Whether a part of the gate is well.', well);
-  const seconds = Object.entries(ends).map(([certificate, end]): Sample => [{ certificate }, end / 1000]);
-  const expiry = 'When a certificate ends, in seconds since 1970.';
-  tell('certgate_certificate_expiration_timestamp_seconds', 'gauge', expiry, seconds);
+  tell('certgate_healthy', 'gauge', 'Whether a part of the gate is well.', each('part', parts));
+  tell(
+    'certgate_certificate_expiration_timestamp_seconds',
+    'gauge',
+    'When a certificate ends, in seconds since 1970.',
+    each('certificate', ends, 1000),
+  );
   tell('certgate_locks', 'gauge', 'Locks that stand.', [[{}, locks]]);
 
   const names = new Map<string, { readonly help: string; readonly samples: Sample[] }>();
@@ -108,7 +111,12 @@ export function exposition({ metrics, version, parts, locks, ends, process }: Ex
     "Requests that are over by their answer's status; none: they ended without one.",
     each('class', classes),
   );
-  text.push(...histogram('certgate_request_duration_seconds', metrics));
+  tell(
+    'certgate_request_duration_seconds',
+    'histogram',
+    "From a request's head to the end of its answer; without WebSockets.",
+    samplesOf(metrics),
+  );
 
   tell('process_cpu_seconds_total', 'counter', 'Processor time.', [[{}, process.cpu]]);
   tell('process_resident_memory_bytes', 'gauge', 'Resident memory.', [[{}, process.resident]]);
@@ -116,20 +124,15 @@ export function exposition({ metrics, version, parts, locks, ends, process }: Ex
   return `${text.join('\n')}\n`;
 }
 
-function histogram(name: string, { durations, durationSum }: Metrics): string[] {
+/** The samples of a histogram: each bucket has what is in those below it, too. */
+function samplesOf({ durations, durationSum }: Metrics): Sample[] {
   let count = 0;
-  const buckets = durations.map((more, at) => {
+  const buckets = durations.map((more, at): Sample => {
     const end = DURATIONS[at];
     count += more;
-    return lineOf(`${name}_bucket`, { le: end === undefined ? '+Inf' : `${end / 1000}` }, count);
+    return [{ le: end === undefined ? '+Inf' : `${end / 1000}` }, count, '_bucket'];
   });
-  return [
-    `# HELP ${name} From a request's head to the end of its answer; without WebSockets.`,
-    `# TYPE ${name} histogram`,
-    ...buckets,
-    lineOf(`${name}_sum`, {}, durationSum / 1000),
-    lineOf(`${name}_count`, {}, count),
-  ];
+  return [...buckets, [{}, durationSum / 1000, '_sum'], [{}, count, '_count']];
 }
 
 function lineOf(name: string, labels: Labels, value: number): string {

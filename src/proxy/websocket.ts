@@ -21,10 +21,6 @@ export const SPOKEN = 'upgrade: websocket\r\nconnection: upgrade\r\nsec-websocke
 /** What is wrong with `head` as the opening of a WebSocket; null when nothing is, or it asks for none. */
 export function websocketProblem(head: RequestHead): Malformed | null {
   if (head.upgrade !== 'websocket') return null;
-  return openingProblem(head);
-}
-
-function openingProblem(head: RequestHead): Malformed | null {
   if (head.method !== 'GET') return malformed(400, 'a WebSocket is opened with GET');
   if (head.bodyLength !== 0) return malformed(400, 'the opening of a WebSocket has no body');
   let key: string | null = null;

@@ -2,7 +2,7 @@
 // it, and no question changes anything; but how busy Prefect is may be nobody's business, so that it is off unless asked for.
 import { EXPOSITION_TYPE, exposition } from '../../observe/exposition.ts';
 import type { GateHealth } from '../gate.ts';
-import { type Asker, answerBare, answerWith, type StatusAnswer } from './answer.ts';
+import { type Asker, answerBare, answerWith, type Content, type StatusAnswer } from './answer.ts';
 import type { PlainAnswers } from './plain-listener.ts';
 
 export interface MonitorOptions {
@@ -38,8 +38,7 @@ export function openMonitor({ health, version, draining, failed }: MonitorOption
       ([part, good]) => `${good ? '[+]' : '[-]'}${part} ${good ? 'ok' : 'failed'}\n`,
     );
     const ready = Object.values(parts).every((good) => good);
-    const body = [Buffer.from(lines.join(''), 'latin1')];
-    return answerWith({ type: TEXT, parts: body, fresh: null, ...(!ready && { status: 503 }) }, asker, Date.now());
+    return told(lines.join(''), asker, ready ? {} : { status: 503 });
   };
 
   const counters = async (asker: Asker): Promise<StatusAnswer> => {
@@ -53,12 +52,11 @@ export function openMonitor({ health, version, draining, failed }: MonitorOption
       ends: now.ends,
       process: { cpu: (user + system) / 1e6, resident: process.memoryUsage.rss(), started },
     });
-    return answerWith({ type: EXPOSITION_TYPE, parts: [Buffer.from(text, 'utf8')], fresh: null }, asker, Date.now());
+    return told(text, asker, { type: EXPOSITION_TYPE });
   };
 
   const routes: Readonly<Record<string, (asker: Asker) => Promise<StatusAnswer>>> = {
-    '/livez': async (asker) =>
-      answerWith({ type: TEXT, parts: [Buffer.from('ok\n', 'latin1')], fresh: null }, asker, Date.now()),
+    '/livez': async (asker) => told('ok\n', asker),
     '/readyz': readiness,
     '/metrics': counters,
   };
@@ -73,6 +71,12 @@ export function openMonitor({ health, version, draining, failed }: MonitorOption
       return route({ isHead: method === 'HEAD', knownTag: null, close });
     },
   };
+}
+
+/** An answer that nobody keeps. */
+function told(text: string, asker: Asker, other: Partial<Pick<Content, 'type' | 'status'>> = {}): StatusAnswer {
+  const content = { type: TEXT, parts: [Buffer.from(text, 'utf8')], fresh: null, ...other };
+  return answerWith(content, asker, Date.now());
 }
 
 function partsOf(of: GateHealth): Record<'store' | 'record' | 'upstream' | 'workers', boolean> {
