@@ -194,10 +194,8 @@ describe('who has a certificate', () => {
     at.now += 3 * DAY;
     const everyOne = { identity: 'worker/etl-1' };
     expect(await revokeCertificates(at.store, everyOne, 'keyCompromise', 'test', at.now, 7 * DAY)).toHaveLength(1);
-    expect(await at.renew(serial, newKey())).toMatchObject({
-      status: 403,
-      text: expect.stringContaining('was revoked'),
-    });
+    const { status, text } = await at.renew(serial, newKey());
+    expect([status, text]).toEqual([403, expect.stringContaining('was revoked')]);
   });
 
   test('gets a new one for the same key where the first, whose answer was lost, has ended meanwhile', async () => {
