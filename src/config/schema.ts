@@ -16,6 +16,7 @@ import {
   ceiling,
   count,
   duration,
+  networks,
   onOff,
   optionalText,
   pathOfApi,
@@ -145,6 +146,11 @@ const serve = z.strictObject({
     example: '1.3',
     fallback: '1.3',
     flag: '--min-tls',
+  }),
+  proxyProtocolFrom: networks({
+    about:
+      'Load balancers that pass TLS through and say whose a connection is: from these addresses it must begin with a PROXY protocol header, version 1 or 2.',
+    flag: '--proxy-protocol-from',
   }),
   authStringFile: optionalText(
     {
