@@ -6,7 +6,7 @@
 import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
-import { isAddress, isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
+import { isAddress, isDnsName, parseOrigin, parseSocketPath } from './address.ts';
 import { auditSettings } from './auditing.ts';
 import { enrollSettings, issueSettings, renewSettings } from './issuing.ts';
 import { identityRule } from './rules.ts';
@@ -16,12 +16,12 @@ import {
   ceiling,
   count,
   duration,
+  listenAt,
   networks,
   onOff,
   optionalText,
   pathOfApi,
   processes,
-  type Setting,
   settings,
   text,
   withDefault,
@@ -35,18 +35,6 @@ const isTrustDomain = (value: string) => {
     return false;
   }
 };
-
-const listenAt = (fallback: string, flag: NonNullable<Setting['flag']>, about: string, unix: boolean) =>
-  text(
-    fallback,
-    { about, flag },
-    {
-      kind: 'address',
-      wants: unix ? 'host:port, [ipv6]:port or unix:/path' : 'host:port or [ipv6]:port',
-      example: fallback,
-      accepts: (value) => parseHostPort(value) !== null || (unix && parseSocketPath(value) !== null),
-    },
-  );
 
 function times() {
   return {

@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import * as z from 'zod/mini';
 import { _default as withDefault } from 'zod/mini';
-import { isNetwork, parseHostPort } from './address.ts';
+import { isNetwork, parseHostPort, parseSocketPath } from './address.ts';
 import { parseDuration } from './duration.ts';
 
 /** What the loader, the docs and the flags need to know about one setting beside its zod schema. */
@@ -189,6 +189,14 @@ export function networks(words: Words) {
     fallback: null,
     placeholder: 'ADDRESS',
   });
+}
+
+/** Where to listen, host and port, or with `unix` also a socket in the file system. */
+export function listenAt(fallback: string, flag: NonNullable<Setting['flag']>, about: string, unix: boolean) {
+  const wants = unix ? 'host:port, [ipv6]:port or unix:/path' : 'host:port or [ipv6]:port';
+  const accepts = (value: string): boolean =>
+    parseHostPort(value) !== null || (unix && parseSocketPath(value) !== null);
+  return text(fallback, { about, flag }, { kind: 'address', wants, example: fallback, accepts });
 }
 
 /** Where to listen besides, host and port; null for nowhere. */
