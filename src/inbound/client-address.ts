@@ -94,7 +94,7 @@ interface HeaderTaker {
 
 /** Takes the header off what `tcp` brings, and leaves it unread behind that. Who leaves without a word is no failure. */
 function awaitHeader(tcp: Socket, timeout: number, taker: HeaderTaker): void {
-  let held = Buffer.alloc(0);
+  let held: Buffer = Buffer.alloc(0);
   const stop = (): void => {
     clearTimeout(timer);
     tcp.off('readable', read).off('error', left).off('end', left).off('close', left);

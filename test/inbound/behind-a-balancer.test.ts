@@ -12,6 +12,8 @@ import { answerTo, GET, namingGate } from './naming-gate.ts';
 import { binary, binaryFrom } from './proxy-header.ts';
 
 const BALANCER = '127.0.0.2';
+/** How a client hears that it was reset, or that what it met is no TLS. */
+const CUT = /closed|ECONNRESET|disconnected|alert|wrong version/;
 const gates = namingGate();
 
 const behind = (different: Partial<GateOptions> = {}) =>
@@ -75,10 +77,10 @@ describe('behind a load balancer that passes TLS through', () => {
 
   it('without a header a balancer’s connection is reset, and so is one whose header can’t be read', async () => {
     const gate = await behind();
-    await expect(tls(await tcp(gate, BALANCER))).rejects.toThrow();
+    await expect(tls(await tcp(gate, BALANCER))).rejects.toThrow(CUT);
     const broken = await tcp(gate, BALANCER);
     broken.write('PROXY TCP4 192.0.2.7\r\n');
-    await expect(tls(broken)).rejects.toThrow();
+    await expect(tls(broken)).rejects.toThrow(CUT);
     expect((await gate.health()).metrics).toMatchObject({ handshakes: 0, handshakeFailures: 2 });
   });
 
@@ -97,12 +99,12 @@ describe('behind a load balancer that passes TLS through', () => {
     const gate = await behind();
     const forged = await tcp(gate, '127.0.0.1');
     forged.write(binaryFrom('192.0.2.7'));
-    await expect(tls(forged)).rejects.toThrow();
+    await expect(tls(forged)).rejects.toThrow(CUT);
     expect(await addressAfter(gate, '', '127.0.0.1')).toBe('127.0.0.1');
     const plain = await gates.start();
     const header = await tcp(plain, BALANCER);
     header.write(binaryFrom('192.0.2.7'));
-    await expect(tls(header)).rejects.toThrow();
+    await expect(tls(header)).rejects.toThrow(CUT);
   });
 
   it('limits of an address are for each client, and none for the balancer', async () => {
@@ -114,7 +116,7 @@ describe('behind a load balancer that passes TLS through', () => {
     };
     const first = await one('192.0.2.7');
     const second = await one('192.0.2.8');
-    await expect(one('192.0.2.7')).rejects.toThrow();
+    await expect(one('192.0.2.7')).rejects.toThrow(CUT);
     expect((await gate.health()).metrics).toMatchObject({ handshakes: 2, limitedConnections: 1 });
     first.socket.destroy();
     let again: RawPeer | null = null;
