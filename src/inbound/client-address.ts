@@ -106,7 +106,7 @@ function awaitHeader(tcp: Socket, timeout: number, taker: HeaderTaker): void {
   };
   const read = (): void => {
     for (let chunk: unknown = tcp.read(); chunk instanceof Buffer; chunk = tcp.read()) {
-      held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+      held = Buffer.concat([held, chunk]);
     }
     if (held.length === 0) return;
     const header = readProxyHeader(held);
