@@ -122,9 +122,9 @@ export function countAnswer(metrics: AnswerCounts, status: number, ms: number, u
   metrics.durations[at] = (metrics.durations[at] ?? 0) + 1;
 }
 
-/** The sum, number by number; of `a` alone when there is no `b`. */
+/** The sum, number by number; of `a` alone when there is no `b`. What is counted afterwards is not in it. */
 export function addMetrics(a: Metrics, b: Metrics | null): Metrics {
-  const sum = { ...a };
+  const sum = structuredClone(a);
   if (b === null) return sum;
   for (const name of NAMES) sum[name] += b[name];
   sum.answers = a.answers.map((count, at) => count + (b.answers[at] ?? 0));
