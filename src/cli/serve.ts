@@ -41,6 +41,7 @@ const SETTINGS = [
   'serve.names',
   'serve.policy',
   'serve.minTls',
+  'serve.proxyProtocolFrom',
   'serve.authStringFile',
   'serve.drain',
   'serve.workers',
