@@ -39,6 +39,7 @@ const SETTINGS = [
   'serve.names',
   'serve.policy',
   'serve.minTls',
+  'serve.proxyProtocolFrom',
   'serve.authStringFile',
   'serve.drain',
   'serve.workers',
