@@ -59,7 +59,7 @@ describe('a new CA', () => {
 
   it('has a store that is whole without its log, where SQLite could not bring that in at its last close', async () => {
     const held: DatabaseSync[] = [];
-    const { close } = DatabaseSync.prototype;
+    const close = Object.getOwnPropertyDescriptor(DatabaseSync.prototype, 'close')?.value as () => void;
     const closes = vi.spyOn(DatabaseSync.prototype, 'close').mockImplementation(function (this: DatabaseSync) {
       const other = new DatabaseSync(this.location() ?? '');
       other.prepare('PRAGMA user_version').get();
