@@ -179,7 +179,7 @@ const serve = z.strictObject({
     flag: '--workers',
   }),
   status: statusSettings(),
-  metrics: metricsSettings(),
+  metrics: metricsSettings('the gate'),
   limits: gateLimits(),
 });
 
@@ -253,6 +253,7 @@ const connect = z.strictObject({
     },
     { min: '0s', max: '24h' },
   ),
+  metrics: metricsSettings('the sidecar'),
   limits: sidecarLimits(),
 });
 

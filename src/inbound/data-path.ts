@@ -13,7 +13,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { Policy } from '../policy/policy.ts';
 import { drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
-import type { ConnectionSet, ConnectionWork } from '../proxy/open-connections.ts';
+import { type ConnectionSet, type ConnectionWork, openWork } from '../proxy/open-connections.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { BundleTaken, Store } from '../store/store.ts';
 import type { AdmissionRules } from './admission.ts';
@@ -273,14 +273,4 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     },
     stop,
   };
-}
-
-/** The gauges that are cheaper to count when asked for. */
-function openWork(set: ConnectionSet): Pick<Metrics, 'requestsOpen' | 'tunnels'> {
-  const open = { requestsOpen: 0, tunnels: 0 };
-  for (const { work } of set.members) {
-    open.requestsOpen += work.requests;
-    open.tunnels += work.tunnels;
-  }
-  return open;
 }
