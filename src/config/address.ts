@@ -21,6 +21,13 @@ export function isAddress(text: string): boolean {
   return !isDnsName(text) && isIP(text) !== 0;
 }
 
+/** True for an IP address and for a network of them, `10.0.0.0/8`. */
+export function isNetwork(text: string): boolean {
+  const [, address = '', bits] = /^([\da-f.:]+)(?:\/(\d{1,3}))?$/i.exec(text) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(bits ?? 0) <= (family === 4 ? 32 : 128);
+}
+
 /** `host:port` or `[v6]:port`; the host is a DNS name or an IP address. */
 export function parseHostPort(text: string): HostAndPort | null {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+)):(\d{1,5})$/i.exec(text);

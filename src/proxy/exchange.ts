@@ -143,7 +143,8 @@ export class Exchange implements UpstreamUser {
   }
 
   upstreamDrain(): void {
-    this.owner.socket.resume();
+    if (this.tunnel === null) this.owner.socket.resume();
+    else this.tunnel.upstreamDrain();
   }
 
   upstreamData(bytes: Buffer): void {
@@ -158,8 +159,7 @@ export class Exchange implements UpstreamUser {
   private fault(error: unknown): void {
     this.handler.fault(error);
     this.abandon('cut', 'a fault of this proxy');
-    // Also where the fault came after the outcome had been told.
-    this.owner.socket.destroy();
+    this.owner.socket.destroy(); // also where the fault came after the outcome had been told
   }
 
   private receive(bytes: Buffer): void {
@@ -268,10 +268,10 @@ export class Exchange implements UpstreamUser {
       this.owner.exchangeDone(false);
     });
     if (rest.length > 0) this.tunnel.fromUpstream(rest);
+    this.owner.socket.resume(); // before the tunnel may pause it
     const pending = this.owner.takePending();
     if (pending !== null) this.tunnel.fromClient(pending);
     if (this.owner.inputEnded) this.clientEnd();
-    this.owner.socket.resume();
   }
 
   private complete(reusable: boolean, close: boolean): void {

@@ -74,6 +74,50 @@ describe("the CA's own certificates", () => {
     expect(await store.listAudit({})).toHaveLength(1);
   });
 
+  test('come into a state after all that did before, whatever the clock says', async () => {
+    const store = newStore();
+    const others = [NOW, NOW + 1].map((at, n) => ({
+      add: [root({ keyId: `cc0${n + 1}`, generation: n + 1, state: 'retiring' as const })],
+      at,
+    }));
+    for (const one of others) await store.changeCa(one, change);
+    await store.changeCa({ states: [{ keyId: 'cc01', from: 'retiring', to: 'retired' }], at: NOW - HOUR }, change);
+    expect((await store.listCa()).map(({ changedAt }) => changedAt)).toEqual([NOW + 2, NOW + 1]);
+  });
+
+  test('are never two roots that are prepared', async () => {
+    const store = newStore();
+    const [first, second] = [2, 3].map((generation) =>
+      root({ keyId: `cc0${generation}`, generation, state: 'prepared' }),
+    ) as [CaRecord, CaRecord];
+    const issuers = [first, second].map(({ keyId, generation }) =>
+      root({ keyId: `dd0${generation}`, role: 'issuer', generation, parent: keyId, state: 'prepared' }),
+    );
+    // Of issuers there may be several.
+    await store.changeCa({ add: [root(), first, ...issuers], at: NOW }, change);
+    expect(await codeOf(() => store.changeCa({ add: [second], at: NOW }, change))).toBe('CG_CA_CHANGED');
+    await store.changeCa({ add: [root({ keyId: 'cc04', generation: 4, state: 'retiring' })], at: NOW }, change);
+    await store.changeCa({ states: [{ keyId: 'cc02', from: 'prepared', to: 'retired' }], at: NOW }, change);
+    await store.changeCa({ add: [second], at: NOW }, change);
+  });
+
+  test('are not retired while somebody has a certificate by them that can be used', async () => {
+    const store = newStore();
+    const issuer = root({ keyId: ISSUER, role: 'issuer', state: 'retiring' });
+    await store.changeCa({ add: [root(), issuer], at: NOW }, change);
+    const { serial, notAfter } = newRecord();
+    await addAll(store, [newRecord({ serial, notAfter })]);
+    const retire = (at: number) =>
+      store.changeCa({ states: [{ keyId: ISSUER, from: 'retiring', to: 'retired' }], at }, change);
+    expect(await codeOf(() => retire(notAfter - 1))).toBe('CG_CA_CHANGED');
+    await store.changeCa({ states: [{ keyId: ISSUER, from: 'retiring', to: 'active' }], at: NOW }, change);
+    await store.changeCa({ states: [{ keyId: ISSUER, from: 'active', to: 'retiring' }], at: NOW }, change);
+    await retire(notAfter);
+    expect(await codeOf(() => store.addCertificate(newRecord({ issuedAt: notAfter }), newAudit()))).toBe(
+      'CG_CA_CHANGED',
+    );
+  });
+
   test.each([
     ['key', root({ generation: 2, state: 'prepared' })],
     ['generation', root({ keyId: 'cc02', state: 'prepared' })],
@@ -102,6 +146,13 @@ describe('a lock', () => {
     expect(await store.locks(NOW + HOUR - 1)).toHaveLength(1);
     expect(await store.locks(NOW + HOUR)).toEqual([]);
     expect(await store.unlock('identity', 'worker/etl-1', NOW + HOUR, newAudit())).toBe(false);
+  });
+
+  test('is ended before it ends by itself', async () => {
+    const store = newStore();
+    await store.lock(lock({ until: NOW + HOUR }), newAudit());
+    expect(await store.unlock('identity', 'worker/etl-1', NOW + HOUR - 1, newAudit())).toBe(true);
+    expect(await store.locks(NOW)).toEqual([]);
   });
 
   test('takes the place of one on the same subject, and of no other', async () => {
@@ -171,16 +222,16 @@ test('who lacks a trust bundle is known of every client certificate that can sti
 
 test('the identities that live by an issuer are named once each', async () => {
   const store = newStore();
-  const gone = newRecord({ identity: 'worker/gone' });
+  const gone = newRecord({ identity: 'worker/gone', notAfter: NOW + 85 * HOUR });
   await addAll(store, [
     ...[newRecord(), newRecord(), newRecord({ identity: 'user/alice' }), gone],
     ...[newRecord({ identity: 'worker/other', issuer: 'bb22' })],
-    newRecord({ identity: 'worker/expired', issuedAt: NOW - 48 * HOUR }),
+    newRecord({ identity: 'worker/ends', issuedAt: NOW - 24 * HOUR, notAfter: NOW }),
+    newRecord({ identity: 'gate/inbound', profile: 'server', notAfter: NOW + 90 * HOUR }),
   ]);
   await store.revoke([gone.serial], 'superseded', NOW, () => newAudit());
   expect(await store.liveIdentities(ISSUER, NOW)).toEqual(['user/alice', 'worker/etl-1']);
   await addAll(store, [
-    newRecord({ identity: 'gate/inbound', profile: 'server', notAfter: NOW + 90 * HOUR }),
     newRecord({ issuer: 'bb22', notAfter: NOW + 80 * HOUR }),
     newRecord({ notAfter: NOW + 70 * HOUR }),
   ]);

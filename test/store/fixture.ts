@@ -10,6 +10,7 @@ import { CertgateError, type ErrorCode } from '../../src/errors.ts';
 import type { AuditEntry } from '../../src/store/audit-entry.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { CertificateRecord, Store } from '../../src/store/store.ts';
+import type { TokenRecord } from '../../src/store/tokens.ts';
 
 export const ISSUER = 'aa11';
 export const NOW = Date.UTC(2026, 10, 23, 12);
@@ -49,6 +50,24 @@ export function newRecord(values: Partial<CertificateRecord> = {}): CertificateR
     issuedAt,
     revokedAt: null,
     reason: null,
+    ...values,
+  };
+}
+
+export function newToken(values: Partial<TokenRecord> = {}): TokenRecord {
+  return {
+    id: '0011223344556677',
+    secretHash: 'ef'.repeat(32),
+    subject: 'worker/etl-1',
+    uses: 1,
+    usesLeft: 1,
+    ttlMs: 24 * HOUR,
+    expiresAt: NOW + HOUR,
+    createdAt: NOW,
+    createdBy: 'cli:root@host',
+    revokedAt: null,
+    flaggedAt: null,
+    flag: null,
     ...values,
   };
 }

@@ -3,7 +3,19 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { CertificateRecord } from '../../src/store/store.ts';
-import { addAll, closing, failureOf, HOUR, ISSUER, NOW, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
+import {
+  addAll,
+  closing,
+  failureOf,
+  HOUR,
+  ISSUER,
+  NOW,
+  newAudit,
+  newFolder,
+  newRecord,
+  newStore,
+  newToken,
+} from './fixture.ts';
 
 describe('revocations in pages', () => {
   it('never part those of one revision, and come all, each once', async () => {
@@ -226,6 +238,20 @@ describe('the revision', () => {
     await store.revoke([record.serial], 'unspecified', NOW, () => newAudit());
     seen.push(await store.revision());
     await store.changeCa({ meta: { trustDomain: 'prefect.example' }, at: 0 }, newAudit());
+    seen.push(await store.revision());
+    const [identity, id] = ['worker/etl-1', '0011223344556677'];
+    const until = { reason: '', actor: 'test', lockedAt: NOW, until: null };
+    await store.lock({ scope: 'identity', subject: identity, ...until }, newAudit());
+    seen.push(await store.revision());
+    await store.unlock('identity', identity, NOW, newAudit());
+    seen.push(await store.revision());
+    await store.addToken(newToken({ id }), newAudit());
+    seen.push(await store.revision());
+    await store.revokeToken(id, NOW, newAudit());
+    seen.push(await store.revision());
+    await store.flag({ identity, reason: 'odd', flaggedAt: NOW }, null, newAudit());
+    seen.push(await store.revision());
+    await store.unflag(identity, () => newAudit());
     seen.push(await store.revision());
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     expect(new Set(seen).size).toBe(seen.length);

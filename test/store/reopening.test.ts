@@ -4,6 +4,7 @@ import { expect, it, vi } from 'vitest';
 import { CertgateError } from '../../src/errors.ts';
 import { openReopeningStore } from '../../src/store/reopening.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
 import { closing, failureOf, newAudit, newFolder, newRecord, newStore } from './fixture.ts';
 
 it('a store that a process holds for long fails while the file is away and works again when it is back', async () => {
@@ -14,9 +15,16 @@ it('a store that a process holds for long fails while the file is away and works
   await first.changeCa({ meta: { trustDomain: 'prefect.example' }, at: 0 }, newAudit());
   await first.close();
 
-  const store = closing(openReopeningStore(path, async () => openSqliteStore(path)));
+  const opened: Store[] = [];
+  const open = async (): Promise<Store> => {
+    const one = openSqliteStore(path);
+    opened.push(one);
+    return one;
+  };
+  const store = closing(openReopeningStore(path, open));
   expect(await store.meta('trustDomain')).toBe('prefect.example');
   const revision = await store.revision();
+  expect([store.openings, opened.length]).toEqual([1, 1]);
   renameSync(path, `${path}.away`);
   await vi.waitFor(() => failureOf('CG_STORE_LOST', () => store.revision()), { timeout: 10_000, interval: 1 });
   await failureOf('CG_STORE_MISSING', () => store.revision());
@@ -24,6 +32,10 @@ it('a store that a process holds for long fails while the file is away and works
   renameSync(`${path}.away`, path);
   expect(await store.revision()).toBe(revision);
   expect(await store.standing(record.issuer, record.serial)).toMatchObject({ identity: record.identity });
+  // Who was told of nothing by a call that failed sees it by this.
+  expect(store.openings).toBeGreaterThan(1);
+  await store.close();
+  for (const one of opened) await failureOf('CG_STORE_CLOSED', () => one.revision());
 });
 
 it('a store that a process holds for long asks for approval before it adds a certificate', async () => {

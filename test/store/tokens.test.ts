@@ -2,26 +2,11 @@ import { describe, expect, test } from 'vitest';
 import type { LockRecord, Store } from '../../src/store/store.ts';
 import type { TokenRecord } from '../../src/store/tokens.ts';
 import { codeOf } from '../pki/fixture.ts';
-import { HOUR, NOW, newAudit, newRecord, newStore } from './fixture.ts';
+import { HOUR, NOW, newAudit, newRecord, newStore, newToken } from './fixture.ts';
 
 const ID = '0011223344556677';
 const KEY = 'ab'.repeat(32);
 const OTHER_KEY = 'cd'.repeat(32);
-const newTokenRecord = (values: Partial<TokenRecord> = {}): TokenRecord => ({
-  id: ID,
-  secretHash: 'ef'.repeat(32),
-  subject: 'worker/etl-1',
-  uses: 1,
-  usesLeft: 1,
-  ttlMs: 24 * HOUR,
-  expiresAt: NOW + HOUR,
-  createdAt: NOW,
-  createdBy: 'cli:root@host',
-  revokedAt: null,
-  flaggedAt: null,
-  flag: null,
-  ...values,
-});
 const use = (store: Store, keyHash = KEY, issuedAt = NOW, identity = 'worker/etl-1') => {
   const record = newRecord({ issuedAt, identity });
   return store.addCertificate(record, newAudit(), undefined, { kind: 'token', token: ID, keyHash }).then(() => record);
@@ -30,21 +15,21 @@ const use = (store: Store, keyHash = KEY, issuedAt = NOW, identity = 'worker/etl
 describe('a token on record', () => {
   test('is as it was added, with an audit entry', async () => {
     const store = newStore();
-    await store.addToken(newTokenRecord(), newAudit({ action: 'token.create' }));
-    expect(await store.token(ID)).toEqual(newTokenRecord());
-    expect(await store.tokens()).toEqual([newTokenRecord()]);
+    await store.addToken(newToken(), newAudit({ action: 'token.create' }));
+    expect(await store.token(ID)).toEqual(newToken());
+    expect(await store.tokens()).toEqual([newToken()]);
     expect(await store.token('ffffffffffffffff')).toBeNull();
     expect((await store.listAudit({})).map(({ action }) => action)).toEqual(['token.create']);
   });
 
   test('is used in the transaction that records the certificate, and its use is found by the key', async () => {
     const store = newStore();
-    await store.addToken(newTokenRecord(), newAudit());
+    await store.addToken(newToken(), newAudit());
     const { serial } = await use(store);
     const used = { token: ID, keyHash: KEY, identity: 'worker/etl-1', serial, usedAt: NOW };
     expect((await store.token(ID))?.usesLeft).toBe(0);
     expect(await store.tokenUses(ID)).toEqual([used]);
-    const token = newTokenRecord({ usesLeft: 0 });
+    const token = newToken({ usesLeft: 0 });
     expect(await store.tokenFor(ID, { keyHash: KEY, asked: 'worker/x' })).toEqual({ token, use: used });
     expect(await store.tokenFor(ID, { keyHash: KEY, asked: null })).toEqual({ token, use: used });
     expect(await store.tokenFor(ID, { keyHash: OTHER_KEY, asked: 'worker/etl-1' })).toEqual({ token, use: null });
@@ -53,7 +38,7 @@ describe('a token on record', () => {
 
   test('for several names has its uses found by key or by name, the key first', async () => {
     const store = newStore();
-    await store.addToken(newTokenRecord({ subject: 'worker/etl-*', uses: 3, usesLeft: 3 }), newAudit());
+    await store.addToken(newToken({ subject: 'worker/etl-*', uses: 3, usesLeft: 3 }), newAudit());
     const first = await use(store, KEY, NOW, 'worker/etl-1');
     const second = await use(store, OTHER_KEY, NOW + 1, 'worker/etl-2');
     const used = [
@@ -76,7 +61,7 @@ describe('a token on record', () => {
     ['revoked', {}, (store) => store.revokeToken(ID, NOW, newAudit())],
   ])('that is %s records no certificate', async (_what, values, before) => {
     const store = newStore();
-    await store.addToken(newTokenRecord(values), newAudit());
+    await store.addToken(newToken(values), newAudit());
     await before(store);
     const [entries, certificates] = [await store.listAudit({}), await store.listCertificates({ now: NOW })];
     expect(await codeOf(() => use(store, KEY, NOW + 1))).toBe('CG_TOKEN_SPENT');
@@ -86,7 +71,7 @@ describe('a token on record', () => {
 
   test('is not used twice by one key, and such a try costs it nothing', async () => {
     const store = newStore();
-    await store.addToken(newTokenRecord({ uses: 3, usesLeft: 3 }), newAudit());
+    await store.addToken(newToken({ uses: 3, usesLeft: 3 }), newAudit());
     await use(store);
     expect(await codeOf(() => use(store))).toBe('CG_TOKEN_SPENT');
     expect((await store.token(ID))?.usesLeft).toBe(2);
@@ -94,7 +79,7 @@ describe('a token on record', () => {
 
   test('of one use gets one certificate, however many ask at once', async () => {
     const store = newStore();
-    await store.addToken(newTokenRecord(), newAudit());
+    await store.addToken(newToken(), newAudit());
     const asked = Array.from({ length: 5 }, (_, n) => use(store, `${n}`.repeat(64), NOW + n));
     const answers = await Promise.allSettled(asked);
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', ...Array.from({ length: 4 }, () => 'rejected')]);
@@ -105,15 +90,15 @@ describe('a token on record', () => {
 
   test('is used until the moment that it ends at, and not in it', async () => {
     const store = newStore();
-    await store.addToken(newTokenRecord({ uses: 2, usesLeft: 2 }), newAudit());
+    await store.addToken(newToken({ uses: 2, usesLeft: 2 }), newAudit());
     await use(store, KEY, NOW + HOUR - 1);
     expect(await codeOf(() => use(store, OTHER_KEY, NOW + HOUR))).toBe('CG_TOKEN_SPENT');
   });
 
   test('that is used, revoked or looked up is that one, and no other', async () => {
     const store = newStore();
-    const other = newTokenRecord({ id: 'f'.repeat(16), secretHash: 'aa'.repeat(32), createdAt: NOW + 1 });
-    for (const token of [newTokenRecord(), other]) await store.addToken(token, newAudit());
+    const other = newToken({ id: 'f'.repeat(16), secretHash: 'aa'.repeat(32), createdAt: NOW + 1 });
+    for (const token of [newToken(), other]) await store.addToken(token, newAudit());
     expect((await store.tokens()).map(({ id }) => id)).toEqual([other.id, ID]); // the newest first
     await use(store);
     expect(await store.token(other.id)).toEqual(other);
@@ -123,9 +108,17 @@ describe('a token on record', () => {
     expect(await store.revokeToken('0'.repeat(16), NOW, newAudit())).toBe(false);
   });
 
+  test('for one name is used whoever has that name', async () => {
+    const store = newStore();
+    await store.addCertificate(newRecord(), newAudit());
+    await store.addToken(newToken(), newAudit());
+    await use(store);
+    expect((await store.tokenUses(ID)).map(({ identity }) => identity)).toEqual(['worker/etl-1']);
+  });
+
   test('is revoked once and flagged once', async () => {
     const store = newStore();
-    await store.addToken(newTokenRecord(), newAudit());
+    await store.addToken(newToken(), newAudit());
     expect(await store.revokeToken(ID, NOW + 1, newAudit())).toBe(true);
     expect(await store.revokeToken(ID, NOW + 2, newAudit())).toBe(false);
     const flag = (reason: string, flaggedAt: number) =>
@@ -141,7 +134,7 @@ describe('a token that leaves the name to who uses it', () => {
   const HELD = 'worker/etl-2';
   const fleet = async (): Promise<Store> => {
     const store = newStore();
-    await store.addToken(newTokenRecord({ subject: 'worker/etl-*', uses: 3, usesLeft: 3 }), newAudit());
+    await store.addToken(newToken({ subject: 'worker/etl-*', uses: 3, usesLeft: 3 }), newAudit());
     return store;
   };
 
@@ -189,15 +182,14 @@ describe('a token that leaves the name to who uses it', () => {
 });
 
 describe('a succession on record', () => {
+  const lockedUntil = (until: number | null) => (store: Store, serial: string) => {
+    const lock = { reason: '', actor: 'test', lockedAt: NOW, until };
+    return store.lock({ scope: 'serial', subject: serial, ...lock }, newAudit());
+  };
   test.each<[string, (store: Store, serial: string) => Promise<unknown>]>([
     ['revoked', (store, serial) => store.revoke([serial], 'unspecified', NOW, () => newAudit())],
-    [
-      'locked',
-      (store, serial) => {
-        const lock = { reason: '', actor: 'test', lockedAt: NOW, until: null };
-        return store.lock({ scope: 'serial', subject: serial, ...lock }, newAudit());
-      },
-    ],
+    ['locked', lockedUntil(null)],
+    ['locked for a while', lockedUntil(NOW + 1)],
   ])('is none of a certificate that is %s by the time it is committed', async (_what, before) => {
     const store = newStore();
     const old = newRecord();
