@@ -22,7 +22,6 @@ setup_go_package() {
   case "$1" in
     zlint) echo github.com/zmap/zlint/v3/cmd/zlint ;;
     estclient) echo github.com/globalsign/est/cmd/estclient ;;
-    helm) echo helm.sh/helm/v3/cmd/helm ;;
     compose-go) echo github.com/compose-spec/compose-go/v2/cmd ;;
   esac
 }
