@@ -8,10 +8,13 @@ import { loadAuthority } from '../../src/authority/load.ts';
 import {
   activateRoot,
   prepareRoot,
+  retireIssuers,
   retireRoot,
   rollbackActivate,
+  rollbackIssuer,
   rollbackPrepare,
   rollbackRetire,
+  rotateIssuer,
 } from '../../src/authority/rotate.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -94,6 +97,23 @@ describe('rotating the root', () => {
     await ca.authority.revoke({ serial: record.serial }, 'superseded', 'test');
     await rollbackPrepare(placeOf(ca));
     expect(await states(ca)).toBe('root 1 active, root 2 retired, issuer 1 active, issuer 2 retired');
+  });
+
+  test('brings back no issuer that was retired before it, and leaves what retires with its root to that', async () => {
+    const ca = await openCa();
+    const later = { ...placeOf(ca), clock: () => Date.now() + 8 * 24 * HOUR };
+    await rotateIssuer(placeOf(ca));
+    await retireIssuers(later);
+    await prepareRoot(placeOf(ca));
+    await activateRoot(placeOf(ca), true);
+    const activated = 'root 1 retiring, root 2 active, issuer 1 retired, issuer 2 retiring, issuer 3 active';
+    expect(await states(ca)).toBe(activated);
+    expect(await retireIssuers({ ...later, clock: () => Date.now() + 30 * 24 * HOUR })).toBeNull();
+    // The present root has no issuer but the one that issues.
+    await failureOf('CG_CA_STEP', () => rollbackIssuer(placeOf(ca)));
+    await retireRoot(placeOf(ca));
+    await rollbackRetire(placeOf(ca));
+    expect(await states(ca)).toBe(activated);
   });
 
   test('neither goes on nor goes back to an issuer that has expired', async () => {
