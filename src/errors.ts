@@ -3,6 +3,8 @@
 // Messages are lower case and never carry a key, a token or a password. Scripts may rely on the codes: they never
 // change their meaning, new ones are added. docs/errors.md is generated from this file.
 
+import { constants } from 'node:os';
+
 /** Process exit codes, the same for every command. 128+n is a signal's (certgate run). */
 export const EXIT = {
   ok: 0,
@@ -1177,9 +1179,18 @@ const SYSTEM_WORDS: Readonly<Record<string, string>> = {
   EIO: 'the device failed',
 };
 
+/** Node has no name for a quota that is used up. */
+const UNNAMED: Readonly<Record<string, string>> = { [`Unknown system error -${constants.errno.EDQUOT}`]: 'EDQUOT' };
+
+/** The system's name for what it refused (`ENOSPC`, …), of anything thrown; the empty text when it has none. */
+export function systemCode(error: unknown): string {
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return '';
+  return UNNAMED[error.code] ?? error.code;
+}
+
 /** The same of what the system said about a file that is named beside it: in words, where it has a code that people meet. */
 export function fileReason(error: unknown): string {
-  const code = error instanceof Error && 'syscall' in error && 'code' in error ? String(error.code) : '';
+  const code = error instanceof Error && 'syscall' in error ? systemCode(error) : '';
   return SYSTEM_WORDS[code] ?? reasonOf(error);
 }
 

@@ -5,7 +5,7 @@
 // backups left beside it, of whatever name, is removed: there are keys in it.
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, systemCode } from '../errors.ts';
 import { overFiles } from '../observe/audit-files.ts';
 import { copyStoreFile, type StoreFacts } from '../store/sqlite-copy.ts';
 import {
@@ -28,7 +28,6 @@ import {
   PRIVATE_FOLDER,
   removeLeftoversOfAnyName,
   syncFolder,
-  systemCode,
   unreadable,
   writeNewFile,
 } from './files.ts';
@@ -258,7 +257,7 @@ export function writeFailure(error: unknown, path: string, draft: string): unkno
   const code = systemCode(error);
   if (code === 'EEXIST' || code === 'ENOTEMPTY') return taken(path, 'exists by now');
   const full = code === 'ENOSPC' || code === 'EDQUOT' || isCertgateError(error, 'CG_STORE_FULL');
-  const problem = full ? 'no room is left there' : reasonOf(error).replaceAll(draft, path);
+  const problem = full ? 'no room is left there' : fileReason(error).replaceAll(draft, path);
   return new CertgateError('CG_BACKUP_WRITE', { path, problem, folder }, { cause: error });
 }
 

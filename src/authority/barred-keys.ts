@@ -24,6 +24,7 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
   const barred = new Map<string, string>();
   let known: readonly CaRecord[] = [];
   let seen = 0;
+  let { openings } = store;
   const bar = (der: Uint8Array, problem: string): void => {
     const { publicKey } = unlessFaulty(() => readFrame(der));
     const id = hash('sha256', encodingOf(der, publicKey));
@@ -36,6 +37,8 @@ export function openBarredKeys(store: Store, ca: () => readonly CaRecord[]): Bar
         for (const { role, generation, der } of known)
           bar(der, `it is the key of the ${role} of generation ${generation}`);
       }
+      // It may be another past, of which less was seen.
+      if (store.openings !== openings) [seen, openings] = [0, store.openings];
       for (;;) {
         const page = await store.compromisedSince(seen, PAGE);
         for (const { serial, identity, der, revision } of page) {

@@ -5,7 +5,7 @@
 // one opens already. The key inside never changes, so certificates and running gates are not touched.
 import { readdir, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError } from '../errors.ts';
 import type { OpenedKey } from '../pki/encrypted-keys.ts';
 import { isEncryptedPem } from '../pki/keys.ts';
 import {
@@ -63,7 +63,11 @@ export async function changePassphrase({ paths: named, from, to, record }: Passp
   } catch (error) {
     if (isCertgateError(error)) throw error;
     const file = drafts.at(-1)?.[1] ?? '';
-    throw new CertgateError('CG_CA_FILE', { file, problem: `cannot be written: ${reasonOf(error)}` }, { cause: error });
+    throw new CertgateError(
+      'CG_CA_FILE',
+      { file, problem: `cannot be written: ${fileReason(error)}` },
+      { cause: error },
+    );
   } finally {
     for (const [draft] of drafts) await rm(draft, { force: true }).catch(() => {});
   }

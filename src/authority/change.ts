@@ -4,12 +4,20 @@
 // (CG_CA_CHANGED), and the other takes its files back. Where nobody can know whether the transaction counts, files stay.
 import { lstat, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { CertgateError, type ErrorCode, isCertgateError, reasonOf, shellWord } from '../errors.ts';
+import {
+  CertgateError,
+  type ErrorCode,
+  fileReason,
+  isCertgateError,
+  reasonOf,
+  shellWord,
+  systemCode,
+} from '../errors.ts';
 import { type Issuer, issuerOf, readCertificate } from '../pki/certificates.ts';
 import { onOneLine } from '../pki/names.ts';
 import type { CaChange, CaRecord, Store } from '../store/store.ts';
 import { caRecordsIn } from './ca-records.ts';
-import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder, systemCode } from './files.ts';
+import { makeFolders, PRIVATE_FOLDER, PUBLIC_FILE, syncFolder } from './files.ts';
 import type { Generation } from './generations.ts';
 import { type KeyStore, plainKeyStore } from './key-store.ts';
 import { caFiles, generationFiles } from './layout.ts';
@@ -190,7 +198,7 @@ function unwritable(place: string, error: unknown): CertgateError {
     const facts = { file, problem: 'is no folder, or is below a file', remedy: 'name a folder' };
     return new CertgateError('CG_CA_FILE', facts, { cause: error });
   }
-  const problem = `cannot be written: ${reasonOf(error)}`;
+  const problem = `cannot be written: ${fileReason(error)}`;
   const remedy = `make room and see who may write there: \`df -h ${shellWord(file)}\`, \`ls -la ${shellWord(file)}\``;
   return new CertgateError('CG_CA_FILE', { file, problem, remedy }, { cause: error });
 }

@@ -5,13 +5,14 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { link, lstat, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertgateError, fileReason, isCertgateError, shellWord } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, shellWord, systemCode } from '../errors.ts';
 import { parseTrustDomain } from '../identity/name.ts';
 import { type Signer, signerOf } from '../pki/certificates.ts';
 import { generateKey } from '../pki/keys.ts';
 import { createRequest } from '../pki/requests.ts';
 import type { AuditEntry } from '../store/audit-entry.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
+import { mergeLog, removeStoreFile } from '../store/sqlite-file.ts';
 import type { CaRecord } from '../store/store.ts';
 import {
   draftName,
@@ -22,7 +23,6 @@ import {
   PUBLIC_FILE,
   removeLeftovers,
   syncFolder,
-  systemCode,
   writeNewFile,
 } from './files.ts';
 import { commonName, newIssuer, newRoot } from './generations.ts';
@@ -126,8 +126,9 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
       unfinished,
     };
   } catch (error) {
-    if (isCertgateError(error, 'CG_STORE_IO') && error.facts.location === storeDraft) {
-      throw new CertgateError('CG_STORE_IO', { ...error.facts, location: store }, { cause: error });
+    for (const code of ['CG_STORE_FULL', 'CG_STORE_IO', 'CG_STORE_READONLY'] as const) {
+      if (!isCertgateError(error, code) || error.facts.location !== storeDraft) continue;
+      throw new CertgateError(code, { ...error.facts, location: store }, { cause: error });
     }
     if (isCertgateError(error)) throw error;
     // Another was faster; from elsewhere, where this process is not seen, it may have removed the drafts too.
@@ -152,7 +153,8 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
     );
   } finally {
     await rm(drafts, { recursive: true, force: true }).catch(() => {});
-    for (const draft of [storeDraft, rootKeyDraft]) await rm(draft, { force: true }).catch(() => {});
+    await rm(rootKeyDraft, { force: true }).catch(() => {});
+    removeStoreFile(storeDraft);
   }
 }
 
@@ -229,6 +231,7 @@ async function makeStore(path: string, made: MadeCa, { trustDomain, actor, origi
   } finally {
     await store.close();
   }
+  mergeLog(path);
 }
 
 function rootFingerprintOf({ records }: MadeCa): string {

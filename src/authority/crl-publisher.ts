@@ -8,6 +8,7 @@ import type { Log } from '../observe/log.ts';
 import type { Issuer } from '../pki/certificates.ts';
 import { type CrlEntries, dropExpired, dropSerials, openCrlEntries } from '../pki/crl.ts';
 import type { Store } from '../store/store.ts';
+import { BACKDATED } from './authority.ts';
 import { CRL_LIFETIME, revocationsAfter, type SignedCrl, signCrl, takeUp, turn } from './crl.ts';
 import { statusUrls } from './status-urls.ts';
 
@@ -51,6 +52,8 @@ interface Published {
   revision: number;
   isBehind: boolean;
   crl: SignedCrl | null;
+  /** The latest moment that anything had expired by, and so left the entries or never came to them. */
+  latest: number;
 }
 
 /** Starts publishing; the first lists are signed when this resolves, unless they take long. CG_STORE_*, and what the signer throws. */
@@ -86,11 +89,13 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
   const follow = async (issuer: Issuer, seen: number): Promise<void> => {
     const { keyId } = issuer;
     const before = published.get(keyId);
-    const state: Published =
-      before?.epoch === epoch
-        ? before
-        : { entries: openCrlEntries(), epoch, revision: 0, isBehind: true, crl: before?.crl ?? null };
     const now = clock();
+    // By a clock that was ahead, what has not expired yet was left out: once it is set back all are read again.
+    const state: Published =
+      before?.epoch === epoch && now >= before.latest
+        ? before
+        : { entries: openCrlEntries(), epoch, revision: 0, isBehind: true, crl: before?.crl ?? null, latest: 0 };
+    state.latest = Math.max(state.latest, now - BACKDATED);
     if (state.revision < seen) {
       const known = state.revision;
       for await (const news of revocationsAfter(store, known)) {
@@ -124,6 +129,7 @@ export async function publishCrls(options: CrlPublisherOptions): Promise<CrlPubl
     const crl = await signCrl({ store, issuer, entries: state.entries, distributionPoint, now: clock() });
     state.crl = crl;
     state.isBehind = false;
+    state.latest = Math.max(state.latest, crl.thisUpdate);
     await dropExpired(state.entries, crl.listed, crl.thisUpdate, turn);
     log.info({ issuer: keyId, number: crl.number, revoked: crl.listed }, 'revocation list signed');
   };

@@ -3,9 +3,9 @@
 // than its owner could read is not used. Nothing here overwrites a file in place.
 import { randomBytes } from 'node:crypto';
 import { lstatSync, readdirSync } from 'node:fs';
-import { lstat, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertgateError, fileReason, shellWord } from '../errors.ts';
+import { CertgateError, fileReason, shellWord, systemCode } from '../errors.ts';
 
 /** Owner only: private keys and what is still being made. */
 export const PRIVATE_FILE = 0o600;
@@ -56,11 +56,13 @@ function about(path: string, error: unknown): unknown {
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
-    await folder.sync().catch((error: unknown) => {
-      throw about(path, error);
-    });
-  } finally {
-    await folder.close();
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    throw about(path, error);
   }
 }
 
@@ -113,14 +115,19 @@ export async function makeFolders(path: string, mode: number): Promise<readonly 
   return made;
 }
 
-/** Makes the private folder `path`, which must not exist. */
+/** Makes the private folder `path`, which must not exist; else there is none. Node's errors. */
 export async function makeDraftFolder(path: string): Promise<void> {
   await mkdir(path, { mode: PRIVATE_FOLDER });
-  const folder = await open(path, 'r');
   try {
-    await folder.chmod(PRIVATE_FOLDER);
-  } finally {
-    await folder.close();
+    const folder = await open(path, 'r');
+    try {
+      await folder.chmod(PRIVATE_FOLDER);
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    await rmdir(path).catch(() => {});
+    throw error;
   }
 }
 
@@ -208,9 +215,4 @@ function isRunning(pid: number): boolean {
   } catch (error) {
     return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
   }
-}
-
-/** Node's error code (`ENOSPC`, …) of anything thrown; the empty text when it has none. */
-export function systemCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }

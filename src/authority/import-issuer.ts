@@ -3,7 +3,7 @@
 // when it is for that key, is a CA's that may sign certificates and CRLs, and chains to a root that is trusted already.
 import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf, systemCode } from '../errors.ts';
 import { readCertificate } from '../pki/certificates.ts';
 import { chainOf, isAmong } from '../pki/chain.ts';
 import { generateKey, keyIdOf } from '../pki/keys.ts';
@@ -13,7 +13,7 @@ import { signerOf } from '../pki/signing.ts';
 import type { CaRecord } from '../store/store.ts';
 import { requireAbove, requireIssuer, requireRoom, warningsAbout } from './ca-fitness.ts';
 import { applyChange, type CaChanged, type CaPlace, exists, freeGeneration, recordsOf } from './change.ts';
-import { PUBLIC_FILE, syncFolder, systemCode, writeNewFile } from './files.ts';
+import { PUBLIC_FILE, syncFolder, writeNewFile } from './files.ts';
 import { commonName, issuerRecord } from './generations.ts';
 import { certificatesIn, given } from './given-root.ts';
 import { plainKeyStore } from './key-store.ts';

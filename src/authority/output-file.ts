@@ -4,8 +4,8 @@
 // that the next one removes. Never writes through a link or into a file that is there.
 import { link, lstat, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertgateError } from '../errors.ts';
-import { draftName, removeLeftovers, syncFolder, systemCode, writeNewFile } from './files.ts';
+import { CertgateError, systemCode } from '../errors.ts';
+import { draftName, removeLeftovers, syncFolder, writeNewFile } from './files.ts';
 
 const PURPOSE = 'exporting';
 

@@ -5,8 +5,8 @@
 // beside as `.DIR.replaced-…` and the new one as `.DIR.issuing-…`, both private; issuing again puts things right.
 import { lstat, mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { CertgateError, fileReason, isCertgateError, reasonOf, shellWord } from '../errors.ts';
-import { draftName, makeDraftFolder, removeLeftovers, syncFolder, systemCode, writeNewFile } from './files.ts';
+import { CertgateError, fileReason, isCertgateError, shellWord, systemCode } from '../errors.ts';
+import { draftName, makeDraftFolder, removeLeftovers, syncFolder, writeNewFile } from './files.ts';
 
 const OUTPUT_FILES: readonly string[] = ['tls.crt', 'tls.key', 'ca.crt'];
 /** What a sidecar that renews its certificate keeps in the folder besides: see src/enroll/identity-folder.ts. */
@@ -140,14 +140,14 @@ function outputFailure(error: unknown, path: string): CertgateError {
     case 'EDQUOT':
     case 'EFBIG':
       return unusable(
-        `cannot be written: no room (${reasonOf(error)})`,
+        `cannot be written: no room (${fileReason(error)})`,
         `free some space: df -h ${shellWord(dirname(path))}`,
       );
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
       return unusable(
-        `cannot be written: ${reasonOf(error)}`,
+        `cannot be written: ${fileReason(error)}`,
         'name a folder that this user may write: --out DIR, or --identity DIR for run and connect',
       );
     default:

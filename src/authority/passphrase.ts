@@ -2,8 +2,7 @@
 // (an environment variable). Never an argument, which `ps` shows. A file that others than its owner could read is not
 // used. What is wrong with a passphrase is said without a part of it.
 import { open } from 'node:fs/promises';
-import { CertgateError, fileReason, shellWord } from '../errors.ts';
-import { systemCode } from './files.ts';
+import { CertgateError, fileReason, shellWord, systemCode } from '../errors.ts';
 
 /** What OpenSSL's own programs read of a passphrase, octets. */
 const LONGEST = 1023;

@@ -7,10 +7,9 @@ import { once } from 'node:events';
 import type { Agent, ClientRequest } from 'node:http';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CertgateError, reasonOf, shown } from '../errors.ts';
+import { CertgateError, reasonOf, shown, systemCode } from '../errors.ts';
 import { spkiOf } from '../pki/public-keys.ts';
 import { type Content, contentIn, isSignatureOver, type Signer, signingAlgorithmOf } from '../pki/signing.ts';
-import { systemCode } from './files.ts';
 import type { KeyStore } from './key-store.ts';
 
 // Not imported: an import reads every export of node:http, and its WebSocket loads all of undici: 23 ms and 6 MB more.

@@ -5,7 +5,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { CertgateError, isCertgateError, shown } from '../errors.ts';
+import { CertgateError, isCertgateError, shown, systemCode } from '../errors.ts';
 import { readCertificate } from '../pki/certificates.ts';
 import { fingerprintOf } from '../pki/facts.ts';
 import { keyIdOf, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
@@ -31,7 +31,6 @@ import {
   PUBLIC_FILE,
   removeLeftovers,
   syncFolder,
-  systemCode,
   writeNewFile,
 } from './files.ts';
 import { generationFiles } from './layout.ts';

@@ -27,7 +27,7 @@ const SLOW_CLOCK = 3_600_000;
  * Revokes what `selector` names at `now`, ms since the epoch, and answers it as it then is. Idempotent: what was revoked
  * before keeps its first moment and reason, and has no second audit entry; but keyCompromise takes the place of a lesser
  * reason (RFC 5280 §5.3.1: verifiers, and who certifies keys, must know). By identity it is every certificate that has
- * not expired, or expired within the last hour, for slow clocks.
+ * not expired, or expired within the last hour, for slow clocks, or within `graceMs`, for which an ended one is renewed.
  * @throws CG_NOT_FOUND, CG_SERIAL, CG_IDENTITY_NAME, CG_CERT_UNREADABLE, CG_PEM, CG_STORE_*
  */
 export async function revokeCertificates(
@@ -36,24 +36,38 @@ export async function revokeCertificates(
   reason: RevocationReason,
   actor: string,
   now: number,
+  graceMs = 0,
 ): Promise<readonly RevokedRecord[]> {
-  const serials = await selectCertificates(store, selector, now);
+  const since = now - Math.max(SLOW_CLOCK, graceMs);
   const raised = new Map<string, RevocationReason>();
-  const records = await store.revoke(serials, reason, now, (record, before) => {
-    if (before !== null) raised.set(record.serial, before);
-    return {
-      time: now,
-      actor,
-      action: 'certificate.revoke',
-      object: record.identity,
-      detail: { serial: record.serial, reason, notAfter: record.notAfter, ...(before === null ? {} : { before }) },
-    };
-  });
+  const revoke = (serials: readonly string[]): Promise<readonly CertificateRecord[]> =>
+    store.revoke(serials, reason, now, (record, before) => {
+      if (before !== null) raised.set(record.serial, before);
+      return {
+        time: now,
+        actor,
+        action: 'certificate.revoke',
+        object: record.identity,
+        detail: { serial: record.serial, reason, notAfter: record.notAfter, ...(before === null ? {} : { before }) },
+      };
+    });
+  const records: CertificateRecord[] = [];
+  let serials = await selectCertificates(store, selector, now, since);
+  while (serials.length > 0) {
+    records.push(...(await revoke(serials)));
+    // Its holder may have renewed one while they were looked for; of what is revoked by now no other can come.
+    serials = 'identity' in selector ? await serialsOf(store, selector.identity, 'valid', since) : [];
+  }
   return records.map((record) => ({ ...record, reasonBefore: raised.get(record.serial) ?? null }));
 }
 
-// The serials that `selector` names at `now`; at least one.
-async function selectCertificates(store: Store, selector: RevocationSelector, now: number): Promise<readonly string[]> {
+// The serials that `selector` names at `now`; at least one. `since` is from when on what has expired counts.
+async function selectCertificates(
+  store: Store,
+  selector: RevocationSelector,
+  now: number,
+  since: number,
+): Promise<readonly string[]> {
   if ('serial' in selector) {
     const serial = canonicalSerial(selector.serial);
     if ((await store.listCertificates({ serial, now })).length > 0) return [serial];
@@ -72,29 +86,31 @@ async function selectCertificates(store: Store, selector: RevocationSelector, no
     throw new CertgateError('CG_NOT_FOUND', { what: `certificate ${serial}`, problem });
   }
   const identity = parseIdentityName(selector.identity);
-  const since = now - SLOW_CLOCK;
   const usable = [
-    ...(await all(store, identity, 'valid', since)),
-    ...(await all(store, identity, 'revoked', since)),
-  ].filter((record) => record.notAfter > since);
-  if (usable.length > 0) return usable.map((record) => record.serial);
+    ...(await serialsOf(store, identity, 'valid', since)),
+    ...(await serialsOf(store, identity, 'revoked', since)),
+  ];
+  if (usable.length > 0) return usable;
   const expired = await store.listCertificates({ identity, now, limit: 1 });
   const problem = expired.length === 0 ? 'no certificate was ever issued' : 'all certificates have expired';
   throw new CertgateError('CG_NOT_FOUND', { what: `identity ${shown(identity)}`, problem });
 }
 
-async function all(
+// Those of its certificates in `state` that end after `since`.
+async function serialsOf(
   store: Store,
   identity: string,
   state: CertificateState,
-  now: number,
-): Promise<readonly CertificateRecord[]> {
-  const found: CertificateRecord[] = [];
-  for (;;) {
-    const last = found.at(-1);
-    const after = last === undefined ? {} : { after: { issuedAt: last.issuedAt, serial: last.serial } };
-    const page = await store.listCertificates({ identity, state, now, limit: 1000, ...after });
-    found.push(...page);
+  since: number,
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (let after: { issuedAt: number; serial: string } | undefined; ; ) {
+    const page = await store.listCertificates({
+      ...{ identity, state, now: since, limit: 1000 },
+      ...(after === undefined ? {} : { after }),
+    });
+    found.push(...page.filter(({ notAfter }) => notAfter > since).map(({ serial }) => serial));
+    after = page.at(-1);
     if (page.length < 1000) return found;
   }
 }

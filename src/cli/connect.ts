@@ -1,6 +1,7 @@
 // `certgate connect`: the outbound sidecar as a process of its own, for whatever speaks Prefect's API on this machine.
 
 import { Command } from 'commander';
+import type { Told } from '../observe/exposition.ts';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
 import { type EnrollFlags, withEnrollFlags } from './enroll-source.ts';
@@ -8,6 +9,7 @@ import { enrollingAgain, ensureEnrolled } from './ensure-enrolled.ts';
 import { collect } from './flags.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { startMonitor } from './monitor-listener.ts';
 import { configOf, withSettings } from './settings.ts';
 import { CONNECT_SETTINGS, sidecarOptions } from './sidecar-options.ts';
 import { hearStop } from './signals.ts';
@@ -35,7 +37,7 @@ export function connectCommand(io: CommandIo): Command {
       notes: ['whoever can reach the port acts as this identity: keep it on loopback, or on a unix socket (0600).'],
     },
   );
-  withSettings(command, ['connect.listen', ...CONNECT_SETTINGS])
+  withSettings(command, ['connect.listen', 'connect.metrics.listen', ...CONNECT_SETTINGS])
     .option(
       '--allow-host <NAME>',
       'a further Host that clients may use, e.g. host.docker.internal; may be repeated',
@@ -58,13 +60,23 @@ export function connectCommand(io: CommandIo): Command {
         enrollAgain: enrollingAgain(config, options, io),
       }),
     );
+    let draining = false;
+    const told = async (): Promise<Told> =>
+      (await import('../outbound/told-of-sidecar.ts')).toldOfSidecar(sidecar.health());
+    const monitored = startMonitor(config.connect.metrics.listen, { told, draining: () => draining }, log);
+    const monitor = await monitored.catch(async (error: unknown) => {
+      await sidecar.drain(0);
+      throw error;
+    });
     log.info({ address: sidecar.url, gate: config.connect.gate }, 'listening');
     void tellReady(log, io.env);
     process.on('uncaughtException', (error) => log.error({ stack: error.stack }, 'fault: please report this'));
     await stop.until(async (signal, hurry) => {
       log.info({ signal }, 'draining');
+      draining = true;
       await sidecar.drain(config.connect.drain, hurry);
     });
+    await monitor?.stop();
     log.info('stopped');
     await flushLog(log);
   });

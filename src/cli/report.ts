@@ -2,7 +2,7 @@
 // code. Never a stack trace. Messages may quote what a peer or a file said, so every line is made safe for the terminal.
 import type { CommanderError } from 'commander';
 import { nearest } from '../config/nearest.ts';
-import { CertgateError, fileReason, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, reasonOf, systemCode } from '../errors.ts';
 import { isIdentityName } from '../identity/name.ts';
 import { printable } from './escape.ts';
 import type { Io } from './io.ts';
@@ -69,8 +69,8 @@ function systemFault(error: unknown): { path: string; problem: string; remedy?: 
   if (!(error instanceof Error) || !('syscall' in error)) return null;
   // A read of a folder names no path.
   const path = 'path' in error ? String(error.path) : 'what was named as a file';
-  if (!('path' in error) && !('code' in error && error.code === 'EISDIR')) return null;
-  const full = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  if (!('path' in error) && systemCode(error) !== 'EISDIR') return null;
+  const full = ['ENOSPC', 'EDQUOT'].includes(systemCode(error));
   const remedy = { remedy: 'free some space, and try again: df -h' };
   return { path, problem: `${fileReason(error)} (${String(error.syscall)})`, ...(full && remedy) };
 }

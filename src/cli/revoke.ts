@@ -40,7 +40,7 @@ export function revokeCommand(io: CommandIo): Command {
       'the gate on this machine is asked to act at once; one elsewhere on the same store sees it by itself.',
     ],
   })
-    .argument('[IDENTITY]', 'whose certificates, all that have not expired')
+    .argument('[IDENTITY]', 'whose certificates, all that have not expired or may still be renewed')
     .option('--serial <HEX>', 'this certificate only')
     .option('--file <FILE>', 'the certificate in this file (PEM; the first one if there are several)')
     .option('--reason <REASON>', `why, as RFC 5280 has it: ${revocationReasons.join(', ')}`, 'unspecified')
@@ -56,7 +56,7 @@ export function revokeCommand(io: CommandIo): Command {
     let told: Promise<AppliedRecords | null>;
     try {
       // Without the CA's keys: where they are lost or expired, taking back must still work.
-      revoked = await revokeCertificates(store, selector, reason, actor(), started);
+      revoked = await revokeCertificates(store, selector, reason, actor(), started, config.renew.grace);
       if (flags.json !== true) sayRevoked(revoked, started, io);
       // Committed: from here on nothing can fail but the telling, which nothing else comes before.
       const causes = revoked.filter((one) => !wasBefore(one, started)).map(({ serial }) => revokedCause(serial));

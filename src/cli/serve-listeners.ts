@@ -1,16 +1,12 @@
 // What a gate listens on besides its own port, each only where it is configured, and loaded only then: revocations published
-// over plain HTTP, enrolment for those who have no certificate yet, and what monitors ask.
+// over plain HTTP, and enrolment for those who have no certificate yet.
 
-import manifest from '../../package.json' with { type: 'json' };
 import type { Authority } from '../authority/authority.ts';
 import { bracketed, parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { reasonOf } from '../errors.ts';
 import type { EnrolmentPlace } from '../inbound/enrolment-listener.ts';
 import type { Publishing } from '../inbound/status/answers.ts';
-import type { MonitorOptions } from '../inbound/status/monitor.ts';
 import type { PlainListener } from '../inbound/status/plain-listener.ts';
-import { limitLog } from '../observe/limited-log.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 
@@ -38,31 +34,6 @@ export async function startStatus(
   const listener = await startPlainListener({ ...where, flag: '--status-listen' }, publishing);
   log.info({ address: `${bracketed(where.host)}:${listener.port}`, url: status.url }, 'publishing revocations');
   return listener;
-}
-
-/** CG_LISTEN. */
-export async function startMonitor(
-  { serve: { metrics } }: Config,
-  gate: Pick<MonitorOptions, 'health' | 'draining'>,
-  log: Log,
-): Promise<PlainListener | null> {
-  const where = metrics.listen === null ? null : parseHostPort(metrics.listen);
-  if (where === null) return null;
-  const { openMonitor } = await import('../inbound/status/monitor.ts');
-  const { startPlainListener } = await import('../inbound/status/plain-listener.ts');
-  const said = limitLog(log);
-  const failed = (error: unknown): void =>
-    said.say('error', 'monitor', { reason: reasonOf(error) }, 'a monitor could not be answered');
-  const answers = openMonitor({ ...gate, version: manifest.version, failed });
-  const listener = await startPlainListener({ ...where, flag: '--metrics-listen' }, answers);
-  log.info({ address: `${bracketed(where.host)}:${listener.port}` }, 'telling monitors');
-  return {
-    port: listener.port,
-    async stop() {
-      await listener.stop();
-      said.close();
-    },
-  };
 }
 
 export function enrolmentPlaceOf({ enroll }: Config, publishing: Publishing | null): EnrolmentPlace | null {

@@ -25,6 +25,7 @@ export function dataPathOptions(
     upstream: upstreamOf(config.serve.upstream),
     apiPath: config.serve.apiPath,
     minTls: config.serve.minTls,
+    balancers: config.serve.proxyProtocolFrom,
     trustDomain: config.trustDomain,
     rules: compileRules(config.identity.rules),
     unsafeUnrecorded: config.identity.unsafeUnrecorded,

@@ -14,6 +14,7 @@ import type { Config } from '../config/schema.ts';
 import { type GateOptions, startGate } from '../inbound/gate.ts';
 import type { PolicyPlace } from '../inbound/policy-watch.ts';
 import type { PlainListener } from '../inbound/status/plain-listener.ts';
+import type { Told } from '../observe/exposition.ts';
 import { flushLog, type Log, openLog } from '../observe/log.ts';
 import { mostConnections } from '../proxy/descriptors.ts';
 import { openReopeningStore } from '../store/reopening.ts';
@@ -23,8 +24,9 @@ import { warnOfNode } from './doctor/node.ts';
 import { giveBackOnceIdle } from './give-back.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
+import { startMonitor } from './monitor-listener.ts';
 import { keyStoreOf } from './passphrase.ts';
-import { enrolmentPlaceOf, publishingOf, startMonitor, startStatus } from './serve-listeners.ts';
+import { enrolmentPlaceOf, publishingOf, startStatus } from './serve-listeners.ts';
 import { auditFile, authStringOf, dataPathOptions, surviveFaults } from './serve-options.ts';
 import { configOf, withSettings } from './settings.ts';
 import { hearStop } from './signals.ts';
@@ -39,6 +41,7 @@ const SETTINGS = [
   'serve.names',
   'serve.policy',
   'serve.minTls',
+  'serve.proxyProtocolFrom',
   'serve.authStringFile',
   'serve.drain',
   'serve.workers',
@@ -145,7 +148,9 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   let draining = false;
   try {
     status = await startStatus(config, publishing, log);
-    monitor = await startMonitor(config, { health: () => gate.health(), draining: () => draining }, log);
+    const told = async (): Promise<Told> =>
+      (await import('../inbound/status/told-of-gate.ts')).toldOfGate(await gate.health());
+    monitor = await startMonitor(config.serve.metrics.listen, { told, draining: () => draining }, log);
     const address = `${bracketed(gate.host)}:${gate.port}`;
     const { upstream } = config.serve;
     const served: ServedSettings = { listen: address, upstream, names, policy: policy?.path ?? null };

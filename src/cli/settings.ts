@@ -37,7 +37,10 @@ export function withSettingFlags(command: Command, paths: readonly string[]): Co
   for (const path of paths) {
     const { setting } = leafAt(path);
     if (setting.flag === undefined) throw new TypeError(`${path} has no flag`);
-    const option = new Option(`${setting.flag} <${PLACEHOLDER[setting.kind]}>`, optionWords(setting));
+    const option = new Option(
+      `${setting.flag} <${setting.placeholder ?? PLACEHOLDER[setting.kind]}>`,
+      optionWords(setting),
+    );
     if (setting.kind === 'list') option.argParser(collect);
     command.addOption(option);
     attributes.set(path, option.attributeName());

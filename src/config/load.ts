@@ -3,7 +3,7 @@
 // remedy. What comes out is complete: paths absolute, durations in milliseconds. Reads one file; writes nothing.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { CertgateError, reasonOf, shellWord } from '../errors.ts';
+import { CertgateError, fileReason, shellWord } from '../errors.ts';
 import { parseSocketPath } from './address.ts';
 import type { Given, Problem } from './given.ts';
 import { issuerProblems, issuerShapeProblem, withAbsolutePaths } from './issuers.ts';
@@ -70,7 +70,7 @@ export function whyUnread(code: unknown, error: unknown): string {
   if (code === 'ENOENT') return 'does not exist';
   if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user';
   if (code === 'EISDIR') return 'is a folder';
-  return code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'is not UTF-8 text' : `cannot be read: ${reasonOf(error)}`;
+  return code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'is not UTF-8 text' : `cannot be read: ${fileReason(error)}`;
 }
 
 /** A path as people would type it here: relative when it is below the working directory. */

@@ -6,7 +6,7 @@
 import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { parseTrustDomain } from '../identity/name.ts';
-import { isAddress, isDnsName, parseHostPort, parseOrigin, parseSocketPath } from './address.ts';
+import { isAddress, isDnsName, parseOrigin, parseSocketPath } from './address.ts';
 import { auditSettings } from './auditing.ts';
 import { enrollSettings, issueSettings, renewSettings } from './issuing.ts';
 import { identityRule } from './rules.ts';
@@ -16,11 +16,12 @@ import {
   ceiling,
   count,
   duration,
+  listenAt,
+  networks,
   onOff,
   optionalText,
   pathOfApi,
   processes,
-  type Setting,
   settings,
   text,
   withDefault,
@@ -34,18 +35,6 @@ const isTrustDomain = (value: string) => {
     return false;
   }
 };
-
-const listenAt = (fallback: string, flag: NonNullable<Setting['flag']>, about: string, unix: boolean) =>
-  text(
-    fallback,
-    { about, flag },
-    {
-      kind: 'address',
-      wants: unix ? 'host:port, [ipv6]:port or unix:/path' : 'host:port or [ipv6]:port',
-      example: fallback,
-      accepts: (value) => parseHostPort(value) !== null || (unix && parseSocketPath(value) !== null),
-    },
-  );
 
 function times() {
   return {
@@ -146,6 +135,11 @@ const serve = z.strictObject({
     fallback: '1.3',
     flag: '--min-tls',
   }),
+  proxyProtocolFrom: networks({
+    about:
+      'Load balancers that pass TLS through and say whose a connection is: from these addresses it must begin with a PROXY protocol header, version 1 or 2.',
+    flag: '--proxy-protocol-from',
+  }),
   authStringFile: optionalText(
     {
       about:
@@ -185,7 +179,7 @@ const serve = z.strictObject({
     flag: '--workers',
   }),
   status: statusSettings(),
-  metrics: metricsSettings(),
+  metrics: metricsSettings('the gate'),
   limits: gateLimits(),
 });
 
@@ -259,6 +253,7 @@ const connect = z.strictObject({
     },
     { min: '0s', max: '24h' },
   ),
+  metrics: metricsSettings('the sidecar'),
   limits: sidecarLimits(),
 });
 

@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import * as z from 'zod/mini';
 import { _default as withDefault } from 'zod/mini';
-import { parseHostPort } from './address.ts';
+import { isNetwork, parseHostPort, parseSocketPath } from './address.ts';
 import { parseDuration } from './duration.ts';
 
 /** What the loader, the docs and the flags need to know about one setting beside its zod schema. */
@@ -23,6 +23,8 @@ export interface Setting {
   readonly inEnvironment?: string;
   /** What its flag is called on the commands that take it, e.g. `--listen`. */
   readonly flag?: string;
+  /** What stands for its value in a command's help, where that says more than its kind does. */
+  readonly placeholder?: string;
   /** Secrets: only the environment may carry them, never the file or a flag. */
   readonly environmentOnly?: true;
 }
@@ -174,6 +176,27 @@ export function optionalText(words: Words & { readonly environmentOnly?: true },
   const { kind = 'text', wants, example, accepts } = rule;
   const schema = withDefault(z.nullable(z.string().check(z.refine(accepts))), null);
   return schema.register(settings, { ...words, kind, wants, example, fallback: null });
+}
+
+/** IP addresses and networks of them; none when left out. */
+export function networks(words: Words) {
+  const schema = withDefault(z.array(z.string().check(z.refine(isNetwork))).check(z.maxLength(100)), () => []);
+  return schema.register(settings, {
+    ...words,
+    kind: 'list',
+    wants: 'a list of at most 100 IP addresses and networks such as 10.0.0.0/8',
+    example: '[192.0.2.7, 10.0.0.0/8]',
+    fallback: null,
+    placeholder: 'ADDRESS',
+  });
+}
+
+/** Where to listen, host and port, or with `unix` also a socket in the file system. */
+export function listenAt(fallback: string, flag: NonNullable<Setting['flag']>, about: string, unix: boolean) {
+  const wants = unix ? 'host:port, [ipv6]:port or unix:/path' : 'host:port or [ipv6]:port';
+  const accepts = (value: string): boolean =>
+    parseHostPort(value) !== null || (unix && parseSocketPath(value) !== null);
+  return text(fallback, { about, flag }, { kind: 'address', wants, example: fallback, accepts });
 }
 
 /** Where to listen besides, host and port; null for nowhere. */

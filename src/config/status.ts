@@ -1,5 +1,5 @@
 // The settings of the listeners over plain HTTP: `serve.status`, where revocations are published, and under which URL, which
-// whoever issues needs as well as whoever serves; and `serve.metrics`, for monitors.
+// whoever issues needs as well as whoever serves; and `serve.metrics` and `connect.metrics`, for monitors.
 import * as z from 'zod/mini';
 import { parseOrigin } from './address.ts';
 import { optionalListen, optionalText } from './setting.ts';
@@ -27,13 +27,14 @@ export const statusSettings = () =>
     {},
   );
 
-export const metricsSettings = () =>
+/** `of`: what monitors are told of. */
+export const metricsSettings = (of: 'the gate' | 'the sidecar') =>
   z.prefault(
     z.strictObject({
       listen: optionalListen(
         '--metrics-listen',
         '127.0.0.1:9464',
-        'Where monitors are told of the gate over plain HTTP, without a certificate: /livez, /readyz, and /metrics for Prometheus. Off when not set.',
+        `Where monitors are told of ${of} over plain HTTP, without a certificate: /livez, /readyz, and /metrics for Prometheus. Off when not set.`,
       ),
     }),
     {},

@@ -4,9 +4,9 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { PRIVATE_FILE, PUBLIC_FILE, readKeyFile, systemCode, writeNewFile } from '../authority/files.ts';
+import { PRIVATE_FILE, PUBLIC_FILE, readKeyFile, writeNewFile } from '../authority/files.ts';
 import { startOutputFolder } from '../authority/output-folder.ts';
-import { isCertgateError } from '../errors.ts';
+import { isCertgateError, systemCode } from '../errors.ts';
 import { isGroupName } from '../identity/groups.ts';
 import { nameInSpiffeUri } from '../identity/name.ts';
 import { readFacts } from '../pki/facts.ts';

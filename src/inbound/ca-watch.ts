@@ -34,11 +34,12 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
   let revision: number | null = null;
   let opened: number | null = null;
   let busy = false;
-  let upkeepAt = Date.now();
+  /** By performance.now(), as what follows: a wall clock that was ahead and is set back would keep all of it waiting. */
+  let upkeepAt = 0;
   let remindAt = 0;
+  let warnAt = 0;
   /** Of issuers that are to be retired. */
   const waits = new Map<string, number>();
-  let warnAt = 0;
   let failing = false;
   /** The CA was read anew, and what follows is still to be installed. */
   let pending = false;
@@ -67,14 +68,14 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
       }
       [revision, opened] = [now, openings];
     }
-    if (Date.now() < upkeepAt) return;
-    upkeepAt = Date.now() + UPKEEP_INTERVAL;
+    if (performance.now() < upkeepAt) return;
+    upkeepAt = performance.now() + UPKEEP_INTERVAL;
     await keepUp();
   };
 
   const warnOfAges = (): void => {
-    if (Date.now() < warnAt) return;
-    warnAt = Date.now() + REMIND_INTERVAL;
+    if (performance.now() < warnAt) return;
+    warnAt = performance.now() + REMIND_INTERVAL;
     for (const { name, notAfter, standing } of agesOf(authority.ca.trust.records, Date.now())) {
       if (standing === 'good' || standing === 'due') continue;
       const facts = { certificate: name, notAfter: new Date(notAfter).toISOString(), standing };
@@ -96,8 +97,8 @@ export function watchCa({ authority, place, log, changed }: CaWatchOptions): CaW
     } catch (error) {
       // The key above is kept elsewhere, or the issuer's own is a signer's: it is for a person to do, who is told once a day.
       if (!isCertgateError(error, 'CG_CA_KEY') && !isCertgateError(error, 'CG_SIGNER_KEY')) throw error;
-      if (Date.now() < remindAt) return;
-      remindAt = Date.now() + REMIND_INTERVAL;
+      if (performance.now() < remindAt) return;
+      remindAt = performance.now() + REMIND_INTERVAL;
       const notAfter = authority.issuer.certificate.validToDate.toISOString();
       const flag = error.code === 'CG_CA_KEY' ? '--root-key FILE' : '--key-here';
       log.warn({ notAfter, reason: error.message }, `the issuer is to be rotated: certgate ca rotate issuer ${flag}`);

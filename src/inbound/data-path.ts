@@ -13,10 +13,11 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { Policy } from '../policy/policy.ts';
 import { drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
-import type { ConnectionSet, ConnectionWork } from '../proxy/open-connections.ts';
+import { type ConnectionSet, type ConnectionWork, openWork } from '../proxy/open-connections.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
 import type { BundleTaken, Store } from '../store/store.ts';
 import type { AdmissionRules } from './admission.ts';
+import { clientAddresses } from './client-address.ts';
 import { createClientReader } from './client-reader.ts';
 import { decideFor } from './decide.ts';
 import { receiveStranger } from './enrolment.ts';
@@ -35,6 +36,8 @@ export interface DataPathOptions {
   /** Where that has its API: `/api`, or what PREFECT_SERVER_API_BASE_PATH says. */
   readonly apiPath: string;
   readonly minTls: '1.2' | '1.3';
+  /** See ClientAddressOptions. */
+  readonly balancers: readonly string[];
   readonly trustDomain: string;
   readonly rules: CompiledRules;
   /** See AdmissionRules. */
@@ -50,6 +53,7 @@ export interface DataPathOptions {
     readonly requestsPerIdentity: number;
     readonly handshake: number;
     /** As DoorLimits. */
+    readonly connectionsPerAddress: number;
     readonly handshakesPerAddress: number;
     readonly upstreamIdle: number;
     readonly upstreamConnect: number;
@@ -192,6 +196,13 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     audit,
     log: limitedLog,
     metrics,
+    addresses: clientAddresses({
+      balancers: options.balancers,
+      limits: options.limits,
+      timeout: options.limits.handshake,
+      log: limitedLog,
+      metrics,
+    }),
     limitsAddresses: Number.isFinite(options.limits.handshakesPerAddress),
     isDraining: () => set.draining,
     stranger: (socket, address, why, refuse) => receiveStranger(socket, address, why, enrolment, refuse),
@@ -262,14 +273,4 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
     },
     stop,
   };
-}
-
-/** The gauges that are cheaper to count when asked for. */
-function openWork(set: ConnectionSet): Pick<Metrics, 'requestsOpen' | 'tunnels'> {
-  const open = { requestsOpen: 0, tunnels: 0 };
-  for (const { work } of set.members) {
-    open.requestsOpen += work.requests;
-    open.tunnels += work.tunnels;
-  }
-  return open;
 }

@@ -32,10 +32,13 @@ export class DoorCounts {
   /** Without a connection, the longest unseen first. */
   private readonly quiet = new Map<string, Entry>();
   private readonly byAddress: boolean;
+  private readonly spares: (address: string) => boolean;
   private total = 0;
 
-  constructor(limits: DoorLimits) {
+  /** Connections from an address that `spares` names count in all, and not for the address: it stands for many clients. */
+  constructor(limits: DoorLimits, spares: (address: string) => boolean = () => false) {
     this.limits = limits;
+    this.spares = spares;
     const { connectionsPerAddress, handshakesPerAddress } = limits;
     this.byAddress = Number.isFinite(connectionsPerAddress) || Number.isFinite(handshakesPerAddress);
   }
@@ -53,7 +56,7 @@ export class DoorCounts {
   /** Counts a connection from `address` at `now` (ms, never falling); or says why it may not be, and counts nothing. */
   enter(address: string, now: number): DoorRefusal | null {
     if (this.total >= this.limits.connections) return 'CG_LIMIT_CONNECTIONS';
-    if (this.byAddress) {
+    if (this.byAddress && !this.spares(address)) {
       const refusal = this.enterAddress(addressKey(address), now);
       if (refusal !== null) return refusal;
     }
@@ -64,7 +67,7 @@ export class DoorCounts {
   /** The end of a connection that `enter` counted. */
   leave(address: string): void {
     this.total--;
-    if (!this.byAddress) return;
+    if (!this.byAddress || this.spares(address)) return;
     const key = addressKey(address);
     const entry = this.busy.get(key);
     if (entry === undefined || --entry.connections > 0) return;

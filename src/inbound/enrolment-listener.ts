@@ -16,6 +16,7 @@ import { bind } from '../proxy/connection-set.ts';
 import { dateLine } from '../proxy/own-answer.ts';
 import type { AdmissionRules } from './admission.ts';
 import { type AnteroomRequest, METHODS, receive } from './anteroom.ts';
+import { balancersIn, clientAddresses } from './client-address.ts';
 import { createClientReader } from './client-reader.ts';
 import type { DataPathOptions } from './data-path.ts';
 import { createDoor } from './door.ts';
@@ -86,6 +87,10 @@ export async function startEnrolmentListener(
       tellNothing(socket);
     });
   };
+  const connections = Math.min(limits.connections, MOST_CONNECTIONS);
+  // Strangers stand here: one address that holds open all it can must leave room for the others.
+  const connectionsPerAddress = Math.min(limits.connectionsPerAddress, Math.ceil(connections / 2));
+  const { balancers } = options;
   const { server, greet } = createListener({
     ...standing,
     minTls,
@@ -97,6 +102,13 @@ export async function startEnrolmentListener(
     audit: options.audit,
     log: limitedLog,
     metrics,
+    addresses: clientAddresses({
+      balancers,
+      limits: { ...limits, connectionsPerAddress },
+      timeout: limits.handshake,
+      log: limitedLog,
+      metrics,
+    }),
     limitsAddresses: Number.isFinite(limits.handshakesPerAddress),
     isDraining: () => draining,
     async stranger(socket, address, why) {
@@ -110,10 +122,7 @@ export async function startEnrolmentListener(
       serve(socket, address, holdersRequests({ serial, address }, parts));
     },
   });
-  const connections = Math.min(limits.connections, MOST_CONNECTIONS);
-  // Strangers stand here: one address that holds open all it can must leave room for the others.
-  const connectionsPerAddress = Math.min(limits.connectionsPerAddress, Math.ceil(connections / 2));
-  const counts = new DoorCounts({ ...limits, connections, connectionsPerAddress });
+  const counts = new DoorCounts({ ...limits, connections, connectionsPerAddress }, balancersIn(balancers));
   const sockets = new Set<{ destroy(): unknown }>();
   const door = createDoor({
     counts,

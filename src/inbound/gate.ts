@@ -8,6 +8,7 @@ import { addMetrics, createMetrics, type Metrics } from '../observe/metrics.ts';
 import { bind } from '../proxy/connection-set.ts';
 import type { ConnectionWork } from '../proxy/open-connections.ts';
 import { noteBundlesIn } from './bundle-notes.ts';
+import { balancersIn } from './client-address.ts';
 import { type DataPathOptions, openDataPath } from './data-path.ts';
 import { createDoor } from './door.ts';
 import { DoorCounts, type DoorLimits } from './door-counts.ts';
@@ -76,7 +77,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     limitedLog,
     metrics,
   });
-  const counts = new DoorCounts(options.limits);
+  const counts = new DoorCounts(options.limits, balancersIn(options.balancers));
   const door = createDoor({
     counts,
     log: limitedLog,

@@ -13,6 +13,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import { acceptedOf } from '../proxy/direct-io.ts';
 import { dateLine } from '../proxy/own-answer.ts';
 import { type AdmissionRules, type Admitted, admit, type Refused } from './admission.ts';
+import type { ClientAddresses } from './client-address.ts';
 import { turnAway } from './door.ts';
 import type { IdentityCounts, Tally } from './identity-counts.ts';
 import type { LiveConnection, LiveIndex } from './live-index.ts';
@@ -58,6 +59,7 @@ export interface ListenerOptions {
   readonly isDraining: () => boolean;
   /** Takes over a connection that is refused for `why`, when it may ask for something nevertheless; else answers false. */
   readonly stranger: (socket: TLSSocket, address: string, why: Refused, refuse: () => void) => Promise<boolean>;
+  readonly addresses: ClientAddresses;
   /** Whether what comes from one address too often may be kept out: not where one stands for all clients. */
   readonly limitsAddresses: boolean;
   /** Takes over an admitted connection. */
@@ -119,7 +121,7 @@ export function createListener(options: ListenerOptions): Listener {
   const shaking = new Set<Socket>();
   /** Resets it when its address is kept out. */
   const keptOut = (socket: Socket): boolean => {
-    const address = socket.remoteAddress;
+    const address = options.addresses.of(socket);
     if (address === undefined || !strange.keepsOut(address, performance.now())) return false;
     shaking.delete(socket);
     turnAway(socket, address, 'CG_LIMIT_HANDSHAKES', { log, metrics });
@@ -127,7 +129,7 @@ export function createListener(options: ListenerOptions): Listener {
   };
   const shaken = (tcp: Socket, known: boolean): void => {
     shaking.delete(tcp);
-    const address = tcp.remoteAddress;
+    const address = options.addresses.of(tcp);
     if (known || address === undefined || !options.limitsAddresses) return;
     if (!strange.count(address, tcp, performance.now())) return;
     // What has come from there meanwhile is let in already.
@@ -160,7 +162,7 @@ export function createListener(options: ListenerOptions): Listener {
   });
   server.on('tlsClientError', (error: Error & { code?: string }, socket: Socket) => {
     options.metrics.handshakeFailures++;
-    const address = acceptedOf(socket).remoteAddress ?? null;
+    const address = options.addresses.of(acceptedOf(socket)) ?? null;
     shaken(acceptedOf(socket), false);
     // Node leaves the socket of a failed or timed-out handshake open.
     if (error.code === PLAIN_HTTP) tellOfTls(acceptedOf(socket), () => socket.destroy());
@@ -170,10 +172,12 @@ export function createListener(options: ListenerOptions): Listener {
   return {
     server,
     greet(socket) {
-      if (keptOut(socket)) return;
-      shaking.add(socket);
-      socket.once('close', () => shaking.delete(socket));
-      server.emit('connection', socket);
+      options.addresses.learn(socket, () => {
+        if (keptOut(socket)) return;
+        shaking.add(socket);
+        socket.once('close', () => shaking.delete(socket));
+        server.emit('connection', socket);
+      });
     },
   };
 }
@@ -188,7 +192,7 @@ function tellOfTls(tcp: Socket, destroy: () => void): void {
 
 async function welcome(socket: TLSSocket, options: ListenerOptions): Promise<void> {
   const { live: index, watch } = options;
-  const address = socket.remoteAddress ?? 'unknown';
+  const address = options.addresses.of(acceptedOf(socket)) ?? 'unknown';
   if (!watch.healthy) {
     refuse(socket, address, storeGone(), options);
     return;

@@ -1,6 +1,6 @@
 // The gate's own server certificate: issued by the authority at start, with a new key each time, and renewed by itself
 // at two thirds of its life less up to a twentieth (DESIGN.md), by the wall clock, so that a suspended machine catches
-// up. Its record is committed like any other. A failed renewal is tried again and never takes the old one away.
+// up; and where a clock that was ahead is set back, for nobody believes a certificate before its time. Its record is committed like any other. A failed renewal is tried again and never takes the old one away.
 
 import type { Authority } from '../authority/authority.ts';
 import { isAddress } from '../config/address.ts';
@@ -86,6 +86,7 @@ export function keepRenewed(
   log: Log,
 ): Renewal {
   let renewAt = renewalTime(current.notBefore, current.notAfter);
+  let { notBefore } = current;
   let busy: Promise<void> | null = null;
   const renew = (): Promise<void> => {
     renewAt = Math.min(renewAt, Date.now());
@@ -93,6 +94,7 @@ export function keepRenewed(
       .then((fresh) => {
         install(fresh);
         renewAt = renewalTime(fresh.notBefore, fresh.notAfter);
+        ({ notBefore } = fresh);
         log.info(
           { serial: fresh.serial, notAfter: new Date(fresh.notAfter).toISOString() },
           'server certificate renewed',
@@ -105,7 +107,8 @@ export function keepRenewed(
     return busy;
   };
   const timer = setInterval(() => {
-    if (Date.now() >= renewAt) void renew();
+    const now = Date.now();
+    if (now >= renewAt || now < notBefore) void renew();
   }, LOOK_INTERVAL);
   timer.unref();
   return {

@@ -1,20 +1,24 @@
-// What a gate counts, in the text format that Prometheus and whatever reads like it takes (version 0.0.4, which is OpenMetrics'
-// elder). @prometheus-io/client can't be given a histogram that several processes have counted, and loads OpenTelemetry's
-// interface for it; the format is two lines about a figure, and one with it. Pure.
+// What a gate or a sidecar counts, in the text format that Prometheus and whatever reads like it takes (version 0.0.4, which is
+// OpenMetrics' elder). @prometheus-io/client can't be given a histogram that several processes have counted, and loads
+// OpenTelemetry's interface for it; the format is two lines about a figure, and one with it. Pure.
 
-import { type Counts, DURATIONS, type Metrics } from './metrics.ts';
+import { type AnswerCounts, DURATIONS } from './metrics.ts';
 
 export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** What is told of a gate besides its counters. */
-export interface Exposed {
-  readonly metrics: Metrics;
-  readonly version: string;
+/** What a monitor is told of what runs. */
+export interface Told {
   /** What must be well, each by itself. */
   readonly parts: Readonly<Record<string, boolean>>;
-  readonly locks: number;
   /** When certificates end, by whose they are; ms since the epoch. */
   readonly ends: Readonly<Record<string, number>>;
+  readonly answered: AnswerCounts;
+  /** All besides. */
+  readonly figures: readonly Figure[];
+}
+
+export interface Exposed extends Told {
+  readonly version: string;
   readonly process: {
     /** s */
     readonly cpu: number;
@@ -30,50 +34,37 @@ type Labels = Readonly<Record<string, string>>;
 /** `suffix` is what stands behind the name for it. */
 type Sample = readonly [labels: Labels, value: number, suffix?: string];
 
-/** By what name each of the counts is told, and its help. Those of one name follow one another, told apart by a label. */
-const COUNTS: Readonly<
-  Record<keyof Omit<Counts, 'durationSum'>, readonly [name: string, help: string, labels?: Labels]>
-> = {
-  connections: ['connections', 'Connections of clients whose certificate was accepted.'],
-  requestsOpen: ['requests_in_flight', 'HTTP requests in flight.'],
-  tunnels: ['websockets_open', 'WebSockets open.'],
-  handshakes: ['handshakes_total', 'TLS handshakes that were completed, also of clients who were then turned away.'],
-  handshakeFailures: ['handshake_failures_total', 'TLS handshakes that failed.'],
-  requests: ['requests_total', 'Requests of clients that were let in.'],
-  refused: [
-    'requests_refused_total',
-    'Requests that were refused, malformed ones too, and clients turned away after their handshake.',
-  ],
-  forbidden: ['requests_forbidden_total', 'Requests and messages that the policy refused.'],
-  wouldRefuse: ['requests_would_refuse_total', 'Requests let pass in observe mode that the policy would refuse.'],
-  unknownOperations: ['unknown_operations_total', 'Requests for operations that the route table does not know.'],
-  policyReloads: ['policy_reloads_total', 'Policies taken since the start.'],
-  policyReloadFailures: ['policy_reload_failures_total', 'Policies that could not be taken; the one before stayed.'],
-  upstreamFailures: [
-    'upstream_failures_total',
-    'Requests and WebSockets to open that Prefect did not answer, or not to the end.',
-  ],
-  revocationsApplied: ['revocations_applied_total', 'Revocations that cut something.'],
-  locksApplied: ['locks_applied_total', 'Locks that cut something.'],
-  cut: ['connections_cut_total', 'Connections that the gate cut: revoked, locked, expired, not read from.'],
-  auditRecords: ['audit_records_total', 'Writes that were put on record.'],
-  auditFailures: ['audit_failures_total', 'Records that could not be written.'],
-  limitedConnections: ['limited_total', 'What was refused at a limit.', { limit: 'connections' }],
-  limitedHandshakes: ['limited_total', '', { limit: 'handshakes' }],
-  limitedRequests: ['limited_total', '', { limit: 'requests' }],
-  workersLost: ['workers_lost_total', 'Worker processes that ended unasked.'],
-  enrolled: ['enrolled_total', 'Certificates issued for a token.'],
-  enrollRefused: ['enroll_refused_total', 'Enrolments that were refused.'],
-  renewed: ['renewed_total', 'Certificates issued to the holder of the one before.'],
-  renewedInGrace: ['renewed_in_grace_total', 'Those of them after the end of the one before.'],
-  certificateReuse: [
-    'certificate_reuse_total',
-    'Certificates used again after they were renewed: a key in two places.',
-  ],
-};
+export interface Figure {
+  /** Without what all of ours begin with. */
+  readonly name: string;
+  readonly kind: Kind;
+  readonly help: string;
+  readonly samples: readonly Sample[];
+}
+
+/** By what name each of some counts is told, and its help. Those of one name are told apart by a label. */
+export type CountWords<Key extends string> = Readonly<
+  Record<Key, readonly [name: string, help: string, labels?: Labels]>
+>;
+
+/** The counts as they are told: in the order of `words`, those of one name together. A counter's name ends with `_total`. */
+export function figuresOf<Key extends string>(
+  words: CountWords<Key>,
+  counts: Readonly<Record<Key, number>>,
+): readonly Figure[] {
+  const figures = new Map<string, Figure & { readonly samples: Sample[] }>();
+  for (const key of Object.keys(words) as Key[]) {
+    const [name, help, labels = {}] = words[key];
+    const kind = name.endsWith('_total') ? 'counter' : 'gauge';
+    const figure = figures.get(name) ?? { name, kind, help, samples: [] };
+    figure.samples.push([labels, counts[key]]);
+    figures.set(name, figure);
+  }
+  return [...figures.values()];
+}
 
 /** All of it; each line ends with a newline. */
-export function exposition({ metrics, version, parts, locks, ends, process }: Exposed): string {
+export function exposition({ parts, ends, answered, figures, version, process }: Exposed): string {
   const text: string[] = [];
   const tell = (name: string, kind: Kind, help: string, samples: readonly Sample[]): void => {
     text.push(
@@ -86,25 +77,15 @@ export function exposition({ metrics, version, parts, locks, ends, process }: Ex
     Object.entries(values).map(([key, value]) => [{ [label]: key }, Number(value) / per]);
 
   tell('certgate_build_info', 'gauge', 'The version of certgate.', [[{ version }, 1]]);
-  tell('certgate_healthy', 'gauge', 'Whether a part of the gate is well.', each('part', parts));
+  tell('certgate_healthy', 'gauge', 'Whether a part is well.', each('part', parts));
   tell(
     'certgate_certificate_expiration_timestamp_seconds',
     'gauge',
     'When a certificate ends, in seconds since 1970.',
     each('certificate', ends, 1000),
   );
-  tell('certgate_locks', 'gauge', 'Locks that stand.', [[{}, locks]]);
-
-  const names = new Map<string, { readonly help: string; readonly samples: Sample[] }>();
-  for (const [key, [name, help, labels = {}]] of Object.entries(COUNTS)) {
-    const told = names.get(name) ?? { help, samples: [] };
-    told.samples.push([labels, metrics[key as keyof typeof COUNTS]]);
-    names.set(name, told);
-  }
-  for (const [name, { help, samples }] of names) {
-    tell(`certgate_${name}`, name.endsWith('_total') ? 'counter' : 'gauge', help, samples);
-  }
-  const classes = Object.fromEntries(metrics.answers.map((count, at) => [at === 0 ? 'none' : `${at}xx`, count]));
+  for (const { name, kind, help, samples } of figures) tell(`certgate_${name}`, kind, help, samples);
+  const classes = Object.fromEntries(answered.answers.map((count, at) => [at === 0 ? 'none' : `${at}xx`, count]));
   tell(
     'certgate_responses_total',
     'counter',
@@ -115,7 +96,7 @@ export function exposition({ metrics, version, parts, locks, ends, process }: Ex
     'certgate_request_duration_seconds',
     'histogram',
     "From a request's head to the end of its answer; without WebSockets.",
-    samplesOf(metrics),
+    samplesOf(answered),
   );
 
   tell('process_cpu_seconds_total', 'counter', 'Processor time.', [[{}, process.cpu]]);
@@ -125,7 +106,7 @@ export function exposition({ metrics, version, parts, locks, ends, process }: Ex
 }
 
 /** The samples of a histogram: each bucket has what is in those below it, too. */
-function samplesOf({ durations, durationSum }: Metrics): Sample[] {
+function samplesOf({ durations, durationSum }: AnswerCounts): Sample[] {
   let count = 0;
   const buckets = durations.map((more, at): Sample => {
     const end = DURATIONS[at];

@@ -54,12 +54,26 @@ export interface Counts {
   durationSum: number;
 }
 
-/** One object for each gate. */
-export interface Metrics extends Counts {
+/** How requests ended. */
+export interface AnswerCounts {
   /** answers by the first digit of their status; at 0 requests that ended without one */
   answers: number[];
   /** requests by how long they took, in the classes of DURATIONS; WebSockets are not among them */
   durations: number[];
+  /** sum over `durations`, ms */
+  durationSum: number;
+}
+
+/** One object for each gate. */
+export interface Metrics extends Counts, AnswerCounts {}
+
+/** All zero. */
+export function noAnswers(): AnswerCounts {
+  return {
+    answers: Array.from({ length: 6 }, () => 0),
+    durations: Array.from({ length: DURATIONS.length + 1 }, () => 0),
+    durationSum: 0,
+  };
 }
 
 /** All zero. */
@@ -92,14 +106,12 @@ export function createMetrics(): Metrics {
     renewed: 0,
     renewedInGrace: 0,
     certificateReuse: 0,
-    durationSum: 0,
-    answers: Array.from({ length: 6 }, () => 0),
-    durations: Array.from({ length: DURATIONS.length + 1 }, () => 0),
+    ...noAnswers(),
   };
 }
 
 /** Counts a request that is over. `status` 0 for one that had no answer. */
-export function countAnswer(metrics: Metrics, status: number, ms: number, upgraded: boolean): void {
+export function countAnswer(metrics: AnswerCounts, status: number, ms: number, upgraded: boolean): void {
   const answers = Math.min(5, Math.floor(status / 100));
   metrics.answers[answers] = (metrics.answers[answers] ?? 0) + 1;
   // How long a WebSocket stayed open says nothing about how fast anything is.
@@ -110,9 +122,9 @@ export function countAnswer(metrics: Metrics, status: number, ms: number, upgrad
   metrics.durations[at] = (metrics.durations[at] ?? 0) + 1;
 }
 
-/** The sum, number by number; of `a` alone when there is no `b`. */
+/** The sum, number by number; of `a` alone when there is no `b`. What is counted afterwards is not in it. */
 export function addMetrics(a: Metrics, b: Metrics | null): Metrics {
-  const sum = { ...a };
+  const sum = structuredClone(a);
   if (b === null) return sum;
   for (const name of NAMES) sum[name] += b[name];
   sum.answers = a.answers.map((count, at) => count + (b.answers[at] ?? 0));

@@ -52,6 +52,8 @@ export interface Credentials {
 
 export interface WatchedCredentials {
   readonly current: Credentials;
+  /** What the files hold now can't be taken, and `current` is what they held before. */
+  readonly refused: boolean;
   /**
    * Trusts `ca` from now on: in the bundle's file when `write` says that it is certgate's to write, so that a restart
    * knows it too; else, or where that fails, until this process ends or the file changes.
@@ -214,6 +216,9 @@ export async function watchCredentials(
   return {
     get current() {
       return current;
+    },
+    get refused() {
+      return refused !== '';
     },
     trust(ca, write) {
       const fresh = readCredentials(files, opened, ca, asOf);

@@ -9,7 +9,9 @@ import type { Malformed } from '../http1/syntax.ts';
 import { framingLine, isHopByHop } from '../http1/write.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Log } from '../observe/log.ts';
+import { countAnswer } from '../observe/metrics.ts';
 import type { Answer, Forward, Handler, Outcome } from '../proxy/contract.ts';
+import type { SidecarState } from './sidecar-state.ts';
 
 const MAINTENANCE = 'retry-after: 2\r\nprefect-maintenance: true\r\n';
 const LOOPBACK = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i;
@@ -32,17 +34,28 @@ export interface ForwardOptions {
   readonly ended: () => string | null;
   /** The gate, or Prefect, has answered 403. */
   readonly refused: () => void;
+  /** What is asked and how it ends is counted there, and how the gate answers noted. */
+  readonly state: Pick<SidecarState, 'counts' | 'gate'>;
 }
 
 /** The decisions for the connections of one sidecar. */
 export function forwardTo(options: ForwardOptions): Handler<Answer | Forward> {
+  const { state } = options;
   return {
-    decide: (head) => decide(head, options),
+    decide(head) {
+      const verdict = decide(head, options);
+      state.counts.requests++;
+      if (verdict.kind === 'answer') state.counts.refused++;
+      return verdict;
+    },
     refuseMalformed(problem: Malformed): Answer {
+      state.counts.refused++;
       options.limitedLog.say('warn', 'malformed', { reason: problem.reason }, 'malformed request refused');
       return answer(problem.status, problem.reason, '');
     },
     upstreamFailed(problem: string, connected: boolean): Answer {
+      state.counts.upstreamFailures++;
+      if (!connected) state.gate = false;
       options.limitedLog.say('warn', 'gate', { gate: options.gate, reason: problem }, 'the gate is not available');
       if (connected) return answer(502, 'the gate broke off before its answer was whole', '');
       if (UNTRUSTED.test(problem)) {
@@ -58,7 +71,11 @@ export function forwardTo(options: ForwardOptions): Handler<Answer | Forward> {
       options.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
     },
     finished(head: RequestHead, verdict, outcome: Outcome): void {
-      if (outcome.status === 403 && verdict.kind === 'forward') options.refused();
+      countAnswer(state.counts, outcome.status, outcome.milliseconds, outcome.upgraded);
+      if (verdict.kind === 'forward') {
+        if (outcome.status === 403) options.refused();
+        else if (outcome.ending === 'complete' && !outcome.upgraded) state.gate = true;
+      }
       if (!options.accessLog) return;
       const { status, milliseconds, ending } = outcome;
       const path = head.target.split('?', 1)[0];

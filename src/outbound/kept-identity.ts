@@ -1,13 +1,14 @@
 // An identity that is kept: its certificate renewed, its trust bundle followed, its files read again when somebody else
 // changes them. The sidecar serves by one; `certgate renew --daemon` keeps one for programs that read the files.
 
-import { connect as connectTls } from 'node:tls';
 import { openBundleNumber } from '../enroll/bundle-number.ts';
-import { type GateName, toGate } from '../enroll/to-gate.ts';
+import type { GateName } from '../enroll/to-gate.ts';
 import type { Log } from '../observe/log.ts';
+import { connectToGate } from './connect-gate.ts';
 import { type CredentialFiles, type Credentials, watchCredentials } from './credentials.ts';
 import { type Clocks, openGateClock } from './gate-clock.ts';
 import { followRenewal } from './renewal.ts';
+import { createSidecarState, type SidecarState } from './sidecar-state.ts';
 import { followTrust } from './trust-bundle.ts';
 
 export interface IdentityOptions extends GateName {
@@ -31,6 +32,8 @@ export interface IdentityOptions extends GateName {
 
 export interface KeptIdentity {
   readonly current: Credentials;
+  /** The files hold what can't be taken: what they held before serves on. */
+  readonly filesRefused: boolean;
   /** What time it is for the gate, ms since the epoch. */
   readonly now: () => number;
   /** The gate has refused a request: it may have said that the certificate has ended, so it is asked what time it is. */
@@ -40,8 +43,15 @@ export interface KeptIdentity {
   stop(): Promise<void>;
 }
 
-/** Reads the identity and keeps it; `changed` is called after each change. CG_CREDENTIALS, CG_PASSPHRASE, CG_KEY_MODE. */
-export async function keepIdentity(options: IdentityOptions, changed: () => void): Promise<KeptIdentity> {
+/**
+ * Reads the identity and keeps it; `changed` is called after each change, `state` is kept. CG_CREDENTIALS, CG_PASSPHRASE,
+ * CG_KEY_MODE.
+ */
+export async function keepIdentity(
+  options: IdentityOptions,
+  changed: () => void,
+  state: SidecarState = createSidecarState(),
+): Promise<KeptIdentity> {
   const { files, log, trust, renewIn } = options;
   const { host } = options.gate;
   const clock = openGateClock(log, options.clocks);
@@ -52,10 +62,12 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
     host,
     interval: trust.interval,
     current: () => credentials.current.ca,
-    connect: (bundle) => connectTls({ ...toGate(options), secureContext: credentials.current.contextWith(bundle) }),
+    connect: (bundle) =>
+      connectToGate(options, state.counts, { secureContext: credentials.current.contextWith(bundle) }),
     take: (bundle) => credentials.trust(bundle, trust.write),
     number: openBundleNumber(trust.write ? files.ca : null, log),
     hear: clock.hear,
+    state,
     log,
   });
   const renewal =
@@ -67,14 +79,18 @@ export async function keepIdentity(options: IdentityOptions, changed: () => void
           current: () => credentials.current,
           look: () => credentials.look(),
           keyText: (key) => credentials.keyText(key),
-          connect: () => connectTls({ ...toGate(options), secureContext: credentials.current.context }),
+          connect: () => connectToGate(options, state.counts, { secureContext: credentials.current.context }),
           clock,
           enrollAgain: options.enrollAgain,
+          counts: state.counts,
           log,
         });
   return {
     get current() {
       return credentials.current;
+    },
+    get filesRefused() {
+      return credentials.refused;
     },
     now: clock.now,
     doubt: trusting.askSoon,

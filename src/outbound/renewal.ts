@@ -8,6 +8,7 @@ import type { Log } from '../observe/log.ts';
 import type { Credentials } from './credentials.ts';
 import { openRenewer, type Renewing } from './renew.ts';
 import { type Lifetime, openSchedule } from './renewal-schedule.ts';
+import type { SidecarCounts } from './sidecar-state.ts';
 
 /** How often the clock is looked at, ms: what slept looks again at once. */
 const LOOK_INTERVAL = 1_000;
@@ -17,6 +18,7 @@ const TURN_INTERVAL = 2_000;
 export interface RenewalFollowing extends Renewing {
   /** Gets a certificate into the folder without the present one, which has ended; null where there is no token for it. */
   readonly enrollAgain: (() => Promise<void>) | null;
+  readonly counts: Pick<SidecarCounts, 'renewals' | 'renewalFailures'>;
   readonly log: Log;
 }
 
@@ -28,7 +30,7 @@ export interface FollowedRenewal {
 }
 
 export function followRenewal(options: RenewalFollowing): FollowedRenewal {
-  const { current, look, clock, log } = options;
+  const { current, look, clock, counts, log } = options;
   const renewer = openRenewer(options);
   let { serialNumber: serial } = current().certificate;
   const schedule = openSchedule(lifetimeOf(current()), clock);
@@ -46,9 +48,13 @@ export function followRenewal(options: RenewalFollowing): FollowedRenewal {
       const outcome = await renewer.renew(serial);
       if (outcome === 'busy') schedule.wait(TURN_INTERVAL);
       // Also one whose serial number is that of the one before, which no honest gate makes: it would be due for ever.
-      if (outcome === 'renewed') take();
+      if (outcome === 'renewed') {
+        counts.renewals++;
+        take();
+      }
       lastReason = '';
     } catch (error) {
+      counts.renewalFailures++;
       const delayMs = schedule.failed();
       const notAfter = new Date(current().notAfter).toISOString();
       const reason = reasonOf(error);

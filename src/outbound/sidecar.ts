@@ -1,18 +1,21 @@
 // The outbound sidecar: a plain HTTP listener on loopback or a unix socket, for a Prefect client that knows no client
 // certificates, and kept mutual-TLS connections to the gate. It verifies the gate against its trust bundle and name.
 
+import { X509Certificate } from 'node:crypto';
 import { createServer, isIP, type OnReadOpts } from 'node:net';
-import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { toGate } from '../enroll/to-gate.ts';
+import type { ConnectionOptions } from 'node:tls';
 import { limitLog } from '../observe/limited-log.ts';
+import { pemBlocks } from '../pki/pem.ts';
 import { bind, drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
 import { limitToDescriptors } from '../proxy/descriptors.ts';
-import type { ConnectionSet } from '../proxy/open-connections.ts';
+import { type ConnectionSet, openWork } from '../proxy/open-connections.ts';
 import { openUpstreamPool } from '../proxy/upstream-pool.ts';
+import { connectToGate } from './connect-gate.ts';
 import type { Credentials } from './credentials.ts';
 import { forwardTo } from './forward.ts';
 import { type IdentityOptions, type KeptIdentity, keepIdentity } from './kept-identity.ts';
+import { createSidecarState, type SidecarState } from './sidecar-state.ts';
 
 export interface SidecarOptions extends IdentityOptions {
   /** Where the Prefect client connects. Port 0 for a free one. */
@@ -22,29 +25,50 @@ export interface SidecarOptions extends IdentityOptions {
   readonly limits: Limits & { readonly upstreamIdle: number; readonly upstreamConnect: number };
 }
 
+export interface SidecarHealth {
+  /** It has not ended. */
+  readonly certificate: boolean;
+  /** A certificate of the trust bundle has not ended. */
+  readonly trust: boolean;
+  /** As in SidecarState. */
+  readonly gate: boolean;
+  /** As in KeptIdentity. */
+  readonly filesRefused: boolean;
+  /** When the certificate began, ms since the epoch. */
+  readonly begins: number;
+  /** ms since the epoch; `trust`: when the last certificate of the bundle does. */
+  readonly ends: { readonly identity: number; readonly trust: number };
+  /** Clients connected, requests in flight and WebSockets open now. */
+  readonly open: { readonly connections: number; readonly requestsOpen: number; readonly tunnels: number };
+  /** As it was when this was asked for. */
+  readonly state: SidecarState;
+}
+
 export interface RunningSidecar {
   /** What PREFECT_API_URL is made of, e.g. http://127.0.0.1:4210; `unix:/path` for a unix socket. */
   readonly url: string;
   readonly credentials: () => Credentials;
   /** What time it is for the gate, as far as is known here, ms since the epoch. */
   readonly gateNow: () => number;
+  /** Where the gate was not there, or refused the certificate, it is asked again, soon. */
+  readonly health: () => SidecarHealth;
   /** Takes no more connections, lets requests in flight finish for at most `ms`, then cuts them. */
   drain(ms: number, hurry?: AbortSignal): Promise<void>;
 }
 
 /** Starts a sidecar and resolves when it listens. CG_CREDENTIALS, CG_PASSPHRASE, CG_LISTEN. */
 export async function startSidecar(options: SidecarOptions): Promise<RunningSidecar> {
-  const identity = await keepIdentity(options, () => pool.refresh());
+  const state = createSidecarState();
+  const identity = await keepIdentity(options, () => pool.refresh(), state);
   const pool = openUpstreamPool({
     connect: (onread) => {
       const tls: ConnectionOptions & { readonly allowHalfOpen: boolean; readonly onread: OnReadOpts } = {
-        ...toGate(options),
         secureContext: identity.current.context,
         // Not in the types of tls.connect, but documented there: a tunnel's half-close is passed on.
         allowHalfOpen: true,
         onread,
       };
-      return connectTls(tls);
+      return connectToGate(options, state.counts, tls);
     },
     readyEvent: 'secureConnect',
     idle: options.limits.upstreamIdle,
@@ -59,12 +83,14 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     allowedHosts: options.allowedHosts,
     ended: () => endedWords(identity, options.again),
     refused: () => identity.doubt(),
+    state,
   });
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     serveClient(socket, handler, pool, options.limits, set);
   });
   limitToDescriptors(server, (most) => {
+    state.counts.limitedConnections++;
     limitedLog.say('error', 'descriptors', { most }, 'connections refused: no more file descriptors for them');
   });
   const stopSweep = sweepConnections(set, () => {});
@@ -89,11 +115,34 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
         : `http://${shownHost ?? options.listen.host}:${typeof bound === 'object' && bound !== null ? bound.port : 0}`,
     credentials: () => identity.current,
     gateNow: () => identity.now(),
+    health() {
+      if (!state.gate) identity.doubt();
+      return healthOf(identity, state, set);
+    },
     async drain(ms, hurry) {
       server.close();
       await drainConnections(set, ms, hurry);
       await stop();
     },
+  };
+}
+
+function healthOf(
+  { current, now, filesRefused }: KeptIdentity,
+  state: SidecarState,
+  set: ConnectionSet,
+): SidecarHealth {
+  const trusted = pemBlocks(current.ca, 'CERTIFICATE').map((der) => new X509Certificate(der).validToDate.getTime());
+  const ends = { identity: current.notAfter, trust: Math.max(0, ...trusted) };
+  return {
+    certificate: now() < ends.identity,
+    trust: now() < ends.trust,
+    gate: state.gate,
+    filesRefused,
+    begins: current.certificate.validFromDate.getTime(),
+    ends,
+    open: { connections: set.members.size, ...openWork(set) },
+    state: structuredClone(state),
   };
 }
 

@@ -14,6 +14,7 @@ import type { Log } from '../observe/log.ts';
 import { bundleIdOf, bundleIsSigned, type NumberedBundle } from '../pki/bundle-signature.ts';
 import { onOneLine } from '../pki/names.ts';
 import { derToPem, pemBlocks } from '../pki/pem.ts';
+import type { SidecarState } from './sidecar-state.ts';
 
 const MOST_BUNDLE_BYTES = 256 * 1024;
 const MOST_CERTIFICATES = 30;
@@ -42,6 +43,10 @@ export interface TrustFollowing {
   readonly number: BundleNumber;
   /** Gets the Date of each answer, whatever else it says; null where it has none. */
   readonly hear: (date: string | null) => void;
+  /** How the gate answers is noted there, and what became of the bundles that it told. */
+  readonly state: Omit<SidecarState, 'counts'> & {
+    readonly counts: Pick<SidecarState['counts'], 'bundlesTaken' | 'bundlesRefused'>;
+  };
   readonly log: Log;
 }
 
@@ -54,7 +59,7 @@ export interface FollowedTrust {
 
 /** Asks soon, then every `interval`. */
 export function followTrust(options: TrustFollowing): FollowedTrust {
-  const { interval, log } = options;
+  const { interval, state, log } = options;
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;
   let asking: Promise<void> | null = null;
@@ -63,6 +68,7 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
   let askedAt = Number.NEGATIVE_INFINITY;
   let wantedAt = Number.NEGATIVE_INFINITY;
   let gap = FIRST_GAP;
+  let answered = true;
   const askGate = (ca: string, held: string): Promise<Offered | null> =>
     askForBundle(options.connect(ca), options.host, held, options.hear);
   const ask = async (): Promise<void> => {
@@ -71,12 +77,14 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
     if (offered === null) return;
     const seen = Math.max(options.number.seen(), leastNumberOf(held));
     if (offered.pem === held) {
+      state.bundleConfirmed = Date.now();
       // That it is the one held is its say; which number that has is not.
       if (offered.number > seen && problemOf(held, offered, seen) === null) options.number.note(offered.number);
       return;
     }
     const problem = problemOf(held, offered, seen);
     if (problem !== null) {
+      state.counts.bundlesRefused++;
       log.error({ reason: problem }, 'new trust bundle refused, the old one stays');
       return;
     }
@@ -85,6 +93,8 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
     // First: a kill in between leaves a bundle that its successor, of this number, may replace.
     options.number.note(offered.number);
     options.take(offered.pem);
+    state.counts.bundlesTaken++;
+    state.bundleConfirmed = Date.now();
     // So that the gate knows at once who has it.
     await askGate(offered.pem, offered.pem);
   };
@@ -97,6 +107,10 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
     askedAt = performance.now();
     asking = ask()
       .then(() => {
+        // Who was told to ask again and again meanwhile begins anew with the next reason to.
+        if (!answered) gap = FIRST_GAP;
+        answered = true;
+        state.gate = true;
         if (refused !== '') log.info('the gate takes the certificate again');
         refused = '';
       })
@@ -107,6 +121,8 @@ export function followTrust(options: TrustFollowing): FollowedTrust {
       });
   };
   const told = (error: unknown): void => {
+    answered = false;
+    state.gate = false;
     const reason = reasonOf(error);
     // Whoever uses the sidecar meets anything else, and that is logged louder.
     if (!(error instanceof Refused)) log.debug({ reason }, 'the gate could not be asked for its trust bundle');

@@ -89,6 +89,8 @@ function readOne(der: Uint8Array, request: Tlv): CertId {
   const [algorithm, name, key, serial, ...more] = childrenOf(der, ofTag(id, TAG.sequence, 'CertID'));
   if (others.length + more.length > 0) throw new DerFault('unexpected part in a single request');
   const hash = hashes.get(readAlgorithm(der, algorithm, 'hash algorithm'));
+  // SHA-1 and SHA-256 have NULL or none (RFC 5754 §2): whatever else stood there would have one question asked in any number of ways.
+  if (hash !== undefined) requireNoParameters(der, algorithm);
   const [nameHash, keyHash] = [name, key].map((part) => contentOf(der, ofTag(part, TAG.octetString, 'hash')));
   if (nameHash === undefined || keyHash === undefined) throw new DerFault('hash is missing');
   if (hash !== undefined && (nameHash.length !== hash.octets || keyHash.length !== hash.octets)) {
@@ -101,6 +103,12 @@ function readOne(der: Uint8Array, request: Tlv): CertId {
     issuerKeyHash: toHex(keyHash),
     serial: readSerial(der, serial),
   };
+}
+
+function requireNoParameters(der: Uint8Array, algorithm: Tlv | undefined): void {
+  const [, parameters, ...others] = childrenOf(der, ofTag(algorithm, TAG.sequence, 'hash algorithm'));
+  const isNull = parameters === undefined || (parameters.tag === TAG.null && parameters.start === parameters.end);
+  if (!isNull || others.length > 0) throw new DerFault('hash algorithm has parameters');
 }
 
 /** The extensions inside [n] EXPLICIT; none of them both critical and unknown (RFC 6960 §4.4). */

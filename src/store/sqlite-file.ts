@@ -8,7 +8,7 @@ import { chmodSync, closeSync, fsyncSync, linkSync, openSync, realpathSync, stat
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
-import { CertgateError, fileReason, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, systemCode } from '../errors.ts';
 import { APPLICATION_ID, migrations, SCHEMA_VERSION } from './schema.ts';
 import { storeFailure } from './sqlite-failure.ts';
 
@@ -36,12 +36,37 @@ export function createStoreFile(path: string): void {
     } finally {
       db.close();
     }
+    mergeLog(draft, path);
     linkSync(draft, path); // unlike rename, refuses when something has taken the name meanwhile
     syncFolder(dirname(path));
   } catch (error) {
     throw fileFailure(error, path);
   } finally {
-    for (const suffix of ['', '-wal', '-shm']) removeIfThere(draft + suffix);
+    removeStoreFile(draft);
+  }
+}
+
+/** Removes the store at `path`, which nobody has open, with all that SQLite makes beside it. Never fails. */
+export function removeStoreFile(path: string): void {
+  for (const suffix of ['', '-wal', '-shm', '-journal']) removeIfThere(path + suffix);
+}
+
+/**
+ * Brings what is still in the log into the file of the store at `path`, which nobody has open and which is to be taken elsewhere
+ * without its log. SQLite does that at the last close, and says nothing when the disk fails or is full.
+ * @throws CG_STORE_FULL, CG_STORE_IO, of `location`
+ */
+export function mergeLog(path: string, location = path): void {
+  try {
+    if (statSync(`${path}-wal`, { throwIfNoEntry: false }) === undefined) return;
+    const db = connect(path, false);
+    try {
+      db.exec('PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)');
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    throw fileFailure(error, location);
   }
 }
 
@@ -157,7 +182,7 @@ function lookAt(name: string, location: string): BigIntStats | undefined {
   } catch (error) {
     throw new CertgateError(
       'CG_STORE_LOST',
-      { location, problem: `cannot be reached: ${reasonOf(error)}` },
+      { location, problem: `cannot be reached: ${fileReason(error)}` },
       { cause: error },
     );
   }
@@ -203,8 +228,8 @@ function foreign(location: string, problem: string): CertgateError {
 
 /** Failures of the file system beside those of SQLite. */
 export function fileFailure(error: unknown, location: string, waited = 0): CertgateError {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const facts = { location, problem: reasonOf(error) };
+  const code = systemCode(error);
+  const facts = { location, problem: fileReason(error) };
   const options = { cause: error };
   switch (code) {
     case 'EEXIST':

@@ -181,6 +181,20 @@ describe('revoking', () => {
     expect(await authority.revoke({ identity: 'worker/etl-1' }, 'unspecified', 'test')).toHaveLength(1);
   });
 
+  it('by identity takes what its holder renewed while they were looked for', async () => {
+    const { authority, store } = await openCa();
+    await authority.issue(request());
+    let renewals = 2;
+    const renewedMeanwhile: typeof store.revoke = async (...revocation) => {
+      if (renewals-- > 0) await authority.issue(request());
+      return store.revoke(...revocation);
+    };
+    const racing = { ...store, revoke: renewedMeanwhile };
+    const selector = { identity: 'worker/etl-1' };
+    expect(await revokeCertificates(racing, selector, 'keyCompromise', 'test', Date.now())).toHaveLength(3);
+    expect(await store.listCertificates({ state: 'valid', now: Date.now() })).toEqual([]);
+  });
+
   it('by identity takes thousands', async () => {
     const { authority, store } = await openCa();
     const { record } = await authority.issue(request());

@@ -1,11 +1,13 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { openBarredKeys } from '../../src/authority/barred-keys.ts';
 import { caFiles } from '../../src/authority/layout.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { createRoot } from '../../src/pki/certificates.ts';
 import { generateKey, keyId } from '../../src/pki/keys.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
 import { closing, failureOf } from '../store/fixture.ts';
 import { newPublicKey, openCa, request, TRUST_DOMAIN } from './fixture.ts';
 
@@ -49,6 +51,31 @@ describe('a key is not certified', () => {
       expect(error.message).toContain(`certificate ${record.serial} of worker/etl-1`);
     }
     expect(again.record.identity).toBe('user/alice');
+  });
+
+  it('once the store has come back from another past, in which it was revoked sooner', async () => {
+    const { store, authority } = await openCa();
+    const publicKey = newPublicKey();
+    const { record } = await authority.issue(request({ publicKey }));
+    let openings = 1;
+    const pastOf = (revision: number) => ({
+      serial: record.serial,
+      identity: record.identity,
+      der: record.der,
+      revision,
+    });
+    let past = { ...pastOf(1_000), der: (await authority.issue(request())).record.der };
+    const lost: Store = {
+      ...store,
+      get openings() {
+        return openings;
+      },
+      compromisedSince: async (after) => (past.revision > after ? [past] : []),
+    };
+    const keys = openBarredKeys(lost, () => []);
+    await keys.check(publicKey);
+    [past, openings] = [pastOf(900), 2];
+    await failureOf('CG_KEY_BARRED', () => keys.check(publicKey));
   });
 
   it('but is after a revocation for another reason', async () => {

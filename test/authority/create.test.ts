@@ -11,12 +11,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createAuthority } from '../../src/authority/create.ts';
 import { plainKeyStore } from '../../src/authority/key-store.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { closing, failureOf, newFolder, run } from '../store/fixture.ts';
+import { closing, failureOf, integrityOf, newFolder, run } from '../store/fixture.ts';
 import { newCa, request, TRUST_DOMAIN } from './fixture.ts';
 
 const FILES = ['ca.crt', 'issuer.crt', 'issuer.key', 'root.crt', 'root.key'];
@@ -54,6 +55,24 @@ describe('a new CA', () => {
     const ended = await run('openssl', [...args, '-untrusted', join(certsDir, 'issuer.crt'), leaf]).catch(() => null);
     if (ended === null) context.skip('no openssl program here');
     expect(ended).toMatchObject({ code: 0, out: `${leaf}: OK\n` });
+  });
+
+  it('has a store that is whole without its log, where SQLite could not bring that in at its last close', async () => {
+    const held: DatabaseSync[] = [];
+    const close = Object.getOwnPropertyDescriptor(DatabaseSync.prototype, 'close')?.value as () => void;
+    const closes = vi.spyOn(DatabaseSync.prototype, 'close').mockImplementation(function (this: DatabaseSync) {
+      const other = new DatabaseSync(this.location() ?? '');
+      other.prepare('PRAGMA user_version').get();
+      held.push(other);
+      close.call(this); // is not the last one, as far as SQLite knows
+    });
+    onTestFinished(() => closes.mockRestore());
+    const { storePath } = await newCa();
+    closes.mockRestore();
+    expect(held.length).toBeGreaterThan(1);
+    for (const other of held) other.close();
+    expect(integrityOf(storePath)).toBe('ok');
+    expect(await closing(openSqliteStore(storePath)).listCa()).toHaveLength(2);
   });
 
   it('has a store that knows its trust domain and root, and that it was made, by whom', async () => {

@@ -171,6 +171,26 @@ describe('the published list', () => {
     expect(turns).toBeGreaterThanOrEqual(all.length / most + 2);
   });
 
+  test('names again, when a clock that was ahead is set back, what had expired by that', async () => {
+    const { publisher, issue, revoke, list, pass } = await publishing();
+    const [before, meanwhile] = [await issue(), await issue()];
+    await revoke(before);
+    await publisher.look();
+    pass(4 * CRL_LIFETIME);
+    await revoke(meanwhile);
+    await publisher.look();
+    pass(CRL_LIFETIME);
+    await publisher.look();
+    expect(list().serials).toEqual([]);
+    pass(-5 * CRL_LIFETIME);
+    await publisher.look();
+    expect(list().serials.toSorted()).toEqual([before, meanwhile].toSorted());
+    const { number } = list();
+    pass(-1000);
+    await publisher.look();
+    expect(list().number).toBe(number);
+  });
+
   test('names what was revoked before the start, and by itself what is revoked after', async () => {
     const ca = await openCa();
     const [before, after] = [await ca.authority.issue(request()), await ca.authority.issue(request())];

@@ -211,3 +211,24 @@ it('what cannot be written to its end leaves no name behind, and the message has
   ]);
   expect(readdirSync(folder)).toEqual(['filler']);
 });
+
+it('a CA is made whole or not at all where there is room for a part of it, and what is missing is room', async (context) => {
+  for (const size of ['100k', '180k', '220k', '260k', '300k', '340k']) {
+    const folder = ownFileSystem(context, size);
+    const said: string[] = [];
+    const io: Io = {
+      out: () => {},
+      say: (text) => void said.push(text),
+      input: async () => Buffer.alloc(0),
+      env: {},
+      cwd: folder,
+      program: 'certgate',
+      isTerminal: false,
+    };
+    expect(await run(['init'], io), size).toBe(6);
+    expect(said[0], size).toBe(
+      `error: no room to write ${join(folder, 'state', 'certgate.db')}: database or disk is full (SQLite 13) [CG_STORE_FULL]`,
+    );
+    expect(readdirSync(folder), size).toEqual([]);
+  }
+});

@@ -1,4 +1,4 @@
-// A start of the gate takes the time, and an idle gate the memory, of what it loads: what it does not need before somebody asks
+// A start takes the time, and an idle gate or sidecar the memory, of what is loaded: what is not needed before somebody asks
 // for it stays out. The published form, which is what starts.
 
 import { spawn } from 'node:child_process';
@@ -23,25 +23,26 @@ interface Loaded {
 const place = mkdtempSync(join(tmpdir(), 'certgate-loads-'));
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 
-/** What a gate has loaded when it listens. */
-async function loadedByServe(): Promise<Loaded> {
-  const noted = join(place, 'builtins.json');
-  const note = join(place, 'note.cjs');
+/** What a gate, or a sidecar, has loaded when it listens. */
+async function loadedBy(command: string, flags: readonly string[]): Promise<Loaded> {
+  const noted = join(place, `${command}-builtins.json`);
+  const note = join(place, `${command}-note.cjs`);
   writeFileSync(
     note,
     `process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(noted)}, JSON.stringify(process.moduleLoadList)))`,
   );
-  const args = ['--require', note, inject('certgate'), 'serve', '--listen', '127.0.0.1:0', '--policy', 'policy.yaml'];
-  const env = { ...process.env, NODE_V8_COVERAGE: join(place, 'coverage') };
+  const args = ['--require', note, inject('certgate'), command, '--listen', '127.0.0.1:0', ...flags];
+  const coverage = `${command}-coverage`;
+  const env = { ...process.env, NODE_V8_COVERAGE: join(place, coverage) };
   const child = spawn(process.execPath, args, { cwd: place, env, stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   for await (const line of createInterface({ input: child.stderr })) {
     if (line.includes('"msg":"listening"')) child.kill('SIGTERM');
   }
   const code = await ended;
-  if (code !== 0) throw new Error(`the gate ended with ${code}`);
+  if (code !== 0) throw new Error(`${command} ended with ${code}`);
   const urls = new Set<string>();
-  for (const file of globSync('coverage/*.json', { cwd: place })) {
+  for (const file of globSync(`${coverage}/*.json`, { cwd: place })) {
     const { result } = JSON.parse(readFileSync(join(place, file), 'utf8')) as { result: { url: string }[] };
     for (const { url } of result) if (url.startsWith('file:') && !url.endsWith('note.cjs')) urls.add(url);
   }
@@ -58,17 +59,21 @@ async function loadedByServe(): Promise<Loaded> {
   };
 }
 
+beforeAll(async () => {
+  const io = {
+    ...{ env: {}, cwd: place, program: 'certgate', isTerminal: false },
+    ...{ out: () => {}, say: () => {}, input: async () => new Uint8Array() },
+  };
+  await run(['init', '--name', 'localhost'], io);
+  await run(['issue', 'worker/etl-1'], io);
+});
+
 describe('a gate that listens', () => {
   let loaded: Loaded;
 
   beforeAll(async () => {
-    const io = {
-      ...{ env: {}, cwd: place, program: 'certgate', isTerminal: false },
-      ...{ out: () => {}, say: () => {}, input: async () => new Uint8Array() },
-    };
-    await run(['init', '--name', 'localhost'], io);
     writeFileSync(join(place, 'policy.yaml'), 'bindings:\n  - {role: Viewer, identity: user/alice}\n');
-    loaded = await loadedByServe();
+    loaded = await loadedBy('serve', ['--policy', 'policy.yaml']);
   });
 
   test('has loaded what it serves with', () => {
@@ -87,7 +92,7 @@ describe('a gate that listens', () => {
       /^src\/enroll\/(?:identity-tokens|issuer-keys|jwt-form|fetch-json)/,
     ],
     ['the listener for enrolment alone', /^src\/inbound\/enrolment-listener/],
-    ['what publishes revocations', /^src\/inbound\/status\/(?:answers|listener|exchange)/],
+    ['what publishes revocations, and what monitors ask', /^src\/(?:inbound\/status\/(?!send)|observe\/exposition)/],
     ['several processes', /^src\/(?:inbound\/workers|cli\/serve-worker)/],
     ['a signer', /^src\/(?:authority\/remote-signer|authority\/pkcs11|admin\/signer-server)/],
     ['an issuer that is signed elsewhere', /^src\/authority\/(?:import-issuer|ca-fitness)/],
@@ -107,5 +112,22 @@ describe('a gate that listens', () => {
   test('reads a few files, not one for each module', () => {
     expect(loaded.files).toBeLessThanOrEqual(20);
     expect(loaded.characters).toBeLessThan(1_050_000);
+  });
+});
+
+describe('a sidecar that listens', () => {
+  let loaded: Loaded;
+
+  beforeAll(async () => {
+    loaded = await loadedBy('connect', ['--identity', 'worker-etl-1', '--gate', 'https://127.0.0.1:1']);
+  });
+
+  test('has loaded what it serves with', () => {
+    expect(loaded.modules).toContain('src/outbound/sidecar.ts');
+  });
+
+  test('has not loaded what monitors ask', () => {
+    const asked = /^src\/(?:inbound\/status\/(?!send)|observe\/exposition|outbound\/told)/;
+    expect(loaded.modules.filter((id) => asked.test(id))).toEqual([]);
   });
 });

@@ -1,4 +1,7 @@
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { addAll, HOUR, newRecord } from '../store/fixture.ts';
 import { cut, playedGate } from './played-gate.ts';
 
 const gate = playedGate();
@@ -28,6 +31,22 @@ test('revoke says so when nothing was open', async () => {
   gate.answers(200, cut(0, 0, 0));
   const { stderr } = await gate.shell.certgate('revoke', 'worker/etl-1');
   expect(stderr).toMatch(/^the gate on this machine has applied it \(\d+ ms\): nothing of it is open any more\n$/);
+});
+
+test('revoke takes what has ended and may still be renewed, and nothing else that has ended', async () => {
+  gate.answers(200, cut(0, 0, 0));
+  const { dir } = gate.shell;
+  const store = openSqliteStore(join(dir, 'state', 'certgate.db'));
+  const [within, past] = [26, 100].map((hours) => newRecord({ issuedAt: Date.now() - hours * HOUR }));
+  await addAll(
+    store,
+    [within, past].flatMap((one) => one ?? []),
+  );
+  await store.close();
+  gate.shell.run("sed -i 's/#grace: 0s/grace: 3d/' certgate.yaml");
+  const { stdout } = await gate.shell.certgate('revoke', 'worker/etl-1');
+  expect(stdout.match(/revoked: unspecified/g)).toHaveLength(2);
+  expect(stdout).toContain(within?.serial);
 });
 
 test('revoke says that keyCompromise took the place of a lesser reason, and that no other does', async () => {

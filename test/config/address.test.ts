@@ -1,5 +1,14 @@
+import { isIP, isIPv6 } from 'node:net';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isAddress, isDnsName, parseHostPort, parseOrigin, parseSocketPath } from '../../src/config/address.ts';
+import {
+  isAddress,
+  isDnsName,
+  isNetwork,
+  parseHostPort,
+  parseOrigin,
+  parseSocketPath,
+} from '../../src/config/address.ts';
 
 describe('addresses', () => {
   test('name a host and a port, with brackets around IPv6', () => {
@@ -58,10 +67,60 @@ describe('addresses', () => {
     }
   });
 
+  test('are IPv6 addresses where Node takes them for that, and no others', () => {
+    const pieces = [':', '::', '0', '1', 'ffff', 'F', '01', '12345', '.', '1.2.3.4', '::ffff:', 'g', '%1', '\0', ' '];
+    const text = fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).map((some) => some.join(''));
+    fc.assert(
+      fc.property(text, (address) => {
+        expect(isAddress(address)).toBe(!isDnsName(address) && isIP(address) !== 0);
+        expect(parseHostPort(`[${address}]:1`) !== null).toBe(isIPv6(address) && !address.includes('%'));
+      }),
+      { numRuns: 5_000, examples: [['::1'], ['fe80::1%1'], ['::1\0'], ['1:2:3:4:5:6:7:8'], ['1:2:3:4:5:6:7:']] },
+    );
+  });
+
   test('know a DNS name from everything else', () => {
     for (const name of ['gate', 'gate.example', 'a-b.c1', '_srv.example']) expect(isDnsName(name)).toBe(true);
     for (const name of ['', '1.2.3.4', '1.2.3', '::1', '*.x', 'a..b', 'a.', '-a', 'a-', 'ä.example', 'a b']) {
       expect(isDnsName(name), name).toBe(false);
+    }
+  });
+
+  test('know a network from everything else', () => {
+    for (const network of [
+      '192.0.2.7',
+      '10.0.0.0/8',
+      '0.0.0.0/0',
+      '192.0.2.7/32',
+      '::1',
+      '2001:db8::/32',
+      '::/0',
+      '::1/128',
+    ]) {
+      expect(isNetwork(network), network).toBe(true);
+    }
+    for (const text of [
+      '',
+      '/8',
+      '10.0.0.0/',
+      '10.0.0.0/33',
+      '10.0.0.0/-1',
+      '10.0.0.0/255.0.0.0',
+      '10.0.0/8',
+      '::1/129',
+    ]) {
+      expect(isNetwork(text), text).toBe(false);
+    }
+    for (const text of [
+      'gate.example',
+      'gate/8',
+      'fe80::1%eth0',
+      '[::1]',
+      '10.0.0.0/8/8',
+      ' 10.0.0.0/8',
+      '010.0.0.1',
+    ]) {
+      expect(isNetwork(text), text).toBe(false);
     }
   });
 });

@@ -1,37 +1,12 @@
-import { execFileSync } from 'node:child_process';
 import type { ServerResponse } from 'node:http';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { answersHalf } from './harness/echo.ts';
 import { eventually, within } from './harness/eventually.ts';
-import { credentialsIn, type Serving } from './harness/house.ts';
+import { credentialsIn } from './harness/house.ts';
+import { monitorOf, read, samplesIn } from './harness/monitor.ts';
 import { freePort } from './harness/ports.ts';
-import { prefectPrograms } from './harness/prefect.ts';
 import { echo, house } from './harness/scenario.ts';
 import { ask, get, openTls } from './harness/wire.ts';
-
-const READ = `import json, sys
-from prometheus_client.parser import text_string_to_metric_families as families
-print(json.dumps([[s.name, sorted(s.labels.items()), s.value] for f in families(sys.stdin.read()) for s in f.samples]))`;
-
-/** Every sample of `text` as Prometheus's own client for Python reads it: `name{label="value"}` and its value. */
-async function samplesIn(text: string): Promise<ReadonlyMap<string, number>> {
-  const python = join(await prefectPrograms(), 'python');
-  const said = execFileSync(python, ['-c', READ], { input: text, encoding: 'utf8' });
-  const samples = JSON.parse(said) as [name: string, labels: [string, string][], value: number][];
-  return new Map(
-    samples.map(([name, labels, value]) => [
-      `${name}${labels.length === 0 ? '' : `{${labels.map(([key, of]) => `${key}="${of}"`).join(',')}}`}`,
-      value,
-    ]),
-  );
-}
-
-/** The listener for monitors, as the gate's log names it. */
-async function monitorOf(gate: Serving): Promise<string> {
-  const { address } = await gate.logged(({ msg }) => msg === 'telling monitors');
-  return `http://${String(address)}`;
-}
 
 function isThere(pid: number): boolean {
   try {
@@ -40,11 +15,6 @@ function isThere(pid: number): boolean {
     return false;
   }
 }
-
-const read = async (url: string) => {
-  const answer = await fetch(url);
-  return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };
-};
 
 test.each([1, 2])(
   'of a gate with %i workers: that it lives, can be used, and what all of it counted',

@@ -189,6 +189,15 @@ describe('who has a certificate', () => {
     expect((await at.renew(serial, newKey())).status).toBe(403);
   });
 
+  test('may not once all of its identity is revoked, though it had ended by then', async () => {
+    const [at, serial] = await enrolled({ graceMs: 7 * DAY });
+    at.now += 3 * DAY;
+    const everyOne = { identity: 'worker/etl-1' };
+    expect(await revokeCertificates(at.store, everyOne, 'keyCompromise', 'test', at.now, 7 * DAY)).toHaveLength(1);
+    const { status, text } = await at.renew(serial, newKey());
+    expect([status, text]).toEqual([403, expect.stringContaining('was revoked')]);
+  });
+
   test('gets a new one for the same key where the first, whose answer was lost, has ended meanwhile', async () => {
     const [at, serial] = await enrolled({ graceMs: 7 * DAY });
     at.now += (DAY * 2) / 3;

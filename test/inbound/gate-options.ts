@@ -22,6 +22,7 @@ export const GATE_LIMITS = {
 export const GATE_OPTIONS = {
   apiPath: '/api',
   minTls: '1.3',
+  balancers: [],
   rules: compileRules([{ from: 'spiffe' }]),
   unsafeUnrecorded: false,
   log: quietLog,

@@ -15,6 +15,14 @@ test('metrics of several processes add up, number by number', () => {
   expect([a.requests, b.requests, a.answers[2], b.answers[2]]).toEqual([2, 3, 1, 1]);
 });
 
+test('what is counted after a sum was made is not in it', () => {
+  const metrics = createMetrics();
+  const sum = addMetrics(metrics, null);
+  metrics.requests++;
+  countAnswer(metrics, 200, 7, false);
+  expect(sum).toEqual(createMetrics());
+});
+
 test('counters outlive their process, gauges do not', () => {
   const metrics = { ...createMetrics(), requests: 2, connections: 1, requestsOpen: 1, tunnels: 1 };
   expect(onlyCounters(metrics)).toEqual({ ...createMetrics(), requests: 2 });

@@ -58,6 +58,7 @@ const usual = {
   keyText: async (key: KeyObject): Promise<string> => privateKeyToPem(key),
   clock: impatient,
   enrollAgain: null,
+  counts: { renewals: 0, renewalFailures: 0 },
 };
 
 /** A certificate of an hour, issued fifty minutes ago by the CA's clock. */

@@ -6,6 +6,7 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { activateRoot, prepareRoot, rollbackIssuer, rotateIssuer } from '../../src/authority/rotate.ts';
 import { openLog } from '../../src/observe/log.ts';
+import { createSidecarState, type SidecarState } from '../../src/outbound/sidecar-state.ts';
 import { followTrust } from '../../src/outbound/trust-bundle.ts';
 import { signBundle } from '../../src/pki/bundle-signature.ts';
 import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
@@ -17,6 +18,7 @@ const placeOf = ({ certsDir, store }: OpenCa) => ({ certsDir, store, trustDomain
 
 /** Of a follower that takes nothing, and asks by itself once. */
 const usual = {
+  state: createSidecarState(),
   host: 'localhost',
   interval: 3_600_000,
   take: () => {},
@@ -29,6 +31,7 @@ interface Told {
   readonly taken: string[];
   readonly logged: string[];
   readonly noted: number[];
+  readonly state: SidecarState;
 }
 
 /** A gate with a certificate of `ca` that does `served` with each connection; `connect` verifies it against a bundle. */
@@ -56,7 +59,7 @@ async function follow(
   times: number,
   seen = 0,
 ): Promise<Told> {
-  const told: Told = { asked: [], taken: [], logged: [], noted: [] };
+  const told: Told = { asked: [], taken: [], logged: [], noted: [], state: createSidecarState() };
   let number = seen;
   const done = Promise.withResolvers<void>();
   let current = held;
@@ -86,6 +89,7 @@ async function follow(
       },
     },
     hear: () => {},
+    state: told.state,
     log,
   });
   onTestFinished(stop);
@@ -115,6 +119,8 @@ describe('a sidecar that follows the trust bundle', () => {
     const told = await follow(ca, held, answerOf(fresh, await signed(fresh, ca)), 3);
     expect(told.taken[0]).toBe(fresh);
     expect(told.asked.slice(0, 3)).toEqual([idOf(held), idOf(held), idOf(fresh)]);
+    expect(told.state).toMatchObject({ gate: true, counts: { bundlesTaken: 1, bundlesRefused: 0 } });
+    expect(told.state.bundleConfirmed).toBeGreaterThan(Date.now() - 60_000);
   });
 
   test('takes one that is signed by an issuer which the root it knows has made meanwhile', async () => {
@@ -194,21 +200,25 @@ describe('a sidecar that follows the trust bundle', () => {
     const told = await follow(ca, held, await made(ca, bundleOf(ca)), 2);
     expect(told.taken).toEqual([]);
     expect(told.logged.join('')).toContain(reason);
+    expect(told.state).toMatchObject({ gate: true, bundleConfirmed: 0, counts: { bundlesTaken: 0 } });
+    expect(told.state.counts.bundlesRefused).toBeGreaterThan(0);
   });
 
   test.each([
-    'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n',
-    'HTTP/1.1 304 Not Modified\r\n\r\n',
-    'HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n',
-    'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc',
-    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
-    'HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n',
-    '\x16\x03\x01',
-    '',
-  ])('asks again after %o', async (answer) => {
+    // An older gate knows no bundle.
+    ['HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n', true, false],
+    ['HTTP/1.1 304 Not Modified\r\n\r\n', true, true],
+    ['HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n', false, false],
+    ['HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc', false, false],
+    ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n', false, false],
+    ['HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n', false, false],
+    ['\x16\x03\x01', false, false],
+    ['', false, false],
+  ])('asks again after %o, and notes what that says of the gate and of the bundle', async (answer, gate, confirmed) => {
     const ca = await openCa();
     const told = await follow(ca, bundleOf(ca), answer, 3);
     expect(told.taken).toEqual([]);
+    expect([told.state.gate, told.state.bundleConfirmed > 0]).toEqual([gate, confirmed]);
   });
 
   test('refuses an old one that a rightful issuer has signed, told by whoever has the gate’s key', async () => {

@@ -159,6 +159,18 @@ describe('a request', () => {
         ),
       ]),
     ],
+    ...(
+      [
+        ['parameters of the hash', encodeTlv(TAG.octetString, randomBytes(40))],
+        ['a NULL of the hash that is none', encodeTlv(TAG.null, randomBytes(1))],
+        ['more than a NULL of the hash', Buffer.concat([encodeTlv(TAG.null), encodeTlv(TAG.null)])],
+      ] as const
+    ).map(([what, parameters]): [string, Uint8Array] => {
+      const algorithm = encodeTlv(TAG.sequence, oid('1.3.14.3.2.26'), parameters);
+      const hashes = [20, 20].map((n) => encodeTlv(TAG.octetString, randomBytes(n)));
+      const id = encodeTlv(TAG.sequence, algorithm, ...hashes, encodeTlv(TAG.integer, Uint8Array.of(1)));
+      return [what, request([list(encodeTlv(TAG.sequence, id))])];
+    }),
     [
       'something else for a signature',
       encodeTlv(TAG.sequence, encodeTlv(TAG.sequence, list(single())), encodeTlv(context(0))),

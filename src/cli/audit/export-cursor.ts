@@ -1,9 +1,8 @@
 // How far an export has come: the newest line of the record and the newest act that a collector has taken, in a file that is
 // replaced in one step after each batch. Whoever begins with it sends what follows; what was under way goes twice at most.
 import { readFileSync } from 'node:fs';
-import { systemCode } from '../../authority/files.ts';
 import { writeOutputFile } from '../../authority/output-file.ts';
-import { fileReason } from '../../errors.ts';
+import { fileReason, systemCode } from '../../errors.ts';
 import { type Head, START } from '../../observe/audit-chain.ts';
 import { usage } from '../flags.ts';
 

@@ -2,9 +2,8 @@
 // What the CA has of both is `certgate ca check`'s.
 
 import { accessSync, constants, statSync } from 'node:fs';
-import { systemCode } from '../../authority/files.ts';
 import type { Config } from '../../config/schema.ts';
-import { isCertgateError, shellWord } from '../../errors.ts';
+import { isCertgateError, shellWord, systemCode } from '../../errors.ts';
 import { auditLockFile } from '../../observe/audit-lock.ts';
 import { certificateOf } from '../../outbound/credentials.ts';
 import { holderOf } from '../../store/lock-file.ts';

@@ -3,8 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { systemCode } from '../../authority/files.ts';
-import { CertgateError, EXIT, fileReason } from '../../errors.ts';
+import { CertgateError, EXIT, fileReason, systemCode } from '../../errors.ts';
 import { compareRoutes } from '../../policy/sync.ts';
 import { printable, printableJson } from '../escape.ts';
 import { describe } from '../help.ts';

@@ -1,5 +1,5 @@
-// A listener of the gate over plain HTTP, for anybody who can reach it: one publishes the list, OCSP and the issuer's
-// certificate, another tells monitors how the gate is. It knows no identity and can change nothing. One of each in a gate, also
+// A listener over plain HTTP, for anybody who can reach it: one of a gate publishes the list, OCSP and the issuer's certificate,
+// another tells monitors how the gate, or a sidecar, is. It knows no identity and can change nothing. One of each in a gate, also
 // with several workers, where the primary has it.
 import { createServer, type Socket } from 'node:net';
 import { CertgateError, isCertgateError } from '../../errors.ts';

@@ -14,6 +14,7 @@ import { limitLog } from '../../observe/limited-log.ts';
 import { addMetrics, createMetrics, type Metrics, onlyCounters } from '../../observe/metrics.ts';
 import { bind } from '../../proxy/connection-set.ts';
 import { noteBundlesIn } from '../bundle-notes.ts';
+import { balancersIn } from '../client-address.ts';
 import { createDoor, turnAway } from '../door.ts';
 import { DoorCounts } from '../door-counts.ts';
 import type { EnrolmentListener } from '../enrolment-listener.ts';
@@ -49,7 +50,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   const { log, audit, authority, config, workers: size } = options;
   const metrics = createMetrics();
   const limitedLog = limitLog(log);
-  const counts = new DoorCounts(options.limits);
+  const counts = new DoorCounts(options.limits, balancersIn(options.balancers));
   const identities = new GateCounts(options.limits.connectionsPerIdentity);
   /** What workers that are gone had counted. */
   let retired: Metrics = createMetrics();

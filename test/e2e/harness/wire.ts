@@ -63,15 +63,17 @@ export const WEBSOCKET_OPENING = get(
   'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
 );
 
-/** Opens a TLS connection to 127.0.0.1:`port` (`halfOpen`: its own direction outlives the other); resolves once the handshake is done on this side. */
+/** Opens a TLS connection to 127.0.0.1:`port` (`halfOpen`: its own direction outlives the other; `before` goes first, in the clear); resolves once the handshake is done on this side. */
 export async function openTls(
   port: number,
   credentials: Credentials,
-  options: { session?: Buffer; tls12?: boolean; halfOpen?: boolean } = {},
+  options: { session?: Buffer; tls12?: boolean; halfOpen?: boolean; from?: string; before?: Buffer } = {},
 ): Promise<Wire<TLSSocket>> {
   const halfOpen = options.halfOpen === true;
-  const carrier = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: halfOpen });
+  const from = options.from === undefined ? {} : { localAddress: options.from };
+  const carrier = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: halfOpen, ...from });
   carrier.on('error', () => {});
+  if (options.before !== undefined) carrier.write(options.before);
   const socket = connectTls({
     socket: carrier,
     host: '127.0.0.1',

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { GateHealth } from '../../../src/inbound/gate.ts';
 import { openMonitor } from '../../../src/inbound/status/monitor.ts';
 import { type PlainListener, startPlainListener } from '../../../src/inbound/status/plain-listener.ts';
+import { toldOfGate } from '../../../src/inbound/status/told-of-gate.ts';
 import { createMetrics } from '../../../src/observe/metrics.ts';
 
 const WELL: GateHealth = {
@@ -24,9 +25,9 @@ beforeEach(async () => {
   [asked, failures, draining] = [0, [], false];
   health = async () => WELL;
   const answers = openMonitor({
-    health() {
+    async told() {
       asked++;
-      return health();
+      return toldOfGate(await health());
     },
     version: '1.0.0',
     draining: () => draining,
