@@ -7,6 +7,9 @@ import { asClause } from './clause.ts';
 import type { Given, Leaf, Problem } from './given.ts';
 import { keysOf, leafAt, leaves } from './leaves.ts';
 import { nearest } from './nearest.ts';
+import { lostAlias } from './placed-yaml.ts';
+
+const WRITE_OUT = 'write out what it stands for';
 
 export interface Layer {
   readonly given: readonly Given[];
@@ -36,6 +39,16 @@ export function readFileLayer(text: string, file: string): Layer {
       remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
     };
   });
+  visit(document, {
+    Alias(_key, alias, way) {
+      const place = at(alias.range?.[0] ?? 0);
+      const target = alias.resolve(document);
+      // What says nothing would be as if it were not set.
+      if (target === undefined) problems.push(lostAlias(alias, place));
+      else if (way.includes(target))
+        problems.push({ place, problem: `*${alias.source} stands in itself`, remedy: WRITE_OUT });
+    },
+  });
   if (problems.length > 0) return { given, problems };
 
   const read = (node: unknown, path: readonly string[]): void => {
@@ -63,9 +76,16 @@ export function readFileLayer(text: string, file: string): Layer {
       } else {
         const leaf = leafAt(dotted);
         const found = isAlias(value) ? value.resolve(document) : (value as Node | null);
+        let plain: unknown = null;
+        try {
+          plain = found?.toJS(document) ?? null;
+        } catch {
+          problems.push({ place: keyAt, problem: 'its aliases (*name) write out too much', remedy: WRITE_OUT });
+          continue;
+        }
         given.push({
           leaf,
-          value: scalarText(leaf, found) ?? (found === null || found === undefined ? null : found.toJS(document)),
+          value: scalarText(leaf, found) ?? plain,
           placeOf: (inside = []) => {
             const part = inside.length === 0 ? found : document.getIn([...here, ...inside], true);
             const range = (part as Node | undefined)?.range ?? found?.range ?? (key as Node).range;

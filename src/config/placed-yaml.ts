@@ -60,14 +60,7 @@ export function readPlacedYaml(text: string, file: string): PlacedYaml {
       }
       return partOf(null, fallback, false);
     }
-    if (isAlias(given) && node === undefined) {
-      const problem = `nothing is called &${given.source}`;
-      problems.push({
-        place: at(given.range?.[0] ?? 0),
-        problem,
-        remedy: `write it out, or name it with &${given.source}`,
-      });
-    }
+    if (isAlias(given) && node === undefined) problems.push(lostAlias(given, at(given.range?.[0] ?? 0)));
     const range = (given as Node | null | undefined)?.range;
     const place = range === undefined || range === null ? fallback : at(range[0]);
     const empty = node === null || node === undefined || (isScalar(node) && node.value === null);
@@ -105,6 +98,11 @@ export function readPlacedYaml(text: string, file: string): PlacedYaml {
     };
   };
   return { root: partOf(problems.length > 0 ? null : document.contents, `${file}:1:1`, false), problems };
+}
+
+/** That nothing before it is called as an alias says. */
+export function lostAlias({ source }: Alias, place: string): Problem {
+  return { place, problem: `nothing is called &${source}`, remedy: `write it out, or name it with &${source}` };
 }
 
 /** What each alias stands for: the last before it that has its name. */

@@ -269,4 +269,21 @@ describe('problems', () => {
     const cwd = folderWith('serve: {drain: &d 7s}', 'connect: {drain: *d}');
     expect(loadConfig({ env: {}, cwd }).connect.drain).toBe(7000);
   });
+
+  test.each([
+    ['nothing, for a setting', 'serve: {policy: *none}', 'certgate.yaml:1:17', 'nothing is called &none'],
+    ['nothing, for a section', 'serve: *none', 'certgate.yaml:1:8', 'nothing is called &none'],
+    ['nothing, for an item', 'serve: {names: [*none]}', 'certgate.yaml:1:17', 'nothing is called &none'],
+    ['what comes later', 'serve: {drain: *d}\nconnect: {drain: &d 7s}', 'certgate.yaml:1:16', 'nothing is called &d'],
+    ['itself', 'identity: {rules: &r [*r]}', 'certgate.yaml:1:23', '*r stands in itself'],
+    [
+      'one thing too often',
+      `identity:\n  rules:\n    - &r {from: spiffe}\n${'    - *r\n'.repeat(200)}`,
+      'certgate.yaml:2:3',
+      'its aliases (*name) write out too much',
+    ],
+  ])('are told of an alias of %s', (_what, text, place, problem) => {
+    const problems = problemsOf(() => loadConfig({ env: {}, cwd: folderWith(text) }));
+    expect(problems).toEqual([expect.stringContaining(`${place} | ${problem} |`)]);
+  });
 });
