@@ -98,12 +98,15 @@ export function withoutSecrets(env: NodeJS.ProcessEnv, variable: string | null):
   return passed;
 }
 
-function runToEnd(words: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+/** Runs it, with signals passed on, and answers its exit code. CG_COMMAND. */
+export function runToEnd(words: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [program = '', ...args] = words;
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: 'inherit' });
     const stop = passSignals(child);
-    child.once('error', (error: NodeJS.ErrnoException) => {
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      // It runs, and is another user's, as sudo is: a signal could not be passed on, and its end is still its own to tell.
+      if (child.pid !== undefined) return;
       stop();
       const reason = error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error);
       reject(new CertgateError('CG_COMMAND', { command: program, reason }, { cause: error }));
