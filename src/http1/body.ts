@@ -28,11 +28,24 @@ export interface Body {
   remaining: number;
   state: number;
   digits: number;
+  /**
+   * Of what was followed, the bytes at its end that are of a chunk's size or of the end behind the last chunk, and not yet all
+   * of it: there are readers that take a part of one, when no more comes, for the whole.
+   */
+  unfinished: number;
 }
 
 /** `length` in bytes, or CHUNKED, or UNTIL_CLOSE (which only its connection's end completes). */
 export function openBody(length: number): Body {
-  return { length, done: length === 0, bad: false, remaining: Math.max(length, 0), state: SIZE, digits: 0 };
+  return {
+    length,
+    done: length === 0,
+    bad: false,
+    remaining: Math.max(length, 0),
+    state: SIZE,
+    digits: 0,
+    unfinished: 0,
+  };
 }
 
 /** Takes `bytes[from…]` as the body's next part and answers the index one past what belongs to it. */
@@ -50,6 +63,7 @@ function followChunks(body: Body, bytes: Buffer, from: number): number {
   let at = from;
   const end = bytes.length;
   let state = body.state;
+  let lineAt = from - body.unfinished;
   while (at < end && state < DONE) {
     if (state === DATA) {
       const taken = Math.min(body.remaining, end - at);
@@ -80,6 +94,7 @@ function followChunks(body: Body, bytes: Buffer, from: number): number {
         break;
       case DATA_LF:
         state = byte === 0x0a ? SIZE : BAD;
+        lineAt = at;
         break;
       case LAST_CR:
         state = byte === 0x0d ? LAST_LF : BAD;
@@ -92,6 +107,7 @@ function followChunks(body: Body, bytes: Buffer, from: number): number {
   body.state = state;
   body.done = state === DONE;
   body.bad = state === BAD;
+  body.unfinished = state < DATA || state === LAST_CR || state === LAST_LF ? at - lineAt : 0;
   return at;
 }
 

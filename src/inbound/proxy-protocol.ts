@@ -2,13 +2,13 @@
 // through says before the client's first byte, of whose connection it is. Pure. Everything that the specification does
 // not allow is refused: who misreads a header takes a part of it for the client's, or for its address.
 
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 export type ProxyHeader =
   /** So far it may become one. */
   | { readonly kind: 'more' }
   /**
-   * One in the first `length` bytes. `source` is the client's IP address; null where there is no client (a balancer looks
+   * One in the first `length` bytes. `source` is the client's IP address as Node would write a peer's; null where there is no client (a balancer looks
    * whether the gate is there) or the balancer does not know it, and the connection is to be taken as it is (§2.1, §2.2).
    */
   | { readonly kind: 'header'; readonly length: number; readonly source: string | null }
@@ -53,7 +53,7 @@ function readLine(bytes: Buffer): ProxyHeader {
   const is = family === 'TCP4' ? isIPv4 : family === 'TCP6' ? isPlainIPv6 : null;
   const whole = ports.length === 2 && ports.every((port) => PORT.test(port) && Number(port) <= 65_535);
   if (is === null || !whole || !is(source) || !is(destination)) return bad('has a PROXY line that can not be read');
-  return { kind: 'header', length, source };
+  return { kind: 'header', length, source: family === 'TCP6' ? asNodeWrites(source) : source };
 }
 
 function readBinary(bytes: Buffer): ProxyHeader {
@@ -79,8 +79,12 @@ function ipv4(bytes: Buffer): string {
 
 function ipv6(bytes: Buffer): string {
   const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(V2_LEAST + 2 * i).toString(16));
-  // As it is written by everybody else (RFC 5952).
-  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+  return asNodeWrites(groups.join(':'));
+}
+
+/** An IPv6 address as Node names a peer by it, with `::ffff:192.0.2.7` for an IPv4 client of a balancer that speaks IPv6. */
+function asNodeWrites(address: string): string {
+  return new SocketAddress({ address, family: 'ipv6' }).address;
 }
 
 /** An interface's name behind it would mean something on the balancer alone. */

@@ -34,6 +34,8 @@ export interface SidecarHealth {
   readonly gate: boolean;
   /** As in KeptIdentity. */
   readonly filesRefused: boolean;
+  /** When the certificate began, ms since the epoch. */
+  readonly begins: number;
   /** ms since the epoch; `trust`: when the last certificate of the bundle does. */
   readonly ends: { readonly identity: number; readonly trust: number };
   /** Clients connected, requests in flight and WebSockets open now. */
@@ -137,6 +139,7 @@ function healthOf(
     trust: now() < ends.trust,
     gate: state.gate,
     filesRefused,
+    begins: current.certificate.validFromDate.getTime(),
     ends,
     open: { connections: set.members.size, ...openWork(set) },
     state: structuredClone(state),

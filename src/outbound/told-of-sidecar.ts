@@ -5,7 +5,14 @@ import { type CountWords, figuresOf, type Told } from '../observe/exposition.ts'
 import type { SidecarHealth } from './sidecar.ts';
 import type { SidecarCounts } from './sidecar-state.ts';
 
-const COUNTS: CountWords<keyof SidecarCounts | keyof SidecarHealth['open'] | 'filesRefused' | 'bundleConfirmed'> = {
+type Gauge = keyof SidecarHealth['open'] | 'begins' | 'filesRefused' | 'bundleConfirmed';
+
+const COUNTS: CountWords<keyof SidecarCounts | Gauge> = {
+  begins: [
+    'certificate_start_timestamp_seconds',
+    'When a certificate began, in seconds since 1970.',
+    { certificate: 'identity' },
+  ],
   connections: ['connections', 'Connections of clients.'],
   requestsOpen: ['requests_in_flight', 'HTTP requests in flight.'],
   tunnels: ['websockets_open', 'WebSockets open.'],
@@ -38,9 +45,9 @@ const COUNTS: CountWords<keyof SidecarCounts | keyof SidecarHealth['open'] | 'fi
 };
 
 export function toldOfSidecar(health: SidecarHealth): Told {
-  const { certificate, trust, gate, filesRefused, ends, open, state } = health;
-  const seconds = state.bundleConfirmed / 1000;
-  const gauges = { ...open, filesRefused: Number(filesRefused), bundleConfirmed: seconds };
+  const { certificate, trust, gate, filesRefused, begins, ends, open, state } = health;
+  const [began, confirmed] = [begins / 1000, state.bundleConfirmed / 1000];
+  const gauges = { ...open, begins: began, filesRefused: Number(filesRefused), bundleConfirmed: confirmed };
   return {
     parts: { certificate, trust, gate },
     ends,

@@ -1,6 +1,8 @@
 // Upstream's answer on its way to the client: read whole into a head, written anew, its body streamed exactly to where
 // its framing says it ends. Interim answers are counted and only `100 Continue` is passed on, to a client that waits
-// for it. One answer may instead be held and changed as a whole before it goes on (Forward.rewriteAnswer).
+// for it. One answer may instead be held and changed as a whole before it goes on (Forward.rewriteAnswer). A chunk's size, and
+// the end behind the last chunk, go on whole or not at all: of one that breaks off in its size Python's http.client takes the
+// first digits for all of it, and a `0` for the end.
 
 import type { Socket } from 'node:net';
 import { type Body, followBody, openBody } from '../http1/body.ts';
@@ -38,6 +40,8 @@ export class AnswerStream {
   bytes = 0;
   interim = 0;
   private held: Buffer | null = null;
+  /** What has come of the size of a chunk, or of the end behind the last, that is not whole. */
+  private line: Buffer | null = null;
   private body: Body | null = null;
   private close = false;
   private rewriting: Buffer[] | null = null;
@@ -126,14 +130,15 @@ export class AnswerStream {
       this.rewriting = [Buffer.from(bytes.subarray(from, to))];
       return body.done ? this.rewritten(head, to === bytes.length) : MORE;
     }
-    this.bytes += to - from;
+    const stop = this.holdLine(body, bytes, to);
+    this.bytes += stop - from;
     const begun = begunOf(head, memory);
     const end = this.endOf(head);
     let room: boolean;
     if (from < to && head.bodyLength === UNTIL_CLOSE) {
       writeTransient(this.socket, headAndBody(begun, end, bytes, from, from));
       room = this.socket.write(chunkOf(bytes.subarray(from, to)));
-    } else room = writeTransient(this.socket, headAndBody(begun, end, bytes, from, to));
+    } else room = writeTransient(this.socket, headAndBody(begun, end, bytes, from, stop));
     return body.done ? this.whole(to === bytes.length) : room ? MORE : NO_ROOM;
   }
 
@@ -146,10 +151,26 @@ export class AnswerStream {
       this.rewriting.push(Buffer.from(bytes.subarray(0, to)));
       return body.done ? this.rewritten(this.head, to === bytes.length) : MORE;
     }
-    this.bytes += to;
-    const part = to === bytes.length ? bytes : bytes.subarray(0, to);
+    const part = this.withLine(body, bytes, to);
+    if (part.length === 0) return MORE;
+    this.bytes += part.length;
     const room = body.length === UNTIL_CLOSE ? this.socket.write(chunkOf(part)) : writeTransient(this.socket, part);
     return body.done ? this.whole(to === bytes.length) : room ? MORE : NO_ROOM;
+  }
+
+  /** Keeps what is unfinished before `bytes[to]` for the next read; answers where that begins. */
+  private holdLine(body: Body, bytes: Buffer, to: number): number {
+    const stop = to - body.unfinished;
+    this.line = stop === to ? null : Buffer.from(bytes.subarray(stop, to));
+    return stop;
+  }
+
+  /** What goes on of the body now that `bytes[0…to]` has come of it. */
+  private withLine(body: Body, bytes: Buffer, to: number): Buffer {
+    const { line } = this;
+    if (line === null && body.unfinished === 0) return to === bytes.length ? bytes : bytes.subarray(0, to);
+    const all = line === null ? bytes.subarray(0, to) : Buffer.concat([line, bytes.subarray(0, to)]);
+    return all.subarray(0, this.holdLine(body, all, all.length));
   }
 
   private rewritten(head: ResponseHead, clean: boolean): Progress {

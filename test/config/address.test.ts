@@ -1,3 +1,5 @@
+import { isIP, isIPv6 } from 'node:net';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   isAddress,
@@ -63,6 +65,18 @@ describe('addresses', () => {
     for (const text of ['', 'gate', 'gate.example', '1.2.3', '1.2.3.4.5', '[::1]', '1::2::3', 'a b', 'dead.beef']) {
       expect(isAddress(text), text).toBe(false);
     }
+  });
+
+  test('are IPv6 addresses where Node takes them for that, and no others', () => {
+    const pieces = [':', '::', '0', '1', 'ffff', 'F', '01', '12345', '.', '1.2.3.4', '::ffff:', 'g', '%1', '\0', ' '];
+    const text = fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).map((some) => some.join(''));
+    fc.assert(
+      fc.property(text, (address) => {
+        expect(isAddress(address)).toBe(!isDnsName(address) && isIP(address) !== 0);
+        expect(parseHostPort(`[${address}]:1`) !== null).toBe(isIPv6(address) && !address.includes('%'));
+      }),
+      { numRuns: 5_000, examples: [['::1'], ['fe80::1%1'], ['::1\0'], ['1:2:3:4:5:6:7:8'], ['1:2:3:4:5:6:7:']] },
+    );
   });
 
   test('know a DNS name from everything else', () => {

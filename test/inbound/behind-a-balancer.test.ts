@@ -123,4 +123,15 @@ describe('behind a load balancer that passes TLS through', () => {
     while (again === null) again = await one('192.0.2.7').catch(() => null);
     for (const peer of [second, again]) expect(await answerTo(peer)).toBe('200 worker/etl-1');
   });
+
+  it('clients with IPv4 of a balancer that speaks IPv6 are counted each for itself', async () => {
+    const gate = await behind({ limits: { ...GATE_LIMITS, connectionsPerAddress: 1 } });
+    const mapped = (last: string): Buffer =>
+      binary(0x21, 0x21, Buffer.from(`00000000000000000000ffffc00002${last}`.padEnd(72, '0'), 'hex'));
+    const one = await tcp(gate, BALANCER);
+    one.write(mapped('07'));
+    const peer = await tls(one);
+    expect(await addressAfter(gate, mapped('08'))).toBe('::ffff:192.0.2.8');
+    expect(await answerTo(peer)).toBe('200 worker/etl-1');
+  });
 });

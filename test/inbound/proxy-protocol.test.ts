@@ -5,6 +5,8 @@ import { binary, binaryFrom, SIGNATURE } from './proxy-header.ts';
 
 const header = (text: string | Buffer) => readProxyHeader(Buffer.isBuffer(text) ? text : Buffer.from(text, 'latin1'));
 const V6 = Buffer.from('20010db8000000000000000000000007'.padEnd(72, '0'), 'hex');
+/** 192.0.2.7 as a balancer names it that listens for IPv4 and IPv6 at once. */
+const MAPPED = Buffer.from('00000000000000000000ffffc0000207'.padEnd(72, '0'), 'hex');
 
 describe('a PROXY protocol header', () => {
   it.each([
@@ -12,11 +14,14 @@ describe('a PROXY protocol header', () => {
     ['PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n', '255.255.255.255'],
     ['PROXY TCP6 2001:db8::7 2001:db8::1 56324 443\r\n', '2001:db8::7'],
     [`PROXY TCP6 ${'ffff:'.repeat(7)}ffff ${'ffff:'.repeat(7)}ffff 65535 65535\r\n`, `${'ffff:'.repeat(7)}ffff`],
+    ['PROXY TCP6 2001:0DB8:0:0::7 2001:db8::1 56324 443\r\n', '2001:db8::7'],
+    ['PROXY TCP6 0:0:0:0:0:FFFF:C000:207 ::ffff:203.0.113.1 56324 443\r\n', '::ffff:192.0.2.7'],
     ['PROXY UNKNOWN\r\n', null],
     [`PROXY UNKNOWN ${'ffff:'.repeat(7)}ffff ${'ffff:'.repeat(7)}ffff 65535 65535\r\n`, null],
     [binaryFrom('192.0.2.7'), '192.0.2.7'],
     [binaryFrom('192.0.2.7', Buffer.from([0x04, 0x00, 0x02, 0x00, 0x00])), '192.0.2.7'],
     [binary(0x21, 0x21, V6), '2001:db8::7'],
+    [binary(0x21, 0x21, MAPPED), '::ffff:192.0.2.7'],
     [binary(0x21, 0x00, Buffer.alloc(0)), null],
     [binary(0x21, 0x31, Buffer.alloc(216)), null],
     [binary(0x20, 0x00, Buffer.alloc(0)), null],

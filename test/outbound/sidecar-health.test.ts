@@ -72,6 +72,7 @@ test('a sidecar that has spoken with its gate is well, says when its certificate
   expect(sidecar.health()).toMatchObject({ certificate: true, trust: true, gate: false, filesRefused: false });
   const health = await until('the gate has answered', sidecar, (now) => now.gate);
   expect(health.ends.identity).toBe(sidecar.credentials().notAfter);
+  expect(health.begins).toBe(sidecar.credentials().certificate.validFromDate.getTime());
   expect(health.ends.trust).toBeGreaterThan(Date.now() + 365 * 24 * HOUR);
   expect(health.state.bundleConfirmed).toBeGreaterThan(Date.now() - 60_000);
   const { handshakes } = health.state.counts;

@@ -10,6 +10,7 @@ test('what is told of a sidecar keeps to its format, and has each of its counts'
   const numbered = Object.fromEntries(Object.keys(single).map((name, at) => [name, at + 100])) as typeof single;
   const told = toldOfSidecar({
     ...{ certificate: true, trust: false, gate: true, filesRefused: true },
+    begins: 1_600_000_000_000,
     ends: { identity: 1_800_000_000_500, trust: 1_900_000_000_000 },
     open: { connections: 200, requestsOpen: 201, tunnels: 202 },
     state: { counts: { ...numbered, answers, durations }, gate: true, bundleConfirmed: 1_700_000_000_250 },
@@ -25,6 +26,7 @@ test('what is told of a sidecar keeps to its format, and has each of its counts'
   const ends = 'certgate_certificate_expiration_timestamp_seconds';
   expect(samples.get(`${ends}{certificate="identity"}`)).toBe(1_800_000_000.5);
   expect(samples.get(`${ends}{certificate="trust"}`)).toBe(1_900_000_000);
+  expect(samples.get('certgate_certificate_start_timestamp_seconds{certificate="identity"}')).toBe(1_600_000_000);
   expect(samples.get('certgate_trust_bundle_confirmed_timestamp_seconds')).toBe(1_700_000_000.25);
   expect(samples.get('certgate_identity_files_refused')).toBe(1);
   const { durationSum, ...others } = numbered;

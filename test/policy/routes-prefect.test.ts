@@ -110,12 +110,16 @@ describe.skipIf(missing !== null)('the installed Prefect', () => {
   test(
     'chooses the same handler for a sample path of each operation, and for that path by each other method',
     async () => {
-      for (const [, route] of API_ROUTES) {
-        for (const values of [['x'], ['a b', 'ü;%?#'], ['filter', 'latest'], ['name', 'count', ID]]) {
-          for (const method of ['GET', 'POST', 'PATCH', 'PUT', 'DELETE', WEBSOCKET]) {
-            await agree(method, `/api${sample(route, values)}`);
-          }
-        }
+      // Methods share a path, and a path without parameters is the same with any of them.
+      const paths = new Set(
+        API_ROUTES.flatMap(([, route]) =>
+          [['x'], ['a b', 'ü;%?#'], ['filter', 'latest'], ['name', 'count', ID]].map(
+            (values) => `/api${sample(route, values)}`,
+          ),
+        ),
+      );
+      for (const path of paths) {
+        for (const method of ['GET', 'POST', 'PATCH', 'PUT', 'DELETE', WEBSOCKET]) await agree(method, path);
       }
     },
     TIMEOUT,

@@ -1,5 +1,5 @@
-// Every parser there is, as servers read requests and as clients read answers: llhttp (node:http) always, h11 and httptools
-// where there is a Python with Prefect, net/http where there is Go.
+// Every parser there is, as servers read requests and as clients read answers: llhttp (node:http) always, h11, httptools and,
+// for answers, http.client where there is a Python with Prefect, net/http where there is Go.
 
 import { startGoParser } from './go.ts';
 import { llhttpAnswerParser, llhttpParser } from './llhttp.ts';

@@ -30,7 +30,7 @@ export const uvicornPython: string | null = pythons[0] ?? null;
 export interface UvicornParsers {
   /** By name: `h11`, `httptools`. */
   readonly parsers: ReadonlyMap<string, Parser>;
-  /** The same as clients, reading answers. */
+  /** The same as clients, reading answers, and `http.client`. */
   readonly answerParsers: ReadonlyMap<string, AnswerParser>;
   /** Why a parser is not among them. */
   readonly missing: Readonly<Record<string, string>>;
@@ -46,7 +46,11 @@ interface Line {
 /** Starts the process. One case at a time: all parsers read it together, the answer is kept until the next case. */
 export async function startUvicornParsers(python: string): Promise<UvicornParsers> {
   const reader = startAsking(python, [SCRIPT, ...uvicornExtras]);
-  const { found, missing } = (await reader.next()) as { found: string[]; missing: Record<string, string> };
+  const { found, clients, missing } = (await reader.next()) as {
+    readonly found: readonly string[];
+    readonly clients: readonly string[];
+    readonly missing: Record<string, string>;
+  };
   const parsers = new Map<string, Parser>();
   for (const name of found) {
     parsers.set(name, async (pieces) => {
@@ -56,7 +60,7 @@ export async function startUvicornParsers(python: string): Promise<UvicornParser
     });
   }
   const answerParsers = new Map<string, AnswerParser>();
-  for (const name of found) {
+  for (const name of clients) {
     answerParsers.set(name, async (methods, pieces) => {
       const answer = (await reader.ask({ to: methods, pieces: base64(pieces) })) as Record<string, SeenAnswers | null>;
       return answer[name] ?? null;

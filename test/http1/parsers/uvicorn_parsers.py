@@ -1,13 +1,16 @@
 """Reads bytes as uvicorn's two HTTP parsers do, h11 and httptools, set up as uvicorn sets them up.
 
-First prints one JSON line, {"found": [parser], "missing": {parser: why}}. Then for every line of standard input, a list
+First prints one JSON line, {"found": [parser], "clients": [parser], "missing": {parser: why}}. Then for every line of standard input, a list
 of pieces in base64, prints {parser: {"requests": […], "refused": why or null, "rest": base64 or null}}. `rest` is what
 follows an upgrade to a WebSocket. A line {"to": [methods], "pieces": […]} asks for the answers to requests of these methods
-as clients read them, {parser: {"answers": […], "refused": why or null}}: h11 is the parser of Prefect's client (httpx).
+as clients read them, {parser: {"answers": […], "refused": why or null}}: h11 is the parser of Prefect's client (httpx),
+http.client that of Python's own urllib, and of requests.
 Folders in argv are searched for parsers that are not installed.
 """
 
 import base64
+import http.client
+import io
 import json
 import sys
 
@@ -204,7 +207,38 @@ try:
 except ImportError as error:
     missing["httptools"] = str(error)
 
-print(json.dumps({"found": list(found), "missing": missing}), flush=True)
+
+class Wire(io.BufferedReader):
+    """What has come by one connection; http.client closes its file after each answer."""
+
+    def makefile(self, _mode):
+        return self
+
+    def close(self):
+        pass
+
+
+def answers_by_http_client(methods, pieces):
+    wire, answers = Wire(io.BytesIO(b"".join(pieces))), []
+    for method in methods:
+        if not wire.peek(1):
+            break
+        response = http.client.HTTPResponse(wire, method=method)
+        try:
+            response.begin()
+            body = response.read()
+        except (http.client.HTTPException, ValueError, MemoryError) as error:
+            return {"answers": answers, "refused": f"{type(error).__name__}: {error}"}
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.raw_items()]
+        answers.append(answered(response.status, headers, body))
+        if response.will_close:
+            break
+    return {"answers": answers, "refused": None}
+
+
+clients["http.client"] = answers_by_http_client
+
+print(json.dumps({"found": list(found), "clients": list(clients), "missing": missing}), flush=True)
 for line in sys.stdin:
     asked = json.loads(line)
     if isinstance(asked, dict):
