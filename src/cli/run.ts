@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { Command } from 'commander';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, reasonOf, systemCode } from '../errors.ts';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
 import { type EnrollFlags, withEnrollFlags } from './enroll-source.ts';
@@ -98,18 +98,27 @@ export function withoutSecrets(env: NodeJS.ProcessEnv, variable: string | null):
   return passed;
 }
 
-/** Runs it, with signals passed on, and answers its exit code. CG_COMMAND. */
-export function runToEnd(words: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+function runToEnd(words: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [program = '', ...args] = words;
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env, stdio: 'inherit' });
+    const failed = (error: unknown): void => {
+      const reason = systemCode(error) === 'ENOENT' ? 'there is no such command' : reasonOf(error);
+      reject(new CertgateError('CG_COMMAND', { command: program, reason }, { cause: error }));
+    };
+    let child: ChildProcess;
+    try {
+      child = spawn(program, args, { env, stdio: 'inherit' });
+    } catch (error) {
+      // Some of the system's errors are thrown.
+      failed(error);
+      return;
+    }
     const stop = passSignals(child);
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      // It runs, and is another user's, as sudo is: a signal could not be passed on, and its end is still its own to tell.
+    child.on('error', (error) => {
+      // Of one that runs: a signal could not be passed on to it, because it is another user's by now (sudo).
       if (child.pid !== undefined) return;
       stop();
-      const reason = error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error);
-      reject(new CertgateError('CG_COMMAND', { command: program, reason }, { cause: error }));
+      failed(error);
     });
     child.once('exit', (code, signal) => {
       stop();

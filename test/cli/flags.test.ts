@@ -12,7 +12,7 @@ describe('--since', () => {
     expect(momentFlag('--since', '2026-10-31T08:00+02:00', now)).toBe(Date.parse('2026-10-31T06:00:00Z'));
   });
 
-  test.each(['', 'yesterday', '2026', '31.10.2026', '2026-13-01', '2026-10-31T25:00', '1793448000000'])(
+  test.each(['', 'yesterday', '2026', '31.10.2026', '2026-13-01', '2026-02-30', '2026-10-31T25:00', '1793448000000'])(
     'refuses what is neither: %j',
     (text) => expect(() => momentFlag('--since', text, now)).toThrow('not a time'),
   );
