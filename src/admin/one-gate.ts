@@ -3,8 +3,9 @@
 // the same time.
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError } from '../errors.ts';
 import { isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
+import { fileFailure } from '../store/sqlite-file.ts';
 
 export interface StateFolderClaim {
   /** Lets the next gate have it. May be called twice. */
@@ -13,7 +14,7 @@ export interface StateFolderClaim {
 
 /**
  * Claims `stateDir` for a gate in this process.
- * @throws CG_GATE_RUNNING when another has it, CG_STORE_READONLY when the lock's file cannot be made
+ * @throws CG_GATE_RUNNING when another has it, CG_STORE_* when the lock's file cannot be made
  */
 export function claimStateFolder(stateDir: string): StateFolderClaim {
   const path = join(stateDir, 'gate.lock');
@@ -26,7 +27,7 @@ export function claimStateFolder(stateDir: string): StateFolderClaim {
     if (isHeldElsewhere(error)) {
       throw new CertgateError('CG_GATE_RUNNING', { socket: join(stateDir, 'control.sock') }, { cause: error });
     }
-    throw new CertgateError('CG_STORE_READONLY', { location: path, problem: reasonOf(error) }, { cause: error });
+    throw fileFailure(error, path);
   }
   const held = db;
   return {

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { Command } from 'commander';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, reasonOf, systemCode } from '../errors.ts';
 import { flushLog, openLog } from '../observe/log.ts';
 import { startSidecar } from '../outbound/sidecar.ts';
 import { type EnrollFlags, withEnrollFlags } from './enroll-source.ts';
@@ -101,12 +101,24 @@ export function withoutSecrets(env: NodeJS.ProcessEnv, variable: string | null):
 function runToEnd(words: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [program = '', ...args] = words;
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env, stdio: 'inherit' });
-    const stop = passSignals(child);
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      stop();
-      const reason = error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error);
+    const failed = (error: unknown): void => {
+      const reason = systemCode(error) === 'ENOENT' ? 'there is no such command' : reasonOf(error);
       reject(new CertgateError('CG_COMMAND', { command: program, reason }, { cause: error }));
+    };
+    let child: ChildProcess;
+    try {
+      child = spawn(program, args, { env, stdio: 'inherit' });
+    } catch (error) {
+      // Some of the system's errors are thrown.
+      failed(error);
+      return;
+    }
+    const stop = passSignals(child);
+    child.on('error', (error) => {
+      // Of one that runs: a signal could not be passed on to it, because it is another user's by now (sudo).
+      if (child.pid !== undefined) return;
+      stop();
+      failed(error);
     });
     child.once('exit', (code, signal) => {
       stop();

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CommanderError } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { commandLineError, report } from '../../src/cli/report.ts';
@@ -82,6 +84,16 @@ test('a reader that goes away ends the program quietly', async () => {
   });
   await once(child, 'close');
   expect({ code: child.exitCode, signal: child.signalCode, words }).toEqual({ code: 0, signal: null, words: '' });
+});
+
+test('a reader that goes away does not make a yes of a no', async () => {
+  const shell = openShell();
+  writeFileSync(join(shell.dir, 'policy.yaml'), 'bindings: []\n');
+  const words = ['policy', 'explain', 'user/alice', 'POST', '/api/flows/', '--policy', 'policy.yaml'];
+  const child = spawn('certgate', words, { cwd: shell.dir, env: shell.env, stdio: ['ignore', 'pipe', 'ignore'] });
+  child.stdout.destroy();
+  await once(child, 'close');
+  expect(child.exitCode).toBe(3);
 });
 
 test('results that cannot be written are an error, and none where nobody wants them', () => {

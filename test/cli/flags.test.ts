@@ -12,7 +12,7 @@ describe('--since', () => {
     expect(momentFlag('--since', '2026-10-31T08:00+02:00', now)).toBe(Date.parse('2026-10-31T06:00:00Z'));
   });
 
-  test.each(['', 'yesterday', '2026', '31.10.2026', '2026-13-01', '2026-10-31T25:00', '1793448000000'])(
+  test.each(['', 'yesterday', '2026', '31.10.2026', '2026-13-01', '2026-02-30', '2026-10-31T25:00', '1793448000000'])(
     'refuses what is neither: %j',
     (text) => expect(() => momentFlag('--since', text, now)).toThrow('not a time'),
   );
@@ -36,4 +36,12 @@ test('a duration that is none is shown escaped', () => {
   expect(() => durationFlag('--expiring-within', 'so\u001bon')).toThrow(
     '--expiring-within is "so\\u{1b}on", not a duration',
   );
+});
+
+test('a duration with bounds is within them', () => {
+  const bounds = { min: '1s', max: '24h' };
+  expect(durationFlag('--exec-timeout', '24h', bounds)).toBe(86_400_000);
+  for (const text of ['0s', '999ms', '30d', '24h1ms']) {
+    expect(() => durationFlag('--exec-timeout', text, bounds), text).toThrow('it is 1s to 24h');
+  }
 });

@@ -32,4 +32,6 @@ test('an empty BROWSER is none, and one that is not there fails nothing', async 
   openBrowser('https://idp.example/', { PATH: `${dir}:/usr/bin:/bin`, BROWSER: '' });
   await expect.poll(() => existsSync(said), { timeout: 20_000 }).toBe(true);
   openBrowser('https://idp.example/', { PATH: dir, BROWSER: 'no-such-browser' });
+  // Below a file, of which the system says so at once.
+  openBrowser('https://idp.example/', { PATH: dir, BROWSER: join(said, 'browser') });
 });

@@ -69,7 +69,7 @@ writeFileSync(join(place, 'everything.yaml'), stringify(EVERYTHING));
 
 interface Made {
   readonly kind: string;
-  readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly metadata?: { readonly name?: string; readonly annotations?: Readonly<Record<string, string>> };
   readonly spec?: Readonly<Record<string, unknown>> & { readonly template?: { readonly spec?: object } };
 }
 const made = (args: readonly string[]): readonly Made[] => documentsIn(render(args)) as readonly Made[];
@@ -174,10 +174,42 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
     const all = made(everything);
     const settings = all.find(({ kind }) => kind === 'ConfigMap');
     expect(JSON.stringify(settings)).toContain('"CERTGATE_SERVE_METRICS_LISTEN":"0.0.0.0:9500"');
-    expect(all.find(({ kind }) => kind === 'PodMonitor')).toMatchObject({
-      metadata: { labels: { release: 'prometheus' } },
-      spec: { podMetricsEndpoints: [{ port: 'metrics' }] },
+    const monitors = all.filter(({ kind }) => kind === 'PodMonitor');
+    expect(monitors.map(({ spec }) => spec?.['selector'])).toMatchObject([
+      { matchLabels: { 'app.kubernetes.io/name': 'certgate' } },
+      { matchLabels: { 'app.kubernetes.io/name': 'prefect-worker' } },
+    ]);
+    for (const monitor of monitors) {
+      expect(monitor).toMatchObject({
+        metadata: { labels: { release: 'prometheus', 'helm.sh/chart': expect.any(String) as unknown } },
+        spec: { podMetricsEndpoints: [{ port: 'metrics' }] },
+      });
+    }
+  });
+
+  test('has monitors, and probes, ask a worker’s sidecar over HTTP where they may', () => {
+    const sidecarOf = (args: readonly string[]) =>
+      podSpecs(made(args).filter(({ kind }) => kind === 'Deployment'))
+        .flatMap(containersOf)
+        .find(({ name }) => name === 'certgate');
+    const closed = sidecarOf(WORKERS);
+    expect(closed).toMatchObject({
+      livenessProbe: { exec: { command: ['bash', '-c', expect.any(String) as unknown] } },
     });
+    expect([closed?.ports, closed?.args?.includes('--metrics-listen')]).toEqual([undefined, false]);
+    const probe = { httpGet: { path: '/livez', port: 'metrics' } };
+    expect(sidecarOf(everything)).toMatchObject({
+      args: expect.arrayContaining(['--metrics-listen', '0.0.0.0:9500']) as unknown,
+      ports: [{ name: 'metrics', containerPort: 9500 }],
+      ...{ startupProbe: probe, livenessProbe: probe },
+    });
+    const policyOf = (args: readonly string[]) =>
+      made(args).find(
+        ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata?.name?.endsWith('-workers') === true,
+      );
+    expect(policyOf(WORKERS)?.spec).toMatchObject({ ingress: [] });
+    const { from } = EVERYTHING.metrics;
+    expect(policyOf(everything)?.spec).toMatchObject({ ingress: [{ from, ports: [{ port: 9500, protocol: 'TCP' }] }] });
   });
 
   test.each([

@@ -62,16 +62,23 @@ describe('every pod', () => {
     expect(pods.flatMap(problemsOf)).toEqual([]);
   });
 
-  test('is not ended by its probes for being slow: they start no Node, or have long to', () => {
+  test('is not ended by its probes for being slow: they start no Node, or have long to; none asks a port that is not there', () => {
     const all = [...pods, ...podSpecs([putTogether(SERVER), putTogether(WORKER)])];
     const ours = all.flatMap(containersOf).filter(({ image }) => image.includes('certgate'));
     const lasting = ours.flatMap(({ livenessProbe = {}, readinessProbe = {} }) => [livenessProbe, readinessProbe]);
-    const said = lasting.flatMap(({ exec, timeoutSeconds = 1 }) =>
-      exec === undefined ? [] : [{ program: exec.command[0], timeoutSeconds }],
+    const said = lasting.flatMap(({ exec, httpGet, timeoutSeconds = 1 }) =>
+      exec === undefined && httpGet === undefined ? [] : [{ program: exec?.command[0] ?? 'none', timeoutSeconds }],
     );
     expect(said.length).toBeGreaterThan(hasChart ? 5 : 3);
     for (const { program, timeoutSeconds } of said)
-      expect(timeoutSeconds).toBeGreaterThanOrEqual(program === 'bash' ? 10 : 30);
+      expect(timeoutSeconds).toBeGreaterThanOrEqual(program === 'bash' || program === 'none' ? 10 : 30);
+    for (const { name, ports = [], startupProbe = {}, livenessProbe = {}, readinessProbe = {} } of ours) {
+      const asked = [startupProbe, livenessProbe, readinessProbe].flatMap(({ httpGet }) => httpGet?.port ?? []);
+      expect(
+        asked.filter((port) => !ports.some((one) => one.name === port)),
+        name,
+      ).toEqual([]);
+    }
   });
 
   test('has certgate run by commands and flags that there are', async () => {

@@ -23,6 +23,8 @@ export interface Container {
 }
 interface Probe {
   readonly exec?: { readonly command: readonly string[] };
+  /** `port`: by the name that the container gives it. */
+  readonly httpGet?: { readonly path: string; readonly port: string };
   readonly timeoutSeconds?: number;
 }
 export interface Volume {

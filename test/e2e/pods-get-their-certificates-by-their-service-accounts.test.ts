@@ -27,13 +27,16 @@ async function cluster(
   documents: readonly unknown[],
   pool: string,
 ): Promise<Cluster & { gatePort: number; sidecarPort: number }> {
-  const [api, gatePort, sidecarPort] = [await startApiServer(await folder()), await freePort(), await freePort()];
+  const [api, gatePort] = [await startApiServer(await folder()), await freePort()];
+  const [sidecarPort, metricsPort] = [await freePort(), await freePort()];
   const here = (text: string): string =>
     text
       .replaceAll(`${HOST}:8443`, `127.0.0.1:${gatePort}`)
       .replaceAll('kubernetes.default.svc/', `${api.address}/`)
       .replaceAll(/http:\/\/(?:127\.0\.0\.1|prefect-server):4200/g, sharedPrefect())
       .replaceAll(/\b4210\b/g, String(sidecarPort))
+      .replaceAll('0.0.0.0:9464', '127.0.0.1:9464')
+      .replaceAll(/\b9464\b/g, String(metricsPort))
       .replaceAll('"--pool","etl"', `"--pool","${pool}"`);
   const configMaps = new Map<string, Readonly<Record<string, string>>>([
     // The port is a free one, of this machine only; and a restart waits for nobody's WebSocket.

@@ -68,8 +68,11 @@ describe('certgate run', () => {
         return true;
       }
     });
-    const missing = await finish(...home.run(gate, identity, ['/no/such/program']), { env });
-    expect(missing.code).toBe(127);
-    expect(missing.stderr).toContain('/no/such/program');
+    // The second is below a file, of which Node has spawn throw.
+    for (const program of ['/no/such/program', `${process.execPath}/program`]) {
+      const missing = await finish(...home.run(gate, identity, [program]), { env });
+      expect(missing.code).toBe(127);
+      expect(missing.stderr).toContain(`cannot start ${program}`);
+    }
   });
 });

@@ -115,14 +115,20 @@ export async function startPod(cluster: Cluster, options: PodOptions): Promise<P
   };
   /** Fails when it ends before its probe was content: a kubelet would start it again and again. */
   const probed = async (container: Container, process: Running): Promise<void> => {
-    const { exec: probe } = container.startupProbe ?? {};
-    if (probe === undefined) return;
+    const { exec: probe, httpGet } = container.startupProbe ?? {};
+    if (probe === undefined && httpGet === undefined) return;
+    const content = async (): Promise<boolean> => {
+      if (probe !== undefined) return (await exec(container.name, probe.command)).code === 0;
+      const port = container.ports?.find(({ name }) => name === httpGet?.port)?.containerPort;
+      const answer = await fetch(`http://127.0.0.1:${port}${httpGet?.path}`).catch(() => null);
+      return answer?.ok === true;
+    };
     let over: number | string | null | undefined;
     void process.exited.then(({ code, signal }) => {
       over = code ?? signal;
     });
     await eventually(`the startup probe of ${container.name}`, async () =>
-      over !== undefined || (await exec(container.name, probe.command)).code === 0 ? true : undefined,
+      over !== undefined || (await content()) ? true : undefined,
     );
     if (over !== undefined) throw new Error(`${container.name} ended with ${over}: ${process.stderr()}`);
   };

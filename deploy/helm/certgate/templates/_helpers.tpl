@@ -116,6 +116,10 @@ https://{{ include "certgate.host" . }}:{{ .Values.service.port }}
 {{- end -}}
 {{- end -}}
 
+{{- define "certgate.workersSelector" -}}
+app.kubernetes.io/name: prefect-worker
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
 {{- define "certgate.workerSelector" -}}
 app.kubernetes.io/name: prefect-worker
 app.kubernetes.io/instance: {{ .release }}
@@ -188,4 +192,34 @@ httpGet:
 exec:
   command: [certgate, health, --live]
 {{- end }}
+{{- end }}
+
+{{/* How a probe learns whether a worker's sidecar answers, or, without a port for it, that it listens. */}}
+{{- define "certgate.sidecarLive" -}}
+{{- if .Values.metrics.enabled -}}
+httpGet:
+  path: /livez
+  port: metrics
+{{- else -}}
+exec:
+  command: [bash, -c, "exec 3<>/dev/tcp/127.0.0.1/4210"]
+{{- end }}
+{{- end }}
+
+{{/* Of a PodMonitor. */}}
+{{- define "certgate.monitorLabels" -}}
+{{ include "certgate.labels" . }}
+{{- with .Values.metrics.podMonitor.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Of a NetworkPolicy: who may ask what monitors ask. */}}
+{{- define "certgate.monitors" -}}
+- ports:
+    - port: {{ .Values.metrics.port }}
+      protocol: TCP
+  {{- with .Values.metrics.from }}
+  from: {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end }}
