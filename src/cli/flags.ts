@@ -44,7 +44,9 @@ export function momentFlag(flag: string, text: string, now: number): number {
   if (ago !== null) return now - ago;
   const match = MOMENT.exec(text);
   const [, day = '', time = '00:00', zone = 'Z'] = match ?? [];
-  const moment = match === null ? Number.NaN : Date.parse(`${day}T${time}${zone.toUpperCase()}`);
+  // Of a day that its month does not have, Date.parse makes one of the next.
+  const isDay = match !== null && new Date(Date.parse(day)).getUTCDate() === Number(day.slice(8));
+  const moment = isDay ? Date.parse(`${day}T${time}${zone.toUpperCase()}`) : Number.NaN;
   if (Number.isNaN(moment)) {
     throw usage(
       `${flag} is ${shown(text)}, not a time`,
