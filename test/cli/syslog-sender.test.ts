@@ -8,7 +8,7 @@ import { datagramSender } from '../../src/cli/audit/syslog-sender.ts';
 let addresses: ReadonlyArray<{ readonly address: string; readonly family: number }> = [];
 vi.mock('node:dns/promises', async (original) => ({
   ...(await original<object>()),
-  lookup: (async (_host: string, { order }: { order?: string } = {}) =>
+  lookup: (async (_host: string, { order }: { order?: string }) =>
     addresses.toSorted((a, b) => (order === 'ipv4first' ? a.family - b.family : 0))[0]) as typeof Lookup,
 }));
 
