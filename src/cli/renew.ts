@@ -41,6 +41,9 @@ const SETTINGS = [
   'log.level',
 ];
 
+/** Timers take 24 days, and fire at once for more. */
+const EXEC_TIMEOUT = { min: '1s', max: '24h' };
+
 /** After how long a daemon runs a command again that failed, ms. */
 const HOOK_RETRY = 60_000;
 
@@ -72,7 +75,7 @@ export function renewCommand(io: CommandIo): Command {
     .option('--daemon', 'go on: renew it whenever it is due, and follow the trust bundle')
     .option('--exec <COMMAND>', 'run this after a renewal; split at spaces, without a shell')
     .option('--exec-shell <COMMAND>', 'the same, by sh -c')
-    .option('--exec-timeout <DURATION>', 'when that command is killed', '1m')
+    .option('--exec-timeout <DURATION>', 'when that command is killed, after 1s to 24h', '1m')
     .option('--json', 'print JSON');
   withEnrollFlags(command);
   return command.action(async (flags: Flags) => {
@@ -81,7 +84,7 @@ export function renewCommand(io: CommandIo): Command {
       throw usage(`${flag} is for a renewal that ends, and --daemon does not`, 'leave one of the two out');
     }
     const words = hookWords(flags);
-    const timeoutMs = durationFlag('--exec-timeout', flags.execTimeout);
+    const timeoutMs = durationFlag('--exec-timeout', flags.execTimeout, EXEC_TIMEOUT);
     const given = configOf(command, io);
     const { level } = given.log;
     const log = openLog({ level: flags.daemon !== true && level === 'info' ? 'warn' : level });

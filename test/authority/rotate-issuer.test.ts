@@ -46,6 +46,16 @@ describe('rotating the issuer', () => {
     expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 active');
   });
 
+  test('is taken back to the one that issued before, not to the newest', async () => {
+    const ca = await openCa();
+    await rotateIssuer(placeOf(ca));
+    await rollbackIssuer(placeOf(ca));
+    await rotateIssuer(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, issuer 1 retiring, issuer 2 retiring, issuer 3 active');
+    await rollbackIssuer(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, issuer 1 active, issuer 2 retiring, issuer 3 retiring');
+  });
+
   test('wants the root’s key, says where it looked, and takes it from where it is named', async () => {
     const ca = await openCa();
     const away = join(newFolder(), 'root.key');

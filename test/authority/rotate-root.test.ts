@@ -8,14 +8,17 @@ import { loadAuthority } from '../../src/authority/load.ts';
 import {
   activateRoot,
   prepareRoot,
+  retireIssuers,
   retireRoot,
   rollbackActivate,
+  rollbackIssuer,
   rollbackPrepare,
   rollbackRetire,
+  rotateIssuer,
 } from '../../src/authority/rotate.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
-import { closing, failureOf, newFolder } from '../store/fixture.ts';
+import { closing, failureOf, HOUR, newFolder } from '../store/fixture.ts';
 import { openCa, request, TRUST_DOMAIN } from './fixture.ts';
 import { bundleOf, issuerOfLeaf, placeOf, states } from './rotation.ts';
 
@@ -66,6 +69,63 @@ describe('rotating the root', () => {
     );
     const error = await failureOf('CG_CA_STEP', () => rollbackPrepare(placeOf(ca)));
     expect(error.message).toContain('issuer 2, which issues, is below root 2');
+  });
+
+  test('never retires a root below which the issuer is that issues', async () => {
+    const ca = await openCa();
+    const [root] = await ca.store.listCa();
+    await ca.store.changeCa(
+      { states: [{ keyId: root?.keyId ?? '', from: 'active', to: 'retiring' }], at: Date.now() },
+      { time: Date.now(), actor: 'test', action: 'by hand', object: '', detail: {} },
+    );
+    const error = await failureOf('CG_CA_STEP', () => retireRoot(placeOf(ca)));
+    expect(error.message).toContain('issuer 1, which issues, is below root 1');
+    expect(await states(ca)).toBe('root 1 retiring, issuer 1 active');
+  });
+
+  test('withdraws no prepared root while somebody lives by it', async () => {
+    const ca = await openCa();
+    await prepareRoot(placeOf(ca));
+    await activateRoot(placeOf(ca), true);
+    await ca.authority.reload();
+    const { record } = await ca.authority.issue(request());
+    await rollbackActivate(placeOf(ca));
+    const before = await states(ca);
+    const error = await failureOf('CG_CA_IN_USE', () => rollbackPrepare(placeOf(ca)));
+    expect(error.message).toBe('root 2 is still in use by "worker/etl-1"');
+    expect(await states(ca)).toBe(before);
+    await ca.authority.revoke({ serial: record.serial }, 'superseded', 'test');
+    await rollbackPrepare(placeOf(ca));
+    expect(await states(ca)).toBe('root 1 active, root 2 retired, issuer 1 active, issuer 2 retired');
+  });
+
+  test('brings back no issuer that was retired before it, and leaves what retires with its root to that', async () => {
+    const ca = await openCa();
+    const later = { ...placeOf(ca), clock: () => Date.now() + 8 * 24 * HOUR };
+    await rotateIssuer(placeOf(ca));
+    await retireIssuers(later);
+    await prepareRoot(placeOf(ca));
+    await activateRoot(placeOf(ca), true);
+    const activated = 'root 1 retiring, root 2 active, issuer 1 retired, issuer 2 retiring, issuer 3 active';
+    expect(await states(ca)).toBe(activated);
+    expect(await retireIssuers({ ...later, clock: () => Date.now() + 30 * 24 * HOUR })).toBeNull();
+    // The present root has no issuer but the one that issues.
+    await failureOf('CG_CA_STEP', () => rollbackIssuer(placeOf(ca)));
+    await retireRoot(placeOf(ca));
+    await rollbackRetire(placeOf(ca));
+    expect(await states(ca)).toBe(activated);
+  });
+
+  test('neither goes on nor goes back to an issuer that has expired', async () => {
+    const ca = await openCa();
+    await prepareRoot(placeOf(ca));
+    const later = { ...placeOf(ca), clock: () => Date.now() + 400 * 24 * HOUR };
+    const on = await failureOf('CG_CA_STEP', () => activateRoot(later, true));
+    expect(on.message).toContain('issuer 2 expired at 20');
+    await activateRoot(placeOf(ca), true);
+    const back = await failureOf('CG_CA_STEP', () => rollbackActivate(later));
+    expect(back.message).toContain('issuer 1 expired at 20');
+    expect(await states(ca)).toBe('root 1 retiring, root 2 active, issuer 1 retiring, issuer 2 active');
   });
 
   test('is prepared once when two prepare it at once, and leaves no file of the other', async () => {
