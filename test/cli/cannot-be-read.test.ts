@@ -14,7 +14,7 @@ import { HOUR } from '../store/fixture.ts';
 const refused = vi.hoisted(() => ({ path: '', times: 0 }));
 const failing = vi.hoisted(() => (path: unknown): Error | null => {
   if (path !== refused.path || refused.times-- <= 0) return null;
-  const words = `EMFILE: too many open files, open '${String(path)}'`;
+  const words = `EMFILE: too many open files, open '${path}'`;
   return Object.assign(new Error(words), { code: 'EMFILE', syscall: 'open', path });
 });
 
