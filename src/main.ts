@@ -3,9 +3,10 @@
 import { processIo } from './cli/io.ts';
 import { run } from './cli/program.ts';
 
-// `certgate list | head` closes our stdout: what was wanted has been read, so end quietly. A closed stderr takes no words.
+// `certgate list | head` closes our stdout: what was wanted has been read, so end quietly, with the exit code of a command that
+// has one by then. A closed stderr takes no words.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE') process.exit();
   process.stderr.write(`error: stdout cannot be written: ${error.message}\n`);
   process.exit(1);
 });

@@ -47,7 +47,7 @@ export async function writeNewFile(path: string, content: string | Uint8Array, m
   }
 }
 
-/** The system's error, with the path that a write or a flush does not name. */
+/** The system's error, with the path that a read, a write or a flush does not name. */
 function about(path: string, error: unknown): unknown {
   return error instanceof Error && 'syscall' in error ? Object.assign(error, { path }) : error;
 }
@@ -73,16 +73,19 @@ export async function syncFolder(path: string): Promise<void> {
 export async function readKeyFile(path: string): Promise<string> {
   const file = await open(path, 'r');
   try {
-    const found = await file.stat();
-    if (found.isDirectory())
-      throw Object.assign(new Error('it is a folder'), { code: 'EISDIR', syscall: 'read', path });
-    const { mode } = found;
-    if ((mode & 0o077) !== 0) {
-      throw new CertgateError('CG_KEY_MODE', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') });
+    try {
+      const found = await file.stat();
+      if (found.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR', syscall: 'read' });
+      const { mode } = found;
+      if ((mode & 0o077) !== 0) {
+        throw new CertgateError('CG_KEY_MODE', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') });
+      }
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
     }
-    return await file.readFile('utf8');
-  } finally {
-    await file.close();
+  } catch (error) {
+    throw about(path, error);
   }
 }
 

@@ -4,13 +4,16 @@ import type { Command } from 'commander';
 import { parseDuration } from '../config/duration.ts';
 import { CertgateError, isCertgateError, shown } from '../errors.ts';
 
-/** `24h`, `7d`, `1h30m` → ms. */
-export function durationFlag(flag: string, text: string): number {
+/** `24h`, `7d`, `1h30m` → ms, within `bounds`, written so too. */
+export function durationFlag(flag: string, text: string, bounds?: { min: string; max: string }): number {
   const milliseconds = parseDuration(text);
   if (milliseconds === null) {
     throw usage(`${flag} is ${shown(text)}, not a duration`, `write it like 30s, 5m, 24h or 7d, e.g. ${flag} 24h`);
   }
-  return milliseconds;
+  if (bounds === undefined) return milliseconds;
+  const { min, max } = bounds;
+  if (milliseconds >= (parseDuration(min) ?? 0) && milliseconds <= (parseDuration(max) ?? 0)) return milliseconds;
+  throw usage(`${flag} is ${shown(text)}; it is ${min} to ${max}`, `for example ${flag} ${max}`);
 }
 
 /** A whole number of decimal digits, from `min` to `max`. */
@@ -41,7 +44,9 @@ export function momentFlag(flag: string, text: string, now: number): number {
   if (ago !== null) return now - ago;
   const match = MOMENT.exec(text);
   const [, day = '', time = '00:00', zone = 'Z'] = match ?? [];
-  const moment = match === null ? Number.NaN : Date.parse(`${day}T${time}${zone.toUpperCase()}`);
+  // Of a day that its month does not have, Date.parse makes one of the next.
+  const isDay = match !== null && new Date(Date.parse(day)).getUTCDate() === Number(day.slice(8));
+  const moment = isDay ? Date.parse(`${day}T${time}${zone.toUpperCase()}`) : Number.NaN;
   if (Number.isNaN(moment)) {
     throw usage(
       `${flag} is ${shown(text)}, not a time`,

@@ -142,14 +142,16 @@ async function makeAll(
       keys: openKeyStore({ passphrase }),
     });
     const files: Readonly<Record<string, string>> = { ...made.files };
+    const placed = [...made.paths, made.store];
     try {
       await link(draft, configuration);
+      placed.push(configuration);
       await syncFolder(dir);
     } catch (error) {
-      for (const path of [...made.paths, made.store]) await rm(path, { force: true });
+      for (const path of placed) await rm(path, { force: true }).catch(() => {});
       throw error;
     }
-    await rm(draft, { force: true });
+    await rm(draft, { force: true }).catch(() => {});
     await removeLeftovers(configuration, ['creating'], 0);
     const { paths, store, unfinished, rootFingerprint } = made;
     const encrypted = passphrase !== null;

@@ -5,13 +5,14 @@ import { Buffer } from 'node:buffer';
 import { basename, delimiter, dirname, relative } from 'node:path';
 import { shellWord } from '../errors.ts';
 import { askSecret } from './ask-secret.ts';
+import { usage } from './flags.ts';
 
 export interface Io {
   /** A line of the result, to stdout. */
   out(text: string): void;
   /** A line for people, to stderr. */
   say(text: string): void;
-  /** All of stdin, at most `limit` bytes; more is an error. */
+  /** All of stdin, at most `limit` bytes; more is CG_USAGE. */
   input(limit: number): Promise<Uint8Array>;
   /** Asks for a line on the terminal and shows nothing of it; undefined where there is no terminal to ask on. */
   readonly askSecret?: ((question: string) => Promise<string>) | undefined;
@@ -60,7 +61,7 @@ async function readAll(limit: number): Promise<Uint8Array> {
   let size = 0;
   for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
     size += chunk.byteLength;
-    if (size > limit) throw new RangeError(`more than ${limit} bytes on standard input`);
+    if (size > limit) throw usage(`more than ${limit} bytes on standard input`, 'see that it is the right file there');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, isCertgateError } from '../errors.ts';
 import { usage } from './flags.ts';
 import type { CommandIo } from './io.ts';
 import { naming } from './named-file.ts';
@@ -81,7 +81,7 @@ async function standardInput(io: CommandIo): Promise<Uint8Array> {
   try {
     return await io.input(LONGEST);
   } catch (error) {
-    throw error instanceof RangeError ? tooLong() : error;
+    throw isCertgateError(error, 'CG_USAGE') ? tooLong() : error;
   }
 }
 

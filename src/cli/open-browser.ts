@@ -8,7 +8,11 @@ import { withoutSecrets } from './run.ts';
 export function openBrowser(url: string, env: NodeJS.ProcessEnv): void {
   const named = env['BROWSER'] ?? '';
   const program = named === '' ? (platform() === 'darwin' ? 'open' : 'xdg-open') : named;
-  const child = spawn(program, [url], { stdio: 'ignore', detached: true, env: withoutSecrets(env, null) });
-  child.on('error', () => {});
-  child.unref();
+  try {
+    const child = spawn(program, [url], { stdio: 'ignore', detached: true, env: withoutSecrets(env, null) });
+    child.on('error', () => {});
+    child.unref();
+  } catch {
+    // Some of the system's errors are thrown by spawn.
+  }
 }

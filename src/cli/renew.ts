@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, systemCode } from '../errors.ts';
 import { flushLog, openLog } from '../observe/log.ts';
 import type { Credentials } from '../outbound/credentials.ts';
 import { keepIdentity } from '../outbound/kept-identity.ts';
@@ -41,6 +41,9 @@ const SETTINGS = [
   'log.level',
 ];
 
+/** Timers take 24 days, and fire at once for more. */
+const EXEC_TIMEOUT = { min: '1s', max: '24h' };
+
 /** After how long a daemon runs a command again that failed, ms. */
 const HOOK_RETRY = 60_000;
 
@@ -72,7 +75,7 @@ export function renewCommand(io: CommandIo): Command {
     .option('--daemon', 'go on: renew it whenever it is due, and follow the trust bundle')
     .option('--exec <COMMAND>', 'run this after a renewal; split at spaces, without a shell')
     .option('--exec-shell <COMMAND>', 'the same, by sh -c')
-    .option('--exec-timeout <DURATION>', 'when that command is killed', '1m')
+    .option('--exec-timeout <DURATION>', 'when that command is killed, after 1s to 24h', '1m')
     .option('--json', 'print JSON');
   withEnrollFlags(command);
   return command.action(async (flags: Flags) => {
@@ -81,7 +84,7 @@ export function renewCommand(io: CommandIo): Command {
       throw usage(`${flag} is for a renewal that ends, and --daemon does not`, 'leave one of the two out');
     }
     const words = hookWords(flags);
-    const timeoutMs = durationFlag('--exec-timeout', flags.execTimeout);
+    const timeoutMs = durationFlag('--exec-timeout', flags.execTimeout, EXEC_TIMEOUT);
     const given = configOf(command, io);
     const { level } = given.log;
     const log = openLog({ level: flags.daemon !== true && level === 'info' ? 'warn' : level });
@@ -91,7 +94,8 @@ export function renewCommand(io: CommandIo): Command {
     if (flags.daemon === true) process.on('SIGHUP', hangUp);
     const before = await certificateIn(given);
     const config = await ensureEnrolled(given, flags, log, io, flags.daemon === true ? undefined : 0);
-    const fresh = (await certificateIn(config)) !== before;
+    const now = await certificateIn(config);
+    const fresh = before !== null && now !== null && now !== before;
     const { cert, key, ca } = filesOf(config);
     const env = {
       ...withoutSecrets(io.env, identityTokenVariable(flags)),
@@ -143,10 +147,10 @@ export function renewCommand(io: CommandIo): Command {
 
 const serialOf = ({ certificate }: Credentials): string => certificate.serialNumber.toLowerCase();
 
-/** The text of its file; empty when there is none, or nobody has said where. */
-async function certificateIn(config: Config): Promise<string> {
+/** The text of its file; empty when there is none, or nobody has said where; null when it could not be read. */
+async function certificateIn(config: Config): Promise<string | null> {
   if (config.connect.identityDir === null) return '';
-  return readFile(filesOf(config).cert, 'utf8').catch(() => '');
+  return readFile(filesOf(config).cert, 'utf8').catch((error: unknown) => (systemCode(error) === 'ENOENT' ? '' : null));
 }
 
 function notOurs(): CertgateError {

@@ -27,8 +27,12 @@ export async function serveWorker(): Promise<void> {
       send: (message) => {
         // One after another: when the last has gone, all have.
         sent = new Promise<void>((resolve) => {
-          if (process.connected) process.send?.(message, undefined, undefined, () => resolve());
-          else resolve();
+          if (!process.connected) return resolve();
+          process.send?.(message, undefined, undefined, (error) => {
+            resolve();
+            // The primary waits for every message: without one of them this worker is of no use, and another takes its place.
+            if (error !== null && process.connected) process.disconnect?.();
+          });
         });
       },
       listen: (heard) => void process.on('message', (message: ToWorker, socket: unknown) => heard(message, socket)),

@@ -8,7 +8,8 @@ export function table(head: readonly string[], rows: ReadonlyArray<readonly stri
     head.map((title) => title.toUpperCase()),
     ...rows.map((row) => row.map((cell) => printable(cell) || '-')),
   ];
-  const widths = head.map((_, column) => Math.max(...safe.map((row) => (row[column] ?? '').length)));
+  // Not by Math.max of all: a call takes some 100,000 arguments, and a listing may have more lines.
+  const widths = head.map((_, column) => safe.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0));
   return safe.map((row) =>
     row
       .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))

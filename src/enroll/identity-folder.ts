@@ -8,6 +8,7 @@ import { copyFile, lstat, open, readdir, readlink, rename, rm, symlink } from 'n
 import { dirname, join } from 'node:path';
 import { makeDraftFolder, PRIVATE_FILE, PUBLIC_FILE, syncFolder, writeNewFile } from '../authority/files.ts';
 import { CURRENT_LINK, GENERATION, RENEWING } from '../authority/output-folder.ts';
+import { systemCode } from '../errors.ts';
 import { isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
 
 const NAMES = ['tls.key', 'tls.crt'] as const;
@@ -16,9 +17,9 @@ const STALE = 120_000;
 
 /** A renewal whose key is on the disk. */
 export interface PreparedRenewal {
-  /** Makes key and certificate the folder's. Node's errors; then the folder is as it was. */
+  /** Makes key and certificate the folder's. Node's errors; then the folder is as it was. Nothing when it has them already. */
   install(certificatePem: string): Promise<void>;
-  /** Removes it. Never fails. */
+  /** Removes it, unless it is the folder's. Never fails. */
   discard(): Promise<void>;
 }
 
@@ -26,7 +27,10 @@ export interface PreparedRenewal {
 export async function prepareRenewal(dir: string, keyPem: string): Promise<PreparedRenewal> {
   const name = `${GENERATION}${randomBytes(8).toString('hex')}`;
   const generation = join(dir, name);
-  const discard = (): Promise<void> => rm(generation, { recursive: true, force: true }).catch(() => {});
+  // Never the folder's own pair: a failure may have come after the link was replaced.
+  const discard = async (): Promise<void> => {
+    if (!(await isCurrent(dir, name))) await rm(generation, { recursive: true, force: true }).catch(() => {});
+  };
   const write = async (): Promise<void> => {
     await makeDraftFolder(generation);
     await writeNewFile(join(generation, 'tls.key'), keyPem, PRIVATE_FILE);
@@ -39,6 +43,7 @@ export async function prepareRenewal(dir: string, keyPem: string): Promise<Prepa
   }
   return {
     async install(certificatePem) {
+      if (await isCurrent(dir, name)) return;
       // Somebody may have tidied it away meanwhile, and the certificate is for this key alone.
       if ((await lstat(join(generation, 'tls.key')).catch(() => null)) === null) {
         await discard();
@@ -50,8 +55,10 @@ export async function prepareRenewal(dir: string, keyPem: string): Promise<Prepa
       await syncFolder(generation);
       const before = await linkNames(dir);
       await pointTo(dir, name);
-      await syncFolder(dir);
-      await removeOthers(dir, [name, before]);
+      // From here on it is the folder's. Where that could not be made durable, a power cut brings the pair before back.
+      await syncFolder(dir)
+        .then(() => removeOthers(dir, [name, before]))
+        .catch(() => {});
     },
     discard,
   };
@@ -78,6 +85,15 @@ async function linkNames(dir: string): Promise<string> {
   await pointTo(dir, first);
   for (const name of NAMES) await replaceByLink(join(dir, name), join(CURRENT_LINK, name));
   return first;
+}
+
+/** Whether `generation` is, or may be, what the folder's names lead to. */
+async function isCurrent(dir: string, generation: string): Promise<boolean> {
+  try {
+    return (await readlink(join(dir, CURRENT_LINK))) === generation;
+  } catch (error) {
+    return systemCode(error) !== 'ENOENT';
+  }
 }
 
 async function pointTo(dir: string, generation: string): Promise<void> {

@@ -14,6 +14,8 @@ import { headIn } from './audit-head.ts';
 export interface AuditFile {
   /** Where the file ends, when somebody or something else than the last `append` made it end there; `null` when not. */
   changedEnd(): Promise<Head | 'empty' | null>;
+  /** What `changedEnd` has said could not be made use of: it says so again. */
+  forgetEnd(): void;
   /** Resolves when `lines`, whole and each ended by a line feed, are durable; rejects with the system's error. */
   append(lines: Buffer): Promise<void>;
   /** How many octets it has by what is known here. */
@@ -83,6 +85,9 @@ export async function openAuditFile(path: string): Promise<AuditFile> {
 
   return {
     changedEnd,
+    forgetEnd() {
+      if (current !== null) current.known = false;
+    },
     append,
     size: () => current?.end ?? 0,
     async moveTo(to) {

@@ -3,6 +3,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 import { open, stat } from 'node:fs/promises';
+import { systemCode } from '../errors.ts';
 import { type Head, hashOf, hashWith, placeOf, START } from './audit-chain.ts';
 import { filesBefore, listRecord } from './audit-files.ts';
 import { auditLines, LONGEST_LINE } from './audit-reader.ts';
@@ -118,8 +119,13 @@ async function lineAt(file: string, seq: number): Promise<string | null> {
   return null;
 }
 
+/** Where a file ends; null for one that is gone by now, is empty, or may be somebody else's. The system's error. */
 async function endOf(file: string): Promise<Head | null> {
-  const handle = await open(file).catch(() => null);
+  const handle = await open(file).catch((error: unknown) => {
+    // Whoever took a file for missing that could not be opened just now would begin the chain anew.
+    if (!['ENOENT', 'EACCES', 'EPERM'].includes(systemCode(error))) throw error;
+    return null;
+  });
   if (handle === null) return null;
   try {
     return await headIn(handle, (await handle.stat()).size);

@@ -5,7 +5,7 @@
 // CG_AUDIT_UNWRITABLE; how many were refused is itself recorded as soon as that is possible. It must never block the event
 // loop, nor hold more than a bounded number of records.
 
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason } from '../errors.ts';
 import { type Head, linkAll, roomFor, START } from './audit-chain.ts';
 import { type Checkpoint, checkpointJson } from './audit-checkpoint.ts';
 import { openAuditFile } from './audit-file.ts';
@@ -79,7 +79,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   const unwritable = (reason: string, cause?: unknown): CertgateError =>
     new CertgateError('CG_AUDIT_UNWRITABLE', { path, reason }, { cause });
   const file = await openAuditFile(path).catch((error: unknown) => {
-    throw unwritable(reasonOf(error), error);
+    throw unwritable(fileReason(error), error);
   });
   const lock = openedLock(path, unwritable);
 
@@ -88,7 +88,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
   let distrust = false;
   if (options.known) {
     const since = await headSince(path, options.known).catch((error: unknown) => {
-      throw unwritable(reasonOf(error), error);
+      throw unwritable(fileReason(error), error);
     });
     if (since !== null) {
       head = since.head;
@@ -142,12 +142,17 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     gap.missing += count;
   };
 
+  const lookAgain = (error: unknown): never => {
+    file.forgetEnd(); // else the next look would begin the chain anew
+    throw error;
+  };
   /** Adopts where the chain ends by now; what is to stand first in what is written next, comes back. */
   async function look(): Promise<string[]> {
     const end = await file.changedEnd();
     if (end !== null) lock.share();
     // What this log has just left is known better than by looking at all that bears such a name.
-    const before = end !== 'empty' ? null : left === null ? await endBefore(path) : { head, file: left };
+    const before =
+      end !== 'empty' ? null : left === null ? await endBefore(path).catch(lookAgain) : { head, file: left };
     left = null;
     // Where lines were taken out, what comes next shows it.
     const found = end === 'empty' ? (before?.head ?? null) : end;
@@ -224,7 +229,7 @@ export async function openAuditLog(path: string, options: AuditLogOptions = {}):
     } catch (error) {
       healthy = false;
       missed(bodies.length + told.length);
-      group?.written.reject(unwritable(reasonOf(error), error));
+      group?.written.reject(unwritable(fileReason(error), error));
       return;
     }
     healthy = true;
@@ -340,6 +345,6 @@ function openedLock(path: string, unwritable: (reason: string, cause: unknown) =
   try {
     return openAuditLock(path);
   } catch (error) {
-    throw unwritable(reasonOf(error), error);
+    throw unwritable(fileReason(error), error);
   }
 }

@@ -2,7 +2,7 @@
 // the extended code goes into the message. It adds nothing but what the file system can tell at that moment.
 import { accessSync, constants, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, fileReason, isCertgateError, reasonOf } from '../errors.ts';
 
 const BUSY = 5;
 const LOCKED = 6;
@@ -76,13 +76,16 @@ export function storeFailure(error: unknown, location: string, waited = 0): Cert
   }
 }
 
-// SQLite needs to write the store and to make files beside it, even for reading; it doesn't say which it could not.
-function forbiddenAt(location: string): string | null {
+/**
+ * Why the store may not be written, null when it may. SQLite needs to write it and to make files beside it, even for reading; it
+ * doesn't say which it could not.
+ */
+export function forbiddenAt(location: string): string | null {
   for (const path of [dirname(location), location]) {
     try {
       accessSync(path, constants.R_OK | constants.W_OK);
     } catch (error) {
-      return reasonOf(error);
+      return fileReason(error);
     }
   }
   return null;

@@ -10,7 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { CertgateError, fileReason, systemCode } from '../errors.ts';
 import { APPLICATION_ID, migrations, SCHEMA_VERSION } from './schema.ts';
-import { storeFailure } from './sqlite-failure.ts';
+import { forbiddenAt, storeFailure } from './sqlite-failure.ts';
 
 /** How long SQLite itself waits for a lock while a store is being opened, ms. */
 const OPENING_WAIT = 5000;
@@ -90,13 +90,19 @@ export function openStoreFile(path: string, readOnly: boolean): OpenStoreFile {
     if (file.size === 0n) throw foreign(path, 'it is empty');
     db = connect(path, readOnly);
     requireSchema(db, path, readOnly);
+    let barred = !readOnly && isReadOnly(db);
+    if (barred && forbiddenAt(path) === null) {
+      db.close();
+      db = connect(path, false);
+      barred = false;
+    }
     if (!readOnly) {
       requireWal(db, path);
       db.exec(`PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       migrate(db);
     }
     db.prepare('SELECT number FROM revision').get(); // the -wal and -shm files exist from here on
-    const check = watch(path, file);
+    const check = watch(path, file, barred);
     check();
     return { db, check };
   } catch (error) {
@@ -154,8 +160,22 @@ function requireWal(db: DatabaseSync, location: string): void {
   throw new CertgateError('CG_STORE_IO', { location, problem: 'this file system cannot share memory (SQLite WAL)' });
 }
 
-// The store and the -wal and -shm files beside it: who loses any of them keeps reading a past that nobody else writes.
-function watch(path: string, opened: BigIntStats): () => void {
+/** SQLite opens for reading alone, without a word, what it cannot open for writing: for want of a descriptor at that moment, too. */
+function isReadOnly(db: DatabaseSync): boolean {
+  db.exec('PRAGMA busy_timeout = 0'); // who writes now says enough
+  try {
+    db.exec('UPDATE revision SET number = number WHERE false'); // BEGIN IMMEDIATE would be a reader here
+    return false;
+  } catch (error) {
+    return storeFailure(error, '').code === 'CG_STORE_READONLY';
+  } finally {
+    db.exec(`PRAGMA busy_timeout = ${OPENING_WAIT}`);
+  }
+}
+
+// The store and the -wal and -shm files beside it: who loses any of them keeps reading a past that nobody else writes. A store
+// that was `barred`, opened where it could not be written, would stay so when the disk is mended.
+function watch(path: string, opened: BigIntStats, barred: boolean): () => void {
   const beside = ['-wal', '-shm'].flatMap((suffix) => {
     const name = realpathSync(path) + suffix; // SQLite puts them beside the file, not beside a link to it
     const file = statSync(name, { bigint: true, throwIfNoEntry: false });
@@ -163,6 +183,10 @@ function watch(path: string, opened: BigIntStats): () => void {
   });
   const watched = [{ name: path, suffix: '', file: opened }, ...beside];
   return () => {
+    if (barred && forbiddenAt(path) === null) {
+      const problem = 'was opened while it could not be written, and can be by now';
+      throw new CertgateError('CG_STORE_LOST', { location: path, problem });
+    }
     for (const { name, suffix, file } of watched) {
       const now = lookAt(name, path);
       const same = now?.ino === file.ino && now.dev === file.dev;

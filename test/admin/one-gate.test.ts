@@ -55,6 +55,6 @@ test('of many that start at once exactly one has it', async () => {
 });
 
 test('a folder in which nothing can be made is told as that', async () => {
-  const error = await failureOf('CG_STORE_READONLY', () => claimStateFolder(join(newFolder(), 'none')));
+  const error = await failureOf('CG_STORE_IO', () => claimStateFolder(join(newFolder(), 'none')));
   expect(error.message).toContain('gate.lock');
 });

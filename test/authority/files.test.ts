@@ -1,7 +1,8 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { makeFolders } from '../../src/authority/files.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { makeFolders, readKeyFile } from '../../src/authority/files.ts';
 import { newFolder } from '../store/fixture.ts';
 
 describe('folders', () => {
@@ -33,4 +34,16 @@ describe('folders', () => {
     await expect(makeFolders(join(file, 'a'), 0o700)).rejects.toMatchObject({ code: 'ENOTDIR' });
     await expect(makeFolders(file, 0o700)).rejects.toMatchObject({ code: 'EEXIST' });
   });
+});
+
+test('a key’s file that cannot be read is named in what the system says of it', async () => {
+  const path = join(newFolder(), 'tls.key');
+  writeFileSync(path, 'x', { mode: 0o600 });
+  const handle = await open(path);
+  await handle.close();
+  const reads = vi
+    .spyOn(Object.getPrototypeOf(handle) as typeof handle, 'readFile')
+    .mockRejectedValue(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO', syscall: 'read' }));
+  onTestFinished(() => reads.mockRestore());
+  await expect(readKeyFile(path)).rejects.toMatchObject({ code: 'EIO', path });
 });

@@ -1,9 +1,10 @@
 // What is refused on a disk that is full or read-only, and what works there all the same: nothing is recorded by halves,
 // nothing is left of an attempt, and a CA on a dying disk can still be backed up.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it, type TestContext } from 'vitest';
+import { expect, it, onTestFinished, type TestContext, vi } from 'vitest';
 import { makeBackup } from '../../src/authority/backup.ts';
 import { writeNewFile } from '../../src/authority/files.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
@@ -231,4 +232,37 @@ it('a CA is made whole or not at all where there is room for a part of it, and w
     );
     expect(readdirSync(folder), size).toEqual([]);
   }
+});
+
+it('a CA whose configuration cannot be made durable is taken back whole, and the same command makes one', async () => {
+  const folder = newFolder();
+  const handle = await open(folder);
+  await handle.close();
+  const said: string[] = [];
+  const io: Io = {
+    out: () => {},
+    say: (text) => void said.push(text),
+    input: async () => Buffer.alloc(0),
+    env: {},
+    cwd: folder,
+    program: 'certgate',
+    isTerminal: false,
+  };
+  const prototype = Object.getPrototypeOf(handle) as typeof handle;
+  const sync = Object.getOwnPropertyDescriptor(prototype, 'sync')?.value as () => Promise<void>;
+  const flushes = vi.spyOn(prototype, 'sync').mockImplementation(async function (this: typeof handle) {
+    if (existsSync(join(folder, 'certgate.yaml'))) {
+      throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' });
+    }
+    await sync.call(this);
+  });
+  onTestFinished(() => flushes.mockRestore());
+  expect(await run(['init'], io)).toBe(1);
+  expect(said).toEqual([
+    `error: ${folder}: the device failed (fsync) [CG_FILE]`,
+    `hint: look at it with \`ls -lad ${folder}\``,
+  ]);
+  expect(readdirSync(folder)).toEqual([]);
+  flushes.mockRestore();
+  expect(await run(['init'], io)).toBe(0);
 });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer as createHttp, type Server as HttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -54,9 +54,9 @@ function shellWithCa() {
   return { shell, path: join(shell.dir, 'state', 'audit.jsonl') };
 }
 
-async function write(path: string, count: number): Promise<void> {
+async function write(path: string, count: number, name = 'r'): Promise<void> {
   const log = await openAuditLog(path);
-  await Promise.all(Array.from({ length: count }, (_, i) => log.append(auditRecord({ requestId: `r-${i}` }))));
+  await Promise.all(Array.from({ length: count }, (_, i) => log.append(auditRecord({ requestId: `${name}-${i}` }))));
   await log.close();
 }
 
@@ -275,4 +275,35 @@ test('a record goes over TLS with a certificate that is checked, and as a datagr
     expect([status, stderr]).toEqual([2, expect.stringContaining('OTEL_EXPORTER_OTLP_HEADERS')]);
     expect(stderr).not.toContain('s3cret');
   }
+});
+
+test('what was put back from an older copy is told, since what has the numbers that were sent is not sent', async () => {
+  const { shell, path } = shellWithCa();
+  const server = createServer(receiver().take);
+  const to = `syslog+tcp://127.0.0.1:${await listening(server)}`;
+  const store = join(shell.dir, 'state', 'certgate.db');
+  const send = async (): Promise<string> => {
+    const one = exporting(shell.dir, to, ['--cursor', 'cursor']);
+    expect(await one.ended, one.said).toEqual([0, null]);
+    return one.said;
+  };
+  await write(path, 2);
+  copyFileSync(path, `${path}.older`);
+  copyFileSync(store, join(shell.dir, 'older.db'));
+  await write(path, 3);
+  shell.run('certgate issue worker/a; certgate issue worker/b');
+  expect(await send()).toBe('8 records sent, up to number 5 and act 3\n');
+  expect(await send()).toBe('0 records sent, up to number 5 and act 3\n');
+
+  renameSync(`${path}.older`, path);
+  renameSync(join(shell.dir, 'older.db'), store);
+  const why = 'which was sent last, is not on record as it was sent: was an older copy put back?';
+  const put = 'what has that number or a lower one now is not sent: delete cursor, and all is';
+  const told = `act 3, ${why} ${put}\nrecord 5, ${why} ${put}\n`;
+  expect(await send()).toBe(`${told}0 records sent, up to number 5 and act 3\n`);
+  // Others have taken the numbers.
+  await write(path, 4, 'other');
+  shell.run('certgate issue worker/c; certgate issue worker/d; certgate issue worker/e');
+  expect(await send()).toBe(`${told}2 records sent, up to number 6 and act 4\n`);
+  expect(await send()).toBe('0 records sent, up to number 6 and act 4\n');
 });

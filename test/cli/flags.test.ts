@@ -37,3 +37,11 @@ test('a duration that is none is shown escaped', () => {
     '--expiring-within is "so\\u{1b}on", not a duration',
   );
 });
+
+test('a duration with bounds is within them', () => {
+  const bounds = { min: '1s', max: '24h' };
+  expect(durationFlag('--exec-timeout', '24h', bounds)).toBe(86_400_000);
+  for (const text of ['0s', '999ms', '30d', '24h1ms']) {
+    expect(() => durationFlag('--exec-timeout', text, bounds), text).toThrow('it is 1s to 24h');
+  }
+});

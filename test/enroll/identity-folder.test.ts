@@ -7,14 +7,16 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { prepareRenewal, takeTurn } from '../../src/enroll/identity-folder.ts';
 import { generateKey, privateKeyToPem } from '../../src/pki/keys.ts';
@@ -50,6 +52,33 @@ describe('the folder of an identity', () => {
     }
     expect(statSync(join(dir, 'tls.key')).mode & 0o777).toBe(0o600);
     expect(lstatSync(join(dir, 'ca.crt')).isFile()).toBe(true);
+  });
+
+  test('keeps the new pair where the folder itself could not be flushed, whatever is discarded then', async () => {
+    const [ca, dir] = await folder();
+    const first = await renewed(ca, dir);
+    const handle = await open(dir);
+    await handle.close();
+    const prototype = Object.getPrototypeOf(handle) as typeof handle;
+    const sync = Object.getOwnPropertyDescriptor(prototype, 'sync')?.value as () => Promise<void>;
+    const before = readlinkSync(join(dir, '.current'));
+    const flushes = vi.spyOn(prototype, 'sync').mockImplementation(async function (this: typeof handle) {
+      if (readlinkSync(join(dir, '.current')) !== before) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      await sync.call(this);
+    });
+    onTestFinished(() => flushes.mockRestore());
+    const { privateKey, publicKey } = await generateKey();
+    const prepared = await prepareRenewal(dir, privateKeyToPem(privateKey));
+    const { record, chainPem } = await ca.authority.issue(request({ publicKey }));
+    await prepared.install(chainPem).catch(() => {});
+    await prepared.discard();
+    expect([serialOf(dir), isPair(dir)]).toEqual([record.serial, true]);
+    // What a power cut may bring back.
+    expect(certificateIn(join(dir, before)).serialNumber.toLowerCase()).toBe(first);
+    await prepared.install(chainPem);
+    flushes.mockRestore();
+    const serial = await renewed(ca, dir);
+    expect([serialOf(dir), isPair(dir)]).toEqual([serial, true]);
   });
 
   test('shows no pair that does not fit, at any moment', async () => {

@@ -315,10 +315,10 @@ describe('a failing disk', () => {
 describe('the file', () => {
   test('is refused when it is none, or its folder is missing, and waiting for it never blocks', async () => {
     expect(await refusal(openAuditLog(join(folder, 'missing', 'audit.jsonl')))).toMatch(
-      /^CG_AUDIT_UNWRITABLE: .*ENOENT/,
+      /^CG_AUDIT_UNWRITABLE: .*no such file or folder/,
     );
     mkdirSync(join(folder, 'folder'));
-    expect(await refusal(openAuditLog(join(folder, 'folder')))).toMatch(/^CG_AUDIT_UNWRITABLE: .*EISDIR/);
+    expect(await refusal(openAuditLog(join(folder, 'folder')))).toMatch(/^CG_AUDIT_UNWRITABLE: .*it is a folder/);
     expect(await refusal(openAuditLog('/dev/null'))).toMatch(/^CG_AUDIT_UNWRITABLE: .*not a regular file/);
     spawnSync('mkfifo', [join(folder, 'fifo')]);
     expect(await refusal(openAuditLog(join(folder, 'fifo')))).toMatch(/^CG_AUDIT_UNWRITABLE: .*not a regular file/);
@@ -379,7 +379,9 @@ describe('the file', () => {
     const log = await openAuditLog(join(inner, 'audit.jsonl'));
     await log.append(auditRecord({ requestId: 'a' }));
     rmSync(inner, { recursive: true });
-    expect(await refusal(log.append(auditRecord({ requestId: 'b' })))).toMatch(/^CG_AUDIT_UNWRITABLE: .*ENOENT/);
+    expect(await refusal(log.append(auditRecord({ requestId: 'b' })))).toMatch(
+      /^CG_AUDIT_UNWRITABLE: .*no such file or folder/,
+    );
     expect(log.healthy()).toBe(false);
     mkdirSync(inner);
     await log.append(auditRecord({ requestId: 'c' }));

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { openReopeningStore } from '../../src/store/reopening.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { fill, ownFileSystem } from './file-system.ts';
 import {
@@ -122,4 +123,24 @@ it('a file system that became read-only refuses to record, and says so', async (
   const error = oneOf(ended.err);
   expect(error.code).toBe('CG_STORE_READONLY');
   expect(error.message).toContain(path);
+});
+
+it('a store that a process opened while its disk was read-only is written again once the disk can be', async (context) => {
+  const source = newStore();
+  await source.addAudit(newAudit());
+  const folder = ownFileSystem(context, '4m');
+  const path = join(folder, 'certgate.db');
+  // As the last writer left it when the disk failed.
+  for (const suffix of ['', '-wal', '-shm']) copyFileSync(source.location + suffix, path + suffix);
+  const remount = (how: 'ro' | 'rw'): void => {
+    expect(spawnSync('mount', ['-o', `remount,${how}`, folder], { encoding: 'utf8' }).stderr).toBe('');
+  };
+  remount('ro');
+  const store = closing(openReopeningStore(path, async () => openSqliteStore(path)));
+  const revision = await store.revision();
+  await failureOf('CG_STORE_READONLY', () => store.addAudit(newAudit()));
+  remount('rw');
+  await vi.waitFor(() => failureOf('CG_STORE_LOST', () => store.revision()), { timeout: 10_000, interval: 1 });
+  expect(await store.revision()).toBe(revision);
+  await store.addAudit(newAudit());
 });

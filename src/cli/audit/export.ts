@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { storeFile } from '../../authority/layout.ts';
 import { CertgateError } from '../../errors.ts';
+import type { Head } from '../../observe/audit-chain.ts';
 import { type TailLine, tailAudit } from '../../observe/audit-tail.ts';
 import type { ExportEntry, Sender } from '../../observe/export-entry.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
@@ -102,6 +103,11 @@ async function exportAll({ path, store, sender, cursor, flags, signal }: Export,
   /** Of what is in the batch. */
   let next = cursor;
   const deliver = deliverer(sender, flags, signal, io);
+  /** What was sent last is not on record as it was. */
+  const sayReplaced = (what: string): void => {
+    const why = `${what}, which was sent last, is not on record as it was sent: was an older copy put back?`;
+    io.say(printable(`${why} what has that number or a lower one now is not sent: delete ${flags.cursor}, and all is`));
+  };
   const flush = async (): Promise<void> => {
     if (batch.length > 0 && !(await deliver(batch))) return;
     if (next !== at && flags.cursor !== undefined) await writeCursor(flags.cursor, next);
@@ -117,12 +123,27 @@ async function exportAll({ path, store, sender, cursor, flags, signal }: Export,
     octets += entry.text.length;
     if (batch.length >= BATCH || octets >= BATCH_OCTETS) await flush();
   };
-  for await (const line of tailAudit(path, { after: cursor.record.seq, signal })) {
-    if (line === null) {
+  const { act: sentAct, record: sent } = cursor;
+  const act = sentAct.seq === 0 ? sentAct : await actAt(store, sentAct.seq);
+  if (act?.hash !== sentAct.hash) {
+    sayReplaced(`act ${sentAct.seq}`);
+    if (act !== null) next = { ...next, act };
+  }
+  let compared = sent.seq === 0;
+  // From what was sent last, to see that it is still that.
+  for await (const line of tailAudit(path, { after: Math.max(0, sent.seq - 1), signal })) {
+    const isSent = line !== null && line.seq > 0 && line.seq <= sent.seq;
+    if (!compared && (line === null || line.seq > 0)) {
+      compared = true;
+      if (line === null || (isSent && line.hash !== sent.hash)) sayReplaced(`record ${sent.seq}`);
+    }
+    if (isSent) {
+      if (line.hash !== sent.hash) next = { ...next, record: { seq: line.seq, hash: line.hash } };
+    } else if (line === null) {
       let page: Awaited<ReturnType<Store['listAudit']>>;
       do {
         page = await store.listAudit({ afterId: next.act.seq, limit: BATCH });
-        for (const act of page) await add(entryOfAct(act), { ...next, act: { seq: act.id, hash: act.hash } });
+        for (const one of page) await add(entryOfAct(one), { ...next, act: { seq: one.id, hash: one.hash } });
       } while (page.length === BATCH && !signal.aborted);
       await flush();
       if (flags.follow !== true) break;
@@ -134,6 +155,12 @@ async function exportAll({ path, store, sender, cursor, flags, signal }: Export,
     if (signal.aborted) break;
   }
   io.say(`${count} ${count === 1 ? 'record' : 'records'} sent, up to number ${at.record.seq} and act ${at.act.seq}`);
+}
+
+/** The act of that number, as it is on record now; null for none. */
+async function actAt(store: Store, seq: number): Promise<Head | null> {
+  const [act] = await store.listAudit({ afterId: seq - 1, limit: 1 });
+  return act?.id === seq ? { seq, hash: act.hash } : null;
 }
 
 /** What is to be said when a line does not follow what was sent last. */

@@ -99,7 +99,10 @@ export function assembleCrew(options: CrewOptions): Crew {
     const message: ToWorker = { kind: 'connection', connection, address };
     worker.send(message, socket, { keepOpen: true }, (error) => {
       // Unsent it waits for bury(); sent, the worker's copy is its own, and ours is closed.
-      if (error !== null) return;
+      if (error !== null) {
+        member.kill();
+        return;
+      }
       queue.sending = null;
       socket.destroy();
       pass(member);
@@ -141,7 +144,8 @@ export function assembleCrew(options: CrewOptions): Crew {
     const since = performance.now();
     let questions: Questions<WorkerQuestion> | null = null;
     const send = (message: ToWorker): void => {
-      if (worker.isConnected()) worker.send(message, undefined, undefined, () => {});
+      // Somebody waits for every message: one that is lost (the system had no memory for it) ends the worker, and another comes.
+      if (worker.isConnected()) worker.send(message, undefined, undefined, (error) => error !== null && member.kill());
     };
     const asked = openQuestions<WorkerQuestion>((id, question) => send({ kind: 'ask', id, question }));
     questions = asked;

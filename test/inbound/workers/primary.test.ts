@@ -1,5 +1,7 @@
+import cluster from 'node:cluster';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { loadConfig } from '../../../src/config/load.ts';
 import { startWorkers } from '../../../src/inbound/workers/primary.ts';
 import { openAuditLog } from '../../../src/observe/audit-log.ts';
@@ -49,3 +51,23 @@ test('workers are told to hurry also where that was said before they were told t
   await audit.close();
   expect(gate.open()).toBe(0);
 });
+
+test('a worker to whom a connection could not be passed is ended, and another has it', async () => {
+  const { gate, audit } = await gateOf('hurried-worker.ts');
+  const before = Object.keys(cluster.workers ?? {});
+  for (const worker of Object.values(cluster.workers ?? {})) {
+    if (worker === undefined) continue;
+    worker.send = ((_message: unknown, _socket: unknown, _options: unknown, sent: (error: Error) => void) => {
+      setImmediate(sent, new Error('write ENOMEM'));
+      return true;
+    }) as typeof worker.send;
+  }
+  const client = connect(gate.port, '127.0.0.1').on('error', () => {});
+  await vi.waitFor(() => expect(before.filter((id) => cluster.workers?.[id] === undefined).length).toBeGreaterThan(0), {
+    timeout: 10_000,
+  });
+  client.destroy();
+  for (const id of before) cluster.workers?.[id]?.process.kill('SIGKILL');
+  await gate.drain(3_600_000, AbortSignal.abort());
+  await audit.close();
+}, 30_000);
