@@ -72,6 +72,7 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
   let told: { readonly words: string; readonly at: number } | null = null;
   const clock = patientClock(statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null);
   let isBehind = false;
+  let unfinished = true;
   const timer = setInterval(() => begin(), upkeep.every).unref();
   // What a gate that was killed has left undone.
   const first = setTimeout(() => begin(), 0).unref();
@@ -130,10 +131,12 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
   async function retire(): Promise<void> {
     try {
       for (let more = true; more && !stopped; ) more = await retireOnce();
+      unfinished = stopped;
       told = null;
       if (retires) await keepReserve();
       sayBehind();
     } catch (error) {
+      unfinished = true;
       // It may be so for days.
       const words = reasonOf(error);
       if (words === told?.words && performance.now() - told.at < AGAIN) return;
@@ -160,12 +163,13 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
     // Loaded, with all that verifies a record, only where files are to go some day.
     if (rules.keepFor === Number.POSITIVE_INFINITY && rules.keepFiles === Number.POSITIVE_INFINITY) return false;
     const { retirable } = await import('./audit-retention.ts');
-    const going = await retirable(path, { rules, now: clock.now(), saved: record.saved(), judge: upkeep.judge });
+    const { judge } = upkeep;
+    const going = await retirable(path, { rules, now: clock.now(), saved: record.saved(), judge, unfinished });
     if (going === null) return false;
     if (going.retiring !== null) {
       const retirement = await upkeep.sign({ ...going.retiring, record: await record.head() });
       // What could not be verified afterwards would leave a record that looks as if it had been cut.
-      const { problem } = (await upkeep.judge())(retirement);
+      const { problem } = (await judge())(retirement);
       if (problem !== null) throw new Error(`what was signed is of no use: ${problem}`);
       await addWithReserve(
         retirementJson(
