@@ -32,8 +32,6 @@ interface Placed extends FirstLine {
 
 /** Null when there is nothing to remove. An Error says why nothing may be, CG_AUDIT_UNREADABLE. */
 export async function retirable(path: string, asked: RetentionAsked): Promise<Going | null> {
-  const { rules } = asked;
-  if (rules.keepFor === Number.POSITIVE_INFINITY && rules.keepFiles === Number.POSITIVE_INFINITY) return null;
   const files = await placedFiles(path);
   const [first] = files;
   if (first === undefined) return null;

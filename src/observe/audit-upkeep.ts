@@ -9,7 +9,6 @@ import { basename, dirname, join } from 'node:path';
 import { reasonOf } from '../errors.ts';
 import type { Head } from './audit-chain.ts';
 import { syncFolder } from './audit-file.ts';
-import { retirable } from './audit-retention.ts';
 import { type Retirement, type Retiring, retirementJson } from './audit-retirement.ts';
 import { firstLine, type RotationRules } from './audit-rotation.ts';
 import type { Judge } from './audit-verify.ts';
@@ -161,6 +160,9 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
 
   /** False when there is nothing to remove. */
   async function retireOnce(): Promise<boolean> {
+    // Loaded, with all that verifies a record, only where files are to go some day.
+    if (rules.keepFor === Number.POSITIVE_INFINITY && rules.keepFiles === Number.POSITIVE_INFINITY) return false;
+    const { retirable } = await import('./audit-retention.ts');
     const { judge } = upkeep;
     const going = await retirable(path, { rules, now: clock.now(), saved: record.saved(), judge, unfinished });
     if (going === null) return false;
