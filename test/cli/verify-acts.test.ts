@@ -35,5 +35,7 @@ test.each([
   ['an act that is gone', 'DELETE FROM audit WHERE id = 2', ['act 2 is missing before act 3']],
   ['the first acts, which are gone', 'DELETE FROM audit WHERE id < 3', ['acts 1 to 2 are missing before act 3']],
 ])('%s is told', async (_what, change, words) => {
-  expect(await found(change)).toEqual(words.map((one) => expect.stringContaining(one)));
+  const told = await found(change);
+  expect(told).toHaveLength(words.length);
+  for (const [i, one] of words.entries()) expect(told[i]).toContain(one);
 });
