@@ -1,39 +1,71 @@
-import { createSocket } from 'node:dgram';
-import type { lookup as Lookup } from 'node:dns/promises';
 import { once } from 'node:events';
-import { expect, onTestFinished, test, vi } from 'vitest';
-import { datagramSender } from '../../src/cli/audit/syslog-sender.ts';
+import { mkdtempSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test, vi } from 'vitest';
+import { streamSender } from '../../src/cli/audit/syslog-sender.ts';
+import type { ExportEntry } from '../../src/observe/export-entry.ts';
+import { bind } from '../../src/proxy/connection-set.ts';
 
-/** What `collector.example` resolves to. */
-let addresses: ReadonlyArray<{ readonly address: string; readonly family: number }> = [];
-vi.mock('node:dns/promises', async (original) => ({
-  ...(await original<object>()),
-  lookup: (async (_host: string, { order }: { order?: string }) =>
-    addresses.toSorted((a, b) => (order === 'ipv4first' ? a.family - b.family : 0))[0]) as typeof Lookup,
-}));
+afterEach(() => void vi.useRealTimers());
 
-test.each([
-  ['IPv6 alone', [{ address: '::1', family: 6 }], '::1'],
-  [
-    'both',
-    [
-      { address: '::1', family: 6 },
-      { address: '127.0.0.1', family: 4 },
-    ],
-    '127.0.0.1',
-  ],
-])('a datagram reaches a name with addresses of %s', async (_what, resolved, at) => {
-  addresses = resolved;
-  const socket = createSocket(at === '::1' ? 'udp6' : 'udp4').bind(0, at);
-  onTestFinished(() => void socket.close());
-  await once(socket, 'listening');
-  const place = { host: 'collector.example', port: socket.address().port, tls: null };
-  const sender = datagramSender(place, { host: 'gate', sdId: 'certgate@32473', longest: 2048 });
-  onTestFinished(() => sender.close());
-  const got = once(socket, 'message');
-  expect(await sender.send([{ time: 0, kind: 'act', severity: 'info', fields: {}, text: 'one' }])).toEqual({
-    kind: 'sent',
-  });
-  const [message] = (await got) as [Buffer];
-  expect(message.toString()).toContain('one');
+const entry: ExportEntry = { time: 1, kind: 'act', severity: 'info', fields: {}, text: 'x'.repeat(8_000) };
+
+/** A receiver that reads when it is told to. */
+async function receiver() {
+  const path = join(mkdtempSync(join(tmpdir(), 'certgate-syslog-')), 'sock');
+  const server = createServer({ pauseOnConnect: true });
+  await bind(server, { path });
+  const peer = once(server, 'connection').then(([socket]) => socket as Socket);
+  let received = 0;
+  return {
+    path,
+    /** Reads about as much more, or what there is. */
+    async read(octets: number): Promise<void> {
+      const socket = await peer;
+      const until = received + octets;
+      const take = (bytes: Buffer): void => {
+        received += bytes.length;
+      };
+      socket.on('data', take).resume();
+      for (let turn = 0; turn < 200 && received < until; turn++) await new Promise(setImmediate);
+      socket.pause().off('data', take);
+    },
+    async close() {
+      (await peer).destroy();
+      server.close();
+    },
+  };
+}
+
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+}
+
+test('a receiver that reads slowly gets all of a batch, however long it takes; one that does not read is given up', async () => {
+  const at = await receiver();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const sender = streamSender({ path: at.path }, { host: 'gate', sdId: 'certgate@32473', longest: 8_192 });
+  let ended: string | null = null;
+  const send = (): void => {
+    ended = null;
+    void sender.send(Array.from({ length: 1_000 }, () => entry)).then((sent) => {
+      ended = sent.kind === 'sent' ? 'sent' : sent.reason;
+    });
+  };
+  send();
+  while (ended === null) {
+    await turns();
+    vi.advanceTimersByTime(6_000);
+    await at.read(1_000_000);
+  }
+  expect(ended).toBe('sent');
+  send();
+  await turns();
+  vi.advanceTimersByTime(10_000);
+  await turns();
+  expect(ended).toBe('the receiver does not read');
+  sender.close();
+  await at.close();
 });

@@ -14,7 +14,10 @@ import type { CollectorTls } from './collector-tls.ts';
 
 /** How much of a connection's last octets is written again. */
 const AGAIN = 256 * 1024;
+/** For a connection, and for each PIECE that is written, ms. */
 const PATIENCE = 10_000;
+/** Octets. */
+const PIECE = 65_536;
 
 export interface SyslogPlace {
   readonly host: string;
@@ -84,18 +87,23 @@ function isDatagram(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'EPROTOTYPE';
 }
 
-function written(socket: Socket, bytes: Buffer): Promise<void> {
+/** Piece by piece, each in its time: who reads slowly gets all of it. */
+async function written(socket: Socket, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; at += PIECE) await pieceWritten(socket, bytes.subarray(at, at + PIECE));
+}
+
+function pieceWritten(socket: Socket, bytes: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => socket.destroy(new Error('the receiver does not read')), PATIENCE);
     socket.write(bytes, (error) => {
       clearTimeout(late);
-      if (error) reject(error);
+      // Of what the socket was ended for the write knows no more than that it was.
+      if (error) reject(socket.errored ?? error);
       else resolve();
     });
   });
 }
 
-/** The host's name may have addresses of one family alone; of both, the older is taken. */
 export function datagramSender({ host, port }: SyslogPlace, form: SyslogForm): Sender {
   const sockets = new Map<number, DatagramSocket>();
   const socketFor = (family: number): DatagramSocket => {
