@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { CertgateError } from '../../../src/errors.ts';
 import type { AuditAnswer } from '../../../src/inbound/workers/messages.ts';
 import { commitRelayed, relayAudit } from '../../../src/inbound/workers/relayed-audit.ts';
 import type { AuditLog, AuditRecord } from '../../../src/observe/audit-log.ts';
@@ -144,4 +145,13 @@ test('the primary says which of a worker’s records are not durable, and why, a
   };
   expect(await commitRelayed(audit, [record('a'), record('b'), record('c')])).toEqual({ failed: [[1, 'full']] });
   expect(hurried).toEqual(appended);
+});
+
+test('the primary says of a record that could not be written why, and does not name it: the worker does', async () => {
+  const reason = 'too many open files';
+  const full: Pick<AuditLog, 'append' | 'hurry'> = {
+    append: () => Promise.reject(new CertgateError('CG_AUDIT_UNWRITABLE', { path: '/record', reason })),
+    hurry: () => {},
+  };
+  expect(await commitRelayed(full as AuditLog, [record('a')])).toEqual({ failed: [[0, reason]] });
 });
