@@ -2,6 +2,7 @@
 // with the SHA-256 of what was written. For backups and what is restored from them.
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { about } from './files.ts';
 
 const CHUNK = 1024 * 1024;
 const LINE_FEED = 0x0a;
@@ -22,7 +23,7 @@ export async function copyFile(from: string, to: string, mode: number, length?: 
       const size = length ?? (await source.stat()).size;
       const hash = createHash('sha256');
       let at = 0;
-      for await (const chunk of chunksOf(source, size)) {
+      for await (const chunk of chunksOf(source, size, from)) {
         hash.update(chunk);
         await target.writeFile(chunk);
         at += chunk.length;
@@ -43,7 +44,7 @@ export async function digestOf(path: string): Promise<Copied> {
   try {
     const hash = createHash('sha256');
     let bytes = 0;
-    for await (const chunk of chunksOf(file, Number.POSITIVE_INFINITY)) {
+    for await (const chunk of chunksOf(file, Number.POSITIVE_INFINITY, path)) {
       hash.update(chunk);
       bytes += chunk.length;
     }
@@ -72,10 +73,13 @@ export async function endOfLines(path: string): Promise<number> {
   }
 }
 
-async function* chunksOf(file: FileHandle, size: number): AsyncGenerator<Buffer, void> {
+/** The system's error names the file that could not be read: it is not the one that is written. */
+async function* chunksOf(file: FileHandle, size: number, path: string): AsyncGenerator<Buffer, void> {
   const buffer = Buffer.alloc(CHUNK);
   for (let at = 0; at < size; ) {
-    const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK, size - at), at);
+    const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK, size - at), at).catch((error: unknown) => {
+      throw about(path, error);
+    });
     if (bytesRead === 0) return;
     yield buffer.subarray(0, bytesRead);
     at += bytesRead;

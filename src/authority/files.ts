@@ -48,7 +48,7 @@ export async function writeNewFile(path: string, content: string | Uint8Array, m
 }
 
 /** The system's error, with the path that a read, a write or a flush does not name. */
-function about(path: string, error: unknown): unknown {
+export function about(path: string, error: unknown): unknown {
   return error instanceof Error && 'syscall' in error ? Object.assign(error, { path }) : error;
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
 import { tidyPending } from '../enroll/enroll-to-folder.ts';
 import { retryDelay } from '../enroll/renewal-time.ts';
-import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, isCertgateError, reasonOf, systemCode } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { openCredentials } from '../outbound/credentials.ts';
 import { renewOnce } from '../outbound/renew-once.ts';
@@ -106,7 +106,10 @@ export function enrollingAgain(config: Config, flags: EnrollFlags, io: CommandIo
   };
 }
 
-/** Whether there is a certificate with its key; when it has ended, since when. */
+/** What the system says where there is no such file; nothing where it could be read, and is of no use. */
+const NOT_THERE: readonly string[] = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', ''];
+
+/** Whether there is a certificate with its key; when it has ended, since when. CG_CREDENTIALS where that cannot be told. */
 async function lookAt(config: Config): Promise<'none' | 'usable' | Date> {
   const files = filesOf(config);
   const endOf = (end: Date): 'usable' | Date => (end.getTime() > Date.now() ? 'usable' : end);
@@ -114,7 +117,8 @@ async function lookAt(config: Config): Promise<'none' | 'usable' | Date> {
     const { read } = await openCredentials(files, null, null);
     return endOf(read.certificate.validToDate);
   } catch (error) {
-    if (isCertgateError(error, 'CG_CREDENTIALS')) return 'none';
+    // What is there and could not be read just now is not replaced: a token used again, with another key, looks like a thief's.
+    if (isCertgateError(error, 'CG_CREDENTIALS') && NOT_THERE.includes(systemCode(error.cause))) return 'none';
     if (!isCertgateError(error, 'CG_PASSPHRASE')) throw error;
     // There is one; whoever has the passphrase opens it.
     return endOf(new X509Certificate(await readFile(files.cert)).validToDate);

@@ -1,17 +1,10 @@
 // Where a person's login is kept: the state folder of the system, for this user alone. It holds which gate it is about and by
 // what that is known, and the identity, which `connect` and `run` use where nothing else is named.
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { platform, userInfo } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
+import { PRIVATE_FILE } from '../authority/files.ts';
+import { writeOutputFile } from '../authority/output-file.ts';
 import type { Pin } from '../enroll/credential.ts';
 
 export interface RememberedGate {
@@ -60,12 +53,10 @@ export function rememberedGate(env: NodeJS.ProcessEnv): RememberedGate | null {
   }
 }
 
-/** The system's errors. */
-export function rememberGate(env: NodeJS.ProcessEnv, gate: RememberedGate): void {
+/** Durable when it resolves. The system's errors. */
+export async function rememberGate(env: NodeJS.ProcessEnv, gate: RememberedGate): Promise<void> {
   prepareLoginFolder(env);
-  const draft = `${fileIn(env)}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(gate)}\n`, { mode: 0o600 });
-  renameSync(draft, fileIn(env));
+  await writeOutputFile(fileIn(env), Buffer.from(`${JSON.stringify(gate)}\n`), { mode: PRIVATE_FILE, force: true });
 }
 
 /** Makes the folder, for this user alone. */
@@ -82,7 +73,7 @@ export function forgetLogin(env: NodeJS.ProcessEnv, gate: boolean): void {
   const folder = loginFolder(env);
   const [identity, remembered] = [basename(loginIdentity(env)), basename(fileIn(env))];
   const isOurs = (name: string): boolean =>
-    name === identity || name.startsWith(`.${identity}.`) || (gate && name.startsWith(remembered));
+    [identity, ...(gate ? [remembered] : [])].some((own) => name === own || name.startsWith(`.${own}.`));
   const names = existsSync(folder) ? readdirSync(folder) : [];
   for (const name of names.filter(isOurs)) rmSync(join(folder, name), { recursive: true, force: true });
   if (gate && names.every(isOurs)) rmSync(folder, { recursive: true, force: true });

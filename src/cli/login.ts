@@ -64,7 +64,7 @@ export function loginCommand(io: CommandIo): Command {
       if (!isCertgateError(error, 'CG_ENROLL_REFUSED')) throw error;
       throw new CertgateError('CG_LOGIN_REFUSED', { issuer: login.issuer, ...error.facts }, { cause: error });
     });
-    rememberGate(io.env, place);
+    await rememberGate(io.env, place);
     tell(enrolled, place, flags, io);
   });
 }

@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, systemCode } from '../errors.ts';
 import { flushLog, openLog } from '../observe/log.ts';
 import type { Credentials } from '../outbound/credentials.ts';
 import { keepIdentity } from '../outbound/kept-identity.ts';
@@ -94,7 +94,8 @@ export function renewCommand(io: CommandIo): Command {
     if (flags.daemon === true) process.on('SIGHUP', hangUp);
     const before = await certificateIn(given);
     const config = await ensureEnrolled(given, flags, log, io, flags.daemon === true ? undefined : 0);
-    const fresh = (await certificateIn(config)) !== before;
+    const now = await certificateIn(config);
+    const fresh = before !== null && now !== null && now !== before;
     const { cert, key, ca } = filesOf(config);
     const env = {
       ...withoutSecrets(io.env, identityTokenVariable(flags)),
@@ -146,10 +147,10 @@ export function renewCommand(io: CommandIo): Command {
 
 const serialOf = ({ certificate }: Credentials): string => certificate.serialNumber.toLowerCase();
 
-/** The text of its file; empty when there is none, or nobody has said where. */
-async function certificateIn(config: Config): Promise<string> {
+/** The text of its file; empty when there is none, or nobody has said where; null when it could not be read. */
+async function certificateIn(config: Config): Promise<string | null> {
   if (config.connect.identityDir === null) return '';
-  return readFile(filesOf(config).cert, 'utf8').catch(() => '');
+  return readFile(filesOf(config).cert, 'utf8').catch((error: unknown) => (systemCode(error) === 'ENOENT' ? '' : null));
 }
 
 function notOurs(): CertgateError {

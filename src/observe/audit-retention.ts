@@ -16,6 +16,8 @@ export interface RetentionAsked {
   /** The newest line that a checkpoint covers which is kept elsewhere: what it speaks of stays. */
   readonly saved: number;
   readonly judge: () => Promise<Judge>;
+  /** Whether files may be here that were to go before: of a gate that was killed, or where it failed. */
+  readonly unfinished: boolean;
 }
 
 /** Files that go, oldest first; `retiring` is null when it is on record already that they do. */
@@ -30,17 +32,17 @@ interface Placed extends FirstLine {
 
 /** Null when there is nothing to remove. An Error says why nothing may be, CG_AUDIT_UNREADABLE. */
 export async function retirable(path: string, asked: RetentionAsked): Promise<Going | null> {
-  const { rules } = asked;
-  if (rules.keepFor === Number.POSITIVE_INFINITY && rules.keepFiles === Number.POSITIVE_INFINITY) return null;
   const files = await placedFiles(path);
   const [first] = files;
   if (first === undefined) return null;
   const judge = await asked.judge();
+  const chosen = choose(path, files, asked);
+  // What was retired last is found by a look at each line of the newest file, which may have hundreds of megabytes.
+  if (chosen.files.length === 0 && !asked.unfinished) return null;
   const before = first.seq === 1 ? null : await newestRetirement(files, judge);
   if (first.seq > 1) requireFront(first, before);
   if (before !== null && before.to.seq >= first.seq) return leftOver(files, before.to);
 
-  const chosen = choose(path, files, asked);
   const next = files[chosen.files.length];
   if (next === undefined || chosen.files.length === 0) return null;
   const names = chosen.files.map(({ file }) => file);

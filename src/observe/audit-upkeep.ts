@@ -9,7 +9,6 @@ import { basename, dirname, join } from 'node:path';
 import { reasonOf } from '../errors.ts';
 import type { Head } from './audit-chain.ts';
 import { syncFolder } from './audit-file.ts';
-import { retirable } from './audit-retention.ts';
 import { type Retirement, type Retiring, retirementJson } from './audit-retirement.ts';
 import { firstLine, type RotationRules } from './audit-rotation.ts';
 import type { Judge } from './audit-verify.ts';
@@ -73,6 +72,7 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
   let told: { readonly words: string; readonly at: number } | null = null;
   const clock = patientClock(statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null);
   let isBehind = false;
+  let unfinished = true;
   const timer = setInterval(() => begin(), upkeep.every).unref();
   // What a gate that was killed has left undone.
   const first = setTimeout(() => begin(), 0).unref();
@@ -131,10 +131,12 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
   async function retire(): Promise<void> {
     try {
       for (let more = true; more && !stopped; ) more = await retireOnce();
+      unfinished = stopped;
       told = null;
       if (retires) await keepReserve();
       sayBehind();
     } catch (error) {
+      unfinished = true;
       // It may be so for days.
       const words = reasonOf(error);
       if (words === told?.words && performance.now() - told.at < AGAIN) return;
@@ -158,12 +160,16 @@ export function recordUpkeep(path: string, upkeep: Upkeep, record: Tended): Reco
 
   /** False when there is nothing to remove. */
   async function retireOnce(): Promise<boolean> {
-    const going = await retirable(path, { rules, now: clock.now(), saved: record.saved(), judge: upkeep.judge });
+    // Loaded, with all that verifies a record, only where files are to go some day.
+    if (rules.keepFor === Number.POSITIVE_INFINITY && rules.keepFiles === Number.POSITIVE_INFINITY) return false;
+    const { retirable } = await import('./audit-retention.ts');
+    const { judge } = upkeep;
+    const going = await retirable(path, { rules, now: clock.now(), saved: record.saved(), judge, unfinished });
     if (going === null) return false;
     if (going.retiring !== null) {
       const retirement = await upkeep.sign({ ...going.retiring, record: await record.head() });
       // What could not be verified afterwards would leave a record that looks as if it had been cut.
-      const { problem } = (await upkeep.judge())(retirement);
+      const { problem } = (await judge())(retirement);
       if (problem !== null) throw new Error(`what was signed is of no use: ${problem}`);
       await addWithReserve(
         retirementJson(

@@ -270,7 +270,8 @@ function readPem(file: string): string {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EACCES') {
       const remedy = `run this as the user whose it is: ls -l ${shellWord(file)}`;
-      throw new CertgateError('CG_CREDENTIALS', { file, reason: 'it may not be read by this user', remedy });
+      const facts = { file, reason: 'it may not be read by this user', remedy };
+      throw new CertgateError('CG_CREDENTIALS', facts, { cause: error });
     }
     const reason = code === 'ENOENT' ? 'there is no such file' : fileReason(error);
     throw new CertgateError('CG_CREDENTIALS', { file, reason }, { cause: error });

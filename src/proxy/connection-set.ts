@@ -2,7 +2,7 @@
 
 import { lstatSync, unlinkSync } from 'node:fs';
 import { connect, type Server, type Socket } from 'node:net';
-import { CertgateError, NO_SOCKET } from '../errors.ts';
+import { CertgateError, NO_SOCKET, systemCode } from '../errors.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { Handler, Limits, Verdict } from './contract.ts';
 import type { ConnectionSet } from './open-connections.ts';
@@ -80,6 +80,9 @@ export async function bind(
   });
 }
 
+/** How a connection to a unix socket fails where nobody listens; the last is a file that is none. */
+const NOBODY_THERE: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTSOCK']);
+
 /** Removes the file of a unix socket on which nobody answers any more; one that answers stays. CG_LISTEN for what is no socket. */
 export async function removeStale(path: string): Promise<'free' | 'taken'> {
   const answers = await new Promise<boolean>((resolve) => {
@@ -88,7 +91,8 @@ export async function removeStale(path: string): Promise<'free' | 'taken'> {
       socket.destroy();
       resolve(true);
     });
-    socket.once('error', () => resolve(false));
+    // Who is stopped, or has too many waiting, refuses with EAGAIN; whose it is who may not connect, EACCES.
+    socket.once('error', (error) => resolve(!NOBODY_THERE.has(systemCode(error))));
   });
   if (answers) return 'taken';
   const there = lstatSync(path, { throwIfNoEntry: false });

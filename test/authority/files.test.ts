@@ -2,6 +2,7 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { copyFile } from '../../src/authority/copy-file.ts';
 import { makeFolders, readKeyFile } from '../../src/authority/files.ts';
 import { newFolder } from '../store/fixture.ts';
 
@@ -46,4 +47,17 @@ test('a key’s file that cannot be read is named in what the system says of it'
     .mockRejectedValue(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO', syscall: 'read' }));
   onTestFinished(() => reads.mockRestore());
   await expect(readKeyFile(path)).rejects.toMatchObject({ code: 'EIO', path });
+});
+
+test('a copy that fails because its source cannot be read says so of the source', async () => {
+  const dir = newFolder();
+  const [from, to] = [join(dir, 'from'), join(dir, 'to')];
+  writeFileSync(from, 'x');
+  const handle = await open(from);
+  await handle.close();
+  const reads = vi
+    .spyOn(Object.getPrototypeOf(handle) as typeof handle, 'read')
+    .mockRejectedValue(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO', syscall: 'read' }));
+  onTestFinished(() => reads.mockRestore());
+  await expect(copyFile(from, to, 0o600)).rejects.toMatchObject({ code: 'EIO', path: from });
 });

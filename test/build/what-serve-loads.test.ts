@@ -98,6 +98,7 @@ describe('a gate that listens', () => {
     ['an issuer that is signed elsewhere', /^src\/authority\/(?:import-issuer|ca-fitness)/],
     ['the outbound sidecar', /^src\/outbound\//],
     ['the other end of its control socket', /^src\/admin\/control-client/],
+    ['what removes files of the record, which are all kept', /^src\/observe\/audit-(?:retention|verify)/],
     ['doctor', /^src\/cli\/doctor\/(?!node|finding)/],
     ['the commands of the CA', /^src\/cli\/(?:ca|token|policy|check)\//],
   ])('has not loaded %s', (_what, of) => expect(loaded.modules.filter((id) => of.test(id))).toEqual([]));

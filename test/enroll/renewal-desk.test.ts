@@ -212,6 +212,13 @@ describe('who has a certificate', () => {
     expect(at.metrics.certificateReuse).toBe(0);
   });
 
+  test('for a server gets no other by it', async () => {
+    const at = await scene();
+    const { record } = await at.authority.issue(request({ identity: 'gate/inbound', profile: 'server' }));
+    const answer = await at.renew(record.serial, newKey());
+    expect([answer.status, answer.text]).toEqual([403, expect.stringContaining('only certificates of clients')]);
+  });
+
   test('is put off when it renews again and again', async () => {
     const [at, serial] = await enrolled();
     const statuses: number[] = [];

@@ -52,6 +52,18 @@ describe('a token', () => {
     expect(() => readToken(text)).toThrow(words);
   });
 
+  test.each<[string, Partial<Parameters<typeof writeToken>[0]>]>([
+    ['for the gate itself', { subject: 'gate/inbound' }],
+    ['for no name', { subject: 'worker/etl?' }],
+    ['with a third line', { subject: 'worker/etl-1\nworker/etl-2' }],
+    ['that leads to no gate', { gate: '' }],
+    ['that leads away from TLS', { gate: 'http://gate.example:8443' }],
+    ['that leads past the gate', { gate: 'https://gate.example:8443/x' }],
+    ['that leads to a gate by a user', { gate: 'https://me@gate.example:8443' }],
+  ])('%s is none, though nothing has changed it', async (_what, odd) => {
+    expect(await codeOf(() => readToken(writeToken({ ...newToken(about), ...odd })))).toBe('CG_TOKEN');
+  });
+
   test('is never quoted by the error about it', () => {
     const text = writeToken(newToken(about)).slice(0, -2);
     let said = '';
@@ -89,13 +101,19 @@ describe('what a token may be for', () => {
     expect(isSubject(subject)).toBe(false);
     expect(await codeOf(() => requireSubject(subject))).toBe('CG_TOKEN_SUBJECT');
   });
-  test.each(['wroker/etl-1', 'wroker/etl-*', 'Worker/etl-1', 'worker/etl 1', 'alice', ''])(
-    'not %j, which is no name at all',
-    async (subject) => {
-      expect(isSubject(subject)).toBe(false);
-      expect(await codeOf(() => requireSubject(subject))).toBe('CG_IDENTITY_NAME');
-    },
-  );
+  test.each([
+    'wroker/etl-1',
+    'wroker/etl-*',
+    'Worker/etl-1',
+    'worker/etl 1',
+    'worker/etl-',
+    'worker/etl?',
+    'alice',
+    '',
+  ])('not %j, which is no name at all', async (subject) => {
+    expect(isSubject(subject)).toBe(false);
+    expect(await codeOf(() => requireSubject(subject))).toBe('CG_IDENTITY_NAME');
+  });
   test.each([
     ['worker/etl-1', 'worker/etl-1', true],
     ['worker/etl-1', 'worker/etl-2', false],
@@ -105,6 +123,7 @@ describe('what a token may be for', () => {
     ['worker/etl-*', 'worker/other', false],
     ['worker/*', 'worker/a/b', false],
     ['worker/*', 'user/a', false],
+    ['worker/etl-long-*', 'user/worker/etl-long-1', false],
     ['worker/*', 'worker/UP', false],
   ])('%s for %s: %s', (subject, identity, yes) => {
     expect(covers(subject, identity)).toBe(yes);

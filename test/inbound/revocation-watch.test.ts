@@ -166,6 +166,16 @@ describe('a revocation', () => {
     expect(work.connections).toBe(1);
     expect([cut(revoked), cut(locked), cut(stays)]).toEqual([true, true, false]);
   });
+
+  it('is applied up to the revision that it says, and after the end of the watch nobody may rely on it', async () => {
+    const { store, watch } = await scene();
+    await addAll(store, [newRecord()]);
+    const { revision } = await watch.apply([]);
+    expect([revision, watch.revision]).toEqual([await store.revision(), revision]);
+    expect(watch.healthy).toBe(true);
+    await watch.stop();
+    expect(watch.healthy).toBe(false);
+  });
 });
 
 describe('everybody is looked at anew', () => {
@@ -176,6 +186,9 @@ describe('everybody is looked at anew', () => {
       await connected(here, { identity: 'worker/etl-2' }),
       await connected(here, { identity: 'worker/etl-3' }),
     ];
+    // What came back may be older than a certificate that was let in.
+    const unknown: LiveConnection = { ...stays.entry, serial: 'ff'.repeat(16), socket: new Socket() };
+    here.live.enter(unknown);
     const restore = here.lose();
     await expect(here.watch.apply([])).rejects.toThrow('gone');
     expect(here.watch.healthy).toBe(false);
@@ -187,6 +200,7 @@ describe('everybody is looked at anew', () => {
     expect(here.watch.healthy).toBe(true);
     expect(here.watch.epoch).toBeGreaterThan(before);
     expect([cut(revoked), cut(locked), cut(stays)]).toEqual([true, true, false]);
+    expect(unknown.socket.destroyed).toBe(true);
   });
 
   it('when another reader met the loss, and what was found again has the same revision', async () => {

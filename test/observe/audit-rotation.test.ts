@@ -7,12 +7,13 @@ import { placeOf, START } from '../../src/observe/audit-chain.ts';
 import type { Checkpoint } from '../../src/observe/audit-checkpoint.ts';
 import { filesOf } from '../../src/observe/audit-files.ts';
 import { type AuditLog, type AuditLogOptions, openAuditLog } from '../../src/observe/audit-log.ts';
+import { retirable } from '../../src/observe/audit-retention.ts';
 import { retirementJson } from '../../src/observe/audit-retirement.ts';
 import { rotatedName } from '../../src/observe/audit-rotation.ts';
 import { tailAudit } from '../../src/observe/audit-tail.ts';
 import { type Verdict, verifyAudit } from '../../src/observe/audit-verify.ts';
 import { auditRecord, idsIn, jsonLines, link, newFolder } from './records.ts';
-import { judge, signingOf, signRetirement, upkeepOf } from './signed.ts';
+import { judge, NEVER, signingOf, signRetirement, upkeepOf } from './signed.ts';
 
 let folder: string;
 let path: string;
@@ -319,6 +320,16 @@ describe('of a record from which the gate has retired files is told with its pla
     ]);
     // A checkpoint of later says nothing of what was before.
     expect((await found({ kept: kept().slice(-1) })).filter((one) => one.startsWith('wrong'))).toHaveLength(1);
+  });
+
+  test('and what of that stands in its way, to who removes files: once, and when there is something to remove', async () => {
+    const [first = ''] = await filesOf(path);
+    rmSync(first);
+    const retiring = (keepFiles: number, unfinished: boolean) =>
+      retirable(path, { rules: { ...NEVER, keepFiles }, now: 0, saved: 1000, judge: async () => judge, unfinished });
+    await expect(retiring(4, true)).rejects.toThrow('were not retired by the gate');
+    expect(await retiring(4, false)).toBe(null);
+    await expect(retiring(1, false)).rejects.toThrow('were not retired by the gate');
   });
 
   test('a file missing in the middle, by its name', async () => {

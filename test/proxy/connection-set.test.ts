@@ -1,7 +1,12 @@
-import { createServer } from 'node:net';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CertgateError } from '../../src/errors.ts';
-import { bind } from '../../src/proxy/connection-set.ts';
+import { bind, removeStale } from '../../src/proxy/connection-set.ts';
 
 const hintOf = async (work: Promise<void>): Promise<string> =>
   await work.then(
@@ -25,4 +30,28 @@ test('who cannot listen is told what to do about what is in the way', async () =
   );
   const facts = { address: '0.0.0.0:443', reason: 'listen EACCES: permission denied 0.0.0.0:443' };
   expect(new CertgateError('CG_LISTEN', facts).hint).toContain('CAP_NET_BIND_SERVICE');
+});
+
+test('the unix socket of a process that is stopped, or has more waiting than it may have, is taken from nobody', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'certgate-stale-')), 'live.sock');
+  const listen = `require('node:net').createServer().listen({ path: ${JSON.stringify(path)}, backlog: 1 }, () => console.log('up'))`;
+  const other = spawn(process.execPath, ['-e', listen], { stdio: ['ignore', 'pipe', 'ignore'] });
+  await once(other.stdout, 'data');
+  other.kill('SIGSTOP');
+  const waiting: Socket[] = [];
+  for (let full = false; !full; ) {
+    const socket = connect(path);
+    waiting.push(socket);
+    full = await new Promise((resolve) =>
+      socket.once('connect', () => resolve(false)).once('error', () => resolve(true)),
+    );
+  }
+  expect(await removeStale(path)).toBe('taken');
+  expect(existsSync(path)).toBe(true);
+  expect(await hintOf(bind(createServer(), { path }))).toContain('end what listens there');
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  for (const socket of waiting) socket.destroy();
+  expect(await removeStale(path)).toBe('free');
+  expect(existsSync(path)).toBe(false);
 });

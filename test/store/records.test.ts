@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { CertificateRecord } from '../../src/store/store.ts';
+import { type CertificateRecord, UNKNOWN_IDENTITY } from '../../src/store/store.ts';
 import {
   addAll,
   closing,
@@ -46,6 +46,23 @@ describe('revocations in pages', () => {
       expect(seen).toEqual(serials);
       expect(sizes).toEqual([6, 4, 0]);
     }
+  });
+});
+
+describe('revocations for keyCompromise in pages', () => {
+  it('leave out those of which nobody has the key, and do not end for them', async () => {
+    const store = newStore();
+    const unknown = Array.from({ length: 2 }, () => newRecord({ identity: UNKNOWN_IDENTITY }));
+    const known = [newRecord(), newRecord()];
+    for (const record of [...unknown, ...known]) {
+      await addAll(store, [record]);
+      await store.revoke([record.serial], 'keyCompromise', NOW, () => newAudit());
+    }
+    const [first] = await store.compromisedSince(0, 1);
+    expect(first?.serial).toBe(known[0]?.serial);
+    expect((await store.compromisedSince(first?.revision ?? 0, 1)).map(({ serial }) => serial)).toEqual([
+      known[1]?.serial,
+    ]);
   });
 });
 

@@ -2,7 +2,8 @@
 // or a datagram each (RFC 5426).
 // Syslog has no answer. What is written to a stream is sent when the kernel has it; what was written last to a connection
 // that ended is written again to the next one, because nobody can know what of it was read.
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect as connectStream, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -13,7 +14,10 @@ import type { CollectorTls } from './collector-tls.ts';
 
 /** How much of a connection's last octets is written again. */
 const AGAIN = 256 * 1024;
+/** For a connection, and for each PIECE that is written, ms. */
 const PATIENCE = 10_000;
+/** Octets. */
+const PIECE = 65_536;
 
 export interface SyslogPlace {
   readonly host: string;
@@ -83,27 +87,42 @@ function isDatagram(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'EPROTOTYPE';
 }
 
-function written(socket: Socket, bytes: Buffer): Promise<void> {
+/** Piece by piece, each in its time: who reads slowly gets all of it. */
+async function written(socket: Socket, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; at += PIECE) await pieceWritten(socket, bytes.subarray(at, at + PIECE));
+}
+
+function pieceWritten(socket: Socket, bytes: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => socket.destroy(new Error('the receiver does not read')), PATIENCE);
     socket.write(bytes, (error) => {
       clearTimeout(late);
-      if (error) reject(error);
+      // Of what the socket was ended for the write knows no more than that it was.
+      if (error) reject(socket.errored ?? error);
       else resolve();
     });
   });
 }
 
 export function datagramSender({ host, port }: SyslogPlace, form: SyslogForm): Sender {
-  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
-  socket.on('error', () => {});
+  const sockets = new Map<number, DatagramSocket>();
+  const socketFor = (family: number): DatagramSocket => {
+    const known = sockets.get(family);
+    if (known !== undefined) return known;
+    const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
+    socket.on('error', () => {});
+    sockets.set(family, socket);
+    return socket;
+  };
   return {
     async send(batch) {
       try {
+        const { address, family } = await lookup(host, { order: 'ipv4first' });
+        const socket = socketFor(family);
         for (const entry of batch) {
           const message = syslogMessage(entry, form);
           await new Promise<void>((resolve, reject) =>
-            socket.send(message, port, host, (error) => (error ? reject(error) : resolve())),
+            socket.send(message, port, address, (error) => (error ? reject(error) : resolve())),
           );
         }
         return { kind: 'sent' };
@@ -111,6 +130,8 @@ export function datagramSender({ host, port }: SyslogPlace, form: SyslogForm): S
         return { kind: 'later', reason: reasonOf(error) };
       }
     },
-    close: () => socket.close(),
+    close() {
+      for (const socket of sockets.values()) socket.close();
+    },
   };
 }

@@ -2,7 +2,7 @@
 // there, so that a worker that is killed has answered no write that is not on record. Records of one turn of the event
 // loop travel together. Holds a bounded number of them.
 
-import { CertgateError, reasonOf } from '../../errors.ts';
+import { CertgateError, isCertgateError, reasonOf } from '../../errors.ts';
 import type { AuditLog, AuditOutcome, NewRecord } from '../../observe/audit-log.ts';
 import type { AuditAnswer } from './messages.ts';
 
@@ -91,7 +91,10 @@ export async function commitRelayed(audit: AuditLog, records: readonly NewRecord
   const appended = records.map((record) => audit.append(record));
   // Which answers wait for them is not known here.
   for (const one of new Set(appended)) audit.hurry(one);
-  const told = (error: unknown, place: number) => void failed.push([place, reasonOf(error)]);
+  // The worker says which record it is about.
+  const reasonIn = (error: unknown): string =>
+    isCertgateError(error, 'CG_AUDIT_UNWRITABLE') ? error.facts.reason : reasonOf(error);
+  const told = (error: unknown, place: number) => void failed.push([place, reasonIn(error)]);
   await Promise.all(appended.map((one, place) => one.catch((error: unknown) => told(error, place))));
   return { failed };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { CertgateError } from '../../../src/errors.ts';
 import type { AuditAnswer } from '../../../src/inbound/workers/messages.ts';
 import { commitRelayed, relayAudit } from '../../../src/inbound/workers/relayed-audit.ts';
 import type { AuditLog, AuditRecord } from '../../../src/observe/audit-log.ts';
@@ -71,11 +72,33 @@ describe('a record of a worker', () => {
       () => {},
     );
     const one = audit.append(record('a'));
-    const closed = audit.close();
+    let isClosed = false;
+    const closed = audit.close().then(() => {
+      isClosed = true;
+    });
     await new Promise(setImmediate);
+    expect(isClosed).toBe(false);
     give({ failed: [] });
     await Promise.all([one, closed]);
     await expect(audit.append(record('b'))).rejects.toMatchObject({ code: 'CG_AUDIT_UNWRITABLE' });
+  });
+
+  test('is refused where too many wait, and taken again once they have gone', async () => {
+    const answers: Array<(answer: AuditAnswer) => void> = [];
+    const audit = relayAudit(
+      '/record',
+      () => new Promise((resolve) => answers.push(resolve)),
+      () => {},
+    );
+    const waiting = Array.from({ length: 20_000 }, () => audit.append(record('a')));
+    await expect(audit.append(record('b'))).rejects.toMatchObject({ code: 'CG_AUDIT_UNWRITABLE' });
+    await new Promise(setImmediate);
+    for (const answer of answers) answer({ failed: [] });
+    await Promise.all(waiting);
+    const after = audit.append(record('c'));
+    await new Promise(setImmediate);
+    answers.at(-1)?.({ failed: [] });
+    await after;
   });
 
   test('has how it went told after it, those of one turn together, and by the end of the log at the latest', async () => {
@@ -106,14 +129,29 @@ describe('a record of a worker', () => {
   });
 });
 
-test('the primary says which of a worker’s records are not durable, and why', async () => {
+test('the primary says which of a worker’s records are not durable, and why, and lets none of them wait', async () => {
+  const [appended, hurried] = [new Set<unknown>(), new Set<unknown>()];
   const audit: AuditLog = {
-    append: ({ requestId }) => (requestId === 'b' ? Promise.reject(new Error('full')) : Promise.resolve()),
+    append({ requestId }) {
+      const one = requestId === 'b' ? Promise.reject(new Error('full')) : Promise.resolve();
+      appended.add(one);
+      return one;
+    },
     outcome: () => {},
-    hurry: () => {},
+    hurry: (one) => hurried.add(one),
     checkpoint: async () => {},
     healthy: () => true,
     close: async () => {},
   };
   expect(await commitRelayed(audit, [record('a'), record('b'), record('c')])).toEqual({ failed: [[1, 'full']] });
+  expect(hurried).toEqual(appended);
+});
+
+test('the primary says of a record that could not be written why, and does not name it: the worker does', async () => {
+  const reason = 'too many open files';
+  const full: Pick<AuditLog, 'append' | 'hurry'> = {
+    append: () => Promise.reject(new CertgateError('CG_AUDIT_UNWRITABLE', { path: '/record', reason })),
+    hurry: () => {},
+  };
+  expect(await commitRelayed(full as AuditLog, [record('a')])).toEqual({ failed: [[0, reason]] });
 });
