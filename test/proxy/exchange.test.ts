@@ -37,11 +37,11 @@ describe('one exchange after another', () => {
     const up = await between.upstream.accept();
     await up.until('hel');
     client.send('lo\r\n0\r\n\r\n');
-    expect(await up.until('0\r\n\r\n')).toContain('transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n');
+    expect(await up.until('\r\n0\r\n\r\n')).toContain('transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n');
     up.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n');
     await client.until('abc');
     up.send('0\r\n\r\n');
-    expect(await client.until('0\r\n\r\n')).toContain('transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n');
+    expect(await client.until('\r\n0\r\n\r\n')).toContain('transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n');
   });
 
   it('takes no body for HEAD, 204 and 304, whatever length they announce', async () => {
@@ -92,7 +92,7 @@ describe('one exchange after another', () => {
     const { client, up } = await between.ask(GET);
     up.send('HTTP/1.1 200 OK\r\n\r\nhello');
     up.socket.end();
-    expect(await client.until('0\r\n\r\n')).toContain('5\r\nhello\r\n0\r\n\r\n');
+    expect(await client.until('\r\n0\r\n\r\n')).toContain('5\r\nhello\r\n0\r\n\r\n');
   });
 });
 

@@ -162,13 +162,13 @@ describe('where an answer ends', () => {
     const { client, up } = await asked('HTTP/1.1 200 OK\r\n\r\npart');
     await client.until('part');
     up.socket.end();
-    expect(await client.until('0\r\n\r\n')).toMatch(/transfer-encoding: chunked\r\n.*\r\n4\r\npart\r\n0\r\n\r\n$/s);
+    expect(await client.until('\r\n0\r\n\r\n')).toMatch(/transfer-encoding: chunked\r\n.*\r\n4\r\npart\r\n0\r\n\r\n$/s);
   });
 
   test('one of HTTP/1.0 that ends with its connection is no different', async () => {
     const { client, up } = await asked('HTTP/1.0 200 OK\r\nconnection: keep-alive\r\n\r\npart');
     up.socket.end();
-    expect(await client.until('0\r\n\r\n')).toContain('transfer-encoding: chunked\r\n');
+    expect(await client.until('\r\n0\r\n\r\n')).toContain('transfer-encoding: chunked\r\n');
   });
 
   test.each<[string, string]>([
