@@ -299,6 +299,16 @@ async function place(draft: string, dir: string, inside: boolean): Promise<void>
   if (others.length > 0)
     throw new CertgateError('CG_FOLDER_TAKEN', { path: dir, problem: `has ${others[0]} in it by now` });
   const parts = (await readdir(draft)).toSorted((a, b) => Number(a === 'state') - Number(b === 'state'));
-  for (const name of parts) await rename(join(draft, name), join(dir, name));
-  await syncFolder(dir);
+  const placed: string[] = [];
+  try {
+    for (const name of parts) {
+      await rename(join(draft, name), join(dir, name));
+      placed.push(name);
+    }
+    await syncFolder(dir);
+  } catch (error) {
+    // Back into the draft, which goes: else what is there already would be in the way of the next try.
+    for (const name of placed.toReversed()) await rename(join(dir, name), join(draft, name)).catch(() => {});
+    throw error;
+  }
 }

@@ -29,7 +29,8 @@ export async function prepareRenewal(dir: string, keyPem: string): Promise<Prepa
   const generation = join(dir, name);
   // Never the folder's own pair: a failure may have come after the link was replaced.
   const discard = async (): Promise<void> => {
-    if (!(await isCurrent(dir, name))) await rm(generation, { recursive: true, force: true }).catch(() => {});
+    const isOurs = await isCurrent(dir, name).catch(() => true);
+    if (!isOurs) await rm(generation, { recursive: true, force: true }).catch(() => {});
   };
   const write = async (): Promise<void> => {
     await makeDraftFolder(generation);
@@ -87,13 +88,13 @@ async function linkNames(dir: string): Promise<string> {
   return first;
 }
 
-/** Whether `generation` is, or may be, what the folder's names lead to. */
+/** Whether the folder's names lead to `generation`. Node's errors. */
 async function isCurrent(dir: string, generation: string): Promise<boolean> {
-  try {
-    return (await readlink(join(dir, CURRENT_LINK))) === generation;
-  } catch (error) {
-    return systemCode(error) !== 'ENOENT';
-  }
+  const current = await readlink(join(dir, CURRENT_LINK)).catch((error: unknown) => {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return null;
+  });
+  return current === generation;
 }
 
 async function pointTo(dir: string, generation: string): Promise<void> {
