@@ -13,12 +13,17 @@ const log = openLog({ level: 'info', destination: { write: (line) => void proces
 process.stdin.resume();
 watchPolicy(place, { log, metrics: createMetrics() }, () => {});
 const taken: number[] = [];
-try {
-  for (;;) taken.push(openSync('/dev/null', 'r'));
-} catch {
-  log.info({}, 'full');
-}
+const fill = (): void => {
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'));
+  } catch {}
+};
+fill();
+// What Node itself still had open from its start it may give back later.
+const filling = setInterval(fill, 20);
+log.info({}, 'full');
 process.stdin.on('data', () => {
+  clearInterval(filling);
   for (const one of taken.splice(0)) closeSync(one);
 });
 process.stdin.on('end', () => process.exit(0));
