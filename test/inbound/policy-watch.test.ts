@@ -96,7 +96,7 @@ test('a file that cannot be read for want of descriptors is read when there are 
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
   await until(() => lines.some((one) => one.includes('"full"')));
   writeFileSync(path, bound('Worker'));
-  await until(() => lines.some((one) => one.includes('EMFILE')));
+  await until(() => lines.some((one) => one.includes('too many open files')));
   child.stdin.write('go on\n');
   await until(() => lines.some((one) => one.includes('new policy taken')));
   // Said once, however often it was tried.
