@@ -106,7 +106,10 @@ async function serialsOf(
   const found: string[] = [];
   for (let after: { issuedAt: number; serial: string } | undefined; ; ) {
     const page = await store.listCertificates({
-      ...{ identity, state, now: since, limit: 1000 },
+      identity,
+      state,
+      now: since,
+      limit: 1000,
       ...(after === undefined ? {} : { after }),
     });
     found.push(...page.filter(({ notAfter }) => notAfter > since).map(({ serial }) => serial));

@@ -34,11 +34,21 @@ function isIPv6(text: string): boolean {
   }
 }
 
-/** True for an IP address and for a network of them, `10.0.0.0/8`. */
-export function isNetwork(text: string): boolean {
-  const [, address = '', bits] = /^([\da-f.:]+)(?:\/(\d{1,3}))?$/i.exec(text) ?? [];
-  if (isIPv4(address)) return Number(bits ?? 0) <= 32;
-  return isIPv6(address) && Number(bits ?? 0) <= 128;
+/** Addresses whose first `bits` bits are those of `address`. */
+export interface Network {
+  readonly address: string;
+  readonly bits: number;
+  readonly family: 'ipv4' | 'ipv6';
+}
+
+/** A network of IP addresses, `10.0.0.0/8`, or one address, which is a network of its own. */
+export function parseNetwork(text: string): Network | null {
+  const [, address = '', digits] = /^([\da-f.:]+)(?:\/(\d{1,3}))?$/i.exec(text) ?? [];
+  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : null;
+  if (family === null) return null;
+  const most = family === 'ipv4' ? 32 : 128;
+  const bits = Number(digits ?? most);
+  return bits > most ? null : { address, bits, family };
 }
 
 /** `host:port` or `[v6]:port`; the host is a DNS name or an IP address. */

@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import * as z from 'zod/mini';
 import { _default as withDefault } from 'zod/mini';
-import { isNetwork, parseHostPort, parseSocketPath } from './address.ts';
+import { parseHostPort, parseNetwork, parseSocketPath } from './address.ts';
 import { parseDuration } from './duration.ts';
 
 /** What the loader, the docs and the flags need to know about one setting beside its zod schema. */
@@ -180,7 +180,10 @@ export function optionalText(words: Words & { readonly environmentOnly?: true },
 
 /** IP addresses and networks of them; none when left out. */
 export function networks(words: Words) {
-  const schema = withDefault(z.array(z.string().check(z.refine(isNetwork))).check(z.maxLength(100)), () => []);
+  const schema = withDefault(
+    z.array(z.string().check(z.refine((address) => parseNetwork(address) !== null))).check(z.maxLength(100)),
+    () => [],
+  );
   return schema.register(settings, {
     ...words,
     kind: 'list',

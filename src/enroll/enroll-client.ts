@@ -2,12 +2,12 @@
 // token or one that was said. Then the gate's trust bundle is fetched over a connection that nobody has verified, and only
 // the root in it with that fingerprint is taken, nothing else. Then everything is made anew: a connection that is verified up
 // to that root, by the gate's name, and over it the token and a request that proves the key. So the secret is told to nobody but the gate of that CA. What comes back is checked before it is used.
-import { type KeyObject, X509Certificate } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { CertgateError, isCertgateError, reasonOf } from '../errors.ts';
-import { chainOf } from '../pki/chain.ts';
+import { certificatesIn, chainOf } from '../pki/chain.ts';
 import { factsOf, fingerprintOf } from '../pki/facts.ts';
-import { derToPem, pemBlocks } from '../pki/pem.ts';
+import { derToPem } from '../pki/pem.ts';
 import { createRequest } from '../pki/requests.ts';
 import { signerOf } from '../pki/signing.ts';
 import { askOnce, type GateAnswer, type GateRequest } from './ask-gate.ts';
@@ -164,10 +164,6 @@ function rootsIn(pem: string): readonly X509Certificate[] {
   const roots = all.filter((one) => one.checkIssued(one));
   if (roots.length === 0) throw new CertgateError('CG_ENROLL_CA', {});
   return roots;
-}
-
-function certificatesIn(pem: string): X509Certificate[] {
-  return pemBlocks(pem, 'CERTIFICATE').map((der) => new X509Certificate(der));
 }
 
 function unreachable(url: URL, reason: string): CertgateError<'CG_ENROLL_GATE'> {

@@ -2,7 +2,8 @@
 // protocol header names. Such a header is believed from the balancers that the configuration names and from nobody else, and
 // from those there must be one: else whoever comes through a balancer could write it himself.
 
-import { BlockList, isIP, type Socket } from 'node:net';
+import { BlockList, type Socket } from 'node:net';
+import { parseNetwork } from '../config/address.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { turnAway } from './door.ts';
@@ -31,18 +32,11 @@ export interface ClientAddressOptions {
 export function balancersIn(balancers: readonly string[]): (address: string) => boolean {
   if (balancers.length === 0) return () => false;
   const list = new BlockList();
-  for (const balancer of balancers) {
-    const [address = '', bits] = balancer.split('/');
-    const family = familyOf(address);
-    if (bits === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(bits), family);
+  for (const network of balancers.map(parseNetwork)) {
+    if (network !== null) list.addSubnet(network.address, network.bits, network.family);
   }
   // One that comes as `::ffff:…` is found among the IPv4 addresses too.
-  return (address) => list.check(address, familyOf(address));
-}
-
-function familyOf(address: string): 'ipv4' | 'ipv6' {
-  return isIP(address) === 6 ? 'ipv6' : 'ipv4';
+  return (address) => list.check(address, address.includes(':') ? 'ipv6' : 'ipv4');
 }
 
 export function clientAddresses(options: ClientAddressOptions): ClientAddresses {

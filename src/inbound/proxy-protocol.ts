@@ -8,8 +8,9 @@ export type ProxyHeader =
   /** So far it may become one. */
   | { readonly kind: 'more' }
   /**
-   * One in the first `length` bytes. `source` is the client's IP address as Node would write a peer's; null where there is no client (a balancer looks
-   * whether the gate is there) or the balancer does not know it, and the connection is to be taken as it is (§2.1, §2.2).
+   * One in the first `length` bytes. `source` is the client's IP address as Node would write a peer's; null where there is no
+   * client (a balancer looks whether the gate is there) or the balancer does not know it, and the connection is to be taken
+   * as it is (§2.1, §2.2).
    */
   | { readonly kind: 'header'; readonly length: number; readonly source: string | null }
   /** `problem` completes "the connection …". */
@@ -24,7 +25,12 @@ const V2_LEAST = 16;
 /** Addresses and what balancers add to them. */
 const V2_MOST = 4_096;
 /** Both addresses and both ports, by family and protocol; a unix socket has no address that says anything here. */
-const V2_ADDRESSES: Readonly<Record<number, number>> = { 0: 0, 17: 12, 33: 36, 49: 216 };
+const V2_ADDRESSES = new Map([
+  [0x00, 0],
+  [0x11, 12],
+  [0x21, 36],
+  [0x31, 216],
+]);
 const PORT = /^(?:0|[1-9]\d{0,4})$/;
 const TLS_HANDSHAKE = 0x16;
 
@@ -65,7 +71,7 @@ function readBinary(bytes: Buffer): ProxyHeader {
   // LOCAL: the balancer's own. What stands behind is skipped, whatever it is.
   if (command === 0) return { kind: 'header', length, source: null };
   const family = bytes.readUInt8(13);
-  const least = V2_ADDRESSES[family];
+  const least = V2_ADDRESSES.get(family);
   if (least === undefined || length < V2_LEAST + least) {
     return bad('has a PROXY header whose addresses can not be read');
   }

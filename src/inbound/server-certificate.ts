@@ -1,6 +1,7 @@
 // The gate's own server certificate: issued by the authority at start, with a new key each time, and renewed by itself
 // at two thirds of its life less up to a twentieth (DESIGN.md), by the wall clock, so that a suspended machine catches
-// up; and where a clock that was ahead is set back, for nobody believes a certificate before its time. Its record is committed like any other. A failed renewal is tried again and never takes the old one away.
+// up; and where a clock that was ahead is set back, for nobody believes a certificate before its time. Its record is
+// committed like any other. A failed renewal is tried again and never takes the old one away.
 
 import type { Authority } from '../authority/authority.ts';
 import { isAddress } from '../config/address.ts';

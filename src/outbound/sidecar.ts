@@ -1,11 +1,10 @@
 // The outbound sidecar: a plain HTTP listener on loopback or a unix socket, for a Prefect client that knows no client
 // certificates, and kept mutual-TLS connections to the gate. It verifies the gate against its trust bundle and name.
 
-import { X509Certificate } from 'node:crypto';
 import { createServer, isIP, type OnReadOpts } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { limitLog } from '../observe/limited-log.ts';
-import { pemBlocks } from '../pki/pem.ts';
+import { certificatesIn } from '../pki/chain.ts';
 import { bind, drainConnections, serveClient, sweepConnections } from '../proxy/connection-set.ts';
 import type { Limits } from '../proxy/contract.ts';
 import { limitToDescriptors } from '../proxy/descriptors.ts';
@@ -132,7 +131,7 @@ function healthOf(
   state: SidecarState,
   set: ConnectionSet,
 ): SidecarHealth {
-  const trusted = pemBlocks(current.ca, 'CERTIFICATE').map((der) => new X509Certificate(der).validToDate.getTime());
+  const trusted = certificatesIn(current.ca).map(({ validToDate }) => validToDate.getTime());
   const ends = { identity: current.notAfter, trust: Math.max(0, ...trusted) };
   return {
     certificate: now() < ends.identity,

@@ -3,7 +3,6 @@
 // it. So a root can be rotated under a running worker, and nobody carries files. What is refused changes nothing. One that
 // is older than one that was seen is refused, whoever tells it: it may hold a root that is trusted no more.
 
-import { X509Certificate } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { askOnce } from '../enroll/ask-gate.ts';
@@ -12,8 +11,9 @@ import { BUNDLE_PATH, readDetail } from '../enroll/wire.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import { bundleIdOf, bundleIsSigned, type NumberedBundle } from '../pki/bundle-signature.ts';
+import { certificatesIn } from '../pki/chain.ts';
 import { onOneLine } from '../pki/names.ts';
-import { derToPem, pemBlocks } from '../pki/pem.ts';
+import { derToPem } from '../pki/pem.ts';
 import type { SidecarState } from './sidecar-state.ts';
 
 const MOST_BUNDLE_BYTES = 256 * 1024;
@@ -163,7 +163,7 @@ interface Offered extends NumberedBundle {
  * certificate is known for an old one, even where no number was ever noted.
  */
 function leastNumberOf(bundlePem: string): number {
-  const made = pemBlocks(bundlePem, 'CERTIFICATE').map((der) => new X509Certificate(der).validFromDate.getTime());
+  const made = certificatesIn(bundlePem).map(({ validFromDate }) => validFromDate.getTime());
   return Math.max(0, ...made);
 }
 
@@ -171,16 +171,14 @@ function leastNumberOf(bundlePem: string): number {
 function problemOf(held: string, offered: Offered, seen: number): string | null {
   const { pem, number, signature } = offered;
   try {
-    const read = (text: string): X509Certificate[] =>
-      pemBlocks(text, 'CERTIFICATE').map((der) => new X509Certificate(der));
-    const certificates = read(pem);
+    const certificates = certificatesIn(pem);
     if (certificates.length > MOST_CERTIFICATES) return `it holds ${certificates.length} certificates`;
     const stranger = certificates.find((certificate) => !certificate.ca);
     if (stranger !== undefined) return `it holds ${onOneLine(stranger.subject)}, which is no CA`;
     // Nothing but these certificates may be in what is written to a file.
     if (certificates.map(({ raw }) => derToPem(raw, 'CERTIFICATE')).join('') !== pem) return 'it is not plain PEM';
     if (number === 0) return 'it has no number: the gate is of an older certgate';
-    if (!bundleIsSigned(offered, signature, read(held), certificates))
+    if (!bundleIsSigned(offered, signature, certificatesIn(held), certificates))
       return 'it is not signed by an issuer known here';
     if (number < seen) return `it is an old one: its number is ${number}, and ${seen} was seen here`;
     return null;

@@ -1,12 +1,18 @@
 // Puts certificates into the order in which one signed the next, by names, key identifiers and the signatures themselves.
 // It says what belongs together and not who is trusted: verification of a peer's chain is OpenSSL's (DESIGN.md).
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
+import { pemBlocks } from './pem.ts';
 
 export interface Chain {
   /** The leaf, its issuer, and so on. */
   readonly certificates: readonly [X509Certificate, ...X509Certificate[]];
   /** Whether the last one signed itself. */
   readonly complete: boolean;
+}
+
+/** The certificates of a PEM text in their order, at least one. CG_PEM, and Node's own error where one can't be read. */
+export function certificatesIn(pem: string): readonly X509Certificate[] {
+  return pemBlocks(pem, 'CERTIFICATE').map((der) => new X509Certificate(der));
 }
 
 /** The way from `leaf` upwards through `others`, as far as they reach. Each signature on it has been verified. */

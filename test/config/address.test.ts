@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import {
   isAddress,
   isDnsName,
-  isNetwork,
   parseHostPort,
+  parseNetwork,
   parseOrigin,
   parseSocketPath,
 } from '../../src/config/address.ts';
@@ -97,8 +97,11 @@ describe('addresses', () => {
       '::/0',
       '::1/128',
     ]) {
-      expect(isNetwork(network), network).toBe(true);
+      expect(parseNetwork(network), network).not.toBeNull();
     }
+    expect(parseNetwork('10.0.0.0/8')).toEqual({ address: '10.0.0.0', bits: 8, family: 'ipv4' });
+    expect(parseNetwork('192.0.2.7')).toEqual({ address: '192.0.2.7', bits: 32, family: 'ipv4' });
+    expect(parseNetwork('2001:db8::')).toEqual({ address: '2001:db8::', bits: 128, family: 'ipv6' });
     for (const text of [
       '',
       '/8',
@@ -109,7 +112,7 @@ describe('addresses', () => {
       '10.0.0/8',
       '::1/129',
     ]) {
-      expect(isNetwork(text), text).toBe(false);
+      expect(parseNetwork(text), text).toBeNull();
     }
     for (const text of [
       'gate.example',
@@ -120,7 +123,7 @@ describe('addresses', () => {
       ' 10.0.0.0/8',
       '010.0.0.1',
     ]) {
-      expect(isNetwork(text), text).toBe(false);
+      expect(parseNetwork(text), text).toBeNull();
     }
   });
 });
