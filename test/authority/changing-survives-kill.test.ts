@@ -4,9 +4,8 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { examineCa } from '../../src/cli/check/examine.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { type Ran, runIn } from '../cli/run-in.ts';
 import { integrityOf, newFolder } from '../store/fixture.ts';
 import { expectPrivateKeys } from './after-a-kill.ts';
 import { CA_EXTENSIONS, newCompany } from './company.ts';
@@ -14,21 +13,7 @@ import { killedAt, spread } from './killed-at.ts';
 
 const program = join(import.meta.dirname, 'command-process.ts');
 
-/** The exit code of `line`, and what it said, in `cwd`. */
-async function ran(line: string, cwd: string): Promise<{ readonly code: number; readonly said: string }> {
-  const said: string[] = [];
-  const say = (text: string): void => void said.push(text);
-  const io: Io = {
-    out: say,
-    say,
-    input: async () => Buffer.alloc(0),
-    env: {},
-    cwd,
-    program: 'certgate',
-    isTerminal: false,
-  };
-  return { code: await run(line.split(' '), io), said: said.join('\n') };
-}
+const ran = (line: string, cwd: string): Promise<Ran> => runIn(cwd, line.split(' '));
 
 async function failures(cwd: string): Promise<readonly string[]> {
   const sections = await examineCa(loadConfig({ file: undefined, env: {}, flags: {}, cwd }), Date.now(), String);
@@ -68,9 +53,9 @@ test.each<readonly [command: string, before: readonly string[], points: number]>
     const dir = copied();
     expect((await killed(n, dir)).killed).toBe(true);
     expectPrivateKeys(dir);
-    const { code, said } = await ran(line, dir);
+    const { code, all } = await ran(line, dir);
     // 3: it was done, and there is no such step any more.
-    expect([0, 3], `before step ${n}: ${said}`).toContain(code);
+    expect([0, 3], `before step ${n}: ${all}`).toContain(code);
     expect(await failures(dir), `before step ${n}`).toEqual([]);
     expect(integrityOf(join(dir, 'state', 'certgate.db'))).toBe('ok');
   }

@@ -10,9 +10,8 @@ import { writeNewFile } from '../../src/authority/files.ts';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { restoreBackup } from '../../src/authority/restore.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/program.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { runIn } from '../cli/run-in.ts';
 import { fill, ownFileSystem } from '../store/file-system.ts';
 import { closing, failureOf, HOUR, newFolder } from '../store/fixture.ts';
 import { backedUp, backupOf, restoreOf } from './backup-fixture.ts';
@@ -195,18 +194,9 @@ it('what cannot be written to its end leaves no name behind, and the message has
   await expect(writeNewFile(path, 'x'.repeat(9000), 0o600)).rejects.toMatchObject({ code: 'ENOSPC', path });
   expect(readdirSync(folder)).toEqual(['filler']);
 
-  const said: string[] = [];
-  const io: Io = {
-    out: () => {},
-    say: (text) => void said.push(text),
-    input: async () => Buffer.alloc(0),
-    env: {},
-    cwd: folder,
-    program: 'certgate',
-    isTerminal: false,
-  };
-  expect(await run(['init', '--dir', 'new'], io)).toBe(1);
-  expect(said).toEqual([
+  const { code, said } = await runIn(folder, ['init', '--dir', 'new']);
+  expect(code).toBe(1);
+  expect(said.split('\n')).toEqual([
     `error: ${join(folder, 'new', 'certgate.yaml')}: no space is left on the device (write) [CG_FILE]`,
     'hint: free some space, and try again: df -h',
   ]);
@@ -216,18 +206,9 @@ it('what cannot be written to its end leaves no name behind, and the message has
 it('a CA is made whole or not at all where there is room for a part of it, and what is missing is room', async (context) => {
   for (const size of ['100k', '180k', '220k', '260k', '300k', '340k']) {
     const folder = ownFileSystem(context, size);
-    const said: string[] = [];
-    const io: Io = {
-      out: () => {},
-      say: (text) => void said.push(text),
-      input: async () => Buffer.alloc(0),
-      env: {},
-      cwd: folder,
-      program: 'certgate',
-      isTerminal: false,
-    };
-    expect(await run(['init'], io), size).toBe(6);
-    expect(said[0], size).toBe(
+    const { code, said } = await runIn(folder, ['init']);
+    expect(code, size).toBe(6);
+    expect(said.split('\n')[0], size).toBe(
       `error: no room to write ${join(folder, 'state', 'certgate.db')}: database or disk is full (SQLite 13) [CG_STORE_FULL]`,
     );
     expect(readdirSync(folder), size).toEqual([]);
@@ -238,16 +219,6 @@ it('a CA whose configuration cannot be made durable is taken back whole, and the
   const folder = newFolder();
   const handle = await open(folder);
   await handle.close();
-  const said: string[] = [];
-  const io: Io = {
-    out: () => {},
-    say: (text) => void said.push(text),
-    input: async () => Buffer.alloc(0),
-    env: {},
-    cwd: folder,
-    program: 'certgate',
-    isTerminal: false,
-  };
   const prototype = Object.getPrototypeOf(handle) as typeof handle;
   const sync = Object.getOwnPropertyDescriptor(prototype, 'sync')?.value as () => Promise<void>;
   const flushes = vi.spyOn(prototype, 'sync').mockImplementation(async function (this: typeof handle) {
@@ -257,12 +228,13 @@ it('a CA whose configuration cannot be made durable is taken back whole, and the
     await sync.call(this);
   });
   onTestFinished(() => flushes.mockRestore());
-  expect(await run(['init'], io)).toBe(1);
-  expect(said).toEqual([
+  const { code, said } = await runIn(folder, ['init']);
+  expect(code).toBe(1);
+  expect(said.split('\n')).toEqual([
     `error: ${folder}: the device failed (fsync) [CG_FILE]`,
     `hint: look at it with \`ls -lad ${folder}\``,
   ]);
   expect(readdirSync(folder)).toEqual([]);
   flushes.mockRestore();
-  expect(await run(['init'], io)).toBe(0);
+  expect(await runIn(folder, ['init'])).toMatchObject({ code: 0 });
 });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { run } from '../../src/cli/program.ts';
+import { runIn } from '../cli/run-in.ts';
 
 interface Loaded {
   /** The program's files: how many, and their characters. */
@@ -60,12 +60,8 @@ async function loadedBy(command: string, flags: readonly string[]): Promise<Load
 }
 
 beforeAll(async () => {
-  const io = {
-    ...{ env: {}, cwd: place, program: 'certgate', isTerminal: false },
-    ...{ out: () => {}, say: () => {}, input: async () => new Uint8Array() },
-  };
-  await run(['init', '--name', 'localhost'], io);
-  await run(['issue', 'worker/etl-1'], io);
+  await runIn(place, ['init', '--name', 'localhost']);
+  await runIn(place, ['issue', 'worker/etl-1']);
 });
 
 describe('a gate that listens', () => {

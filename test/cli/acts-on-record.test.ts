@@ -5,29 +5,16 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/program.ts';
 import type { StoredAuditEntry } from '../../src/store/audit-entry.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { CA_EXTENSIONS, newCompany } from '../authority/company.ts';
 import { newFolder } from '../store/fixture.ts';
+import { type Ran, runIn } from './run-in.ts';
 
 const WHO = `cli:${userInfo().username}@${hostname().toLowerCase()}`;
 let dir: string;
 
-async function ran(line: string, env: NodeJS.ProcessEnv = {}): Promise<{ code: number; out: string }> {
-  const out: string[] = [];
-  const io: Io = {
-    out: (text) => void out.push(text),
-    say: (text) => void out.push(text),
-    input: async () => new Uint8Array(),
-    env,
-    cwd: dir,
-    program: 'certgate',
-    isTerminal: false,
-  };
-  return { code: await run(line.split(' '), io), out: out.join('\n') };
-}
+const ran = (line: string, env?: NodeJS.ProcessEnv): Promise<Ran> => runIn(dir, line.split(' '), env);
 
 async function record(): Promise<readonly StoredAuditEntry[]> {
   const store = openSqliteStore(join(dir, 'state', 'certgate.db'), { readOnly: true });
@@ -41,8 +28,8 @@ async function record(): Promise<readonly StoredAuditEntry[]> {
 /** What `line` left on record. */
 async function left(line: string, env: NodeJS.ProcessEnv = {}): Promise<readonly StoredAuditEntry[]> {
   const before = await record();
-  const { code, out } = await ran(line, env);
-  expect(code, out).toBe(0);
+  const { code, all } = await ran(line, env);
+  expect(code, all).toBe(0);
   return (await record()).slice(before.length);
 }
 

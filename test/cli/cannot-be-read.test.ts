@@ -4,11 +4,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/program.ts';
 import { newToken, writeToken } from '../../src/enroll/token.ts';
 import { openCa } from '../authority/fixture.ts';
 import { HOUR } from '../store/fixture.ts';
+import { type Ran, runIn } from './run-in.ts';
 
 /** What cannot be opened the next so many times. */
 const refused = vi.hoisted(() => ({ path: '', times: 0 }));
@@ -55,32 +54,25 @@ async function scene() {
   onTestFinished(() => void gate.close());
   const address = gate.address();
   const url = `https://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
-  const said: string[] = [];
-  const io: Io = {
-    out: () => {},
-    say: (text) => void said.push(text),
-    input: async () => Buffer.alloc(0),
-    env: {},
-    cwd,
-    program: 'certgate',
-    isTerminal: false,
-  };
-  return { io, url, out, said, asked: () => asked };
+  const ran = (...argv: string[]): Promise<Ran> => runIn(cwd, argv);
+  return { ran, url, out, asked: () => asked };
 }
 
 test('no token is used in place of a key that is there', async () => {
-  const { io, url, out, said, asked } = await scene();
+  const { ran, url, out, asked } = await scene();
   const token = writeToken(newToken({ subject: 'worker/etl-1', gate: url, rootFingerprint: 'ab'.repeat(32) }));
   Object.assign(refused, { path: join(out, 'tls.key'), times: 5 });
-  expect(await run(['renew', '--gate', url, '--identity', out, '--token', token], io)).not.toBe(0);
-  expect(said.join('\n')).toContain(`${join(out, 'tls.key')}: too many open files [CG_CREDENTIALS]`);
+  const { code, said } = await ran('renew', '--gate', url, '--identity', out, '--token', token);
+  expect(code).not.toBe(0);
+  expect(said).toContain(`${join(out, 'tls.key')}: too many open files [CG_CREDENTIALS]`);
   expect(asked()).toBe(0);
 });
 
 test('a renewal that did not come about is not told as one', async () => {
-  const { io, url, out, said, asked } = await scene();
+  const { ran, url, out, asked } = await scene();
   Object.assign(refused, { path: join(out, 'tls.crt'), times: 1 });
-  expect(await run(['renew', '--gate', url, '--identity', out], io)).not.toBe(0);
-  expect(said.join('\n')).toContain('CG_RENEWAL');
+  const { code, said } = await ran('renew', '--gate', url, '--identity', out);
+  expect(code).not.toBe(0);
+  expect(said).toContain('CG_RENEWAL');
   expect(asked()).toBeGreaterThan(0);
 });

@@ -4,18 +4,11 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { beforeEach, expect } from 'vitest';
 import { examineCa } from '../../src/cli/check/examine.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { newFolder } from '../store/fixture.ts';
+import { type Ran, runIn } from './run-in.ts';
 
 export const DAY = 86_400_000;
-
-export interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly said: string;
-}
 
 export interface CheckedCa {
   readonly dir: string;
@@ -32,20 +25,7 @@ export interface CheckedCa {
 
 export function checkedCa(): CheckedCa {
   let dir: string;
-  const ran = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> => {
-    const [out, said]: [string[], string[]] = [[], []];
-    const io: Io = {
-      out: (text) => void out.push(text),
-      say: (text) => void said.push(text),
-      input: async () => new Uint8Array(),
-      env,
-      cwd: dir,
-      program: 'certgate',
-      isTerminal: false,
-    };
-    const code = await run([...argv], io);
-    return { code, out: out.join('\n'), said: said.join('\n') };
-  };
+  const ran = (argv: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ran> => runIn(dir, argv, env);
   beforeEach(async () => {
     dir = newFolder();
     await ran(['init', '--dir', '.']);

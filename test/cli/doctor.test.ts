@@ -9,24 +9,11 @@ import { checkEnvironment } from '../../src/cli/doctor/environment.ts';
 import { checkIdentityFiles } from '../../src/cli/doctor/machine.ts';
 import { checkNode } from '../../src/cli/doctor/node.ts';
 import { checkClock } from '../../src/cli/doctor/reach.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { type Ran, runIn } from './run-in.ts';
 
 let folder: string;
-const ran = async (...argv: string[]): Promise<{ code: number; out: string }> => {
-  const out: string[] = [];
-  const io: Io = {
-    out: (text) => void out.push(text),
-    say: (text) => void out.push(text),
-    input: async () => new Uint8Array(),
-    env: {},
-    cwd: folder,
-    program: 'certgate',
-    isTerminal: false,
-  };
-  return { code: await run(argv, io), out: out.join('\n') };
-};
+const ran = (...argv: string[]): Promise<Ran> => runIn(folder, argv);
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'certgate-doctor-'));

@@ -44,7 +44,7 @@ test('is marked in the list, with why and what to do, and fails ca check and doc
 
   // The remedy, as it is told.
   const taken = await ca.ran((finding.split(' → certgate ')[1] ?? '').split(' '));
-  expect(taken).toEqual({
+  expect(taken).toMatchObject({
     code: 0,
     out: `worker/a  flagged no more, for ${REASON.replace('\u001b', '\\u{1b}')}`,
     said: '',
@@ -52,7 +52,7 @@ test('is marked in the list, with why and what to do, and fails ca check and doc
   expect((await ca.ran(['list'])).said).toBe('');
   expect((await ca.found()).filter((one) => one.includes('flag'))).toEqual([]);
   const again = await ca.ran(['unflag', 'worker/a']);
-  expect(again).toEqual({ code: 0, out: '', said: 'worker/a is not flagged: nothing was changed' });
+  expect(again).toMatchObject({ code: 0, out: '', said: 'worker/a is not flagged: nothing was changed' });
   const store = openSqliteStore(storeFile(ca.path('state')), { readOnly: true });
   const acts = (await store.listAudit({ limit: 1000 })).filter(({ action }) => action === 'client.unflag');
   await store.close();

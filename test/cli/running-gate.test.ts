@@ -5,23 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type ControlRoutes, type ControlServer, serveControl } from '../../src/admin/control.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/program.ts';
+import { runIn } from './run-in.ts';
 
 let folder: string;
 let control: ControlServer | null = null;
 
-const ran = async (...argv: string[]): Promise<string> => {
-  const lines: string[] = [];
-  const io: Io = {
-    ...{ env: {}, cwd: folder, program: 'certgate', isTerminal: false },
-    out: (text) => void lines.push(text),
-    say: (text) => void lines.push(text),
-    input: async () => new Uint8Array(),
-  };
-  await run(argv, io);
-  return lines.join('\n');
-};
+const ran = async (...argv: string[]): Promise<string> => (await runIn(folder, argv)).all;
 const answers = async (routes: ControlRoutes): Promise<void> => {
   control = await serveControl(join(folder, 'state', 'control.sock'), routes);
 };

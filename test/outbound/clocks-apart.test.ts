@@ -1,47 +1,20 @@
 // A sidecar whose clock is not the gate's, before a whole gate in this process, whose clock is right. TLS itself has the
 // right clock at both ends: where it has not, a gate's certificate of a minute ago is not valid yet.
 
-import { createServer } from 'node:http';
-import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
-import { storeFile } from '../../src/authority/layout.ts';
-import { loadAuthority } from '../../src/authority/load.ts';
+import { expect, onTestFinished, test } from 'vitest';
 import type { GateOptions } from '../../src/inbound/gate.ts';
 import { openLog } from '../../src/observe/log.ts';
 import type { Credentials } from '../../src/outbound/credentials.ts';
 import { startSidecar } from '../../src/outbound/sidecar.ts';
-import { bind } from '../../src/proxy/connection-set.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { eventually } from '../e2e/harness/eventually.ts';
-import { LIMITS, portOf } from '../proxy/plain-proxy.ts';
-import { type GateHouse, openGateHouse } from '../security/gate-fixture.ts';
+import { LIMITS } from '../proxy/plain-proxy.ts';
+import { filesIn, HOUR, sidecarHouse } from './sidecar-house.ts';
 
 const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-let house: GateHouse;
-const upstream = createServer((_request, response) => void response.end('from upstream'));
-beforeAll(async () => {
-  house = await openGateHouse({ madeAt: Date.now() - HOUR });
-  await bind(upstream, { host: '127.0.0.1', port: 0 });
-});
-afterAll(async () => {
-  upstream.close();
-  await house.close();
-});
+const house = sidecarHouse();
 
 /** Issues to `folder` a certificate of 5 min that ends in `leftMs`, by the gate's clock, on record. */
-async function issue(folder: string, leftMs: number): Promise<string> {
-  const { certsDir } = house;
-  const store = openSqliteStore(storeFile(join(dirname(certsDir), 'state')));
-  const clock = () => Date.now() + leftMs - 5 * MINUTE;
-  const authority = await loadAuthority({ certsDir, store, trustDomain: 'test.internal', clock });
-  const out = join(dirname(certsDir), folder);
-  const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: 5 * MINUTE, actor: 'test' } as const;
-  await issueToDirectory(authority, { ...request, out, force: true });
-  await store.close();
-  return out;
-}
+const issue = (folder: string, leftMs: number): Promise<string> => house.issue(folder, 5 * MINUTE, 5 * MINUTE - leftMs);
 
 /**
  * A gate, and before it a sidecar with the certificate in `dir`, whose clock is `off` ms from the gate's; `login`: the command
@@ -56,13 +29,12 @@ async function before(
 ) {
   const stoodStill = { ms: 0 };
   const enrolment: GateOptions['enrolment'] = { tokens: true, est: true, lockOnReuse: true, graceMs };
-  const gate = await house.start(portOf(upstream), { enrolment });
-  onTestFinished(() => gate.close());
+  const gate = await house.gate({ enrolment });
   const said: string[] = [];
   const sidecar = await startSidecar({
     listen: { host: '127.0.0.1', port: 0 },
     gate: new URL(`https://127.0.0.1:${gate.port}`),
-    files: { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') },
+    files: filesIn(dir),
     // Once, when it starts: whatever it learns later it has to ask for.
     trust: { interval: HOUR, write: false },
     renewIn: login === null ? dir : null,

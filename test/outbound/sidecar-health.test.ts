@@ -1,52 +1,27 @@
 // What a sidecar says of itself before a whole gate in this process, whose upstream answers at once.
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { issueToDirectory } from '../../src/authority/issue-to-directory.ts';
-import { storeFile } from '../../src/authority/layout.ts';
-import { loadAuthority } from '../../src/authority/load.ts';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { type RunningSidecar, type SidecarHealth, startSidecar } from '../../src/outbound/sidecar.ts';
-import { bind } from '../../src/proxy/connection-set.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { eventually } from '../e2e/harness/eventually.ts';
 import { freePort } from '../e2e/harness/ports.ts';
 import { GATE_OPTIONS } from '../inbound/gate-options.ts';
 import { quietLog } from '../observe/quiet-log.ts';
-import { LIMITS, portOf } from '../proxy/plain-proxy.ts';
-import { type GateHouse, openGateHouse } from '../security/gate-fixture.ts';
+import { LIMITS } from '../proxy/plain-proxy.ts';
+import { openGateHouse } from '../security/gate-fixture.ts';
+import { filesIn, HOUR, sidecarHouse } from './sidecar-house.ts';
 
-const HOUR = 3_600_000;
-let house: GateHouse;
-const upstream = createServer((_request, response) => void response.end('from upstream'));
-beforeAll(async () => {
-  house = await openGateHouse({ madeAt: Date.now() - HOUR });
-  await bind(upstream, { host: '127.0.0.1', port: 0 });
-});
-afterAll(async () => {
-  upstream.close();
-  await house.close();
-});
+const house = sidecarHouse();
 
 /** Issues `worker/etl-1` to `folder`, for an hour of which `passed` ms are over. */
-async function issue(folder: string, passed = 0): Promise<string> {
-  const place = dirname(house.certsDir);
-  const store = openSqliteStore(storeFile(join(place, 'state')));
-  const clock = () => Date.now() - passed;
-  const authority = await loadAuthority({ certsDir: house.certsDir, store, trustDomain: 'test.internal', clock });
-  const out = join(place, folder);
-  const request = { identity: 'worker/etl-1', profile: 'client', ttlMs: HOUR, actor: 'test' } as const;
-  await issueToDirectory(authority, { ...request, out });
-  await store.close();
-  return out;
-}
+const issue = (folder: string, passed = 0): Promise<string> => house.issue(folder, HOUR, passed);
 
 async function sidecarOf(dir: string, port: number, renews = false): Promise<RunningSidecar> {
   const sidecar = await startSidecar({
     listen: { host: '127.0.0.1', port: 0 },
     gate: new URL(`https://127.0.0.1:${port}`),
-    files: { cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key'), ca: join(dir, 'ca.crt') },
+    files: filesIn(dir),
     // Once, when it starts, and then when it has a reason to.
     trust: { interval: HOUR, write: true },
     renewIn: renews ? dir : null,
@@ -64,8 +39,7 @@ const until = (what: string, sidecar: RunningSidecar, is: (health: SidecarHealth
   });
 
 test('a sidecar that has spoken with its gate is well, says when its certificate and its trust end, and counts', async () => {
-  const gate = await house.start(portOf(upstream));
-  onTestFinished(() => gate.close());
+  const gate = await house.gate();
   const dir = await issue('well');
   const sidecar = await sidecarOf(dir, gate.port);
   // Nobody has asked anything of the gate yet.
@@ -91,8 +65,7 @@ test('renewals are counted, done and failed, and files that can not be taken are
   expect(counts.unreachable).toBeGreaterThan(1);
   expect(away.health()).toMatchObject({ certificate: false, trust: true, gate: false });
 
-  const gate = await house.start(portOf(upstream), { enrolment: { ...GATE_OPTIONS.enrolment, graceMs: HOUR } });
-  onTestFinished(() => gate.close());
+  const gate = await house.gate({ enrolment: { ...GATE_OPTIONS.enrolment, graceMs: HOUR } });
   const dir = await issue('renewed', HOUR + 20_000);
   const sidecar = await sidecarOf(dir, gate.port, true);
   const { ends } = await until('it is renewed', sidecar, ({ certificate }) => certificate);
@@ -118,21 +91,19 @@ test('a gate that is not there, is somebody else, or refuses the certificate is 
 
   const stranger = await openGateHouse();
   onTestFinished(() => stranger.close());
-  const other = await stranger.start(portOf(upstream), { port });
+  const other = await stranger.start(house.upstream(), { port });
   await until('its handshake has failed', sidecar, ({ state }) => state.counts.handshakeFailures > 0);
   expect((await fetch(`${sidecar.url}/api/health`)).status).toBe(502);
   expect(sidecar.health()).toMatchObject({ gate: false, state: { counts: { handshakes: 0 } } });
   await other.close();
 
-  const gate = await house.start(portOf(upstream), { port });
-  onTestFinished(() => gate.close());
+  await house.gate({ port });
   // Asked out of turn because somebody wants to know; clients would do.
   await until('it is there', sidecar, (health) => health.gate);
 });
 
 test('a certificate that has ended is not well', async () => {
-  const gate = await house.start(portOf(upstream));
-  onTestFinished(() => gate.close());
+  const gate = await house.gate();
   const sidecar = await sidecarOf(await issue('ended', HOUR - 3_000), gate.port);
   const { gate: taken } = await until('it has ended', sidecar, ({ certificate }) => !certificate);
   expect(taken).toBe(true);
