@@ -190,6 +190,9 @@ export const catalogue = {
     message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
     hint: ({ address, reason, flag = '--listen' }) => {
       if (reason === NO_SOCKET) return `look at it, and move it away: ls -ld ${shellWord(address)}`;
+      if (reason.startsWith(`${address}.lock: `) && !/EACCES|ENOENT/.test(reason)) {
+        return `that file must be this user's to write, or not be there: ls -l ${shellWord(`${address}.lock`)}`;
+      }
       if (address.startsWith('/') && /EACCES|ENOENT/.test(reason)) {
         return `its folder must be there, and this user's to write: ls -ld ${shellWord(address.replace(/(?<=.)\/[^/]*$/, ''))}`;
       }

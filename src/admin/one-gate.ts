@@ -2,37 +2,25 @@
 // there for as long as it lives (store/lock-file.ts). It is not about the store: the CLI and any number of readers use that at
 // the same time.
 import { join } from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError } from '../errors.ts';
-import { isHeldElsewhere, openLockFile } from '../store/lock-file.ts';
+import { type HeldLock, holdLockFile } from '../store/lock-file.ts';
 import { fileFailure } from '../store/sqlite-file.ts';
-
-export interface StateFolderClaim {
-  /** Lets the next gate have it. May be called twice. */
-  release(): void;
-}
 
 /**
  * Claims `stateDir` for a gate in this process.
  * @throws CG_GATE_RUNNING when another has it, CG_STORE_* when the lock's file cannot be made
  */
-export function claimStateFolder(stateDir: string): StateFolderClaim {
+export function claimStateFolder(stateDir: string): HeldLock {
   const path = join(stateDir, 'gate.lock');
-  let db: DatabaseSync | undefined;
+  const held = attempt(path);
+  if (held === null) throw new CertgateError('CG_GATE_RUNNING', { socket: join(stateDir, 'control.sock') });
+  return held;
+}
+
+function attempt(path: string): HeldLock | null {
   try {
-    db = openLockFile(path);
-    db.exec('BEGIN EXCLUSIVE');
+    return holdLockFile(path);
   } catch (error) {
-    if (db?.isOpen === true) db.close();
-    if (isHeldElsewhere(error)) {
-      throw new CertgateError('CG_GATE_RUNNING', { socket: join(stateDir, 'control.sock') }, { cause: error });
-    }
     throw fileFailure(error, path);
   }
-  const held = db;
-  return {
-    release() {
-      if (held.isOpen) held.close();
-    },
-  };
 }

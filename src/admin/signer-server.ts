@@ -12,6 +12,7 @@ import { keyName, spkiOf } from '../pki/public-keys.ts';
 import { isBundleStatement, judgeSignable, type SignerRules } from '../pki/signable.ts';
 import type { Signer } from '../pki/signing.ts';
 import { removeStale } from '../proxy/connection-set.ts';
+import { type HeldLock, holdLockFile } from '../store/lock-file.ts';
 import { listenPrivately } from './private-socket.ts';
 
 // Not imported, as in control-client.ts.
@@ -47,10 +48,40 @@ export interface RunningSigner {
 }
 
 /** Serves until it is closed. CG_LISTEN when the socket can't be made, or another process answers on it. */
-export async function serveSigner({ path, keys, log, clock = Date.now }: SignerOptions): Promise<RunningSigner> {
-  if ((await removeStale(path)) === 'taken') {
-    throw new CertgateError('CG_LISTEN', { address: path, reason: 'another process answers there' });
+export async function serveSigner(options: SignerOptions): Promise<RunningSigner> {
+  const { path } = options;
+  const claim = claimSocket(path);
+  try {
+    if ((await removeStale(path)) === 'taken') throw taken(path);
+    const running = await serve(options);
+    return { close: () => running.close().finally(() => claim.release()) };
+  } catch (error) {
+    claim.release();
+    throw error;
   }
+}
+
+/**
+ * For as long as the signer lives: of two that start at once each could find nobody there, and the later would take away the
+ * socket of the other, which then holds a key that nobody reaches, and takes away the later's socket when it ends.
+ */
+function claimSocket(path: string): HeldLock {
+  const file = `${path}.lock`;
+  let claim: HeldLock | null;
+  try {
+    claim = holdLockFile(file);
+  } catch (error) {
+    throw new CertgateError('CG_LISTEN', { address: path, reason: `${file}: ${reasonOf(error)}` }, { cause: error });
+  }
+  if (claim === null) throw taken(path);
+  return claim;
+}
+
+function taken(path: string): CertgateError<'CG_LISTEN'> {
+  return new CertgateError('CG_LISTEN', { address: path, reason: 'another process answers there' });
+}
+
+async function serve({ path, keys, log, clock = Date.now }: SignerOptions): Promise<RunningSigner> {
   const served = new Map(keys.map((key) => [signerKeyId(key.signer.publicKey), key]));
   const held = { octets: 0 };
   const server = createServer(

@@ -31,6 +31,30 @@ export function openLockFile(path: string): DatabaseSync {
   }
 }
 
+export interface HeldLock {
+  /** Lets the next one have it. May be called twice. */
+  release(): void;
+}
+
+/** Takes the lock for this process, until it is released or the process ends; null when somebody else has it. Throws as above. */
+export function holdLockFile(path: string): HeldLock | null {
+  let db: DatabaseSync | undefined;
+  try {
+    db = openLockFile(path);
+    db.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    if (db?.isOpen === true) db.close();
+    if (isHeldElsewhere(error)) return null;
+    throw error;
+  }
+  const held = db;
+  return {
+    release() {
+      if (held.isOpen) held.close();
+    },
+  };
+}
+
 /** Whether `error` says that somebody else has the lock. */
 export function isHeldElsewhere(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === BUSY;

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, request } from 'node:http';
 import { connect, createServer as createNetServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -314,6 +314,43 @@ describe('a hostile signer', () => {
     });
     const { message } = await failureOf('CG_SIGNER', () => signing());
     expect(message).toContain('x\\u{a}\\u{1b}[2Jerror');
+  });
+});
+
+describe('two signers on one socket', () => {
+  const served = (): Promise<RunningSigner> => serveSigner({ path, keys: [], log: openLog({ level: 'error' }) });
+
+  test('that start at once are one too many, and the one that is left answers', async () => {
+    const started = await Promise.allSettled([served(), served(), served()]);
+    open.push(...started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
+    expect(started.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected', 'rejected']);
+    for (const one of started) {
+      if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'CG_LISTEN' });
+    }
+    expect((await ask({ path: '/v1/keys' })).status).toBe(200);
+  });
+
+  test('the second is refused while the first ends, and is let have it then', async () => {
+    const first = await served();
+    const ending = first.close();
+    await failureOf('CG_LISTEN', served);
+    await ending;
+    open.push(await served());
+  });
+
+  test('what is in the way of the lock is named', async () => {
+    mkdirSync(`${path}.lock`);
+    const error = await failureOf('CG_LISTEN', served);
+    expect(error.message).toContain(`${path}.lock: `);
+    expect(error.hint).toContain(`ls -l ${path}.lock`);
+    rmSync(`${path}.lock`, { recursive: true });
+    const file = join(folder, 'no-socket');
+    writeFileSync(file, '');
+    const there = { path: file, keys: [], log: openLog({ level: 'error' }) };
+    // Twice: who was refused holds nothing.
+    for (let tries = 0; tries < 2; tries++) {
+      expect((await failureOf('CG_LISTEN', () => serveSigner(there))).message).toContain('is no socket');
+    }
   });
 });
 
