@@ -121,7 +121,11 @@ function captured(
   let problem: string | null = null;
   for (const { claim, pattern } of matches) {
     const values = textsAt(claims, claim);
-    if (values === null) return `there is no ${shown(claim)}, or it is no text`;
+    if (values === null) return `there is no ${shown(claim)}`;
+    if (typeof values === 'string') {
+      problem = values;
+      continue;
+    }
     const odd = values.find(isOdd);
     const found = values.map((value) => (isOdd(value) ? null : pattern.match(value)));
     const hits = found.filter((hit) => hit !== null);
@@ -138,6 +142,7 @@ function captured(
 function groupsOf(claims: Claims, { rule, groupsMatch }: CompiledClaimRule): readonly string[] | string {
   const { groupsFrom } = rule;
   const said = groupsFrom === null ? [] : (textsAt(claims, groupsFrom) ?? []);
+  if (typeof said === 'string') return said;
   const chosen = said.filter((value) => groupsMatch === null || (!isOdd(value) && groupsMatch.match(value) !== null));
   const odd = chosen.find((value) => !isGroupName(value));
   if (odd !== undefined) return `${shown(odd)} in ${shown(groupsFrom ?? '')} is no name of a group; see groupsMatch`;
@@ -151,13 +156,23 @@ function isOdd(value: string): boolean {
   return value.length > LONGEST_VALUE || UNSEEN.test(value);
 }
 
-/** The values of a claim as text, one where it is no list; null when there is none, or they are of another kind. */
-function textsAt(claims: Claims, claim: string): readonly string[] | null {
+/**
+ * The values of a claim as text, one where it is no list; null when there is none. Where it can't be read whole, why: what is missing
+ * may be what a rule looks for, and who is in many groups can have it be missing.
+ */
+function textsAt(claims: Claims, claim: string): readonly string[] | string | null {
   const value = claim.startsWith('/') ? pointedAt(claims, claim) : own(claims, claim);
+  if (value === undefined || value === null) {
+    // Also what is too much for a token: Entra ID so leaves out the groups of who is in more than 200.
+    const isElsewhere = own(own(claims, '_claim_names'), claim) !== undefined;
+    return isElsewhere ? `${shown(claim)} is kept elsewhere (_claim_names), so it is not known` : null;
+  }
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (values.length > MOST_VALUES) return null;
+  if (values.length > MOST_VALUES) return `${shown(claim)} has more than ${MOST_VALUES} values`;
   const texts = values.map(textOf);
-  return texts.every((text) => text !== null) ? texts : null;
+  if (texts.every((text) => text !== null)) return texts;
+  const odd = JSON.stringify(values[texts.indexOf(null)]) ?? '';
+  return `${shown(claim)} has what is no text: ${shown(odd.slice(0, LONGEST_VALUE))}`;
 }
 
 function textOf(value: unknown): string | null {

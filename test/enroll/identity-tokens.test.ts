@@ -125,6 +125,39 @@ test('a claim adds no pool to those that the rule names, and names one where the
   expect([isPoolGroup('pool:etl'), namesPool(poolGroup('etl'))]).toEqual([true, true]);
 });
 
+describe('a claim that is there and cannot be read whole', () => {
+  const many = Array.from({ length: 501 }, (_, i) => `g${i}`);
+  const elsewhere = { _claim_names: { groups: 'src1' }, _claim_sources: { src1: { endpoint: 'https://idp.example' } } };
+  const odd: ReadonlyArray<readonly [what: string, more: object, reason: string]> = [
+    ['more values than are looked at', { groups: [...many, 'contractors'] }, '"groups" has more than 500 values'],
+    ['null among them', { groups: ['contractors', null] }, '"groups" has what is no text: "null"'],
+    ['a fraction among them', { groups: ['contractors', 1.5] }, '"groups" has what is no text: "1.5"'],
+    ['an object among them', { groups: ['contractors', { a: 1 }] }, '"groups" has what is no text'],
+    ['an object in its place', { groups: { contractors: true } }, '"groups" has what is no text'],
+    ['a word that it is kept elsewhere', elsewhere, '"groups" is kept elsewhere'],
+  ];
+
+  test.each(odd)('for %s is refused, and no wider rule is asked', async (_what, more, reason) => {
+    const by = verifierOf({
+      rules: [
+        { match: { sub: 'worker:(.*)', groups: 'contractors' }, as: 'user/ext/$1', groups: ['pool:sandbox'] },
+        { match: { sub: '.*' }, as: 'user/anybody' },
+      ],
+    });
+    expect(await ask(written(header, { ...claims, ...more }, issuer.rsa), by)).toContain(reason);
+    // Where the rule is about somebody else all the same, the next one is asked.
+    expect(await ask(written(header, { ...claims, ...more, sub: 'x' }, issuer.rsa), by)).toBe('user/anybody');
+    for (const groups of [undefined, null, [], ['staff']]) {
+      expect(await ask(written(header, { ...claims, groups }, issuer.rsa), by)).toBe('user/anybody');
+    }
+  });
+
+  test.each(odd)('for %s gives no certificate without the groups that narrow it', async (_what, more, reason) => {
+    const by = verifierOf({ rules: [{ match: { sub: '.*' }, as: 'user/a', groupsFrom: 'groups' }] });
+    expect(await ask(written(header, { ...claims, ...more }, issuer.rsa), by)).toContain(reason);
+  });
+});
+
 const publicPem = issuer.rsa.export({ format: 'jwk' });
 const rsaPublicPem = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({
   type: 'spki',
