@@ -66,15 +66,15 @@ const MOST_FRESH = 31 * 86_400_000;
 const MOST_AGE = 3_600_000;
 /** How far ahead the clock may have been by which the CA was last changed, ms. */
 const MOST_AHEAD = 86_400_000;
-/** subjectKeyIdentifier, keyUsage, subjectAltName, basicConstraints, CRL points, policies, AKI, EKU, AIA, OCSP no-check. */
+/** subjectKeyIdentifier, keyUsage, subjectAltName, basicConstraints, CRL points, policies, AKI, EKU, AIA. */
 const LEAF_EXTENSIONS: readonly string[] = [
   ...['2.5.29.14', '2.5.29.15', '2.5.29.17', '2.5.29.19', '2.5.29.31', '2.5.29.32', '2.5.29.35', '2.5.29.37'],
-  ...['1.3.6.1.5.5.7.1.1', '1.3.6.1.5.5.7.48.1.5'],
+  '1.3.6.1.5.5.7.1.1',
 ];
 const BUNDLE = Buffer.from('certgate trust bundle', 'latin1');
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
-/** Server, client, OCSP signing. */
-const LEAF_PURPOSES: readonly string[] = [SERVER_AUTH, '1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.9'];
+/** Server, client. Never OCSP signing: who had that could say of every certificate what he likes, without asking here. */
+const LEAF_PURPOSES: readonly string[] = [SERVER_AUTH, '1.3.6.1.5.5.7.3.2'];
 
 /**
  * What `content` is, when `rules` let it be signed at `now` (ms since the epoch).

@@ -72,6 +72,7 @@ const usage = (bits: number): Uint8Array => extension('2.5.29.15', Uint8Array.of
 const purpose = (...oids: readonly string[]): Uint8Array => extension('2.5.29.37', sequence(...oids.map(encodeOid)));
 type Names = ReadonlyArray<readonly [number, Uint8Array | string]>;
 const CLIENT = '1.3.6.1.5.5.7.3.2';
+const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9';
 const san = (...names: Names): Uint8Array => extension(SAN, generalNames(...names));
 const URI = [6, `spiffe://${TRUST_DOMAIN}/worker/a`] as const;
 /** A TBSCertificate with these extensions besides the key identifier of the issuer. */
@@ -296,6 +297,12 @@ describe('a signer refuses', () => {
     expect(judge(await leafWith(usage(0x80), purpose(CLIENT, '1.3.6.1.5.5.7.3.1'), san(URI))).kind).toBe('certificate');
     expect(refusal(await leafWith(usage(0x80), purpose(CLIENT, '1.3.6.1.5.5.7.3.3'), san(URI)))).toContain('3.3');
     expect(refusal(await leafWith(usage(0x80), purpose(), san(URI)))).toContain('no purpose');
+    // A responder's certificate, of which certgate has none (RFC 6960 §4.2.2.2): by it anybody is good for as long as it lasts.
+    for (const purposes of [[OCSP_SIGNING], [CLIENT, OCSP_SIGNING]]) {
+      expect(refusal(await leafWith(usage(0x80), purpose(...purposes), san(URI)))).toContain(OCSP_SIGNING);
+    }
+    const unchecked = extension('1.3.6.1.5.5.7.48.1.5', encodeTlv(0x05));
+    expect(refusal(await leafWith(usage(0x80), purpose(CLIENT), san(URI), unchecked))).toContain('48.1.5');
     expect(refusal(await leafWith(usage(0x80), san(URI)))).toContain('no extended key usage');
     expect(refusal(await leafWith(purpose(CLIENT), san(URI)))).toContain('no key usage');
     const odd = extension('1.2.3.4', sequence());
