@@ -2,22 +2,25 @@
 // with PKCE and a loopback redirect (RFC 8252, RFC 7636, RFC 9207), or a device code where there is no browser (RFC 8628).
 // The nonce is the hash of the key that is to be certified, so that the token is of no use with another. What comes back is
 // checked here and, with its signature, by the gate again. Nothing is stored; no password passes through here. Other users of
-// this machine see what a browser is started with: that address leads on once, so that who is faster gains no login of theirs.
+// this machine see what a browser is started with: that address leads on once, and no other user where the system tells who asks.
 import { createHash, type KeyObject, randomBytes } from 'node:crypto';
 import { createServer, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { CertgateError, reasonOf, shown } from '../errors.ts';
 import { spkiOf } from '../pki/public-keys.ts';
 import { signerOf } from '../pki/signing.ts';
 import { fetchJson } from './fetch-json.ts';
 import { nonceOf } from './identity-tokens.ts';
 import { readIdentityToken } from './jwt-form.ts';
+import { userAtOtherEnd } from './loopback-peer.ts';
 import type { LoginAnswer } from './wire.ts';
 
 /** For a person to log in, ms. */
 const PATIENCE = 300_000;
 const OPENED_BEFORE =
   'This address has been opened before, perhaps by somebody else on this machine. Open the one that the terminal shows.';
+const NOT_YOURS =
+  'This address is for the user who began the login. If that is you, open the one that the terminal shows.';
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 export interface LoginWays {
@@ -96,7 +99,8 @@ async function byBrowser(provider: Provider, login: LoginAnswer, nonce: string, 
 
 /**
  * Waits on loopback, on a free port, for the browser to come back with a code and a state that it was sent away with, to
- * `addressOf` that state. Whoever opens `once` first is sent there; when it is opened again, what it led to counts no more.
+ * `addressOf` that state. Who opens `once` first, and is no other user, is sent there; when it is opened again, what it led to
+ * counts no more.
  */
 async function listen(issuer: string, addressOf: (state: string, redirect: string) => string) {
   const [shownState, begin] = [randomText(), `/begin/${randomText()}`];
@@ -107,6 +111,8 @@ async function listen(issuer: string, addressOf: (state: string, redirect: strin
   const server = createServer((request, response) => {
     const url = URL.parse(request.url ?? '', 'http://127.0.0.1');
     if (request.method === 'GET' && url?.pathname === begin) {
+      // Who is faster than a browser starts could be back with a login of his own before it asks.
+      if (isAnothers(request.socket)) return answer(response, 403, NOT_YOURS);
       onceState = opened ? null : randomText();
       opened = true;
       if (onceState === null) return answer(response, 410, OPENED_BEFORE);
@@ -149,6 +155,12 @@ async function listen(issuer: string, addressOf: (state: string, redirect: strin
       setTimeout(() => server.closeAllConnections(), 500).unref();
     },
   };
+}
+
+/** Where the system tells. What root's processes ask, root could have asked otherwise; some pass on what a browser of the user asks. */
+function isAnothers(socket: Socket): boolean {
+  const user = userAtOtherEnd(socket);
+  return user !== null && user !== 0 && user !== process.getuid?.();
 }
 
 function randomText(): string {

@@ -1,9 +1,12 @@
 // What a login makes of an identity provider that answers late, oddly or not at all; the real one stands in
 // test/e2e/a-person-logs-in.test.ts.
+import { spawn } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { once as next } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { platform, userInfo } from 'node:os';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { logIn } from '../../src/enroll/login.ts';
@@ -154,3 +157,29 @@ test('when somebody else on the machine has opened that first, theirs is no logi
   expect((await goTo(backFrom(address))).status).toBe(200);
   expect(await token).toBe(tokenFor(idp, address));
 });
+
+/** What another user of the machine is answered at `url`, its head. */
+async function toAnother(url: string): Promise<string> {
+  const { port, pathname } = new URL(url);
+  const ask = `exec 3<>/dev/tcp/127.0.0.1/${port}; printf 'GET ${pathname} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&3; cat <&3`;
+  const child = spawn('/bin/bash', ['-c', ask], { uid: 65_534, gid: 65_534, stdio: ['ignore', 'pipe', 'inherit'] });
+  return String(await next(child.stdout, 'data'));
+}
+
+// Who is faster than a browser starts could have ended the login by then, as himself.
+test.skipIf(platform() !== 'linux' || userInfo().uid !== 0)(
+  'another user of the machine, however fast, is led nowhere by what the browser is started with, and that still leads on',
+  async () => {
+    const idp = await provider();
+    const login = await inBrowser(idp);
+    const theirs = await toAnother(login.once);
+    expect(theirs).toMatch(/^HTTP\/1.1 403 /);
+    expect(theirs).not.toMatch(/location|state/i);
+    const led = await goTo(login.once);
+    expect(led.status).toBe(302);
+    const there = new URL(led.headers.get('location') ?? '');
+    idp.answers = [saying(200, { id_token: tokenFor(idp, there) })];
+    expect((await goTo(backFrom(there))).status).toBe(200);
+    expect(await login.token).toBe(tokenFor(idp, there));
+  },
+);
