@@ -62,6 +62,7 @@ const LOOKS: ReadonlyMap<string, string> = new Map([
   ['CG_TOKEN_SPENT', 'certgate token list'],
   ['CG_KEY_BARRED', 'the machine: it uses a key that is known'],
   ['CG_CSR_NAME', 'the program that made the request'],
+  ['CG_CSR_UNREADABLE', 'the program that made the request'],
 ]);
 const REFUSED = answerWith(403, 'enrolment refused; the log of the gate says why');
 const TOO_MANY = answerWith(429, 'too many tries');

@@ -100,13 +100,15 @@ export function acceptKey(publicKey: KeyObject): KeyObject {
 /** The public key in a SubjectPublicKeyInfo from outside, whole and in its one encoding. CG_CSR_KEY. */
 export function readPublicKey(spki: Uint8Array): KeyObject {
   let key: KeyObject;
+  let own: Buffer;
   try {
     key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    if (kindIn(spki) !== null) remember(key, Buffer.from(spki)); // an export would give the same again
+    own = spkiOf(key); // the point at infinity can be read, and has none
   } catch (cause) {
     throw new CertgateError('CG_CSR_KEY', { key: `unreadable (${reasonOf(cause)})` }, { cause });
   }
-  if (kindIn(spki) !== null) remember(key, Buffer.from(spki)); // an export would give the same again
-  if (spkiOf(key).equals(spki)) return acceptKey(key);
+  if (own.equals(spki)) return acceptKey(key);
   throw new CertgateError('CG_CSR_KEY', { key: `${keyName(key)} in an encoding that is not its own` });
 }
 

@@ -5,11 +5,14 @@ import { unflagIdentity } from '../../src/authority/flags.ts';
 import { lockClients } from '../../src/authority/locking.ts';
 import { revokeToken } from '../../src/authority/tokens.ts';
 import { credentialOf } from '../../src/enroll/token.ts';
-import { readIssued } from '../../src/enroll/wire.ts';
+import { readIssued, writeEnrollRequest } from '../../src/enroll/wire.ts';
+import { contextConstructed, encodeOid, encodeTlv, TAG } from '../../src/pki/der.ts';
 import { factsOf, readCertificate } from '../../src/pki/facts.ts';
-import { pemBlocks } from '../../src/pki/pem.ts';
+import { derToPem, pemBlocks } from '../../src/pki/pem.ts';
+import { spkiOf } from '../../src/pki/public-keys.ts';
 import { createRequest } from '../../src/pki/requests.ts';
-import { signerOf } from '../../src/pki/signing.ts';
+import { signerOf, withSignature } from '../../src/pki/signing.ts';
+import { extension } from '../pki/fixture.ts';
 import { newKey, type Scene, scene, serialIn } from './fixture.ts';
 
 const REFUSED = { status: 403, text: '{"detail":"certgate: enrolment refused; the log of the gate says why"}' };
@@ -308,6 +311,30 @@ describe('the door', () => {
     }
     const answer = await at.desk.enroll('{"token":"x","csr":"y"}', { address: 'x', addressKey: 'x' });
     expect(answer.text).toContain('certificate signing request');
+  });
+
+  // What is said to be a CA, as a boolean that is none in DER (X.690 §11.1): it is read when the token has been found good.
+  test('refuses what a request asks for and nobody can read, and does not have it come again', async () => {
+    const at = await scene();
+    const token = await at.token('worker/a');
+    const signer = signerOf(newKey());
+    const constraints = encodeTlv(TAG.sequence, Uint8Array.of(TAG.boolean, 1, 1));
+    const list = encodeTlv(TAG.sequence, extension('2.5.29.19', constraints));
+    const content = encodeTlv(
+      TAG.sequence,
+      Uint8Array.of(TAG.integer, 1, 0),
+      encodeTlv(TAG.sequence),
+      spkiOf(signer.publicKey),
+      encodeTlv(
+        contextConstructed(0),
+        encodeTlv(TAG.sequence, encodeOid('1.2.840.113549.1.9.14'), encodeTlv(TAG.set, list)),
+      ),
+    );
+    const csr = derToPem(await withSignature(content, signer), 'CERTIFICATE REQUEST');
+    const body = writeEnrollRequest({ token: credentialOf(token), csr, identity: null });
+    expect(await at.desk.enroll(body, { address: 'x', addressKey: 'x' })).toEqual(REFUSED);
+    expect(reasons(at).at(-1)).toContain('certificate signing request unreadable');
+    expect(await at.store.token(token.id)).toMatchObject({ usesLeft: 1 });
   });
 
   test('says that waiting helps when the records cannot be read', async () => {

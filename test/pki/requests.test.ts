@@ -226,6 +226,12 @@ describe('a key is not certified', () => {
     expect(codeOfSync(() => readRequest(requestOf({ spki })))).toBe('CG_CSR_KEY');
   });
 
+  test('that is P-256 by the point at infinity, which is read and cannot be written', () => {
+    const kind = encodeTlv(TAG.sequence, oid('1.2.840.10045.2.1'), oid('1.2.840.10045.3.1.7'));
+    const spki = encodeTlv(TAG.sequence, kind, encodeTlv(TAG.bitString, Uint8Array.of(0, 0)));
+    expect(codeOfSync(() => readRequest(requestOf({ spki })))).toBe('CG_CSR_KEY');
+  });
+
   test('that is P-256 by a point off the curve', () => {
     const spki = Buffer.from(spkiOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey));
     spki[90] = (spki[90] ?? 0) ^ 1;
