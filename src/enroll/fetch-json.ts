@@ -36,6 +36,8 @@ function fetchText(url: string, ca: string | null, token: string | null, form?: 
     const asked = request(url, {
       ...(ca === null ? {} : { ca }),
       agent: false,
+      // Also where NODE_TLS_REJECT_UNAUTHORIZED says otherwise.
+      rejectUnauthorized: true,
       method: form === undefined ? 'GET' : 'POST',
       minVersion: 'TLSv1.2',
       maxHeaderSize: 16_384,

@@ -20,6 +20,8 @@ export function toGate({ gate, serverName }: GateName): ConnectionOptions {
     port: gate.port === '' ? 443 : Number(gate.port),
     // An IP address is verified against the certificate's addresses and never sent as SNI (RFC 6066 §3).
     ...(isIP(name) === 0 ? { servername: name } : {}),
+    // Whatever the environment says for the programs of others (NODE_TLS_REJECT_UNAUTHORIZED).
+    rejectUnauthorized: true,
     checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
     ALPNProtocols: ['http/1.1'],
   };

@@ -5,7 +5,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type KeyPlace, openIssuerKeys } from '../../src/enroll/issuer-keys.ts';
 import { privateKeyToPem } from '../../src/pki/keys.ts';
 import { openCa } from '../authority/fixture.ts';
@@ -191,7 +191,9 @@ describe('the keys of an issuer', () => {
     expect(at.odd).toEqual(['key 1 is secret, and should never be published']);
   });
 
-  test('come from a server that is verified, by its own authority or not at all', async () => {
+  test('come from a server that is verified, by its own authority or not at all, whatever the environment says', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    onTestFinished(() => void vi.unstubAllEnvs());
     const idp = await web();
     idp.answer = json(setOf('a'));
     const { keys, said } = opened(place(idp, { caFile: null }));

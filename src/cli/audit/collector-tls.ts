@@ -3,6 +3,8 @@ import { readNamed } from '../named-file.ts';
 
 /** PEM; the system's roots without `ca`. */
 export interface CollectorTls {
+  /** Also where NODE_TLS_REJECT_UNAUTHORIZED says otherwise. */
+  readonly rejectUnauthorized: true;
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
@@ -16,6 +18,7 @@ export function readCollectorTls(files: {
   readonly key?: string | undefined;
 }): CollectorTls {
   return {
+    rejectUnauthorized: true,
     ...(files.ca === undefined ? {} : { ca: readNamed(files.ca, files) }),
     ...(files.cert === undefined ? {} : { cert: readNamed(files.cert, files) }),
     ...(files.key === undefined ? {} : { key: readNamed(files.key, files) }),
