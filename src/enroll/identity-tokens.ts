@@ -31,7 +31,7 @@ export interface VerifiedToken {
   readonly uses: number;
   /** By its issuer's clock, ms since the epoch. */
   readonly issuedAt: number;
-  /** From when on nobody would believe it any more, ms since the epoch. */
+  /** From when on nobody would believe it any more, whatever the settings say by then, ms since the epoch. */
   readonly endsAt: number;
 }
 
@@ -56,6 +56,9 @@ const LONGEST_JTI = 256;
 const LONGEST_SUB = 512;
 /** A record of a token is kept so much longer than anybody would take it: for a clock that is set back, ms. */
 const MARGIN = 600_000;
+/** The most that an issuer's maxAge and clockTolerance may be set to later, while the use of a token is still on record, ms. */
+const MOST_AGE = 7 * 86_400_000;
+const MOST_TOLERANCE = 300_000;
 
 export function openIdentityTokens(issuers: readonly IdentityIssuer[], log: LimitedLog): IdentityTokens {
   const open = new Map(issuers.map((settings) => [settings.issuer, openIssuer(settings, log)]));
@@ -183,7 +186,7 @@ function judge(settings: IdentityIssuer, rules: OpenIssuer['rules'], claims: Cla
     uses: settings.uses,
     issuedAt: iat * 1000,
     // Times may have fractions (RFC 7519 §2, NumericDate); a record's are whole.
-    endsAt: Math.ceil(Math.min(exp * 1000, iat * 1000 + settings.maxAge)) + settings.clockTolerance + MARGIN,
+    endsAt: Math.ceil(Math.min(exp * 1000, iat * 1000 + MOST_AGE)) + MOST_TOLERANCE + MARGIN,
   };
 }
 

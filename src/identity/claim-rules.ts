@@ -161,10 +161,12 @@ function isOdd(value: string): boolean {
  * may be what a rule looks for, and who is in many groups can have it be missing.
  */
 function textsAt(claims: Claims, claim: string): readonly string[] | string | null {
-  const value = claim.startsWith('/') ? pointedAt(claims, claim) : own(claims, claim);
+  const isPointer = claim.startsWith('/');
+  const value = isPointer ? pointedAt(claims, claim) : own(claims, claim);
   if (value === undefined || value === null) {
     // Also what is too much for a token: Entra ID so leaves out the groups of who is in more than 200.
-    const isElsewhere = own(own(claims, '_claim_names'), claim) !== undefined;
+    const [holder = ''] = isPointer ? stepsOf(claim) : [claim];
+    const isElsewhere = own(own(claims, '_claim_names'), holder) !== undefined;
     return isElsewhere ? `${shown(claim)} is kept elsewhere (_claim_names), so it is not known` : null;
   }
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
@@ -181,8 +183,12 @@ function textOf(value: unknown): string | null {
 }
 
 function pointedAt(claims: Claims, pointer: string): unknown {
+  return stepsOf(pointer).reduce<unknown>(own, claims);
+}
+
+function stepsOf(pointer: string): readonly string[] {
   const steps = pointer.slice(1).split('/');
-  return steps.reduce<unknown>((at, step) => own(at, step.replaceAll('~1', '/').replaceAll('~0', '~')), claims);
+  return steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
 /** Never what every object has. */

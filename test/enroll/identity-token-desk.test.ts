@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { lockClients } from '../../src/authority/locking.ts';
 import { keyHashOf } from '../../src/enroll/answers.ts';
+import { openDesk } from '../../src/enroll/desk.ts';
 import { nonceOf } from '../../src/enroll/identity-tokens.ts';
 import { readIssued } from '../../src/enroll/wire.ts';
 import { type LimitedLog, limitLog } from '../../src/observe/limited-log.ts';
@@ -10,6 +11,7 @@ import { createRequest, readRequest } from '../../src/pki/requests.ts';
 import { signerOf } from '../../src/pki/signing.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { adoptRevocations } from '../../src/store/sqlite-copy.ts';
+import { quietLog } from '../observe/quiet-log.ts';
 import { newKey, type Scene, scene, serialIn } from './fixture.ts';
 import { AUDIENCE, issuerSettings, type TestIssuer, testIssuer, written } from './token-issuer.ts';
 
@@ -70,6 +72,30 @@ describe('an identity token', () => {
       detail: { issuer: 'idp', iss: ISS, sub: 'worker:etl-1', jti: '1', rule: 'rules[0]', groups: 'etl' },
     });
     expect(at.log.at(-1)).toMatchObject({ msg: 'enrolled', identity: 'worker/etl-1', issuer: 'idp', jti: '1' });
+  });
+
+  test('that was used is used also when its issuer’s tokens may be older from then on', async () => {
+    const at = await place({ maxAge: '5m' });
+    const token = at.jwt({ exp: Math.floor(at.now / 1000) + 86_400 });
+    expect((await at.bring(token, newKey())).status).toBe(200);
+    at.now += 3 * 3_600_000;
+    // What is forgotten is so when the next one is used.
+    expect((await at.bring(at.jwt(), newKey())).status).toBe(200);
+    const own = { name: 'idp', issuer: ISS, audience: AUDIENCE, jwksFile: at.issuer.jwksFile, rules: RULES };
+    const { authority, store, metrics } = at;
+    const desk = openDesk({
+      ...{ authority, store, metrics, log: limitLog(quietLog), clock: () => at.now, refusalTime: 20 },
+      policy: {
+        tokens: true,
+        est: true,
+        lockOnReuse: true,
+        graceMs: 0,
+        issuers: [issuerSettings({ ...own, maxAge: '7d' })],
+      },
+    });
+    const csr = await createRequest(signerOf(newKey()), { commonName: null });
+    const from = { address: '192.0.2.1', addressKey: '192.0.2.1' };
+    expect(await desk.enroll(JSON.stringify({ identityToken: token, csr }), from)).toEqual(REFUSED);
   });
 
   test('gets the same key the same certificate again for five minutes, and no other key another', async () => {
@@ -164,7 +190,7 @@ describe('an identity token', () => {
     const { id } = await idOf(at);
     expect(await again.identityTokenUses(id)).toHaveLength(1);
     await again.close();
-    at.now += 300_000 + 30_000 + 600_000;
+    at.now += 300_000 + 300_000 + 600_000;
     const before = await count();
     expect((await at.bring(at.jwt(), newKey())).status).toBe(200);
     expect(await at.store.identityTokenUses(id)).toEqual([]);

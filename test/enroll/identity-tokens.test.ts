@@ -152,6 +152,17 @@ describe('a claim that is there and cannot be read whole', () => {
     }
   });
 
+  test('for a word that what holds it is kept elsewhere is refused by a pointer, too', async () => {
+    for (const [at, elsewhereToo] of [
+      ['/groups', elsewhere],
+      ['/realm_access/roles', { _claim_names: { realm_access: 'src1' } }],
+    ] as const) {
+      const by = verifierOf({ rules: [{ match: { sub: '.*' }, as: 'user/a', groupsFrom: at }] });
+      expect(await ask(written(header, claims, issuer.rsa), by)).toBe('user/a');
+      expect(await ask(written(header, { ...claims, ...elsewhereToo }, issuer.rsa), by)).toContain('is kept elsewhere');
+    }
+  });
+
   test.each(odd)('for %s gives no certificate without the groups that narrow it', async (_what, more, reason) => {
     const by = verifierOf({ rules: [{ match: { sub: '.*' }, as: 'user/a', groupsFrom: 'groups' }] });
     expect(await ask(written(header, { ...claims, ...more }, issuer.rsa), by)).toContain(reason);
@@ -404,12 +415,16 @@ describe('the times of a token', () => {
     expect(await ask(at({ exp: NOW + 1 }), strict)).toBe('worker/etl-1');
   });
 
-  test('say when it may be forgotten: when nobody would take it any more, however late its end', async () => {
+  test('say when it may be forgotten: when nobody would take it any more, whatever the configuration says by then', async () => {
     const ends = async (more: object) => {
       const verdict = await verifier.verify(written(header, { ...claims, ...more }, issuer.rsa), NOW * 1000, KEY);
       return verdict.kind === 'verified' ? verdict.endsAt / 1000 - NOW : null;
     };
-    expect(await ends({})).toBe(300 + 30 + 600);
-    expect(await ends({ exp: NOW + 3e8 })).toBe(3_600 + 30 + 600);
+    expect(await ends({})).toBe(300 + 300 + 600);
+    expect(await ends({ exp: NOW + 3e8 })).toBe(7 * 86_400 + 300 + 600);
+    const least = { maxAge: '7d', clockTolerance: '5m' };
+    expect(verifierOf(least)).toBeDefined();
+    expect(() => verifierOf({ ...least, maxAge: '8d' })).toThrow('from 1m to 7d');
+    expect(() => verifierOf({ ...least, clockTolerance: '6m' })).toThrow('from 0s to 5m');
   });
 });
