@@ -128,7 +128,7 @@ test('an issuer that a company signed is on record when it is taken', async () =
   dir = newFolder();
   expect(await ran(`init --dir . --root-cert ${company.root.cert}`)).toMatchObject({ code: 0 });
   const { out } = await ran('ca csr');
-  const [request = ''] = /-----BEGIN[\s\S]*REQUEST-----\n/.exec(out) ?? [];
+  const [request = ''] = /-----BEGIN[\s\S]*REQUEST-----$/m.exec(out) ?? [];
   writeFileSync(join(dir, 'issuer.pem'), company.sign(request, CA_EXTENSIONS, 'root'));
   expect(await left('ca import issuer.pem')).toEqual([
     expect.objectContaining({
