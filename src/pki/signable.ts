@@ -287,15 +287,13 @@ function judgeOcsp(
   requireFresh(producedAt, null, now);
   const answers = childrenOf(data, ofTag(rest.shift(), TAG.sequence, 'answers'));
   for (const answer of answers) {
-    const [id, status, thisUpdate, nextUpdate] = childrenOf(data, ofTag(answer, TAG.sequence, 'answer'));
+    const [id, status, thisUpdate, nextUpdate, ...more] = childrenOf(data, ofTag(answer, TAG.sequence, 'answer'));
     // Anybody's certificate may be unknown; to call one good or revoked is only for its issuer.
     if (status?.tag !== context(2)) requireOwnCertificate(data, id, hash);
-    const until = nextUpdate?.tag === contextConstructed(0) ? childrenOf(data, nextUpdate)[0] : undefined;
-    requireFresh(
-      readTime(data, thisUpdate, 'thisUpdate'),
-      until === undefined ? null : readTime(data, until, 'nextUpdate'),
-      now,
-    );
+    // Without one it is good for ever, to OpenSSL for one.
+    const [until, ...others] = childrenOf(data, ofTag(nextUpdate, contextConstructed(0), 'nextUpdate'));
+    if (more.length + others.length > 0) throw new DerFault('something stands after nextUpdate');
+    requireFresh(readTime(data, thisUpdate, 'thisUpdate'), readTime(data, until, 'nextUpdate'), now);
   }
   const extensions = rest.shift();
   if (extensions !== undefined) {

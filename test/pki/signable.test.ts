@@ -136,7 +136,11 @@ describe('a signer signs', () => {
     expect(refusal(ocsp({ status: good, keyHash: Buffer.alloc(20) }))).toContain('another issuer');
     expect(refusal(ocsp({ status: good, responder: Buffer.alloc(20) }))).toContain('another one answers');
     expect(refusal(ocsp({ status: good, producedAt: NOW + 2 * 3_600_000 }))).toContain('not of now');
-    expect(judge(ocsp({ status: good, until: null })).kind).toBe('ocsp');
+    for (const status of [good, unknown]) expect(refusal(ocsp({ status, until: null }))).toContain('nextUpdate');
+    // What may follow it in an answer (RFC 6960 §4.2.1), and certgate never writes.
+    const single = encodeTlv(contextConstructed(1), sequence(extension('1.2.3.4', encodeTlv(TAG.null))));
+    expect(refusal(ocsp({ status: good, behind: [single] }))).toContain('after nextUpdate');
+    expect(refusal(ocsp({ status: good, until: null, behind: [single] }))).toContain('nextUpdate');
     expect(refusal(ocsp({ status: good, thisUpdate: NOW - 2 * 3_600_000 }))).toContain('not of now');
     for (const until of [NOW + 40 * DAY, NOW - 1000])
       expect(refusal(ocsp({ status: good, until }))).toContain('it is good until');
@@ -416,6 +420,8 @@ function ocsp(different: {
   readonly producedAt?: number;
   readonly thisUpdate?: number;
   readonly until?: number | null;
+  /** In each answer, after that. */
+  readonly behind?: readonly Uint8Array[];
   readonly ids?: ReadonlyArray<readonly [hash: string, ofKey: Uint8Array]>;
   readonly after?: readonly Uint8Array[];
 }): Uint8Array {
@@ -434,6 +440,7 @@ function ocsp(different: {
       status,
       time(thisUpdate),
       ...(until === null ? [] : [encodeTlv(contextConstructed(0), time(until))]),
+      ...(different.behind ?? []),
     );
   });
   const by = different.by ?? encodeTlv(contextConstructed(2), octets(responder));
