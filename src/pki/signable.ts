@@ -5,7 +5,7 @@
 // All of it must be read to the last octet, name this issuer and be of now; what is none of these, or says more, is
 // refused. It can't tell whether a leaf was recorded, or whether somebody is revoked: that stays the gate's word.
 import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
-import { CertgateError, shown } from '../errors.ts';
+import { CertgateError, isCertgateError, shown } from '../errors.ts';
 import { AUDIT_STATEMENTS, readAuditStatement, readRetirementStatement } from './audit-statement.ts';
 import { readBundleStatement } from './bundle-signature.ts';
 import {
@@ -30,7 +30,8 @@ import {
 import { frameOf, readAuthorityKeyId, readSubjectAltNames } from './facts.ts';
 import { keyId } from './keys.ts';
 import { constraintsOf, permittedHosts } from './name-constraints.ts';
-import { keyBitsOf, spkiOf } from './public-keys.ts';
+import { readName } from './names.ts';
+import { keyBitsOf, readPublicKey, spkiOf } from './public-keys.ts';
 import { signingAlgorithmOf } from './signing.ts';
 import { type CertificateFrame, type ReadExtension, readAlgorithm, readExtensions, readFrame } from './structure.ts';
 
@@ -71,6 +72,8 @@ const LEAF_EXTENSIONS: readonly string[] = [
   ...['2.5.29.14', '2.5.29.15', '2.5.29.17', '2.5.29.19', '2.5.29.31', '2.5.29.32', '2.5.29.35', '2.5.29.37'],
   '1.3.6.1.5.5.7.1.1',
 ];
+/** The name, and the groups. */
+const SUBJECT: readonly string[] = ['CN', 'OU'];
 const BUNDLE = Buffer.from('certgate trust bundle', 'latin1');
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 /** Server, client. Never OCSP signing: who had that could say of every certificate what he likes, without asking here. */
@@ -98,7 +101,7 @@ export function judgeSignable(content: Uint8Array, rules: SignerRules, now: numb
     if (first?.tag === TAG.integer) return judgeCrl(content, parts, issuer, now);
     return judgeOcsp(content, parts, rules, issuer, now);
   } catch (error) {
-    if (error instanceof DerFault) {
+    if (error instanceof DerFault || isCertgateError(error, 'CG_CSR_KEY')) {
       throw new CertgateError('CG_SIGNER_REFUSED', { problem: error.message }, { cause: error });
     }
     throw error;
@@ -183,6 +186,9 @@ function judgeLeaf(
   if (frame.version !== 3) throw new DerFault('it is not of version 3');
   requireOwnKeyId(frame.extensions, issuer);
   requireExtensions(frame.extensions);
+  const other = readName(frame.der, frame.subject, 'subject').find(([attribute]) => !SUBJECT.includes(attribute));
+  if (other !== undefined) throw new DerFault(`its subject has what leaves have not: ${other[0]}`);
+  readPublicKey(encodingOf(frame.der, frame.publicKey));
   const names = requireNames(frame, trustDomains);
   const [from, until] = [frame.notBefore.getTime(), frame.notAfter.getTime()];
   if (until - from > maxTtl + BACKDATED || until > now + maxTtl + SLACK) {
