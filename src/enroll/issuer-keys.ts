@@ -122,7 +122,7 @@ interface FoundDocument {
 async function documentOf(place: KeyPlace): Promise<FoundDocument> {
   const { discoverAt, jwksUrl, jwksFile, caFile, tokenFile } = place;
   if (jwksFile !== null) return { document: jsonIn(await textIn(jwksFile), jwksFile), from: jwksFile };
-  const ca = caFile === null ? null : await textIn(caFile);
+  const ca = caFile === null ? null : await authoritiesIn(caFile);
   const token = tokenFile === null ? null : (await textIn(tokenFile)).trim();
   if (jwksUrl !== null) return { document: await fetchJson({ url: jwksUrl, ca, token }), from: jwksUrl };
   const issuer = discoverAt ?? '';
@@ -135,6 +135,13 @@ async function documentOf(place: KeyPlace): Promise<FoundDocument> {
     throw new Error(`${url} has its keys on another host: if that is right, name it as jwksUrl`);
   }
   return { document: await fetchJson({ url: keys.href, ca, token }), from: keys.href };
+}
+
+/** To Node an empty text is as none: the system's authorities would do in the place of those that are named. */
+async function authoritiesIn(file: string): Promise<string> {
+  const pem = await textIn(file);
+  if (!/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(pem)) throw new Error(`${file} has no certificate in PEM`);
+  return pem;
 }
 
 async function textIn(file: string): Promise<string> {

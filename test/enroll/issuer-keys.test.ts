@@ -1,10 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type KeyPlace, openIssuerKeys } from '../../src/enroll/issuer-keys.ts';
 import { privateKeyToPem } from '../../src/pki/keys.ts';
@@ -204,6 +205,23 @@ describe('the keys of an issuer', () => {
     expect(await named.keys.has('a')).toBe('later');
     expect(named.said).toEqual([expect.stringMatching(/: its certificate is for 127\.0\.0\.1, not for localhost$/)]);
     expect(idp.asked).toEqual([]);
+  });
+
+  // As when it is written anew in its place.
+  test('come from no server that only the system’s authorities vouch for while the file of its own has none in it', async () => {
+    const idp = await web();
+    idp.answer = json(setOf('a'));
+    const before = getCACertificates('default');
+    setDefaultCACertificates([...before, readFileSync(idp.caFile, 'utf8')]);
+    onTestFinished(() => setDefaultCACertificates(before));
+    expect(await opened(place(idp, { caFile: null })).keys.has('a')).toBe('known');
+    for (const text of ['', '\n', 'none']) {
+      writeFileSync(idp.caFile, text);
+      const { keys, said } = opened(place(idp));
+      expect(await keys.has('a')).toBe('later');
+      expect(said).toEqual([`${idp.caFile} has no certificate in PEM`]);
+    }
+    expect(idp.asked).toEqual(['GET /jwks']);
   });
 
   test('that cannot be read from a file name the file, and why', async () => {
