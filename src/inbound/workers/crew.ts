@@ -1,6 +1,7 @@
 // The workers as processes (node:cluster): forks them, hands them sockets, asks them, and replaces one that dies, with
 // back-off, so that one that can't live does not eat the machine. A dead worker takes only what it was serving: sockets that
-// still wait for it go to another. Workers end with this process: node:cluster ends a worker whose channel has closed.
+// still wait for it go to another. Node does not tell when the kernel refuses to pass a socket (EMFILE, ETOOMANYREFS, ENOBUFS),
+// and then says nothing to that worker any more: so each worker says itself what it has taken. Workers end with this process: node:cluster ends a worker whose channel has closed.
 //
 // Sockets are accepted in the primary and sent to the worker with the fewest open ones (in turn among equals), rather than
 // by either of node:cluster's own ways. Measured with two workers, Node 26: 32 connections of which a random one ends and
@@ -20,6 +21,10 @@ import { openQuestions, type Questions } from './questions.ts';
 /** Shortest and longest wait before a worker is replaced, ms; it doubles with each that does not live for STEADY. */
 const BACK_OFF = { least: 100, most: 30_000 };
 const STEADY = 10_000;
+/** How often it is looked at whether a worker has taken what it was sent, ms. */
+const LOOK = 1_000;
+/** It is ended after so many looks at the same socket. Looks, not time: all of us may have been stopped for a while. */
+const LOOKS = 5;
 
 export interface Member {
   readonly id: number;
@@ -53,6 +58,8 @@ export interface Crew {
   next(): Member | null;
   /** Gives a counted connection to `member`; it is in `member.open` until it has ended. */
   hand(member: Member, socket: Socket, address: string): void;
+  /** `member` says that it has `connection`. */
+  taken(member: Member, connection: number): void;
   /** Replaces nobody any more. */
   dismiss(): void;
 }
@@ -63,11 +70,20 @@ interface Waiting {
   readonly address: string;
 }
 
+/** Sockets on their way to a worker. */
+interface Queue {
+  waiting: Waiting[];
+  /** Not taken yet. */
+  sending: Waiting | null;
+  /** At `sending`. */
+  looks: number;
+}
+
 export function assembleCrew(options: CrewOptions): Crew {
   const { log, size } = options;
   cluster.setupPrimary({ exec: options.program.exec, args: [...options.program.args], serialization: 'advanced' });
   const members = new Set<Member>();
-  const queues = new Map<Member, { waiting: Waiting[]; sending: Waiting | null }>();
+  const queues = new Map<Member, Queue>();
   const workers = new Map<Member, Worker>();
   let connections = 0;
   let turn = 0;
@@ -76,12 +92,16 @@ export function assembleCrew(options: CrewOptions): Crew {
 
   const ready = (): readonly Member[] => [...members].filter((member) => member.ready);
 
+  const isLate = (member: Member): boolean => (queues.get(member)?.looks ?? 0) > 1;
+  const isBetter = (one: Member, other: Member): boolean =>
+    isLate(one) === isLate(other) ? one.open.size < other.open.size : isLate(other);
+
   const next = (): Member | null => {
     const all = ready();
     let best: Member | null = null;
     for (let i = 0; i < all.length; i++) {
       const member = all[(turn + i) % all.length];
-      if (member !== undefined && (best === null || member.open.size < best.open.size)) best = member;
+      if (member !== undefined && (best === null || isBetter(member, best))) best = member;
     }
     turn++;
     return best;
@@ -96,18 +116,33 @@ export function assembleCrew(options: CrewOptions): Crew {
     if (first === undefined) return;
     const { socket, connection, address } = first;
     queue.sending = first;
+    queue.looks = 0;
     const message: ToWorker = { kind: 'connection', connection, address };
     worker.send(message, socket, { keepOpen: true }, (error) => {
-      // Unsent it waits for bury(); sent, the worker's copy is its own, and ours is closed.
-      if (error !== null) {
-        member.kill();
-        return;
-      }
-      queue.sending = null;
-      socket.destroy();
-      pass(member);
+      // Unsent it waits for bury(); so it does where no error is told, until it is taken.
+      if (error !== null) member.kill();
     });
   };
+
+  const taken: Crew['taken'] = (member, connection) => {
+    const queue = queues.get(member);
+    if (queue?.sending?.connection !== connection) return;
+    // The worker's copy is its own, and ours is closed.
+    queue.sending.socket.destroy();
+    queue.sending = null;
+    queue.looks = 0;
+    pass(member);
+  };
+
+  // Only who has ended surely has not taken it and will not: nobody else may have the socket before.
+  const look = setInterval(() => {
+    for (const [member, queue] of queues) {
+      if (queue.sending === null || ++queue.looks !== LOOKS) continue;
+      log.error({ worker: member.id, pid: member.pid }, 'worker does not take a connection, ending it');
+      member.kill();
+    }
+  }, LOOK);
+  look.unref();
 
   const hand: Crew['hand'] = (member, socket, address) => {
     const connection = ++connections;
@@ -123,14 +158,18 @@ export function assembleCrew(options: CrewOptions): Crew {
     members.delete(member);
     queues.delete(member);
     workers.delete(member);
-    for (const { connection } of rest) member.open.delete(connection);
+    // With nobody to take them they end, and are counted out with the rest of what it had.
+    if (next() !== null) for (const { connection } of rest) member.open.delete(connection);
     options.lost(member, how);
     for (const { socket, address } of rest) {
       const other = next();
       if (other === null) socket.resetAndDestroy();
       else hand(other, socket, address);
     }
-    if (dismissed) return;
+    if (dismissed) {
+      if (members.size === 0) clearInterval(look);
+      return;
+    }
     failures = performance.now() - since < STEADY ? failures + 1 : 0;
     const delayMs = Math.min(BACK_OFF.most, BACK_OFF.least * 2 ** failures);
     log.error({ worker: member.id, pid: member.pid, how, delayMs }, 'worker lost, starting another');
@@ -162,7 +201,7 @@ export function assembleCrew(options: CrewOptions): Crew {
     };
     members.add(member);
     workers.set(member, worker);
-    queues.set(member, { waiting: [], sending: null });
+    queues.set(member, { waiting: [], sending: null, looks: 0 });
     worker.on('error', () => {});
     worker.on('message', (message: ToPrimary) => {
       // What it still says after its end is about connections that have been counted out.
@@ -182,6 +221,7 @@ export function assembleCrew(options: CrewOptions): Crew {
     ready,
     next,
     hand,
+    taken,
     dismiss() {
       dismissed = true;
     },

@@ -62,6 +62,8 @@ export type ToPrimary =
   | { readonly kind: 'ready' }
   /** It can't start: an error of the catalogue, or `code` null with a reason. */
   | { readonly kind: 'failed'; readonly code: string | null; readonly facts: unknown; readonly reason: string }
+  /** It has the socket that came with `connection`. */
+  | { readonly kind: 'taken'; readonly connection: number }
   | { readonly kind: 'closed'; readonly connections: readonly number[] }
   | { readonly kind: 'left'; readonly identity: string }
   | { readonly kind: 'in-flight'; readonly inFlight: readonly InFlight[] }

@@ -99,6 +99,9 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
         else log.error({ worker: member.id, code: error.code, reason: error.message }, 'worker cannot start');
         break;
       }
+      case 'taken':
+        crew.taken(member, message.connection);
+        break;
       case 'closed':
         for (const connection of message.connections) {
           const address = member.open.get(connection);

@@ -72,6 +72,8 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
         hurry.abort();
         break;
       case 'connection':
+        // Before anything is read from it: what is not said to be taken goes to another.
+        channel.send({ kind: 'taken', connection: message.connection });
         serving?.letIn(message.connection, socket);
         break;
       case 'credentials':

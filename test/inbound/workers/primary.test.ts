@@ -1,4 +1,4 @@
-import cluster from 'node:cluster';
+import cluster, { type Worker } from 'node:cluster';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -69,5 +69,53 @@ test('a worker to whom a connection could not be passed is ended, and another ha
   client.destroy();
   for (const id of before) cluster.workers?.[id]?.process.kill('SIGKILL');
   await gate.drain(3_600_000, AbortSignal.abort());
+  await audit.close();
+}, 30_000);
+
+/** A client's connection, and all that it was told, once it has ended. */
+function told(port: number): Promise<string> {
+  return new Promise((resolve) => {
+    let said = '';
+    connect(port, '127.0.0.1')
+      .on('data', (bytes) => (said += String(bytes)))
+      .on('error', () => {})
+      .on('close', () => resolve(said));
+  });
+}
+
+/** Has sockets that go to `worker` lost as when the kernel refuses to pass one: Node says that all went well. */
+function losesSockets(worker: Worker): void {
+  const send = worker.send.bind(worker);
+  worker.send = ((...[message, socket, options, sent]: Parameters<typeof send>) => {
+    if (socket === undefined) return send(message, socket, options, sent);
+    setImmediate(() => sent?.(null));
+    return true;
+  }) as typeof worker.send;
+}
+
+test('a connection that a worker has not taken goes to another, and the worker is replaced', async () => {
+  const { gate, audit } = await gateOf('taking-worker.ts');
+  const [deaf, other] = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  if (deaf === undefined || other === undefined) throw new Error('two workers were started');
+  losesSockets(deaf);
+  // One of the two goes to each.
+  const answers = await Promise.all([told(gate.port), told(gate.port)]);
+  expect(answers).toEqual([String(other.process.pid), String(other.process.pid)]);
+  expect(deaf.isDead()).toBe(true);
+  await vi.waitFor(() => expect(gate.open()).toBe(0));
+  await gate.drain(0);
+  await audit.close();
+}, 30_000);
+
+test('a connection that no worker is left for is counted out', async () => {
+  const { gate, audit } = await gateOf('taking-worker.ts');
+  const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  for (const worker of workers) losesSockets(worker);
+  const answers = [told(gate.port), told(gate.port)];
+  await vi.waitFor(() => expect(gate.open()).toBe(2));
+  for (const worker of workers) worker.process.kill('SIGKILL');
+  expect(await Promise.all(answers)).toEqual(['', '']);
+  await vi.waitFor(() => expect(gate.open()).toBe(0));
+  await gate.drain(0);
   await audit.close();
 }, 30_000);
