@@ -1,14 +1,15 @@
 // The workers as processes (node:cluster): forks them, hands them sockets, asks them, and replaces one that dies, with
 // back-off, so that one that can't live does not eat the machine. A dead worker takes only what it was serving: sockets that
 // still wait for it go to another. Node does not tell when the kernel refuses to pass a socket (EMFILE, ETOOMANYREFS, ENOBUFS),
-// and then says nothing to that worker any more: so each worker says itself what it has taken. Workers end with this process: node:cluster ends a worker whose channel has closed.
+// and then says nothing to that worker any more: so each worker says itself what it has taken. Workers end with this process:
+// node:cluster ends a worker whose channel has closed.
 //
 // Sockets are accepted in the primary and sent to the worker with the fewest open ones (in turn among equals), rather than
 // by either of node:cluster's own ways. Measured with two workers, Node 26: 32 connections of which a random one ends and
 // another comes, 500 times, stood up to 28 apart under SCHED_NONE (the kernel wakes whichever it likes), 6 under SCHED_RR,
 // and 2 here; of 32 that came at once, one worker got 12 more than the other under SCHED_RR. Prefect's clients make few and
 // long-lived connections, so a bad share lasts. The price is CPU time for each connection, in all processes: 280 µs under
-// SCHED_NONE, 380 under SCHED_RR, 480 here, beside a handshake's 1000. Neither of the two knows, where it accepts, what
+// SCHED_NONE, 380 under SCHED_RR, 480 here, beside a handshake's 1000 (before workers said what they have taken). Neither of the two knows, where it accepts, what
 // limits over all workers must know: each would have to ask another process before each handshake.
 
 import cluster, { type Worker } from 'node:cluster';
@@ -116,7 +117,6 @@ export function assembleCrew(options: CrewOptions): Crew {
     if (first === undefined) return;
     const { socket, connection, address } = first;
     queue.sending = first;
-    queue.looks = 0;
     const message: ToWorker = { kind: 'connection', connection, address };
     worker.send(message, socket, { keepOpen: true }, (error) => {
       // Unsent it waits for bury(); so it does where no error is told, until it is taken.
@@ -159,7 +159,7 @@ export function assembleCrew(options: CrewOptions): Crew {
     queues.delete(member);
     workers.delete(member);
     // With nobody to take them they end, and are counted out with the rest of what it had.
-    if (next() !== null) for (const { connection } of rest) member.open.delete(connection);
+    if (ready().length > 0) for (const { connection } of rest) member.open.delete(connection);
     options.lost(member, how);
     for (const { socket, address } of rest) {
       const other = next();
