@@ -3,11 +3,11 @@
 // that leave room (RFC 5280 §4.2.1.9), a key usage that signs certificates. Nobody's root is trusted by mistake.
 import type { X509Certificate } from 'node:crypto';
 import { CertgateError, isCertgateError } from '../errors.ts';
-import { type Issuer, issuerOf, readCertificate, type Signer } from '../pki/certificates.ts';
+import { type Issuer, issuerOf, type Signer } from '../pki/certificates.ts';
 import { chainOf, isSignedBy } from '../pki/chain.ts';
+import { readCertificates } from '../pki/facts.ts';
 import { keyIdOf } from '../pki/keys.ts';
 import { onOneLine } from '../pki/names.ts';
-import { pemBlocks } from '../pki/pem.ts';
 import type { CaRecord } from '../store/store.ts';
 import { type FitFor, requireAbove } from './ca-fitness.ts';
 
@@ -81,7 +81,7 @@ export function givenRecords(
 /** The certificates of a file. CG_CA_GIVEN where it has one that cannot be read. */
 export function certificatesIn(pem: string, file: string): readonly X509Certificate[] {
   try {
-    return pemBlocks(pem, 'CERTIFICATE').map((der) => readCertificate(der));
+    return readCertificates(pem);
   } catch (error) {
     if (!isCertgateError(error)) throw error;
     throw given(file, `cannot be read: ${error.message}`);

@@ -6,10 +6,8 @@ import type { X509Certificate } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { CertgateError, isCertgateError, shown, systemCode } from '../errors.ts';
-import { readCertificate } from '../pki/certificates.ts';
-import { fingerprintOf } from '../pki/facts.ts';
+import { fingerprintOf, readCertificate, readCertificates } from '../pki/facts.ts';
 import { keyIdOf, privateKeyFromPem, publicKeyFits } from '../pki/keys.ts';
-import { pemBlocks } from '../pki/pem.ts';
 import type { AuditEntry } from '../store/audit-entry.ts';
 import { type AdoptedCounts, adoptRevocations, readStoreFacts, type StoreFacts } from '../store/sqlite-copy.ts';
 import { requireFree, writeFailure } from './backup.ts';
@@ -203,7 +201,7 @@ async function requireTogether(
     const text = await readFile(join(draft, path), 'latin1');
     const stem = stemOf(path);
     if (text.includes('PRIVATE KEY-----')) keys.set(stem, text);
-    else if (text.includes('-----BEGIN CERTIFICATE-----')) certificates.set(stem, certificatesIn(text));
+    else if (text.includes('-----BEGIN CERTIFICATE-----')) certificates.set(stem, readCertificates(text));
   }
   const every = [...certificates.values(), facts.authorities.map(({ der }) => readCertificate(der))].flat();
   const authorities = [...new Map(every.filter((one) => one.ca).map((one) => [one.fingerprint256, one])).values()];
@@ -257,10 +255,6 @@ function mismatch(problem: string): CertgateError {
     problem,
     remedy: 'nothing was restored: take another copy of the backup, or an older one',
   });
-}
-
-function certificatesIn(text: string): X509Certificate[] {
-  return pemBlocks(text, 'CERTIFICATE').map((der) => readCertificate(der));
 }
 
 function adopt(store: string, judgement: Judgement, manifest: BackupManifest, request: RestoreRequest): AdoptedCounts {

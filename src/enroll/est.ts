@@ -4,7 +4,7 @@
 // nothing else: no PEM, no bare DER. Pure.
 import { CertgateError } from '../errors.ts';
 import { encodeOid, encodeTlv, TAG } from '../pki/der.ts';
-import { readCertificate } from '../pki/facts.ts';
+import { readCertificate, readCertificates } from '../pki/facts.ts';
 import { derToPem, pemBlocks } from '../pki/pem.ts';
 import { writePkcs7 } from '../pki/pkcs7.ts';
 import { credentialOf, readToken } from './token.ts';
@@ -105,7 +105,7 @@ export function readPkcs10(body: Buffer): string | null {
 
 /** All certificates in `pem` as a certs-only message (RFC 5272 §4.1), base64. CG_PEM, CG_CERT_UNREADABLE. */
 export function writeCerts(pem: string): string {
-  return inLines(writePkcs7(pemBlocks(pem, 'CERTIFICATE').map((der) => readCertificate(der))));
+  return inLines(writePkcs7(readCertificates(pem)));
 }
 
 /** The same of the first alone: the one that was issued (RFC 7030 §4.2.3). */

@@ -5,9 +5,8 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { type CompiledRules, type Identified, identify, type Unidentified } from '../identity/identify.ts';
 import { clientProblemOf } from '../pki/client-profile.ts';
-import { factsOf, fingerprintOf, readCertificate } from '../pki/facts.ts';
+import { factsOf, fingerprintOf, readCertificates } from '../pki/facts.ts';
 import { keyIdOf } from '../pki/keys.ts';
-import { pemBlocks } from '../pki/pem.ts';
 import { certificateLines } from './request-head.ts';
 import type { ClientTrust } from './server-certificate.ts';
 
@@ -65,6 +64,5 @@ export function createClientReader(rules: CompiledRules, trustDomain: string, fi
 
 /** Public keys of the issuers by their key identifiers. */
 function issuersIn({ issuersPem }: ClientTrust): ReadonlyMap<string, KeyObject> {
-  const certificates = pemBlocks(issuersPem, 'CERTIFICATE').map((der) => readCertificate(der));
-  return new Map(certificates.map((one) => [keyIdOf(one), one.publicKey]));
+  return new Map(readCertificates(issuersPem).map((one) => [keyIdOf(one), one.publicKey]));
 }

@@ -10,7 +10,10 @@ export interface Chain {
   readonly complete: boolean;
 }
 
-/** The certificates of a PEM text in their order, at least one. CG_PEM, and Node's own error where one can't be read. */
+/**
+ * The certificates of a PEM text in their order, at least one, as Node takes them; facts.ts reads them more strictly. CG_PEM, and
+ * Node's own error where one can't be read.
+ */
 export function certificatesIn(pem: string): readonly X509Certificate[] {
   return pemBlocks(pem, 'CERTIFICATE').map((der) => new X509Certificate(der));
 }

@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { CertgateError } from '../errors.ts';
 import { childrenOf, contentOf, context, DerFault, ofTag, readOnly, TAG, toHex } from './der.ts';
 import { readGeneralNames, readName, type SubjectAltName, type SubjectAttribute } from './names.ts';
-import { derOf } from './pem.ts';
+import { derOf, pemBlocks } from './pem.ts';
 import { type CertificateFrame, type ReadExtension, readFrame } from './structure.ts';
 
 export type { SubjectAltName, SubjectAttribute } from './names.ts';
@@ -59,6 +59,11 @@ export function readCertificate(pemOrDer: string | Uint8Array): X509Certificate 
       throw new DerFault('OpenSSL does not take it for a certificate', { cause });
     }
   });
+}
+
+/** All certificates of a PEM text, in order, at least one. CG_PEM, CG_CERT_UNREADABLE. */
+export function readCertificates(pem: string): readonly X509Certificate[] {
+  return pemBlocks(pem, 'CERTIFICATE').map((der) => readCertificate(der));
 }
 
 /** A certificate never changes, and an issuer's is asked for with each leaf. */
