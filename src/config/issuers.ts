@@ -13,6 +13,8 @@ const TOKEN_ALGORITHMS = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ] as const;
+/** The most that these may be set to: a used token is kept on record as long as any setting could have it taken. */
+export const MOST = { maxAge: '7d', clockTolerance: '5m' } as const;
 const PATHS = ['jwksFile', 'caFile', 'tokenFile'] as const;
 
 const words = (wants: string, accepts: (value: string) => boolean) => z.string(wants).check(z.refine(accepts, wants));
@@ -84,8 +86,8 @@ const issuerSchema = z.strictObject({
       .check(z.minLength(1, 'a list of algorithms')),
     [...TOKEN_ALGORITHMS],
   ),
-  maxAge: time('1h', '1m', '7d'),
-  clockTolerance: time('30s', '0s', '5m'),
+  maxAge: time('1h', '1m', MOST.maxAge),
+  clockTolerance: time('30s', '0s', MOST.clockTolerance),
   uses: withDefault(z.int('a whole number from 1 to 100').check(z.minimum(1), z.maximum(100)), 1),
   login: optional(loginSchema),
   rules: z.array(ruleSchema, 'a list of rules').check(z.minLength(1, 'at least one rule'), z.maxLength(100)),

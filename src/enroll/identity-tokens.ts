@@ -5,7 +5,8 @@
 // logged but the claims that say whose it is, escaped.
 import { createHash } from 'node:crypto';
 import { errors, jwtVerify } from 'jose';
-import type { IdentityIssuer } from '../config/issuers.ts';
+import { parseDuration } from '../config/duration.ts';
+import { type IdentityIssuer, MOST } from '../config/issuers.ts';
 import { reasonOf, shown } from '../errors.ts';
 import { type Claims, compileClaimRule, identifyClaims } from '../identity/claim-rules.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
@@ -56,9 +57,9 @@ const LONGEST_JTI = 256;
 const LONGEST_SUB = 512;
 /** A record of a token is kept so much longer than anybody would take it: for a clock that is set back, ms. */
 const MARGIN = 600_000;
-/** The most that an issuer's maxAge and clockTolerance may be set to later, while the use of a token is still on record, ms. */
-const MOST_AGE = 7 * 86_400_000;
-const MOST_TOLERANCE = 300_000;
+/** What an issuer may be set to later, while the use of a token is still on record, ms. */
+const MOST_AGE = parseDuration(MOST.maxAge) ?? 0;
+const MOST_TOLERANCE = parseDuration(MOST.clockTolerance) ?? 0;
 
 export function openIdentityTokens(issuers: readonly IdentityIssuer[], log: LimitedLog): IdentityTokens {
   const open = new Map(issuers.map((settings) => [settings.issuer, openIssuer(settings, log)]));
