@@ -157,7 +157,10 @@ async function listen(issuer: string, addressOf: (state: string, redirect: strin
   };
 }
 
-/** Where the system tells. What root's processes ask, root could have asked otherwise; some pass on what a browser of the user asks. */
+/**
+ * Where the system tells. What root's processes ask, root could have asked otherwise; some pass on what a browser of the user
+ * asks.
+ */
 function isAnothers(socket: Socket): boolean {
   const user = userAtOtherEnd(socket);
   return user !== null && user !== 0 && user !== process.getuid?.();

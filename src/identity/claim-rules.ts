@@ -157,8 +157,8 @@ function isOdd(value: string): boolean {
 }
 
 /**
- * The values of a claim as text, one where it is no list; null when there is none. Where it can't be read whole, why: what is missing
- * may be what a rule looks for, and who is in many groups can have it be missing.
+ * The values of a claim as text, one where it is no list; null when there is none. Where it can't be read whole, why: what is
+ * missing may be what a rule looks for, and who is in many groups can have it be missing.
  */
 function textsAt(claims: Claims, claim: string): readonly string[] | string | null {
   const isPointer = claim.startsWith('/');
