@@ -167,8 +167,10 @@ async function toAnother(url: string): Promise<string> {
 }
 
 // Who is faster than a browser starts could have ended the login by then, as himself.
-test.skipIf(platform() !== 'linux' || userInfo().uid !== 0)(
-  'another user of the machine, however fast, is led nowhere by what the browser is started with, and that still leads on',
+const alone =
+  platform() === 'linux' && userInfo().uid === 0 ? '' : ' [skipped: it takes Linux, and root to be another user]';
+test.skipIf(alone !== '')(
+  `another user of the machine, however fast, is led nowhere by what the browser is started with, and that still leads on${alone}`,
   async () => {
     const idp = await provider();
     const login = await inBrowser(idp);

@@ -31,18 +31,22 @@ test('an IPv4 address may stand in the table of IPv6', () => {
   expect(userOfSocket(table, { address: '127.0.0.1', port: 0x9a24 }, SERVER)).toBe(1000);
 });
 
-test.skipIf(platform() !== 'linux')('Linux tells who is at the other end of a connection over loopback', async () => {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = address !== null && typeof address === 'object' ? address.port : 0;
-  const client = connect(port, '127.0.0.1');
-  const [socket] = (await once(server, 'connection')) as [Socket];
-  onTestFinished(() => {
-    client.destroy();
-    socket.destroy();
-    server.close();
-  });
-  expect(userAtOtherEnd(socket)).toBe(userInfo().uid);
-});
+const elsewhere = platform() === 'linux' ? '' : ' [skipped: this is no Linux]';
+test.skipIf(elsewhere !== '')(
+  `Linux tells who is at the other end of a connection over loopback${elsewhere}`,
+  async () => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = address !== null && typeof address === 'object' ? address.port : 0;
+    const client = connect(port, '127.0.0.1');
+    const [socket] = (await once(server, 'connection')) as [Socket];
+    onTestFinished(() => {
+      client.destroy();
+      socket.destroy();
+      server.close();
+    });
+    expect(userAtOtherEnd(socket)).toBe(userInfo().uid);
+  },
+);
