@@ -4,13 +4,14 @@
 // and then says nothing to that worker any more: so each worker says itself what it has taken. Workers end with this process:
 // node:cluster ends a worker whose channel has closed.
 //
-// Sockets are accepted in the primary and sent to the worker with the fewest open ones (in turn among equals), rather than
-// by either of node:cluster's own ways. Measured with two workers, Node 26: 32 connections of which a random one ends and
+// Sockets are accepted in the primary and sent to the worker with the fewest open ones (in turn among equals), rather than by
+// either of node:cluster's own ways. Measured with two workers, Node 26: 32 connections of which a random one ends and
 // another comes, 500 times, stood up to 28 apart under SCHED_NONE (the kernel wakes whichever it likes), 6 under SCHED_RR,
 // and 2 here; of 32 that came at once, one worker got 12 more than the other under SCHED_RR. Prefect's clients make few and
 // long-lived connections, so a bad share lasts. The price is CPU time for each connection, in all processes: 280 µs under
-// SCHED_NONE, 380 under SCHED_RR, 480 here, beside a handshake's 1000 (before workers said what they have taken). Neither of the two knows, where it accepts, what
-// limits over all workers must know: each would have to ask another process before each handshake.
+// SCHED_NONE, 380 under SCHED_RR, 480 here, beside a handshake's 1000 (before workers said what they have taken). Neither of
+// the two knows, where it accepts, what limits over all workers must know: each would have to ask another process before each
+// handshake.
 
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
