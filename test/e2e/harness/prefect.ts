@@ -114,9 +114,9 @@ export function clientEnvironment(url: string | null, home: string, extra: NodeJ
   });
 }
 
-/** The path of one of the drivers in test/e2e/python. */
+/** The path of one of the drivers in test/e2e/python, or of another by its absolute path without `.py`. */
 export function driver(name: string): string {
-  return join(PYTHON, `${name}.py`);
+  return resolve(PYTHON, `${name}.py`);
 }
 
 /**
