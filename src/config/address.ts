@@ -9,11 +9,15 @@ export interface HostAndPort {
   readonly port: number;
 }
 
-const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
+const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
+/** As in certificates (pki/content.ts), `_` too: services of a compose file have it in their names. */
+const DNS_NAME = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`, 'i');
+/** What a URL takes for an IPv4 address, or for a broken one (WHATWG URL, "ends in a number"): `0x7f.1`, `pi.2`. */
+const ENDS_IN_A_NUMBER = /(?:^|\.)(?:\d+|0x[\da-f]*)$/i;
 
-/** True for a DNS name (letters, digits, hyphens; no wildcard, no final dot). Not for an IP address. */
+/** True for a DNS name (letters, digits, hyphens, `_`; no wildcard, no final dot). Not for an IP address. */
 export function isDnsName(text: string): boolean {
-  return DNS_NAME.test(text) && !/^[\d.]+$/.test(text);
+  return DNS_NAME.test(text) && !ENDS_IN_A_NUMBER.test(text);
 }
 
 /** True for an IP address. */

@@ -39,7 +39,7 @@ export function loadConfig({ file, env, flags = {}, cwd, withoutFileIn }: LoadOp
   const given = layers.flatMap((layer) => layer.given);
   const winners = new Map(given.map((one) => [one.leaf.path, one]));
   const problems = [...layers.flatMap((layer) => layer.problems), ...given.flatMap(check)];
-  problems.push(...checkTogether(winners));
+  problems.push(...checkTogether(winners), ...overlongSockets(winners, { dir, cwd }));
   if (problems.length > 0) throw new CertgateError('CG_CONFIG', { problems });
   const config = configSchema.parse(treeOf(winners, { dir, cwd }));
   return { ...config, file: found?.path ?? null, dir };
@@ -88,7 +88,7 @@ function check(one: Given): Problem[] {
     return leaf.setting.kind === 'rules' ? ruleProblems(one) : [];
   }
   if (isIssuers) return result.error.issues.map((issue) => issuerShapeProblem(one, issue));
-  return result.error.issues.map((issue) => {
+  const problems = result.error.issues.map((issue) => {
     const inside = issue.path.length > 0 && typeof issue.path[0] === 'number' ? issue.path.slice(0, 1) : [];
     const part = inside.reduce<unknown>((whole, key) => (whole as Record<PropertyKey, unknown>)[key], value);
     const name = `${leaf.path}${inside.map((key) => `[${String(key)}]`).join('')}`;
@@ -99,6 +99,8 @@ function check(one: Given): Problem[] {
       remedy: `for example: ${one.rightForm}`,
     };
   });
+  // One value can miss a rule in two ways, which are told in the same words.
+  return [...new Map(problems.map((told) => [told.place + told.problem, told])).values()];
 }
 
 function show(value: unknown): string {
@@ -129,6 +131,20 @@ function checkTogether(winners: ReadonlyMap<string, Given>): Problem[] {
   return problems;
 }
 
+/** Sockets that fit as they are written, and no longer once their folder stands before them. */
+function overlongSockets(winners: ReadonlyMap<string, Given>, base: { dir: string; cwd: string }): Problem[] {
+  return [...winners.values()].flatMap((one) => {
+    const { value, leaf } = one;
+    if (typeof value !== 'string' || leaf.setting.kind !== 'address' || !leaf.schema.safeParse(value).success)
+      return [];
+    const whole = absolute(value, 'address', one.fromCwd ? base.cwd : base.dir);
+    if (leaf.schema.safeParse(whole).success) return [];
+    const octets = Buffer.byteLength(whole) - 'unix:'.length;
+    const problem = `${leaf.path} is ${show(value)}, ${octets} octets with its folder; a socket's path has 107 at most`;
+    return [{ place: one.placeOf(), problem, remedy: 'for example: unix:/run/certgate/NAME.sock' }];
+  });
+}
+
 /** The winning values as the schema's input, with relative paths made absolute. */
 function treeOf(winners: ReadonlyMap<string, Given>, base: { dir: string; cwd: string }): Record<string, unknown> {
   const tree: Record<string, unknown> = {};
@@ -143,8 +159,8 @@ function treeOf(winners: ReadonlyMap<string, Given>, base: { dir: string; cwd: s
     let section = tree;
     for (const key of keys) section = subsection(section, key);
     const from = one?.fromCwd === true ? base.cwd : base.dir;
-    section[last] =
-      leaf.path === 'enroll.issuers' ? withAbsolutePaths(value, from) : absolute(value, leaf.setting.kind, from);
+    if (leaf.path === 'enroll.issuers') section[last] = withAbsolutePaths(value, from);
+    else section[last] = typeof value === 'string' ? absolute(value, leaf.setting.kind, from) : value;
   }
   return tree;
 }
@@ -155,8 +171,7 @@ function subsection(tree: Record<string, unknown>, key: string): Record<string, 
   return section;
 }
 
-function absolute(value: unknown, kind: string, base: string): unknown {
-  if (typeof value !== 'string') return value;
+function absolute(value: string, kind: string, base: string): string {
   if (kind === 'path') return resolve(base, value);
   const socket = kind === 'address' ? parseSocketPath(value) : null;
   return socket === null ? value : `unix:${resolve(base, socket)}`;

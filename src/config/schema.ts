@@ -36,6 +36,9 @@ const isTrustDomain = (value: string) => {
   }
 };
 
+/** A container is called what it likes, by digits alone too, which no certificate can say. */
+const machineName = (): string[] => [hostname().toLowerCase()].filter(isDnsName);
+
 function times() {
   return {
     headBytes: count(32_768, { about: 'Longest request or answer head, in bytes.' }, { min: 1024, max: 1_048_576 }),
@@ -118,7 +121,7 @@ const serve = z.strictObject({
     z
       .array(z.string().check(z.refine((name) => isDnsName(name) || isAddress(name))))
       .check(z.minLength(1), z.maxLength(100)),
-    () => [hostname().toLowerCase(), 'localhost', '127.0.0.1', '::1'],
+    () => [...machineName(), 'localhost', '127.0.0.1', '::1'],
   ).register(settings, {
     kind: 'list',
     about: "DNS names and IP addresses of the gate's own server certificate: what clients connect to.",

@@ -51,6 +51,14 @@ describe('addresses', () => {
     'h:1',
   ])('of a gate are refused when they say more, or less: %j', (text) => expect(parseOrigin(text, 'https')).toBeNull());
 
+  test.each([...['http://pi.2:4200', 'http://0x7f.1:4200', 'http://a.0x1', 'http://0x7f000001:1', 'http://a.08']])(
+    'of an upstream are refused where a URL means another host by it, or none: %j',
+    (text) => {
+      expect(URL.parse(text)?.hostname).not.toBe(text.replace(/^http:\/\/|:\d+$/g, ''));
+      expect(parseOrigin(text, 'http')).toBeNull();
+    },
+  );
+
   test('of a unix socket fit into what the system allows', () => {
     expect(parseSocketPath('unix:/run/p.sock')).toBe('/run/p.sock');
     expect(parseSocketPath('unix:')).toBeNull();
@@ -80,8 +88,10 @@ describe('addresses', () => {
   });
 
   test('know a DNS name from everything else', () => {
-    for (const name of ['gate', 'gate.example', 'a-b.c1', '_srv.example']) expect(isDnsName(name)).toBe(true);
-    for (const name of ['', '1.2.3.4', '1.2.3', '::1', '*.x', 'a..b', 'a.', '-a', 'a-', 'ä.example', 'a b']) {
+    for (const name of ['gate', 'gate.example', 'a-b.c1', '_srv.example', 'prefect_server', '0x.a', '1a']) {
+      expect(isDnsName(name), name).toBe(true);
+    }
+    for (const name of ['', '1.2.3.4', '1.2.3', '::1', '*.x', 'a..b', 'a.', '-a', 'a-', 'ä.example', 'a b', '4711']) {
       expect(isDnsName(name), name).toBe(false);
     }
   });

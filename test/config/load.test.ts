@@ -249,6 +249,18 @@ describe('problems', () => {
     for (const problem of [...inFile, ...odd]) expect(problem).not.toContain('hunter2');
   });
 
+  test('are a socket in a folder that is too deep for it', () => {
+    const cwd = folderWith('connect:', `  listen: unix:${'x'.repeat(104)}`, 'serve:', '  upstream: unix:p.sock');
+    expect(problemsOf(() => loadConfig({ env: {}, cwd }))).toEqual([
+      expect.stringMatching(/^certgate\.yaml:2:11 \| connect\.listen is "unix:x+", 1\d\d octets with its folder; /),
+    ]);
+  });
+
+  test('are told once where one value misses a rule in two ways', () => {
+    const cwd = folderWith('serve:', "  names: ''", '  workers: 9007199254740993', 'identity:', '  rules: []');
+    expect(problemsOf(() => loadConfig({ env: {}, cwd }))).toHaveLength(3);
+  });
+
   test('are not the variables that Kubernetes sets beside a service called certgate', () => {
     const env = {
       CERTGATE_SERVICE_HOST: '10.0.0.1',
