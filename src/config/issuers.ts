@@ -43,7 +43,7 @@ const time = (fallback: string, min: string, max: string) => z.prefault(duration
 
 const audience = 'a text that stands in the tokens as aud, or a list of them; best the URL of this gate';
 const match = "a map of claims to patterns, e.g. {sub: 'system:serviceaccount:prod:etl-.*'}";
-const ruleSchema = z.strictObject({
+const ruleShape = {
   match: z.record(z.string(), z.string(match).check(z.minLength(1, match)), match),
   as: words("a name with captures, e.g. 'worker/$1' or 'user/$<name>'", (text) => text !== ''),
   groups: withDefault(z.array(z.string('a list of groups'), 'a list of groups'), []),
@@ -51,7 +51,8 @@ const ruleSchema = z.strictObject({
   groupsMatch: optional(words("a pattern, e.g. 'prefect-.*'", (text) => text !== '')),
   ttl: optional(duration('5m', '366d')),
   renew: optional(z.boolean('true or false')),
-});
+};
+const ruleSchema = z.strictObject(ruleShape, "a rule, e.g. {match: {sub: 'repo:acme/etl:.*'}, as: service/etl}");
 
 const loginSchema = z.strictObject(
   {
@@ -69,11 +70,14 @@ const loginSchema = z.strictObject(
 );
 
 const ISSUER_NAME = 'a short name for the log and the record, of a-z, 0-9 and -';
-const issuerSchema = z.strictObject({
+const issuerShape = {
   name: words(ISSUER_NAME, (text) => /^[a-z0-9][a-z0-9-]{0,31}$/.test(text)),
   issuer: words('what stands in the tokens as iss, letter by letter', plain(512)),
   audience: z.pipe(
-    z.union([words(audience, plain(512)), z.array(words(audience, plain(512))).check(z.minLength(1))], audience),
+    z.union(
+      [words(audience, plain(512)), z.array(words(audience, plain(512))).check(z.minLength(1, audience))],
+      audience,
+    ),
     z.transform((written): readonly string[] => (typeof written === 'string' ? [written] : written)),
   ),
   jwksUrl: optional(words('an https:// URL', isHttps)),
@@ -90,8 +94,11 @@ const issuerSchema = z.strictObject({
   clockTolerance: time('30s', '0s', MOST.clockTolerance),
   uses: withDefault(z.int('a whole number from 1 to 100').check(z.minimum(1), z.maximum(100)), 1),
   login: optional(loginSchema),
-  rules: z.array(ruleSchema, 'a list of rules').check(z.minLength(1, 'at least one rule'), z.maxLength(100)),
-});
+  rules: z
+    .array(ruleSchema, 'a list of rules')
+    .check(z.minLength(1, 'at least one rule'), z.maxLength(100, '100 rules at most')),
+};
+const issuerSchema = z.strictObject(issuerShape, '{name: …, issuer: …, audience: …, rules: […]}');
 
 /** Lifetimes of certificates where a rule says none, ms: for machines, and for people, who log in for a working day. */
 const MACHINES_TTL = 24 * 3_600_000;
@@ -117,7 +124,8 @@ export function issuerShapeProblem(one: Given, issue: z.core.$ZodIssue): Problem
   const name = one.leaf.path + inside.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
   const place = one.placeOf(inside);
   if (unknown !== undefined) {
-    const known = Object.keys((inside.includes('rules') ? ruleSchema : issuerSchema).shape);
+    const within = inside.includes('rules') ? ruleSchema : inside.includes('login') ? loginSchema : issuerSchema;
+    const known = Object.keys(within.shape);
     const near = nearest(unknown, known);
     const remedy = near === null ? `the keys are ${known.join(', ')}` : `did you mean ${near}?`;
     return { place, problem: `there is no setting ${name}`, remedy };
@@ -162,11 +170,20 @@ export function issuerProblems(given: Given): Problem[] {
       const remedy = `its ID tokens have the client_id as aud: audience: [${login.clientId}]`;
       add([index, 'audience'], `has not the clientId ${login.clientId} of login`, remedy);
     }
+    if (login !== null && !login.scopes.includes('openid')) {
+      const remedy = `scopes: [${['openid', ...login.scopes].join(', ')}]`;
+      add([index, 'login', 'scopes'], 'has not openid, without which there is no ID token', remedy);
+    }
     if (login !== null && !isHttps(issuer.issuer)) {
       add([index, 'issuer'], 'is no https:// URL, so nobody can log in there', 'take login out');
     }
+    const written = (given.value as ReadonlyArray<{ readonly rules: ReadonlyArray<{ readonly match: object }> }>)[
+      index
+    ];
     issuer.rules.forEach((rule, at) => {
-      const problem = claimRuleProblem(rule);
+      // The schema leaves it out, and with it what the rule asks for.
+      const lost = Object.hasOwn(written?.rules[at]?.match ?? {}, '__proto__');
+      const problem = lost ? 'match has __proto__, which is no claim' : claimRuleProblem(rule);
       if (problem !== null) add([index, 'rules', at], problem, 'see docs/identity-tokens.md for rules that work');
     });
   });

@@ -3,11 +3,10 @@
 // never throws for what a person wrote. Every value keeps the place it came from, so that a problem can be pointed at.
 
 import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml';
-import { asClause } from './clause.ts';
 import type { Given, Leaf, Problem } from './given.ts';
 import { keysOf, leafAt, leaves } from './leaves.ts';
 import { nearest } from './nearest.ts';
-import { lostAlias } from './placed-yaml.ts';
+import { faultsOf, lostAlias, READING, wordsOf } from './placed-yaml.ts';
 
 const WRITE_OUT = 'write out what it stands for';
 
@@ -19,13 +18,13 @@ export interface Layer {
 /** Reads the text of a configuration file; `file` is what problems call it. */
 export function readFileLayer(text: string, file: string): Layer {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: false });
+  const document = parseDocument(text, { lineCounter: lines, ...READING });
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${Math.max(1, line)}:${Math.max(1, col)}`;
   };
   const given: Given[] = [];
-  const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => {
+  const problems: Problem[] = faultsOf(document).map((error) => {
     const place = at(error.pos[0]);
     const again = error.code === 'DUPLICATE_KEY' ? keyTwice(document, error.pos[0]) : null;
     if (again !== null) {
@@ -33,11 +32,7 @@ export function readFileLayer(text: string, file: string): Layer {
       const remedy = `write both under the one ${name}: at ${at(first)}`;
       return { place, problem: `${name} stands here a second time`, remedy };
     }
-    return {
-      place,
-      problem: `this is not YAML: ${asClause(error.message)}`,
-      remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
-    };
+    return { place, ...wordsOf(error) };
   });
   visit(document, {
     Alias(_key, alias, way) {
@@ -60,7 +55,7 @@ export function readFileLayer(text: string, file: string): Layer {
       return;
     }
     for (const { key, value } of target.items) {
-      const name = isScalar(key) ? String(key.value) : '(not a name)';
+      const name = isScalar(key) ? (key.source ?? String(key.value)) : '(not a name)';
       const keyAt = at((key as Node).range?.[0] ?? 0);
       const here = [...path, name];
       const dotted = here.join('.');
@@ -87,9 +82,10 @@ export function readFileLayer(text: string, file: string): Layer {
           leaf,
           value: scalarText(leaf, found) ?? plain,
           placeOf: (inside = []) => {
-            const part = inside.length === 0 ? found : document.getIn([...here, ...inside], true);
-            const range = (part as Node | undefined)?.range ?? found?.range ?? (key as Node).range;
-            return at(range?.[0] ?? 0);
+            // What is missing is missing in the next thing around it.
+            const parts = inside.map((_, i) => document.getIn([...here, ...inside.slice(0, inside.length - i)], true));
+            const ranges = [...parts, found, key].map((part) => (part as Node | null | undefined)?.range);
+            return at(ranges.find((range) => range !== undefined && range !== null)?.[0] ?? 0);
           },
           rightForm: `${name}: ${leaf.setting.example}`,
           fromCwd: false,
@@ -107,7 +103,7 @@ function keyTwice(document: Document, offset: number): { readonly name: string; 
   visit(document, {
     Map(_key, { items }) {
       const keys = items.flatMap(({ key }) =>
-        isScalar(key) ? [{ name: String(key.value), at: key.range?.[0] ?? 0 }] : [],
+        isScalar(key) ? [{ name: key.source ?? String(key.value), at: key.range?.[0] ?? 0 }] : [],
       );
       const name = keys.find(({ at }) => at === offset)?.name;
       const first = keys.find((one) => one.name === name);
@@ -132,10 +128,17 @@ export function readEnvironmentLayer(env: Readonly<Record<string, string | undef
     const leaf = known.get(name);
     if (leaf === undefined) {
       if (isKubernetesServiceVariable(name, text)) continue;
-      const near = nearest(name, [...NO_SETTINGS, ...known.keys()]);
-      const remedy = near === null ? `unset ${name}; docs/configuration.md lists the names` : `did you mean ${near}?`;
+      const [prefix, ...names] = ['CERTGATE_', ...NO_SETTINGS, ...known.keys()];
+      const near = nearest(
+        name.slice(prefix.length),
+        names.map((one) => one.slice(prefix.length)),
+      );
+      const remedy =
+        near === null ? `unset ${name}; docs/configuration.md lists the names` : `did you mean ${prefix}${near}?`;
       problems.push({ place: name, problem: 'certgate knows no such variable', remedy });
     } else if (text !== '') {
+      const again = leaf.setting.kind === 'rules' ? keyTwiceInJson(text) : null;
+      if (again !== null) problems.push({ place: name, ...again });
       given.push(fromText(leaf, text, name, `${name}=${textExample(leaf)}`));
     }
   }
@@ -172,6 +175,14 @@ function typedValue(leaf: Leaf, text: string): unknown {
   }
 }
 
+/** A key that an object of `text` has twice: JSON's reader takes the last, and the rule that it makes can be a wider one. */
+function keyTwiceInJson(text: string): Omit<Problem, 'place'> | null {
+  const document = parseDocument(text, READING);
+  const at = document.errors.find(({ code }) => code === 'DUPLICATE_KEY')?.pos[0];
+  const again = at === undefined ? null : keyTwice(document, at);
+  return again === null ? null : { problem: `${again.name} stands twice in one {…}`, remedy: 'take one of them out' };
+}
+
 /** A value that is accepted outside the file, where a list is separated by commas and rules are JSON. */
 function textExample({ setting }: Leaf): string {
   if (setting.kind === 'list') return setting.example.replace(/^\[(.*)\]$/, '$1').replaceAll(', ', ',');
@@ -193,13 +204,19 @@ function scalarText(leaf: Leaf, node: unknown): string | null {
   return wantsText && plain !== undefined ? plain : null;
 }
 
-// Kubernetes puts these into every pod beside a service whose name starts with `certgate`; they are not ours.
+// Kubernetes puts these into every pod beside a service whose name starts with `certgate`; they are not ours. What has
+// such a name and another value was meant for us: CERTGATE_LISTEN_PORT=9000.
+const KUBERNETES_SERVICE: ReadonlyArray<readonly [name: RegExp, value: RegExp]> = [
+  [/_SERVICE_HOST$/, /^[\d.:a-f]+$/i],
+  [/_SERVICE_PORT(_[A-Z0-9_]+)?$/, /^\d+$/],
+  [/_PORT(_\d+_(TCP|UDP|SCTP))?$/, /^\w+:\/\//],
+  [/_PORT_\d+_(TCP|UDP|SCTP)_PROTO$/, /^(tcp|udp|sctp)$/],
+  [/_PORT_\d+_(TCP|UDP|SCTP)_PORT$/, /^\d+$/],
+  [/_PORT_\d+_(TCP|UDP|SCTP)_ADDR$/, /^[\d.:a-f]+$/i],
+];
+
 function isKubernetesServiceVariable(name: string, text: string): boolean {
-  if (/_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$/.test(name)) return true;
-  return (
-    /_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/.test(name) &&
-    /^(\w+:\/\/|tcp$|udp$|sctp$|[\d.:a-f]+$)/.test(text)
-  );
+  return KUBERNETES_SERVICE.some(([names, values]) => names.test(name) && values.test(text));
 }
 
 function keyRemedy(name: string, path: readonly string[]): string {

@@ -1,7 +1,7 @@
 // Loads the configuration: defaults < file < environment < flags, through the one schema. It fails closed and says
 // everything that is wrong at once, each problem with its place (file:line:column, the variable or the flag) and its
 // remedy. What comes out is complete: paths absolute, durations in milliseconds. Reads one file; writes nothing.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { CertgateError, fileReason, shellWord } from '../errors.ts';
 import { parseSocketPath } from './address.ts';
@@ -52,15 +52,23 @@ function fileInEnvironment(env: LoadOptions['env']): string | undefined {
 
 function findFile(named: string | undefined, cwd: string): { path: string; text: string } | null {
   const path = named === undefined ? join(cwd, 'certgate.yaml') : resolve(cwd, named);
+  const file = shortName(path, cwd);
   try {
-    return { path, text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path)) };
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+    // What a full disk leaves of it would be a gate without its policy. Who names /dev/null means nothing.
+    if (text.trim() === '' && statSync(path).isFile()) {
+      const remedy = 'restore it, or write a comment into it where the defaults are meant: # defaults';
+      throw new CertgateError('CG_CONFIG_FILE', { file, problem: 'is empty', remedy });
+    }
+    return { path, text };
   } catch (error) {
+    if (error instanceof CertgateError) throw error;
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (named === undefined && code === 'ENOENT') return null;
     const inside = join(path, 'certgate.yaml');
     const remedy = `name the file in it: --config ${shellWord(shortName(inside, cwd))}`;
     const meant = code === 'EISDIR' && existsSync(inside) ? { remedy } : {};
-    const facts = { file: shortName(path, cwd), problem: whyUnread(code, error), ...meant };
+    const facts = { file, problem: whyUnread(code, error), ...meant };
     throw new CertgateError('CG_CONFIG_FILE', facts, { cause: error });
   }
 }

@@ -27,25 +27,19 @@ export interface PlacedYaml {
 /** Values that aliases may write out again. */
 const MOST_BY_ALIAS = 100_000;
 const TOO_DEEP = /call stack/;
+/** How YAML is read here; the library says nothing by itself on stderr. */
+export const READING = { prettyErrors: false, merge: false, logLevel: 'error' } as const;
 
 /** Reads `text`; `file` is what problems call it. */
 export function readPlacedYaml(text: string, file: string): PlacedYaml {
   const lines = new LineCounter();
   // The library compares each key with each other of a map; a Part compares names, and `true` and "true" are the same one.
-  const document = parseDocument(text, {
-    ...{ lineCounter: lines, prettyErrors: false, merge: false, uniqueKeys: false },
-  });
+  const document = parseDocument(text, { lineCounter: lines, ...READING, uniqueKeys: false });
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${Math.max(1, line)}:${Math.max(1, col)}`;
   };
-  const faults = [...document.errors, ...document.warnings];
-  const deep = faults.find((error) => TOO_DEEP.test(error.message));
-  const problems: Problem[] = (deep === undefined ? faults : [deep]).map((error) => ({
-    place: at(error.pos[0]),
-    problem: error === deep ? 'this is nested too deeply' : `this is not YAML: ${asClause(error.message)}`,
-    remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
-  }));
+  const problems: Problem[] = faultsOf(document).map((error) => ({ place: at(error.pos[0]), ...wordsOf(error) }));
 
   let named: ReadonlyMap<Alias, Node> | null = null;
   let byAlias = 0;
@@ -100,9 +94,32 @@ export function readPlacedYaml(text: string, file: string): PlacedYaml {
   return { root: partOf(problems.length > 0 ? null : document.contents, `${file}:1:1`, false), problems };
 }
 
+type Fault = ReturnType<typeof parseDocument>['errors'][number];
+
+/** What the library finds wrong with the text; of nesting too deep for it, which it says again on its way out, once. */
+export function faultsOf({ errors, warnings }: ReturnType<typeof parseDocument>): readonly Fault[] {
+  const faults = [...errors, ...warnings];
+  const deep = faults.find((error) => TOO_DEEP.test(error.message));
+  return deep === undefined ? faults : [deep];
+}
+
+/** A fault of the text in our words. */
+export function wordsOf({ code, message }: Fault): Omit<Problem, 'place'> {
+  if (code === 'MULTIPLE_DOCS')
+    return { problem: 'another document begins here (---)', remedy: 'write all of it in one, and take the other out' };
+  const problem = TOO_DEEP.test(message) ? 'this is nested too deeply' : `this is not YAML: ${asClause(message)}`;
+  return {
+    problem,
+    remedy: 'indent with spaces, write `key: value`, and put values with special characters in quotes',
+  };
+}
+
 /** That nothing before it is called as an alias says. */
 export function lostAlias({ source }: Alias, place: string): Problem {
-  return { place, problem: `nothing is called &${source}`, remedy: `write it out, or name it with &${source}` };
+  const remedy = /^\w/.test(source)
+    ? `write it out, or name it with &${source}`
+    : `put it in quotes, if the * is meant: '*${source}'`;
+  return { place, problem: `nothing is called &${source}`, remedy };
 }
 
 /** What each alias stands for: the last before it that has its name. */

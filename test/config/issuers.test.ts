@@ -198,4 +198,43 @@ describe('an issuer of identity tokens', () => {
   test('is told of with all that is wrong at once', () => {
     expect(problems([...changed('audience', '      audience: []'), '      uses: 0', '      maxAge: x']).length).toBe(3);
   });
+
+  test('is refused with the place and the words of the part that is wrong, however deep', () => {
+    const login = (words: string) =>
+      problems([...GOOD.slice(0, 2), '      audience: x', `      login: ${words}`, ...GOOD.slice(3)]);
+    expect(login('{client_id: x}')).toEqual([
+      expect.stringMatching(/^certgate\.yaml:6:14 \| enroll\.issuers\[0\]\.login\.clientId is missing \|/),
+      'certgate.yaml:6:26 | there is no setting enroll.issuers[0].login.client_id | did you mean clientId?',
+    ]);
+    expect(login('{clientId: x, clientSecret: y}')).toEqual([
+      expect.stringMatching(/\.login\.clientSecret \| the keys are clientId, scopes, device$/),
+    ]);
+    expect(login('{clientId: x, scopes: [email]}')).toEqual([
+      'certgate.yaml:6:36 | enroll.issuers[0].login.scopes: has not openid, without which there is no ID token | scopes: [openid, email]',
+    ]);
+  });
+
+  test.each([
+    ['a list that is empty', changed('audience', '      audience: []')],
+    ['no issuer', ['    - ~']],
+    ['a text', ['    - https://token.example']],
+    ['no rule', changed('match', '        - ~').slice(0, 5)],
+  ])('is refused in words that say what it must be, where %s stands', (_what, lines) => {
+    const told = problems(lines);
+    expect(told).toHaveLength(1);
+    expect(told.join()).not.toContain('Invalid input');
+  });
+
+  test('is not one whose rule loses what it asks for, because JavaScript means something else by it', () => {
+    const lines = changed('match', "        - match: {repository: 'acme/(.*)', __proto__: main}");
+    expect(problems(lines)).toEqual([
+      expect.stringMatching(/^certgate\.yaml:7:11 \| .*match has __proto__, which is no claim \|/),
+    ]);
+    const rules = [{ match: { sub: 'a' }, as: 'worker/a' }];
+    const text = JSON.stringify([{ name: 'ci', issuer: 'https://a.example', audience: 'x', rules }]);
+    expect(problems(GOOD, { CERTGATE_ENROLL_ISSUERS: text })).toEqual([]);
+    expect(problems(GOOD, { CERTGATE_ENROLL_ISSUERS: text.replace('"sub":"a"', '"sub":"a","__proto__":"b"') })).toEqual(
+      [expect.stringMatching(/^CERTGATE_ENROLL_ISSUERS \| .*__proto__/)],
+    );
+  });
 });

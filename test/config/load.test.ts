@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { isCertgateError } from '../../src/errors.ts';
 
@@ -150,6 +150,15 @@ describe('the file', () => {
     writeFileSync(join(cwd, 'latin1.yaml'), Buffer.from([0x61, 0xe9, 0x0a]));
     expect(() => loadConfig({ file: 'latin1.yaml', env: {}, cwd })).toThrow('is not UTF-8 text');
   });
+
+  test.each(['', '\n', ' \n\n', '\ufeff'])('is not what a full disk leaves of it, without its policy: %j', (left) => {
+    writeFileSync(join(cwd, 'left.yaml'), left);
+    expect(() => loadConfig({ file: 'left.yaml', env: {}, cwd })).toThrow('the configuration file left.yaml is empty');
+  });
+
+  test('may be the device that is always empty', () => {
+    expect(loadConfig({ file: '/dev/null', env: {}, cwd }).serve.drain).toBe(300_000);
+  });
 });
 
 describe('problems', () => {
@@ -188,6 +197,29 @@ describe('problems', () => {
     const twice = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('stateDir: a', 'stateDir: b') }));
     expect(twice).toEqual([
       'certgate.yaml:2:1 | stateDir stands here a second time | write both under the one stateDir: at certgate.yaml:1:1',
+    ]);
+  });
+
+  test.each([
+    ['trustDomain: a\n---\ntrustDomain: b', 'certgate.yaml:2:1 | another document begins here (---) |'],
+    [`serve: {names: ${'['.repeat(5_000)}${']'.repeat(5_000)}}`, 'this is nested too deeply |'],
+    ['%YAML 1.1\n---\nserve: {<<: {drain: 1m}}', 'certgate.yaml:3:9 | there is no setting serve.<< |'],
+  ])('of YAML itself are told in words of ours, once: %.30j', (text, told) => {
+    expect(problemsOf(() => loadConfig({ env: {}, cwd: folderWith(text) }))).toEqual([expect.stringContaining(told)]);
+  });
+
+  test('are what a template left behind, and nothing else is said of it', () => {
+    const said = vi.spyOn(process, 'emitWarning');
+    const cwd = folderWith('serve:', '  policy: {{ .Values.policy }}');
+    expect(problemsOf(() => loadConfig({ env: {}, cwd }))).toHaveLength(1);
+    expect(said).not.toHaveBeenCalled();
+    said.mockRestore();
+  });
+
+  test('are a key that rules in a variable have twice, of which the last would count', () => {
+    const rules = '[{"from":"CN","match":"worker-1","match":"(.*)","as":"worker/a"}]';
+    expect(problemsOf(() => loadConfig({ env: { CERTGATE_IDENTITY_RULES: rules }, cwd: folderWith('#') }))).toEqual([
+      'CERTGATE_IDENTITY_RULES | match stands twice in one {…} | take one of them out',
     ]);
   });
 
@@ -234,18 +266,20 @@ describe('problems', () => {
       ),
     ]);
     expect(loadConfig({ env: {}, cwd }).serve.authStringFile).toBe(join(cwd, 'password'));
-    expect(loadConfig({ env, cwd: folderWith('') }).serve.authString).toBe('admin:hunter2');
+    expect(loadConfig({ env, cwd: folderWith('#') }).serve.authString).toBe('admin:hunter2');
   });
 
   test('never hold the secret they are about', () => {
     const inFile = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('serve:', '  authString: hunter2') }));
     expect(inFile).toEqual([expect.stringMatching(/^certgate\.yaml:2:3 \| serve\.authString is a secret/)]);
-    const odd = problemsOf(() => loadConfig({ env: { CERTGATE_SERVE_AUTH_STRING: 'hunter2\n' }, cwd: folderWith('') }));
+    const odd = problemsOf(() =>
+      loadConfig({ env: { CERTGATE_SERVE_AUTH_STRING: 'hunter2\n' }, cwd: folderWith('#') }),
+    );
     expect(odd).toEqual([
       expect.stringMatching(/^CERTGATE_SERVE_AUTH_STRING \| serve\.authString is not shown here; /),
     ]);
     const both = { CERTGATE_SERVE_AUTH_STRING: 'hunter2', CERTGATE_SERVE_AUTH_STRING_FILE: 'f' };
-    expect(problemsOf(() => loadConfig({ env: both, cwd: folderWith('') }))).toHaveLength(1);
+    expect(problemsOf(() => loadConfig({ env: both, cwd: folderWith('#') }))).toHaveLength(1);
     for (const problem of [...inFile, ...odd]) expect(problem).not.toContain('hunter2');
   });
 
@@ -273,8 +307,13 @@ describe('problems', () => {
       CERTGATE_PORT_8443_TCP_ADDR: '10.0.0.1',
       CERTGATE_GATE_SERVICE_HOST: '10.0.0.1',
     };
-    expect(problemsOf(() => loadConfig({ env, cwd: folderWith('') }))).toEqual([]);
-    expect(problemsOf(() => loadConfig({ env: { CERTGATE_SERVE_PORT: 'high' }, cwd: folderWith('') }))).toHaveLength(1);
+    expect(problemsOf(() => loadConfig({ env, cwd: folderWith('#') }))).toEqual([]);
+    // Settings that somebody guessed; Kubernetes has other values there.
+    const guessed = { CERTGATE_PORT: '9000', CERTGATE_LISTEN_PORT: '9000', CERTGATE_SERVICE_HOST: 'gate.example' };
+    expect(problemsOf(() => loadConfig({ env: guessed, cwd: folderWith('#') }))).toHaveLength(3);
+    expect(problemsOf(() => loadConfig({ env: { CERTGATE_SERVE_PORT: 'high' }, cwd: folderWith('#') }))).toHaveLength(
+      1,
+    );
   });
 
   test('do not arise from aliases, whose values count at their own place', () => {
@@ -287,6 +326,7 @@ describe('problems', () => {
     ['nothing, for a section', 'serve: *none', 'certgate.yaml:1:8', 'nothing is called &none'],
     ['nothing, for an item', 'serve: {names: [*none]}', 'certgate.yaml:1:17', 'nothing is called &none'],
     ['what comes later', 'serve: {drain: *d}\nconnect: {drain: &d 7s}', 'certgate.yaml:1:16', 'nothing is called &d'],
+    ['an address with a star', 'serve: {listen: *:80}', 'certgate.yaml:1:17', 'nothing is called &:80'],
     ['itself', 'identity: {rules: &r [*r]}', 'certgate.yaml:1:23', '*r stands in itself'],
     [
       'one thing too often',

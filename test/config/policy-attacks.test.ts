@@ -66,7 +66,7 @@ describe('a policy', () => {
         'there is no key << here',
       );
     }
-    expect(problems('mode: enforce\n---\nmode: observe')[0]).toContain('multiple documents');
+    expect(problems('mode: enforce\n---\nmode: observe')[0]).toContain('another document begins');
     expect(problems('mode: enforce\0')).toEqual(['1:7 mode is "enforce\\u{0}"']);
     expect(problems('roles:\n\ta: {permissions: [see_flows]}')[0]).toContain('tabs are not allowed');
     expect(problems('\ufeffmode: enforce\r\nbindings: []\r\n')).toEqual([]);
