@@ -35,6 +35,7 @@ const unless = (good: boolean, problem: string): string[] => (good ? [] : [probl
 interface Kind {
   readonly kind: string;
   readonly metadata: { readonly name: string };
+  readonly spec?: { readonly podSelector?: { readonly matchLabels?: unknown } };
 }
 const served = manifestsOf('server').flatMap((path) => documentsIn(read(path))) as Kind[];
 const namespaces = kustomizations
@@ -187,6 +188,12 @@ describe.skipIf(helm.missing !== null)(`helm install${skippedFor(helm)}`, () => 
         name,
       ).toBe(true);
       expect(await inside(words)).toEqual([]);
+    }
+    if (command.includes('mode=sidecar')) expect(notes).not.toContain('kubectl get pods');
+    else {
+      const [, labels = ''] = /kubectl get pods -n prefect -l (\S+)$/m.exec(notes) ?? [];
+      const chosen: unknown = Object.fromEntries(labels.split(',').map((one) => one.split('=')));
+      expect(made.map(({ spec }) => spec?.podSelector?.matchLabels)).toContainEqual(chosen);
     }
     expect(notes).toContain('kubectl create configmap certgate-ca -n prefect --from-file=ca.crt');
     expect(notes.includes('workers etl-1 wait')).toBe(command.includes('workers.etl-1'));

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { parse, parseAllDocuments, stringify } from 'yaml';
 import { documentsIn, read, WORKERS } from './documents.ts';
 import { containersOf, podSpecs, problemsOf } from './pods.ts';
 import { helm, kubernetesValidate, render, skippedFor } from './tools.ts';
@@ -74,6 +74,8 @@ interface Made {
 }
 const made = (args: readonly string[]): readonly Made[] => documentsIn(render(args)) as readonly Made[];
 const kinds = (args: readonly string[]): string[] => made(args).map(({ kind }) => kind);
+const readAsKubernetes = (text: string): readonly unknown[] =>
+  parseAllDocuments(text, { version: '1.1' }).map((one) => one.toJS() as unknown);
 const template = (...args: string[]) =>
   helm.run(['template', 'certgate', 'deploy/helm/certgate', '--kube-version', '1.30.0', ...args]);
 
@@ -94,6 +96,43 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
     writeFileSync(file, known.map((one) => stringify(one, { aliasDuplicateObjects: false })).join('---\n'));
     const { code, said } = kubernetesValidate.run(['-k', '1.37', '--strict', '--quiet', file]);
     expect([code, said]).toEqual([0, '']);
+  });
+
+  test.each(['no', '~', '123', '1e3', '2026-01-01', 'a #b', ' a'])(
+    'leaves a name as it is, also one that YAML 1.1, as Kubernetes reads it, takes for something else: %j',
+    (odd) => {
+      const everyName = (name: string): readonly unknown[] => {
+        const file = join(place, 'names.json');
+        const placed = { priorityClassName: name };
+        const values = {
+          image: { pullSecrets: [name] },
+          gate: { ...placed, passphraseSecret: name, policyConfigMap: name, authStringSecret: name },
+          workers: { w: { ...placed, pool: name } },
+          ...{ ca: name, persistence: { storageClassName: name }, service: { loadBalancerClass: name } },
+        };
+        writeFileSync(file, JSON.stringify(values));
+        return readAsKubernetes(template('-f', file).said);
+      };
+      const escaped = JSON.stringify(odd).slice(1, -1);
+      const wanted: unknown = JSON.parse(JSON.stringify(everyName('plain-name')).replaceAll('plain-name', escaped));
+      expect(everyName(odd)).toEqual(wanted);
+    },
+  );
+
+  test('has texts for names and labels where the release is called 1234, the chart no, and a port yes', () => {
+    const port = ['--set', 'service.extraPorts[0].port=80', '--set-string', 'service.extraPorts[0].name=yes'];
+    const named = [...port, '--set-string', 'fullnameOverride=no', ...WORKERS];
+    const { said } = helm.run(['template', '1234', 'deploy/helm/certgate', '--kube-version', '1.30.0', ...named]);
+    const names: unknown[] = [];
+    const seek = (part: unknown): void => {
+      for (const [key, value] of typeof part === 'object' && part !== null ? Object.entries(part) : []) {
+        if (/^(name|\w+Name|app\.kubernetes\.io\/.*)$/.test(key)) names.push(value);
+        seek(value);
+      }
+    };
+    seek(readAsKubernetes(said));
+    expect(names).toEqual(expect.arrayContaining(['no', '1234', 'yes']));
+    expect(names.filter((name) => typeof name !== 'string')).toEqual([]);
   });
 
   test('makes a gate of its own, or only what one in Prefect’s pod needs', () => {
@@ -221,6 +260,15 @@ describe.skipIf(helm.missing !== null)(`the chart${skippedFor(helm)}`, () => {
     ['workers.etl-1.replicas=2', "at '/workers/etl-1'"],
     ['image.digest=0123', "at '/image/digest'"],
     ['persistence.accessModes[0]=ReadWriteMany', "at '/persistence/accessModes/0'"],
+    ['gate.names[0]=*.example', "at '/gate/names/0'"],
+    ['gate.env[0].name=A,gate.env[0].value=2', "at '/gate/env/0/value'"],
+    ['sidecar.env[0].name=A,sidecar.env[0].value=true', "at '/sidecar/env/0/value'"],
+    // What Helm takes for: there is none. A section whose lines are all comments is that, too.
+    ['mode=null', "missing property 'mode'"],
+    ['service=null', "missing property 'service'"],
+    ['networkPolicy.enabled=null', "missing property 'enabled'"],
+    ['prefect.podLabels=null', "missing property 'podLabels'"],
+    ['metrics.port=null', "missing property 'port'"],
     ['tlsRoute.parentRefs[0].name=edge', 'say tlsRoute.hostnames, or a DNS name in gate.names'],
     ['metrics.podMonitor.enabled=true', 'there is nothing to read without metrics.enabled'],
     // They would be of no effect, and without a policy everybody may do everything.

@@ -10,13 +10,13 @@
 
 {{- define "certgate.selector" -}}
 app.kubernetes.io/name: certgate
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "certgate.labels" -}}
 {{ include "certgate.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
@@ -32,7 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -41,7 +41,7 @@ imagePullSecrets:
 {{- define "certgate.placement" -}}
 {{- range $key := tuple "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
 {{- with index $ $key }}
-{{ $key }}:{{ if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
+{{ $key }}:{{ if kindIs "string" . }} {{ quote . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -116,13 +116,20 @@ https://{{ include "certgate.host" . }}:{{ .Values.service.port }}
 {{- end -}}
 {{- end -}}
 
+{{- /* The labels of Prefect's pods, as kubectl takes them. */ -}}
+{{- define "certgate.prefectPods" -}}
+{{- $labels := list -}}
+{{- range $name, $value := .Values.prefect.podLabels }}{{ $labels = append $labels (printf "%s=%s" $name $value) }}{{ end -}}
+{{- $labels | join "," -}}
+{{- end -}}
+
 {{- define "certgate.workersSelector" -}}
 app.kubernetes.io/name: prefect-worker
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 {{- define "certgate.workerSelector" -}}
 app.kubernetes.io/name: prefect-worker
-app.kubernetes.io/instance: {{ .release }}
+app.kubernetes.io/instance: {{ .release | quote }}
 app.kubernetes.io/component: worker-{{ .worker }}
 {{- end -}}
 
@@ -132,7 +139,7 @@ image: {{ include "certgate.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 envFrom:
   - configMapRef:
-      name: {{ include "certgate.name" . }}
+      name: {{ include "certgate.name" . | quote }}
 {{- if or .Values.gate.passphraseSecret .Values.gate.policyConfigMap .Values.gate.authStringSecret .Values.gate.env }}
 env:
   {{- if .Values.gate.passphraseSecret }}
@@ -140,7 +147,7 @@ env:
   - name: CERTGATE_PASSPHRASE
     valueFrom:
       secretKeyRef:
-        name: {{ .Values.gate.passphraseSecret }}
+        name: {{ .Values.gate.passphraseSecret | quote }}
         key: passphrase
   {{- end }}
   {{- if .Values.gate.policyConfigMap }}
@@ -151,7 +158,7 @@ env:
   - name: CERTGATE_SERVE_AUTH_STRING
     valueFrom:
       secretKeyRef:
-        name: {{ .Values.gate.authStringSecret }}
+        name: {{ .Values.gate.authStringSecret | quote }}
         key: auth-string
   {{- end }}
   {{- with .Values.gate.env }}
