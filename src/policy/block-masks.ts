@@ -17,6 +17,13 @@ const ABOUT: ReadonlySet<string> = new Set([
   '_is_anonymous',
 ]);
 
+/** Steps along paths in one answer: one of 8 MiB has no 2,000,000 names. */
+const MOST_STEPS = 4_000_000;
+
+interface Steps {
+  left: number;
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** `text`, an answer of one document or a list of them, without secrets; the same text where it has none. Null when it is no such answer. */
@@ -24,7 +31,7 @@ export function maskSecrets(text: string): string | null {
   try {
     return withoutSecrets(text, JSON.parse(text));
   } catch {
-    // No JSON, or nested beyond what can be gone through.
+    // No JSON, or beyond what can be gone through.
     return null;
   }
 }
@@ -32,29 +39,30 @@ export function maskSecrets(text: string): string | null {
 function withoutSecrets(text: string, answer: unknown): string | null {
   const list: readonly unknown[] = Array.isArray(answer) ? answer : [answer];
   if (!list.every(isRecord)) return null;
-  const masked = list.map(maskDocument);
+  const steps = { left: MOST_STEPS };
+  const masked = list.map((one) => maskDocument(one, steps));
   if (masked.every((one, i) => one === list[i])) return text;
   return JSON.stringify(Array.isArray(answer) ? masked : masked[0]);
 }
 
-function maskDocument(document: Fields): Fields {
+function maskDocument(document: Fields, steps: Steps): Fields {
   const data = document['data'] ?? null;
   if (data === null) return document;
   const schema = document['block_schema'];
   const fields = isRecord(schema) && isRecord(schema['fields']) ? schema['fields'] : null;
   const secrets = fields?.['secret_fields'] ?? [];
   const known = fields !== null && Array.isArray(secrets) && isRecord(data);
-  const changed = known ? maskData(data, secrets, fields, document) : hidden(data);
+  const changed = known ? maskData(data, secrets, fields, document, steps) : hidden(data);
   return changed === data ? document : { ...document, data: changed };
 }
 
-function maskData(data: Fields, secrets: readonly unknown[], fields: Fields, document: Fields): unknown {
+function maskData(data: Fields, secrets: readonly unknown[], fields: Fields, document: Fields, steps: Steps): unknown {
   const declared = isRecord(fields['block_schema_references']) ? fields['block_schema_references'] : {};
   const references = isRecord(document['block_document_references']) ? document['block_document_references'] : {};
   const within = mapped(data, (value, name) =>
     Object.hasOwn(references, name) ? nestedDocument(value) : inlineBlocks(value, slugsOf(declared[name])),
   );
-  return secrets.reduce<unknown>((all, path) => maskPath(all, String(path).split('.'), true), within);
+  return secrets.length === 0 ? within : maskAt(within, [pathsOf(secrets)], true, steps);
 }
 
 /** Everything that is not nothing. */
@@ -63,15 +71,41 @@ function hidden(value: unknown): unknown {
   return isRecord(value) ? mapped(value, hidden) : MASK;
 }
 
-/** What stands at `path`, also in each item of a list, and in each value of a map: such are no part of paths. */
-function maskPath(value: unknown, path: readonly string[], top: boolean): unknown {
-  const [head, ...rest] = path;
-  if (head === undefined || head === '*') return hidden(value);
-  if (Array.isArray(value)) return eachOf(value, (item) => maskPath(item, path, false));
+/** Where paths have come to: whether one ends there, and how they go on, by the next name. */
+interface Paths {
+  ends: boolean;
+  readonly next: Map<string, Paths>;
+}
+
+function pathsOf(secrets: readonly unknown[]): Paths {
+  const first: Paths = { ends: false, next: new Map() };
+  for (const path of secrets) {
+    let at = first;
+    for (const name of String(path).split('.')) {
+      if (name === '*') break;
+      const next = at.next.get(name) ?? { ends: false, next: new Map() };
+      at.next.set(name, next);
+      at = next;
+    }
+    at.ends = true;
+  }
+  return first;
+}
+
+/**
+ * What stands at the end of a path, also in each item of a list, and in each value of a map: such are no part of paths. All
+ * paths are followed in one walk: who made the block chose how many there are, and how much they are looked for in.
+ */
+function maskAt(value: unknown, paths: readonly Paths[], top: boolean, steps: Steps): unknown {
+  if (paths.some(({ ends }) => ends)) return hidden(value);
+  if (Array.isArray(value)) return eachOf(value, (item) => maskAt(item, paths, false, steps));
   if (!isRecord(value)) return value;
   return mapped(value, (child, name) => {
-    if (name === head) return maskPath(child, rest, false);
-    return top ? child : maskPath(child, path, false);
+    steps.left -= paths.length;
+    if (steps.left < 0) throw new RangeError('more to look for than anybody waits for');
+    const on = paths.flatMap(({ next }) => next.get(name) ?? []);
+    const from = top ? on : on.length === 0 ? paths : [...new Set([...paths, ...on])];
+    return from.length === 0 ? child : maskAt(child, from, false, steps);
   });
 }
 
@@ -99,9 +133,15 @@ function slugsOf(declared: unknown): ReadonlySet<unknown> {
 
 /** The same object where `change` changes nothing of it. */
 function mapped(record: Fields, change: (value: unknown, name: string) => unknown): Fields {
-  const entries = Object.entries(record);
-  const changed = entries.map(([name, value]) => [name, change(value, name)] as const);
-  return changed.every(([, value], i) => value === entries[i]?.[1]) ? record : Object.fromEntries(changed);
+  const changed = new Map<string, unknown>();
+  for (const name of Object.keys(record)) {
+    const value = change(record[name], name);
+    if (value !== record[name]) changed.set(name, value);
+  }
+  if (changed.size === 0) return record;
+  return Object.fromEntries(
+    Object.entries(record).map(([name, value]) => [name, changed.has(name) ? changed.get(name) : value]),
+  );
 }
 
 function eachOf(list: readonly unknown[], change: (item: unknown) => unknown): readonly unknown[] {

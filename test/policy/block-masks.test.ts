@@ -1,7 +1,7 @@
 // Secrets of blocks that Prefect answers to who has not asked for them: what is hidden, and what is left as it is.
 
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { maskSecrets } from '../../src/policy/block-masks.ts';
 
 const MASK = '********';
@@ -110,5 +110,54 @@ describe('an answer', () => {
         expect(text.replaceAll('SECRET-NAME', '')).not.toContain('SECRET');
       }),
     );
+  });
+});
+
+describe('who made the block chose how many secrets it lists', () => {
+  const many = <T>(count: number, make: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => make(n));
+
+  test('all are looked for in one walk through the data', () => {
+    const data = Object.fromEntries(many(300, (n) => [`k${n}`, n]));
+    let read = 0;
+    const spies = (['keys', 'entries'] as const).map((one) => {
+      const plain = Object[one] as (of: object) => unknown[];
+      return vi.spyOn(Object, one).mockImplementation((of: object) => {
+        const names = plain(of);
+        read += names.length;
+        return names as never;
+      });
+    });
+    const said = left(data, [...many(300, (n) => `absent${n}`), 'k7']);
+    for (const spy of spies) spy.mockRestore();
+    expect(said).toEqual({ ...data, k7: MASK });
+    expect(read).toBeLessThan(300 * 20);
+  });
+
+  test('each of many is hidden, also where they have a beginning in common', () => {
+    const data = { top: Object.fromEntries(many(50, (n) => [`k${n}`, { deep: { [`s${n}`]: 's', u: 'u' } }])) };
+    const said = { top: Object.fromEntries(many(50, (n) => [`k${n}`, { deep: { [`s${n}`]: MASK, u: 'u' } }])) };
+    expect(
+      left(
+        data,
+        many(50, (n) => `top.k${n}.s${n}`),
+      ),
+    ).toEqual(said);
+  });
+
+  test('an answer that wants more than anybody waits for is not let through', () => {
+    const wide = Object.fromEntries(many(20_000, (n) => [`k${n}`, 0]));
+    const deep = many(300, (n) => n).reduceRight<object>((inner, n) => ({ [`b${n}`]: inner }), wide);
+    const document = documentOf(
+      { a: deep },
+      many(300, (n) => `a.b${n}.c`),
+    );
+    expect(maskSecrets(JSON.stringify(document))).toBeNull();
+    // For all documents of an answer together.
+    const third = documentOf(
+      { a: deep },
+      many(150, (n) => `a.b${n}.c`),
+    );
+    expect(maskSecrets(JSON.stringify([third]))).not.toBeNull();
+    expect(maskSecrets(JSON.stringify([third, third]))).toBeNull();
   });
 });
