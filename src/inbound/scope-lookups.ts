@@ -10,6 +10,8 @@ import type { AskPrefect } from './prefect-ask.ts';
 /** How long an answer holds, ms. */
 const KEPT = 5_000;
 const MOST_KEPT = 10_000;
+/** Characters of what is known of one thing, about; of more, which its tags can be, nothing is kept. */
+const MOST_SAID = 4_096;
 /** How many things are gone through to find out whose one is: subflows of subflows. */
 const DEEPEST = 32;
 const AT_ONCE = 16;
@@ -38,6 +40,7 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
 
   const keep = (key: string, value: readonly Facts[] | boolean): void => {
     kept.delete(key);
+    if (typeof value !== 'boolean' && saidIn(value) > MOST_SAID) return;
     kept.set(key, { value, until: now() + KEPT });
     for (const oldest of kept.keys()) {
       if (kept.size <= MOST_KEPT) break;
@@ -139,16 +142,25 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
       (found) => found,
     );
 
-  const met = async (scope: Scope, { ref, absent, made }: Need): Promise<boolean> => {
+  const allWithin = async (scope: Scope, refs: readonly Ref[]): Promise<boolean> => {
+    for (const one of refs) if ((await within(scope, one, 0)) !== true) return false;
+    return refs.length > 0;
+  };
+
+  /** `instead` answers for what stands in the place of what is not there. */
+  const met = async (
+    scope: Scope,
+    { ref, absent, made }: Need,
+    instead: (refs: readonly Ref[]) => Promise<boolean>,
+  ): Promise<boolean> => {
     if (made === true && isFresh(ref.id)) return true;
     const there = await within(scope, ref, 0);
     if (there !== null) return there;
     if (typeof absent === 'string') return absent === 'pass';
-    for (const one of absent) if ((await within(scope, one, 0)) !== true) return false;
+    if (!(await instead(absent))) return false;
     // It comes into being by this: the next that is said of it needs no question.
-    const via = { pool: null, tags: [], via: absent, flow: null };
-    if (absent.length > 0) keep(keyOf(ref), [via]);
-    return absent.length > 0;
+    keep(keyOf(ref), [{ pool: null, tags: [], via: absent, flow: null }]);
+    return true;
   };
 
   const fresh = (key: string): readonly Facts[] | boolean | null => {
@@ -174,9 +186,16 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
   return {
     inside: (scope, needs) => needs.every(({ ref }) => known(scope, ref, 0)),
     async outside(scope, needs) {
+      // All that an event is about share one list, which is gone through once.
+      const lists = new Map<readonly Ref[], Promise<boolean>>();
+      const instead = async (refs: readonly Ref[]): Promise<boolean> => {
+        const said = lists.get(refs) ?? allWithin(scope, refs);
+        lists.set(refs, said);
+        return await said;
+      };
       for (let at = 0; at < needs.length; at += AT_ONCE) {
         const some = needs.slice(at, at + AT_ONCE);
-        const said = await Promise.all(some.map(async (need) => await met(scope, need)));
+        const said = await Promise.all(some.map(async (need) => await met(scope, need, instead)));
         const found = some[said.indexOf(false)];
         if (found !== undefined) return found;
       }
@@ -213,6 +232,15 @@ const NAMED: ReadonlySet<Ref['type']> = new Set([
 /** What is written by its id. */
 const WRITTEN: readonly Ref['type'][] = ['flow_run', 'task_run', 'deployment', 'work_queue', 'artifact'];
 const NO_ID = '00000000-0000-0000-0000-000000000000';
+
+function saidIn(facts: readonly Facts[]): number {
+  let said = 0;
+  for (const { pool, tags, via } of facts) {
+    said += 64 + (pool?.length ?? 0) + via.length * 64;
+    for (const tag of tags) said += 16 + tag.length;
+  }
+  return said;
+}
 
 function keyOf({ type, id }: Ref): string {
   return `${type} ${id}`;

@@ -5,7 +5,7 @@
 
 import type { Scope } from './scope.ts';
 import { eventFilterNeeds, eventNeeds } from './scope-events.ts';
-import { type Need, type ObjectType, OWN_LIMIT, type Ref, uuidOf } from './scope-refs.ts';
+import { MOST_NEEDS, type Need, needKeys, type ObjectType, OWN_LIMIT, type Ref, uuidOf } from './scope-refs.ts';
 import type { BodyRule, Tagged } from './scope-rules.ts';
 import { isRecord } from './strict-json.ts';
 
@@ -16,9 +16,6 @@ export type Examined =
   | { readonly kind: 'refuse'; readonly why: string }
   /** Goes on once all of `needs` are within; `body` in place of what came, null for no change. */
   | { readonly kind: 'pass'; readonly needs: readonly Need[]; readonly body: unknown };
-
-/** Objects that one request may name. */
-const MOST_NEEDS = 1_000;
 
 const refuse = (why: string): Examined => ({ kind: 'refuse', why });
 const pass = (needs: readonly Need[] = [], body: unknown = null): Examined =>
@@ -215,10 +212,12 @@ function some(body: Fields, fields: ReadonlyArray<readonly [string, ObjectType, 
 
 function all(items: readonly unknown[], examine: (item: unknown) => Examined): Examined {
   const needs = new Map<string, Need>();
+  const keyOf = needKeys();
   for (const item of items) {
     const said = examine(item);
     if (said.kind === 'refuse') return said;
-    for (const need of said.needs) needs.set(JSON.stringify(need), need);
+    for (const need of said.needs) needs.set(keyOf(need), need);
+    if (needs.size > MOST_NEEDS) break;
   }
   return pass([...needs.values()]);
 }

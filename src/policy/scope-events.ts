@@ -3,7 +3,7 @@
 // payload may not name another task run than the resource does. A filter of events must name the resources that it wants.
 
 import type { Scope } from './scope.ts';
-import { type Need, type Ref, resourceRef, uuidOf } from './scope-refs.ts';
+import { MOST_NEEDS, type Need, type Ref, resourceRef, uuidOf } from './scope-refs.ts';
 import { isRecord } from './strict-json.ts';
 
 /** Resources that only the server itself speaks for. */
@@ -28,6 +28,8 @@ export function eventNeeds(event: unknown, scope: Scope | null): readonly Need[]
     // In no other role Prefect takes it for the run of a task run.
     if (ref?.type === 'flow_run' && isRecord(one) && one['prefect.resource.role'] === 'flow-run') runs.push(ref);
   }
+  // Its own, and a state that is made, may come to them.
+  if (refs.length > MOST_NEEDS - 2) return `names more than ${MOST_NEEDS} objects`;
   const needs: Need[] = refs.map((ref) => ({ ref, absent: absentIsNew(ref, runs) }));
   const ref = resourceRef(own);
   if (ref === 'wrong') return 'sends an event about what is no object of Prefect';

@@ -41,6 +41,9 @@ export interface Need {
   readonly made?: true;
 }
 
+/** Objects that one request, or one message, may name. */
+export const MOST_NEEDS = 1_000;
+
 /** What is known of a thing. */
 export interface Facts {
   readonly pool: string | null;
@@ -209,4 +212,21 @@ function text(value: unknown): string | null {
 
 function texts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
+}
+
+/** Makes keys of needs: the same for the same need. What stands in its place may be a long list, which the needs of one item share. */
+export function needKeys(): (need: Need) => string {
+  const lists = new Map<string, number>();
+  const known = new Map<readonly Ref[], number>();
+  const listKey = (list: readonly Ref[]): number => {
+    const before = known.get(list);
+    if (before !== undefined) return before;
+    const said = JSON.stringify(list);
+    const key = lists.get(said) ?? lists.size;
+    lists.set(said, key);
+    known.set(list, key);
+    return key;
+  };
+  return ({ ref, absent, made }) =>
+    JSON.stringify([ref, typeof absent === 'string' ? absent : listKey(absent), made ?? false]);
 }

@@ -181,6 +181,38 @@ describe('what Prefect is asked', () => {
     expect(await odd.lookups.outside(etl, [{ ...name, ref: { ...name.ref, id: 'of f/d' } }])).toBeNull();
   });
 
+  test('and has more tags than anybody gives a run is asked again each time, and not kept', async () => {
+    const tags = Array.from({ length: 5_000 }, (_, n) => String(n));
+    const { asked, lookups } = prefect({ [of(1)]: { work_pool_name: 'etl', tags }, [of(2)]: { tags: ['a'] } });
+    for (const times of [1, 2]) {
+      expect(await lookups.outside(etl, [need('flow_run', 1)])).toBeNull();
+      expect([asked.length, lookups.size]).toEqual([times, 0]);
+    }
+    expect(await lookups.outside(TAG, [need('flow_run', 2)])).toBeNull();
+    expect(lookups.size).toBe(1);
+    // Nor what many runs are in the place of, and not a pool with a long name.
+    const task: Need = { ref: { type: 'task_run', id: id(9) }, absent: Array(500).fill(need('flow_run', 1).ref) };
+    expect(await lookups.outside(etl, [task])).toBeNull();
+    const long = 'p'.repeat(5_000);
+    const other = prefect({ [of(1)]: { work_pool_name: long, tags: [] } });
+    expect(await other.lookups.outside({ ...etl, pools: [long] }, [need('flow_run', 1)])).toBeNull();
+    expect([lookups.size, other.lookups.size]).toEqual([1, 0]);
+  });
+
+  test('of what is in the place of many that are not there is gone through once for all of them', async () => {
+    const name = { type: 'deployment_name', id: 'f/d' } as const;
+    const { asked, lookups } = prefect({ 'GET /deployments/name/f/d': { work_pool_name: 'etl' } });
+    const absent = [name];
+    const tasks = Array.from({ length: 100 }, (_, n): Need => ({ ref: { type: 'task_run', id: id(n) }, absent }));
+    expect(await lookups.outside(etl, tasks)).toBeNull();
+    expect(asked.filter((path) => path.includes('/name/'))).toHaveLength(1);
+    // Of another list, and of another request, anew.
+    expect(await lookups.outside(etl, [need('flow_run', 1), { ...need('task_run', 200), absent }])).toBeNull();
+    expect(asked.filter((path) => path.includes('/name/'))).toHaveLength(2);
+    const strange = prefect({ 'GET /deployments/name/f/d': { work_pool_name: 'ml' } });
+    expect(await strange.lookups.outside(etl, tasks)).toEqual(tasks[0]);
+  });
+
   test('and is not there is asked again each time', async () => {
     const { asked, lookups } = prefect({});
     for (const times of [1, 2]) {

@@ -1,7 +1,8 @@
 // Events within a scope: what one names must be within, what its payload may say, and what who listens is sent.
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Scope } from '../../src/policy/scope.ts';
+import { examineBody } from '../../src/policy/scope-body.ts';
 import { eventFilterNeeds, eventNeeds, heardEvent, heardLog } from '../../src/policy/scope-events.ts';
 
 const A = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
@@ -20,6 +21,14 @@ function needs(said: ReturnType<typeof eventNeeds>): readonly string[] | string 
 const of = (one: unknown, scope: Scope | null = null) => needs(eventNeeds(one, scope));
 
 describe('an event', () => {
+  test('names no more objects than a request may', () => {
+    const many = (count: number) => Array.from({ length: count }, () => `prefect.flow-run.${A}`);
+    expect(of(event('mine', related(...many(998))))).toHaveLength(998);
+    expect(of(event('mine', related(...many(999))))).toBe('names more than 1000 objects');
+    // What has no scope is none of them.
+    expect(of(event('mine', related(...Array.from({ length: 2_000 }, () => 'prefect.tag.x'))))).toEqual([]);
+  });
+
   test('must be about what is within, and so must all that it is related to', () => {
     expect(of(event(`prefect.flow-run.${A}`))).toEqual([`flow_run ${A}`]);
     expect(of(event('mine', related(`prefect.deployment.${B}`, 'prefect.tag.x')))).toEqual([`deployment ${B}`]);
@@ -185,5 +194,51 @@ describe('what is heard', () => {
     expect(heardLog({ flow_run_id: A, task_run_id: B })).toEqual([{ type: 'flow_run', id: A }]);
     expect(heardLog({ flow_run_id: null, task_run_id: B })).toEqual([{ type: 'task_run', id: B }]);
     for (const log of [{}, { flow_run_id: 'x' }, { task_run_id: 1 }, null, 'x', []]) expect(heardLog(log)).toEqual([]);
+  });
+});
+
+describe('a list of events', () => {
+  const etl: Scope = { pools: ['etl'], tag: null, torn: false };
+  const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
+  const all = (events: readonly object[]) => {
+    const said = examineBody({ kind: 'events' }, events, etl, null);
+    return said.kind === 'pass' ? said.needs : said;
+  };
+  const ofTasks = (tasks: readonly number[], runs: readonly number[]) =>
+    event(
+      'mine',
+      related(...tasks.map((n) => `prefect.task-run.${id(n)}`), ...runs.map((n) => `prefect.flow-run.${id(n)}`)),
+    );
+
+  test('names each object once, and what is in its place in each event', () => {
+    expect(all([ofTasks([1], [2]), ofTasks([1], [2]), ofTasks([1], [3])])).toEqual([
+      { ref: { type: 'task_run', id: id(1) }, absent: [{ type: 'flow_run', id: id(2) }] },
+      { ref: { type: 'flow_run', id: id(2) }, absent: 'refuse' },
+      { ref: { type: 'task_run', id: id(1) }, absent: [{ type: 'flow_run', id: id(3) }] },
+      { ref: { type: 'flow_run', id: id(3) }, absent: 'refuse' },
+    ]);
+  });
+
+  test('is compared by as much as it says: each list in an event once, not for each task run', () => {
+    const count = Array.from({ length: 300 }, (_, n) => n);
+    const events = [ofTasks(count, count)];
+    const said = JSON.stringify(events).length;
+    let written = 0;
+    const plain = JSON.stringify.bind(JSON);
+    const spy = vi.spyOn(JSON, 'stringify').mockImplementation((value: unknown) => {
+      const text = plain(value);
+      written += text.length;
+      return text;
+    });
+    const found = all(events);
+    spy.mockRestore();
+    expect(found).toHaveLength(600);
+    expect(written).toBeLessThan(said * 2);
+  });
+
+  test('is gone through no further than to more objects than a request may name', () => {
+    const part = (from: number) => Array.from({ length: 600 }, (_, n) => n + from);
+    const refused = { kind: 'refuse', why: 'names more than 1000 objects' };
+    expect(all([ofTasks(part(0), []), ofTasks(part(600), []), { event: 'no resource' }])).toEqual(refused);
   });
 });
