@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseSocketPath } from '../config/address.ts';
+import { whyUnread } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { CertgateError, reasonOf } from '../errors.ts';
+import { CertgateError, reasonOf, systemCode } from '../errors.ts';
 import { compileRules } from '../identity/identify.ts';
 import type { DataPathOptions } from '../inbound/data-path.ts';
 import type { Log } from '../observe/log.ts';
@@ -55,14 +56,22 @@ export function authStringOf(config: Config): string | null {
   if (config.serve.authString !== null) return config.serve.authString;
   const file = config.serve.authStringFile;
   if (file === null) return null;
+  const refuse = (problem: string, cause?: unknown): never => {
+    throw new CertgateError('CG_AUTH_STRING_FILE', { file, problem }, { cause });
+  };
+  const text = readAuthString(file, refuse).replace(/\r?\n$/, '');
+  if (text === '') refuse('is empty');
+  // Prefect would refuse every request with it, and nobody would see why.
+  if (/[\p{C}\p{Zl}\p{Zp}]/u.test(text)) refuse('has more than one line, or a character that cannot be seen');
+  return text;
+}
+
+function readAuthString(file: string, refuse: (problem: string, cause?: unknown) => never): string {
   try {
-    const text = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
-    if (text !== '') return text;
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
   } catch (error) {
-    const reason = `cannot be read: ${reasonOf(error)}`;
-    throw new CertgateError('CG_AUTH_STRING_FILE', { file, problem: reason }, { cause: error });
+    return refuse(whyUnread(systemCode(error), error), error);
   }
-  throw new CertgateError('CG_AUTH_STRING_FILE', { file, problem: 'is empty' });
 }
 
 /** The last net: a fault that would end the process is logged with its stack, and everyone else is served on. */
