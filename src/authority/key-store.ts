@@ -17,7 +17,7 @@ export interface KeyStoreOptions {
   readonly passphrase: PassphraseSource | null;
   /** Asked, when none is configured, for a key that turns out to be encrypted; then new keys are encrypted as well. */
   readonly prompt?: PassphraseSource | null;
-  /** Told of a key whose encryption is weaker than OWASP asks for: a sentence without secrets. */
+  /** Told of a key whose encryption is weaker than OWASP asks for, or none where one is expected: a sentence without secrets. */
   readonly warn?: (sentence: string) => void;
 }
 
@@ -40,16 +40,19 @@ export interface KeyStore {
 export function openKeyStore({ passphrase, prompt = null, warn = () => {} }: KeyStoreOptions): KeyStore {
   // A CA whose keys are encrypted gets no plain ones beside them.
   let forNewKeys = passphrase;
-  const read = async (path: string): Promise<Signer> => {
+  const open = async (path: string): Promise<{ signer: Signer; encrypted: boolean }> => {
     const { key, encrypted, weakness } = await readKey(path, passphrase ?? prompt);
     if (encrypted) forNewKeys ??= prompt;
     if (weakness !== null) warn(`${path} is weakly encrypted: ${weakness}; write it anew with certgate ca passphrase`);
-    return signerOf(key);
+    return { signer: signerOf(key), encrypted };
   };
   return {
-    read,
+    read: async (path) => (await open(path)).signer,
     async signerFor(certificate, path, name) {
-      const signer = await read(path);
+      const { signer, encrypted } = await open(path);
+      // Who configures one after the keys were made takes them for protected.
+      if (!encrypted && passphrase !== null)
+        warn(`${path} is not encrypted, though there is a passphrase: encrypt it with certgate ca passphrase`);
       if (signer.publicKey.equals(certificate.publicKey)) return signer;
       const problem = `${path} is not the key of ${name}`;
       throw new CertgateError('CG_CA_MISMATCH', { problem, remedy: 'restore the two from the same backup' });

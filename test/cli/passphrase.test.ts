@@ -59,6 +59,19 @@ describe("the CA's passphrase comes from", () => {
     expect(shell.run('CERTGATE_PASSPHRASE= certgate issue worker/c --passphrase-file pass').status).toBe(0);
   });
 
+  test('nowhere, and is of no use, for keys that were made before it; who set it is told', () => {
+    const shell = openShell();
+    expect(shell.run('certgate init').status).toBe(0);
+    const warning =
+      /^warning: .*certs\/issuer\.key is not encrypted, though there is a passphrase: encrypt it with certgate ca passphrase$/m;
+    expect(shell.run('certgate issue worker/a').stderr).not.toContain('warning');
+    const told = shell.run(`CERTGATE_PASSPHRASE=${PASSPHRASE} certgate issue worker/b`);
+    expect([told.status, told.stderr]).toEqual([0, expect.stringMatching(warning)]);
+    writeFileSync(join(shell.dir, 'pass'), PASSPHRASE, { mode: 0o600 });
+    expect(shell.run('certgate ca passphrase --new-passphrase-file pass').status).toBe(0);
+    expect(shell.run('certgate issue worker/c --passphrase-file pass').stderr).not.toContain('warning');
+  });
+
   test("systemd's credential certgate-passphrase, found by itself", () => {
     const shell = encryptedCa();
     const folder = join(shell.dir, 'credentials');
