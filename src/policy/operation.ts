@@ -53,6 +53,8 @@ interface Method {
 interface Table {
   readonly base: string;
   readonly methods: ReadonlyMap<string, Method>;
+  /** Slashes in the longest route, without the base path. */
+  readonly deepest: number;
 }
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({});
@@ -120,7 +122,10 @@ export function objectOf(operation: Operation): string | null {
  * page of the interface is called nothing like it.
  */
 function readsElsewhere(table: Table, routes: Method, path: string): boolean {
-  for (let at = 0; at !== -1; at = path.indexOf('/', at + 1)) {
+  // What has more segments than any route is none, and a client may send thousands.
+  let left = table.deepest + 1;
+  for (let at = path.lastIndexOf('/'); at !== -1 && left > 0; at = at === 0 ? -1 : path.lastIndexOf('/', at - 1)) {
+    left--;
     const below = table.base + path.slice(at);
     const found =
       lookUp(table, routes, below) ?? lookUp(table, routes, below.endsWith('/') ? below.slice(0, -1) : `${below}/`);
@@ -186,7 +191,9 @@ function compile(base: string): Table {
   // Starlette asks the root's own routes before it asks the mounted API.
   for (const route of ROOT_ROUTES) add(methods, '', route);
   for (const route of [...API_ROUTES, ...API_EXTRA_ROUTES]) add(methods, prefix, route);
-  const table = { base: prefix, methods };
+  const all = [...ROOT_ROUTES, ...API_ROUTES, ...API_EXTRA_ROUTES];
+  const deepest = Math.max(...all.map(([, path]) => path.split('/').length - 1));
+  const table = { base: prefix, methods, deepest };
   tables.set(base, table);
   return table;
 }

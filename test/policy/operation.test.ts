@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { findOperation, objectOf, WEBSOCKET, writes } from '../../src/policy/operation.ts';
 import { API_ROUTES } from '../../src/policy/routes.ts';
 
@@ -133,6 +133,17 @@ describe('findOperation', () => {
       }
       expect(found('HEAD', `${base}/block_documents/${ID}`)).toBeNull();
     }
+  });
+
+  test('is looked for no further than any route goes, however many segments a path has', () => {
+    const deep = (path: string) => `${'/a'.repeat(16_000)}${path}`;
+    expect(found('GET', deep(`/flows/${ID}`))).toBeNull();
+    expect(found('GET', deep('/flows'))).toBe('ui ui_static');
+    const looks = vi.spyOn(Map.prototype, 'get');
+    found('GET', deep(''));
+    const count = looks.mock.calls.length;
+    looks.mockRestore();
+    expect(count).toBeLessThan(200);
   });
 
   test.each(PAGES)('takes a page of the interface for one: %s', (page) => {
