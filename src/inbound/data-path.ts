@@ -139,7 +139,6 @@ export async function openDataPath(options: DataPathOptions & DataPathPlace): Pr
   );
   const set: ConnectionSet = { members: new Set(), now: performance.now(), draining: false };
   const state: GateState = {
-    log,
     access: options.accessLog ? accessLogOf(log) : null,
     audit,
     metrics,

@@ -235,13 +235,15 @@ export function decideFor(gate: GateState, client: Admitted, address: string, sl
     },
     recordFailed(problem: unknown): Answer {
       gate.metrics.auditFailures++;
-      gate.log.error({ reason: reasonOf(problem) }, 'a write could not be recorded');
+      gate.limitedLog.say('error', 'unrecorded', { reason: reasonOf(problem) }, 'a write could not be recorded');
       // The request is on its way: 500, which Prefect's client does not repeat.
       return answer(500, 'the request was sent on, but it could not be recorded', '');
     },
     rest: () => readings.rest(),
     fault(error: unknown): void {
-      gate.log.error({ stack: error instanceof Error ? error.stack : reasonOf(error) }, 'fault: please report this');
+      // A client that has found one can bring it about as often as it likes.
+      const stack = error instanceof Error ? error.stack : reasonOf(error);
+      gate.limitedLog.say('error', 'fault', { stack }, 'fault: please report this');
     },
     finished(_head: RequestHead, verdict: Decided, outcome: Outcome): void {
       slot.free();

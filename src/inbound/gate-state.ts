@@ -4,7 +4,7 @@
 import type { EnrollDesk, EnrollPolicy } from '../enroll/contract.ts';
 import type { AuditLog } from '../observe/audit-log.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
-import type { AccessLog, Log } from '../observe/log.ts';
+import type { AccessLog } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { BundleTaken } from '../store/store.ts';
@@ -15,7 +15,6 @@ import type { ClientTrust } from './server-certificate.ts';
 
 /** What every request of a gate shares. */
 export interface GateState {
-  readonly log: Log;
   /** For what peers can cause as often as they like. */
   readonly limitedLog: LimitedLog;
   /** Null when access lines are off. */

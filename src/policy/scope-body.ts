@@ -138,7 +138,8 @@ function taskRun(body: Fields, scope: Scope): Examined {
   if ((body['flow_run_id'] ?? null) !== null) return some(body, [['flow_run_id', 'flow_run', 'refuse']]);
   if (scope.pools !== null) return refuse('makes a task run of no flow run, which is in no pool');
   // Prefect answers the one that has both keys already, whosever it is; its client makes one that nobody can guess.
-  const guessed = !UNGUESSABLE.test(String(body['dynamic_key']));
+  const key = body['dynamic_key'];
+  const guessed = typeof key !== 'string' || !UNGUESSABLE.test(key);
   return tagCarried(body, scope) ?? (guessed ? refuse('has a dynamic_key that another may have') : pass());
 }
 
@@ -154,13 +155,11 @@ function keyShared(body: Fields): Examined | null {
 
 /** A deployment's own limit is called after it, and by freeing its slots its runs are let loose. */
 function slots(names: unknown, holder: unknown): Examined {
-  if (!Array.isArray(names)) return refuse('names no limits');
+  // No text is made of anything else: an object may say how, and Prefect takes none.
+  if (!Array.isArray(names) || !names.every((name) => typeof name === 'string')) return refuse('names no limits');
   const held = holderNeeds(holder ?? null);
   if (held === null) return refuse('takes slots for what is no run or deployment');
-  const ids = names
-    .map(String)
-    .filter((name) => name.startsWith(OWN_LIMIT))
-    .map((name) => uuidOf(name.slice(OWN_LIMIT.length)));
+  const ids = names.filter((name) => name.startsWith(OWN_LIMIT)).map((name) => uuidOf(name.slice(OWN_LIMIT.length)));
   return ids.every((id) => id !== null)
     ? pass([...needsOf('deployment', ids, 'refuse'), ...held])
     : refuse('names the limit of no deployment');

@@ -12,9 +12,11 @@ const SERVERS_OWN = /^prefect\.(?:automation|flow)(?:\.|$)/;
 /** What an event needs to be within `scope`; why it can't be, to stand after "it …". */
 export function eventNeeds(event: unknown, scope: Scope | null): readonly Need[] | string {
   if (!isRecord(event)) return 'sends what is no event';
+  const { event: name, payload, id: eventId } = event;
   const own = resourceId(event['resource']);
   const related = event['related'] ?? [];
   if (own === null || !Array.isArray(related)) return 'sends an event without a resource';
+  if (typeof name !== 'string') return 'sends an event without a name';
   if (SERVERS_OWN.test(own)) return 'sends an event in the name of a flow or an automation';
   const refs: Ref[] = [];
   const runs: Ref[] = [];
@@ -33,14 +35,13 @@ export function eventNeeds(event: unknown, scope: Scope | null): readonly Need[]
   const needs: Need[] = refs.map((ref) => ({ ref, absent: absentIsNew(ref, runs) }));
   const ref = resourceRef(own);
   if (ref === 'wrong') return 'sends an event about what is no object of Prefect';
-  if (ref === null) return String(event['event']).startsWith('prefect.task-run') ? NOT_ITS_OWN : needs;
+  if (ref === null) return name.startsWith('prefect.task-run') ? NOT_ITS_OWN : needs;
   needs.push({ ref, absent: absentIsNew(ref, runs) });
-  const { payload, id } = event;
-  if (!payloadFits(payload, ref, id)) return NOT_ITS_OWN;
+  if (!payloadFits(payload, ref, eventId)) return NOT_ITS_OWN;
   const state = ref.type === 'task_run' && isRecord(payload) ? (payload['validated_state'] ?? null) : null;
   if (state === null) return needs;
   // The event's id is that of the state which Prefect makes, and of one that is there already it makes nothing.
-  const made = uuidOf(id);
+  const made = uuidOf(eventId);
   if (made === null) return 'sends an event of a task run without an id';
   const lost = runs.length === 0 && scope !== null ? aloneProblem(payload, scope) : null;
   if (lost !== null) return lost;

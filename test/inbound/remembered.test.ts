@@ -14,7 +14,6 @@ import { recordJson } from '../../src/observe/audit-lines.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import type { Policy } from '../../src/policy/policy.ts';
 import type { HeadBytes, Verdict } from '../../src/proxy/contract.ts';
-import { quietLog } from '../observe/quiet-log.ts';
 
 const LIMITS = { headBytes: 32_768, headerLines: 100 };
 const ID = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
@@ -125,7 +124,6 @@ function openSide(now: Changing, authString: string | null) {
   const told: string[] = [];
   const metrics = createMetrics();
   const gate: GateState = {
-    log: quietLog,
     limitedLog: { say: (...words) => void told.push(JSON.stringify(words)), close: () => {} },
     access: (line) => void told.push(JSON.stringify({ ...line, ms: 0, requestId: line.requestId.length })),
     audit: {
@@ -339,6 +337,16 @@ describe('a request on a connection that remembers', () => {
       expect.stringMatching(/CG_AUDIT_UNWRITABLE.*"role":null,"rule":null}$/),
       expect.stringMatching(/CG_CLIENT_EXPIRED.*"role":null,"rule":null}$/),
       expect.stringMatching(/CG_LIMIT_REQUESTS.*"role":null,"rule":null}$/),
+    ]);
+  });
+
+  test('that a client can bring to a fault of the gate is logged within a limit', () => {
+    const { open, told } = openSide(QUIET, null);
+    open().fault(new Error('odd'));
+    open().recordFailed(new Error('disk full'));
+    expect(told).toEqual([
+      expect.stringMatching(/^\["error","fault",.*"fault: please report this"\]$/),
+      expect.stringMatching(/^\["error","unrecorded",.*disk full.*\]$/),
     ]);
   });
 });
