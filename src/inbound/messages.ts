@@ -71,15 +71,18 @@ export function readMessages(
       frames = 0;
       if (text === null) return refuse(send, 'a message is not UTF-8');
       const { verdict, done } = judge(text);
-      const act = (said: MessageVerdict): TunnelStep | Promise<TunnelStep> => {
+      /** Null to go on. */
+      const act = (said: MessageVerdict): TunnelStep | null => {
         if (said.kind === 'close') return refuse(send, said.reason);
         if (said.kind === 'replace') send.push(maskedTextFrame(Buffer.from(said.text, 'utf8')));
         else if (said.kind === 'pass') send.push(asItCame);
-        if (done !== true) return go(send);
+        if (done !== true) return null;
         send.push(pending.bytes());
         return { send: Buffer.concat(send), finished: true };
       };
-      return verdict instanceof Promise ? verdict.then(act) : act(verdict);
+      if (verdict instanceof Promise) return verdict.then((said) => act(said) ?? go(send));
+      const step = act(verdict);
+      if (step !== null) return step;
     }
   };
   const settled = (step: TunnelStep): TunnelStep => {

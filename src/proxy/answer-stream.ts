@@ -27,6 +27,7 @@ export type Progress =
   /** It must be changed, and could not be: `answer` goes in its place. */
   | { readonly kind: 'withheld'; readonly answer: Answer; readonly problem: string };
 
+const NOTHING: Buffer = Buffer.alloc(0);
 const MORE: Progress = { kind: 'more', room: true };
 const NO_ROOM: Progress = { kind: 'more', room: false };
 const WITHHELD: Readonly<Record<Withheld, string>> = {
@@ -44,7 +45,8 @@ export class AnswerStream {
   private line: Buffer | null = null;
   private body: Body | null = null;
   private close = false;
-  private rewriting: Buffer[] | null = null;
+  /** What has come of an answer that is held, in a place for all of it. */
+  private rewriting: { bytes: Buffer; size: number } | null = null;
   private readonly socket: Socket;
   private readonly request: RequestHead;
   private readonly limits: Limits;
@@ -127,7 +129,9 @@ export class AnswerStream {
     this.head = head;
     this.body = body;
     if (holds) {
-      this.rewriting = [Buffer.from(bytes.subarray(from, to))];
+      // As long as it was announced: upstream may send it in single octets.
+      this.rewriting = { bytes: Buffer.allocUnsafeSlow(head.bodyLength), size: 0 };
+      this.holdPart(this.rewriting, bytes, from, to);
       return body.done ? this.rewritten(head, to === bytes.length) : MORE;
     }
     const stop = this.holdLine(body, bytes, to);
@@ -148,7 +152,7 @@ export class AnswerStream {
     const to = followBody(body, bytes, 0);
     if (body.bad) return { kind: 'broken', problem: "upstream's answer has a malformed chunk" };
     if (this.rewriting !== null && this.head !== null) {
-      this.rewriting.push(Buffer.from(bytes.subarray(0, to)));
+      this.holdPart(this.rewriting, bytes, 0, to);
       return body.done ? this.rewritten(this.head, to === bytes.length) : MORE;
     }
     const part = this.withLine(body, bytes, to);
@@ -173,10 +177,14 @@ export class AnswerStream {
     return all.subarray(0, this.holdLine(body, all, all.length));
   }
 
+  private holdPart(held: { bytes: Buffer; size: number }, bytes: Buffer, from: number, to: number): void {
+    held.size += bytes.copy(held.bytes, held.size, from, to);
+  }
+
   private rewritten(head: ResponseHead, clean: boolean): Progress {
     const { rewriter } = this;
-    const original = Buffer.concat(this.rewriting ?? []);
-    this.rewriting = [];
+    const original = this.rewriting?.bytes ?? NOTHING;
+    this.rewriting = { bytes: NOTHING, size: 0 };
     const changed = rewriter?.rewrite(original, head) ?? null;
     const body = changed ?? original;
     if (rewriter?.must === true && (changed === null || !rewriter.hold(body.length))) {

@@ -95,12 +95,17 @@ export interface UpstreamPool {
 export function openUpstreamPool(options: UpstreamOptions): UpstreamPool {
   const all = new Set<UpstreamConnection>();
   let idle: UpstreamConnection[] = [];
+  /** How many of those have gone, at most. */
+  let goneIdle = 0;
   let generation = 0;
   const born = new WeakMap<UpstreamConnection, number>();
 
   const gone = (connection: UpstreamConnection): void => {
     all.delete(connection);
-    if (connection.user === null) idle = idle.filter((other) => other !== connection);
+    // One that is gone is passed over; they are taken out together: upstream may end all of them at once.
+    if (connection.user !== null || ++goneIdle * 2 <= idle.length) return;
+    idle = idle.filter((other) => all.has(other));
+    goneIdle = 0;
   };
 
   // The oldest are at the front: the pool takes from the end and lets the rest age.
@@ -150,6 +155,6 @@ export function openUpstreamPool(options: UpstreamOptions): UpstreamPool {
       clearInterval(sweep);
       for (const connection of all) connection.socket.destroy();
     },
-    size: () => ({ open: all.size, idle: idle.length }),
+    size: () => ({ open: all.size, idle: idle.filter((one) => all.has(one)).length }),
   };
 }

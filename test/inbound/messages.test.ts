@@ -98,3 +98,21 @@ describe('a message in many parts', () => {
     expect(step.send?.subarray(-last.length)).toEqual(last);
   });
 });
+
+describe('many messages that are decided at once', () => {
+  it('are gone through one after another, however many come by one read', () => {
+    const many = 30_000;
+    let judged = 0;
+    const read = readMessages(
+      'server',
+      () => {
+        judged++;
+        return { verdict: { kind: judged % 2 === 0 ? 'pass' : 'drop' } };
+      },
+      () => true,
+    );
+    const step = read(Buffer.alloc(many * 2, Buffer.from([0x81, 0x00])));
+    expect(step).toEqual({ send: Buffer.alloc(many, Buffer.from([0x81, 0x00])), finished: false });
+    expect(judged).toBe(many);
+  });
+});
