@@ -85,7 +85,7 @@ export function openDesk(parts: DeskParts): EnrollDesk {
   }
   const addresses = limitAttempts(PER_ADDRESS);
   const tokens = limitAttempts(PER_TOKEN);
-  const renewals = openRenewals(parts);
+  const renewals = openRenewals({ ...parts, ticker });
 
   const decideByJwt = async (text: string, asked: string | null, keyHash: string): Promise<EnrollDecision> => {
     const now = clock();

@@ -12,17 +12,20 @@ import type { CertificateRecord } from '../store/store.ts';
 import type { Succession } from '../store/tokens.ts';
 import { answerWith, type DeskAnswer, issued, keyHashOf, readRequestOrWhy } from './answers.ts';
 import { limitAttempts } from './attempt-limit.ts';
-import type { DeskParts, EnrollDesk, RenewalHolder } from './contract.ts';
+import type { DeskParts, EnrollDesk, RenewalHolder, Ticker } from './contract.ts';
 import { readDetail, readRenewRequest } from './wire.ts';
 
 const LOOK = 'what renews at that address, and what certgate list --json says of the certificate with that serial';
 /** An attribute that asks for another name than the certificate's (RFC 6402 §2.8). */
 const CHANGE_SUBJECT_NAME = '1.3.6.1.5.5.7.7.36';
-/** Tries of one certificate: that many at once, then one every so many ms. */
+/**
+ * Tries of one certificate and of all that took its place: that many at once, then one every so many ms. What is issued stays on
+ * record for ever, and each successor can be renewed in its turn.
+ */
 const PER_CERTIFICATE = { burst: 20, everyMs: 10_000 } as const;
 
-export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen'> {
-  const { authority, store, policy, log, metrics, clock = Date.now } = parts;
+export function openRenewals(parts: DeskParts & { readonly ticker: Ticker }): Pick<EnrollDesk, 'renew' | 'seen'> {
+  const { authority, store, policy, log, metrics, ticker, clock = Date.now } = parts;
   const tries = limitAttempts(PER_CERTIFICATE);
 
   const theft = async (identity: string, words: string): Promise<void> => {
@@ -98,6 +101,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
       address,
       cause: { kind: 'renewal', replaces: serial, keyHash },
     });
+    tries.share(serial, made.record.serial);
     metrics.renewed++;
     const late = now >= record.notAfter;
     if (late) {
@@ -141,7 +145,7 @@ export function openRenewals(parts: DeskParts): Pick<EnrollDesk, 'renew' | 'seen
 
   return {
     async renew(body, holder) {
-      const started = performance.now();
+      const started = ticker.now();
       if (!tries.may(holder.serial, started)) return answerWith(429, 'too many renewals of one certificate');
       tries.count(holder.serial, started);
       const csr = readRenewRequest(body);

@@ -14,6 +14,14 @@ async function enrolled(policy: Parameters<typeof scene>[0] = {}): Promise<reado
   const at = await scene(policy);
   return [at, serialIn(await at.enroll(await at.token('worker/etl-1', { ttlMs: DAY }), newKey()))];
 }
+/** The same, where time passes by `pass` alone. */
+async function ticking() {
+  let passed = 0;
+  const ticker = { now: () => passed, pause: async () => {} };
+  const at = await scene({}, null, () => ({ ticker }));
+  const serial = serialIn(await at.enroll(await at.token('worker/etl-1', { ttlMs: DAY }), newKey()));
+  return { at, serial, pass: (ms: number) => (passed += ms) };
+}
 const recordOf = async ({ store, now }: Scene, serial: string) => (await store.listCertificates({ serial, now }))[0];
 
 describe('who has a certificate', () => {
@@ -80,6 +88,22 @@ describe('who has a certificate', () => {
     expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('enrol with a token')]);
   });
 
+  test('and renews each in its turn is held up as who renews one again and again: all stay on record', async () => {
+    const { at, serial: first, pass } = await ticking();
+    const statuses: number[] = [];
+    let serial = first;
+    const renewed = async (): Promise<number> => {
+      const answer = await at.renew(serial, newKey());
+      if (answer.status === 200) serial = serialIn(answer);
+      await at.desk.seen(serial);
+      return answer.status;
+    };
+    for (let i = 0; i < 25; i++) statuses.push(await renewed());
+    expect(statuses).toEqual([...Array<number>(20).fill(200), ...Array<number>(5).fill(429)]);
+    pass(10_000);
+    expect([await renewed(), await renewed()]).toEqual([200, 429]);
+  });
+
   test('keeps its groups: those of its token, or those that the CA wrote', async () => {
     const at = await scene();
     const { record } = await at.authority.issue(request({ groups: ['etl', 'data/admins'] }));
@@ -97,10 +121,11 @@ describe('who has a certificate', () => {
   });
 
   test('keeps its lifetime over a hundred renewals', async () => {
-    const [at, first] = await enrolled();
+    const { at, serial: first, pass } = await ticking();
     let serial = first;
     for (let i = 0; i < 100; i++) {
       at.now += 57_600_321;
+      pass(57_600_321);
       serial = serialIn(await at.renew(serial, newKey()));
       await at.desk.seen(serial);
     }
