@@ -199,6 +199,12 @@ export const catalogue = {
       if (reason.includes('EACCES')) {
         return `a port below 1024 wants AmbientCapabilities=CAP_NET_BIND_SERVICE in a unit (docs/operations.md); or choose one above with ${flag} HOST:PORT`;
       }
+      if (reason.includes('choose a shorter stateDir'))
+        return 'set stateDir, or CERTGATE_STATE_DIR, to a folder with a shorter path';
+      if (/ENOTFOUND|EAI_AGAIN/.test(reason)) {
+        const name = shellWord(address.replace(/:\d+$/, ''));
+        return `see what the name stands for: getent hosts ${name}; or give an address with ${flag} HOST:PORT`;
+      }
       if (reason.includes('EADDRNOTAVAIL')) {
         return `this machine has no such address: choose one that \`ip -brief address\` shows, with ${flag} HOST:PORT`;
       }

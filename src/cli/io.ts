@@ -38,10 +38,24 @@ export function processIo(): Io {
     input: readAll,
     askSecret: process.stdin.isTTY && process.stderr.isTTY ? askSecret : undefined,
     env: process.env,
-    cwd: process.cwd(),
+    get cwd() {
+      return workingFolder();
+    },
     isTerminal: process.stderr.isTTY,
     program: programName(process.argv[1] ?? 'certgate', process.env['PATH'] ?? ''),
   };
+}
+
+/** CG_USAGE where it was removed under a shell that still stands in it, as a release's or a volume's is. */
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    throw usage(
+      'the folder that this runs in was removed',
+      'go to one that is there: cd "$PWD" if it is back, or cd /',
+    );
+  }
 }
 
 function programName(script: string, path: string): string {

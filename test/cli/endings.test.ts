@@ -106,3 +106,23 @@ test('results that cannot be written are an error, and none where nobody wants t
   expect(shell.run('certgate nonsense 2>/dev/full').status).toBe(2);
   expect(shell.run('certgate nonsense 2>&-').status).toBe(2);
 });
+
+test('a folder that was removed under the shell that stands in it is told as that, without a stack', () => {
+  const shell = openShell();
+  const command = 'mkdir gone && cd gone && rmdir ../gone && certgate';
+  for (const words of ['list', '--version', 'serve --config ../certgate.yaml']) {
+    const { status, stderr } = shell.run(`${command} ${words}`);
+    expect([status, stderr]).toEqual([
+      2,
+      'error: the folder that this runs in was removed [CG_USAGE]\nhint: go to one that is there: cd "$PWD" if it is back, or cd /\n',
+    ]);
+  }
+});
+
+test.each([
+  ['nohost.invalid:80', 'getaddrinfo ENOTFOUND nohost.invalid', 'getent hosts nohost.invalid'],
+  ['/x/state/control.sock', 'the path is too long, choose a shorter stateDir', 'set stateDir, or CERTGATE_STATE_DIR'],
+  ['127.0.0.1:80', 'listen EADDRINUSE: address already in use', 'ss -ltnp'],
+])('an address that cannot be bound has the remedy that is its own: %s', (address, reason, remedy) => {
+  expect(reported(new CertgateError('CG_LISTEN', { address, reason })).lines[1]).toContain(remedy);
+});
