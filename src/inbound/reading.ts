@@ -57,8 +57,9 @@ interface Lines {
 
 /** A longer head is read anew each time. Bytes. */
 const LONGEST_KEPT = 4_096;
-/** Requests of a connection whose readings are kept; when there are more, all are forgotten. */
+/** Requests of a connection whose readings are kept, and bytes of their heads; when there are more, all are forgotten. */
 const MOST_KEPT = 16;
+const MOST_KEPT_BYTES = 16_384;
 
 export interface Readings {
   of(head: RequestHead): Reading;
@@ -77,6 +78,11 @@ export function openReadings(
   const whose = accessClient(client.identity, client.serial, address);
   /** By their request lines. */
   const kept = new Map<string, Reading>();
+  let keptBytes = 0;
+  const forget = (): void => {
+    kept.clear();
+    keptBytes = 0;
+  };
   /** As many as the reader of heads knows: of requests with a body, and of those without. */
   let lastLines: Lines | null = null;
   let otherLines: Lines | null = null;
@@ -140,7 +146,8 @@ export function openReadings(
       // Heads that share their names share all that their lines say, but for the length of the body.
       const reading = known?.head.names === head.names ? withHead(known, head) : read(head);
       if (head.size > LONGEST_KEPT) return reading;
-      if (kept.size >= MOST_KEPT) kept.clear();
+      if (kept.size >= MOST_KEPT || keptBytes > MOST_KEPT_BYTES) forget();
+      keptBytes += head.size - (kept.get(head.line)?.head.size ?? 0);
       kept.set(head.line, reading);
       return reading;
     },
@@ -158,7 +165,7 @@ export function openReadings(
       return place;
     },
     rest() {
-      kept.clear();
+      forget();
       lastLines = null;
       otherLines = null;
     },
