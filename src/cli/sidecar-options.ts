@@ -3,13 +3,14 @@
 
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { parseHostPort, parseSocketPath } from '../config/address.ts';
+import { bracketed, isAddress, isDnsName, parseHostPort, parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { CertgateError } from '../errors.ts';
+import { CertgateError, shown } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { CredentialFiles } from '../outbound/credentials.ts';
 import type { IdentityOptions } from '../outbound/kept-identity.ts';
 import type { SidecarOptions } from '../outbound/sidecar.ts';
+import { usage } from './flags.ts';
 import type { Io } from './io.ts';
 import { loginIdentity } from './login-place.ts';
 import { sidecarPassphrase } from './passphrase.ts';
@@ -44,7 +45,7 @@ export function sidecarOptions(
     ...identityOptions(config, log, io),
     listen: listenAt(more.listen, more.unsafeListen),
     enrollAgain: more.enrollAgain,
-    allowedHosts: more.allowHosts.map((host) => host.toLowerCase()),
+    allowedHosts: more.allowHosts.map(hostAllowed),
     accessLog: more.accessLog,
     // Kept well below the gate's own idle time, so that the gate is never the one to close.
     limits: { ...config.connect.limits, upstreamIdle: 60_000 },
@@ -68,6 +69,17 @@ export function identityOptions(
     again: config.connect.identityDir === loginIdentity(io.env) ? 'certgate login' : null,
     log,
   };
+}
+
+/** A Host as requests have it, lower case and without its port. CG_USAGE for what none of them can have. */
+function hostAllowed(text: string): string {
+  const host = text.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+  if (isAddress(host)) return bracketed(host);
+  if (host === '*' || isDnsName(host)) return host;
+  throw usage(
+    `--allow-host is ${shown(text)}, which no request has for its Host`,
+    'name a host or an address, without a port: --allow-host host.docker.internal',
+  );
 }
 
 function listenAt(text: string, unsafe: boolean): SidecarOptions['listen'] {
