@@ -7,11 +7,15 @@ import { CertgateError, fileReason, shellWord } from '../errors.ts';
 const { request } = process.getBuiltinModule('node:http');
 
 const TIMEOUT = 5_000;
+/** A gate's worker that hangs is ended after five looks of a second, or longer where the machine is busy. */
+const APPLY_TIMEOUT = 15_000;
 
 /** What a gate cut when it applied the revocations and locks. */
 export interface AppliedRecords {
   readonly revision: number;
   readonly cut: { readonly connections: number; readonly requests: number; readonly tunnels: number };
+  /** Worker processes that did not confirm, and were ended for that. Absent where there are none. */
+  readonly workersEnded?: number;
   /** From the question to the answer. */
   readonly milliseconds: number;
 }
@@ -46,7 +50,7 @@ export interface ServedSettings {
  */
 export async function applyRecords(socketPath: string, causes: readonly string[]): Promise<AppliedRecords | null> {
   const start = performance.now();
-  const answer = await ask(socketPath, 'POST', '/records/apply', { causes });
+  const answer = await ask(socketPath, 'POST', '/records/apply', { causes }, APPLY_TIMEOUT);
   if (answer === null) return null;
   return { ...(answer as Omit<AppliedRecords, 'milliseconds'>), milliseconds: performance.now() - start };
 }
@@ -66,13 +70,19 @@ export async function askCheckpoint(socketPath: string): Promise<unknown> {
   return await ask(socketPath, 'POST', '/audit/checkpoint');
 }
 
-function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<unknown> {
+function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  timeout: number = TIMEOUT,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const failed = (reason: string, remedy?: string): void =>
       reject(
         new CertgateError('CG_GATE_ANSWER', { socket: socketPath, reason, ...(remedy !== undefined && { remedy }) }),
       );
-    const question = request({ socketPath, method, path, timeout: TIMEOUT, agent: false }, (response) => {
+    const question = request({ socketPath, method, path, timeout, agent: false }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', (error) => failed(error.message));
@@ -86,7 +96,7 @@ function ask(socketPath: string, method: string, path: string, body?: unknown): 
         }
       });
     });
-    question.on('timeout', () => question.destroy(new Error(`no answer within ${TIMEOUT} ms`)));
+    question.on('timeout', () => question.destroy(new Error(`no answer within ${timeout} ms`)));
     question.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return resolve(null);
       if (error.code !== 'EACCES') return failed(error.message);

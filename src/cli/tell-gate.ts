@@ -32,13 +32,20 @@ export function gateWords(gate: AppliedRecords | null): string {
   }
   const { connections, requests, tunnels } = gate.cut;
   const took = `${gate.milliseconds.toFixed(0)} ms`;
-  if (connections === 0) return `the gate on this machine has applied it (${took}): nothing of it is open any more`;
+  const ended = gate.workersEnded ?? 0;
+  const besides =
+    ended === 0
+      ? ''
+      : `; ${plural(ended, 'worker process', 'worker processes')} did not answer and ${ended === 1 ? 'was' : 'were'} ended, with all connections there`;
+  if (connections === 0) {
+    return `the gate on this machine has applied it (${took}): nothing of it is open any more${besides}`;
+  }
   const cut = [
     plural(connections, 'connection'),
     plural(requests, 'request in flight', 'requests in flight'),
     plural(tunnels, 'WebSocket'),
   ];
-  return `the gate on this machine has cut ${cut.join(', ')} (${took})`;
+  return `the gate on this machine has cut ${cut.join(', ')} (${took})${besides}`;
 }
 
 function plural(count: number, one: string, many = `${one}s`): string {

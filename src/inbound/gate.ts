@@ -46,7 +46,12 @@ export interface RunningGate {
   readonly host: string;
   readonly port: number;
   /** Applies every revocation and lock committed so far and says what was cut on account of `causes`. */
-  applyRecords(causes: readonly string[]): Promise<{ readonly revision: number; readonly cut: ConnectionWork }>;
+  applyRecords(causes: readonly string[]): Promise<{
+    readonly revision: number;
+    readonly cut: ConnectionWork;
+    /** Worker processes that did not confirm in time, and were ended for that; not said by a gate without any. */
+    readonly workersEnded?: number;
+  }>;
   /** Within a few seconds, whatever hangs. */
   health(): Promise<GateHealth>;
   /** Connections that were accepted and are not closed, in their handshake or after it. */

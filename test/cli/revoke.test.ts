@@ -33,6 +33,20 @@ test('revoke says so when nothing was open', async () => {
   expect(stderr).toMatch(/^the gate on this machine has applied it \(\d+ ms\): nothing of it is open any more\n$/);
 });
 
+test.each([
+  [1, '1 worker process did not answer and was ended, with all connections there'],
+  [2, '2 worker processes did not answer and were ended, with all connections there'],
+])('revoke says that %i worker processes were ended that did not confirm', async (workersEnded, words) => {
+  const took = String.raw`\(\d+ ms\)`;
+  gate.answers(200, { ...cut(0, 0, 0), workersEnded });
+  const nothing = await gate.shell.certgate('revoke', 'worker/etl-1');
+  expect(nothing.stderr).toMatch(new RegExp(`has applied it ${took}: nothing of it is open any more; ${words}\n$`));
+  expect(nothing.status).toBe(0);
+  gate.answers(200, { ...cut(1, 0, 0), workersEnded });
+  const { stderr } = await gate.shell.certgate('revoke', 'worker/etl-1');
+  expect(stderr).toMatch(new RegExp(`has cut 1 connection, .* ${took}; ${words}\n$`));
+});
+
 test('revoke takes what has ended and may still be renewed, and nothing else that has ended', async () => {
   gate.answers(200, cut(0, 0, 0));
   const { dir } = gate.shell;

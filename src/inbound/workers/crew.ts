@@ -1,8 +1,9 @@
 // The workers as processes (node:cluster): forks them, hands them sockets, asks them, and replaces one that dies, with
 // back-off, so that one that can't live does not eat the machine. A dead worker takes only what it was serving: sockets that
 // still wait for it go to another. Node does not tell when the kernel refuses to pass a socket (EMFILE, ETOOMANYREFS, ENOBUFS),
-// and then says nothing to that worker any more: so each worker says itself what it has taken. Workers end with this process:
-// node:cluster ends a worker whose channel has closed.
+// and then says nothing to that worker any more: so each worker says itself what it has taken. One that hangs, or was stopped,
+// dies by nothing: each is asked for a sign of life, and is ended without one. Workers end with this process: node:cluster ends
+// a worker whose channel has closed.
 //
 // Sockets are accepted in the primary and sent to the worker with the fewest open ones (in turn among equals), rather than by
 // either of node:cluster's own ways. Measured with two workers, Node 26: 32 connections of which a random one ends and
@@ -17,16 +18,19 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
+import { type Debt, Debts } from './debts.ts';
 import type { ToPrimary, ToWorker, WorkerQuestion } from './messages.ts';
 import { openQuestions, type Questions } from './questions.ts';
 
 /** Shortest and longest wait before a worker is replaced, ms; it doubles with each that does not live for STEADY. */
 const BACK_OFF = { least: 100, most: 30_000 };
 const STEADY = 10_000;
-/** How often it is looked at whether a worker has taken what it was sent, ms. */
+/** How often it is looked at what workers have not answered, ms. */
 const LOOK = 1_000;
-/** It is ended after so many looks at the same socket. Looks, not time: all of us may have been stopped for a while. */
+/** Looks after which a worker is ended that has not taken a socket, or not confirmed what others wait for. */
 const LOOKS = 5;
+/** Without a sign of life. Nobody waits for that, and a worker on a busy machine may be slow without being dead. */
+const LIFE_LOOKS = 30;
 
 export interface Member {
   readonly id: number;
@@ -38,6 +42,8 @@ export interface Member {
   metrics: Metrics | null;
   send(message: ToWorker): void;
   ask(question: WorkerQuestion): Promise<unknown>;
+  /** It did not answer, and was ended for that. */
+  hung: boolean;
   readonly gone: Promise<void>;
   kill(): void;
 }
@@ -62,6 +68,8 @@ export interface Crew {
   hand(member: Member, socket: Socket, address: string): void;
   /** `member` says that it has `connection`. */
   taken(member: Member, connection: number): void;
+  /** As `member.ask`, for what must hold everywhere: who does not answer is ended, and what it served with it. */
+  demand(member: Member, question: WorkerQuestion): Promise<unknown>;
   /** Replaces nobody any more. */
   dismiss(): void;
 }
@@ -76,9 +84,7 @@ interface Waiting {
 interface Queue {
   waiting: Waiting[];
   /** Not taken yet. */
-  sending: Waiting | null;
-  /** At `sending`. */
-  looks: number;
+  sending: { readonly what: Waiting; readonly debt: Debt } | null;
 }
 
 export function assembleCrew(options: CrewOptions): Crew {
@@ -86,6 +92,7 @@ export function assembleCrew(options: CrewOptions): Crew {
   cluster.setupPrimary({ exec: options.program.exec, args: [...options.program.args], serialization: 'advanced' });
   const members = new Set<Member>();
   const queues = new Map<Member, Queue>();
+  const debts = new Debts<Member>();
   const workers = new Map<Member, Worker>();
   let connections = 0;
   let turn = 0;
@@ -94,9 +101,10 @@ export function assembleCrew(options: CrewOptions): Crew {
 
   const ready = (): readonly Member[] => [...members].filter((member) => member.ready);
 
-  const isLate = (member: Member): boolean => (queues.get(member)?.looks ?? 0) > 1;
-  const isBetter = (one: Member, other: Member): boolean =>
-    isLate(one) === isLate(other) ? one.open.size < other.open.size : isLate(other);
+  const isBetter = (one: Member, other: Member): boolean => {
+    const otherIsLate = debts.isLate(other);
+    return debts.isLate(one) === otherIsLate ? one.open.size < other.open.size : otherIsLate;
+  };
 
   const next = (): Member | null => {
     const all = ready();
@@ -117,7 +125,7 @@ export function assembleCrew(options: CrewOptions): Crew {
     const first = queue.waiting.shift();
     if (first === undefined) return;
     const { socket, connection, address } = first;
-    queue.sending = first;
+    queue.sending = { what: first, debt: debts.owe(member, 'connection', LOOKS) };
     const message: ToWorker = { kind: 'connection', connection, address };
     worker.send(message, socket, { keepOpen: true }, (error) => {
       // Unsent it waits for bury(); so it does where no error is told, until it is taken.
@@ -127,20 +135,34 @@ export function assembleCrew(options: CrewOptions): Crew {
 
   const taken: Crew['taken'] = (member, connection) => {
     const queue = queues.get(member);
-    if (queue?.sending?.connection !== connection) return;
+    if (queue === undefined || queue.sending?.what.connection !== connection) return;
     // The worker's copy is its own, and ours is closed.
-    queue.sending.socket.destroy();
+    queue.sending.what.socket.destroy();
+    debts.paid(member, queue.sending.debt);
     queue.sending = null;
-    queue.looks = 0;
     pass(member);
   };
 
-  // Only who has ended surely has not taken it and will not: nobody else may have the socket before.
+  const askIn = async (member: Member, question: WorkerQuestion, looks: number): Promise<unknown> => {
+    const debt = debts.owe(member, question.about, looks);
+    try {
+      return await member.ask(question);
+    } finally {
+      debts.paid(member, debt);
+    }
+  };
+
+  // Only who has ended surely has not taken a socket and will not: nobody else may have it before.
   const look = setInterval(() => {
-    for (const [member, queue] of queues) {
-      if (queue.sending === null || ++queue.looks !== LOOKS) continue;
-      log.error({ worker: member.id, pid: member.pid }, 'worker does not take a connection, ending it');
+    for (const [member, owes] of debts.look()) {
+      const what = owes === 'connection' ? 'take a connection' : 'answer';
+      log.error({ worker: member.id, pid: member.pid, owes }, `worker does not ${what}, ending it`);
+      member.hung = true;
       member.kill();
+    }
+    for (const member of ready()) {
+      // Any answer is one, also that it failed.
+      if (!debts.owes(member, 'life')) askIn(member, { about: 'life' }, LIFE_LOOKS).catch(() => {});
     }
   }, LOOK);
   look.unref();
@@ -155,10 +177,11 @@ export function assembleCrew(options: CrewOptions): Crew {
 
   const bury = (member: Member, how: string, since: number): void => {
     const queue = queues.get(member);
-    const rest = [...(queue?.sending ? [queue.sending] : []), ...(queue?.waiting ?? [])];
+    const rest = [...(queue?.sending ? [queue.sending.what] : []), ...(queue?.waiting ?? [])];
     members.delete(member);
     queues.delete(member);
     workers.delete(member);
+    debts.forget(member);
     // With nobody to take them they end, and are counted out with the rest of what it had.
     if (ready().length > 0) for (const { connection } of rest) member.open.delete(connection);
     options.lost(member, how);
@@ -195,6 +218,7 @@ export function assembleCrew(options: CrewOptions): Crew {
       ready: false,
       open: new Map(),
       metrics: null,
+      hung: false,
       send,
       ask: (question) => asked.ask(question),
       gone: new Promise((resolve) => worker.once('exit', () => resolve())),
@@ -202,7 +226,7 @@ export function assembleCrew(options: CrewOptions): Crew {
     };
     members.add(member);
     workers.set(member, worker);
-    queues.set(member, { waiting: [], sending: null, looks: 0 });
+    queues.set(member, { waiting: [], sending: null });
     worker.on('error', () => {});
     worker.on('message', (message: ToPrimary) => {
       // What it still says after its end is about connections that have been counted out.
@@ -223,6 +247,7 @@ export function assembleCrew(options: CrewOptions): Crew {
     next,
     hand,
     taken,
+    demand: (member, question) => askIn(member, question, LOOKS),
     dismiss() {
       dismissed = true;
     },

@@ -50,6 +50,8 @@ export type ToWorker =
 /** What the primary asks a worker. */
 export type WorkerQuestion =
   | { readonly about: 'records'; readonly causes: readonly string[] }
+  /** Answered by whoever takes messages at all. */
+  | { readonly about: 'life' }
   | { readonly about: 'health' };
 
 export interface AppliedHere {

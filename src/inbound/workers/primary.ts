@@ -217,19 +217,22 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
     port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
     reloadPolicy: policyWatch?.reload ?? null,
     async applyRecords(causes) {
+      let workersEnded = 0;
       const asked = crew.ready().map(async (member) => {
         try {
-          return (await member.ask({ about: 'records', causes })) as AppliedHere;
+          return (await crew.demand(member, { about: 'records', causes })) as AppliedHere;
         } catch (error) {
           // What a dead worker served has ended with it.
-          if (!crew.members.has(member)) return null;
-          throw error;
+          if (crew.members.has(member)) throw error;
+          if (member.hung) workersEnded++;
+          return null;
         }
       });
       const applied = (await Promise.all(asked)).filter((one) => one !== null);
       return {
         revision: applied.length === 0 ? 0 : Math.min(...applied.map(({ revision }) => revision)),
         cut: applied.reduce((sum, { cut }) => addWork(sum, cut), NO_WORK),
+        workersEnded,
       };
     },
     open: () => counts.open,

@@ -184,7 +184,10 @@ async function openServing(
       }
       path.letIn(socket, () => ended(connection));
     },
-    answer: async (question) => (question.about === 'health' ? path.health() : path.applyRecords(question.causes)),
+    async answer(question) {
+      if (question.about === 'life') return null;
+      return question.about === 'health' ? path.health() : path.applyRecords(question.causes);
+    },
     async stop() {
       for (const timer of timers) clearInterval(timer);
       await audit.close();

@@ -1,7 +1,8 @@
 import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { loadConfig } from '../../../src/config/load.ts';
 import { startWorkers } from '../../../src/inbound/workers/primary.ts';
 import { openAuditLog } from '../../../src/observe/audit-log.ts';
@@ -32,6 +33,8 @@ async function gateOf(program: string) {
   });
   return { gate, audit };
 }
+
+afterEach(() => void vi.useRealTimers());
 
 // Before any other: its workers go by their number in this process.
 test('what a worker has told of itself counts once, and stays, when it is killed while others are waited for', async () => {
@@ -115,4 +118,55 @@ test('a connection that no worker is left for is counted out', async () => {
   await vi.waitFor(() => expect(gate.open()).toBe(0));
   await gate.drain(0);
   await audit.close();
+}, 30_000);
+
+/** A gate of which one worker is stopped, and time goes on only by `look`, after which the other has answered. */
+async function gateWithOneStopped() {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const { gate, audit } = await gateOf('taking-worker.ts');
+  const [stopped, other] = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  if (stopped === undefined || other === undefined) throw new Error('two workers were started');
+  stopped.process.kill('SIGSTOP');
+  const look = async (): Promise<void> => {
+    const answered = once(other, 'message');
+    vi.advanceTimersByTime(1_000);
+    await answered;
+  };
+  const end = async (): Promise<void> => {
+    stopped.process.kill('SIGKILL');
+    await gate.drain(0);
+    await audit.close();
+  };
+  return { gate, stopped, other, look, end };
+}
+
+test('a worker that gives no sign of life is ended after thirty looks and no sooner, and one that does is not', async () => {
+  const { stopped, other, look, end } = await gateWithOneStopped();
+  const signals = vi.spyOn(stopped.process, 'kill');
+  // At the first it is asked.
+  for (let looks = 0; looks <= 29; looks++) await look();
+  expect(signals).not.toHaveBeenCalled();
+  const ended = once(stopped, 'exit');
+  await look();
+  expect(await ended).toEqual([null, 'SIGKILL']);
+  expect(other.isDead()).toBe(false);
+  await end();
+}, 30_000);
+
+test('connections go to another while a worker does not answer', async () => {
+  const { gate, other, look, end } = await gateWithOneStopped();
+  for (let looks = 0; looks < 3; looks++) await look();
+  for (let i = 0; i < 4; i++) expect(await told(gate.port)).toBe(String(other.process.pid));
+  await end();
+}, 30_000);
+
+test('a worker that does not confirm a revocation is ended after five looks, and those who wait are told', async () => {
+  const { gate, stopped, look, end } = await gateWithOneStopped();
+  const signals = vi.spyOn(stopped.process, 'kill');
+  const applied = gate.applyRecords([]);
+  for (let looks = 0; looks < 4; looks++) await look();
+  expect(signals).not.toHaveBeenCalled();
+  await look();
+  expect((await applied).workersEnded).toBe(1);
+  await end();
 }, 30_000);
