@@ -11,7 +11,7 @@ import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
 import { type Attributes, compilePolicy, type Grants, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
 import { beyondWords, type RefusalCode, refusalBrief, refusalCode, refusalWords } from '../policy/refusal.ts';
-import { makesQueues, startsDeployed } from '../policy/run-overrides.ts';
+import { fillsIn, makesQueues, startsDeployed } from '../policy/run-overrides.ts';
 import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
@@ -141,7 +141,8 @@ export function judge(
     const said = { ...UNJUDGED, policy, role, rule, readBody, readMessages, observed, stamp, hides };
     const asDeployed = startsDeployed(operation) && !reachesToo(grants, STARTS_ANY, ruling.scope);
     const queues = makesQueues(operation) && !makesThem(grants, ruling.scope);
-    const unsaid = asDeployed || queues ? { asDeployed, queues } : null;
+    const variables = fillsIn(operation) && !grants.has('see_variables');
+    const unsaid = asDeployed || queues || variables ? { asDeployed, queues, variables } : null;
     const limited = ruling.scope !== null || unsaid !== null;
     return limited ? withinLimits(said, identity, operation, target, ruling, unsaid) : said;
   }

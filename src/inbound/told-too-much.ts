@@ -1,5 +1,5 @@
 // Whether a body says more than its client may: how a run of a deployment is run, or the name of a work queue that Prefect would
-// make (policy/run-overrides.ts). The deployment, and the queues, are asked of Prefect where it matters, and not kept.
+// make, or a variable whose value it would tell (policy/run-overrides.ts). The deployment, and the queues, are asked of Prefect where it matters, and not kept.
 
 import type { Operation } from '../policy/operation.ts';
 import {
@@ -22,6 +22,8 @@ export interface Unsaid {
   readonly asDeployed: boolean;
   /** A queue that is not there. */
   readonly queues: boolean;
+  /** A variable's value. */
+  readonly variables: boolean;
 }
 
 /** The field that is too much; or what is wrong with the body, which ends "the body …"; null for nothing. Rejects when Prefect can't be asked. */
@@ -36,6 +38,7 @@ export async function toldTooMuch(
   const said = overridesIn(text);
   if (!said.ok) return said;
   const { told } = said;
+  if (unsaid.variables && told.some((one) => one.variables)) return { field: 'a variable' };
   const starts = startsDeployed(operation);
   const matters = told.some((one) => one.queue !== null || one.jobVariables !== null);
   const deployed: Deployed | null =

@@ -2,7 +2,8 @@
 // variables, which for a process worker name the command, or by another block of infrastructure. Whoever says what a worker runs
 // has what the worker has, the secrets of all blocks too. So it wants run_flows, which starts any flow in any way; the deployment's
 // own job variables, which the UI's form sends along, are no more than it. And where a body names a work queue that is not there
-// Prefect makes it, without the limits of the others: that wants write_work_queues. Pure; whatever is not plainly nothing counts.
+// Prefect makes it, without the limits of the others: that wants write_work_queues. Into parameters Prefect puts the values of variables,
+// where a body says so, and answers them: that wants see_variables. Pure; whatever is not plainly nothing counts.
 
 import type { Operation } from './operation.ts';
 import type { Permission } from './permissions.ts';
@@ -10,6 +11,7 @@ import { isRecord, parseStrictJson } from './strict-json.ts';
 
 const STARTS = new Set(['create_flow_run_from_deployment', 'bulk_create_flow_runs_from_deployment']);
 const MAKES = new Set(['create_deployment', 'update_deployment']);
+const RESUMES = 'resume_flow_run';
 /** Where Prefect makes a queue that is named without a pool. */
 const POOL_OF_AGENTS = 'default-agent-pool';
 
@@ -21,6 +23,11 @@ export function startsDeployed(operation: Operation | null): boolean {
 /** Whether Prefect makes a work queue that the body of `operation` names and that is not there. */
 export function makesQueues(operation: Operation | null): boolean {
   return operation !== null && (STARTS.has(operation.name) || MAKES.has(operation.name));
+}
+
+/** Whether Prefect puts variables in what the body of `operation` says, at once or when a run is started. */
+export function fillsIn(operation: Operation | null): boolean {
+  return makesQueues(operation) || operation?.name === RESUMES;
 }
 
 /** What a deployment says of itself; fields as Prefect answers them. */
@@ -42,6 +49,8 @@ export interface Told {
   /** Null for none. */
   readonly queue: string | null;
   readonly pool: string | null;
+  /** Whether its parameters, or a run's input, are to hold a variable's value. */
+  readonly variables: boolean;
 }
 
 export type Overrides =
@@ -65,8 +74,29 @@ function toldIn(one: Readonly<Record<string, unknown>>): Told {
     infrastructure: (one['infrastructure_document_id'] ?? null) !== null,
     queue: textOf(one['work_queue_name']),
     pool: textOf(one['work_pool_name']),
+    variables: holdsVariable(one['parameters']) || holdsVariable(one['run_input']),
   };
 }
+
+/**
+ * Whether Prefect would put a variable's value somewhere in `value`: now, or when what it makes of `value` is read again, as a
+ * deployment's parameters are by each run. For that a text of JSON counts as what stands in it, and one that is made as anything.
+ */
+function holdsVariable(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(holdsVariable);
+  if (!isRecord(value)) return false;
+  const kind = Object.hasOwn(value, KIND) ? value[KIND] : null;
+  if (kind === 'workspace_variable') return true;
+  const { value: inner } = value;
+  if (kind === 'json' && isRecord(inner)) return true;
+  if (kind === 'json' && typeof inner === 'string') {
+    const read = parseStrictJson(inner);
+    if (!read.ok || holdsVariable(read.value)) return true;
+  }
+  return Object.values(value).some(holdsVariable);
+}
+
+const KIND = '__prefect_kind';
 
 /** Text with something in it; Prefect takes nothing else for a name. */
 function textOf(value: unknown): string | null {
@@ -108,9 +138,10 @@ export function queuesIn(told: readonly Told[], deployed: Deployed | null): Read
 
 /** What each field of such a body wants. */
 export const WANTED: Readonly<
-  Record<'job_variables' | 'infrastructure_document_id' | 'a new work_queue_name', Permission>
+  Record<'job_variables' | 'infrastructure_document_id' | 'a new work_queue_name' | 'a variable', Permission>
 > = {
   job_variables: 'run_flows',
   infrastructure_document_id: 'run_flows',
   'a new work_queue_name': 'write_work_queues',
+  'a variable': 'see_variables',
 };

@@ -108,17 +108,22 @@ describe('a policy', () => {
 
   test('lets a run be told how to run by who may start any flow, and make a queue by who may make queues', () => {
     const unsaid = (binding: string, request: string) => says(policyOf(binding), request).scoped?.unsaid ?? null;
-    expect(unsaid('role: Runner', `POST ${START}`)).toEqual({ asDeployed: true, queues: true });
+    expect(unsaid('role: Runner', `POST ${START}`)).toEqual({ asDeployed: true, queues: true, variables: false });
     expect(unsaid('role: Developer', `POST ${START}`)).toBeNull();
     const roles = (permission: string) =>
       takePolicy({
         text: `roles:\n  x: {permissions: [run_deployments, ${permission}]}\nbindings: [{role: x, identity: user/a}]\n`,
         file: 'p.yaml',
       }).policy;
-    expect(says(roles('run_flows'), `POST ${START}`).scoped?.unsaid).toEqual({ asDeployed: false, queues: true });
+    expect(says(roles('run_flows'), `POST ${START}`).scoped?.unsaid).toEqual({
+      asDeployed: false,
+      queues: true,
+      variables: true,
+    });
     expect(says(roles('write_work_queues'), `POST ${START}`).scoped?.unsaid).toEqual({
       asDeployed: true,
       queues: false,
+      variables: true,
     });
     expect(unsaid('role: Developer, pools: [etl]', `POST ${START}`)).toBeNull();
   });

@@ -237,6 +237,19 @@ describe('who may start deployments and no other flow', () => {
     expect(await ask(peer, run, same)).toMatch(/^503 /u);
   });
 
+  it('has no value of a variable put in without see_variables', async () => {
+    const gate = await start(
+      'roles: {x: {extends: [Developer], deny: [see_variables]}}\nbindings: [{role: x, identity: worker/etl-1}]\n',
+    );
+    const peer = await gate.connect();
+    const variable = '{"parameters":{"x":{"__prefect_kind":"workspace_variable","variable_name":"v"}}}';
+    for (const told of [run, `PATCH /api/deployments/${OWN}`, `POST /api/flow_runs/${OWN}/resume`]) {
+      expect(await ask(peer, told, variable)).toMatch(/^403 .*with a variable: .*see_variables/u);
+    }
+    expect(await ask(peer, run, '{"parameters":{"x":1}}')).toBe('200 ok');
+    expect(upstream.reached).toEqual([run]);
+  });
+
   it('says back nothing of a deployment that is not within, however well it guesses', async () => {
     const gate = await start('bindings: [{role: Runner, identity: worker/etl-1, pools: [etl]}]\n');
     const peer = await gate.connect();

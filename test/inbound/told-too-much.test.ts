@@ -7,7 +7,7 @@ import { findOperation } from '../../src/policy/operation.ts';
 const ID = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
 const START = findOperation('POST', `/api/deployments/${ID}/create_flow_run`);
 const MAKE = findOperation('POST', '/api/deployments/');
-const BOTH: Unsaid = { asDeployed: true, queues: true };
+const BOTH: Unsaid = { asDeployed: true, queues: true, variables: true };
 
 /** Of a Prefect that has this deployment, and these queues: what was asked, and what was found. */
 async function told(
@@ -39,6 +39,12 @@ test('a body without anything of the kind asks Prefect for nothing', async () =>
 test('one that can be read in two ways is refused before anybody is asked', async () => {
   expect(await told('{"job_variables":{},"job_variables":{"a":2}}', {})).toEqual(['has a name twice', []]);
   expect(await told('{', {})).toEqual(['is not JSON', []]);
+});
+
+test('the value of a variable is put in for nobody who may not see it', async () => {
+  const parameters = { x: { __prefect_kind: 'workspace_variable', variable_name: 'payroll' } };
+  expect(await told({ parameters }, {})).toEqual(['a variable', []]);
+  expect(await told({ parameters }, { unsaid: { ...BOTH, variables: false } })).toEqual([null, []]);
 });
 
 test('job variables are what the deployment has, or too much', async () => {

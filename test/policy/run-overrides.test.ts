@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { findOperation } from '../../src/policy/operation.ts';
 import {
   deployedIn,
+  fillsIn,
   makesQueues,
   overrideOf,
   overridesIn,
@@ -121,6 +122,39 @@ describe('a run of a deployment', () => {
     expect(startsDeployed(findOperation('POST', `${path}/bulk`))).toBe(true);
     expect(startsDeployed(findOperation('POST', '/api/flow_runs/'))).toBe(false);
     expect(startsDeployed(null)).toBe(false);
+  });
+
+  const variable = { __prefect_kind: 'workspace_variable', variable_name: 'payroll' };
+  const inJson = (value: unknown) => ({ __prefect_kind: 'json', value });
+  test.each<[unknown, boolean]>([
+    [{ parameters: { x: variable } }, true],
+    [[{}, { parameters: { x: [{ y: variable }] } }], true],
+    [{ run_input: { x: { __prefect_kind: 'none', value: variable } } }, true],
+    // A deployment keeps what stands in the text, and its runs read that again.
+    [{ parameters: { x: inJson(JSON.stringify(variable).replaceAll('_', '\\u005f')) } }, true],
+    [{ parameters: { x: inJson(JSON.stringify(inJson(JSON.stringify(variable)))) } }, true],
+    [{ parameters: { x: inJson({ __prefect_kind: 'jinja', template: '{% raw %}{}{% endraw %}' }) } }, true],
+    [{ parameters: { x: inJson([variable]) } }, true],
+    [{ parameters: { x: inJson('[NaN]') } }, true],
+    [{ parameters: { x: inJson('{"a":[1]}'), y: { __prefect_kind: 'jinja', template: '{{ 1 }}' } } }, false],
+    [{ parameters: { x: { __prefect_kind: 'json' }, y: 'workspace_variable' }, tags: [variable] }, false],
+    [{ parameters: null }, false],
+  ])('has a variable put in, or not: %j', (body, holds) => {
+    const said = overridesIn(JSON.stringify(body));
+    expect(said.ok && said.told.some((one) => one.variables)).toBe(holds);
+  });
+
+  test('can have a variable put in where it is started, made, changed or resumed', () => {
+    for (const [method, path] of [
+      ['POST', `/api/deployments/${ID}/create_flow_run`],
+      ['POST', `/api/deployments/${ID}/create_flow_run/bulk`],
+      ['POST', '/api/deployments/'],
+      ['PATCH', `/api/deployments/${ID}`],
+      ['POST', `/api/flow_runs/${ID}/resume`],
+    ] as const)
+      expect(fillsIn(findOperation(method, path)), path).toBe(true);
+    expect(fillsIn(findOperation('POST', '/api/flow_runs/'))).toBe(false);
+    expect(fillsIn(null)).toBe(false);
   });
 
   test('names queues of its deployment’s pool, or of the pool beside them, or of the agents’', () => {

@@ -16,7 +16,7 @@ import {
 } from '../../policy/explain.ts';
 import type { Attributes, Grants, Origin, Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
-import { makesQueues, startsDeployed } from '../../policy/run-overrides.ts';
+import { fillsIn, makesQueues, startsDeployed } from '../../policy/run-overrides.ts';
 import { asksByBody } from '../../policy/secrets.ts';
 import { printable, printableJson } from '../escape.ts';
 import { choiceFlag, collect, usage } from '../flags.ts';
@@ -128,6 +128,9 @@ function linesOf(said: Explanation, grants: Grants): string[] {
     lines.push(
       '  and write_work_queues, if its body names a work queue that is not there: no role gives it, or one denies it',
     );
+  }
+  if (said.permit && fillsIn(operation) && !grants.has('see_variables')) {
+    lines.push('  and see_variables, if its body puts in the value of a variable: no role gives it, or one denies it');
   }
   if (said.scope !== null) lines.push(`  within ${said.scope.words}: ${scopeSays(said.scope.bounds)}`);
   if (said.secrets === 'hide') lines.push('  the secrets are left out of the answer');
