@@ -85,7 +85,16 @@ describe('scopes', () => {
   });
 
   test('have one key each, whatever the words in them', () => {
-    const keys = [null, pools(), pools('a'), pools('a', 'b'), pools('a,b'), tag('a'), { ...pools('a'), torn: true }];
+    const keys = [
+      null,
+      pools(),
+      pools('a'),
+      pools('a', 'b'),
+      pools('a,b'),
+      tag('a'),
+      tag('b'),
+      { ...pools('a'), torn: true },
+    ];
     expect(new Set([...keys, ...keys.map((one) => structuredClone(one))].map(scopeKey)).size).toBe(keys.length);
   });
 
