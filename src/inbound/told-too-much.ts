@@ -1,5 +1,6 @@
 // Whether a body says more than its client may: how a run of a deployment is run, or the name of a work queue that Prefect would
-// make, or a variable whose value it would tell (policy/run-overrides.ts). The deployment, and the queues, are asked of Prefect where it matters, and not kept.
+// make, or a variable whose value it would tell (policy/run-overrides.ts). The deployment, and the queues, are asked of Prefect
+// where it matters, and not kept.
 
 import type { Operation } from '../policy/operation.ts';
 import {
@@ -40,11 +41,15 @@ export async function toldTooMuch(
   const { told } = said;
   if (unsaid.variables && told.some((one) => one.variables)) return { field: 'a variable' };
   const starts = startsDeployed(operation);
-  const matters = told.some((one) => one.queue !== null || one.jobVariables !== null);
+  const matters = told.some(
+    ({ queue, jobVariables, names }) =>
+      (unsaid.queues && queue !== null) || (unsaid.asDeployed && jobVariables !== null) || (unsaid.variables && names),
+  );
   const deployed: Deployed | null =
     starts && matters
       ? deployedIn(await ask({ method: 'GET', path: `/deployments/${operation.params['id']}`, body: null }))
       : null;
+  if (unsaid.variables && deployed?.made === true && told.some((one) => one.names)) return { field: 'a variable' };
   if (unsaid.asDeployed) {
     const field = overrideOf(told, deployed);
     if (field !== null) return { field };

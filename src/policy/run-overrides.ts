@@ -34,11 +34,18 @@ export function fillsIn(operation: Operation | null): boolean {
 export interface Deployed {
   readonly pool: string | null;
   readonly jobVariables: unknown;
+  /** Whether its parameters as a whole are something that Prefect makes: a variable's value, say. */
+  readonly made: boolean;
 }
 
 export function deployedIn(answer: unknown): Deployed | null {
   if (!isRecord(answer)) return null;
-  return { pool: textOf(answer['work_pool_name']), jobVariables: answer['job_variables'] ?? {} };
+  const { parameters } = answer;
+  return {
+    pool: textOf(answer['work_pool_name']),
+    jobVariables: answer['job_variables'] ?? {},
+    made: isRecord(parameters) && Object.hasOwn(parameters, KIND),
+  };
 }
 
 /** What one run, or one deployment, is told. */
@@ -51,6 +58,8 @@ export interface Told {
   readonly pool: string | null;
   /** Whether its parameters, or a run's input, are to hold a variable's value. */
   readonly variables: boolean;
+  /** Whether a parameter has the name under which the name of a variable stands: beside a deployment's own it can say which. */
+  readonly names: boolean;
 }
 
 export type Overrides =
@@ -75,6 +84,7 @@ function toldIn(one: Readonly<Record<string, unknown>>): Told {
     queue: textOf(one['work_queue_name']),
     pool: textOf(one['work_pool_name']),
     variables: holdsVariable(one['parameters']) || holdsVariable(one['run_input']),
+    names: isRecord(one['parameters']) && Object.hasOwn(one['parameters'], VARIABLE_NAME),
   };
 }
 
@@ -83,20 +93,28 @@ function toldIn(one: Readonly<Record<string, unknown>>): Told {
  * deployment's parameters are by each run. For that a text of JSON counts as what stands in it, and one that is made as anything.
  */
 function holdsVariable(value: unknown): boolean {
-  if (Array.isArray(value)) return value.some(holdsVariable);
-  if (!isRecord(value)) return false;
-  const kind = Object.hasOwn(value, KIND) ? value[KIND] : null;
-  if (kind === 'workspace_variable') return true;
-  const { value: inner } = value;
-  if (kind === 'json' && isRecord(inner)) return true;
-  if (kind === 'json' && typeof inner === 'string') {
-    const read = parseStrictJson(inner);
-    if (!read.ok || holdsVariable(read.value)) return true;
+  // No recursion: texts in texts are deeper than any one of them may be.
+  const left: unknown[] = [value];
+  while (left.length > 0) {
+    const one = left.pop();
+    if (Array.isArray(one)) for (const item of one) left.push(item);
+    if (!isRecord(one)) continue;
+    const kind = Object.hasOwn(one, KIND) ? one[KIND] : null;
+    if (kind === 'workspace_variable') return true;
+    const { value: inner } = one;
+    if (kind === 'json' && isRecord(inner)) return true;
+    if (kind === 'json' && typeof inner === 'string') {
+      const read = parseStrictJson(inner);
+      if (!read.ok) return true;
+      left.push(read.value);
+    }
+    for (const item of Object.values(one)) left.push(item);
   }
-  return Object.values(value).some(holdsVariable);
+  return false;
 }
 
 const KIND = '__prefect_kind';
+const VARIABLE_NAME = 'variable_name';
 
 /** Text with something in it; Prefect takes nothing else for a name. */
 function textOf(value: unknown): string | null {

@@ -47,6 +47,15 @@ test('the value of a variable is put in for nobody who may not see it', async ()
   expect(await told({ parameters }, { unsaid: { ...BOTH, variables: false } })).toEqual([null, []]);
 });
 
+test('which variable a deployment’s parameters are is not said by who may not see it', async () => {
+  const parameters = { variable_name: 'payroll' };
+  const made = { parameters: { __prefect_kind: 'workspace_variable', variable_name: 'defaults' } };
+  expect(await told({ parameters }, { deployed: made })).toEqual(['a variable', [ASKS]]);
+  expect(await told({ parameters }, { deployed: { parameters: { x: made.parameters } } })).toEqual([null, [ASKS]]);
+  expect(await told({ parameters }, { deployed: made, unsaid: { ...BOTH, variables: false } })).toEqual([null, []]);
+  expect(await told({ parameters }, { deployed: null })).toEqual([null, [ASKS]]);
+});
+
 test('job variables are what the deployment has, or too much', async () => {
   expect(await told({ job_variables: { a: 1 } }, {})).toEqual([null, [ASKS]]);
   expect(await told({ job_variables: { a: 2 } }, {})).toEqual(['job_variables', [ASKS]]);
@@ -54,7 +63,7 @@ test('job variables are what the deployment has, or too much', async () => {
   expect(await told([{}, { job_variables: { a: 1 } }], {})).toEqual([null, [ASKS]]);
   // Of a deployment that is not there nothing is known.
   expect(await told({ job_variables: { a: 1 } }, { deployed: null })).toEqual(['job_variables', [ASKS]]);
-  expect(await told({ job_variables: { a: 2 } }, { unsaid: { ...BOTH, asDeployed: false } })).toEqual([null, [ASKS]]);
+  expect(await told({ job_variables: { a: 2 } }, { unsaid: { ...BOTH, asDeployed: false } })).toEqual([null, []]);
 });
 
 test('a queue must be there, in the pool of the deployment or the one that is named beside it', async () => {

@@ -34,12 +34,12 @@ describe('a run of a deployment', () => {
     ['[1]', null],
   ])('says how it is run, or not: %s', (text, field) => {
     const said = overridesIn(text);
-    expect(said.ok && overrideOf(said.told, { pool: null, jobVariables: {} })).toBe(field);
+    expect(said.ok && overrideOf(said.told, { pool: null, jobVariables: {}, made: false })).toBe(field);
   });
 
   const told = (variables: unknown, deployed: unknown, more: object = {}) => {
     const said = overridesIn(JSON.stringify({ ...more, job_variables: variables }));
-    return said.ok && overrideOf(said.told, { pool: null, jobVariables: deployed });
+    return said.ok && overrideOf(said.told, { pool: null, jobVariables: deployed, made: false });
   };
 
   test('may say again what was deployed, all of it and as it is, in whatever order', () => {
@@ -97,6 +97,7 @@ describe('a run of a deployment', () => {
     expect(deployedIn({ work_pool_name: 'etl', job_variables: { a: 1 } })).toEqual({
       pool: 'etl',
       jobVariables: { a: 1 },
+      made: false,
     });
     for (const bare of [
       {},
@@ -104,7 +105,7 @@ describe('a run of a deployment', () => {
       { work_pool_name: '' },
       { work_pool_name: 1 },
     ])
-      expect(deployedIn(bare)).toEqual({ pool: null, jobVariables: {} });
+      expect(deployedIn(bare)).toEqual({ pool: null, jobVariables: {}, made: false });
     for (const odd of [null, 'x', [{}]]) expect(deployedIn(odd)).toBeNull();
   });
 
@@ -139,9 +140,22 @@ describe('a run of a deployment', () => {
     [{ parameters: { x: inJson('{"a":[1]}'), y: { __prefect_kind: 'jinja', template: '{{ 1 }}' } } }, false],
     [{ parameters: { x: { __prefect_kind: 'json' }, y: 'workspace_variable' }, tags: [variable] }, false],
     [{ parameters: null }, false],
+    [{ parameters: { x: { __prefect_kind: 'jinja', template: variable } } }, true],
+    [{ parameters: { x: { __prefect_kind: 'another', value: variable } } }, true],
+    [{ parameters: variable }, true],
   ])('has a variable put in, or not: %j', (body, holds) => {
     const said = overridesIn(JSON.stringify(body));
     expect(said.ok && said.told.some((one) => one.variables)).toBe(holds);
+  });
+
+  test('is read whole, however deep in texts of JSON something stands', () => {
+    let value: unknown = variable;
+    for (let i = 0; i < 15; i++) {
+      value = inJson(JSON.stringify(value));
+      for (let level = 0; level < 150; level++) value = [value];
+    }
+    const said = overridesIn(JSON.stringify({ parameters: { x: value } }));
+    expect(said.ok && said.told.some((one) => one.variables)).toBe(true);
   });
 
   test('can have a variable put in where it is started, made, changed or resumed', () => {
@@ -160,7 +174,7 @@ describe('a run of a deployment', () => {
   test('names queues of its deployment’s pool, or of the pool beside them, or of the agents’', () => {
     const queues = (text: string, pool?: string | null): unknown => {
       const said = overridesIn(text);
-      return said.ok && queuesIn(said.told, pool === undefined ? null : { pool, jobVariables: {} });
+      return said.ok && queuesIn(said.told, pool === undefined ? null : { pool, jobVariables: {}, made: false });
     };
     expect(queues('[{"work_queue_name":"a"},{"work_queue_name":"a"},{"work_queue_name":""},{}]', 'etl')).toEqual([
       ['etl', 'a'],
