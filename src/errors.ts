@@ -212,6 +212,13 @@ export const catalogue = {
       return `choose another with ${flag} ${form}, or end what listens there: ${shows}`;
     },
   }),
+  CG_PASSED_SOCKET: entry<{ name: string; problem: string; remedy: string }>({
+    about: 'The socket to listen on, which systemd was to pass, was not passed, or cannot be listened on.',
+    exit: EXIT.network,
+    status: 500,
+    message: (f) => `cannot listen on ${f.name}: ${f.problem}`,
+    hint: (f) => f.remedy,
+  }),
   CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({
     about: "The file with the Prefect server's password cannot be used.",
     exit: EXIT.configuration,

@@ -38,6 +38,8 @@ export interface ReportedHealth {
 export interface ServedSettings {
   /** As it is bound. */
   readonly listen: string;
+  /** The setting, where systemd has passed that socket: `systemd:NAME`; null, or left out by an older gate, for none. */
+  readonly passed?: string | null;
   readonly upstream: string;
   readonly names: readonly string[];
   /** The policy's file, absolute; null for none. */

@@ -15,9 +15,12 @@ export interface AsServed {
 export async function asServed(config: Config): Promise<AsServed> {
   const served = await askSettings(join(config.stateDir, 'control.sock')).catch(() => null);
   if (served === null) return { config, differing: [] };
-  const own: ServedSettings = config.serve;
+  const { passed = null, ...there } = served;
+  const { serve } = config;
+  // Where a passed socket is bound is in no configuration.
+  const own: ServedSettings = passed === serve.listen ? { ...serve, listen: served.listen } : serve;
   const differing = (['listen', 'upstream', 'names', 'policy'] as const)
-    .filter((key) => String(served[key]) !== String(own[key]))
-    .map((key) => `serve.${key} ${String(served[key] ?? 'none')}`);
-  return { config: { ...config, serve: { ...config.serve, ...served, names: [...served.names] } }, differing };
+    .filter((key) => String(there[key]) !== String(own[key]))
+    .map((key) => `serve.${key} ${String(there[key] ?? 'none')}`);
+  return { config: { ...config, serve: { ...serve, ...there, names: [...there.names] } }, differing };
 }

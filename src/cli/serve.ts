@@ -25,6 +25,7 @@ import { giveBackOnceIdle } from './give-back.ts';
 import { describe } from './help.ts';
 import type { CommandIo } from './io.ts';
 import { startMonitor } from './monitor-listener.ts';
+import { passedSocket } from './passed-socket.ts';
 import { keyStoreOf } from './passphrase.ts';
 import { enrolmentPlaceOf, publishingOf, startStatus } from './serve-listeners.ts';
 import { auditFile, authStringOf, dataPathOptions, surviveFaults } from './serve-options.ts';
@@ -81,6 +82,7 @@ export function serveCommand(io: CommandIo): Command {
 async function serve(config: Config, io: CommandIo): Promise<void> {
   // Workers inherit the environment, and need no passphrase.
   delete io.env['CERTGATE_PASSPHRASE'];
+  const listen = parseHostPort(config.serve.listen) ?? passedSocket(config.serve.listen, io.env);
   const several = config.serve.workers > 1;
   const policy = policyOf(config, io.cwd);
   const log = openLog({ level: config.log.level, severalWriters: several });
@@ -99,8 +101,6 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   const audit = await openSignedAudit(auditFile(config), {
     ...{ authority, store, log, rules: config.audit },
   });
-  const listen = parseHostPort(config.serve.listen);
-  if (listen === null) throw new TypeError(`serve.listen was not checked: ${config.serve.listen}`);
 
   surviveFaults(log);
   warnOfNode(log);
@@ -111,7 +111,7 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
   const enrolmentPlace = enrolmentPlaceOf(config, publishing);
   const options: GateOptions = {
     ...dataPathOptions(config, authStringOf(config), store),
-    ...listen,
+    listen,
     names,
     serverTtl,
     authority,
@@ -153,7 +153,8 @@ async function serve(config: Config, io: CommandIo): Promise<void> {
     monitor = await startMonitor(config.serve.metrics.listen, { told, draining: () => draining }, log);
     const address = `${bracketed(gate.host)}:${gate.port}`;
     const { upstream } = config.serve;
-    const served: ServedSettings = { listen: address, upstream, names, policy: policy?.path ?? null };
+    const passed = 'fd' in listen ? listen.name : null;
+    const served: ServedSettings = { listen: address, passed, upstream, names, policy: policy?.path ?? null };
     const control = await serveControl(join(config.stateDir, 'control.sock'), {
       'GET /health': () => gate.health(),
       'GET /settings': async () => served,

@@ -1,9 +1,8 @@
 // From the configuration to an outbound sidecar: shared by `connect`, which is one, and `run`, which wraps a command in
 // one. Refuses what would let other machines use the certificate unless it was called unsafe.
 
-import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { bracketed, isAddress, isDnsName, parseHostPort, parseSocketPath } from '../config/address.ts';
+import { bracketed, isAddress, isDnsName, isLoopback, parseHostPort, parseSocketPath } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { CertgateError, shown } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
@@ -13,6 +12,7 @@ import type { SidecarOptions } from '../outbound/sidecar.ts';
 import { usage } from './flags.ts';
 import type { Io } from './io.ts';
 import { loginIdentity } from './login-place.ts';
+import { passedSocket } from './passed-socket.ts';
 import { sidecarPassphrase } from './passphrase.ts';
 
 export const CONNECT_SETTINGS = [
@@ -28,7 +28,7 @@ export const CONNECT_SETTINGS = [
   'log.level',
 ];
 
-/** CG_CONNECT_GATE, CG_CREDENTIALS, CG_UNSAFE_LISTEN. `listen` is `host:port` or `unix:/path`. */
+/** CG_CONNECT_GATE, CG_CREDENTIALS, CG_UNSAFE_LISTEN, CG_PASSED_SOCKET. `listen` is `host:port`, `unix:/path` or `systemd:NAME`. */
 export function sidecarOptions(
   config: Config,
   log: Log,
@@ -43,7 +43,7 @@ export function sidecarOptions(
 ): SidecarOptions {
   return {
     ...identityOptions(config, log, io),
-    listen: listenAt(more.listen, more.unsafeListen),
+    listen: listenAt(more.listen, more.unsafeListen, io.env),
     enrollAgain: more.enrollAgain,
     allowedHosts: more.allowHosts.map(hostAllowed),
     accessLog: more.accessLog,
@@ -82,17 +82,13 @@ function hostAllowed(text: string): string {
   );
 }
 
-function listenAt(text: string, unsafe: boolean): SidecarOptions['listen'] {
+function listenAt(text: string, unsafe: boolean, env: NodeJS.ProcessEnv): SidecarOptions['listen'] {
   const socket = parseSocketPath(text);
   if (socket !== null) return { path: socket };
   const address = parseHostPort(text);
-  if (address === null) throw new TypeError(`connect.listen was not checked: ${text}`);
+  if (address === null) return { ...passedSocket(text, env), loopbackOnly: !unsafe };
   if (!isLoopback(address.host) && !unsafe) throw new CertgateError('CG_UNSAFE_LISTEN', { address: text });
   return address;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 /** The folder whose certificate is certgate's to renew: none where a person, or another program, named the files. */

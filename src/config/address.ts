@@ -1,6 +1,6 @@
 // Where to listen and where to connect, as text in the configuration: `host:port`, `[::1]:port`, `unix:/path`,
-// `http://host:port`, `https://host:port`. Pure: text in, parts out; null when the text is none of them. No form takes a
-// path, a query or a user name: an address that says more than we use would be obeyed only in part.
+// `systemd:NAME`, `http://host:port`, `https://host:port`. Pure: text in, parts out; null when the text is none of them. No
+// form takes a path, a query or a user name: an address that says more than we use would be obeyed only in part.
 import { isIP, isIPv4, SocketAddress } from 'node:net';
 
 /** `host` is without brackets; `port` 0 asks the system for a free one. */
@@ -70,6 +70,16 @@ export function parseHostPort(text: string): HostAndPort | null {
 /** A host as it stands before `:port`: an IPv6 address in brackets. */
 export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Whether nobody but this machine reaches a host by that name or address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}
+
+/** The name behind `systemd:`, of a socket that systemd passes (FileDescriptorName= in systemd.socket(5)), or null. */
+export function parseSystemdName(text: string): string | null {
+  return /^systemd:([!-9;-~]{1,255})$/.exec(text)?.[1] ?? null;
 }
 
 /** The path behind `unix:`, or null; absolute once the configuration is loaded. 107 bytes is what Linux's sockaddr_un holds. */

@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import * as z from 'zod/mini';
 import { _default as withDefault } from 'zod/mini';
-import { parseHostPort, parseNetwork, parseSocketPath } from './address.ts';
+import { parseHostPort, parseNetwork, parseSocketPath, parseSystemdName } from './address.ts';
 import { parseDuration } from './duration.ts';
 
 /** What the loader, the docs and the flags need to know about one setting beside its zod schema. */
@@ -194,11 +194,11 @@ export function networks(words: Words) {
   });
 }
 
-/** Where to listen, host and port, or with `unix` also a socket in the file system. */
+/** Where to listen: host and port, a socket that systemd passes, or with `unix` also one in the file system. */
 export function listenAt(fallback: string, flag: NonNullable<Setting['flag']>, about: string, unix: boolean) {
-  const wants = unix ? 'host:port, [ipv6]:port or unix:/path' : 'host:port or [ipv6]:port';
+  const wants = `host:port, [ipv6]:port${unix ? ', unix:/path' : ''} or systemd:NAME`;
   const accepts = (value: string): boolean =>
-    parseHostPort(value) !== null || (unix && parseSocketPath(value) !== null);
+    parseHostPort(value) !== null || parseSystemdName(value) !== null || (unix && parseSocketPath(value) !== null);
   return text(fallback, { about, flag }, { kind: 'address', wants, example: fallback, accepts });
 }
 

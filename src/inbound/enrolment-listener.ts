@@ -12,7 +12,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import { writeAnswer } from '../http1/write.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import { createMetrics, type Metrics, onlyCounters } from '../observe/metrics.ts';
-import { bind } from '../proxy/connection-set.ts';
+import { bindTcp } from '../proxy/connection-set.ts';
 import { dateLine } from '../proxy/own-answer.ts';
 import type { AdmissionRules } from './admission.ts';
 import { type AnteroomRequest, METHODS, receive } from './anteroom.ts';
@@ -137,15 +137,14 @@ export async function startEnrolmentListener(
       greet(socket);
     },
   });
+  let port: number;
   try {
-    await bind(door, place);
+    ({ port } = await bindTcp(door, place));
   } catch (error) {
     await watch.stop();
     if (!isCertgateError(error, 'CG_LISTEN')) throw error;
     throw new CertgateError('CG_LISTEN', { ...error.facts, flag: '--enroll-listen' }, { cause: error });
   }
-  const bound = door.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : place.port;
   const host = bracketed(place.host);
   log.info({ address: `${host}:${port}` }, 'listening for enrolment');
   return {

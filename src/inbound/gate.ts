@@ -5,7 +5,7 @@ import type { LockSummary } from '../authority/lock-table.ts';
 import { openDesk } from '../enroll/desk.ts';
 import { limitLog } from '../observe/limited-log.ts';
 import { addMetrics, createMetrics, type Metrics } from '../observe/metrics.ts';
-import { bind } from '../proxy/connection-set.ts';
+import { bindTcp, type PassedSocket, type TcpAddress } from '../proxy/connection-set.ts';
 import type { ConnectionWork } from '../proxy/open-connections.ts';
 import { noteBundlesIn } from './bundle-notes.ts';
 import { balancersIn } from './client-address.ts';
@@ -18,9 +18,8 @@ import { type PolicyPlace, watchPolicy } from './policy-watch.ts';
 import { type CertificateEnds, openStandingCredentials, type StandingOptions } from './standing-credentials.ts';
 
 export interface GateOptions extends DataPathOptions, StandingOptions {
-  readonly host: string;
-  /** 0 for a free one. */
-  readonly port: number;
+  /** Port 0 for a free one. */
+  readonly listen: TcpAddress | PassedSocket;
   /** Null for no policy: every client that is admitted may do everything. */
   readonly policy: PolicyPlace | null;
   /** The listener for enrolment alone; null, or left out, for none. */
@@ -90,13 +89,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     letIn: (socket, address) => path.letIn(socket, () => counts.leave(address)),
   });
   let enrolling: EnrolmentListener | null = null;
+  let at: TcpAddress;
   const policyWatch =
     options.policy === null
       ? null
       : watchPolicy(options.policy, { log, metrics }, ({ policy }) => path.setPolicy(policy));
   try {
     enrolling = await enrolmentListenerOf(options, { desk, limitedLog, standing: standing.current });
-    await bind(door, { host: options.host, port: options.port });
+    at = await bindTcp(door, options.listen);
   } catch (error) {
     policyWatch?.stop();
     limitedLog.close();
@@ -109,11 +109,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     path.install(fresh.credentials, fresh.trust);
     enrolling?.install(fresh);
   });
-  const bound = door.address();
-
   return {
-    host: options.host,
-    port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
+    ...at,
     applyRecords: (causes) => path.applyRecords(causes),
     open: () => counts.open,
     reloadPolicy: policyWatch?.reload ?? null,

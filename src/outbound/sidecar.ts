@@ -1,7 +1,7 @@
 // The outbound sidecar: a plain HTTP listener on loopback or a unix socket, for a Prefect client that knows no client
 // certificates, and kept mutual-TLS connections to the gate. It verifies the gate against its trust bundle and name.
 
-import { createServer, isIP, type OnReadOpts } from 'node:net';
+import { createServer, type OnReadOpts } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { limitLog } from '../observe/limited-log.ts';
 import { certificatesIn } from '../pki/chain.ts';
@@ -14,11 +14,12 @@ import { connectToGate } from './connect-gate.ts';
 import type { Credentials } from './credentials.ts';
 import { forwardTo } from './forward.ts';
 import { type IdentityOptions, type KeptIdentity, keepIdentity } from './kept-identity.ts';
+import { type SidecarPlace, urlOf } from './place.ts';
 import { createSidecarState, type SidecarState } from './sidecar-state.ts';
 
 export interface SidecarOptions extends IdentityOptions {
   /** Where the Prefect client connects. Port 0 for a free one. */
-  readonly listen: { readonly host: string; readonly port: number } | { readonly path: string };
+  readonly listen: SidecarPlace;
   readonly allowedHosts: readonly string[];
   readonly accessLog: boolean;
   readonly limits: Limits & { readonly upstreamIdle: number; readonly upstreamConnect: number };
@@ -99,19 +100,16 @@ export async function startSidecar(options: SidecarOptions): Promise<RunningSide
     limitedLog.close();
     pool.close();
   };
+  let url: string;
   try {
-    await bind(server, options.listen);
+    url = urlOf(options.listen, await bind(server, options.listen));
   } catch (error) {
+    server.close();
     await stop();
     throw error;
   }
-  const bound = server.address();
-  const shownHost = 'host' in options.listen && isIP(options.listen.host) === 6 ? `[${options.listen.host}]` : null;
   return {
-    url:
-      'path' in options.listen
-        ? `unix:${options.listen.path}`
-        : `http://${shownHost ?? options.listen.host}:${typeof bound === 'object' && bound !== null ? bound.port : 0}`,
+    url,
     credentials: () => identity.current,
     gateNow: () => identity.now(),
     health() {

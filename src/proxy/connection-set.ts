@@ -1,7 +1,7 @@
 // What concerns all connections of a listener at once: binding it, the deadlines of each, and the end of all.
 
-import { lstatSync, unlinkSync } from 'node:fs';
-import { connect, type Server, type Socket } from 'node:net';
+import { fstatSync, lstatSync, unlinkSync } from 'node:fs';
+import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 import { CertgateError, NO_SOCKET, systemCode } from '../errors.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { Handler, Limits, Verdict } from './contract.ts';
@@ -56,27 +56,83 @@ export async function drainConnections(set: ConnectionSet, ms: number, hurry?: A
   for (const connection of [...set.members]) connection.cut('the drain time is over');
 }
 
-/** Binds `server`. CG_LISTEN names the address and what is in the way. */
+/** A socket that is bound already, passed to this process by who started it. */
+export interface PassedSocket {
+  readonly fd: number;
+  /** As messages call it. */
+  readonly name: string;
+}
+
+export interface TcpAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Has `server` listen for TCP, and answers where: `host` as it was asked for, or as what was passed is bound. CG_LISTEN,
+ * CG_PASSED_SOCKET.
+ */
+export async function bindTcp(server: Server, where: TcpAddress | PassedSocket): Promise<TcpAddress> {
+  const bound = await bind(server, where);
+  if (!('fd' in where)) return { host: where.host, port: bound?.port ?? where.port };
+  if (bound !== null) return { host: bound.address, port: bound.port };
+  server.close();
+  throw unusable(where, 'is a unix socket, and this listens for TCP');
+}
+
+/**
+ * Has `server` listen, and answers where it is bound; null for a unix socket. CG_LISTEN names the address and what is in the
+ * way, CG_PASSED_SOCKET what is wrong with what was passed.
+ */
 export async function bind(
   server: Server,
-  where: { readonly host: string; readonly port: number } | { readonly path: string },
-): Promise<void> {
+  where: TcpAddress | { readonly path: string } | PassedSocket,
+): Promise<AddressInfo | null> {
   if ('path' in where) await removeStale(where.path);
+  if ('fd' in where) refuseNoSocket(where);
   await new Promise<void>((resolve, reject) => {
     const failed = (error: Error): void => {
+      if ('fd' in where) {
+        reject(unusable(where, `cannot be listened on: ${error.message}`));
+        return;
+      }
       const address = 'path' in where ? where.path : `${where.host}:${where.port}`;
       reject(new CertgateError('CG_LISTEN', { address, reason: error.message }, { cause: error }));
     };
-    server.once('error', failed);
-    // The file of a unix socket is made within listen(): nobody else's from its first moment.
-    const before = 'path' in where ? process.umask(0o177) : null;
-    server.listen({ ...where, backlog: BACKLOG }, () => {
+    const listening = (): void => {
       server.off('error', failed);
       // An accept that fails (no file descriptors left) is not the end of the listener.
       server.on('error', () => {});
       resolve();
-    });
+    };
+    server.once('error', failed);
+    // The file of a unix socket is made within listen(): nobody else's from its first moment.
+    const before = 'path' in where ? process.umask(0o177) : null;
+    // Of a descriptor, Node takes no `backlog` among the options: it would cut what systemd has set to 511.
+    if ('fd' in where) server.listen({ fd: where.fd }, BACKLOG, listening);
+    else server.listen({ ...where, backlog: BACKLOG }, listening);
     if (before !== null) process.umask(before);
+  });
+  const bound = server.address();
+  return typeof bound === 'object' ? bound : null;
+}
+
+/** Before Node takes hold of it: it would close what it can't listen on, and that might be a file or pipe of its own. */
+function refuseNoSocket(passed: PassedSocket): void {
+  let isSocket: boolean;
+  try {
+    isSocket = fstatSync(passed.fd).isSocket();
+  } catch {
+    throw unusable(passed, 'is closed');
+  }
+  if (!isSocket) throw unusable(passed, 'is no socket');
+}
+
+function unusable({ fd, name }: PassedSocket, problem: string): CertgateError {
+  return new CertgateError('CG_PASSED_SOCKET', {
+    name,
+    problem: `descriptor ${fd} ${problem}`,
+    remedy: 'ListenStream= in the .socket unit, with an address of the kind meant here, and no Accept=yes',
   });
 }
 

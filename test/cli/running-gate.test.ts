@@ -14,7 +14,7 @@ const ran = async (...argv: string[]): Promise<string> => (await runIn(folder, a
 const answers = async (routes: ControlRoutes): Promise<void> => {
   control = await serveControl(join(folder, 'state', 'control.sock'), routes);
 };
-const settings = (of: { readonly policy: string | null }) => ({
+const settings = (of: { readonly policy: string | null; readonly passed?: string | null }) => ({
   'GET /settings': async () => ({
     listen: '127.0.0.1:9443',
     upstream: 'http://127.0.0.1:1',
@@ -60,6 +60,55 @@ describe('a gate that runs with flags of its own', () => {
     const said = await ran('policy', 'explain', 'user/alice', 'GET', '/api/flows/x');
     expect(said).toContain('the policy of the gate that runs here, not of the configuration: flags.yaml');
     expect(said).toContain('has Viewer, bound at flags.yaml:2:5');
+  });
+});
+
+describe('a gate whose port systemd keeps', () => {
+  const listen = (at: string) =>
+    writeFileSync(
+      join(folder, 'passed.yaml'),
+      `serve: {listen: '${at}', names: [gate.example], upstream: 'http://127.0.0.1:1'}\n`,
+    );
+  const token = () => ran('token', 'create', 'worker/etl-1', '--config', 'passed.yaml');
+
+  test('says where that is, and is no other than configured', async () => {
+    listen('systemd:gate');
+    await answers(settings({ policy: null, passed: 'systemd:gate' }));
+    const said = await token();
+    expect(said).toContain('its machine must reach https://gate.example:9443');
+    expect(said).not.toContain('not by the configuration');
+    expect(await ran('doctor', '--config', 'passed.yaml')).not.toContain('not as it is configured');
+  });
+
+  test.each([
+    ['127.0.0.1:8443', 'systemd:gate'],
+    ['systemd:gate', 'systemd:other'],
+    ['systemd:gate', null],
+  ])('is another than configured: %s, and passed is %s', async (configured, passed) => {
+    listen(configured);
+    await answers(settings({ policy: null, passed }));
+    expect(await token()).toContain(
+      'by the gate that runs here, not by the configuration: serve.listen 127.0.0.1:9443',
+    );
+  });
+
+  test('that does not run leaves open where a token leads to, and no guess is made', async () => {
+    listen('systemd:gate');
+    const said = await token();
+    expect(said).toContain(
+      'serve.listen is systemd:gate, which says no port, and no gate runs here that could tell it',
+    );
+    expect(said).not.toContain('cgt1_');
+    const named = await ran(
+      'token',
+      'create',
+      'worker/etl-1',
+      '--config',
+      'passed.yaml',
+      '--gate',
+      'https://g.example:443',
+    );
+    expect(named).toContain('its machine must reach https://g.example;');
   });
 });
 

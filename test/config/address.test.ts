@@ -4,10 +4,12 @@ import { describe, expect, test } from 'vitest';
 import {
   isAddress,
   isDnsName,
+  isLoopback,
   parseHostPort,
   parseNetwork,
   parseOrigin,
   parseSocketPath,
+  parseSystemdName,
 } from '../../src/config/address.ts';
 
 describe('addresses', () => {
@@ -93,6 +95,22 @@ describe('addresses', () => {
     }
     for (const name of ['', '1.2.3.4', '1.2.3', '::1', '*.x', 'a..b', 'a.', '-a', 'a-', 'ä.example', 'a b', '4711']) {
       expect(isDnsName(name), name).toBe(false);
+    }
+  });
+
+  test('know the name of a socket that systemd passes', () => {
+    expect(parseSystemdName('systemd:gate')).toBe('gate');
+    expect(parseSystemdName('systemd:certgate.socket')).toBe('certgate.socket');
+    for (const text of ['systemd', 'systemd:', 'systemd:a:b', 'systemd:a b', 'systemd:ä', ' systemd:a', 'Systemd:a']) {
+      expect(parseSystemdName(text), text).toBeNull();
+    }
+    expect(parseSystemdName(`systemd:${'a'.repeat(256)}`)).toBeNull();
+  });
+
+  test('know what is on this machine alone', () => {
+    for (const host of ['localhost', '127.0.0.1', '127.9.9.9', '::1']) expect(isLoopback(host), host).toBe(true);
+    for (const host of ['0.0.0.0', '::', '128.0.0.1', '127.0.0.1.example', '127.1', '::ffff:127.0.0.1', '']) {
+      expect(isLoopback(host), host).toBe(false);
     }
   });
 

@@ -182,7 +182,7 @@ describe('problems', () => {
       'certgate.yaml:6:3 | there is no setting serve.limit | did you mean limits?',
       'certgate.yaml:11:6 | log must hold keys | the keys of log are level, access',
       'CERTGATE_SERVE_UPSTREM | certgate knows no such variable | did you mean CERTGATE_SERVE_UPSTREAM?',
-      'certgate.yaml:3:11 | serve.listen is 8443; it must be host:port or [ipv6]:port | for example: listen: 0.0.0.0:8443',
+      'certgate.yaml:3:11 | serve.listen is 8443; it must be host:port, [ipv6]:port or systemd:NAME | for example: listen: 0.0.0.0:8443',
       'certgate.yaml:4:10 | serve.drain is 30; it must be a duration such as 500ms, 30s, 5m, 24h or 7d, from 0s to 24h | for example: drain: 5m',
       'certgate.yaml:5:25 | serve.names[1] is "not a name"; it must be a list of DNS names and IP addresses | for example: names: [gate.example, 192.0.2.7]',
       expect.stringMatching(/^certgate\.yaml:10:7 \| identity\.rules\[1\]: /),

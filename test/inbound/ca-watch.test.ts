@@ -53,7 +53,7 @@ async function gateOf(age: number, keysFrom: (files: KeyStore) => KeyStore = (fi
     const audit = await openAuditLog(join(stateDir, 'audit.jsonl'));
     const gate = await startGate({
       ...GATE_OPTIONS,
-      ...{ host: '127.0.0.1', port: 0, upstream: { host: '127.0.0.1', port: portOf(upstream) } },
+      ...{ listen: { host: '127.0.0.1', port: 0 }, upstream: { host: '127.0.0.1', port: portOf(upstream) } },
       ...{ names: ['localhost'], serverTtl: 3_600_000, trustDomain, policy: null },
       ...{ unsafeUnrecorded: true, authority, caPlace: place, store, audit },
       log: openLog({ level: 'info', destination: { write: (line: string) => void logged.push(line) } }),

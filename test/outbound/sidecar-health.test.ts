@@ -91,13 +91,13 @@ test('a gate that is not there, is somebody else, or refuses the certificate is 
 
   const stranger = await openGateHouse();
   onTestFinished(() => stranger.close());
-  const other = await stranger.start(house.upstream(), { port });
+  const other = await stranger.start(house.upstream(), { listen: { host: '127.0.0.1', port } });
   await until('its handshake has failed', sidecar, ({ state }) => state.counts.handshakeFailures > 0);
   expect((await fetch(`${sidecar.url}/api/health`)).status).toBe(502);
   expect(sidecar.health()).toMatchObject({ gate: false, state: { counts: { handshakes: 0 } } });
   await other.close();
 
-  await house.gate({ port });
+  await house.gate({ listen: { host: '127.0.0.1', port } });
   // Asked out of turn because somebody wants to know; clients would do.
   await until('it is there', sidecar, (health) => health.gate);
 });

@@ -1,14 +1,14 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, mkdtempSync, openSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CertgateError } from '../../src/errors.ts';
-import { bind, removeStale } from '../../src/proxy/connection-set.ts';
+import { bind, bindTcp, removeStale } from '../../src/proxy/connection-set.ts';
 
-const hintOf = async (work: Promise<void>): Promise<string> =>
+const hintOf = async (work: Promise<unknown>): Promise<string> =>
   await work.then(
     () => 'it listens',
     (error: unknown) => (error instanceof CertgateError ? `${error.code}: ${error.hint}` : String(error)),
@@ -30,6 +30,20 @@ test('who cannot listen is told what to do about what is in the way', async () =
   );
   const facts = { address: '0.0.0.0:443', reason: 'listen EACCES: permission denied 0.0.0.0:443' };
   expect(new CertgateError('CG_LISTEN', facts).hint).toContain('CAP_NET_BIND_SERVICE');
+});
+
+test('what was passed and is no socket is left alone: it may be a file or pipe of this process', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'certgate-passed-')), 'pipe');
+  execFileSync('mkfifo', [path]);
+  for (const fd of [openSync(path, 'r+'), openSync('/dev/null', 'r')]) {
+    const passed = { fd, name: 'systemd:gate' };
+    await expect(bind(createServer(), passed)).rejects.toThrow(
+      `cannot listen on systemd:gate: descriptor ${fd} is no socket`,
+    );
+    expect(fstatSync(fd).isSocket()).toBe(false);
+    closeSync(fd);
+    await expect(bindTcp(createServer(), passed)).rejects.toThrow(`descriptor ${fd} is closed`);
+  }
 });
 
 test('the unix socket of a process that is stopped, or has more waiting than it may have, is taken from nobody', async () => {

@@ -75,8 +75,7 @@ export async function openGateHouse({
   const start = async (upstreamPort: number, different: Partial<GateOptions> = {}): Promise<GateFixture> => {
     const audit = await openAuditLog(auditFile);
     const gate = await startGate({
-      host: '127.0.0.1',
-      port: 0,
+      listen: { host: '127.0.0.1', port: 0 },
       upstream: { host: '127.0.0.1', port: upstreamPort },
       names: ['localhost', '127.0.0.1'],
       serverTtl: 3_600_000,

@@ -125,7 +125,13 @@ function tellStanding({ words, binding }: PoolStanding, io: CommandIo): void {
 function gateOf({ connect, serve }: Config): string {
   if (connect.gate !== null) return new URL(connect.gate).origin;
   const [name = 'localhost'] = serve.names;
-  const port = parseHostPort(serve.listen)?.port ?? 8443;
+  const port = parseHostPort(serve.listen)?.port;
+  if (port === undefined) {
+    throw usage(
+      `serve.listen is ${serve.listen}, which says no port, and no gate runs here that could tell it`,
+      'start the gate, or say where others reach it: --gate https://HOST:PORT',
+    );
+  }
   return new URL(`https://${bracketed(name)}:${port}`).origin;
 }
 

@@ -3,7 +3,7 @@
 // with several workers, where the primary has it.
 import { createServer, type Socket } from 'node:net';
 import { CertgateError, isCertgateError } from '../../errors.ts';
-import { bind } from '../../proxy/connection-set.ts';
+import { bindTcp } from '../../proxy/connection-set.ts';
 import { DoorCounts } from '../door-counts.ts';
 import { type AnswerRequest, serveStatus } from './exchange.ts';
 
@@ -28,7 +28,7 @@ export interface PlainAnswers {
 
 /** Starts it, on a free port for 0. CG_LISTEN, which names `flag`. */
 export async function startPlainListener(
-  { host, port, flag }: { readonly host: string; readonly port: number; readonly flag: string },
+  { flag, ...where }: { readonly host: string; readonly port: number; readonly flag: string },
   answers: PlainAnswers,
 ): Promise<PlainListener> {
   const counts = new DoorCounts(LIMITS);
@@ -51,15 +51,15 @@ export async function startPlainListener(
       (error) => answers.failed(error),
     );
   });
+  let port: number;
   try {
-    await bind(server, { host, port });
+    ({ port } = await bindTcp(server, where));
   } catch (error) {
     if (!isCertgateError(error, 'CG_LISTEN')) throw error;
     throw new CertgateError('CG_LISTEN', { ...error.facts, flag }, { cause: error });
   }
-  const bound = server.address();
   return {
-    port: typeof bound === 'object' && bound !== null ? bound.port : port,
+    port,
     async stop() {
       server.close();
       for (const socket of sockets) socket.destroy();

@@ -12,7 +12,7 @@ import { openDesk } from '../../enroll/desk.ts';
 import { CertgateError } from '../../errors.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import { addMetrics, createMetrics, type Metrics, onlyCounters } from '../../observe/metrics.ts';
-import { bind } from '../../proxy/connection-set.ts';
+import { bindTcp, type TcpAddress } from '../../proxy/connection-set.ts';
 import { noteBundlesIn } from '../bundle-notes.ts';
 import { balancersIn } from '../client-address.ts';
 import { createDoor, turnAway } from '../door.ts';
@@ -174,6 +174,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
     },
   });
   let enrolling: EnrolmentListener | null = null;
+  let at: TcpAddress;
   try {
     await new Promise<void>((resolve, reject) => {
       const ready = (): void => {
@@ -183,7 +184,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
     });
     booting = null;
     enrolling = await enrolmentListenerOf(options, { desk, limitedLog, standing: standing.current });
-    await bind(door, { host: options.host, port: options.port });
+    at = await bindTcp(door, options.listen);
   } catch (error) {
     booting = null;
     await enrolling?.stop();
@@ -191,7 +192,6 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
     limitedLog.close();
     throw error;
   }
-  const bound = door.address();
   const stopStanding = standing.keep((fresh) => {
     const { credentials, trust } = fresh;
     enrolling?.install(fresh);
@@ -213,8 +213,7 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
   auditLook.unref();
 
   return {
-    host: options.host,
-    port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
+    ...at,
     reloadPolicy: policyWatch?.reload ?? null,
     async applyRecords(causes) {
       let workersEnded = 0;

@@ -14,8 +14,7 @@ async function gateOf(program: string) {
   const { dir, certsDir, store, authority } = await openCa();
   const audit = await openAuditLog(join(dir, 'state', 'audit.jsonl'));
   const gate = await startWorkers({
-    host: '127.0.0.1',
-    port: 0,
+    listen: { host: '127.0.0.1', port: 0 },
     upstream: { host: '127.0.0.1', port: 1 },
     names: ['localhost'],
     serverTtl: 3_600_000,
