@@ -128,15 +128,15 @@ const CHECKS: readonly (readonly [RegExp, (...words: string[]) => ReturnType<Che
     (path) => unless(path === '' || dockerfile.includes(`chmod 0755 ${path.replace('/opt/certgate/', '')}`), path),
   ],
   [/^sudo ln -sf (\S+ \/usr\/local\/bin\/certgate)$/, (link) => unless(dockerfile.includes(`ln -s ${link} `), link)],
-  [/^sudo cp deploy\/systemd\/\*\.service \/etc\/systemd\/system\/$/, () => []],
+  [/^sudo cp deploy\/systemd\/\*\.service deploy\/systemd\/\*\.socket \/etc\/systemd\/system\/$/, () => []],
   [
     /^sudo install -D -m 0644 (deploy\/systemd\/\S+) \/etc\/(?:sysusers|tmpfiles)\.d\/certgate\.conf$/,
     (path) => missing(path),
   ],
   [/^sudo (?:systemd-sysusers|systemd-tmpfiles --create|systemctl daemon-reload)$/, () => []],
   [
-    /^sudo systemctl enable --now (certgate\S*)$/,
-    (unit) => missing(`deploy/systemd/${unit.replace(/@.*/, '@')}.service`),
+    /^sudo systemctl (?:enable --now|start|stop) (certgate\S*?)(\.socket)?$/,
+    (unit, socket) => missing(`deploy/systemd/${unit.replace(/@.*/, '@')}${socket || '.service'}`),
   ],
   [
     /^sudo install (?:-d )?-o (\S+) -g (\S+) -m 0[47]00 (?:token )?\/\S+$/,

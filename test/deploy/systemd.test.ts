@@ -2,11 +2,13 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseSystemdName } from '../../src/config/address.ts';
 import { unknownIn } from './command-lines.ts';
 import { deploy, root, skippedFor, systemdAnalyze, systemdSysusers } from './tools.ts';
 
 const folder = join(deploy, 'systemd');
 const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
+const sockets = readdirSync(folder).filter((name) => name.endsWith('.socket'));
 const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
 const page = readFileSync(join(root, 'docs/deploy.md'), 'utf8');
 /** Of systemd-analyze security: 0 is nothing left open, 10 is all. */
@@ -37,6 +39,37 @@ test('a unit is started when its program says so, and a sidecar may wait for its
     expect(text, unit).toMatch(/^\[Service\]\n(?:#.*\n)*Type=notify\nNotifyAccess=all\n/m);
     const enrols = text.includes('--token-file');
     expect(/^TimeoutStartSec=infinity$/m.test(text), unit).toBe(enrols);
+  }
+});
+
+test('a port that systemd keeps is the one of the defaults, taken by its name, and comes with the service without being its end', () => {
+  const defaults = readFileSync(join(root, 'docs/configuration.md'), 'utf8');
+  const of = (key: string): string | undefined =>
+    new RegExp(`^\\| \`${key}\` .*? \\| \`([0-9.:]+)\` \\|`, 'm').exec(defaults)?.[1];
+  const wanted = {
+    'certgate.socket': { listen: of('serve.listen'), service: 'certgate.service', told: /^ {2}listen: (\S+)$/m },
+    'certgate-connect@.socket': {
+      listen: of('connect.listen'),
+      service: 'certgate-connect@%i.service',
+      told: /CERTGATE_CONNECT_LISTEN=(systemd:\w+)/,
+    },
+  };
+  expect(sockets.toSorted()).toEqual(Object.keys(wanted).toSorted());
+  for (const [unit, { listen, service, told }] of Object.entries(wanted)) {
+    const said = new Map(
+      read(unit)
+        .match(/^\w+=.*$/gm)
+        ?.map((line) => line.split('=', 2) as [string, string]),
+    );
+    // No Accept=yes, which passes connections; and not required by the service, which would not be tried again once that
+    // port was taken at its start.
+    expect([...said.keys()]).toEqual(['Description', 'ListenStream', 'FileDescriptorName', 'WantedBy']);
+    expect(said.get('ListenStream')).toBe(listen);
+    expect(said.get('WantedBy')).toBe(`sockets.target ${service}`);
+    const name = parseSystemdName(told.exec(page)?.[1] ?? '');
+    expect(said.get('FileDescriptorName'), unit).toBe(name);
+    expect(read(unit)).toContain(`systemd:${name}`);
+    expect(units).toContain(service.replace('%i', ''));
   }
 });
 
@@ -77,11 +110,15 @@ describe.skipIf(systemdAnalyze.missing !== null)(`by systemd-analyze${skippedFor
     place = mkdtempSync(join(tmpdir(), 'certgate-units-'));
     writeFileSync(join(place, 'certgate'), '#!/bin/sh\n');
     chmodSync(join(place, 'certgate'), 0o755);
-    for (const unit of units) {
+    for (const unit of [...units, ...sockets]) {
       writeFileSync(join(place, unit), read(unit).replaceAll('/usr/local/bin/certgate', join(place, 'certgate')));
     }
   });
   afterAll(() => rmSync(place, { recursive: true }));
+
+  test.each(sockets)('%s is right', (unit) => {
+    expect(systemdAnalyze.run(['verify', join(place, unit)])).toEqual({ code: 0, said: '' });
+  });
 
   test.each(units)('%s is right, and leaves little open', (unit) => {
     const path = join(place, unit);
