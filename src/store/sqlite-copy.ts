@@ -3,7 +3,7 @@
 // one read transaction, so it holds one revision and all of it, whoever writes meanwhile; the online backup API would
 // start anew whenever another process commits, and might never end. Nothing here changes the store that is copied.
 import { createHash } from 'node:crypto';
-import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { CertgateError, isCertgateError } from '../errors.ts';
@@ -13,6 +13,7 @@ import { storeFailure } from './sqlite-failure.ts';
 import {
   connect,
   fileFailure,
+  isFrozen,
   type OpenStoreFile,
   openStoreFile,
   pragma,
@@ -247,17 +248,6 @@ function openAsIs(path: string): OpenStoreFile {
     const failure = fileFailure(error, path);
     if (wantsRoomToRead(failure, path)) return unshared(path, true);
     throw failure;
-  }
-}
-
-// On a read-only file system SQLite cannot make the shared memory that its log needs; without a log there is no need of it.
-function isFrozen(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return false;
-  } catch (error) {
-    const readOnly = error instanceof Error && 'code' in error && error.code === 'EROFS';
-    return readOnly && statSync(`${realpathSync(path)}-wal`, { throwIfNoEntry: false }) === undefined;
   }
 }
 

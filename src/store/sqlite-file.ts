@@ -4,7 +4,18 @@
 // while SQLite has it open: closing any descriptor drops the process's locks (POSIX fcntl, sqlite.org/howtocorrupt §2.2).
 import { randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { chmodSync, closeSync, fsyncSync, linkSync, openSync, realpathSync, statSync, unlinkSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  linkSync,
+  openSync,
+  realpathSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
@@ -108,7 +119,7 @@ export function openStoreFile(path: string, readOnly: boolean): OpenStoreFile {
   } catch (error) {
     db?.close();
     const failure = fileFailure(error, path, OPENING_WAIT);
-    if (readOnly && wantsRoomToRead(failure, path)) return unshared(path);
+    if (readOnly && (wantsRoomToRead(failure, path) || isFrozen(path))) return unshared(path);
     throw failure;
   }
 }
@@ -120,7 +131,18 @@ export function wantsRoomToRead({ code }: CertgateError, path: string): boolean 
   );
 }
 
-/** The store at `path` for reading, as its file stands: on a full disk. `check` notices that somebody has written since. */
+/** On a read-only file system SQLite cannot make the shared memory that its log needs; without a log there is no need of it. */
+export function isFrozen(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    const readOnly = error instanceof Error && 'code' in error && error.code === 'EROFS';
+    return readOnly && statSync(`${realpathSync(path)}-wal`, { throwIfNoEntry: false }) === undefined;
+  }
+}
+
+/** The store at `path` for reading, as its file stands: on a full disk, or a read-only one. `check` notices that somebody has written since. */
 export function unshared(path: string, olderToo = false): OpenStoreFile {
   let db: DatabaseSync | undefined;
   try {
@@ -129,7 +151,7 @@ export function unshared(path: string, olderToo = false): OpenStoreFile {
     requireSchema(db, path, !olderToo);
     const check = (): void => {
       if (markOf(path) === opened) return;
-      const problem = 'was written meanwhile, on a disk that had no room';
+      const problem = 'was written meanwhile, on a disk that had no room or could not be written from here';
       throw new CertgateError('CG_STORE_LOST', { location: path, problem });
     };
     return { db, check };

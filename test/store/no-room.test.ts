@@ -125,6 +125,22 @@ it('a file system that became read-only refuses to record, and says so', async (
   expect(error.message).toContain(path);
 });
 
+it('a file system that is read-only, as a snapshot is, is no bar to who only reads, unless a log there is not in the file yet', async (context) => {
+  const source = newStore();
+  await source.addAudit(newAudit());
+  const folder = ownFileSystem(context, '4m');
+  const [whole, torn] = [join(folder, 'whole.db'), join(folder, 'torn.db')];
+  for (const suffix of ['', '-wal']) copyFileSync(source.location + suffix, torn + suffix);
+  const revision = await source.revision();
+  await source.close();
+  copyFileSync(source.location, whole);
+  expect(spawnSync('mount', ['-o', 'remount,ro', folder], { encoding: 'utf8' }).stderr).toBe('');
+  const store = closing(openSqliteStore(whole, { readOnly: true }));
+  expect(await store.revision()).toBe(revision);
+  await failureOf('CG_STORE_READONLY', () => openSqliteStore(torn, { readOnly: true }));
+  await failureOf('CG_STORE_READONLY', () => openSqliteStore(whole));
+});
+
 it('a store that a process opened while its disk was read-only is written again once the disk can be', async (context) => {
   const source = newStore();
   await source.addAudit(newAudit());
