@@ -20,6 +20,7 @@ export type Examined =
 const refuse = (why: string): Examined => ({ kind: 'refuse', why });
 const pass = (needs: readonly Need[] = [], body: unknown = null): Examined =>
   needs.length > MOST_NEEDS ? refuse(`names more than ${MOST_NEEDS} objects`) : { kind: 'pass', needs, body };
+const check = (needs: readonly Need[] | string): Examined => (typeof needs === 'string' ? refuse(needs) : pass(needs));
 
 /** Examines `body`; `deployment` is the one in the path, of the operations that start its runs. */
 export function examineBody(rule: BodyRule, body: unknown, scope: Scope, deployment: string | null): Examined {
@@ -33,14 +34,15 @@ export function examineBody(rule: BodyRule, body: unknown, scope: Scope, deploym
       return ids === null ? refuse(`does not list ${rule.at}`) : pass(needsOf(rule.type, ids, 'pass'));
     }
     case 'events':
-      return Array.isArray(body) ? all(body, (one) => eventExamined(one, scope)) : refuse('sends no list of events');
+      return Array.isArray(body)
+        ? all(body, (one) => check(eventNeeds(one, scope)))
+        : refuse('sends no list of events');
     case 'event filter': {
       const filter = isRecord(body) ? (body['filter'] ?? null) : null;
-      const needs = eventFilterNeeds(filter);
-      return typeof needs === 'string' ? refuse(needs) : pass(needs);
+      return check(eventFilterNeeds(filter));
     }
     case 'logs':
-      return Array.isArray(body) ? all(body, logExamined) : refuse('sends no list of logs');
+      return Array.isArray(body) ? all(body, logExaminer()) : refuse('sends no list of logs');
     case 'run deployment often':
       return Array.isArray(body)
         ? all(body, (one) => (isRecord(one) ? runOfDeployment(one, deployment) : refuse('sends what is no run')))
@@ -176,18 +178,21 @@ function holderNeeds(holder: unknown): readonly Need[] | null {
 
 const HOLDERS = ['flow_run', 'task_run', 'deployment'] as const;
 
-function logExamined(log: unknown): Examined {
-  if (!isRecord(log)) return refuse('sends what is no log');
-  return some(log, [
-    ['flow_run_id', 'flow_run', 'refuse'],
-    // A task run is on record some time after its first log.
-    ['task_run_id', 'task_run', runOf(log)],
-  ]);
-}
-
-function eventExamined(event: unknown, scope: Scope): Examined {
-  const needs = eventNeeds(event, scope);
-  return typeof needs === 'string' ? refuse(needs) : pass(needs);
+/** A batch has thousands of logs of a few runs: each pair is examined once. */
+function logExaminer(): (log: unknown) => Examined {
+  const seen = new Set<string>();
+  return (log) => {
+    if (!isRecord(log)) return refuse('sends what is no log');
+    const { flow_run_id: run, task_run_id: task = null } = log;
+    const pair = typeof run === 'string' && (task === null || typeof task === 'string') ? `${run} ${task}` : null;
+    if (pair !== null && seen.has(pair)) return pass();
+    if (pair !== null) seen.add(pair);
+    return some(log, [
+      ['flow_run_id', 'flow_run', 'refuse'],
+      // A task run is on record some time after its first log.
+      ['task_run_id', 'task_run', runOf(log)],
+    ]);
+  };
 }
 
 /** In place of a task run that is not there yet: the flow run that is named beside it. */

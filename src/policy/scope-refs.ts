@@ -68,9 +68,14 @@ export interface Question {
 
 const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 
+const PLAIN_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
 /** A UUID as refs have it; null for what is none, also for spellings that only Python takes. */
 export function uuidOf(value: unknown): string | null {
-  if (typeof value !== 'string' || !UUID.test(value)) return null;
+  if (typeof value !== 'string') return null;
+  // As Prefect's client writes it.
+  if (PLAIN_UUID.test(value)) return value;
+  if (!UUID.test(value)) return null;
   return value
     .toLowerCase()
     .replaceAll('-', '')
@@ -216,17 +221,20 @@ function texts(value: unknown): readonly string[] {
 
 /** Makes keys of needs: the same for the same need. What stands in its place may be a long list, which the needs of one item share. */
 export function needKeys(): (need: Need) => string {
-  const lists = new Map<string, number>();
-  const known = new Map<readonly Ref[], number>();
-  const listKey = (list: readonly Ref[]): number => {
+  const known = new Map<readonly Ref[], string>();
+  const lists = new Map<string, string>();
+  const listKey = (list: readonly Ref[]): string => {
+    const [one] = list;
+    // No id of these has a blank in it.
+    if (one !== undefined && list.length === 1) return `${one.type} ${one.id}`;
     const before = known.get(list);
     if (before !== undefined) return before;
     const said = JSON.stringify(list);
-    const key = lists.get(said) ?? lists.size;
+    const key = lists.get(said) ?? `list ${lists.size}`;
     lists.set(said, key);
     known.set(list, key);
     return key;
   };
-  return ({ ref, absent, made }) =>
-    JSON.stringify([ref, typeof absent === 'string' ? absent : listKey(absent), made ?? false]);
+  return ({ ref: { type, id }, absent, made }) =>
+    `${type} ${typeof absent === 'string' ? absent : listKey(absent)} ${made === true} ${id}`;
 }

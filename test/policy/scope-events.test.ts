@@ -242,3 +242,48 @@ describe('a list of events', () => {
     expect(all([ofTasks(part(0), []), ofTasks(part(600), []), { event: 'no resource' }])).toEqual(refused);
   });
 });
+
+describe('a batch of logs', () => {
+  const etl: Scope = { pools: ['etl'], tag: null, torn: false };
+  const all = (logs: readonly unknown[]) => {
+    const said = examineBody({ kind: 'logs' }, logs, etl, null);
+    return said.kind === 'pass' ? said.needs.map(({ ref, absent }) => [ref.type, ref.id, absent]) : said;
+  };
+  const run = [{ type: 'flow_run', id: A }];
+
+  test('names each run once, however many logs it has, and none of them is examined again', () => {
+    const logs = Array.from({ length: 3_000 }, (_, n) => ({
+      message: `${n}`,
+      flow_run_id: A,
+      task_run_id: n % 3 === 0 ? null : n % 3 === 1 ? B : B.replaceAll('-', ''),
+    }));
+    const sets = vi.spyOn(Map.prototype, 'set');
+    const found = all(logs);
+    const count = sets.mock.calls.length;
+    sets.mockRestore();
+    expect(found).toEqual([
+      ['flow_run', A, 'refuse'],
+      ['task_run', B, run],
+    ]);
+    expect(count).toBeLessThan(50);
+  });
+
+  test('is refused for one log that is none, wherever it stands', () => {
+    const log = { flow_run_id: A };
+    const refused = { kind: 'refuse' };
+    for (const odd of [
+      null,
+      [],
+      { flow_run_id: 1 },
+      { flow_run_id: `${A} ${B}` },
+      { flow_run_id: A, task_run_id: {} },
+    ]) {
+      expect(all([log, log, odd]), JSON.stringify(odd)).toMatchObject(refused);
+      expect(all([odd, log, odd]), JSON.stringify(odd)).toMatchObject(refused);
+    }
+    expect(all([log, { flow_run_id: null, task_run_id: B }])).toEqual([
+      ['flow_run', A, 'refuse'],
+      ['task_run', B, 'refuse'],
+    ]);
+  });
+});
