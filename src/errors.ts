@@ -19,7 +19,7 @@ export const EXIT = {
 } as const;
 
 /** Of an address to listen on that something else has. */
-export const NO_SOCKET = 'what is there is no socket';
+export const NO_SOCKET = 'what is there is not a socket';
 
 /** The first of `names`, and how many more. */
 function someOf(names: readonly string[]): string {
@@ -42,59 +42,59 @@ function entry<P>(e: Entry<P>): Entry<P> {
 
 export const catalogue = {
   CG_USAGE: entry<{ problem: string; remedy: string }>({
-    about: 'The command line is not one that certgate understands.',
+    about: 'The command line has an error.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => f.problem,
     hint: (f) => f.remedy,
   }),
   CG_NODE: entry<{ version: string; oldest: string }>({
-    about: 'The Node that runs certgate is too old for it.',
+    about: 'This version of Node is too old for certgate.',
     exit: EXIT.usage,
     status: 500,
     message: (f) => `Node ${f.version} is too old: certgate needs ${f.oldest} or newer`,
     hint: () => 'install a newer Node, or put it first on PATH: node --version',
   }),
   CG_CONFIG: entry<{ problems: ReadonlyArray<{ place: string; problem: string; remedy: string }> }>({
-    about: 'The configuration has problems; every one is named with its place and its remedy.',
+    about: 'The configuration has errors; each is reported with its position and a remedy.',
     exit: EXIT.configuration,
     status: 500,
     message: (f) => f.problems.map((p) => `${p.place}: ${p.problem}`).join('\n'),
     hint: (f) => f.problems.map((p) => p.remedy).join('\n'),
   }),
   CG_CONFIG_FILE: entry<{ file: string; problem: string; remedy?: string }>({
-    about: 'A configuration file that was named cannot be read.',
+    about: 'The given configuration file cannot be read.',
     exit: EXIT.configuration,
     status: 500,
     message: (f) => `the configuration file ${f.file} ${f.problem}`,
     hint: (f) => f.remedy ?? 'name another with --config FILE or CERTGATE_CONFIG, or make one: certgate init --dir DIR',
   }),
   CG_POLICY: entry<{ problems: ReadonlyArray<{ place: string; problem: string; remedy: string }> }>({
-    about: 'The policy has problems; every one is named with its place and its remedy.',
+    about: 'The policy has errors; each is reported with its position and a remedy.',
     exit: EXIT.configuration,
     status: 500,
     message: (f) => f.problems.map((p) => `${p.place}: ${p.problem}`).join('\n'),
     hint: (f) => f.problems.map((p) => p.remedy).join('\n'),
   }),
   CG_POLICY_FILE: entry<{ file: string; problem: string }>({
-    about: 'The policy that was named cannot be read.',
+    about: 'The given policy file cannot be read.',
     exit: EXIT.configuration,
     status: 500,
     message: (f) => `the policy ${f.file} ${f.problem}`,
-    hint: () => 'name another with serve.policy or --policy FILE; docs/policy.md has one to begin with',
+    hint: () => 'name another with serve.policy or --policy FILE; docs/policy.md has one to start from',
   }),
   CG_POLICY_NONE: entry<Record<string, never>>({
-    about: 'A command is about the policy, and the configuration names none.',
+    about: 'The command needs a policy, and the configuration names none.',
     exit: EXIT.configuration,
     status: 500,
-    message: () => 'there is no policy: every client that is admitted may do everything',
+    message: () => 'there is no policy: every admitted client may do everything',
     hint: () =>
-      'name one in serve.policy of certgate.yaml, or here: certgate policy check FILE, certgate policy explain … --policy FILE; docs/policy.md has one to begin with',
+      'name one in serve.policy of certgate.yaml, or here: certgate policy check FILE, certgate policy explain … --policy FILE; docs/policy.md has one to start from',
   }),
   CG_POLICY_TEST: entry<{
     tests: ReadonlyArray<{ place: string; identity: string; request: string; expect: 'allow' | 'deny' }>;
   }>({
-    about: "A policy's own tests do not hold; it is not taken.",
+    about: 'Tests in the policy fail, so the policy is not used.',
     exit: EXIT.refused,
     status: 500,
     message: (f) =>
@@ -104,12 +104,12 @@ export const catalogue = {
     hint: (f) => f.tests.map((t) => `see why: certgate policy explain ${t.identity} ${t.request}`).join('\n'),
   }),
   CG_OPENAPI: entry<{ source: string; problem: string }>({
-    about: 'What was named is not the openapi.json of a Prefect, or cannot be read.',
+    about: "The source is not a Prefect server's openapi.json, or cannot be read.",
     exit: EXIT.failure,
     status: 500,
     message: (f) => `${shown(f.source)} ${f.problem}`,
     hint: () =>
-      'a Prefect has it at /api/openapi.json: certgate policy sync --from http://127.0.0.1:4200/api/openapi.json',
+      'a Prefect server has it at /api/openapi.json: certgate policy sync --from http://127.0.0.1:4200/api/openapi.json',
   }),
   CG_FILE: entry<{ path: string; problem: string; remedy?: string }>({
     about: 'The operating system refused to read or write a file or folder.',
@@ -119,7 +119,7 @@ export const catalogue = {
     hint: (f) => f.remedy ?? `look at it with \`ls -lad ${shellWord(f.path)}\``,
   }),
   CG_INSPECT: entry<{ what: string; problem: string }>({
-    about: 'The thing to inspect is nothing that certgate knows.',
+    about: 'This is nothing that certgate can inspect.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => `cannot inspect ${shown(f.what)}: it ${f.problem}`,
@@ -127,28 +127,27 @@ export const catalogue = {
       'give a file in PEM or DER, or host:port: `certgate inspect worker-etl-1/tls.crt`, `certgate inspect gate.example:8443`',
   }),
   CG_PEER: entry<{ peer: string; problem: string }>({
-    about: 'A TLS server cannot be reached, or the handshake with it fails.',
+    about: 'A TLS server cannot be reached, or the TLS handshake fails.',
     exit: EXIT.network,
     status: 502,
     message: (f) => `no TLS connection to ${f.peer}: ${f.problem}`,
     hint: (f) => `check that it listens there and speaks TLS 1.2 or 1.3: \`openssl s_client -connect ${f.peer}\``,
   }),
   CG_INTERNAL: entry<{ problem: string }>({
-    about: 'A fault in certgate itself.',
+    about: 'A bug in certgate.',
     exit: EXIT.failure,
     status: 500,
     message: (f) => `internal error: ${f.problem}`,
-    hint: () =>
-      'this is a fault in certgate: report it with the message above, see SECURITY.md if it looks exploitable',
+    hint: () => 'this is a bug in certgate: report it with the message above; see SECURITY.md if it looks exploitable',
   }),
 
   // observe
   CG_AUDIT_UNWRITABLE: entry<{ path: string; reason: string }>({
-    about: "The gate's record cannot be written; writes are refused until it can.",
+    about: 'The gate cannot write its record; it refuses writes until it can.',
     exit: EXIT.storage,
     status: 503,
     message: (f) => `the record ${f.path} cannot be written: ${f.reason}`,
-    hint: (f) => `make room on its disk, or give it back to the user that runs the gate: ls -l ${shellWord(f.path)}`,
+    hint: (f) => `free space on its disk, or make the gate's user its owner again: ls -l ${shellWord(f.path)}`,
   }),
   CG_AUDIT_UNREADABLE: entry<{ path: string; reason: string }>({
     about: "The gate's record cannot be read.",
@@ -156,30 +155,31 @@ export const catalogue = {
     status: 500,
     message: (f) => `the record ${f.path} cannot be read: ${f.reason}`,
     hint: () =>
-      'the gate keeps it in its state folder with mode 0600: run certgate audit as the same user, with the same certgate.yaml, and name no file',
+      "it is in the gate's state folder, with mode 0600: run certgate audit as the gate's user, with the same certgate.yaml, and without a FILE",
   }),
   CG_AUDIT_TAMPERED: entry<{ problems: number; first: string }>({
-    about: 'The record or the acts of the CA are not as they were written.',
+    about: "The record, or the CA's log of its acts, was changed after it was written.",
     exit: EXIT.refused,
     status: 500,
     message: (f) =>
-      `the record is not as it was written, in ${f.problems} ${f.problems === 1 ? 'place' : 'places'}: ${f.first}`,
+      `the record was changed after it was written, in ${f.problems} ${f.problems === 1 ? 'place' : 'places'}: ${f.first}`,
     hint: () =>
-      'keep the files as they are for whoever looks into it, and compare them with a backup: certgate audit --verify FILE',
+      'keep the files unchanged for the investigation, and compare them with a backup: certgate audit --verify FILE',
   }),
   CG_AUDIT_CHECKPOINT: entry<{ file: string; problem: string }>({
-    about: 'There is no checkpoint of the record, or a file is none.',
+    about: 'The record has no checkpoint, or the file is not a checkpoint.',
     exit: EXIT.notFound,
     status: 500,
     message: (f) => `${f.file}: ${f.problem}`,
-    hint: () => 'a gate signs checkpoints: certgate serve; then certgate audit --checkpoint FILE keeps the newest',
+    hint: () =>
+      'checkpoints are signed by a running gate (certgate serve); then certgate audit --checkpoint FILE saves the newest',
   }),
   CG_AUDIT_EXPORT: entry<{ to: string; reason: string }>({
-    about: 'A collector does not take the record.',
+    about: 'A collector does not accept the record.',
     exit: EXIT.network,
     status: 502,
-    message: (f) => `${f.to} does not take the record: ${f.reason}`,
-    hint: () => 'nothing is lost: set the collector right and run it again with the same --cursor',
+    message: (f) => `${f.to} does not accept the record: ${f.reason}`,
+    hint: () => 'nothing is lost: fix the collector and run the export again with the same --cursor',
   }),
 
   // proxy, inbound, outbound
@@ -189,15 +189,15 @@ export const catalogue = {
     status: 500,
     message: (f) => `cannot listen on ${f.address}: ${f.reason}`,
     hint: ({ address, reason, flag = '--listen' }) => {
-      if (reason === NO_SOCKET) return `look at it, and move it away: ls -ld ${shellWord(address)}`;
+      if (reason === NO_SOCKET) return `look at it, and move it out of the way: ls -ld ${shellWord(address)}`;
       if (reason.startsWith(`${address}.lock: `) && !/EACCES|ENOENT/.test(reason)) {
-        return `that file must be this user's to write, or not be there: ls -l ${shellWord(`${address}.lock`)}`;
+        return `this user must be able to write that file, or it must not exist: ls -l ${shellWord(`${address}.lock`)}`;
       }
       if (address.startsWith('/') && /EACCES|ENOENT/.test(reason)) {
-        return `its folder must be there, and this user's to write: ls -ld ${shellWord(address.replace(/(?<=.)\/[^/]*$/, ''))}`;
+        return `its folder must exist, and this user must be able to write to it: ls -ld ${shellWord(address.replace(/(?<=.)\/[^/]*$/, ''))}`;
       }
       if (reason.includes('EACCES')) {
-        return `a port below 1024 wants AmbientCapabilities=CAP_NET_BIND_SERVICE in a unit (docs/operations.md); or choose one above with ${flag} HOST:PORT`;
+        return `a port below 1024 needs AmbientCapabilities=CAP_NET_BIND_SERVICE in a unit (docs/operations.md); or choose one above with ${flag} HOST:PORT`;
       }
       if (reason.includes('choose a shorter stateDir'))
         return 'set stateDir, or CERTGATE_STATE_DIR, to a folder with a shorter path';
@@ -206,10 +206,10 @@ export const catalogue = {
         return `see what the name stands for: getent hosts ${name}; or give an address with ${flag} HOST:PORT`;
       }
       if (reason.includes('EADDRNOTAVAIL')) {
-        return `this machine has no such address: choose one that \`ip -brief address\` shows, with ${flag} HOST:PORT`;
+        return `this machine does not have that address: choose one that \`ip -brief address\` shows, with ${flag} HOST:PORT`;
       }
       const [form, shows] = address.startsWith('/') ? ['unix:/PATH', 'ss -lxp'] : ['HOST:PORT', 'ss -ltnp'];
-      return `choose another with ${flag} ${form}, or end what listens there: ${shows}`;
+      return `choose another with ${flag} ${form}, or stop what listens there: ${shows}`;
     },
   }),
   CG_PASSED_SOCKET: entry<{ name: string; problem: string; remedy: string }>({
@@ -220,34 +220,34 @@ export const catalogue = {
     hint: (f) => f.remedy,
   }),
   CG_AUTH_STRING_FILE: entry<{ file: string; problem: string }>({
-    about: "The file with the Prefect server's password cannot be used.",
+    about: "The file with the Prefect server's auth string cannot be used.",
     exit: EXIT.configuration,
     status: 500,
     message: (f) => `the auth string file ${f.file} ${f.problem}`,
-    hint: () => 'put the value of PREFECT_SERVER_API_AUTH_STRING into it, readable by the user that runs the gate',
+    hint: () => "put the value of PREFECT_SERVER_API_AUTH_STRING into it, and let the gate's user read it",
   }),
   CG_GATE_RUNNING: entry<{ socket: string }>({
-    about: 'Another gate already runs on the same state folder.',
+    about: 'Another gate is already running on this state folder.',
     exit: EXIT.failure,
     status: 500,
-    message: (f) => `another gate already runs on this state folder: ${f.socket}`,
-    hint: () => 'end that gate first, or give this one a state folder of its own (stateDir)',
+    message: (f) => `another gate is already running on this state folder: ${f.socket}`,
+    hint: () => 'stop that gate first, or give this one its own state folder (stateDir)',
   }),
   CG_GATE_ANSWER: entry<{ socket: string; reason: string; remedy?: string }>({
-    about: 'No gate runs on this state folder, or its control socket did not answer as expected.',
+    about: 'No gate is running on this state folder, or its control socket did not answer as expected.',
     exit: EXIT.network,
     status: 502,
     message: (f) => `the gate at ${f.socket} did not answer: ${f.reason}`,
     hint: (f) =>
       f.remedy ??
-      'where none runs, start it (certgate serve), or name its configuration with --config FILE; else look at its log',
+      'if no gate is running, start one (certgate serve), or name its configuration with --config FILE; otherwise look at its log',
   }),
   CG_WORKER: entry<{ reason: string }>({
-    about: 'A worker process of the gate cannot start, or ended before it could serve.',
+    about: 'A worker process of the gate could not start, or exited before it was ready.',
     exit: EXIT.failure,
     status: 500,
     message: (f) => `a worker of the gate did not start: ${f.reason}`,
-    hint: () => 'look at the log above; `certgate serve --workers 1` runs the gate in one process',
+    hint: () => 'see the log above; `certgate serve --workers 1` runs the gate in one process',
   }),
   CG_CREDENTIALS: entry<{ file: string; reason: string; remedy?: string }>({
     about: 'The certificate, key or trust bundle of the outbound sidecar cannot be used.',
@@ -256,50 +256,49 @@ export const catalogue = {
     message: (f) => (f.file === '' ? f.reason : `${f.file}: ${f.reason}`),
     hint: (f) =>
       f.remedy ??
-      'name a folder with tls.crt, tls.key and ca.crt by --identity DIR; make one where the CA is: certgate issue worker/NAME --out DIR',
+      "name a folder with tls.crt, tls.key and ca.crt with --identity DIR; to make one, on the CA's machine: certgate issue worker/NAME --out DIR",
   }),
   CG_RENEWAL: entry<{ dir: string; reason: string; gate?: string }>({
-    about:
-      'A certificate was not renewed: the gate could not be reached, or the folder could not be written. It can be tried again.',
+    about: 'A certificate was not renewed: the gate could not be reached, or the folder not be written. Try again.',
     exit: EXIT.network,
     status: 502,
     message: (f) => `the certificate in ${f.dir} was not renewed: ${f.reason}`,
     hint: (f) =>
-      `the present one stays; ${f.gate === undefined ? `when it ends: certgate inspect ${shellWord(`${f.dir}/tls.crt`)}` : `when it ends, and what is in the way: certgate doctor --gate ${f.gate} --identity ${shellWord(f.dir)}`}`,
+      `the current one stays in place; ${f.gate === undefined ? `to see when it expires: certgate inspect ${shellWord(`${f.dir}/tls.crt`)}` : `to see when it expires, and what is wrong: certgate doctor --gate ${f.gate} --identity ${shellWord(f.dir)}`}`,
   }),
   CG_RENEWAL_REFUSED: entry<{ reason: string }>({
-    about: 'The gate refused to renew a certificate: it has ended, was revoked, is locked or was renewed before.',
+    about: 'The gate refused to renew a certificate: it has expired, is revoked or locked, or was renewed before.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the gate refused to renew it: ${f.reason}`,
     hint: () =>
-      'with a new token from the CA’s machine (certgate token create NAME): certgate enroll --token-file FILE --out DIR --force',
+      'use a new token, made on the CA’s machine (certgate token create NAME): certgate enroll --token-file FILE --out DIR --force',
   }),
   CG_HOOK: entry<{ command: string }>({
-    about: 'The certificate was renewed, and the command of --exec failed after it.',
+    about: 'The certificate was renewed, but the --exec command then failed.',
     exit: EXIT.failure,
     status: 500,
-    message: (f) => `the certificate was renewed, and ${shown(f.command)} failed after it`,
-    hint: () => 'why is in the line of the log above; run the command by hand, the certificate is in its files',
+    message: (f) => `the certificate was renewed, but then ${shown(f.command)} failed`,
+    hint: () => 'the log line above says why; run the command by hand: the new certificate is in place',
   }),
   CG_CONNECT_GATE: entry<Record<string, never>>({
-    about: 'The outbound sidecar was not told where the gate is.',
+    about: 'The outbound sidecar does not know where the gate is.',
     exit: EXIT.configuration,
     status: 500,
     message: () => 'no gate to connect to',
     hint: () =>
-      'name it: --gate https://HOST:8443, or CERTGATE_CONNECT_GATE, or connect.gate in certgate.yaml; or give a token, which knows it: --token-file FILE',
+      'name it: --gate https://HOST:8443, or CERTGATE_CONNECT_GATE, or connect.gate in certgate.yaml; or give a token, which contains it: --token-file FILE',
   }),
   CG_UNSAFE_LISTEN: entry<{ address: string }>({
     about: 'The outbound sidecar would listen where other machines could use its certificate.',
     exit: EXIT.configuration,
     status: 500,
-    message: (f) => `${f.address} is not a loopback address: whoever reaches it could use this certificate`,
+    message: (f) => `${f.address} is not a loopback address: whoever can reach it could use this certificate`,
     hint: () =>
-      'listen on 127.0.0.1 or a unix socket, or say --unsafe-listen when only trusted programs can reach the address',
+      'listen on 127.0.0.1 or a unix socket, or use --unsafe-listen if only trusted programs can reach the address',
   }),
   CG_COMMAND: entry<{ command: string; reason: string }>({
-    about: 'The command that certgate run should start cannot be started.',
+    about: 'The command given to certgate run cannot be started.',
     exit: 127,
     status: 500,
     message: (f) => `cannot start ${f.command}: ${f.reason}`,
@@ -308,15 +307,15 @@ export const catalogue = {
 
   // identity
   CG_IDENTITY_NAME: entry<{ name: string }>({
-    about: 'The text is not the name of an identity.',
+    about: 'The text is not an identity name.',
     exit: EXIT.usage,
     status: 400,
-    message: (f) => `not an identity's name: ${shown(f.name)}`,
+    message: (f) => `not an identity name: ${shown(f.name)}`,
     hint: () =>
       'a name is worker/…, user/… or service/… in lower case, e.g. worker/etl-1, user/alice or service/data/ci (2 to 4 segments of [a-z0-9._-], 128 characters at most)',
   }),
   CG_TRUST_DOMAIN: entry<{ trustDomain: string }>({
-    about: 'The text cannot be a trust domain.',
+    about: 'The text is not a trust domain.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => `not a trust domain: ${shown(f.trustDomain)}`,
@@ -335,43 +334,43 @@ export const catalogue = {
     about: 'No rule of identity.rules finds an identity in the certificate.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `the certificate speaks for nobody here: ${f.reason}`,
+    message: (f) => `the certificate yields no identity: ${f.reason}`,
     hint: () =>
-      'see what certgate reads in it with `certgate inspect FILE`; identity.rules in certgate.yaml says what counts',
+      '`certgate inspect FILE` shows what certgate reads in it; identity.rules in certgate.yaml decides what counts',
   }),
   CG_IDENTITY_AMBIGUOUS: entry<{ reason: string }>({
     about: 'The certificate names more than one identity.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the certificate names more than one identity: ${f.reason}`,
-    hint: () => 'issue it anew with one name: `certgate issue worker/etl-1`',
+    hint: () => 'issue a new one with a single name: `certgate issue worker/etl-1`',
   }),
   CG_IDENTITY_FOREIGN: entry<{ reason: string }>({
     about: "The certificate's SPIFFE ID belongs to another trust domain.",
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `the certificate is of another trust domain: ${f.reason}`,
+    message: (f) => `the certificate belongs to another trust domain: ${f.reason}`,
     hint: () =>
-      'use a certificate issued by this certgate, or map the other trust domain by a rule {from: URI, …} placed before {from: spiffe}',
+      'use a certificate issued by this certgate, or map the other trust domain with a rule {from: URI, …} before {from: spiffe}',
   }),
   CG_IDENTITY_ODD: entry<{ reason: string }>({
-    about: 'What the certificate says in the place of a name is not a name.',
+    about: 'The name in the certificate is not a valid identity name.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `the certificate's name is not one: ${f.reason}`,
-    hint: () => 'see what certgate reads in it with `certgate inspect FILE`; names look like worker/etl-1',
+    message: (f) => `the certificate's name is not valid: ${f.reason}`,
+    hint: () => '`certgate inspect FILE` shows what certgate reads in it; names look like worker/etl-1',
   }),
   CG_IDENTITY_RESERVED: entry<{ reason: string }>({
-    about: 'A certificate of certgate itself was used by a client.',
+    about: "A client used one of certgate's own certificates.",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the certificate may not act as a client: ${f.reason}`,
-    hint: () => 'gate/… names server certificates only: issue the client one of its own, `certgate issue worker/etl-1`',
+    hint: () => 'gate/… is only for server certificates: issue the client its own, `certgate issue worker/etl-1`',
   }),
 
   // pki
   CG_PEM: entry<{ label: string; problem: string }>({
-    about: 'The text is not the PEM file that was expected.',
+    about: 'The text is not the expected PEM.',
     exit: EXIT.failure,
     status: 400,
     message: (f) => `no usable PEM of a ${f.label}: ${f.problem}`,
@@ -385,50 +384,51 @@ export const catalogue = {
     hint: (f) => f.remedy,
   }),
   CG_PASSPHRASE: entry<{ problem: string; remedy: string }>({
-    about: 'A private key is encrypted and its passphrase is missing, unusable or another one.',
+    about: 'A private key is encrypted and its passphrase is missing, unusable or wrong.',
     exit: EXIT.configuration,
     status: 503,
     message: (f) => f.problem,
     hint: (f) => f.remedy,
   }),
   CG_SIGNER: entry<{ signer: string; problem: string }>({
-    about: 'The signer that holds the key of the CA does not answer, or not as it should; nothing was signed.',
+    about: "The signer that holds the CA's key does not answer, or not as expected; nothing was signed.",
     exit: EXIT.network,
     status: 503,
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
     hint: () =>
-      'see whether `certgate signer` runs there, and what its log says; a gate that serves already goes on without it',
+      'check that `certgate signer` is running there, and see its log; a gate that is already serving goes on without it',
   }),
   CG_SIGNER_KEY: entry<{ signer: string; problem: string; remedy?: string }>({
-    about: 'The signer does not hold that key of the CA.',
+    about: 'The signer does not hold that CA key.',
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `the signer at ${f.signer} ${f.problem}`,
     hint: (f) => f.remedy ?? 'start it with the key: `certgate signer --key FILE`, once for each key',
   }),
   CG_SIGNER_REFUSED: entry<{ problem: string }>({
-    about: 'The signer refuses to sign that: it signs leaves of its own trust domain, CRLs, OCSP answers and requests.',
+    about:
+      'The signer refuses to sign this: it signs leaf certificates of its own trust domain, CRLs, OCSP responses and requests.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `the signer does not sign that: ${f.problem}`,
-    hint: () => 'its flags say what it signs: `certgate signer --help`',
+    message: (f) => `the signer does not sign this: ${f.problem}`,
+    hint: () => 'its flags decide what it signs: `certgate signer --help`',
   }),
   CG_PKCS11: entry<{ uri: string; problem: string }>({
     about: 'A key in a PKCS#11 token cannot be used.',
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `${f.uri}: ${f.problem}`,
-    hint: () => 'see what the token has: `pkcs11-tool --module MODULE --list-token-slots` and `--list-objects`',
+    hint: () => 'see what is on the token: `pkcs11-tool --module MODULE --list-token-slots` and `--list-objects`',
   }),
   CG_KEY_MISMATCH: entry<{ subject: string }>({
     about: 'The private key does not belong to the certificate.',
     exit: EXIT.failure,
     status: 400,
-    message: (f) => `the private key is not that of the certificate of ${shown(f.subject)}`,
+    message: (f) => `the private key does not match the certificate of ${shown(f.subject)}`,
     hint: () => 'compare `openssl x509 -in CERT -noout -pubkey` with `openssl pkey -in KEY -pubout`',
   }),
   CG_CERT_UNREADABLE: entry<{ problem: string }>({
-    about: 'The certificate cannot be read, or not in one way only.',
+    about: 'The certificate is unreadable or ambiguous.',
     exit: EXIT.failure,
     status: 400,
     message: (f) => `certificate unreadable: ${f.problem}`,
@@ -438,7 +438,7 @@ export const catalogue = {
     about: 'A certificate with that content would break RFC 5280.',
     exit: EXIT.usage,
     status: 400,
-    message: (f) => `no certificate can say that: ${f.problem}`,
+    message: (f) => `no certificate can contain that: ${f.problem}`,
     hint: (f) => f.remedy,
   }),
   CG_CSR_UNREADABLE: entry<{ problem: string }>({
@@ -454,10 +454,10 @@ export const catalogue = {
     exit: EXIT.refused,
     status: 400,
     message: (f) => `certificate signing request not proved: ${f.problem}`,
-    hint: () => 'check it with `openssl req -in FILE -verify -noout` and make a new one from the key it was made with',
+    hint: () => 'check it with `openssl req -in FILE -verify -noout`, and make a new one with the key that it is for',
   }),
   CG_CSR_KEY: entry<{ key: string }>({
-    about: 'The key to certify is of a kind or size that certgate does not certify, or known to be weak.',
+    about: 'Keys of this type or size are not certified, or the key is known to be weak.',
     exit: EXIT.refused,
     status: 400,
     message: (f) => `key not accepted: ${f.key}`,
@@ -465,7 +465,7 @@ export const catalogue = {
       'use P-256, P-384, Ed25519 or RSA of 2048 to 8192 bits, e.g. `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out tls.key`',
   }),
   CG_CSR_NAME: entry<{ problem: string; remedy: string }>({
-    about: 'The certificate signing request asks for a name, or a power, that the certificate would not have.',
+    about: 'The certificate signing request asks for a name or a permission that the certificate would not have.',
     exit: EXIT.refused,
     status: 400,
     message: (f) => `certificate signing request asks for more than it gets: ${f.problem}`,
@@ -493,10 +493,10 @@ export const catalogue = {
     status: 503,
     message: (f) => `no store at ${f.location}`,
     hint: () =>
-      'run this in the folder of certgate.yaml, or name that: --config FILE, or the place by CERTGATE_STATE_DIR; where it was lost, restore a backup; where there was none yet: `certgate init --dir DIR`',
+      'run this in the folder of certgate.yaml, or give --config FILE or CERTGATE_STATE_DIR; if the store was lost, restore a backup; if there never was one: `certgate init --dir DIR`',
   }),
   CG_STORE_EXISTS: entry<{ location: string }>({
-    about: 'A store was to be made where something already is.',
+    about: 'There is already something where a new store was to be made.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `${f.location} exists already`,
@@ -519,13 +519,12 @@ export const catalogue = {
       'run the certgate that wrote it, or a newer one (compare `certgate --version`); to stay with this one, restore a backup from before the upgrade: certgate restore BACKUP --dir DIR',
   }),
   CG_STORE_OLDER: entry<{ location: string; found: number; known: number }>({
-    about:
-      'The store was written by an older certgate and was opened for reading only, so it cannot be brought up to date.',
+    about: 'The store was written by an older certgate and is opened read-only, so it cannot be upgraded.',
     exit: EXIT.storage,
     status: 503,
     message: (f) => `${f.location} has schema version ${f.found}, this certgate reads ${f.known}`,
     hint: () =>
-      'have one that may write open it once, as the owner of the store: the gate when it starts, or `certgate ca status`',
+      "let a command that may write open it once, as the store's owner: start the gate, or run `certgate ca status`",
   }),
   CG_STORE_CORRUPT: entry<{ location: string; problem: string }>({
     about: 'The store is damaged.',
@@ -536,12 +535,12 @@ export const catalogue = {
       `stop certgate, keep a copy of ${f.location}*, then restore a backup or try \`sqlite3 ${f.location} .recover\``,
   }),
   CG_STORE_LOST: entry<{ location: string; problem: string }>({
-    about: 'The open store was moved, deleted or replaced: what this process sees of it is no longer the truth.',
+    about: 'The store was moved, deleted or replaced while it was open: what this process sees is out of date.',
     exit: EXIT.storage,
     status: 503,
     message: (f) => `the open store is gone: ${f.location} ${f.problem}`,
     hint: () =>
-      'stop every certgate that has it open, put the store and the -wal file beside it back, or restore a backup, and start again',
+      'stop every certgate that has it open, put the store and its -wal file back, or restore a backup, then start again',
   }),
   CG_STORE_BUSY: entry<{ location: string; waited: number }>({
     about: 'Another process kept the store locked for too long.',
@@ -551,10 +550,10 @@ export const catalogue = {
     hint: (f) => `see who holds it with \`fuser -v ${shellWord(f.location)}\`, then try again`,
   }),
   CG_STORE_FULL: entry<{ location: string; problem: string }>({
-    about: 'There is no room to record anything; nothing was changed.',
+    about: 'There is no space left to write to the store; nothing was changed.',
     exit: EXIT.storage,
     status: 507,
-    message: (f) => `no room to write ${f.location}: ${f.problem}`,
+    message: (f) => `no space to write ${f.location}: ${f.problem}`,
     hint: (f) => `free some space and try again: \`df -h ${shellWord(f.location)}\``,
   }),
   CG_STORE_READONLY: entry<{ location: string; problem: string }>({
@@ -579,54 +578,55 @@ export const catalogue = {
     exit: EXIT.failure,
     status: 503,
     message: (f) => `the store at ${f.location} is closed`,
-    hint: () => 'certgate is shutting down: try again when it is back',
+    hint: () => 'certgate is shutting down: try again once it is back',
   }),
   CG_STORE_SERIAL_TAKEN: entry<{ serial: string }>({
-    about: 'A certificate with that serial number is recorded already.',
+    about: 'A certificate with that serial number is already on record.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `serial number ${f.serial} is taken`,
     hint: () =>
-      'try again: serial numbers are random; if it happens twice, the random source of this machine is broken',
+      "try again: serial numbers are random; if it happens twice, this machine's random number generator is broken",
   }),
 
   // backup and restore
   CG_FOLDER_TAKEN: entry<{ path: string; problem: string }>({
-    about: 'A backup or a restored CA was to be put where something already is; nothing was changed.',
+    about: 'There is already something where the backup or the restored CA was to go; nothing was changed.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `${f.path} ${f.problem}`,
     hint: () => 'certgate never overwrites: name a folder that does not exist yet, or an empty one',
   }),
   CG_BACKUP_WRITE: entry<{ path: string; problem: string; folder: string }>({
-    about: 'A backup, or what is restored from one, cannot be written; nothing is left of the attempt.',
+    about: 'A backup, or what is restored from one, cannot be written; nothing of the attempt is left behind.',
     exit: EXIT.storage,
     status: 507,
     message: (f) => `${f.path} cannot be written: ${f.problem}`,
     hint: (f) =>
-      `make room and see who may write there: \`df -h ${shellWord(f.folder)}\`, \`ls -ld ${shellWord(f.folder)}\``,
+      `free some space, and check who may write there: \`df -h ${shellWord(f.folder)}\`, \`ls -ld ${shellWord(f.folder)}\``,
   }),
   CG_BACKUP_UNUSABLE: entry<{ path: string; problem: string }>({
-    about: 'What is to be restored is no backup of certgate, or it is damaged or incomplete; nothing was restored.',
+    about: 'The folder to restore is not a certgate backup, or is damaged or incomplete; nothing was restored.',
     exit: EXIT.failure,
     status: 400,
     message: (f) => `${f.path} ${f.problem}`,
-    hint: () => 'take another copy of it, or an older backup: a folder that `certgate backup` made, with manifest.json',
+    hint: () => 'use another copy of it, or an older backup: a folder made by `certgate backup`, with manifest.json',
   }),
   CG_CRL_NEEDED: entry<{ problem: string }>({
-    about: 'A restored store does not know what was revoked since its backup, and no list was given that does.',
+    about:
+      'A restored store does not know what was revoked after the backup, and no revocation list was given that does.',
     exit: EXIT.refused,
     status: 400,
     message: (f) => f.problem,
     hint: () =>
-      'give the newest revocation list that you can find: --crl FILE or --crl http://…; only if there is none: --without-crl',
+      'give the newest revocation list that you can find, with --crl FILE or --crl http://…; use --without-crl only if there is none',
   }),
   CG_CRL_FETCH: entry<{ url: string; problem: string }>({
     about: 'A revocation list cannot be fetched.',
     exit: EXIT.network,
     status: 502,
     message: (f) => `no revocation list from ${shown(f.url)}: ${f.problem}`,
-    hint: () => 'fetch it by other means, from whoever has a copy, and name the file: --crl FILE',
+    hint: () => 'get it some other way, from anyone who has a copy, and name the file: --crl FILE',
   }),
   CG_CRL_FOREIGN: entry<{ crl: string; problem: string }>({
     about: 'A revocation list was not signed by an issuer of the backup.',
@@ -634,51 +634,51 @@ export const catalogue = {
     status: 400,
     message: (f) => `${shown(f.crl)} ${f.problem}`,
     hint: (f) =>
-      `look at it with \`certgate inspect ${shellWord(f.crl)}\`: its key id must be that of certs/issuer.crt`,
+      `look at it with \`certgate inspect ${shellWord(f.crl)}\`: its key id must be the one of certs/issuer.crt`,
   }),
   CG_CRL_NUMBER: entry<{ crl: string; problem: string }>({
-    about: 'A revocation list is older than one that the backup knows of, or has no usable number.',
+    about: 'A revocation list is older than one that the backup knows, or has no usable number.',
     exit: EXIT.refused,
     status: 400,
     message: (f) => `${shown(f.crl)} ${f.problem}`,
-    hint: () => 'find the newest list: whoever checks revocation against this CA has a copy',
+    hint: () => 'find the newest list: anyone who checks revocation against this CA has a copy',
   }),
 
   // authority
   CG_TTL: entry<{ ttl: string; problem: string; remedy: string }>({
-    about: 'A certificate cannot be issued for that long or that short a time.',
+    about: 'A certificate cannot be issued for so long or so short a time.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => `lifetime ${f.ttl} ${f.problem}`,
     hint: (f) => f.remedy,
   }),
   CG_PROFILE: entry<{ identity: string; problem: string }>({
-    about: 'That identity cannot have a certificate of that profile.',
+    about: 'That identity cannot have a certificate with that profile.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => `no such certificate for ${shown(f.identity)}: ${f.problem}`,
-    hint: () => 'gate/… names server certificates; worker/…, user/… and service/… name client certificates',
+    hint: () => 'gate/… is for server certificates; worker/…, user/… and service/… are for client certificates',
   }),
   CG_LOCKED: entry<{ identity: string; lock: string; reason: string; unlock: string }>({
     about: 'No certificate is issued to an identity while it, or everyone, is locked.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `no certificate for ${shown(f.identity)}: ${f.lock}: ${shown(f.reason)}`,
-    hint: (f) => `\`certgate locks\` shows who locked it; end the lock with \`certgate unlock ${f.unlock}\``,
+    hint: (f) => `\`certgate locks\` shows who locked it; to end the lock: \`certgate unlock ${f.unlock}\``,
   }),
   CG_LOCK_GATE: entry<{ what: string }>({
-    about: "The gate's own certificate cannot be locked: a gate that could not renew it would end all service.",
+    about: "The gate's own certificate cannot be locked: a gate that could not renew it would stop serving.",
     exit: EXIT.usage,
     status: 400,
     message: (f) => `the gate's own certificate is never locked: ${f.what}`,
-    hint: () => 'to keep everyone out, use `certgate lock all --reason TEXT`; to end the gate, stop it',
+    hint: () => 'to keep everyone out, use `certgate lock all --reason TEXT`; to take the gate down, stop it',
   }),
   CG_LOCK_TIME: entry<{ time: string }>({
-    about: 'A lock cannot last that long or that short a time.',
+    about: 'A lock cannot last so long or so short a time.',
     exit: EXIT.usage,
     status: 400,
-    message: (f) => `no lock lasts ${f.time}: it lasts from 1s to 365d, or until it is unlocked`,
-    hint: () => 'use --for 2h, or leave --for out; to keep somebody out for good, use `certgate revoke`',
+    message: (f) => `a lock cannot last ${f.time}: it lasts from 1s to 365d, or until it is removed`,
+    hint: () => 'use --for 2h, or omit --for; to keep somebody out for good, use `certgate revoke`',
   }),
   CG_SERIAL: entry<{ serial: string }>({
     about: 'The text is not a serial number.',
@@ -695,7 +695,7 @@ export const catalogue = {
     hint: (f) => f.remedy ?? 'see what there is with `certgate list`',
   }),
   CG_CA_EXISTS: entry<{ files: readonly string[]; remedy?: string }>({
-    about: 'A CA, or a part of one, is already where a new one was to be made; nothing was changed.',
+    about: 'There is already a CA, or part of one, where a new one was to be made; nothing was changed.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `there is already ${f.files.join(', ')}`,
@@ -708,7 +708,7 @@ export const catalogue = {
     message: (f) => `${f.file} ${f.problem}`,
     hint: (f) =>
       f.remedy ??
-      `run this in the folder of certgate.yaml, or name that: --config FILE, or the folder by CERTGATE_CERTS_DIR; where it was lost, restore it from a backup, as \`certgate ca check\` says${f.file.endsWith('.key') ? '; where a signer holds it, say so: ca.signer' : ''}`,
+      `run this in the folder of certgate.yaml, or give --config FILE or CERTGATE_CERTS_DIR; if it was lost, restore it from a backup, as \`certgate ca check\` says${f.file.endsWith('.key') ? '; if a signer holds it, set ca.signer' : ''}`,
   }),
   CG_CA_MISMATCH: entry<{ problem: string; remedy: string }>({
     about: "The CA's files, or the CA and the store, do not belong together.",
@@ -718,41 +718,41 @@ export const catalogue = {
     hint: (f) => f.remedy,
   }),
   CG_CA_CHANGED: entry<{ problem: string }>({
-    about: 'Somebody else changed the CA while this was being done; nothing was changed by this.',
+    about: 'Somebody else changed the CA at the same time; this command changed nothing.',
     exit: EXIT.refused,
     status: 409,
-    message: (f) => `the CA was changed meanwhile: ${f.problem}`,
-    hint: () => 'look at it with `certgate ca status`, then decide again',
+    message: (f) => `the CA was changed in the meantime: ${f.problem}`,
+    hint: () => 'look at the CA with `certgate ca status`, then decide again',
   }),
   CG_CA_STEP: entry<{ problem: string; remedy: string }>({
-    about: 'A step of a rotation that is not the next one; nothing was changed.',
+    about: 'This is not the next step of the rotation; nothing was changed.',
     exit: EXIT.refused,
     status: 409,
-    message: (f) => `that step cannot be taken now: ${f.problem}`,
+    message: (f) => `this step cannot be taken now: ${f.problem}`,
     hint: (f) => `\`${f.remedy}\``,
   }),
   CG_CA_KEY: entry<{ file: string; role: string; problem: string }>({
-    about: "A key of the CA that is needed to sign is not where it should be, or is another's.",
+    about: 'A CA key that is needed for signing is not where it should be, or is not the right one.',
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `the ${f.role}'s key is needed, and ${f.file} ${f.problem}`,
-    hint: () => 'bring it here for the moment it is needed, and name it: --root-key FILE',
+    hint: () => 'bring it here for as long as it is needed, and name it: --root-key FILE',
   }),
   CG_CA_BUNDLE: entry<{ identities: readonly string[] }>({
-    about: 'The new root cannot issue yet: somebody has not taken the trust bundle that holds it.',
+    about: 'The new root cannot issue yet: somebody does not have the trust bundle that contains it.',
     exit: EXIT.refused,
     status: 409,
-    message: (f) => `not everybody has taken the bundle with the new root yet: ${someOf(f.identities)}`,
+    message: (f) => `not everybody has the trust bundle with the new root yet: ${someOf(f.identities)}`,
     hint: () =>
-      'connected sidecars take it by themselves within a minute: see `certgate ca status`; give others the new ca.crt, then use --without-waiting',
+      'connected sidecars fetch it within a minute: see `certgate ca status`; give the others the new ca.crt, then use --without-waiting',
   }),
   CG_CA_IN_USE: entry<{ root: number; identities: readonly string[] }>({
-    about: 'A root cannot be retired: certificates that can still be used chain to it.',
+    about: 'The root cannot be retired: certificates that are still usable chain to it.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `root ${f.root} is still in use by ${someOf(f.identities)}`,
     hint: (f) =>
-      `issue them new certificates, then wait until the old ones expire or take them back: \`certgate list ${f.identities[0] ?? ''}\`, \`certgate revoke --serial HEX --reason superseded\``,
+      `issue them new certificates, then wait until the old ones expire, or revoke them: \`certgate list ${f.identities[0] ?? ''}\`, \`certgate revoke --serial HEX --reason superseded\``,
   }),
   CG_CA_GIVEN: entry<{ file: string; problem: string; remedy?: string }>({
     about: "A company's CA certificate, key or signed issuer cannot be used for certgate's CA; nothing was changed.",
@@ -761,35 +761,35 @@ export const catalogue = {
     message: (f) => `${f.file} ${f.problem}`,
     hint: (f) =>
       f.remedy ??
-      `give PEM with the certificate that signs the issuer and all above it up to the root; look into it with \`certgate inspect ${shellWord(f.file)}\``,
+      `give a PEM file with the certificate that signs the issuer and all above it, up to the root; look into it with \`certgate inspect ${shellWord(f.file)}\``,
   }),
   CG_CA_UNFINISHED: entry<{ problem: string; request: string | null }>({
-    about: "The CA cannot issue: its issuer's certificate is still to be signed elsewhere.",
+    about: "The CA cannot issue: its issuer's certificate has yet to be signed elsewhere.",
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `this CA cannot issue yet: ${f.problem}`,
     hint: (f) =>
       f.request === null
-        ? 'make a request for it with `certgate ca csr`, have that signed as a CA (pathlen 0), then `certgate ca import SIGNED.pem`'
-        : `have ${f.request} signed as a CA (pathlen 0), then \`certgate ca import SIGNED.pem\``,
+        ? 'make a request with `certgate ca csr`, have it signed as a CA (pathlen 0), then run `certgate ca import SIGNED.pem`'
+        : `have ${f.request} signed as a CA (pathlen 0), then run \`certgate ca import SIGNED.pem\``,
   }),
   CG_CA_EXPIRED: entry<{ file: string; problem: string }>({
-    about: "The CA's certificate is outside its validity, so it cannot issue.",
+    about: "The CA's certificate is outside its validity period, so the CA cannot issue.",
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `${f.file} ${f.problem}`,
     hint: () =>
-      'check the clock of this machine with `date -u`; an issuer that has expired is replaced by `certgate ca rotate issuer`',
+      "check this machine's clock with `date -u`; if the issuer has expired, replace it with `certgate ca rotate issuer`",
   }),
   CG_KEY_MODE: entry<{ file: string; mode: string }>({
-    about: 'A private key can be read or changed by others than its owner.',
+    about: 'Users other than its owner can read or change a private key.',
     exit: EXIT.configuration,
     status: 503,
-    message: (f) => `${f.file} has mode ${f.mode}: others than its owner can get at the key`,
+    message: (f) => `${f.file} has mode ${f.mode}: users other than its owner can get at the key`,
     hint: (f) => `chmod 600 ${shellWord(f.file)}`,
   }),
   CG_TRUST_DOMAIN_MISMATCH: entry<{ configured: string; recorded: string; location: string }>({
-    about: 'The configured trust domain is not the one the store was made for.',
+    about: 'The configured trust domain is not the one that the store was made for.',
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `trustDomain is ${shown(f.configured)}, but ${f.location} was made for ${shown(f.recorded)}`,
@@ -812,7 +812,7 @@ export const catalogue = {
 
   // enroll
   CG_GROUP: entry<{ group: string; problem: string }>({
-    about: 'A group that an identity is to belong to cannot be written into its certificate.',
+    about: 'The group cannot be written into a certificate.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => `the group ${shown(f.group)}: ${f.problem}`,
@@ -821,14 +821,14 @@ export const catalogue = {
   }),
 
   CG_TOKEN: entry<{ problem: string; remedy: string }>({
-    about: 'The text is not a token, or not all of one.',
+    about: 'The text is not a token, or not a complete one.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => `not a token: ${f.problem}`,
     hint: (f) => f.remedy,
   }),
   CG_TOKEN_SUBJECT: entry<{ subject: string; problem: string }>({
-    about: 'A token cannot be made for that identity, or that pattern of identities.',
+    about: 'No token can be made for that identity or pattern of identities.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => `no token for ${shown(f.subject)}: ${f.problem}`,
@@ -836,112 +836,111 @@ export const catalogue = {
       "name an identity, `certgate token create worker/etl-1`, or a pattern with its limit, `certgate token create 'worker/etl-*' --uses 50`",
   }),
   CG_TOKEN_SPENT: entry<{ token: string }>({
-    about: 'A token has expired, was taken back or has been used up.',
+    about: 'The token has expired, was revoked or is used up.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `token ${f.token} cannot be used any more`,
+    message: (f) => `token ${f.token} can no longer be used`,
     hint: () => 'see `certgate token list`, and make another: `certgate token create worker/etl-1`',
   }),
 
   CG_RENEW_REFUSED: entry<{ serial: string }>({
-    about: 'A certificate that is not on record, revoked or locked is not renewed.',
+    about: 'A certificate is not renewed if it is revoked, locked or not on record.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `certificate ${f.serial} is not renewed: it is not on record, revoked or locked`,
-    hint: () => '`certgate list --state revoked` and `certgate locks` say which',
+    message: (f) => `certificate ${f.serial} is not renewed: it is revoked, locked or not on record`,
+    hint: () => '`certgate list --state revoked` and `certgate locks` show which',
   }),
   CG_ENROLL_GATE: entry<{ gate: string; reason: string }>({
-    about: 'The gate to enrol at cannot be reached, or cannot issue now.',
+    about: 'The gate to enrol with cannot be reached, or cannot issue at the moment.',
     exit: EXIT.network,
     status: 503,
     message: (f) => `no certificate from ${f.gate}: ${f.reason}`,
     hint: (f) =>
       /^\d{3}: /.test(f.reason)
-        ? 'it answers, and its log says why it has none; try again when that is mended'
-        : `check that this machine reaches it: \`certgate inspect ${f.gate.replace(/^https:\/\//, '')}\``,
+        ? 'the gate answers, and its log says why it issues none; try again when that is fixed'
+        : `check that this machine can reach it: \`certgate inspect ${f.gate.replace(/^https:\/\//, '')}\``,
   }),
   CG_ENROLL_PIN: entry<{ gate: string; problem: string }>({
-    about: 'The gate to enrol at is not the one that was meant; it was told nothing.',
+    about: 'The gate to enrol with is not the intended one; nothing was sent to it.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `${f.gate} is not the gate that is meant: ${f.problem}`,
+    message: (f) => `${f.gate} is not the intended gate: ${f.problem}`,
     hint: () =>
-      'a token is for one gate: `certgate token create worker/etl-1 --gate https://HOST:8443` makes one there; --fingerprint is the sha-256 of `certgate inspect certs/root.crt` there. If both are right, somebody stands between',
+      'a token is for one gate: `certgate token create worker/etl-1 --gate https://HOST:8443` makes one there; --fingerprint is the sha-256 that `certgate inspect certs/root.crt` shows there. If both are right, somebody is intercepting the connection',
   }),
   CG_ENROLL_REFUSED: entry<{ gate: string; reason: string }>({
-    about: 'The gate refused the token, or the identity token; its log says why, its answer does not.',
+    about: 'The gate refused the token or identity token; its log says why, its answer does not.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `${f.gate} gave no certificate: ${f.reason}`,
     hint: () =>
-      'its log says why. A token may be used, expired or revoked: `certgate token list` there; make another with `certgate token create`. An identity token may be used, too old, for another audience, or named by no rule of enroll.issuers',
+      'its log says why. A token may be used up, expired or revoked: see `certgate token list` there, and make another with `certgate token create`. An identity token may have been used already, be too old, be for another audience, or match no rule of enroll.issuers',
   }),
   CG_ENROLL_CA: entry<Record<string, never>>({
-    about: 'A trust bundle that a gate is to be known by has no root in it.',
+    about: 'The trust bundle to verify a gate with contains no root certificate.',
     exit: EXIT.usage,
     status: 400,
-    message: () => 'there is no root certificate in what --ca names',
-    hint: () =>
-      "give the gate's certs/ca.crt, or, in its place, --fingerprint HEX of `certgate inspect certs/root.crt`",
+    message: () => 'there is no root certificate in the file that --ca names',
+    hint: () => "give the gate's certs/ca.crt, or instead --fingerprint HEX, from `certgate inspect certs/root.crt`",
   }),
   CG_LOGIN: entry<{ issuer: string; problem: string; remedy?: string }>({
-    about: 'Nobody was logged in at the identity provider of a gate.',
+    about: "The login at the gate's identity provider did not succeed.",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `not logged in at ${f.issuer}: ${f.problem}`,
     hint: (f) =>
       f.remedy ??
-      'try again, or with a code on another machine: `certgate login --device`; the gate names the provider in enroll.issuers, docs/login.md',
+      "try again, or use a code on another machine: `certgate login --device`; the gate's enroll.issuers names the provider (docs/login.md)",
   }),
   CG_LOGIN_REFUSED: entry<{ issuer: string; gate: string; reason: string }>({
     about:
-      'The identity provider knows who it is, and the gate has no certificate for them; its log says why, its answer does not.',
+      'The login at the identity provider succeeded, but the gate issued no certificate; its log says why, its answer does not.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `logged in at ${f.issuer}, but ${f.gate} gave no certificate: ${f.reason}`,
     hint: () =>
-      'ask who runs the gate; where its log says that no rule of enroll.issuers takes it, that is often for want of a group: once you have it, `certgate login`',
+      'ask whoever runs the gate; if its log says that no rule of enroll.issuers matches, a group is often missing: once you have it, `certgate login`',
   }),
   CG_LOGIN_ENDED: entry<{ gate: string; ended: string | null }>({
-    about: 'A command would use the login of this user, and that has ended, or nobody is logged in.',
+    about: 'The command would use the login of this user, but it has expired, or nobody is logged in.',
     exit: EXIT.refused,
     status: 403,
     message: (f) =>
-      f.ended === null ? `nobody is logged in at ${f.gate} here` : `the login at ${f.gate} ended at ${f.ended}`,
+      f.ended === null ? `nobody is logged in at ${f.gate} here` : `the login at ${f.gate} expired at ${f.ended}`,
     hint: () => 'log in again: `certgate login`',
   }),
   CG_IDENTITY_TOKEN: entry<{ where: string; problem: string }>({
-    about: 'There is no identity token where one should be.',
+    about: 'There is no identity token in the given source.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => `no identity token in ${f.where}: ${f.problem}`,
-    hint: () => 'docs/identity-tokens.md says for each platform how a job or a pod gets one',
+    hint: () => 'docs/identity-tokens.md says how a job or a pod gets one on each platform',
   }),
   CG_ENROLL_ANSWER: entry<{ problem: string }>({
-    about: 'What the gate answered to an enrolment cannot be used; nothing was written.',
+    about: "The gate's answer to the enrolment cannot be used; nothing was written.",
     exit: EXIT.failure,
     status: 502,
-    message: (f) => `the answer of the gate cannot be used: ${f.problem}`,
+    message: (f) => `the gate's answer cannot be used: ${f.problem}`,
     hint: () => 'compare the versions on both machines: `certgate --version`',
   }),
 
   // export
   CG_EXPORT: entry<{ what: string; problem: string; remedy: string }>({
-    about: 'A certificate cannot be handed over in that form.',
+    about: 'A certificate cannot be exported in that format.',
     exit: EXIT.failure,
     status: 400,
     message: (f) => `cannot export ${f.what}: ${f.problem}`,
     hint: (f) => f.remedy,
   }),
   CG_FILE_EXISTS: entry<{ path: string; problem: string; replaceable: boolean; flag?: string }>({
-    about: 'The file to write exists already; nothing was changed in it.',
+    about: 'The output file already exists; it was not changed.',
     exit: EXIT.refused,
     status: 409,
     message: (f) => `${f.path} ${f.problem}`,
     hint: (f) => `name another with ${f.flag ?? '--out'} FILE${f.replaceable ? ', or replace it with --force' : ''}`,
   }),
   CG_PASSWORD: entry<{ problem: string; remedy: string }>({
-    about: 'There is no password, or it is not one that every program would read alike.',
+    about: 'There is no password, or not every program would read it the same way.',
     exit: EXIT.usage,
     status: 400,
     message: (f) => f.problem,
@@ -950,7 +949,7 @@ export const catalogue = {
 
   // what a gate refuses, as its record and its answers say
   CG_CLIENT_NO_CERTIFICATE: entry<{ detail: string }>({
-    about: 'A client came without a certificate.',
+    about: 'A client presented no certificate.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `no client certificate: ${f.detail}`,
@@ -961,14 +960,14 @@ export const catalogue = {
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the client certificate is not trusted: ${f.detail}`,
-    hint: () => 'issue the client one of this CA: `certgate issue worker/etl-1`',
+    hint: () => 'issue the client one from this CA: `certgate issue worker/etl-1`',
   }),
   CG_CLIENT_EXPIRED: entry<{ detail: string }>({
     about: "A client's certificate has expired.",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the client certificate has expired: ${f.detail}`,
-    hint: () => 'issue it anew: `certgate issue worker/etl-1 --force`',
+    hint: () => 'issue a new one: `certgate issue worker/etl-1 --force`',
   }),
   CG_CLIENT_NOT_YET_VALID: entry<{ detail: string }>({
     about: "A client's certificate is not valid yet.",
@@ -978,62 +977,62 @@ export const catalogue = {
     hint: () => 'compare the clocks of both machines: `date -u`',
   }),
   CG_CLIENT_PURPOSE: entry<{ detail: string }>({
-    about: "A client's certificate is not one for TLS clients (RFC 5280 §4.2.1).",
+    about: "A client's certificate is not valid for TLS clients (RFC 5280 §4.2.1).",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the client certificate is not for clients: ${f.detail}`,
-    hint: () => 'issue the client one of its own: `certgate issue worker/etl-1`',
+    hint: () => 'issue the client its own: `certgate issue worker/etl-1`',
   }),
   CG_CLIENT_UNRECORDED: entry<{ detail: string }>({
-    about: "A client's certificate is signed by this CA, but not in its records.",
+    about: "A client's certificate is signed by this CA, but is not on record.",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the client certificate is not on record: ${f.detail}`,
     hint: () =>
-      "look who has the issuer's key: what is not on record was not issued by certgate, or the store is an old backup",
+      "find out who has the issuer's key: certgate did not issue the certificate, or the store is an old backup",
   }),
   CG_CLIENT_REVOKED: entry<{ detail: string }>({
     about: "A client's certificate was revoked.",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the client certificate was revoked: ${f.detail}`,
-    hint: () => '`certgate list --state revoked` and `certgate audit` say why and by whom',
+    hint: () => '`certgate list --state revoked` and `certgate audit` show why and by whom',
   }),
   CG_CLIENT_LOCKED: entry<{ detail: string }>({
-    about: 'A client, its certificate or everyone is locked: refused for now, not revoked.',
+    about: 'A client, its certificate or everyone is locked: refused for now, but not revoked.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `the client is locked: ${f.detail}`,
-    hint: () => '`certgate locks` says by whom, why and until when; `certgate unlock identity worker/etl-1` ends it',
+    hint: () => '`certgate locks` shows by whom, why and until when; `certgate unlock identity worker/etl-1` ends it',
   }),
   CG_REQUEST_TARGET: entry<{ detail: string }>({
-    about: "A request's target could be read in two ways.",
+    about: "A request's target is ambiguous.",
     exit: EXIT.refused,
     status: 400,
     message: (f) => `the request target is refused: ${f.detail}`,
     hint: () => 'send the path in its plain form: no `//`, no dot segments, no encoded slash',
   }),
   CG_REQUEST_HOST: entry<{ detail: string }>({
-    about: "A request's Host is one that Prefect reserves for itself.",
+    about: "A request's Host header is one that Prefect reserves for itself.",
     exit: EXIT.refused,
     status: 400,
     message: (f) => `the Host is refused: ${f.detail}`,
-    hint: () => 'use the name of the gate',
+    hint: () => "use the gate's name",
   }),
   CG_RENEW_THROUGH_SIDECAR: entry<{ detail: string }>({
-    about: 'Somebody asked for a new certificate through the port of a sidecar, where anybody may be who can reach it.',
+    about: "A certificate was requested through a sidecar's port, which anyone may have reached.",
     exit: EXIT.refused,
     status: 403,
     message: (f) => `no renewal through a sidecar: ${f.detail}`,
     hint: () =>
-      "look what runs beside that sidecar: certificates renew themselves, and Prefect's client never asks for one",
+      "check what runs beside that sidecar: certificates renew themselves, and Prefect's client never asks for one",
   }),
   CG_EST_REQUEST: entry<{ detail: string }>({
-    about: 'An EST client (RFC 7030) asked for what is not offered, or in a form that is none of the standard.',
+    about: "An EST client (RFC 7030) asked for something not offered, or in a form that is not the standard's.",
     exit: EXIT.refused,
     status: 400,
     message: (f) => `not answered over EST: ${f.detail}`,
-    hint: () => 'see docs/est.md for what is offered, with commands that work',
+    hint: () => 'docs/est.md lists what is offered, with working commands',
   }),
   CG_REQUEST_CROSS_SITE: entry<{ detail: string }>({
     about: 'A browser sent a request on behalf of another site.',
@@ -1050,85 +1049,83 @@ export const catalogue = {
     hint: () => 'bind a role to it in the policy: `- {role: Viewer, identity: user/alice}` under bindings',
   }),
   CG_PERMISSION: entry<{ detail: string }>({
-    about: 'A client lacks a permission that the operation needs, or a role of it denies that permission.',
+    about: 'A client lacks a permission that the operation needs, or one of its roles denies it.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `not permitted: ${f.detail}`,
-    hint: () => '`certgate policy explain user/alice POST /api/flows/` says which role, permission and line',
+    hint: () => '`certgate policy explain user/alice POST /api/flows/` shows which role, permission and line decide',
   }),
   CG_SCOPE: entry<{ detail: string }>({
-    about:
-      'A client may do this only to what is in its pools or carries its tag, and this is not, or cannot be known to be.',
+    about: 'A client may do this only within its pools or its tag, and the object is outside, or the gate cannot tell.',
     exit: EXIT.refused,
     status: 403,
-    message: (f) => `beyond the scope: ${f.detail}`,
-    hint: () =>
-      'docs/policy.md, "Scopes", says what each operation needs; `certgate policy explain` says where it is bound',
+    message: (f) => `outside the scope: ${f.detail}`,
+    hint: () => 'docs/policy.md, "Scopes", says what each operation needs; `certgate policy explain` shows the binding',
   }),
   CG_SCOPE_UNKNOWN: entry<{ detail: string }>({
-    about: "The gate has to ask Prefect whose something is, and gets no answer: the client's request waits.",
+    about: 'The gate has to ask Prefect what pool or tag something has, and gets no answer: the client has to wait.',
     exit: EXIT.refused,
     status: 503,
-    message: (f) => `whose it is cannot be found out: ${f.detail}`,
-    hint: () => '`certgate health` says whether the gate reaches Prefect; clients try again by themselves',
+    message: (f) => `cannot find out whose it is: ${f.detail}`,
+    hint: () => '`certgate health` shows whether the gate reaches Prefect; clients retry by themselves',
   }),
   CG_REQUEST_BODY: entry<{ detail: string }>({
-    about: 'A body has to be read to decide about the request, and it cannot be, or not in one way only.',
+    about: 'The gate needs the body to decide on the request, and the body is unreadable or ambiguous.',
     exit: EXIT.refused,
     status: 400,
     message: (f) => `the body is refused: ${f.detail}`,
     hint: () => 'send it as JSON in UTF-8 with a Content-Length, at most 1 MiB, uncompressed, no name twice',
   }),
   CG_OPERATION_UNKNOWN: entry<{ detail: string }>({
-    about: 'A client that is no Owner asked for something that the table of operations does not know.',
+    about: 'A client that is not an Owner asked for something that is not in the table of operations.',
     exit: EXIT.refused,
     status: 403,
     message: (f) => `unknown operation: ${f.detail}`,
-    hint: () => 'it is no operation of Prefect, or of a newer one than this certgate knows: then update certgate',
+    hint: () =>
+      'it is not a Prefect operation, or belongs to a newer Prefect than this certgate knows: then update certgate',
   }),
   CG_LIMIT_CONNECTIONS: entry<{ detail: string }>({
-    about: 'The gate has as many connections as it may have: a new one is reset before its handshake.',
+    about: 'The gate has reached its limit of connections: new ones are reset before the handshake.',
     exit: EXIT.refused,
     status: 503,
     message: (f) => `too many connections: ${f.detail}`,
-    hint: () =>
-      'raise serve.limits.connections, and the descriptors that the process may have (`ulimit -n`, LimitNOFILE)',
+    hint: () => 'raise serve.limits.connections, and the limit on file descriptors (`ulimit -n`, LimitNOFILE)',
   }),
   CG_LIMIT_ADDRESS: entry<{ detail: string }>({
-    about: 'An address has as many connections as it may have: a new one is reset before its handshake.',
+    about: 'An address has reached its limit of connections: new ones are reset before the handshake.',
     exit: EXIT.refused,
     status: 503,
-    message: (f) => `too many connections of one address: ${f.detail}`,
+    message: (f) => `too many connections from one address: ${f.detail}`,
     hint: () => 'raise serve.limits.connectionsPerAddress if many clients share the address',
   }),
   CG_LIMIT_HANDSHAKES: entry<{ detail: string }>({
     about:
-      'An address opens connections faster than it may, or shows long chains that lead nowhere: a new one is reset before its handshake.',
+      'An address opens connections too fast, or presents long certificate chains that lead nowhere: new connections are reset before the handshake.',
     exit: EXIT.refused,
     status: 503,
-    message: (f) => `too many handshakes of one address: ${f.detail}`,
+    message: (f) => `too many handshakes from one address: ${f.detail}`,
     hint: () => 'raise serve.limits.handshakesPerAddress if many clients share the address',
   }),
   CG_LIMIT_IDENTITY: entry<{ detail: string }>({
-    about: 'An identity has as many connections as it may have.',
+    about: 'An identity has reached its limit of connections.',
     exit: EXIT.refused,
     status: 429,
     message: (f) => `too many connections of one identity: ${f.detail}`,
-    hint: () => 'give each worker an identity of its own, or raise serve.limits.connectionsPerIdentity',
+    hint: () => 'give each worker its own identity, or raise serve.limits.connectionsPerIdentity',
   }),
   CG_LIMIT_REQUESTS: entry<{ detail: string }>({
-    about: 'An identity has as many requests in flight as it may have.',
+    about: 'An identity has reached its limit of requests in flight.',
     exit: EXIT.refused,
     status: 429,
     message: (f) => `too many requests of one identity: ${f.detail}`,
-    hint: () => 'give each worker an identity of its own, or raise serve.limits.requestsPerIdentity',
+    hint: () => 'give each worker its own identity, or raise serve.limits.requestsPerIdentity',
   }),
   CG_STORE_UNAVAILABLE: entry<{ detail: string }>({
-    about: "The gate cannot read its store, so it can't know who is revoked: it refuses everyone.",
+    about: 'The gate cannot read its store, so it does not know who is revoked: it refuses everyone.',
     exit: EXIT.storage,
     status: 503,
     message: (f) => `the store cannot be read: ${f.detail}`,
-    hint: () => '`certgate health` and `certgate doctor` say what is wrong with it',
+    hint: () => '`certgate health` and `certgate doctor` show what is wrong with it',
   }),
 } as const;
 

@@ -199,6 +199,6 @@ function unwritable(place: string, error: unknown): CertgateError {
     return new CertgateError('CG_CA_FILE', facts, { cause: error });
   }
   const problem = `cannot be written: ${fileReason(error)}`;
-  const remedy = `make room and see who may write there: \`df -h ${shellWord(file)}\`, \`ls -la ${shellWord(file)}\``;
+  const remedy = `free some space, and check who may write there: \`df -h ${shellWord(file)}\`, \`ls -la ${shellWord(file)}\``;
   return new CertgateError('CG_CA_FILE', { file, problem, remedy }, { cause: error });
 }

@@ -109,7 +109,9 @@ function listRow(label: string, values: readonly string[]): Row[] {
 }
 
 function modeWords(mode: string): string {
-  return (Number.parseInt(mode, 8) & 0o077) === 0 ? mode : `${mode}: others than its owner can get at it: chmod 600`;
+  return (Number.parseInt(mode, 8) & 0o077) === 0
+    ? mode
+    : `${mode}: users other than its owner can get at it: chmod 600`;
 }
 
 function validity(notBefore: string, notAfter: string, now: number): string {

@@ -204,7 +204,7 @@ function policyOf({ serve: { policy: path } }: Config, cwd: string): PolicyPlace
 
 function sayPolicy(place: PolicyPlace | null, log: Log): void {
   if (place === null) {
-    log.warn('there is no policy: every client that is admitted may do everything (serve.policy)');
+    log.warn('there is no policy: every admitted client may do everything (serve.policy)');
     return;
   }
   const { policy, source, bindings } = place.loaded;

@@ -94,7 +94,11 @@ function warnOfReaders(file: string, io: CommandIo, warn: (words: string) => voi
   const found = statSync(resolve(io.cwd, file), { throwIfNoEntry: false });
   if (found?.isFile() !== true || (found.mode & 0o077) === 0) return;
   const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
-  warn(printable(`others than its owner can get at the token in ${file} (mode ${mode}): chmod 600 ${shellWord(file)}`));
+  warn(
+    printable(
+      `users other than its owner can get at the token in ${file} (mode ${mode}): chmod 600 ${shellWord(file)}`,
+    ),
+  );
 }
 
 /** Under which name to enrol: `wanted`, else the token's own, else, for a pattern, with this machine's name in place of `*`. CG_USAGE. */

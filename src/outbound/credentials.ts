@@ -260,7 +260,7 @@ function warnOfReaders(file: string, { pem }: OpenedKeyFile, log: Log): void {
   const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
   if ((mode & 0o077) === 0 || isEncryptedPem(pem)) return;
   const octal = (mode & 0o777).toString(8).padStart(4, '0');
-  log.warn({ file, mode: octal, remedy: 'chmod 600, or encrypt it' }, 'others than its owner can get at the key');
+  log.warn({ file, mode: octal, remedy: 'chmod 600, or encrypt it' }, 'users other than its owner can get at the key');
 }
 
 function readPem(file: string): string {

@@ -349,7 +349,7 @@ describe('two signers on one socket', () => {
     const there = { path: file, keys: [], log: openLog({ level: 'error' }) };
     // Twice: who was refused holds nothing.
     for (let tries = 0; tries < 2; tries++) {
-      expect((await failureOf('CG_LISTEN', () => serveSigner(there))).message).toContain('is no socket');
+      expect((await failureOf('CG_LISTEN', () => serveSigner(there))).message).toContain('is not a socket');
     }
   });
 });

@@ -209,7 +209,7 @@ it('a CA is made whole or not at all where there is room for a part of it, and w
     const { code, said } = await runIn(folder, ['init']);
     expect(code, size).toBe(6);
     expect(said.split('\n')[0], size).toBe(
-      `error: no room to write ${join(folder, 'state', 'certgate.db')}: database or disk is full (SQLite 13) [CG_STORE_FULL]`,
+      `error: no space to write ${join(folder, 'state', 'certgate.db')}: database or disk is full (SQLite 13) [CG_STORE_FULL]`,
     );
     expect(readdirSync(folder), size).toEqual([]);
   }

@@ -11,7 +11,7 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { openShell, type Shell } from './golden.ts';
 
 const HOUR = 3_600_000;
-const ENDED = 'error: the login at https://gate.example:8443 ended at 20';
+const ENDED = 'error: the login at https://gate.example:8443 expired at 20';
 let shell: Shell;
 let identity: string;
 

@@ -60,7 +60,7 @@ describe('a token file', () => {
   });
 
   test.each([
-    [0o644, 'others than its owner can get at the token in token (mode 0644): chmod 600 token'],
+    [0o644, 'users other than its owner can get at the token in token (mode 0644): chmod 600 token'],
     [0o600, ''],
   ])('with mode %o is taken, with a warning where others can read it', async (mode, warning) => {
     const { file, io } = place();

@@ -19,7 +19,7 @@ test('a second gate on a state folder is refused before it does anything, and th
     const [program, args] = certgateCommand(['serve', '--config', home.config, '--listen', '127.0.0.1:0', ...more]);
     const second = await finish(program, args, { env: cleanEnvironment() });
     expect([second.code, second.stdout]).toEqual([1, '']);
-    expect(second.stderr).toContain(`another gate already runs on this state folder: ${join(home.dir, 'state')}`);
+    expect(second.stderr).toContain(`another gate is already running on this state folder: ${join(home.dir, 'state')}`);
     expect(second.stderr).toContain('[CG_GATE_RUNNING]');
     expect(second.stderr).toContain('hint: end that gate first, or give this one a state folder of its own');
     expect(second.stderr).not.toContain('listening');

@@ -26,7 +26,7 @@ test('who cannot listen is told what to do about what is in the way', async () =
   expect(await hintOf(bind(createServer(), { path: '/nowhere/at/all.sock' }))).toContain('ls -ld /nowhere/at');
   const taken = { address: '/run/signer.sock', reason: 'another process answers there' };
   expect(new CertgateError('CG_LISTEN', taken).hint).toBe(
-    'choose another with --listen unix:/PATH, or end what listens there: ss -lxp',
+    'choose another with --listen unix:/PATH, or stop what listens there: ss -lxp',
   );
   const facts = { address: '0.0.0.0:443', reason: 'listen EACCES: permission denied 0.0.0.0:443' };
   expect(new CertgateError('CG_LISTEN', facts).hint).toContain('CAP_NET_BIND_SERVICE');
@@ -62,7 +62,7 @@ test('the unix socket of a process that is stopped, or has more waiting than it 
   }
   expect(await removeStale(path)).toBe('taken');
   expect(existsSync(path)).toBe(true);
-  expect(await hintOf(bind(createServer(), { path }))).toContain('end what listens there');
+  expect(await hintOf(bind(createServer(), { path }))).toContain('stop what listens there');
   other.kill('SIGKILL');
   await once(other, 'exit');
   for (const socket of waiting) socket.destroy();

@@ -14,7 +14,7 @@ export function checkPolicy({ serve: { policy: path } }: Config, hasAuthority: b
   if (path === null) {
     if (!hasAuthority) return [];
     const found = 'there is none: every client that is admitted may do everything in Prefect';
-    return [warning(CHECK, found, 'write one, docs/policy.md has one to begin with, and name it in serve.policy')];
+    return [warning(CHECK, found, 'write one, docs/policy.md has one to start from, and name it in serve.policy')];
   }
   try {
     const { policy, bindings, source } = loadPolicy(path, cwd);

@@ -48,7 +48,7 @@ export function showCommand(io: CommandIo): Command {
       PERMISSIONS[permission],
     ]);
     for (const line of table(['permission', ...names, 'meaning'], rows)) io.out(line);
-    if (loaded === null) io.say('there is no policy: every client that is admitted may do everything');
+    if (loaded === null) io.say('there is no policy: every admitted client may do everything');
   });
 }
 
