@@ -76,7 +76,11 @@ export function exportCommand(io: CommandIo): Command {
     const sender = collectorSender({ ...flags, cwd: io.cwd, headers: io.env['OTEL_EXPORTER_OTLP_HEADERS'] });
     const store = openSqliteStore(storeFile(config.stateDir), { readOnly: true });
     const stop = new AbortController();
-    void hearStop().until(async () => stop.abort());
+    void hearStop().until(async (signal, hurry) => {
+      // What is under way would be waited for. Ended as any process is, the cursor stays: it is sent again.
+      hurry.addEventListener('abort', () => process.kill(process.pid, signal));
+      stop.abort();
+    });
     try {
       await exportAll({ path: auditFile(config), store, sender, cursor, flags, signal: stop.signal }, io);
     } finally {
