@@ -147,6 +147,9 @@ export function compilePolicy(source: PolicySource): Policy {
   const named = new Set(source.bindings.flatMap((one) => one.groups ?? []));
   const byCertificate = source.bindings.filter((one) => (one.certificate ?? null) !== null);
   const kept = new Map<string, Grants>();
+  /** By the bindings and pools that they come of: a fleet has many names, and few of these. */
+  const shared = new Map<string, Grants>();
+  const places = new Map(source.bindings.map((one, at) => [one, at]));
   const ofCertificate = new WeakMap<Attributes, { readonly identity: string; readonly grants: Grants }>();
   const grantsFor = (identity: string, { groups, values }: Attributes): Grants => {
     const belongs = groups.filter((one) => named.has(one));
@@ -165,8 +168,11 @@ export function compilePolicy(source: PolicySource): Policy {
     if (belongs.length > 0) {
       more.push(...source.bindings.filter((one) => one.groups?.some((group) => belongs.includes(group)) === true));
     }
-    const grants = grantsOf([...new Set([...bindings, ...more])], roles, pools);
-    if (kept.size >= MOST_KEPT) kept.clear();
+    const all = [...new Set([...bindings, ...more])];
+    const which = JSON.stringify([all.map((one) => places.get(one)), pools]);
+    const grants = shared.get(which) ?? grantsOf(all, roles, pools);
+    if (kept.size >= MOST_KEPT) for (const memory of [kept, shared]) memory.clear();
+    shared.set(which, grants);
     kept.set(key, grants);
     return grants;
   };

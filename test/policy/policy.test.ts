@@ -270,6 +270,64 @@ describe('roles', () => {
   });
 });
 
+describe('what was worked out', () => {
+  const workers = { ...bound('none', 'Worker'), identities: [], matches: (name: string) => name.startsWith('worker/') };
+  const of = (groups: readonly string[]): Attributes => ({ groups, values: [] });
+
+  test('holds for all who have the same bindings and pools, and for nobody else', () => {
+    const data = { ...bound('worker/2', 'Developer'), groups: ['data'] };
+    const fleet = policy([], [workers, bound('worker/1', 'Viewer'), data]);
+    const plain = fleet.grants('worker/a');
+    for (let n = 3; n < 100; n++) expect(fleet.grants(`worker/${n}`)).toBe(plain);
+    expect(fleet.grants('worker/b', of(['other']))).toBe(plain);
+    const each = [
+      plain,
+      fleet.grants('worker/1'),
+      fleet.grants('worker/2'),
+      fleet.grants('user/a'),
+      fleet.grants('worker/a', of(['data'])),
+      fleet.grants('worker/a', of(['pool:etl'])),
+      fleet.grants('worker/a', of(['pool:etl', 'pool:ml'])),
+      fleet.grants('worker/a', of(['data', 'pool:etl'])),
+    ];
+    expect(new Set(each).size).toBe(each.length);
+    expect(fleet.grants('worker/b', of(['pool:etl']))).toBe(each[5]);
+  });
+
+  test('says the same as where it is worked out for one alone', () => {
+    const names = ['worker/1', 'worker/2', 'user/a'];
+    const bindings = fc.array(
+      fc.oneof(
+        fc.constantFrom(...names).map((name) => bound(name, 'Viewer')),
+        fc.constantFrom('Worker', 'Developer').map((one) => ({ ...workers, roles: [placed(one)] })),
+        fc.constantFrom('data', 'ops').map((group) => ({ ...bound('nobody', 'Runner'), groups: [group] })),
+      ),
+      { maxLength: 5 },
+    );
+    const asked = fc.array(
+      fc.tuple(
+        fc.constantFrom(...names),
+        fc.subarray(['data', 'ops', 'pool:etl', 'pool:ml']).map((groups) => of(groups)),
+      ),
+      { maxLength: 8 },
+    );
+    const told = (by: Policy, name: string, attributes: Attributes) => {
+      const { roles, allowed, denied } = by.grants(name, attributes);
+      const rulings = ALL_PERMISSIONS.map((one) => by.grants(name, attributes).rule({ needs: [one] }));
+      return { roles, allowed: [...allowed], denied: [...denied], rulings };
+    };
+    fc.assert(
+      fc.property(bindings, asked, (all, questions) => {
+        const many = policy([], all);
+        for (const [name, attributes] of questions) {
+          const alone = policy([], all);
+          expect(told(many, name, attributes)).toEqual(told(alone, name, attributes));
+        }
+      }),
+    );
+  });
+});
+
 describe('a pool in the certificate', () => {
   const said = (...groups: string[]) => ({ groups, values: [] });
   const anyScope = fc.option(
