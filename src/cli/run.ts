@@ -75,9 +75,16 @@ export function runCommand(io: CommandIo): Command {
 }
 
 /** The command's environment: the caller's, with Prefect pointed at the sidecar. */
-function environmentFor(env: NodeJS.ProcessEnv, url: string, gate: string, flags: EnrollFlags = {}): NodeJS.ProcessEnv {
+export function environmentFor(
+  env: NodeJS.ProcessEnv,
+  url: string,
+  gate: string,
+  flags: EnrollFlags = {},
+): NodeJS.ProcessEnv {
   const passed = withoutSecrets(env, identityTokenVariable(flags));
-  const noProxy = [env['NO_PROXY'] ?? env['no_proxy'], '127.0.0.1', 'localhost'].filter(Boolean).join(',');
+  // Programs read one or the other, and an empty one is none.
+  const before = [env['NO_PROXY'] ?? '', env['no_proxy'] ?? ''].filter((hosts) => hosts !== '');
+  const noProxy = [...new Set([...before, '127.0.0.1', 'localhost'])].join(',');
   return {
     ...passed,
     PREFECT_API_URL: `${url}/api`,

@@ -39,6 +39,9 @@ const isTrustDomain = (value: string) => {
 /** A container is called what it likes, by digits alone too, which no certificate can say. */
 const machineName = (): string[] => [hostname().toLowerCase()].filter(isDnsName);
 
+/** What a server's certificate can say: no address with a zone. */
+const isNameOfHost = (value: string): boolean => isDnsName(value) || (isAddress(value) && !value.includes('%'));
+
 function times() {
   return {
     headBytes: count(32_768, { about: 'Longest request or answer head, in bytes.' }, { min: 1024, max: 1_048_576 }),
@@ -117,15 +120,15 @@ const serve = z.strictObject({
     },
   ),
   apiPath: pathOfApi('Where that has its API, its PREFECT_SERVER_API_BASE_PATH; clients find it at /api of the gate.'),
-  names: withDefault(
-    z
-      .array(z.string().check(z.refine((name) => isDnsName(name) || isAddress(name))))
-      .check(z.minLength(1), z.maxLength(100)),
-    () => [...machineName(), 'localhost', '127.0.0.1', '::1'],
-  ).register(settings, {
+  names: withDefault(z.array(z.string().check(z.refine(isNameOfHost))).check(z.minLength(1), z.maxLength(100)), () => [
+    ...machineName(),
+    'localhost',
+    '127.0.0.1',
+    '::1',
+  ]).register(settings, {
     kind: 'list',
     about: "DNS names and IP addresses of the gate's own server certificate: what clients connect to.",
-    wants: 'a list of DNS names and IP addresses',
+    wants: 'a list of at most 100 DNS names and IP addresses',
     example: '[gate.example, 192.0.2.7]',
     fallback: "[this machine's name, localhost, 127.0.0.1, '::1']",
     flag: '--name',
@@ -245,7 +248,7 @@ const connect = z.strictObject({
     {
       wants: 'a DNS name or an IP address',
       example: 'gate.example',
-      accepts: (value) => isDnsName(value) || isAddress(value),
+      accepts: isNameOfHost,
     },
   ),
   drain: duration(

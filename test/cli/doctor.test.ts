@@ -53,6 +53,12 @@ describe('the environment of a Prefect client', () => {
     ['verification switched off', { PREFECT_API_TLS_INSECURE_SKIP_VERIFY: 'true' }, 'warn'],
     ['headers that the gate removes', { PREFECT_CLIENT_CUSTOM_HEADERS: '{"X-Forwarded-For":"1"}' }, 'warn'],
     ['a proxy that would get loopback requests', { HTTP_PROXY: 'http://proxy.test:3128' }, 'fail'],
+    [
+      'the same, with an empty no_proxy, which Python goes by',
+      { HTTP_PROXY: 'http://proxy.test:3128', NO_PROXY: '127.0.0.1,localhost', no_proxy: '' },
+      'fail',
+    ],
+    ['the same beside a variable that is empty', { HTTP_PROXY: '', ALL_PROXY: 'http://proxy.test:3128' }, 'fail'],
   ])('is told about %s', (_what, env, level) => {
     const found = checkEnvironment(env, gate).filter((finding) => finding.level !== 'ok');
     expect(found.map((finding) => finding.level)).toEqual([level]);
@@ -62,6 +68,8 @@ describe('the environment of a Prefect client', () => {
   it.each([
     [{ PREFECT_API_URL: 'http://127.0.0.1:4210/api' }],
     [{ HTTP_PROXY: 'http://proxy.test:3128', NO_PROXY: '127.0.0.1,localhost' }],
+    [{ HTTP_PROXY: 'http://proxy.test:3128', NO_PROXY: '', no_proxy: '127.0.0.1,localhost' }],
+    [{ HTTP_PROXY: 'http://proxy.test:3128', http_proxy: '' }],
     [{ PREFECT_CLIENT_CUSTOM_HEADERS: '{"X-Team":"etl"}' }],
     [{ PREFECT_CLIENT_CUSTOM_HEADERS: 'no json' }],
   ])('is fine with %j', (env) => {

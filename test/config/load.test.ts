@@ -184,7 +184,7 @@ describe('problems', () => {
       'CERTGATE_SERVE_UPSTREM | certgate knows no such variable | did you mean CERTGATE_SERVE_UPSTREAM?',
       'certgate.yaml:3:11 | serve.listen is 8443; it must be host:port, [ipv6]:port or systemd:NAME | for example: listen: 0.0.0.0:8443',
       'certgate.yaml:4:10 | serve.drain is 30; it must be a duration such as 500ms, 30s, 5m, 24h or 7d, from 0s to 24h | for example: drain: 5m',
-      'certgate.yaml:5:25 | serve.names[1] is "not a name"; it must be a list of DNS names and IP addresses | for example: names: [gate.example, 192.0.2.7]',
+      'certgate.yaml:5:25 | serve.names[1] is "not a name"; it must be a list of at most 100 DNS names and IP addresses | for example: names: [gate.example, 192.0.2.7]',
       expect.stringMatching(/^certgate\.yaml:10:7 \| identity\.rules\[1\]: /),
       'CERTGATE_SERVE_DRAIN | serve.drain is "soon"; it must be a duration such as 500ms, 30s, 5m, 24h or 7d, from 0s to 24h | for example: CERTGATE_SERVE_DRAIN=5m',
       '--upstream | serve.upstream is "https://x"; it must be http://host:port without a path, or unix:/path | for example: --upstream http://127.0.0.1:4200',
@@ -287,6 +287,14 @@ describe('problems', () => {
     const cwd = folderWith('connect:', `  listen: unix:${'x'.repeat(104)}`, 'serve:', '  upstream: unix:p.sock');
     expect(problemsOf(() => loadConfig({ env: {}, cwd }))).toEqual([
       expect.stringMatching(/^certgate\.yaml:2:11 \| connect\.listen is "unix:x+", 1\d\d octets with its folder; /),
+    ]);
+  });
+
+  test('are an address with a zone where a certificate is to say it', () => {
+    const env = { CERTGATE_SERVE_NAMES: 'gate.example,fe80::1%lo', CERTGATE_CONNECT_SERVER_NAME: 'fe80::1%lo' };
+    expect(problemsOf(() => loadConfig({ env, cwd: folderWith('#') }))).toEqual([
+      expect.stringMatching(/^CERTGATE_SERVE_NAMES \| serve\.names\[1\] is "fe80::1%lo"; /),
+      expect.stringMatching(/^CERTGATE_CONNECT_SERVER_NAME \| /),
     ]);
   });
 

@@ -25,11 +25,15 @@ export function checkEnvironment(env: NodeJS.ProcessEnv, gate: string | null): F
     const found = `sets ${reserved.join(', ')}, which the gate removes`;
     findings.push(warning('PREFECT_CLIENT_CUSTOM_HEADERS', found, 'take these headers out'));
   }
-  const proxy = env['HTTP_PROXY'] ?? env['http_proxy'] ?? env['ALL_PROXY'] ?? env['all_proxy'] ?? '';
-  const direct = (env['NO_PROXY'] ?? env['no_proxy'] ?? '').split(',').map((host) => host.trim());
-  if (proxy !== '' && !direct.includes('*') && !(direct.includes('127.0.0.1') && direct.includes('localhost'))) {
+  // As Python reads them: where both are set that in small letters goes first, even an empty one, which is none.
+  const read = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? '';
+  const proxy = ['HTTP_PROXY', 'ALL_PROXY'].find((name) => read(name) !== '');
+  const direct = read('NO_PROXY')
+    .split(',')
+    .map((host) => host.trim());
+  if (proxy !== undefined && !direct.includes('*') && !(direct.includes('127.0.0.1') && direct.includes('localhost'))) {
     const found = 'is set, so Prefect would ask the proxy for the sidecar on loopback';
-    findings.push(failure('HTTP_PROXY', found, 'export NO_PROXY=127.0.0.1,localhost (certgate run does it by itself)'));
+    findings.push(failure(proxy, found, 'export NO_PROXY=127.0.0.1,localhost (certgate run does it by itself)'));
   }
   return findings.length > 0 ? findings : [fine('environment', 'no Prefect setting is in the way')];
 }
