@@ -45,14 +45,14 @@ function cliReference(program: Command): string {
   return join([
     '# Command line',
     MADE,
-    'What `--help` prints, for every command. Results go to stdout, words to stderr; `--json` is on every command that prints data.',
+    'What `--help` prints, for every command. Results go to stdout, messages to stderr; every command that prints data has `--json`.',
     ...commandSections(program),
     '## Exit codes',
     table(
       ['code', 'meaning'],
       exitCodes.map(([code, meaning]) => [code, meaning]),
     ),
-    'The codes of the messages, in brackets at the end of each, are in [errors.md](errors.md).',
+    'The error codes, in brackets at the end of each message, are in [errors.md](errors.md).',
   ]);
 }
 
@@ -74,12 +74,12 @@ function configurationReference(program: Command): string {
   return join([
     '# Configuration',
     MADE,
-    'Defaults, then `certgate.yaml`, then `CERTGATE_…` variables, then flags: the later goes before the earlier. The file is `./certgate.yaml`, or what `--config` or `CERTGATE_CONFIG` names; `certgate init` writes one with comments. All problems are told at once, each with file:line:column and its remedy.',
+    'Settings come from defaults, `certgate.yaml`, `CERTGATE_…` variables and flags; later sources override earlier ones. The file is `./certgate.yaml`, or the one that `--config` or `CERTGATE_CONFIG` names; `certgate init` writes one with comments. All errors are reported at once, each with file:line:column and a remedy.',
     [
       '- Durations are text: `500ms`, `30s`, `5m`, `24h`, `7d`, `1h30m`.',
-      "- Relative paths in the file are meant from the file's folder, those in variables and flags from the working directory.",
-      '- An empty variable is as if it were not set. A list in a variable is separated by commas; `identity.rules` is JSON there.',
-      '- An unknown key or `CERTGATE_…` variable is a problem, not a comment. (Those that Kubernetes sets for a service called `certgate` are let be.)',
+      "- Relative paths in the file are relative to the file's folder, those in variables and flags to the working directory.",
+      '- An empty variable counts as unset. Lists in a variable are separated by commas; `identity.rules` and `enroll.issuers` are JSON there.',
+      '- An unknown key or `CERTGATE_…` variable is an error. (The variables that Kubernetes sets for a service called `certgate` are ignored.)',
     ].join('\n'),
     ...sections().flatMap(([name, members]) => [
       `## ${name === '' ? 'top level' : name}`,
@@ -172,7 +172,7 @@ function permissionReference(): string {
   return join([
     '# Permissions, roles and operations',
     MADE,
-    'What a policy can permit ([policy.md](policy.md) says how). The names are those of Prefect Cloud. No permission includes another: each opens the operations in whose row it stands.',
+    'What a policy can permit ([policy.md](policy.md) says how). The names are those of Prefect Cloud. No permission includes another: each permits the operations whose rows list it.',
     '## The built-in roles',
     table(
       ['role', 'what it is'],
@@ -209,7 +209,7 @@ function errorReference(): string {
   return join([
     '# Errors',
     MADE,
-    'Every error ends with its code in brackets. Codes never change their meaning, so scripts may rely on them. `exit` is the exit code of the command, `HTTP` the status where a peer gets to see it.',
+    'Every error ends with its code in brackets. Codes never change their meaning, so scripts may rely on them. `exit` is the exit code of the command, `HTTP` the status where a peer sees the error.',
     ...entries.flatMap(([code, entry]) => {
       const words = exampleOf(entry);
       return [

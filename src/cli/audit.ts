@@ -44,35 +44,39 @@ export function auditCommand(io: CommandIo): Command {
     examples: [
       ['the last hour', 'certgate audit --since 1h'],
       ['everything that was refused today, as JSON lines', 'certgate audit --decision refuse --since 24h --json'],
-      ['what one worker did, and what was done about it', 'certgate audit --identity worker/etl-1'],
+      ['what one worker did, and what was done about its identity', 'certgate audit --identity worker/etl-1'],
       ['what is refused from now on, as it happens', 'certgate audit --follow --decision refuse --limit 0'],
       ['for a spreadsheet', 'certgate audit --since 7d --limit 100000 --csv'],
       ['has anybody changed the record?', 'certgate audit --verify'],
-      ['keep elsewhere how far it has come', 'certgate audit --checkpoint checkpoint.json'],
-      ['does it still go on from there?', 'certgate audit --verify --since-checkpoint checkpoint.json'],
+      ['save a checkpoint, to be kept elsewhere', 'certgate audit --checkpoint checkpoint.json'],
+      ['does the record still continue from there?', 'certgate audit --verify --since-checkpoint checkpoint.json'],
     ],
     notes: [
-      'reads and permitted GETs are in the log, not here. --decision, --serial, --operation and --request leave out the CA, which decides nothing about requests.',
-      '--json prints one JSON object a line, with `source` gate or ca; times are milliseconds since 1970.',
-      '--follow shows the newest first, then what comes: a write when it is decided, and how it went (→) on a line of its own.',
-      '--verify reads every file of the record (or those that are named), and ends with exit code 3 when something is not as it was written.',
+      'permitted reads are in the log, not here. --decision, --serial, --operation and --request leave out the acts of the CA, which are not about requests.',
+      '--json prints one JSON object per line, with `source` gate or ca; times are milliseconds since 1970.',
+      '--follow shows the newest entries, then new ones: a write when it is decided, and its outcome (→) on a separate line.',
+      '--verify reads every file of the record (or those given), and ends with exit code 3 if something was changed.',
     ],
   })
-    .argument('[FILE...]', 'with --verify: files of the record, in place of those in the state folder, oldest first')
-    .option('--identity <NAME>', 'only what this identity did, or what was done about it')
+    .argument('[FILE...]', 'with --verify: files of the record, instead of those in the state folder, oldest first')
+    .option('--identity <NAME>', 'only what this identity did, or was done about it')
     .option('--serial <HEX>', 'only what was done with this certificate')
-    .option('--operation <NAME>', "only requests for this operation of Prefect's: create_flow_run")
+    .option('--operation <NAME>', 'only requests for this Prefect operation, e.g. create_flow_run')
     .option('--request <ID>', 'only the request with this X-Request-Id')
-    .option('--since <WHEN>', 'only since then: 2h for the last two hours, or a time such as 2026-10-31T08:00Z')
-    .option('--until <WHEN>', 'only before then')
+    .option('--since <WHEN>', 'only since this time: 2h for the last two hours, or a time such as 2026-10-31T08:00Z')
+    .option('--until <WHEN>', 'only before this time')
     .option('--decision <DECISION>', 'only requests with this decision of the gate: permit, refuse')
-    .option('--limit <N>', 'only the newest', '100')
-    .option('-f, --follow', 'go on with what comes, until interrupted')
+    .option('--limit <N>', 'only this many, the newest', '100')
+    .option('-f, --follow', 'keep printing new entries, until interrupted')
     .option('--json', 'print JSON lines')
     .option('--csv', 'print comma-separated values (RFC 4180), for a spreadsheet')
-    .option('--verify', 'say whether the record is as it was written')
-    .option('--since-checkpoint <FILE>', 'with --verify: it must go on from this checkpoint; may be repeated', collect)
-    .option('--checkpoint <FILE>', 'write the newest signed checkpoint there, or to standard output (-)');
+    .option('--verify', 'check that the record was not changed after it was written')
+    .option(
+      '--since-checkpoint <FILE>',
+      'with --verify: it must continue from this checkpoint; may be repeated',
+      collect,
+    )
+    .option('--checkpoint <FILE>', 'write the newest signed checkpoint to this file, or to standard output (-)');
   // Both have --follow: whose it is, is said by where it stands.
   command.enablePositionalOptions().addCommand(exportCommand(io));
   return withSettings(command).action(async (files: readonly string[], flags: Flags) => {

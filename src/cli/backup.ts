@@ -27,23 +27,20 @@ interface Flags {
 export function backupCommand(io: CommandIo): Command {
   const command = describe(new Command('backup'), 'copy the CA, its store and its configuration, while a gate runs', {
     examples: [
-      ['everything, keys too, into a new folder', 'certgate backup --out /backup/certgate-monday'],
-      [
-        'without private keys, for a place that is less well kept',
-        'certgate backup --out /backup/monday --without-keys',
-      ],
+      ['everything, including keys, into a new folder', 'certgate backup --out /backup/certgate-monday'],
+      ['without private keys, for a less protected place', 'certgate backup --out /backup/monday --without-keys'],
       [
         'and as one encrypted file',
         'tar -c -C /backup certgate-monday | age -r age1… > /backup/certgate-monday.tar.age',
       ],
     ],
     notes: [
-      'the folder appears whole or not at all, with mode 0700, and nothing is overwritten. Put it back with certgate restore.',
-      'it shows in its manifest.json what is in it, with sizes and SHA-256.',
+      'the folder appears complete or not at all, with mode 0700, and nothing is overwritten. Restore it with certgate restore.',
+      'its manifest.json lists the files in it, with sizes and SHA-256.',
     ],
   })
     .requiredOption('--out <DIR>', 'the folder to make')
-    .option('--without-keys', 'leave out every file that could hold a private key')
+    .option('--without-keys', 'leave out every file that could contain a private key')
     .option('--json', 'print JSON');
   return withSettings(command).action(async (flags: Flags) => {
     const config = configOf(command, io);

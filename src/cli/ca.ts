@@ -11,16 +11,16 @@ import type { CommandIo } from './io.ts';
 export function caCommand(io: CommandIo): Command {
   const command = describe(
     new Command('ca'),
-    "the CA's own certificates: see, check, rotate, put under a company's CA",
+    "the CA's own certificates: show, check, rotate, put under a company's CA",
     {
       examples: [
-        ['which roots and issuers there are, until when, and who has not taken the trust bundle', 'certgate ca status'],
-        ['whether the CA is well, and what to do where it is not', 'certgate ca check'],
-        ['a new issuer; everybody who trusts the root trusts it at once', 'certgate ca rotate issuer'],
+        ['which roots and issuers there are, until when, and who does not have the trust bundle', 'certgate ca status'],
+        ['check the CA, and say what to do about each problem', 'certgate ca check'],
+        ['a new issuer; whoever trusts the root trusts it at once', 'certgate ca rotate issuer'],
         ['a new root, in three steps', 'certgate ca rotate root prepare'],
-        ['encrypt the private keys under a passphrase', 'certgate ca passphrase'],
+        ['encrypt the private keys with a passphrase', 'certgate ca passphrase'],
       ],
-      notes: ['a running gate takes every change by itself, within a second.'],
+      notes: ['a running gate applies every change by itself, within a second.'],
     },
   );
   const subs = [statusCommand, checkCommand, rotateCommand, csrCommand, importCommand, caPassphraseCommand];

@@ -40,11 +40,11 @@ export function connectCommand(io: CommandIo): Command {
   withSettings(command, ['connect.listen', 'connect.metrics.listen', ...CONNECT_SETTINGS])
     .option(
       '--allow-host <NAME>',
-      'a further Host that clients may use, e.g. host.docker.internal; may be repeated',
+      'an additional Host that clients may use, e.g. host.docker.internal; may be repeated',
       collect,
       [],
     )
-    .option('--unsafe-listen', 'allow an address that is not loopback: whoever reaches it uses this certificate');
+    .option('--unsafe-listen', 'allow an address that is not loopback: whoever reaches it can use this certificate');
   withEnrollFlags(command);
   return command.action(async (options: EnrollFlags & { allowHost: string[]; unsafeListen?: boolean }) => {
     const given = configOf(command, io);

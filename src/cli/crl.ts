@@ -35,20 +35,20 @@ function exportCommand(io: CommandIo): Command {
       ['for software that reads it from a file', 'certgate crl export --out issuer.crl'],
       ['in DER', 'certgate crl export --format der --out issuer.crl'],
       [
-        'of the root, which nginx wants besides; its key must be here, or be named with --root-key',
+        'of the root, which nginx also needs; its key must be here, or be named with --root-key',
         'certgate crl export --issuer root --out root.crl',
       ],
       ['… and both in one, for its ssl_crl', 'cat issuer.crl root.crl > /etc/nginx/certgate.crl'],
-      ['what is in it', 'certgate inspect issuer.crl'],
+      ['show what is in it', 'certgate inspect issuer.crl'],
     ],
     notes: [
-      "an issuer's list is valid for 24 hours, a root's for 365 days: sign a new one in time, and after each revocation.",
+      "an issuer's list is valid for 24 hours, a root's for 365 days: export a new one in time, and after each revocation.",
       'a gate with serve.status.listen publishes its list by itself, renewed within a second of a revocation.',
     ],
   })
-    .option('--issuer <KEYID>', 'of this issuer, by its key identifier, or root (default: the one that issues)')
-    .option('--root-key <FILE>', 'the root key, where it is kept elsewhere; with --issuer root')
-    .option('--out <FILE>', 'write it there (default: standard output, in PEM)')
+    .option('--issuer <KEYID>', 'of this issuer, by its key identifier, or root (default: the active issuer)')
+    .option('--root-key <FILE>', 'the root key, if it is kept elsewhere; with --issuer root')
+    .option('--out <FILE>', 'write it to this file (default: standard output, in PEM)')
     .option('--format <FORMAT>', 'pem or der', 'pem')
     .option('--json', 'print JSON about what was written; needs --out');
   return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(async (flags: Flags) => {

@@ -29,16 +29,16 @@ const SETTINGS = [
 ];
 
 export function doctorCommand(io: CommandIo): Command {
-  const command = describe(new Command('doctor'), "check this machine's state and say what to do", {
+  const command = describe(new Command('doctor'), 'check this machine, and say what to do about each problem', {
     examples: [
       ['where the gate runs', 'certgate doctor'],
       ['where a worker runs', 'certgate doctor --gate https://gate.example:8443 --identity ./worker-etl-1'],
     ],
     notes: [
-      'it is about this machine: its configuration, and what it reaches. Of a CA that is here it says only whether it is well;',
-      'certgate ca check says the rest.',
-      'where a gate runs, it judges what that serves by, also where flags or CERTGATE_… variables of it differ from the file.',
-      'exit code 0 when nothing failed, 1 when something did; warnings do not count.',
+      'doctor checks this machine: its configuration, and what it reaches. If there is a CA here, it says only whether that is well;',
+      'certgate ca check shows the details.',
+      "if a gate is running, doctor checks the settings that are in effect, even if the gate's flags or CERTGATE_… variables override the file.",
+      'exit code 0 if nothing failed, 1 if something did; warnings do not count.',
     ],
   });
   withSettings(command, SETTINGS).option('--json', 'print JSON');

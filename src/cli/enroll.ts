@@ -24,10 +24,13 @@ export function enrollCommand(io: CommandIo): Command {
     examples: [
       ['with a token in a file, into ./worker-etl-1', 'certgate enroll --token-file token'],
       [
-        'from standard input: it stands in no file and in no list of processes',
+        'from standard input: in no file and in no list of processes',
         'certgate enroll --token-file - --out /etc/certgate/identity',
       ],
-      ['pasted: in `ps` and in the history of the shell, but good for one use', 'certgate enroll cgt1_…'],
+      [
+        "as an argument: visible in `ps` and in the shell's history, but good for only one use",
+        'certgate enroll cgt1_…',
+      ],
       [
         'with the service-account token of a pod',
         'certgate enroll --identity-token-file /var/run/secrets/certgate/token --gate https://gate.example:8443 --ca ca.crt',
@@ -35,16 +38,16 @@ export function enrollCommand(io: CommandIo): Command {
       ['one of a fleet', 'certgate enroll --token-file token --name worker/etl-7'],
     ],
     notes: [
-      'certgate run and certgate connect take the same flags, and then need no enroll before.',
-      'killed half-way, or its answer lost: the same command gets the same certificate within five minutes.',
-      'without --name, a token for several names is used with the name of this machine.',
-      'an identity token is shown only to a gate that --ca or --fingerprint vouches for; its rules say the name.',
+      'certgate run and certgate connect take the same flags, so that no separate enroll is needed.',
+      'if it is killed half-way, or the answer is lost, the same command gets the same certificate within five minutes.',
+      "without --name, a token for several names is used with this machine's name.",
+      "an identity token is sent only to a gate that --ca or --fingerprint verifies; the gate's rules decide the name.",
     ],
   }).argument('[TOKEN]', 'the token itself');
   withEnrollFlags(command)
-    .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /, or ./certgate-identity)')
+    .option('--out <DIR>', 'the folder to create (default: ./NAME with - for /, or ./certgate-identity)')
     .option('--force', 'replace the certificate in an existing folder')
-    .option('--wait <DURATION>', 'how long to try while the gate cannot be reached', '30s')
+    .option('--wait <DURATION>', 'how long to retry while the gate cannot be reached', '30s')
     .option('--json', 'print JSON');
   return withSettings(command, ['connect.gate', 'connect.ca', 'connect.fingerprint', 'connect.serverName']).action(
     async (text: string | undefined, flags: Flags) => {

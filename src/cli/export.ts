@@ -44,16 +44,16 @@ interface Flags extends SourceFlags, PasswordFlags {
 export function exportCommand(io: CommandIo): Command {
   const command = describe(
     new Command('export'),
-    'write a certificate and its key in the form another program imports',
+    'write a certificate and its key in a format that another program imports',
     {
       examples: [
         [
           'for a browser or an operating system: user-alice.p12, after asking for a password',
           'certgate export ./user-alice',
         ],
-        ['for macOS Keychain, .NET, and Windows and Java that are old', 'certgate export ./user-alice --legacy'],
+        ['for macOS Keychain, .NET, and old versions of Windows and Java', 'certgate export ./user-alice --legacy'],
         ['without a terminal', 'certgate export ./user-alice --password-file /run/secrets/p12'],
-        ['key and chain in one file, for a program that wants them so', 'certgate export ./worker-etl-1 --format pem'],
+        ['key and chain in one file', 'certgate export ./worker-etl-1 --format pem'],
         ['the public half as a JSON Web Key', 'certgate export ./worker-etl-1 --format jwk --public'],
         ['from files with other names', 'certgate export --cert a.crt --key a.key --ca ca.crt --format p7b'],
       ],
@@ -62,7 +62,7 @@ export function exportCommand(io: CommandIo): Command {
         'pem      key, certificate, issuers      p7b      PKCS#7 in PEM: the whole chain, no key (p7b-der: in DER)',
         'der      the certificate alone          der-key  the key alone, PKCS#8',
         'jwk      JSON Web Key with x5c and x5t#S256; --public leaves the private half out',
-        'a browser keeps what it imported until that expires: issue with --ttl 30d what should last.',
+        'a browser does not renew what it imported: use a longer lifetime for it, e.g. certgate issue --ttl 30d.',
       ],
     },
   )
@@ -71,8 +71,8 @@ export function exportCommand(io: CommandIo): Command {
     .option('--cert <FILE>', 'the certificate and its issuers (PEM or DER), instead of DIR/tls.crt')
     .option('--key <FILE>', 'its private key (PEM), instead of DIR/tls.key')
     .option('--ca <FILE>', 'issuers and root (PEM or DER), instead of DIR/ca.crt')
-    .option('--legacy', 'p12: the older encryption, which everything reads')
-    .option('--name <TEXT>', 'p12: what the importing program shows (default: the identity)')
+    .option('--legacy', 'p12: use the older encryption, which every program reads')
+    .option('--name <TEXT>', 'p12: the name that the importing program shows (default: the identity)')
     .option('--public', 'jwk: without the private half');
   return withSettings(withPasswordFlags(command))
     .option('--out <FILE>', 'the file to write (default: ./NAME.p12, .pem, …)')

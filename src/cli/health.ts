@@ -9,16 +9,16 @@ import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 
 export function healthCommand(io: CommandIo): Command {
-  const command = describe(new Command('health'), 'ask the gate of this machine whether it is well', {
+  const command = describe(new Command('health'), 'ask the gate on this machine whether it is healthy', {
     examples: [
-      ['exit code 0 when it is', 'certgate health'],
+      ['exit code 0 if it is', 'certgate health'],
       ['as JSON, with its counters', 'certgate health --json'],
-      ['whether a gate answers at all, for what would restart it', 'certgate health --live'],
+      ['whether a gate answers at all, for a liveness probe', 'certgate health --live'],
     ],
   });
   withSettings(command)
     .option('--json', 'print JSON')
-    .option('--live', 'exit code 0 whenever a gate answers, be it degraded: Prefect may be down, or not be up yet');
+    .option('--live', 'exit code 0 if a gate answers, even if degraded: Prefect may be down, or not up yet');
   return command.action(async (options: { json?: boolean; live?: boolean }) => {
     const socket = join(configOf(command, io).stateDir, 'control.sock');
     const health = await askHealth(socket);

@@ -31,15 +31,15 @@ function wordsOf(command: Command): Words {
 /** What each exit code means, for `certgate --help` and docs/cli.md. */
 export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> = [
   [`${EXIT.ok}`, 'done'],
-  [`${EXIT.failure}`, 'it failed for a reason of its own; the message says which'],
-  [`${EXIT.usage}`, 'the command line, or a name in it, is not one that certgate understands'],
+  [`${EXIT.failure}`, 'failure that no other code covers; the message says what'],
+  [`${EXIT.usage}`, 'error in the command line, or in a name given on it'],
   [`${EXIT.refused}`, 'refused: not allowed, or not safe'],
-  [`${EXIT.notFound}`, 'what was asked for does not exist'],
-  [`${EXIT.configuration}`, 'the configuration has problems'],
+  [`${EXIT.notFound}`, 'not found'],
+  [`${EXIT.configuration}`, 'error in the configuration'],
   [`${EXIT.storage}`, 'the store cannot be opened, read or written'],
-  [`${EXIT.network}`, 'a peer cannot be reached, or does not answer as it should'],
-  [`${EXIT.warnings}`, '`certgate ca check`: nothing failed, and something will hurt later'],
-  ['128+n', '`certgate run`: the command ended by signal n; any other code of `run` is the command’s own'],
+  [`${EXIT.network}`, 'a peer cannot be reached, or does not answer as expected'],
+  [`${EXIT.warnings}`, '`certgate ca check`: nothing failed, but there are warnings'],
+  ['128+n', '`certgate run`: signal n ended the command; otherwise, `run` passes on the command’s exit code'],
 ];
 
 /** commander's hook: the whole text of `--help`. */

@@ -24,10 +24,10 @@ export function withIdentityTokenFlags(command: Command): Command {
   return command
     .option(
       '--identity-token-file <FILE>',
-      `enrol with the identity token (JWT) in this file, read at each use (or ${IDENTITY_TOKEN_VARIABLE})`,
+      `enrol with the identity token (JWT) in this file, read at each use (or in the file ${IDENTITY_TOKEN_VARIABLE})`,
     )
     .option('--identity-token-from <SOURCE>', 'enrol with an identity token from github (Actions), or from env:NAME')
-    .option('--audience <AUD>', 'what to ask github for (default: the URL of the gate)');
+    .option('--audience <AUD>', "the audience to ask github for (default: the gate's URL)");
 }
 
 /** The variable that holds the token itself, if one does: nobody else needs it. */

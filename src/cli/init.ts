@@ -51,31 +51,31 @@ export function initCommand(io: CommandIo): Command {
         'certgate init --dir /etc/certgate --trust-domain prefect.example',
       ],
       ['several names and an address', 'certgate init --name gate.example --name gate --name 192.0.2.7'],
+      ['with its keys encrypted; asks twice for a passphrase', 'certgate init --name gate.example --encrypt'],
       [
-        'with its keys encrypted under a passphrase, which it asks for twice',
-        'certgate init --name gate.example --encrypt',
-      ],
-      [
-        "the root's key on a medium of its own, which the gate runs without",
+        "with the root's key on a separate medium, which the gate does not need",
         'certgate init --offline-root /media/vault',
       ],
       ["under a company's CA", 'certgate init --root-cert corp.crt --root-key corp.key'],
       [
-        '… whose key is out of reach: a request to have signed, then certgate ca import',
+        '… whose key is not available here: makes a request to have signed; then certgate ca import',
         'certgate init --root-cert corp.crt',
       ],
     ],
     notes: [
-      'it makes certgate.yaml, certs/ (root and issuer with their keys, ca.crt) and state/ (the store), and overwrites nothing.',
-      'the key of the root is needed once a year: keep it offline if you can.',
-      'the keys are encrypted with --encrypt, or when a passphrase is configured (ca.passphraseFile, CERTGATE_PASSPHRASE, or the systemd credential certgate-passphrase).',
+      'init creates certgate.yaml, certs/ (root and issuer with their keys, ca.crt) and state/ (the store), and overwrites nothing.',
+      "the root's key is needed once a year: keep it offline if you can.",
+      'the keys are encrypted with --encrypt, or if a passphrase is configured (ca.passphraseFile, CERTGATE_PASSPHRASE, or the systemd credential certgate-passphrase).',
     ],
   })
-    .option('--dir <DIR>', 'the folder, made if it is not there', '.')
+    .option('--dir <DIR>', 'the folder; created if it does not exist', '.')
     .option('--offline-root <DIR>', "where the root's key goes (default: certs/)")
-    .option('--root-cert <FILE>', "a company's CA: PEM of who signs the issuer and all above it, up to the root")
+    .option(
+      '--root-cert <FILE>',
+      "a company's CA: PEM of the certificate that signs the issuer, and all above it up to the root",
+    )
     .option('--root-key <FILE>', 'its key; read once and not copied')
-    .option('--encrypt', 'encrypt the keys; asks for a passphrase where none is configured')
+    .option('--encrypt', 'encrypt the keys; asks for a passphrase if none is configured')
     .option('--json', 'print JSON');
   return withSettingFlags(command, ['trustDomain', 'serve.names', 'ca.passphraseFile']).action(async (flags: Flags) => {
     const dir = resolve(io.cwd, flags.dir);

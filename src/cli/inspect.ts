@@ -23,16 +23,16 @@ const LARGEST_INPUT = 16_777_216;
 export function inspectCommand(io: CommandIo): Command {
   const command = describe(
     new Command('inspect'),
-    'show a certificate, request, revocation list, key or TLS server, and who it is',
+    'show a certificate, request, revocation list, key or TLS server, and its identity',
     {
       examples: [
         ['a certificate and its chain', 'certgate inspect worker-etl-1/tls.crt'],
-        ['a gate, as a stranger sees it', 'certgate inspect gate.example:8443'],
+        ['a gate, without verifying it', 'certgate inspect gate.example:8443'],
         ['a gate, verified, and as a worker', 'certgate inspect gate.example:8443 --identity ./worker-etl-1'],
         ['a signing request from a pipe', 'openssl req -new -key tls.key -subj /CN=etl-1 | certgate inspect -'],
       ],
       notes: [
-        'a server is connected to without insisting on verification; with --ca or --identity it says whether it would hold.',
+        'inspect connects to a server even if verification fails; with --ca or --identity it says whether it would succeed.',
       ],
     },
   )

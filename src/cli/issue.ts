@@ -56,23 +56,23 @@ export function issueCommand(io: CommandIo): Command {
       ['for a person, for a week, into a folder of your choice', 'certgate issue user/alice --ttl 7d --out /tmp/alice'],
       ['renew: replace what is in the folder', 'certgate issue worker/etl-1 --force'],
       [
-        'the key stays with its owner, who makes the request',
+        'with a key that stays with its owner: the owner makes a request',
         'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout tls.key -subj /CN=etl-1 -out tls.csr',
       ],
-      ['… and gets tls.crt and ca.crt for it', 'certgate issue worker/etl-1 --csr tls.csr'],
+      ['… and gets tls.crt and ca.crt', 'certgate issue worker/etl-1 --csr tls.csr'],
     ],
     notes: [
-      'NAME, --dns and --ip say what the certificate says; a signing request that asks for anything else is refused.',
-      'certgate export turns the folder into what a browser, a keychain or Java imports.',
+      'NAME, --dns and --ip decide what the certificate contains; a signing request that asks for anything else is refused.',
+      'certgate export converts the folder into a file that a browser, a keychain or Java can import.',
     ],
   })
     .argument('<NAME>', 'worker/…, user/… or service/…, e.g. worker/etl-1')
-    .option('--dns <NAME>', 'a DNS name to put into the certificate too; may be repeated', collect)
-    .option('--ip <ADDRESS>', 'an IP address to put into the certificate too; may be repeated', collect)
-    .option('--group <NAME>', 'a group that it belongs to, for roles of groups; may be repeated', collect)
+    .option('--dns <NAME>', 'a DNS name to add to the certificate; may be repeated', collect)
+    .option('--ip <ADDRESS>', 'an IP address to add to the certificate; may be repeated', collect)
+    .option('--group <NAME>', 'a group that the identity is in, for roles bound to groups; may be repeated', collect)
     .option('--csr <FILE>', 'certify the key of this signing request (PEM or DER; - is standard input)')
     .option('--key-type <TYPE>', `the key to make: ${Object.keys(keyTypes).join(', ')} (default: p-256)`)
-    .option('--out <DIR>', 'the folder to make (default: ./NAME with - for /)')
+    .option('--out <DIR>', 'the folder to create (default: ./NAME with - for /)')
     .option('--force', 'replace the certificate in an existing folder')
     .option('--json', 'print JSON');
   return withSettings(command, SETTINGS).action(async (name: string, flags: Flags) => {

@@ -30,9 +30,9 @@ interface Flags {
 export function listCommand(io: CommandIo): Command {
   const command = describe(new Command('list'), 'list the certificates on record, newest first', {
     examples: [
-      ['everything that is valid now', 'certgate list --state valid'],
+      ['all that are valid now', 'certgate list --state valid'],
       ['all workers', "certgate list 'worker/*'"],
-      ['what ends within a week', 'certgate list --state valid --expiring-within 7d'],
+      ['those that expire within a week', 'certgate list --state valid --expiring-within 7d'],
       [
         'serial numbers of an identity, for a script',
         "certgate list worker/etl-1 --json | jq -r '.certificates[].serial'",
@@ -40,14 +40,14 @@ export function listCommand(io: CommandIo): Command {
     ],
     notes: [
       '--json prints {certificates, next}; when next is not null, `--after NEXT` continues from there.',
-      'a certificate that is valid, but refused for now, is marked `locked`: see certgate locks. `flagged` is an identity whose',
-      'token or key somebody else seems to have; why is told below the table, and certgate unflag takes it off.',
+      'a valid certificate that is refused for now is marked `locked`: see certgate locks. `flagged` marks an identity whose',
+      'token or key somebody else seems to have; the reason is below the table, and certgate unflag clears the flag.',
     ],
   })
-    .argument('[IDENTITY]', 'only this identity, or a beginning of names with * at the end')
+    .argument('[IDENTITY]', 'only this identity, or those whose names begin so, with * at the end')
     .option('--state <STATE>', `only those that are ${STATES.join(', ')}`)
-    .option('--expiring-within <DURATION>', 'only those whose end is within that time from now')
-    .option('--limit <N>', 'how many at most', '100')
+    .option('--expiring-within <DURATION>', 'only those that expire within this time')
+    .option('--limit <N>', 'the maximum number', '100')
     .option('--after <CURSOR>', 'continue a --json listing')
     .option('--json', 'print JSON');
   return withSettings(command).action(async (identity: string | undefined, flags: Flags) => {

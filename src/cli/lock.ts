@@ -21,9 +21,9 @@ interface Flags {
 }
 
 export function lockCommand(io: CommandIo): Command {
-  const command = describe(new Command('lock'), 'keep somebody out for now: refused and cut at once, not revoked', {
+  const command = describe(new Command('lock'), 'keep somebody out for now: cut and refused at once, but not revoked', {
     examples: [
-      ['an identity, while its machine is looked at', "certgate lock identity worker/etl-1 --reason 'odd traffic'"],
+      ['an identity, while its machine is examined', "certgate lock identity worker/etl-1 --reason 'odd traffic'"],
       ['for two hours; the lock ends by itself', 'certgate lock identity user/alice --for 2h --reason maintenance'],
       [
         'one certificate, by its serial number from `certgate list`',
@@ -32,15 +32,15 @@ export function lockCommand(io: CommandIo): Command {
       ['everyone', "certgate lock all --for 15m --reason 'the database is being moved'"],
     ],
     notes: [
-      'certgate unlock ends a lock, and the same certificates are let in again; certgate locks shows all.',
-      'no certificate is issued or renewed for an identity that is locked, nor for anyone while all are.',
-      "commands on this machine go on working, and the gate's own certificate is renewed.",
+      'certgate unlock ends a lock, and the same certificates are let in again; certgate locks shows all locks.',
+      'no certificate is issued to or renewed for a locked identity, nor for anyone while everyone is locked.',
+      "commands on this machine still work, and the gate's own certificate is still renewed.",
     ],
   })
     .argument('<WHAT>', 'identity, serial or all')
     .argument('[NAME]', 'the identity or the serial number')
     .option('--for <DURATION>', `for how long, from 1s to 365d, e.g. 2h; without it, until \`certgate unlock\``)
-    .option('--reason <TEXT>', 'why, for the record; it must be said')
+    .option('--reason <TEXT>', 'why, for the record (required)')
     .option('--json', 'print JSON');
   return withSettings(command).action(async (what: string, name: string | undefined, flags: Flags) => {
     const [target, reason, forMs] = readAll<[LockTarget, string, number | null]>(

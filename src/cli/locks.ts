@@ -17,7 +17,7 @@ export function locksCommand(io: CommandIo): Command {
       ['all locks', 'certgate locks'],
       ['how many, for a script', "certgate locks --json | jq '.locks | length'"],
     ],
-    notes: ['locks that have ended are in the record: certgate audit.'],
+    notes: ['ended locks are in the record: certgate audit.'],
   }).option('--json', 'print JSON');
   return withSettings(command).action(async (flags: { json?: true }) => {
     const { stateDir } = configOf(command, io);

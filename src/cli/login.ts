@@ -24,10 +24,10 @@ interface Flags {
 }
 
 export function loginCommand(io: CommandIo): Command {
-  const command = describe(new Command('login'), 'log in at the identity provider of a gate, and get a certificate', {
+  const command = describe(new Command('login'), "log in at a gate's identity provider, and get a certificate", {
     examples: [
       [
-        'the first time: by what the gate is known is remembered',
+        'the first time; the gate and its fingerprint are remembered',
         'certgate login https://gate.example:8443 --fingerprint "$ROOT"',
       ],
       ['the next morning', 'certgate login'],
@@ -35,12 +35,12 @@ export function loginCommand(io: CommandIo): Command {
       ['then', 'certgate run -- prefect work-pool ls'],
     ],
     notes: [
-      'the fingerprint is the sha-256 of `certgate inspect certs/root.crt` on the gate; --ca FILE, its certs/ca.crt, does as well.',
-      'the certificate is not renewed: log in again. It is kept in the state folder of this user; certgate logout removes it.',
+      "the fingerprint is the sha-256 that `certgate inspect certs/root.crt` shows on the gate; --ca FILE with the gate's certs/ca.crt works as well.",
+      "the certificate is not renewed: log in again. It is kept in this user's state folder; certgate logout removes it.",
     ],
   })
     .argument('[GATE]', 'the gate, e.g. https://gate.example:8443 (default: the one of the last login)')
-    .option('--device', 'show a code to type in on another machine')
+    .option('--device', 'show a code to enter on another machine')
     .option('--json', 'print JSON');
   const settings = ['connect.ca', 'connect.fingerprint', 'connect.serverName'];
   return withSettings(command, settings).action(async (address: string | undefined, flags: Flags) => {

@@ -8,16 +8,16 @@ import type { CommandIo } from './io.ts';
 import { forgetLogin, loginIdentity } from './login-place.ts';
 
 export function logoutCommand(io: CommandIo): Command {
-  return describe(new Command('logout'), 'remove the certificate of the last login, and its key', {
+  return describe(new Command('logout'), "remove the last login's certificate and its key", {
     examples: [
       ['the gate is remembered for the next login', 'certgate logout'],
       ['nothing is', 'certgate logout --forget'],
     ],
     notes: [
-      'whoever has a copy of the key can use it until the certificate ends: certgate revoke, on the gate, ends it.',
+      'whoever has a copy of the key can use it until the certificate expires, or is revoked on the gate with certgate revoke.',
     ],
   })
-    .option('--forget', 'forget the gate, too')
+    .option('--forget', 'also forget the gate')
     .option('--json', 'print JSON')
     .action((flags: { readonly forget?: true; readonly json?: true }) => {
       const path = loginIdentity(io.env);

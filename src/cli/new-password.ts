@@ -25,7 +25,7 @@ export function withPasswordFlags(command: Command): Command {
   return command
     .option('--password-file <FILE>', 'the password is the one line in this file (- is standard input)')
     .option('--password-env <NAME>', 'the password is in this environment variable')
-    .option('--generate-password', 'make a password and show it on this terminal, once');
+    .option('--generate-password', 'generate a password and show it on this terminal, once');
 }
 
 /** How many of the flags were given. */

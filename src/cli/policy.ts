@@ -9,14 +9,14 @@ import { suggestCommand } from './policy/suggest.ts';
 import { syncCommand } from './policy/sync.ts';
 
 export function policyCommand(io: CommandIo): Command {
-  const command = describe(new Command('policy'), 'who may do what: check the policy, explain and show it', {
+  const command = describe(new Command('policy'), 'who may do what: check, explain and show the policy', {
     examples: [
-      ['everything wrong with a policy, and its own tests', 'certgate policy check policy.yaml'],
-      ['may she, and why', 'certgate policy explain user/alice POST /api/flows/'],
-      ['roles and what they permit', 'certgate policy show'],
+      ['find every error in a policy, and run its tests', 'certgate policy check policy.yaml'],
+      ['may she do this, and why', 'certgate policy explain user/alice POST /api/flows/'],
+      ['show roles and what they permit', 'certgate policy show'],
     ],
     notes: [
-      'a running gate takes a changed policy by itself within two seconds, or at once on SIGHUP, if check would pass it.',
+      'a running gate applies a changed policy by itself within two seconds, or at once on SIGHUP, if it passes the check.',
     ],
   });
   for (const sub of [checkCommand(io), explainCommand(io), showCommand(io), suggestCommand(io), syncCommand(io)])

@@ -58,10 +58,10 @@ export async function buildProgram(io: CommandIo, only?: string): Promise<Comman
           'on the worker: Prefect through the gate',
           'certgate run --gate https://gate.example:8443 --identity ./worker-etl-1 -- prefect worker start --pool etl --type process',
         ],
-        ['take the certificates of an identity back, at once', 'certgate revoke worker/etl-1 --reason keyCompromise'],
+        ['revoke the certificates of an identity, at once', 'certgate revoke worker/etl-1 --reason keyCompromise'],
       ],
       notes: [
-        'settings come from flags, then CERTGATE_… variables, then certgate.yaml: see docs/configuration.md.',
+        'settings come from flags, CERTGATE_… variables and certgate.yaml, in that order of precedence: see docs/configuration.md.',
         'every error ends with its code in brackets: see docs/errors.md.',
       ],
     },

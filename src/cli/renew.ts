@@ -52,11 +52,11 @@ export function renewCommand(io: CommandIo): Command {
     examples: [
       ['once, now', 'certgate renew --gate https://gate.example:8443 --identity ./worker-etl-1'],
       [
-        'from a timer: only when two thirds of its life are over',
+        'from a timer: only once two thirds of its lifetime are over',
         "certgate renew --if-due --gate https://gate.example:8443 --identity ./worker-etl-1 --exec 'systemctl reload nginx'",
       ],
       [
-        'for as long as it runs, with a command after each renewal',
+        'as a daemon, with a command after each renewal',
         "certgate renew --daemon --gate https://gate.example:8443 --identity ./worker-etl-1 --exec 'systemctl reload nginx'",
       ],
       [
@@ -65,17 +65,17 @@ export function renewCommand(io: CommandIo): Command {
       ],
     ],
     notes: [
-      'certgate connect and certgate run renew their own certificate; on one folder with them, one renews and all take it.',
-      'the command finds CERTGATE_CERT_FILE, CERTGATE_KEY_FILE, CERTGATE_CA_FILE and CERTGATE_SERIAL in its environment.',
-      'as a daemon it runs the command at its start, too, so that no renewal is missed by it; SIGHUP renews now.',
+      'certgate connect and certgate run renew their own certificate. If several use one folder, one renews and all take the new certificate.',
+      'the command gets CERTGATE_CERT_FILE, CERTGATE_KEY_FILE, CERTGATE_CA_FILE and CERTGATE_SERIAL in its environment.',
+      'a daemon also runs the command when it starts, so that it misses no renewal; SIGHUP renews now.',
     ],
   });
   withSettings(command, SETTINGS)
-    .option('--if-due', 'leave it alone while less than about two thirds of its life are over')
-    .option('--daemon', 'go on: renew it whenever it is due, and follow the trust bundle')
-    .option('--exec <COMMAND>', 'run this after a renewal; split at spaces, without a shell')
-    .option('--exec-shell <COMMAND>', 'the same, by sh -c')
-    .option('--exec-timeout <DURATION>', 'when that command is killed, after 1s to 24h', '1m')
+    .option('--if-due', 'do nothing until about two thirds of its lifetime are over')
+    .option('--daemon', 'keep running: renew it whenever it is due, and keep the trust bundle up to date')
+    .option('--exec <COMMAND>', 'run this command after a renewal; split at spaces, without a shell')
+    .option('--exec-shell <COMMAND>', 'the same, with sh -c')
+    .option('--exec-timeout <DURATION>', 'kill that command after this time, 1s to 24h', '1m')
     .option('--json', 'print JSON');
   withEnrollFlags(command);
   return command.action(async (flags: Flags) => {

@@ -33,11 +33,11 @@ const LARGEST_NUMBER = 253_402_300_799_999;
 const TIMEOUT = 30_000;
 
 export function restoreCommand(io: CommandIo): Command {
-  return describe(new Command('restore'), 'bring a CA back from a backup, into an empty folder', {
+  return describe(new Command('restore'), 'restore a CA from a backup, into an empty folder', {
     examples: [
       ['with the newest revocation list', 'certgate restore /backup/monday --dir /var/lib/certgate --crl issuer.crl'],
       [
-        'with the list from where it is published',
+        'with the list from the address where it is published',
         'certgate restore monday --dir again --crl http://gate.example:8081/crl.crl',
       ],
       [
@@ -46,23 +46,23 @@ export function restoreCommand(io: CommandIo): Command {
       ],
     ],
     notes: [
-      'every file is checked against the manifest, keys against certificates, and these against the store.',
-      'the list may come from anyone who has it: it is signed. One that is older than the backup is refused.',
-      'certificates that were issued after the backup are in no record: a gate refuses them, issue them again.',
-      'identity tokens (JWT) that were issued before the restore are refused: they may have been used since the backup.',
+      'every file is checked against the manifest, the keys against the certificates, and these against the store.',
+      'the list is signed, so it may come from anyone. A list older than the backup is refused.',
+      'certificates issued after the backup are not on record, so a gate refuses them: issue them again.',
+      'identity tokens (JWT) issued before the restore are refused: they may have been used since the backup.',
     ],
   })
     .argument('<BACKUP>', 'the folder that certgate backup made')
-    .requiredOption('--dir <DIR>', 'where to: a folder that is empty, or not there yet')
+    .requiredOption('--dir <DIR>', 'the target: a folder that is empty or does not exist yet')
     .option(
       '--crl <FILE|URL>',
       'the newest revocation list (PEM or DER); may be repeated, once for each issuer',
       collect,
     )
-    .option('--without-crl', 'do without: what was revoked since the backup is forgotten')
+    .option('--without-crl', 'without a list: what was revoked since the backup is forgotten')
     .option(
       '--bundle-number-above <N>',
-      'the largest number of a trust bundle that a sidecar has seen (.ca.crt.number), when it is in the future',
+      'the highest trust-bundle number that a sidecar has seen (.ca.crt.number), if that is in the future',
     )
     .option('--json', 'print JSON')
     .action(async (from: string, flags: Flags) => {

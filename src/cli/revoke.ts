@@ -26,7 +26,7 @@ interface Flags {
 }
 
 export function revokeCommand(io: CommandIo): Command {
-  const command = describe(new Command('revoke'), 'take certificates back: their connections are cut at once', {
+  const command = describe(new Command('revoke'), 'revoke certificates: their connections are cut at once', {
     examples: [
       ['every certificate of an identity', 'certgate revoke worker/etl-1 --reason keyCompromise'],
       [
@@ -36,11 +36,11 @@ export function revokeCommand(io: CommandIo): Command {
       ['the certificate in a file', 'certgate revoke --file worker-etl-1/tls.crt --reason superseded'],
     ],
     notes: [
-      'a revocation is final: issue a new certificate instead of taking it back; to keep somebody out for a time, see certgate lock.',
-      'the gate on this machine is asked to act at once; one elsewhere on the same store sees it by itself.',
+      'a revocation is final: to let somebody in again, issue a new certificate. To keep somebody out for a time, see certgate lock.',
+      'the gate on this machine is told at once; a gate elsewhere on the same store notices by itself.',
     ],
   })
-    .argument('[IDENTITY]', 'whose certificates, all that have not expired or may still be renewed')
+    .argument('[IDENTITY]', 'revoke all its certificates that have not expired, or that may still be renewed')
     .option('--serial <HEX>', 'this certificate only')
     .option('--file <FILE>', 'the certificate in this file (PEM; the first one if there are several)')
     .option('--reason <REASON>', `why, as RFC 5280 has it: ${revocationReasons.join(', ')}`, 'unspecified')

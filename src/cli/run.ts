@@ -38,8 +38,8 @@ export function runCommand(io: CommandIo): Command {
       ],
     ],
     notes: [
-      'it sets PREFECT_API_URL and NO_PROXY, and PREFECT_UI_URL where it is not set; the exit code is the command’s.',
-      'of its own log, only warnings are shown; --log-level debug shows every request.',
+      'run sets PREFECT_API_URL and NO_PROXY, and PREFECT_UI_URL if it is not set; the exit code is the command’s.',
+      'the sidecar shows only warnings; --log-level debug shows every request.',
     ],
   });
   withEnrollFlags(withSettings(command, CONNECT_SETTINGS));

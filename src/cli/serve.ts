@@ -57,19 +57,19 @@ const SETTINGS = [
 export function serveCommand(io: CommandIo): Command {
   const command = describe(new Command('serve'), 'run the inbound sidecar: mutual TLS in front of a Prefect server', {
     examples: [
-      ['the gate of this folder, in front of a Prefect on this machine', 'certgate serve'],
+      ['the gate of this folder, in front of a Prefect server on this machine', 'certgate serve'],
       [
-        'another address, and a Prefect that listens on a unix socket',
+        'another address, and a Prefect server that listens on a unix socket',
         'certgate serve --listen 0.0.0.0:443 --upstream unix:/run/prefect.sock',
       ],
       [
-        'a Prefect with PREFECT_SERVER_API_AUTH_STRING: the gate adds it, clients need none',
+        'a Prefect server with PREFECT_SERVER_API_AUTH_STRING: the gate adds it, clients need none',
         'certgate serve --auth-string-file /run/secrets/prefect',
       ],
     ],
     notes: [
       'the log is JSON lines on stderr; the record of writes and refusals is state/audit.jsonl (certgate audit).',
-      'SIGTERM or SIGINT ends it after the requests in flight; a second one ends it at once. SIGHUP reads the policy anew.',
+      'SIGTERM or SIGINT stops the gate after the requests in flight, a second one at once. SIGHUP reloads the policy.',
     ],
   });
   withSettings(command, SETTINGS).addOption(new Option(WORKER_FLAG).hideHelp());

@@ -39,7 +39,7 @@ interface Flags {
 export function signerCommand(io: CommandIo): Command {
   const command = describe(
     new Command('signer'),
-    "keep the issuer's key out of the gate, and sign for it over a socket",
+    "hold the issuer's key outside the gate, and sign for it over a socket",
     {
       examples: [
         [
@@ -53,8 +53,8 @@ export function signerCommand(io: CommandIo): Command {
         ],
       ],
       notes: [
-        'it signs leaves of the trust domain, CRLs, OCSP answers and a request for its own key; never a CA. Its log has a line for each.',
-        'whoever can open the socket (mode 0600) can have signatures: run gate and signer as the same user, or as two with an ACL.',
+        'it signs leaf certificates of the trust domain, CRLs, OCSP responses and a request for its own key, but never a CA. It logs each signature.',
+        'whoever can open the socket (mode 0600) can get signatures: run gate and signer as the same user, or as two with an ACL.',
         'the protocol is in docs/signer.md.',
       ],
     },
@@ -69,7 +69,7 @@ export function signerCommand(io: CommandIo): Command {
     )
     .option(
       '--pkcs11 <URI>',
-      'a key in a token (RFC 7512): pkcs11:token=…;object=… or ;id=%01; needs pkcs11-tool (OpenSC)',
+      'a key in a PKCS#11 token (RFC 7512): pkcs11:token=…;object=… or ;id=%01; needs pkcs11-tool (OpenSC)',
     )
     .option('--pkcs11-module <FILE>', "the token's library")
     .option('--pin-file <FILE>', "file with the token's PIN (mode 0600)")
@@ -77,7 +77,7 @@ export function signerCommand(io: CommandIo): Command {
       '--trust-domain <NAME>',
       "the only trust domain to sign for (default: that of the issuer's name constraint)",
     )
-    .option('--max-ttl <DURATION>', 'the longest life of a certificate', '7d');
+    .option('--max-ttl <DURATION>', 'the longest lifetime of a certificate', '7d');
   return command.action(async (flags: Flags) => {
     const path = parseSocketPath(flags.listen);
     if (path === null)

@@ -24,9 +24,9 @@ const LONGEST = 4_096;
 /** The flags of a command that enrols where it has no certificate yet. */
 export function withTokenFlags(command: Command): Command {
   return command
-    .option('--token-file <FILE>', `enrol with the token in this file where there is no certificate (or ${VARIABLE})`)
-    .option('--token <TOKEN>', 'the token itself: until it has been read, every user of this machine can read it, too')
-    .option('--name <NAME>', 'the name to enrol under, for a token that is good for several');
+    .option('--token-file <FILE>', `if there is no certificate, enrol with the token in this file (or in ${VARIABLE})`)
+    .option('--token <TOKEN>', 'the token itself; until certgate has read it, every user of this machine can see it')
+    .option('--name <NAME>', 'the name to enrol under, for a token that is valid for several');
 }
 
 /** Whether a token is named, be it that there is none any more where it should be. */

@@ -8,13 +8,17 @@ import { listCommand } from './token/list.ts';
 import { revokeCommand } from './token/revoke.ts';
 
 export function tokenCommand(io: CommandIo): Command {
-  const command = describe(new Command('token'), 'one-time tokens: a new machine gets its certificate by itself', {
-    examples: [
-      ['one string for one worker, good for ten minutes', 'certgate token create worker/etl-1'],
-      ['which there are, and whether one was misused', 'certgate token list'],
-      ['take one back', 'certgate token revoke 3f9a0c1e5b7d2468'],
-    ],
-  });
+  const command = describe(
+    new Command('token'),
+    'one-time tokens, with which a new machine gets its certificate by itself',
+    {
+      examples: [
+        ['a token for one worker, valid for ten minutes', 'certgate token create worker/etl-1'],
+        ['which tokens there are, and whether one was misused', 'certgate token list'],
+        ['revoke one', 'certgate token revoke 3f9a0c1e5b7d2468'],
+      ],
+    },
+  );
   for (const sub of [createCommand(io), listCommand(io), revokeCommand(io)]) command.addCommand(sub);
   return command;
 }

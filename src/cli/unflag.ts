@@ -11,16 +11,16 @@ import type { CommandIo } from './io.ts';
 import { configOf, withSettings } from './settings.ts';
 
 export function unflagCommand(io: CommandIo): Command {
-  const command = describe(new Command('unflag'), 'take the flag off an identity that you have looked at', {
+  const command = describe(new Command('unflag'), 'clear the flag of an identity that you have looked into', {
     examples: [
-      ['what it was flagged for was your own doing, or is mended', 'certgate unflag worker/etl-1'],
+      ['the cause was your own doing, or is fixed', 'certgate unflag worker/etl-1'],
       ['for a script', 'certgate unflag worker/etl-1 --json'],
     ],
     notes: [
       'an identity is flagged when a token was used again with another key, or a key is in two places: certgate list marks it,',
-      'certgate ca check names it, certgate audit --identity NAME says who, from where and when. The flag keeps nobody out; a',
-      'lock that came with it is ended by certgate unlock. The next sign of a thief flags it again.',
-      'what is not flagged is left as it is, with exit code 0.',
+      'certgate ca check names it, certgate audit --identity NAME shows who, from where and when. The flag keeps nobody out; a',
+      'lock that came with it is ended by certgate unlock. The next sign of theft flags it again.',
+      'clearing a flag that is not set does nothing, with exit code 0.',
     ],
   })
     .argument('<IDENTITY>', 'whose flag')

@@ -19,7 +19,7 @@ export function unlockCommand(io: CommandIo): Command {
       ['an identity', 'certgate unlock identity worker/etl-1'],
       ['everyone; locks on one identity or certificate stay', 'certgate unlock all'],
     ],
-    notes: ['what is not locked is left as it is, with exit code 0; certgate locks shows what is.'],
+    notes: ['unlocking what is not locked does nothing, with exit code 0; certgate locks shows all locks.'],
   })
     .argument('<WHAT>', 'identity, serial or all')
     .argument('[NAME]', 'the identity or the serial number')

@@ -8,25 +8,27 @@ export const auditSettings = () =>
     z.strictObject({
       rotateSize: sizeOrOff(
         '256MiB',
-        { about: 'How long a file of the record (state/audit.jsonl) gets before it goes on in another one.' },
+        { about: 'Size at which the record (state/audit.jsonl) continues in a new file.' },
         { min: '1MiB', max: '1024GiB' },
       ),
       rotateEvery: durationOrOff(
         'off',
-        { about: "How long after a file's first line the record goes on in another one." },
+        { about: "Time after a file's first line at which the record continues in a new file." },
         { min: '1m', max: '3650d' },
       ),
       keepFor: durationOrOff(
         'off',
         {
           about:
-            'How long after its last line a file of before is kept; then the gate removes it, once it has verified it and has signed that it does (docs/audit.md). off keeps all.',
+            'How long a finished file is kept after its last line. Then the gate verifies it, signs that it is removing it, and removes it (docs/audit.md). off keeps all files.',
         },
         { min: '1h', max: '36500d' },
       ),
       keepFiles: ceiling(
         'off',
-        { about: 'How many files of before are kept, beside the one that is written; the oldest go as by `keepFor`.' },
+        {
+          about: 'How many finished files are kept besides the current one; the oldest are removed as with `keepFor`.',
+        },
         false,
       ),
     }),

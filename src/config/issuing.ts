@@ -10,7 +10,7 @@ export const issueSettings = () =>
       ttl: duration(
         '24h',
         {
-          about: 'Lifetime of the certificates that `certgate issue` makes.',
+          about: 'Lifetime of certificates from `certgate issue`.',
           flag: '--ttl',
         },
         { min: '5m', max: '3650d' },
@@ -24,12 +24,12 @@ export const enrollSettings = () =>
     z.strictObject({
       tokens: onOff(
         true,
-        'Whether who has no certificate may come to the port of the gate with a token of `certgate token create`, and for nothing else.',
+        "Whether clients without a certificate may connect to the gate's port to enrol with a token from `certgate token create`, and for nothing else.",
       ),
       issuers: withDefault(issuersSchema, []).register(settings, {
         kind: 'rules',
         about:
-          'Whose identity tokens (JWT) who has no certificate may come with, and whom they name: see docs/identity-tokens.md.',
+          'Whose identity tokens (JWT) clients without a certificate may enrol with, and which identities they get: see docs/identity-tokens.md.',
         wants: 'a list of {name, issuer, audience, rules: [{match: {claim: pattern}, as: name}], …}',
         example:
           "[{name: ci, issuer: https://token.actions.githubusercontent.com, audience: https://gate.example:8443, rules: [{match: {repository: 'acme/etl', ref: refs/heads/main}, as: service/etl}]}]",
@@ -39,11 +39,11 @@ export const enrollSettings = () =>
       listen: optionalListen(
         '--enroll-listen',
         '0.0.0.0:8444',
-        'A further address, with mutual TLS, for those who have no certificate yet, or renew one: it answers enrolment, renewal, EST, CRL and OCSP, and passes nothing on to Prefect. Off when not set.',
+        'An additional address, with mutual TLS, for getting or renewing a certificate: it answers enrolment, renewal, EST, CRL and OCSP, and forwards nothing to Prefect. Off if not set.',
       ),
       est: onOff(
         true,
-        'Whether the gate speaks EST (RFC 7030, docs/est.md) too: the same enrolment and renewal, under the same rules, in words that other clients know.',
+        'Whether the gate also speaks EST (RFC 7030, docs/est.md): the same enrolment and renewal, under the same rules, in a protocol that other clients know.',
       ),
     }),
     {},
@@ -54,13 +54,13 @@ export const renewSettings = () =>
     z.strictObject({
       lockOnReuse: onOff(
         true,
-        'Whether an identity is locked when a certificate of it is renewed again after its successor was in use: its key is in two places. Off, that is only recorded.',
+        'Whether to lock an identity if its certificate is renewed again after the successor was in use, which means that the key is in two places. If false, this is only recorded.',
       ),
       grace: duration(
         '0s',
         {
           about:
-            'How long after its end a certificate may still be renewed, by its key alone; 0s is not at all. Each such renewal is recorded.',
+            'How long after it expires a certificate may still be renewed, by proof of its key alone; 0s means not at all. Each such renewal is recorded.',
         },
         { min: '0s', max: '30d' },
       ),

@@ -8,7 +8,7 @@ import { aFile, optionalText } from './setting.ts';
 /** What opens encrypted keys where no file is named. */
 export const passphrase = () =>
   optionalText(
-    { about: 'The passphrase of encrypted private keys, where no file is named for them.', environmentOnly: true },
+    { about: 'The passphrase of encrypted private keys, if no file is set for them.', environmentOnly: true },
     { wants: 'text', example: 'correct-horse-battery-staple', accepts: (value) => value !== '' },
   );
 
@@ -16,14 +16,14 @@ export const passphrase = () =>
 export const clientKey = () => ({
   key: optionalText(
     {
-      about: "The client's private key (PEM), in place of the folder's tls.key.",
+      about: "The client's private key (PEM), instead of the folder's tls.key.",
       flag: '--key',
     },
     aFile('tls.key'),
   ),
   passphraseFile: optionalText(
     {
-      about: "File whose first line opens the client's private key, when that is encrypted (mode 0600).",
+      about: "File whose first line is the passphrase of the client's private key, if that is encrypted (mode 0600).",
       flag: '--passphrase-file',
     },
     aFile('/run/secrets/key-passphrase'),
@@ -35,7 +35,7 @@ export const gateFingerprint = () => ({
   fingerprint: optionalText(
     {
       about:
-        "SHA-256 of the root's certificate, hex: by what a gate is known that an identity token is to be shown to, where there is no `ca` here yet.",
+        "SHA-256 of the root's certificate, in hex: verifies the gate before it is shown an identity token, if there is no `ca` here yet.",
       flag: '--fingerprint',
     },
     {
@@ -51,14 +51,14 @@ export const ca = () =>
   z.strictObject({
     passphraseFile: optionalText(
       {
-        about: "File whose first line encrypts and opens the CA's private keys (mode 0600).",
+        about: "File whose first line is the passphrase of the CA's private keys (mode 0600).",
         flag: '--passphrase-file',
       },
       aFile('/run/secrets/ca-passphrase'),
     ),
     signer: optionalText(
       {
-        about: "Socket of a `certgate signer` that holds the issuer's key, in place of the file issuer.key.",
+        about: "Socket of a `certgate signer` that holds the issuer's key, instead of the file issuer.key.",
         flag: '--signer',
       },
       {

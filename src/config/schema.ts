@@ -44,23 +44,23 @@ const isNameOfHost = (value: string): boolean => isDnsName(value) || (isAddress(
 
 function times() {
   return {
-    headBytes: count(32_768, { about: 'Longest request or answer head, in bytes.' }, { min: 1024, max: 1_048_576 }),
-    headerLines: count(100, { about: 'Most header lines in a head.' }, { min: 10, max: 1000 }),
+    headBytes: count(32_768, { about: 'Largest request or answer head, in bytes.' }, { min: 1024, max: 1_048_576 }),
+    headerLines: count(100, { about: 'Maximum number of header lines in a head.' }, { min: 10, max: 1000 }),
     handshake: duration('10s', { about: 'Time for a TLS handshake.' }, { min: '100ms', max: '5m' }),
-    head: duration('15s', { about: 'Time from the first byte of a head to its last.' }, { min: '100ms', max: '5m' }),
+    head: duration('15s', { about: 'Time from the first to the last byte of a head.' }, { min: '100ms', max: '5m' }),
     idle: duration(
       '75s',
-      { about: "Time a connection may be idle between requests; Prefect's client keeps its own for 25s." },
+      { about: "How long a connection may be idle between requests; Prefect's client keeps idle connections for 25s." },
       { min: '1s', max: '1h' },
     ),
     stall: duration(
       '5m',
-      { about: 'Time without a byte in either direction while a request is under way.' },
+      { about: 'How long a request in progress may go without a byte in either direction.' },
       { min: '1s', max: '24h' },
     ),
     upstreamIdle: duration(
       '4s',
-      { about: 'Time an idle upstream connection is kept; uvicorn closes its own after 5s.' },
+      { about: 'How long an idle upstream connection is kept; uvicorn closes idle connections after 5s.' },
       { min: '0s', max: '1h' },
     ),
     upstreamConnect: duration('5s', { about: 'Time to connect to the upstream.' }, { min: '100ms', max: '5m' }),
@@ -79,28 +79,28 @@ const gateLimits = () =>
         'auto',
         {
           about:
-            'Connections of all clients together; auto is half of the descriptors that the process may have, so that the other half is there for the upstream.',
+            "Connections of all clients together. auto is half of the process's file descriptors, which leaves the other half for the upstream.",
         },
         true,
       ),
       connectionsPerAddress: ceiling(
         10_000,
-        { about: 'Connections from one IP address, or one IPv6 /64; many workers may share one behind NAT.' },
+        { about: 'Connections from one IP address or one IPv6 /64; behind NAT, many workers may share one.' },
         false,
       ),
       handshakesPerAddress: ceiling(
         500,
-        { about: "New connections a second from one IP address or IPv6 /64; ten seconds' worth may come at once." },
+        { about: "New connections per second from one IP address or IPv6 /64; a burst may be ten seconds' worth." },
         false,
       ),
       connectionsPerIdentity: ceiling(
         2_000,
-        { about: 'Connections of one identity; a process worker and all of its flow runs are one.' },
+        { about: 'Connections of one identity; a process worker and all its flow runs are one identity.' },
         false,
       ),
       requestsPerIdentity: ceiling(
         1_000,
-        { about: 'Requests in flight of one identity. WebSockets count as connections only.' },
+        { about: 'Requests in flight of one identity. WebSockets count only as connections.' },
         false,
       ),
     }),
@@ -119,7 +119,7 @@ const serve = z.strictObject({
       accepts: (value) => parseOrigin(value, 'http') !== null || parseSocketPath(value) !== null,
     },
   ),
-  apiPath: pathOfApi('Where that has its API, its PREFECT_SERVER_API_BASE_PATH; clients find it at /api of the gate.'),
+  apiPath: pathOfApi("Path of Prefect's API (its PREFECT_SERVER_API_BASE_PATH); the gate has it at /api."),
   names: withDefault(z.array(z.string().check(z.refine(isNameOfHost))).check(z.minLength(1), z.maxLength(100)), () => [
     ...machineName(),
     'localhost',
@@ -127,7 +127,7 @@ const serve = z.strictObject({
     '::1',
   ]).register(settings, {
     kind: 'list',
-    about: "DNS names and IP addresses of the gate's own server certificate: what clients connect to.",
+    about: "DNS names and IP addresses for the gate's own server certificate: those that clients connect to.",
     wants: 'a list of at most 100 DNS names and IP addresses',
     example: '[gate.example, 192.0.2.7]',
     fallback: "[this machine's name, localhost, 127.0.0.1, '::1']",
@@ -135,7 +135,7 @@ const serve = z.strictObject({
   }),
   minTls: withDefault(z.enum(['1.3', '1.2']), '1.3').register(settings, {
     kind: 'text',
-    about: 'The oldest TLS version that the gate speaks.',
+    about: 'The lowest TLS version that the gate accepts.',
     wants: '1.3 or 1.2',
     example: '1.3',
     fallback: '1.3',
@@ -143,25 +143,25 @@ const serve = z.strictObject({
   }),
   proxyProtocolFrom: networks({
     about:
-      'Load balancers that pass TLS through and say whose a connection is: from these addresses it must begin with a PROXY protocol header, version 1 or 2.',
+      "Load balancers that pass TLS through and state the client's address: connections from these addresses must begin with a PROXY protocol header, version 1 or 2.",
     flag: '--proxy-protocol-from',
   }),
   authStringFile: optionalText(
     {
       about:
-        'File with the password that the Prefect server wants (its PREFECT_SERVER_API_AUTH_STRING): the gate adds it.',
+        "File with the Prefect server's password (its PREFECT_SERVER_API_AUTH_STRING), which the gate adds to requests.",
       flag: '--auth-string-file',
     },
     aFile('/run/secrets/prefect-auth-string'),
   ),
   authString: optionalText(
-    { about: 'The same password itself.', environmentOnly: true },
+    { about: 'That password itself.', environmentOnly: true },
     { wants: 'printable text', example: 'user:password', accepts: (value) => /^[\x20-\x7e]+$/.test(value) },
   ),
   policy: optionalText(
     {
       about:
-        'File with roles and who has them (docs/policy.md); without one every client that is admitted may do everything.',
+        'The policy file: roles, and who has them (docs/policy.md). Without one, every admitted client may do everything.',
       flag: '--policy',
     },
     aFile('policy.yaml'),
@@ -174,14 +174,14 @@ const serve = z.strictObject({
   drain: duration(
     '5m',
     {
-      about: 'How long requests in flight may run on after the gate was told to stop.',
+      about: 'How long requests in flight may continue after the gate is told to stop.',
       flag: '--drain',
     },
     { min: '0s', max: '24h' },
   ),
   workers: processes(1, {
     about:
-      'Processes that serve; with more than one, a further process accepts connections and writes the record. auto is one for each core.',
+      'Number of serving processes; if more than one, a separate process accepts connections and writes the record. auto is one per core.',
     flag: '--workers',
   }),
   status: statusSettings(),
@@ -202,19 +202,19 @@ const connect = z.strictObject({
   listen: listenAt(
     '127.0.0.1:4210',
     '--listen',
-    'Where the outbound sidecar listens for the Prefect client on this machine.',
+    'Where the outbound sidecar listens for Prefect clients on this machine.',
     true,
   ),
   identityDir: optionalText(
     {
-      about: 'Folder with tls.crt, tls.key and ca.crt, as `certgate issue` writes it.',
+      about: 'Folder with tls.crt, tls.key and ca.crt, as written by `certgate issue`.',
       flag: '--identity',
     },
     aFile('./worker-etl-1'),
   ),
   cert: optionalText(
     {
-      about: "The client's certificate and its issuer (PEM), in place of the folder's tls.crt.",
+      about: "The client's certificate and its issuer (PEM), instead of the folder's tls.crt.",
       flag: '--cert',
     },
     aFile('tls.crt'),
@@ -222,7 +222,7 @@ const connect = z.strictObject({
   ...clientKey(),
   ca: optionalText(
     {
-      about: "The trust bundle that the gate is verified against (PEM), in place of the folder's ca.crt.",
+      about: "The trust bundle to verify the gate with (PEM), instead of the folder's ca.crt.",
       flag: '--ca',
     },
     aFile('ca.crt'),
@@ -232,17 +232,17 @@ const connect = z.strictObject({
     '1m',
     {
       about:
-        "How often the gate is asked for the CA's trust bundle, so that a new root reaches this machine by itself; it is written to the folder's ca.crt, never to a `ca` that was named.",
+        "How often the gate is asked for the CA's trust bundle, so that a new root reaches this machine automatically. The bundle is written to the folder's ca.crt, never to a file set as `ca`.",
     },
     { min: '1s', max: '24h' },
   ),
   renew: onOff(
     true,
-    'Whether the certificate in `identityDir` is renewed by the sidecar itself, at two thirds of its life.',
+    'Whether the sidecar renews the certificate in `identityDir` itself, at two thirds of its lifetime.',
   ),
   serverName: optionalText(
     {
-      about: "Name to look for in the gate's certificate, when it is not the host in `gate`.",
+      about: "Name to expect in the gate's certificate, if it is not the host in `gate`.",
       flag: '--server-name',
     },
     {
@@ -254,7 +254,7 @@ const connect = z.strictObject({
   drain: duration(
     '30s',
     {
-      about: 'How long requests in flight may run on after the sidecar was told to stop.',
+      about: 'How long requests in flight may continue after the sidecar is told to stop.',
       flag: '--drain',
     },
     { min: '0s', max: '24h' },
@@ -268,7 +268,7 @@ export const configSchema = z.strictObject({
   trustDomain: text(
     'certgate.internal',
     {
-      about: 'The SPIFFE trust domain: the host part of every identity certgate issues. It cannot change after init.',
+      about: "The SPIFFE trust domain: the host part of every identity's SPIFFE ID. It cannot change after init.",
       flag: '--trust-domain',
     },
     {
@@ -277,10 +277,10 @@ export const configSchema = z.strictObject({
       accepts: isTrustDomain,
     },
   ),
-  stateDir: text('state', { about: "Folder of the store, the gate's record and its control socket." }, aFile('state')),
+  stateDir: text('state', { about: "Folder for the store, the gate's record and its control socket." }, aFile('state')),
   certsDir: text(
     'certs',
-    { about: 'Folder of the root, the issuer, their keys and the trust bundle.' },
+    { about: 'Folder for the root, the issuer, their keys and the trust bundle.' },
     aFile('certs'),
   ),
   passphrase: passphrase(),
@@ -292,7 +292,7 @@ export const configSchema = z.strictObject({
         settings,
         {
           kind: 'rules',
-          about: 'How a certificate becomes an identity: the first rule that yields one wins.',
+          about: 'How a certificate is mapped to an identity: the first rule that yields one wins.',
           wants: `a list of {from: spiffe} or {from: CN|OU|O|DNS|URI|email, match: 'pattern', as: 'worker/$1'}`,
           example: '[{from: spiffe}]',
           fallback: '[{from: spiffe}]',
@@ -301,7 +301,7 @@ export const configSchema = z.strictObject({
       ),
       unsafeUnrecorded: withDefault(z.boolean(), false).register(settings, {
         kind: 'switch',
-        about: "Whether certificates of this CA that certgate did not issue may enter; they can't be revoked.",
+        about: "Whether to admit certificates of this CA that certgate did not issue; they can't be revoked.",
         wants: 'true or false',
         example: 'false',
         fallback: 'false',
@@ -318,7 +318,7 @@ export const configSchema = z.strictObject({
     z.strictObject({
       level: withDefault(z.enum(['error', 'warn', 'info', 'debug']), 'info').register(settings, {
         kind: 'text',
-        about: 'The least important lines that are logged.',
+        about: 'The lowest severity that is logged.',
         wants: 'error, warn, info or debug',
         example: 'info',
         fallback: 'info',
@@ -326,7 +326,7 @@ export const configSchema = z.strictObject({
       }),
       access: withDefault(z.boolean(), true).register(settings, {
         kind: 'switch',
-        about: 'Whether every request is logged in one line.',
+        about: 'Whether to log one line for every request.',
         wants: 'true or false',
         example: 'true',
         fallback: 'true',

@@ -10,12 +10,12 @@ export const statusSettings = () =>
       listen: optionalListen(
         '--status-listen',
         '0.0.0.0:8081',
-        'Where revocations are published over plain HTTP: the list (CRL), OCSP and the issuer certificate, nothing else. Off when not set.',
+        "Where revocations are published over plain HTTP: the revocation list (CRL), OCSP and the issuer's certificate, nothing else. Off if not set.",
       ),
       url: optionalText(
         {
           about:
-            'The URL under which others reach that. Certificates issued from then on name it; those issued before do not.',
+            'The URL at which others reach that address. Certificates issued from then on contain it; earlier ones do not.',
         },
         {
           wants: 'http://host:port without a path',
@@ -34,7 +34,7 @@ export const metricsSettings = (of: 'the gate' | 'the sidecar') =>
       listen: optionalListen(
         '--metrics-listen',
         '127.0.0.1:9464',
-        `Where monitors are told of ${of} over plain HTTP, without a certificate: /livez, /readyz, and /metrics for Prometheus. Off when not set.`,
+        `Where ${of} serves /livez, /readyz and, for Prometheus, /metrics, over plain HTTP and without a certificate. Off if not set.`,
       ),
     }),
     {},

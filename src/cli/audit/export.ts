@@ -40,7 +40,7 @@ const LONGEST_WAIT = 30_000;
 const PATIENCE = 60_000;
 
 export function exportCommand(io: CommandIo): Command {
-  const command = describe(new Command('export'), 'hand the record on to a collector: syslog or OpenTelemetry', {
+  const command = describe(new Command('export'), 'export the record to a collector: syslog or OpenTelemetry', {
     examples: [
       [
         'as it grows, to a syslog receiver over TLS',
@@ -51,22 +51,22 @@ export function exportCommand(io: CommandIo): Command {
         'certgate audit export --to otlp+http://127.0.0.1:4318/v1/logs --follow --cursor state/export.cursor',
       ],
       [
-        'what is new, once: for cron',
+        'only what is new, once: for cron',
         'certgate audit export --to syslog+udp://127.0.0.1:514 --cursor state/export.cursor',
       ],
     ],
     notes: [
-      'without --cursor it begins with the first record. What was under way when it was stopped is sent again: seq tells it.',
-      'OTEL_EXPORTER_OTLP_HEADERS (name=value,…) adds headers to what goes to OpenTelemetry. The gate is never touched.',
+      'without --cursor, export begins with the first entry. Entries in transit when it was stopped are sent again: seq identifies them.',
+      'OTEL_EXPORTER_OTLP_HEADERS (name=value,…) adds headers to OpenTelemetry requests. Exporting does not affect the gate.',
     ],
   })
     .requiredOption(
       '--to <URL>',
       'syslog+tcp://, syslog+tls://, syslog+udp://, syslog+unix:///, otlp+http:// or otlp+https://',
     )
-    .option('-f, --follow', 'go on with what comes, and wait for a collector that is down')
-    .option('--cursor <FILE>', 'where it is kept how far the export has come')
-    .option('--sd-id <NAME@NUMBER>', 'name of the structured data in syslog', 'certgate@32473')
+    .option('-f, --follow', 'keep sending new entries, and wait while the collector is down')
+    .option('--cursor <FILE>', 'the file that keeps how far the export has got')
+    .option('--sd-id <NAME@NUMBER>', 'name of the structured data element in syslog', 'certgate@32473')
     .option('--ca <FILE>', "the collector's CA, PEM (default: the system's)")
     .option('--cert <FILE>', 'client certificate for the collector, PEM')
     .option('--key <FILE>', 'its key, PEM');

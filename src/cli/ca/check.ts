@@ -12,23 +12,23 @@ import type { CommandIo } from '../io.ts';
 import { configOf, withSettings } from '../settings.ts';
 
 export function checkCommand(io: CommandIo): Command {
-  const command = describe(new Command('check'), 'whether the CA is well, and what to do where it is not', {
+  const command = describe(new Command('check'), 'check the CA, and say what to do about each problem', {
     examples: [
-      ['everything, with a command below each thing that is not well', 'certgate ca check'],
-      ['only what is not well', 'certgate ca check --quiet'],
+      ['everything, with a command below each problem', 'certgate ca check'],
+      ['only problems', 'certgate ca check --quiet'],
       [
-        'for a monitor: what failed, and what to do',
+        'for monitoring: what failed, and what to do',
         'certgate ca check --json | jq -r \'.findings[] | select(.level == "fail") | .found + ": " + .remedy\'',
       ],
     ],
     notes: [
-      'exit code 0 when all is well, 8 when there are warnings only, 1 when something failed. What could not be looked at',
-      '(an encrypted key, a file of another user) is skipped, says why, and counts as well.',
-      'nothing is changed or made, no passphrase is asked for, no gate need run. certgate doctor looks at this machine instead:',
+      'exit code 0 if all is well, 8 if there are only warnings, 1 if something failed. What could not be checked',
+      "(an encrypted key, another user's file) is skipped with the reason, and counts as well.",
+      'nothing is changed, no passphrase is asked for, and no gate has to run. certgate doctor checks this machine instead:',
       'its configuration, and whether it reaches the gate and Prefect.',
     ],
   })
-    .option('--quiet', 'show only what is not well')
+    .option('--quiet', 'show only problems')
     .option('--json', 'print JSON');
   return withSettings(command).action(async (flags: { readonly quiet?: true; readonly json?: true }) => {
     const config = configOf(command, io);

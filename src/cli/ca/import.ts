@@ -11,18 +11,18 @@ import { KEY_HERE, sayBundle, withCa } from './place.ts';
 export function csrCommand(io: CommandIo): Command {
   const command = describe(
     new Command('csr'),
-    'a request for the certificate of the next issuer, to be signed elsewhere',
+    "make a request for the next issuer's certificate, to be signed elsewhere",
     {
       examples: [
         ['the request, on stdout', 'certgate ca csr > issuer.csr'],
         [
-          'what the company does with it, if it used OpenSSL',
+          'what the company does with it, if it uses OpenSSL',
           'openssl x509 -req -in issuer.csr -CA corp.crt -CAkey corp.key -days 365 -copy_extensions none -extfile issuer.ext -out issuer.pem',
         ],
-        ['take what came back', 'certgate ca import issuer.pem'],
+        ['import what comes back', 'certgate ca import issuer.pem'],
       ],
       notes: [
-        'its key stays in certs/; asked again, it prints the request that waits.',
+        'its key stays in certs/. Run again, the command prints the pending request.',
         'the signed certificate must have: CA:TRUE, pathlen:0, keyCertSign and cRLSign.',
       ],
     },
@@ -52,12 +52,12 @@ interface CsrFlags {
 }
 
 export function importCommand(io: CommandIo): Command {
-  const command = describe(new Command('import'), "take the issuer's certificate that was signed elsewhere", {
+  const command = describe(new Command('import'), "import the issuer's certificate that was signed elsewhere", {
     examples: [
       ['the signed certificate, alone or with those above it', 'certgate ca import issuer.pem'],
-      ['see what came of it', 'certgate ca status'],
+      ['see the result', 'certgate ca status'],
     ],
-    notes: ['it issues from now on; the issuer before is trusted until its certificates have ended.'],
+    notes: ['it issues from now on; the previous issuer is trusted until its certificates have expired.'],
   })
     .argument('<FILE>', 'PEM')
     .option('--json', 'print JSON');

@@ -28,24 +28,24 @@ export function caPassphraseCommand(io: CommandIo): Command {
     "encrypt the CA's private keys, change their passphrase, or remove it",
     {
       examples: [
-        ['at a terminal: it asks for the old one if there is one, and for the new one twice', 'certgate ca passphrase'],
+        ['at a terminal: asks for the old one if there is one, and twice for the new one', 'certgate ca passphrase'],
         [
           'from files: all keys in certs/, then name the new file as ca.passphraseFile',
           'certgate ca passphrase --passphrase-file old --new-passphrase-file new',
         ],
         ["a root's key that is kept elsewhere", 'certgate ca passphrase --key /media/usb/root.key'],
-        ['write the keys in the clear again', 'certgate ca passphrase --remove'],
+        ['store the keys unencrypted again', 'certgate ca passphrase --remove'],
       ],
       notes: [
-        'the keys stay the same keys: no certificate changes, and a running gate goes on.',
-        'killed half-way, each key opens with the old or the new passphrase; run it again to finish.',
+        'the keys themselves stay the same: no certificate changes, and a running gate is not affected.',
+        'if it is killed half-way, each key opens with either the old or the new passphrase; run it again to finish.',
         'copies in backups keep the old passphrase.',
       ],
     },
   );
   withSettings(command, ['ca.passphraseFile'])
     .option('--new-passphrase-file <FILE>', 'the new passphrase is the first line of this file (mode 0600)')
-    .option('--remove', 'write the keys in the clear, mode 0600')
+    .option('--remove', 'store the keys unencrypted, mode 0600')
     .option('--key <FILE>', 'this key instead of all in certs/; may be repeated', collect)
     .option('--json', 'print JSON');
   return command.action(async (flags: Flags) => {

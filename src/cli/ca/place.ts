@@ -11,7 +11,7 @@ import { configOf } from '../settings.ts';
 /** The flag of what makes an issuer's key: where a signer has the others it goes to that, by hand (docs/signer.md). */
 export const KEY_HERE = [
   '--key-here',
-  'although ca.signer is set, make the new issuer key in certs/, to be taken to the signer',
+  'make the new issuer key in certs/ although ca.signer is set; take it to the signer yourself',
 ] as const;
 
 /**

@@ -68,30 +68,33 @@ export function rotateCommand(io: CommandIo): Command {
   const command = describe(new Command('rotate'), 'replace the issuer, or the root step by step', {
     examples: [
       ['a new issuer under the same root', 'certgate ca rotate issuer'],
-      ['… with the root key from where it is kept', 'certgate ca rotate issuer --root-key /media/vault/root.key'],
+      [
+        '… with the root key in the place where it is kept',
+        'certgate ca rotate issuer --root-key /media/vault/root.key',
+      ],
       [
         'a new root, its key kept elsewhere: trusted beside the old one',
         'certgate ca rotate root prepare --offline-root /media/vault',
       ],
-      ['… once `certgate ca status` names nobody: it issues', 'certgate ca rotate root activate'],
-      ['… once nobody has a certificate by the old one: that is trusted no more', 'certgate ca rotate root retire'],
-      ['take a step back', 'certgate ca rotate root activate --rollback'],
+      ['… once `certgate ca status` names nobody: issue from it', 'certgate ca rotate root activate'],
+      ['… once nobody has a certificate of the old one: stop trusting that', 'certgate ca rotate root retire'],
+      ['undo a step', 'certgate ca rotate root activate --rollback'],
     ],
     notes: [
-      'a running gate rotates the issuer by itself at two thirds of its life, when the root key is in certs/.',
-      'activate is refused while somebody has not taken the new bundle, retire while somebody needs the old root.',
+      'a running gate rotates the issuer by itself at two thirds of its lifetime, if the root key is in certs/.',
+      'activate is refused while somebody does not have the new bundle, retire while somebody needs the old root.',
     ],
   })
     .argument('<WHAT>', 'issuer or root')
     .argument('[STEP]', 'of a root: prepare, activate or retire')
-    .option('--root-key <FILE>', "the key of who signs the issuer (default: the root's, in certs/)")
+    .option('--root-key <FILE>', "the key that signs the issuer (default: the root's, in certs/)")
     .option('--offline-root <DIR>', "prepare: where the new root's key goes (default: certs/)")
     .option(
       '--without-waiting',
-      'activate although somebody has not taken the bundle: they lose the gate until they do',
+      'activate although somebody does not have the bundle: they cannot reach the gate until they do',
     )
     .option(...KEY_HERE)
-    .option('--rollback', 'take that step back')
+    .option('--rollback', 'undo that step')
     .option('--json', 'print JSON');
   return withSettings(command, ['ca.passphraseFile', 'ca.signer']).action(
     async (what: string, name: string | undefined, flags: Flags) => {

@@ -37,12 +37,14 @@ interface CaLine {
 }
 
 export function statusCommand(io: CommandIo): Command {
-  const command = describe(new Command('status'), 'roots and issuers, and who has not taken the trust bundle', {
+  const command = describe(new Command('status'), 'show roots and issuers, and who does not have the trust bundle', {
     examples: [
       ['at a glance', 'certgate ca status'],
       ['for a script: who keeps a rotation waiting', "certgate ca status --json | jq '.withoutBundle'"],
     ],
-    notes: ['states: prepared (trusted), active (issues), retiring (trusted until its leaves have ended), retired.'],
+    notes: [
+      'states: prepared (trusted), active (issues), retiring (trusted until its leaf certificates have expired), retired.',
+    ],
   }).option('--json', 'print JSON');
   return withSettings(command).action(async (flags: { readonly json?: true }) => {
     await withCa(command, io, async (place) => {

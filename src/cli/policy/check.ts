@@ -7,12 +7,12 @@ import { withSettings } from '../settings.ts';
 import { policyAt } from './place.ts';
 
 export function checkCommand(io: CommandIo): Command {
-  const command = describe(new Command('check'), 'tell everything wrong with a policy, and run its tests', {
+  const command = describe(new Command('check'), 'report every error in a policy, and run its tests', {
     examples: [
       ['the policy that certgate.yaml names', 'certgate policy check'],
       ['another, before it is put in place', 'certgate policy check policy.new.yaml'],
     ],
-    notes: ['a policy that this passes is one that a running gate takes; nothing is changed by it.'],
+    notes: ['a running gate accepts a policy that passes; check changes nothing.'],
   })
     .argument('[FILE]', 'the policy (default: serve.policy)')
     .option('--json', 'print JSON');

@@ -33,30 +33,30 @@ interface Flags {
 }
 
 export function explainCommand(io: CommandIo): Command {
-  const command = describe(new Command('explain'), 'say whether an identity may do something, and why', {
+  const command = describe(new Command('explain'), 'show whether an identity may do something, and why', {
     examples: [
-      ['may she make a flow', 'certgate policy explain user/alice POST /api/flows/'],
+      ['may she create a flow', 'certgate policy explain user/alice POST /api/flows/'],
       [
-        'may the worker say how a run went; any id will do',
+        "may the worker set a run's state; any id will do",
         'certgate policy explain worker/etl-1 POST /api/flow_runs/0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f/set_state',
       ],
       [
-        'whoever has a certificate of this organisation',
+        'for a certificate of this organisation',
         'certgate policy explain worker/etl-1 POST /api/flows/filter --attribute O=Data',
       ],
       ['a WebSocket', 'certgate policy explain worker/etl-1 WEBSOCKET /api/events/in'],
     ],
-    notes: [`exit code 0 is yes, ${EXIT.refused} is no.`],
+    notes: [`exit code 0 means yes, ${EXIT.refused} means no.`],
   })
     .argument('<IDENTITY>', 'e.g. user/alice')
     .argument(
       '<METHOD>',
-      "GET, POST, PATCH, PUT, DELETE or WEBSOCKET; or, without a path, Prefect's name of an operation",
+      "GET, POST, PATCH, PUT, DELETE or WEBSOCKET; or, without a path, Prefect's name for an operation",
     )
     .argument('[PATH]', 'with the base path and, where it matters, the query')
     .option('--group <NAME>', 'a group of its certificate; may be repeated', collect)
     .option('--attribute <NAME=VALUE>', 'another attribute of its certificate, e.g. O=Data; may be repeated', collect)
-    .option('--policy <FILE>', 'another policy than serve.policy')
+    .option('--policy <FILE>', 'use this policy instead of serve.policy')
     .option('--json', 'print JSON');
   return withSettings(command).action(async (name: string, method: string, path: string | undefined, flags: Flags) => {
     const identity = parseIdentityName(name);

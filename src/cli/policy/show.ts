@@ -12,12 +12,12 @@ import { table } from '../table.ts';
 import { untestedPolicyAt } from './place.ts';
 
 export function showCommand(io: CommandIo): Command {
-  const command = describe(new Command('show'), 'show roles and the permissions that they give', {
+  const command = describe(new Command('show'), 'show roles and the permissions that they grant', {
     examples: [
       ['a table: a line for each permission, a column for each role', 'certgate policy show'],
-      ['what one role gives, for a script', "certgate policy show --json | jq '.roles.Worker.permissions'"],
+      ['what one role grants, for a script', "certgate policy show --json | jq '.roles.Worker.permissions'"],
     ],
-    notes: ['without a policy, the five built-in roles.', 'x is given, - is denied, . is neither.'],
+    notes: ['without a policy, the five built-in roles.', 'x is granted, - is denied, . is neither.'],
   })
     .argument('[FILE]', 'the policy (default: serve.policy)')
     .option('--json', 'print JSON');

@@ -21,18 +21,18 @@ interface Flags {
 }
 
 export function suggestCommand(io: CommandIo): Command {
-  return describe(new Command('suggest'), 'propose the least role that covers what was done, from a log', {
+  return describe(new Command('suggest'), 'propose the least role that covers what was done, based on a log', {
     examples: [
       ['for everyone in the log of a gate', 'certgate policy suggest --from-log gate.log > policy.yaml'],
       ['for one worker', 'certgate policy suggest --from-log gate.log --identity worker/etl-1'],
     ],
     notes: [
-      "the log is what a gate writes to stderr (every request), or state/audit.jsonl (writes and refusals alone); what was refused doesn't count.",
-      'let the gate observe (`mode: observe`) for as long as all that your clients do takes; then check what is proposed.',
+      "the log is a gate's stderr (every request), or state/audit.jsonl (only writes and refusals). Refused requests do not count.",
+      'run the gate in `mode: observe` until your clients have done all that they usually do; then check the proposal.',
     ],
   })
     .requiredOption('--from-log <FILE>', "a gate's log or record, JSON lines")
-    .option('--identity <NAME>', 'only what this one did')
+    .option('--identity <NAME>', 'only what this identity did')
     .option('--json', 'print JSON')
     .action(async ({ fromLog, identity, json }: Flags) => {
       const only = identity === undefined ? null : parseIdentityName(identity);

@@ -15,13 +15,13 @@ const PATIENCE = 15_000;
 const LONGEST = 33_554_432;
 
 export function syncCommand(io: CommandIo): Command {
-  return describe(new Command('sync'), 'tell which operations of a Prefect the table does not know', {
+  return describe(new Command('sync'), "list a Prefect server's operations that certgate does not know", {
     examples: [
       ['the Prefect behind the gate', 'certgate policy sync --from http://127.0.0.1:4200/api/openapi.json'],
       ['a file, for another version', 'certgate policy sync --from openapi.json --json'],
     ],
     notes: [
-      `exit code 0 when the table knows them all, ${EXIT.refused} when some are new: those are refused to all but an Owner.`,
+      `exit code 0 if certgate knows them all, ${EXIT.refused} if some are new: those are refused to all but an Owner.`,
     ],
   })
     .requiredOption('--from <FILE|URL>', "a Prefect's openapi.json")

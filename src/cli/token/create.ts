@@ -35,28 +35,28 @@ interface Flags {
 }
 
 export function createCommand(io: CommandIo): Command {
-  const command = describe(new Command('create'), 'make a token; it is printed once', {
+  const command = describe(new Command('create'), 'create a token; it is printed once', {
     examples: [
       ['for one worker, for ten minutes', 'certgate token create worker/etl-1'],
       ['… whose certificates will last a week', 'certgate token create worker/etl-1 --cert-ttl 7d'],
-      ['… which is for one work pool alone, whatever the policy', 'certgate token create worker/etl-1 --pool etl'],
-      ['into a file that only you can read', '(umask 077; certgate token create worker/etl-1 > token)'],
       [
-        'for a fleet: fifty workers, each with a name of its own',
-        "certgate token create 'worker/etl-*' --uses 50 --ttl 8h",
+        '… which is limited to one work pool, whatever the policy says',
+        'certgate token create worker/etl-1 --pool etl',
       ],
+      ['into a file that only you can read', '(umask 077; certgate token create worker/etl-1 > token)'],
+      ['for a fleet: fifty workers, each with its own name', "certgate token create 'worker/etl-*' --uses 50 --ttl 8h"],
     ],
     notes: [
       'on the new machine: certgate run --token-file FILE -- prefect worker start …, or certgate enroll --token-file FILE.',
-      'the string holds the address of the gate (--gate), the fingerprint of the root, and the secret.',
+      "the token contains the gate's address (--gate), the root's fingerprint, and a secret.",
     ],
   })
     .argument('<NAME>', "worker/…, user/… or service/…, or a pattern with * as its end, e.g. 'worker/etl-*'")
     .option('--ttl <DURATION>', 'how long the token can be used', '10m')
     .option('--cert-ttl <DURATION>', 'lifetime of the certificates (default: that of `certgate issue`)')
-    .option('--uses <N>', 'how many certificates it is good for', '1')
-    .option('--group <NAME>', 'a group that its machines belong to; may be repeated', collect)
-    .option('--pool <NAME>', 'a work pool that its machines are for, and nothing beyond; may be repeated', collect)
+    .option('--uses <N>', 'how many certificates it can be used for', '1')
+    .option('--group <NAME>', 'a group that its machines are in; may be repeated', collect)
+    .option('--pool <NAME>', 'limit its machines to this work pool; may be repeated', collect)
     .option('--json', 'print JSON');
   return withSettings(command, ['connect.gate']).action(async (name: string, flags: Flags) => {
     const subject = requireSubject(name);

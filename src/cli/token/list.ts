@@ -16,10 +16,10 @@ import { table } from '../table.ts';
 import { tokenJson, useJson } from './token-words.ts';
 
 export function listCommand(io: CommandIo): Command {
-  const command = describe(new Command('list'), 'show the tokens, the newest first, and who used them', {
+  const command = describe(new Command('list'), 'show the tokens, newest first, and who used them', {
     examples: [
       ['all of them', 'certgate token list'],
-      ['misused ones, for a script', "certgate token list --json | jq '.tokens[] | select(.flag != null)'"],
+      ['the misused ones, for a script', "certgate token list --json | jq '.tokens[] | select(.flag != null)'"],
     ],
     notes: ['a token marked with ! was used in a way that only a thief has reason to: certgate audit says more.'],
   }).option('--json', 'print JSON');

@@ -10,9 +10,9 @@ import type { CommandIo } from '../io.ts';
 import { configOf, withSettings } from '../settings.ts';
 
 export function revokeCommand(io: CommandIo): Command {
-  const command = describe(new Command('revoke'), 'take a token back: nobody can enrol with it any more', {
+  const command = describe(new Command('revoke'), 'revoke a token: nobody can enrol with it any more', {
     examples: [['by the id that `certgate token list` shows', 'certgate token revoke 3f9a0c1e5b7d2468']],
-    notes: ['certificates that were issued by it stay valid: take those back with certgate revoke.'],
+    notes: ['certificates that were issued with it stay valid: revoke them with certgate revoke.'],
   }).argument('<ID>', 'the id, not the token itself');
   return withSettings(command).action(async (text: string) => {
     if (!/^[0-9a-f]{16}$/.test(text)) {
