@@ -6,11 +6,15 @@ import { randomUUID } from 'node:crypto';
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Question } from '../policy/scope-refs.ts';
+import { takeTurns } from './turns.ts';
 
 export type Upstream = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** Asks; answers the JSON, or null when there is no such thing (404). Rejects when Prefect does not say. */
-export type AskPrefect = (question: Question) => Promise<unknown>;
+/**
+ * Asks; answers the JSON, or null when there is no such thing (404). Rejects when Prefect does not say. `whose`: the identity for
+ * which it is asked; each has its turn.
+ */
+export type AskPrefect = (question: Question, whose?: string) => Promise<unknown>;
 
 export interface PrefectAsker {
   readonly ask: AskPrefect;
@@ -45,7 +49,18 @@ export function openAsker(
     ...(authString !== null && { authorization: `Basic ${Buffer.from(authString, 'utf8').toString('base64')}` }),
   };
 
-  const send = async ({ method, path, body }: Question): Promise<Said> => {
+  // As many as have a connection: what waits in the agent waits in the order in which it came.
+  const turns = takeTurns(MOST_CONNECTIONS);
+  const send = async (question: Question, whose: string): Promise<Said> => {
+    await turns.take(whose);
+    try {
+      return await sendNow(question);
+    } finally {
+      turns.give();
+    }
+  };
+
+  const sendNow = async ({ method, path, body }: Question): Promise<Said> => {
     // Loaded when it is first wanted: a gate without scopes asks nothing.
     const http = process.getBuiltinModule('node:http');
     agent ??= new http.Agent({ keepAlive: true, maxSockets: MOST_CONNECTIONS, timeout: KEPT });
@@ -60,25 +75,25 @@ export function openAsker(
   };
 
   /** Prefect's CSRF protection wants a token for what is not a GET; a server that has none says 422. */
-  const fetchToken = async (): Promise<void> => {
+  const fetchToken = async (whose: string): Promise<void> => {
     const client = randomUUID();
-    const { status, text } = await send({ method: 'GET', path: `/csrf-token?client=${client}`, body: null });
+    const { status, text } = await send({ method: 'GET', path: `/csrf-token?client=${client}`, body: null }, whose);
     const parsed: unknown = status === 200 ? JSON.parse(text) : null;
     const value = typeof parsed === 'object' && parsed !== null && 'token' in parsed ? parsed.token : null;
     token = typeof value === 'string' ? { client, value } : null;
   };
 
   return {
-    async ask(question) {
-      let said = await send(question);
+    async ask(question, whose = '') {
+      let said = await send(question, whose);
       if (said.status === 403 && question.method !== 'GET') {
-        await fetchToken();
-        said = await send(question);
+        await fetchToken(whose);
+        said = await send(question, whose);
       }
       for (const wait of AGAIN) {
         if (said.status !== 503) break;
         await sleep(wait);
-        said = await send(question);
+        said = await send(question, whose);
       }
       if (said.status === 404) return null;
       if (said.status !== 200)

@@ -1,5 +1,5 @@
-// Whether things of Prefect are within a scope: what is not in a request is asked of Prefect once and kept for some seconds,
-// for all who ask at the same time together. What is written by way of this gate is forgotten once it is written;
+// Whether things of Prefect are within a scope: what is not in a request is asked of Prefect, once for all that one client asks at a
+// time, and kept for some seconds for everybody. What is written by way of this gate is forgotten once it is written;
 // that of another gate, or Prefect's own, holds after those seconds. That there is no such thing is never kept. Whoever can't
 // be asked is a failure, which the caller answers with 503: never a yes.
 
@@ -19,8 +19,8 @@ const AT_ONCE = 16;
 const RUNS_OF_FLOW = 20;
 
 export interface ScopeLookups {
-  /** The first of `needs` that is not within; null when all are. Rejects when Prefect can't be asked. */
-  outside(scope: Scope, needs: readonly Need[]): Promise<Need | null>;
+  /** The first of `needs` that is not within; null when all are. Rejects when Prefect can't be asked. `whose`: see AskPrefect. */
+  outside(scope: Scope, needs: readonly Need[], whose?: string): Promise<Need | null>;
   /** Whether all of `needs` are within by what is kept now: false too where Prefect would have to be asked. */
   inside(scope: Scope, needs: readonly Need[]): boolean;
   /** Something is written: of the object with this id, or of who knows which (null). */
@@ -33,10 +33,17 @@ interface Kept<T> {
   readonly until: number;
 }
 
+/** What holds, and for whom it is found out. */
+interface Asking {
+  readonly scope: Scope;
+  readonly whose: string;
+}
+
 /** `now` in ms; only differences matter. */
 export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLookups {
   const kept = new Map<string, Kept<readonly Facts[] | boolean>>();
-  const asking = new Map<string, Promise<unknown>>();
+  /** By who asks: the question of somebody who has many may be long in coming to its turn. */
+  const asking = new Map<string, Map<string, Promise<unknown>>>();
 
   const keep = (key: string, value: readonly Facts[] | boolean): void => {
     kept.delete(key);
@@ -48,9 +55,10 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
     }
   };
 
-  /** One question at a time for each key; what comes of it is kept unless it says that there is nothing. */
+  /** One question at a time for each key and client; what comes of it is kept unless it says that there is nothing. */
   const once = async <T extends readonly Facts[] | boolean>(
     key: string,
+    whose: string,
     find: () => Promise<T>,
     lasting: (found: T) => boolean,
   ): Promise<T> => {
@@ -60,27 +68,31 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
       kept.set(key, known);
       return known.value as T;
     }
-    const underWay = asking.get(key);
+    const together = asking.get(key) ?? new Map<string, Promise<unknown>>();
+    const underWay = together.get(whose);
     if (underWay !== undefined) return await (underWay as Promise<T>);
     const work = find();
-    asking.set(key, work);
+    together.set(whose, work);
+    asking.set(key, together);
+    const isCurrent = (): boolean => asking.get(key)?.get(whose) === work;
     try {
       const value = await work;
       // Forgotten meanwhile: it may be of before the write.
-      if (asking.get(key) === work && lasting(value)) keep(key, value);
+      if (isCurrent() && lasting(value)) keep(key, value);
       return value;
     } finally {
-      if (asking.get(key) === work) asking.delete(key);
+      if (isCurrent() && together.delete(whose) && together.size === 0) asking.delete(key);
     }
   };
 
-  const facts = async (ref: Ref): Promise<readonly Facts[]> =>
+  const facts = async (ref: Ref, whose: string): Promise<readonly Facts[]> =>
     await once(
       keyOf(ref),
+      whose,
       async () => {
-        const question = questionOf(await withFlow(ref));
+        const question = questionOf(await withFlow(ref, whose));
         if (question === null) throw new TypeError(`nothing to ask about a ${ref.type}`);
-        const answer = await ask(question);
+        const answer = await ask(question, whose);
         const found = answer === null ? [] : factsOf(ref, answer);
         if (found === null) throw new Error(`Prefect's answer to ${question.path} can't be read`);
         return found;
@@ -90,41 +102,44 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
     );
 
   /** `of <deployment>/<key>` with the deployment's flow in its place. */
-  const withFlow = async (ref: Ref): Promise<Ref> => {
+  const withFlow = async (ref: Ref, whose: string): Promise<Ref> => {
     const [, deployment, key] = /^of ([^/]*)\/(.*)$/s.exec(ref.id) ?? [];
     if (ref.type !== 'run_of' || deployment === undefined || key === undefined) return ref;
-    const [one] = await facts({ type: 'deployment', id: deployment });
+    const [one] = await facts({ type: 'deployment', id: deployment }, whose);
     return { type: 'run_of', id: `${one?.flow ?? NO_ID}/${key}` };
   };
 
   /** Null when there is no such thing. */
-  const within = async (scope: Scope, ref: Ref, depth: number): Promise<boolean | null> => {
-    if (depth > DEEPEST || scope.torn) return false;
-    if (ref.type === 'flow') return await flowWithin(scope, ref.id, depth);
-    const found = await facts(ref);
+  const within = async (by: Asking, ref: Ref, depth: number): Promise<boolean | null> => {
+    if (depth > DEEPEST || by.scope.torn) return false;
+    if (ref.type === 'flow') return await flowWithin(by, ref.id, depth);
+    const found = await facts(ref, by.whose);
     if (found.length === 0) return null;
-    for (const one of found) if (!(await factsWithin(scope, one, depth))) return false;
+    for (const one of found) if (!(await factsWithin(by, one, depth))) return false;
     return true;
   };
 
-  const factsWithin = async (scope: Scope, { pool, tags, via, shared }: Facts, depth: number): Promise<boolean> => {
+  const factsWithin = async (by: Asking, { pool, tags, via, shared }: Facts, depth: number): Promise<boolean> => {
+    const { scope } = by;
     if (shared === true || holds(scope, pool, tags)) return true;
     // What has a pool is in that, whoever made it.
     if (pool !== null && scope.pools?.includes(pool) === false) return false;
-    for (const ref of via) if ((await within(scope, ref, depth + 1)) === true) return true;
+    for (const ref of via) if ((await within(by, ref, depth + 1)) === true) return true;
     return false;
   };
 
   /** A flow is whosever deployments and runs it has; one that has none yet is anybody's. */
-  const flowWithin = async (scope: Scope, id: string, depth: number): Promise<boolean> =>
+  const flowWithin = async (by: Asking, id: string, depth: number): Promise<boolean> =>
     await once(
-      `${scopeKey(scope)} flow ${id}`,
+      `${scopeKey(by.scope)} flow ${id}`,
+      by.whose,
       async () => {
+        const { scope, whose } = by;
         const flows = { id: { any_: [id] } };
         const tags = scope.tag === null ? {} : { tags: { all_: [scope.tag] } };
         const pools = scope.pools === null ? {} : { work_pools: { name: { any_: scope.pools } } };
         const any = async (path: string, body: object): Promise<boolean> => {
-          const answer = await ask({ method: 'POST', path, body });
+          const answer = await ask({ method: 'POST', path, body }, whose);
           return Array.isArray(answer) && answer.length > 0;
         };
         if (await any('/deployments/filter', { flows, deployments: tags, ...pools, limit: 1 })) return true;
@@ -132,29 +147,29 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
         const newest = { flows, sort: 'START_TIME_DESC', limit: RUNS_OF_FLOW };
         const runs = factsOf(
           { type: 'flow_run', id },
-          await ask({ method: 'POST', path: '/flow_runs/filter', body: newest }),
+          await ask({ method: 'POST', path: '/flow_runs/filter', body: newest }, whose),
         );
         if (runs?.length === 0) return !(await any('/deployments/filter', { flows, limit: 1 }));
-        for (const run of runs ?? []) if (await factsWithin(scope, run, depth + 1)) return true;
+        for (const run of runs ?? []) if (await factsWithin(by, run, depth + 1)) return true;
         return false;
       },
       // It may get one at any time.
       (found) => found,
     );
 
-  const allWithin = async (scope: Scope, refs: readonly Ref[]): Promise<boolean> => {
-    for (const one of refs) if ((await within(scope, one, 0)) !== true) return false;
+  const allWithin = async (by: Asking, refs: readonly Ref[]): Promise<boolean> => {
+    for (const one of refs) if ((await within(by, one, 0)) !== true) return false;
     return refs.length > 0;
   };
 
   /** `instead` answers for what stands in the place of what is not there. */
   const met = async (
-    scope: Scope,
+    by: Asking,
     { ref, absent, made }: Need,
     instead: (refs: readonly Ref[]) => Promise<boolean>,
   ): Promise<boolean> => {
     if (made === true && isFresh(ref.id)) return true;
-    const there = await within(scope, ref, 0);
+    const there = await within(by, ref, 0);
     if (there !== null) return there;
     if (typeof absent === 'string') return absent === 'pass';
     if (!(await instead(absent))) return false;
@@ -185,17 +200,18 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
 
   return {
     inside: (scope, needs) => needs.every(({ ref }) => known(scope, ref, 0)),
-    async outside(scope, needs) {
+    async outside(scope, needs, whose = '') {
+      const by = { scope, whose };
       // All that an event is about share one list, which is gone through once.
       const lists = new Map<readonly Ref[], Promise<boolean>>();
       const instead = async (refs: readonly Ref[]): Promise<boolean> => {
-        const said = lists.get(refs) ?? allWithin(scope, refs);
+        const said = lists.get(refs) ?? allWithin(by, refs);
         lists.set(refs, said);
         return await said;
       };
       for (let at = 0; at < needs.length; at += AT_ONCE) {
         const some = needs.slice(at, at + AT_ONCE);
-        const said = await Promise.all(some.map(async (need) => await met(scope, need, instead)));
+        const said = await Promise.all(some.map(async (need) => await met(by, need, instead)));
         const found = some[said.indexOf(false)];
         if (found !== undefined) return found;
       }

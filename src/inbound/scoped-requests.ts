@@ -64,7 +64,7 @@ export function scopeInspector(
         ({ needs: more, body: changed } = said);
       }
       try {
-        const outside = await gate.lookups.outside(scope, [...needs, ...more]);
+        const outside = await gate.lookups.outside(scope, [...needs, ...more], identity);
         if (outside !== null) return beyond(outsideWords(outside), scope);
       } catch (error) {
         return refuse(unknown(gate, operation, error));
@@ -74,7 +74,7 @@ export function scopeInspector(
     if (unsaid !== null) {
       const policy = policyFor(gate, { attributes });
       try {
-        const said = await toldTooMuch(text, operation, unsaid, gate.ask);
+        const said = await toldTooMuch(text, operation, unsaid, (question) => gate.ask(question, identity));
         if (said !== null && 'problem' in said) return refuse(bad(said.problem));
         if (said !== null && policy !== null) {
           const grants = policy.grants(identity, attributes);

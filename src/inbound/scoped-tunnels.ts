@@ -74,7 +74,7 @@ function messageReader(
         const scope = scopeNow();
         if (scope === null) return { kind: 'pass' };
         try {
-          const outside = await gate.lookups.outside(scope, needs);
+          const outside = await gate.lookups.outside(scope, needs, identity);
           return outside === null ? { kind: 'pass' } : await beyond(outsideWords(outside));
         } catch (error) {
           return await close(unknown(gate, operation, error));
@@ -102,7 +102,8 @@ function heardReader(
       if (scope === null || judge(policyFor(gate, asker), asker, operation, '').observed) return { kind: 'pass' };
       try {
         for (const ref of refs) {
-          if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }])) === null) return { kind: 'pass' };
+          if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }], identity)) === null)
+            return { kind: 'pass' };
         }
         return { kind: 'drop' };
       } catch (error) {

@@ -119,6 +119,9 @@ const QUIET: Changing = {
   full: false,
 };
 
+/** For whom Prefect was asked something. */
+const askedFor = new Set<string | undefined>();
+
 /** One gate's part of what is compared, and the decisions for its connection. */
 function openSide(now: Changing, authString: string | null) {
   const told: string[] = [];
@@ -155,10 +158,16 @@ function openSide(now: Changing, authString: string | null) {
     desk: {} as GateState['desk'],
     enrolment: { tokens: true, est: true, lockOnReuse: false, graceMs: 0 },
     authString,
-    ask: async ({ path }) => (path.startsWith('/deployments/') ? { job_variables: {} } : null),
+    ask: async ({ path }, whose) => {
+      askedFor.add(whose);
+      return path.startsWith('/deployments/') ? { job_variables: {} } : null;
+    },
     apiPath: '/api',
     lookups: {
-      outside: async (_, needs) => (now.inside ? null : (needs[0] ?? null)),
+      outside: async (_, needs, whose) => {
+        askedFor.add(whose);
+        return now.inside ? null : (needs[0] ?? null);
+      },
       inside: () => now.inside,
       forget: (id) => void told.push(`forget ${id}`),
       size: 0,
@@ -318,6 +327,7 @@ describe('a request on a connection that remembers', () => {
       }),
       { numRuns: 400 },
     );
+    expect([...askedFor]).toEqual(['worker/etl-1']);
   });
 
   test('that is refused is by no role on record, whatever permitted it before', () => {

@@ -136,6 +136,23 @@ describe('what Prefect is asked', () => {
     expect([asked, lookups.size]).toEqual([[of(1)], 1]);
   });
 
+  test('is asked for each by himself: the question of another may have its turn much later', async () => {
+    const asked: string[] = [];
+    const lookups = openScopeLookups(
+      async (_, whose = '') => {
+        asked.push(whose);
+        return await (whose === 'many' ? new Promise<never>(() => {}) : Promise.resolve({ work_pool_name: 'etl' }));
+      },
+      () => 0,
+    );
+    void lookups.outside(etl, [need('flow_run', 1)], 'many');
+    expect(await lookups.outside(etl, [need('flow_run', 1)], 'one')).toBeNull();
+    expect([asked, lookups.size]).toEqual([['many', 'one'], 1]);
+    // What is known is known to all.
+    expect(await lookups.outside(etl, [need('flow_run', 1)], 'other')).toBeNull();
+    expect(asked).toHaveLength(2);
+  });
+
   test('and what of it was written meanwhile is not kept: whoever asks after that asks anew', async () => {
     for (const written of [id(1), null]) {
       const { asked, lookups } = prefect({ [of(1)]: { work_pool_name: 'etl' } });
