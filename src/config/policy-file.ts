@@ -4,7 +4,7 @@
 import { reasonOf, shown } from '../errors.ts';
 import { isGroupName } from '../identity/groups.ts';
 import { ATTRIBUTES, attributesOf } from '../identity/identify.ts';
-import { isIdentityName } from '../identity/name.ts';
+import { clientNames, isIdentityName } from '../identity/name.ts';
 import { compilePattern, type Pattern } from '../identity/pattern.ts';
 import { operationNames, type PolicyTest, requestParts } from '../policy/explain.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission, permissionsNamed } from '../policy/permissions.ts';
@@ -22,6 +22,8 @@ const ROLE_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 const DEEPEST = 100;
 /** Wrong words that another is looked for: it takes a look at each that there is, and a gate reads while it serves. */
 const MOST_LOOKED_FOR = 100;
+/** Steps of looking for a name that patterns match, all together: a second at most. */
+const MOST_EFFORT = 200_000;
 /** Roles that are told as those there are. */
 const MOST_TOLD = 20;
 
@@ -121,10 +123,20 @@ export function readPolicy(
     return false;
   };
   const matches = new Map<string, Pattern['match']>();
-  const patternsIn = (part: Part | undefined): string[] =>
+  const effort = { left: MOST_EFFORT };
+  const patternsIn = (part: Part | undefined, ofNames = false): string[] =>
     textsOf(part, 'a pattern').flatMap(({ text: source, place }) => {
       try {
-        matches.set(source, compilePattern(source).match);
+        const { match, meets } = compilePattern(source);
+        matches.set(source, match);
+        // Its roles would be nobody's, and so would what they deny.
+        if (ofNames && !meets(clientNames, effort)) {
+          wrong(
+            place,
+            `the pattern ${shown(source)} matches no name of a client`,
+            patternMeant(source, effort) ?? NAMES,
+          );
+        }
         return [source];
       } catch (error) {
         wrong(place, `the pattern ${shown(source)} cannot be used: ${reasonOf(error)}`, PATTERNS);
@@ -160,7 +172,7 @@ export function readPolicy(
     const names = textsOf(keys.get('role'), 'the name of a role');
     if (names.length === 0 && !part.empty) wrong(part.place, 'this binding has no role', 'write role: Viewer');
     const identities = textsOf(keys.get('identity'), 'the name of an identity').filter(identityIn);
-    const patterns = patternsIn(keys.get('match'));
+    const patterns = patternsIn(keys.get('match'), true);
     const groups = textsOf(keys.get('group'), 'the name of a group').filter(groupIn);
     if (['identity', 'match', 'group', 'certificate'].every((key) => (keys.get(key)?.items().length ?? 0) === 0))
       wrong(part.place, 'this binding is for nobody', `write identity: user/alice, or match: 'user/.*'`);
@@ -222,6 +234,18 @@ export function readPolicy(
 const NAMES = 'names are worker/…, user/… or service/… in lower case, e.g. user/alice';
 const PATTERNS =
   "patterns are JavaScript's, match the whole name, and repeat nothing that repeats: 'worker/etl-[0-9]+'";
+
+/** What was meant by a pattern in the way of a shell, where that would match; null else. */
+function patternMeant(source: string, effort: { left: number }): string | null {
+  const pattern = source.replace(/(?<![.\])])\*/g, '.*');
+  try {
+    return pattern !== source && compilePattern(pattern).meets(clientNames, effort)
+      ? `did you mean '${pattern}'?`
+      : null;
+  } catch {
+    return null;
+  }
+}
 
 /** By line and column, which end a place. */
 function byPlace(a: Problem, b: Problem): number {

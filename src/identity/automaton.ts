@@ -35,12 +35,50 @@ export type Captures = ReadonlyArray<string | undefined>;
 /** More than that many steps are refused: 256 characters over them take 1 to 3 ms at worst. */
 const MOST_STEPS = 500;
 
-/** The matcher for a tree of `groups` captures, or null when it would have too many steps. */
-export function compile(tree: Node, groups: number): ((value: string) => Captures | null) | null {
+/** What values there are, read a character at a time; `next` answers null where none goes on like that. */
+export interface Language {
+  readonly alphabet: string;
+  readonly start: string;
+  readonly next: (state: string, character: string) => string | null;
+  readonly ends: (state: string) => boolean;
+}
+
+export interface Automaton {
+  readonly match: (value: string) => Captures | null;
+  /** Whether there is a value of `language` that it matches; also true once no effort is left to find out, which it takes from `effort`. */
+  readonly meets: (language: Language, effort: { left: number }) => boolean;
+}
+
+/** The automaton of a tree of `groups` captures, or null when it would have too many steps. */
+export function compile(tree: Node, groups: number): Automaton | null {
   const steps: Step[] = [];
   emit(tree, steps);
   steps.push({ op: 'end' });
-  return steps.length > MOST_STEPS ? null : (value) => run(steps, groups, value);
+  if (steps.length > MOST_STEPS) return null;
+  return { match: (value) => run(steps, groups, value), meets: (language, effort) => meets(steps, language, effort) };
+}
+
+/** Both are followed at once, each pair of where they stand once, until both are at an end: at once for most patterns. */
+function meets(steps: readonly Step[], { alphabet, start, next, ends }: Language, effort: { left: number }): boolean {
+  const seen = new Set<string>();
+  const open: Array<readonly [step: number, state: string]> = [[0, start]];
+  for (let one = open.pop(); one !== undefined; one = open.pop()) {
+    const [step, state] = one;
+    const pair = `${step} ${state}`;
+    const current = steps[step];
+    if (seen.has(pair) || current === undefined) continue;
+    seen.add(pair);
+    if (effort.left-- <= 0) return true;
+    if (current.op === 'end' && ends(state)) return true;
+    if (current.op === 'split') open.push([current.second, state], [current.first, state]);
+    if (current.op === 'save') open.push([step + 1, state]);
+    if (current.op !== 'one') continue;
+    for (const character of alphabet) {
+      const then = current.accepts(character.codePointAt(0) ?? 0) ? next(state, character) : null;
+      if (then !== null) open.push([step + 1, then]);
+    }
+  }
+  return false;
 }
 
 function emit(node: Node, steps: Step[]): void {

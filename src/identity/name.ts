@@ -3,6 +3,7 @@
 // percent-encoding, no empty or dot segment, nothing that a log, a header or a shell would read otherwise.
 // It never repairs a name: what is not one is refused.
 import { CertgateError } from '../errors.ts';
+import type { Language } from './automaton.ts';
 
 /** What an identity may be. `gate` is certgate's own: it names server certificates and never acts as a client. */
 const identityKinds = ['worker', 'user', 'service', 'gate'] as const;
@@ -18,6 +19,26 @@ const LOOKS_LIKE_IPV4 = /^\d+(?:\.\d+){3}$/;
 export function isIdentityName(text: string): boolean {
   return text.length <= 128 && NAME.test(text);
 }
+
+const CLIENTS = identityKinds.filter((kind) => kind !== 'gate').map((kind) => `${kind}/`);
+
+/** The names of clients, for `Pattern.meets`: what has come of the kind, or the number of the segment and what it ends with. */
+export const clientNames: Language = {
+  alphabet: 'abcdefghijklmnopqrstuvwxyz0123456789._-/',
+  start: '',
+  next(state, character) {
+    const segment = Number(state[0]);
+    if (Number.isNaN(segment)) {
+      const begun = state + character;
+      if (CLIENTS.includes(begun)) return '1';
+      return CLIENTS.some((kind) => kind.startsWith(begun)) ? begun : null;
+    }
+    if (/[a-z0-9]/.test(character)) return `${segment}a`;
+    if (character === '/') return state.endsWith('a') && segment < 3 ? `${segment + 1}` : null;
+    return state.length === 1 ? null : `${segment}.`;
+  },
+  ends: (state) => /^\da$/.test(state),
+};
 
 /** `text` itself when it is an identity's name: `kind/rest` of 2 to 4 segments, 128 characters at most. CG_IDENTITY_NAME. */
 export function parseIdentityName(text: string): string {

@@ -3,7 +3,7 @@
 // Pike's) instead of being run by backtracking; what that cannot do, or what is hard to foresee, is refused when the
 // configuration is read: backreferences, lookaround, nested quantifiers, repeated captures. It never guesses.
 import { reasonOf } from '../errors.ts';
-import { type Captures, compile, type Node } from './automaton.ts';
+import { type Captures, compile, type Language, type Node } from './automaton.ts';
 
 /** Why a pattern cannot be used. Whoever compiles one turns it into a problem with a place. */
 export class PatternFault extends Error {}
@@ -15,6 +15,8 @@ export interface Pattern {
   readonly names: ReadonlyMap<string, number>;
   /** The captures, by group number (0 is the whole value), undefined where a group took no part; null for no match. */
   readonly match: (value: string) => Captures | null;
+  /** Whether it matches any value of `language` at all; see automaton.ts. */
+  readonly meets: (language: Language, effort: { left: number }) => boolean;
 }
 
 const MOST_CHARACTERS = 200;
@@ -32,13 +34,14 @@ export function compilePattern(source: string): Pattern {
   const reader = { source, at: source.startsWith('^') ? 1 : 0, end: lengthWithoutEnd(source), groups: 0, names };
   const tree = readAlternatives(reader);
   if (reader.at < reader.end) throw new PatternFault(`unexpected ${source.slice(reader.at, reader.at + 1)}`);
-  const match = compile(tree, reader.groups);
-  if (match === null) throw new PatternFault('too large once its repetitions are written out');
+  const automaton = compile(tree, reader.groups);
+  if (automaton === null) throw new PatternFault('too large once its repetitions are written out');
   // A policy has thousands, and most differ from a name in how they begin.
   const beginning = beginningOf(tree);
   return {
     ...{ source, groups: reader.groups, names },
-    match: (value) => (value.startsWith(beginning) ? match(value) : null),
+    match: (value) => (value.startsWith(beginning) ? automaton.match(value) : null),
+    meets: automaton.meets,
   };
 }
 

@@ -56,6 +56,32 @@ describe('a policy file', () => {
     expect(policy.grants('worker/etl-x').roles).toEqual([]);
   });
 
+  test('binds nobody by a pattern that no name of a client can match: what its roles deny would be denied to nobody', () => {
+    const bound = (pattern: string): string => `bindings: [{role: Viewer, match: ${JSON.stringify(pattern)}}]`;
+    for (const dead of [
+      'user/*',
+      'User/.*',
+      'user/',
+      '/user.*/',
+      ' user/a',
+      'alice',
+      'user/.*\n',
+      'gate/.*',
+      'user/A+',
+    ]) {
+      expect(wrong(bound(dead)), dead).toEqual([
+        expect.stringMatching(/^1:34 the pattern .* matches no name of a client$/),
+      ]);
+    }
+    expect(remedies(bound('user/*'))).toEqual(["did you mean 'user/.*'?"]);
+    expect(remedies(bound('User/.*'))).toEqual([expect.stringContaining('in lower case')]);
+    for (const good of ['.*', 'user/a|User/b', '(?:worker|user)/[^/]+', 'service/a/b/\\d', '[^A-Z]+x']) {
+      expect(wrong(bound(good)), good).toEqual([]);
+    }
+    // Attributes of a certificate are no names.
+    expect(wrong('bindings: [{role: Viewer, certificate: {O: User}}]')).toEqual([]);
+  });
+
   test('of docs/policy.md is right, and its tests hold', () => {
     const page = readFileSync(join(import.meta.dirname, '../../docs/policy.md'), 'utf8');
     const [, text = ''] = /```yaml\n([\s\S]+?)```/.exec(page) ?? [];

@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CertgateError, isCertgateError } from '../../src/errors.ts';
-import { isIdentityName, kindOf, parseIdentityName, parseTrustDomain, spiffeUri } from '../../src/identity/name.ts';
+import {
+  clientNames,
+  isIdentityName,
+  kindOf,
+  parseIdentityName,
+  parseTrustDomain,
+  spiffeUri,
+} from '../../src/identity/name.ts';
 import { identityName, trustDomain } from './names.ts';
 
 function errorOf(action: () => unknown): CertgateError {
@@ -127,4 +134,22 @@ describe('a SPIFFE ID', () => {
       }),
     );
   });
+});
+
+test('the names of clients, read a character at a time, are the same ones', () => {
+  const read = (text: string): boolean => {
+    const go = (state: string | null, character: string): string | null =>
+      state === null || !clientNames.alphabet.includes(character) ? null : clientNames.next(state, character);
+    const state = Array.from(text).reduce(go, clientNames.start);
+    return state !== null && clientNames.ends(state);
+  };
+  const kinds = fc.constantFrom('user', 'worker', 'service', 'gate', 'us', 'user/worker');
+  const rest = fc.array(fc.constantFrom('/', '/', 'a', '0', 'z', '-', '.', '_', 'A', ' '), { maxLength: 8 });
+  const odd = fc.tuple(kinds, rest).map(([kind, pieces]) => kind + pieces.join(''));
+  fc.assert(
+    fc.property(fc.oneof(odd, identityName), (text) => {
+      expect(read(text), text).toBe(isIdentityName(text) && !text.startsWith('gate/'));
+    }),
+    { numRuns: 5_000, examples: [[''], ['user/a/b/c'], ['user/a/b/c/d'], ['user/'], ['gate/a']] },
+  );
 });

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { clientNames } from '../../src/identity/name.ts';
 import { compilePattern, type Pattern, PatternFault } from '../../src/identity/pattern.ts';
+import { identityName } from './names.ts';
 
 /** What JavaScript's own engine captures when the pattern must match the whole value. */
 function byRegExp(source: string, value: string): ReadonlyArray<string | undefined> | null {
@@ -179,4 +181,35 @@ describe('a pattern', () => {
       { numRuns: 5000 },
     );
   });
+});
+
+test('a pattern that matches a name of a client is known to, and none that costs more than it may is called dead', () => {
+  const pieces = ['user', '/', 'a', 'z0', '-', '.', '*', '+', '?', '(', ')', '|', '[a-z]', '[^/]', '[A-Z]', '{2}'];
+  const patterns = fc.array(fc.constantFrom(...pieces), { minLength: 1, maxLength: 7 }).map((some) => some.join(''));
+  const compiled = (source: string): Pattern | null => {
+    try {
+      return compilePattern(source);
+    } catch {
+      return null;
+    }
+  };
+  fc.assert(
+    fc.property(patterns, identityName, (source, name) => {
+      const pattern = compiled(source);
+      if (pattern === null || name.startsWith('gate/') || pattern.match(name) === null) return;
+      expect(pattern.meets(clientNames, { left: 100_000 }), `${source} ${name}`).toBe(true);
+    }),
+    {
+      numRuns: 20_000,
+      examples: [
+        ['user/a*', 'user/a'],
+        ['[^/]+/[a-z]+', 'worker/abc'],
+        ['(user|z0)/a{2}', 'user/aa'],
+      ],
+    },
+  );
+  const effort = { left: 50 };
+  expect(compilePattern('.*X').meets(clientNames, { left: 1_000 })).toBe(false);
+  expect(compilePattern('.*X').meets(clientNames, effort)).toBe(true);
+  expect(effort.left).toBeLessThan(0);
 });
