@@ -30,11 +30,11 @@ export interface PolicyWatch {
   stop(): void;
 }
 
-/** Watches; `taken` is called with each policy that is to hold from now on. */
+/** Watches; `taken` is called with each policy that is to hold from now on, and answers when it does, where that is later. */
 export function watchPolicy(
   { path, cwd, loaded }: PolicyPlace,
   { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
-  taken: (policy: LoadedPolicy) => void,
+  taken: (policy: LoadedPolicy) => void | Promise<void>,
 ): PolicyWatch {
   let seen = stampOf(path);
   let before = seen;
@@ -61,10 +61,15 @@ export function watchPolicy(
     current = fresh.source.text;
     trouble = null;
     metrics.policyReloads++;
-    const { mode } = fresh.policy;
-    const counts = { roles: fresh.roles.length, bindings: fresh.bindings.length, tests: fresh.tests.length };
-    log.info({ file: fresh.source.file, mode, ...counts }, 'new policy taken');
-    taken(fresh);
+    const tell = (): void => {
+      const { mode } = fresh.policy;
+      const counts = { roles: fresh.roles.length, bindings: fresh.bindings.length, tests: fresh.tests.length };
+      log.info({ file: fresh.source.file, mode, ...counts }, 'new policy taken');
+    };
+    // Who reads that line may go by it.
+    const holding = taken(fresh);
+    if (holding === undefined) tell();
+    else void holding.then(tell);
   };
   const readApart = async (source: PolicyText, asked: boolean): Promise<void> => {
     const next = { again: false, asked: false };

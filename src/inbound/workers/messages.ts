@@ -39,7 +39,6 @@ export type ToWorker =
   /** Comes with the socket, which may have gone on the way. */
   | { readonly kind: 'connection'; readonly connection: number; readonly address: string }
   | { readonly kind: 'credentials'; readonly credentials: ServerCredentials; readonly trust: ClientTrust }
-  | { readonly kind: 'policy'; readonly policy: PolicyWords }
   | { readonly kind: 'elsewhere'; readonly inFlight: readonly InFlight[] }
   | { readonly kind: 'audit-health'; readonly healthy: boolean }
   | { readonly kind: 'drain'; readonly ms: number }
@@ -50,6 +49,8 @@ export type ToWorker =
 /** What the primary asks a worker. */
 export type WorkerQuestion =
   | { readonly about: 'records'; readonly causes: readonly string[] }
+  /** Answered when it holds here, or will where this worker does not serve yet, or a newer one came. */
+  | { readonly about: 'policy'; readonly policy: PolicyWords }
   /** Answered by whoever takes messages at all. */
   | { readonly about: 'life' }
   | { readonly about: 'health' };

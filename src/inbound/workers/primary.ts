@@ -7,9 +7,10 @@
 // second by a worker that has more than an eighth of its share: in between, each worker goes by what it last heard, so that
 // for 100 ms the sum may reach the limit times the number of workers, and after that nine eighths of it.
 
+import type { PolicyWords } from '../../config/policy-words.ts';
 import type { Config } from '../../config/schema.ts';
 import { openDesk } from '../../enroll/desk.ts';
-import { CertgateError } from '../../errors.ts';
+import { CertgateError, reasonOf } from '../../errors.ts';
 import { limitLog } from '../../observe/limited-log.ts';
 import { addMetrics, createMetrics, type Metrics, onlyCounters } from '../../observe/metrics.ts';
 import { bindTcp, type TcpAddress } from '../../proxy/connection-set.ts';
@@ -202,8 +203,24 @@ export async function startWorkers(options: WorkersOptions): Promise<RunningGate
       ? null
       : watchPolicy(options.policy, { log, metrics }, ({ words }) => {
           policy = words;
-          for (const member of crew.members) member.send({ kind: 'policy', policy: words });
+          return spreadPolicy(words);
         });
+  const spreadPolicy = async (words: PolicyWords): Promise<void> => {
+    const taking = [...crew.members].map(async (member) => {
+      try {
+        await member.ask({ about: 'policy', policy: words });
+      } catch (error) {
+        if (!crew.members.has(member)) return;
+        log.error(
+          { worker: member.id, pid: member.pid, reason: reasonOf(error) },
+          'worker does not take the policy, ending it',
+        );
+        member.kill();
+        await member.gone;
+      }
+    });
+    await Promise.all(taking);
+  };
   let healthy = audit.healthy();
   const auditLook = setInterval(() => {
     if (audit.healthy() === healthy) return;

@@ -52,6 +52,16 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
     if (words === newest.policy) path.setPolicy(policy);
   };
 
+  const answerHere = async (question: WorkerQuestion): Promise<unknown> => {
+    if (question.about === 'policy') {
+      newest.policy = question.policy;
+      if (serving !== null) await takePolicy(serving.path, question.policy);
+      return null;
+    }
+    if (serving === null) throw new Error('not ready');
+    return serving.answer(question);
+  };
+
   channel.listen((message, socket) => {
     switch (message.kind) {
       case 'start':
@@ -80,17 +90,12 @@ export async function runWorker(channel: Channel, prepare: (start: WorkerStart) 
         newest.standing = message;
         serving?.path.install(message.credentials, message.trust);
         break;
-      case 'policy':
-        newest.policy = message.policy;
-        if (serving !== null) void takePolicy(serving.path, message.policy);
-        break;
       case 'elsewhere':
         for (const [identity, requests] of message.inFlight) serving?.identities.setElsewhere(identity, requests);
         break;
       case 'ask': {
         const { id, question } = message;
-        const work = serving === null ? Promise.reject(new Error('not ready')) : serving.answer(question);
-        void answerTo(work).then((answer) => channel.send({ kind: 'answer', id, answer }));
+        void answerTo(answerHere(question)).then((answer) => channel.send({ kind: 'answer', id, answer }));
         break;
       }
     }
@@ -122,7 +127,7 @@ interface Serving {
   readonly audit: ReturnType<typeof relayAudit>;
   readonly identities: ReturnType<typeof relayIdentities>;
   letIn(connection: number, socket: unknown): void;
-  answer(question: WorkerQuestion): Promise<unknown>;
+  answer(question: Exclude<WorkerQuestion, { about: 'policy' }>): Promise<unknown>;
   stop(): Promise<void>;
 }
 

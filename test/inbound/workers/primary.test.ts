@@ -1,17 +1,25 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { loadConfig } from '../../../src/config/load.ts';
+import { loadPolicy } from '../../../src/config/policy-load.ts';
+import type { ToPrimary, ToWorker } from '../../../src/inbound/workers/messages.ts';
 import { startWorkers } from '../../../src/inbound/workers/primary.ts';
 import { openAuditLog } from '../../../src/observe/audit-log.ts';
+import { openLog } from '../../../src/observe/log.ts';
 import { openCa, TRUST_DOMAIN } from '../../authority/fixture.ts';
 import { GATE_OPTIONS } from '../gate-options.ts';
 
 /** A gate with two workers that run `program`, a file beside this one. */
 async function gateOf(program: string) {
   const { dir, certsDir, store, authority } = await openCa();
+  const said: string[] = [];
+  const write = (line: string): void => void said.push((JSON.parse(line) as { msg: string }).msg);
+  const path = join(dir, 'policy.yaml');
+  writeFileSync(path, 'bindings: [{role: Viewer, identity: worker/etl-1}]\n');
   const audit = await openAuditLog(join(dir, 'state', 'audit.jsonl'));
   const gate = await startWorkers({
     listen: { host: '127.0.0.1', port: 0 },
@@ -21,7 +29,8 @@ async function gateOf(program: string) {
     ...GATE_OPTIONS,
     trustDomain: TRUST_DOMAIN,
     authority,
-    policy: null,
+    log: openLog({ level: 'info', destination: { write } }),
+    policy: { path, cwd: dir, loaded: loadPolicy(path, dir) },
     caPlace: { certsDir, store, trustDomain: TRUST_DOMAIN, actor: 'gate' },
     store,
     audit,
@@ -30,7 +39,12 @@ async function gateOf(program: string) {
     program: { exec: join(import.meta.dirname, program), args: [] },
     connectionsPerWorker: 10,
   });
-  return { gate, audit };
+  /** Another policy, as if somebody had written it and sent SIGHUP. */
+  const changePolicy = (): void => {
+    writeFileSync(path, 'bindings: [{role: Owner, identity: worker/etl-1}]\n');
+    gate.reloadPolicy?.();
+  };
+  return { gate, audit, said, changePolicy };
 }
 
 afterEach(() => void vi.useRealTimers());
@@ -122,7 +136,7 @@ test('a connection that no worker is left for is counted out', async () => {
 /** A gate of which one worker is stopped, and time goes on only by `look`, after which the other has answered. */
 async function gateWithOneStopped() {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-  const { gate, audit } = await gateOf('taking-worker.ts');
+  const { gate, audit, said, changePolicy } = await gateOf('taking-worker.ts');
   const [stopped, other] = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
   if (stopped === undefined || other === undefined) throw new Error('two workers were started');
   stopped.process.kill('SIGSTOP');
@@ -131,16 +145,16 @@ async function gateWithOneStopped() {
     vi.advanceTimersByTime(1_000);
     await answered;
   };
-  const end = async (): Promise<void> => {
+  onTestFinished(async () => {
     stopped.process.kill('SIGKILL');
     await gate.drain(0);
     await audit.close();
-  };
-  return { gate, stopped, other, look, end };
+  });
+  return { gate, stopped, other, said, changePolicy, look };
 }
 
 test('a worker that gives no sign of life is ended after thirty looks and no sooner, and one that does is not', async () => {
-  const { stopped, other, look, end } = await gateWithOneStopped();
+  const { stopped, other, look } = await gateWithOneStopped();
   const signals = vi.spyOn(stopped.process, 'kill');
   // At the first it is asked.
   for (let looks = 0; looks <= 29; looks++) await look();
@@ -149,23 +163,48 @@ test('a worker that gives no sign of life is ended after thirty looks and no soo
   await look();
   expect(await ended).toEqual([null, 'SIGKILL']);
   expect(other.isDead()).toBe(false);
-  await end();
 }, 30_000);
 
 test('connections go to another while a worker does not answer', async () => {
-  const { gate, other, look, end } = await gateWithOneStopped();
+  const { gate, other, look } = await gateWithOneStopped();
   for (let looks = 0; looks < 3; looks++) await look();
   for (let i = 0; i < 4; i++) expect(await told(gate.port)).toBe(String(other.process.pid));
-  await end();
 }, 30_000);
 
 test('a worker that does not confirm a revocation is ended after five looks, and those who wait are told', async () => {
-  const { gate, stopped, look, end } = await gateWithOneStopped();
+  const { gate, stopped, look } = await gateWithOneStopped();
   const signals = vi.spyOn(stopped.process, 'kill');
   const applied = gate.applyRecords([]);
   for (let looks = 0; looks < 4; looks++) await look();
   expect(signals).not.toHaveBeenCalled();
   await look();
   expect((await applied).workersEnded).toBe(1);
-  await end();
+}, 30_000);
+
+test('a new policy is said to be taken when every worker goes by it', async () => {
+  const { stopped, other, said, changePolicy } = await gateWithOneStopped();
+  const answered = once(other, 'message');
+  changePolicy();
+  await answered;
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(said).not.toContain('new policy taken');
+  stopped.process.kill('SIGCONT');
+  await vi.waitUntil(() => said.includes('new policy taken'), { timeout: 20_000 });
+}, 30_000);
+
+test('a worker that can take no new policy is ended, and nothing goes by the old one when the new one is said to be taken', async () => {
+  const { gate, audit, said, changePolicy } = await gateOf('taking-worker.ts');
+  const [worker] = Object.values(cluster.workers ?? {}).filter((one) => one !== undefined);
+  if (worker === undefined) throw new Error('two workers were started');
+  worker.send = (message: ToWorker) => {
+    if (message.kind !== 'ask') return true;
+    const answer: ToPrimary = { kind: 'answer', id: message.id, answer: { failure: 'no memory' } };
+    return setImmediate(() => worker.emit('message', answer)) !== null;
+  };
+  changePolicy();
+  await vi.waitUntil(() => said.includes('new policy taken'), { timeout: 20_000 });
+  expect(worker.isDead()).toBe(true);
+  expect(said).toContain('worker does not take the policy, ending it');
+  await gate.drain(0);
+  await audit.close();
 }, 30_000);
