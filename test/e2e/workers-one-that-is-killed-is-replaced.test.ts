@@ -1,3 +1,5 @@
+import { mkdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { answersHalf } from './harness/echo.ts';
 import { eventually, within } from './harness/eventually.ts';
@@ -66,4 +68,16 @@ test('a worker that is killed is replaced, logged and counted, what it held is f
   });
   expect(health).toMatchObject({ status: 'ok', connections: 8, metrics: { workersLost: 1, limitedConnections: 1 } });
   for (const wire of [...stay, ...fresh]) wire.socket.destroy();
+});
+
+test('a worker is replaced also where the folder that the gate was started in was removed meanwhile', async () => {
+  const home = await house();
+  const release = join(home.dir, 'release');
+  await mkdir(release);
+  const upstream = await echo({ answer: answersHalf('half') });
+  const gate = await home.serve({ upstream: upstream.url, flags: ['--workers', '2'], cwd: release });
+  await rmdir(release);
+  const pids = gate.log().flatMap((line) => (line.msg === 'worker started' ? [Number(line['pid'])] : []));
+  process.kill(pids[0] ?? 0, 'SIGKILL');
+  await gate.logged((line) => line.msg === 'worker started' && !pids.includes(Number(line['pid'])));
 });

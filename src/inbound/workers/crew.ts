@@ -15,6 +15,7 @@
 // handshake.
 
 import cluster, { type Worker } from 'node:cluster';
+import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -90,6 +91,7 @@ interface Queue {
 export function assembleCrew(options: CrewOptions): Crew {
   const { log, size } = options;
   cluster.setupPrimary({ exec: options.program.exec, args: [...options.program.args], serialization: 'advanced' });
+  const place = process.cwd();
   const members = new Set<Member>();
   const queues = new Map<Member, Queue>();
   const debts = new Debts<Member>();
@@ -203,6 +205,8 @@ export function assembleCrew(options: CrewOptions): Crew {
   };
 
   const fork = (): void => {
+    // A program does not start in a folder that was removed meanwhile, as a release's is.
+    cluster.setupPrimary({ cwd: existsSync(place) ? place : '/' });
     const worker = cluster.fork();
     const since = performance.now();
     let questions: Questions<WorkerQuestion> | null = null;

@@ -34,6 +34,8 @@ export interface GateOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** How many file descriptors it may have. */
   readonly descriptors?: number;
+  /** Where it is started, in place of the house. */
+  readonly cwd?: string;
 }
 
 export interface House {
@@ -87,12 +89,12 @@ export async function makeHouse(dir: string, initEnv: NodeJS.ProcessEnv = {}): P
       await certgate(['issue', name, '--config', config, '--out', out, ...flags]);
       return out;
     },
-    serve: async ({ upstream, port = 0, flags = [], env: extra = {}, descriptors }) =>
+    serve: async ({ upstream, port = 0, flags = [], env: extra = {}, descriptors, cwd = dir }) =>
       await serving(
         ['serve', '--config', config, '--listen', `127.0.0.1:${port}`, '--upstream', upstream, ...AT_ONCE, ...flags],
         {
           env: { ...env, ...extra },
-          cwd: dir,
+          cwd,
         },
         descriptors,
       ),
