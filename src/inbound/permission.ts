@@ -10,12 +10,20 @@ import { answersLimits } from '../policy/limit-masks.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
 import { type Attributes, compilePolicy, type Grants, type Policy, type Ruling, reachesToo } from '../policy/policy.ts';
-import { beyondWords, type RefusalCode, refusalBrief, refusalCode, refusalWords } from '../policy/refusal.ts';
+import {
+  beyondWords,
+  fieldWords,
+  type RefusalCode,
+  refusalBrief,
+  refusalCode,
+  refusalWords,
+} from '../policy/refusal.ts';
 import { fillsIn, makesQueues, startsDeployed } from '../policy/run-overrides.ts';
 import { isPoolGroup, type Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { boundsOf } from '../policy/scope-request.ts';
 import { answersBlocks, asksByBody, secretsQuestion } from '../policy/secrets.ts';
+import { filtersEvents, pagesBeyond, untold } from '../policy/untold.ts';
 import type { Answer, BodyInspector, BodyVerdict } from '../proxy/contract.ts';
 import { bodyProblem, decideBody, mostOf } from './block-secrets.ts';
 import { provenanceLines } from './provenance.ts';
@@ -65,6 +73,8 @@ export interface Scoped {
   readonly readBody: boolean;
   /** What its body may not say; null where it may say all. */
   readonly unsaid: Unsaid | null;
+  /** How the names of events begin that its filter must exclude; empty where that is no matter. */
+  readonly without: readonly string[];
 }
 
 const UNJUDGED: Judgement = {
@@ -143,8 +153,16 @@ export function judge(
     const queues = makesQueues(operation) && !makesThem(grants, ruling.scope);
     const variables = fillsIn(operation) && !grants.has('see_variables');
     const unsaid = asDeployed || queues || variables ? { asDeployed, queues, variables } : null;
-    const limited = ruling.scope !== null || unsaid !== null;
-    return limited ? withinLimits(said, identity, operation, target, ruling, unsaid) : said;
+    const lacks = untold(operation, grants);
+    const prefixes = lacks?.prefixes ?? [];
+    const [lacking] = lacks?.permissions ?? [];
+    if (operation !== null && lacking !== undefined && pagesBeyond(operation, target, prefixes)) {
+      const detail = fieldWords({ identity, ...grants }, operation, 'a page of all events', lacking);
+      return refusedOrObserved(said, { code: 'CG_PERMISSION', detail, brief: 'it is a page of all events' });
+    }
+    const without = observed || !filtersEvents(operation) ? [] : prefixes;
+    const limited = ruling.scope !== null || unsaid !== null || without.length > 0;
+    return limited ? withinLimits(said, identity, operation, target, ruling, { unsaid, without }) : said;
   }
   const said = explainOperation(policy, identity, operation, question?.asks === true, '', attributes);
   if (ruling.permit && said.permit) {
@@ -169,7 +187,7 @@ function withinLimits(
   operation: Operation | null,
   target: string,
   { scope, role, rule }: Extract<Ruling, { permit: true }>,
-  unsaid: Unsaid | null,
+  { unsaid, without }: Pick<Scoped, 'unsaid' | 'without'>,
 ): Judgement {
   const bounds = scope === null ? null : boundsOf(operation, target, scope);
   if (scope !== null && bounds?.kind === 'refuse') {
@@ -178,8 +196,8 @@ function withinLimits(
     return refusedOrObserved(said, { code: 'CG_SCOPE', detail, brief: `it ${bounds.why}` });
   }
   const { needs, readBody } = bounds?.kind === 'check' ? bounds : { needs: [], readBody: false };
-  const nothing = needs.length === 0 && !readBody && unsaid === null;
-  return nothing ? said : { ...said, scoped: { scope, needs, readBody, unsaid } };
+  const nothing = needs.length === 0 && !readBody && unsaid === null && without.length === 0;
+  return nothing ? said : { ...said, scoped: { scope, needs, readBody, unsaid, without } };
 }
 
 /** What of a request the policy has to do with, and what it said. */
@@ -253,7 +271,9 @@ const CLOSED_WITH_A_REASON: ReadonlySet<string | null> = new Set(['stream_events
 
 /** What is read as JSON goes on as JSON, also where the client does not say what it is. */
 function asJson(said: Judgement, { names }: RequestHead): Judgement {
-  const reads = said.readBody || (said.scoped !== null && (said.scoped.readBody || said.scoped.unsaid !== null));
+  const { scoped } = said;
+  const limited = scoped !== null && (scoped.readBody || scoped.unsaid !== null || scoped.without.length > 0);
+  const reads = said.readBody || limited;
   return reads && !names.includes('content-type')
     ? { ...said, stamp: `${said.stamp}content-type: application/json\r\n` }
     : said;

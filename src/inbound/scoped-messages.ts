@@ -1,7 +1,7 @@
 // Which WebSockets have their messages read, and what is looked for in them: of the worker channel its hello, which could make
 // a pool or fill one's job template; within a scope each event that a client sends, and each event and log that one who listens
-// would be sent: what is not within goes no further, whatever the filter was. The policy is asked at each message, so that
-// another one holds at the next.
+// would be sent: what is not within goes no further, whatever the filter was. So do events that hold what one who listens may
+// not see (policy/untold.ts). The policy is asked at each message, so that another one holds at the next.
 
 import type { Operation } from '../policy/operation.ts';
 import { type Grants, reachesToo } from '../policy/policy.ts';
@@ -9,6 +9,7 @@ import type { Scope } from '../policy/scope.ts';
 import { eventNeeds, heardEvent, heardLog } from '../policy/scope-events.ts';
 import type { Need, Ref } from '../policy/scope-refs.ts';
 import { isRecord, parseStrictJson } from '../policy/strict-json.ts';
+import { tells, untold } from '../policy/untold.ts';
 import type { MessageJudge, MessageVerdict } from './messages.ts';
 
 const CHANNEL = 'worker_channel_connect';
@@ -20,6 +21,7 @@ const LISTENING = new Set(['stream_workspace_events_out', 'stream_logs_out']);
 export function messagesMatter(operation: Operation | null, grants: Grants, scope: Scope | null): boolean {
   if (operation === null || !operation.cls.startsWith('ws-')) return false;
   if (operation.name === CHANNEL) return !reachesToo(grants, MAKES_POOLS, scope);
+  if (untold(operation, grants) !== null) return true;
   return scope !== null && (operation.name === EVENTS_IN || LISTENING.has(operation.name));
 }
 
@@ -57,9 +59,22 @@ export function listens(operation: Operation): boolean {
   return LISTENING.has(operation.name);
 }
 
-/** Looks at the messages that the server sends to who `listens`; `some` says whether any of these is within the scope. */
-export function judgeHeard(some: (refs: readonly Ref[]) => Promise<MessageVerdict>): MessageJudge {
+/** What who `listens` may be sent, as it is now. */
+export interface Heard {
+  /** Whether any of these is within the scope. */
+  readonly some: (refs: readonly Ref[]) => Promise<MessageVerdict>;
+  /** Whether there is a scope. */
+  readonly scoped: () => boolean;
+  /** How the names of events begin that it is not told of; empty for none. */
+  readonly untold: () => readonly string[];
+}
+
+/** Looks at the messages that the server sends to who `listens`. */
+export function judgeHeard(heard: Heard): MessageJudge {
+  const { some, scoped } = heard;
   return (text) => {
+    if (tells(text, heard.untold())) return { verdict: DROP };
+    if (!scoped()) return { verdict: PASS };
     const read = parseStrictJson(text);
     // What can't be read could be anybody's: Python nests deeper than this.
     if (!read.ok || !isRecord(read.value)) return { verdict: DROP };

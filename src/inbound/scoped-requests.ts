@@ -10,6 +10,7 @@ import { WANTED } from '../policy/run-overrides.ts';
 import type { Scope } from '../policy/scope.ts';
 import type { Need } from '../policy/scope-refs.ts';
 import { examineText } from '../policy/scope-request.ts';
+import { filterWithout } from '../policy/untold.ts';
 import type { BodyInspector, BodyVerdict } from '../proxy/contract.ts';
 import { bodyProblem, mostOf, textOfBody } from './block-secrets.ts';
 import type { GateState } from './gate-state.ts';
@@ -35,9 +36,10 @@ export function scopeInspector(
   if (judgement === null || scoped === null || operation === null) return null;
   // Only observed, or it would have been refused.
   if (bodyProblem(head, mostOf(operation)) !== null) return null;
-  const { scope, needs, readBody, unsaid } = scoped;
+  const { scope, needs, readBody, unsaid, without } = scoped;
   // The usual way of a worker: what it asks about is what it has asked about a moment ago.
-  if (scope !== null && !readBody && unsaid === null && gate.lookups.inside(scope, needs)) return null;
+  const reads = readBody || unsaid !== null || without.length > 0;
+  if (scope !== null && !reads && gate.lookups.inside(scope, needs)) return null;
   return async (body) => {
     const refuse = (why: Forbidden): BodyVerdict => {
       if (judgement.observed) {
@@ -52,7 +54,7 @@ export function scopeInspector(
       const said = { identity, role: role ?? '', rule: rule ?? '', operation: operation.name, scope: within, why };
       return refuse({ status: 403, code: 'CG_SCOPE', detail: beyondWords(said) });
     };
-    const text = readBody || unsaid !== null ? textOfBody(body) : '';
+    const text = reads ? textOfBody(body) : '';
     if (text === null) return refuse(bad('is not UTF-8'));
     let changed: unknown = null;
     if (scope !== null) {
@@ -69,6 +71,11 @@ export function scopeInspector(
       } catch (error) {
         return refuse(unknown(gate, operation, error));
       }
+    }
+    if (without.length > 0) {
+      const said = filterWithout(changed ?? text, without);
+      if (typeof said === 'string') return refuse(bad(said));
+      changed = said;
     }
     // Last: what of a deployment's is said back by it is nobody's who may not see the deployment.
     if (unsaid !== null) {

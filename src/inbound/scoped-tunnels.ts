@@ -3,6 +3,7 @@
 
 import { beyondWords } from '../policy/refusal.ts';
 import { type Scope, scopeWords } from '../policy/scope.ts';
+import { untold } from '../policy/untold.ts';
 import type { Forward, TunnelRewriter, TunnelStep } from '../proxy/contract.ts';
 import { rewriteAuthMessage } from './auth-message.ts';
 import type { GateState } from './gate-state.ts';
@@ -85,7 +86,7 @@ function messageReader(
   );
 }
 
-/** Reads what the client is sent on a WebSocket that was judged, and keeps back what is not within; null where that is no matter. */
+/** Reads what the client is sent on a WebSocket that was judged, and keeps back what is not for it; null where that is no matter. */
 function heardReader(
   { judgement, operation }: Judged,
   gate: GateState,
@@ -94,21 +95,33 @@ function heardReader(
 ): TunnelRewriter | null {
   if (judgement === null || operation === null || !judgement.readMessages || !listens(operation)) return null;
   const { identity, attributes } = asker;
+  const grants = () => policyFor(gate, asker)?.grants(identity, attributes) ?? null;
+  const observed = () => judge(policyFor(gate, asker), asker, operation, '').observed;
+  const scopeNow = (): Scope | null => {
+    const ruling = grants()?.rule(operation);
+    return ruling?.permit === true && !observed() ? ruling.scope : null;
+  };
   return readMessages(
     'server',
-    judgeHeard(async (refs) => {
-      const ruling = policyFor(gate, asker)?.grants(identity, attributes).rule(operation);
-      const scope = ruling?.permit === true ? ruling.scope : null;
-      if (scope === null || judge(policyFor(gate, asker), asker, operation, '').observed) return { kind: 'pass' };
-      try {
-        for (const ref of refs) {
-          if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }], identity)) === null)
-            return { kind: 'pass' };
+    judgeHeard({
+      scoped: () => scopeNow() !== null,
+      untold() {
+        const now = grants();
+        return now === null || observed() ? [] : (untold(operation, now)?.prefixes ?? []);
+      },
+      async some(refs) {
+        const scope = scopeNow();
+        if (scope === null) return { kind: 'pass' };
+        try {
+          for (const ref of refs) {
+            if ((await gate.lookups.outside(scope, [{ ref, absent: 'refuse' }], identity)) === null)
+              return { kind: 'pass' };
+          }
+          return { kind: 'drop' };
+        } catch (error) {
+          return { kind: 'close', reason: `certgate: ${unknown(gate, operation, error).code}` };
         }
-        return { kind: 'drop' };
-      } catch (error) {
-        return { kind: 'close', reason: `certgate: ${unknown(gate, operation, error).code}` };
-      }
+      },
     }),
     holds,
   );

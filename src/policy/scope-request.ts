@@ -41,7 +41,7 @@ export function boundsOf(operation: Operation | null, target: string, scope: Sco
   } else if (rule.pool !== undefined) return refuse('is about no pool');
   if (rule.query !== undefined) {
     const [type, name] = rule.query;
-    const id = onlyInQuery(target, name);
+    const id = uuidOf(onlyInQuery(target, name));
     if (id === null) return refuse(`does not say once, by ${name}, whose it wants`);
     needs.push({ ref: { type, id }, absent: 'pass' });
   }
@@ -84,12 +84,12 @@ function objectNeed([type, ...names]: NonNullable<Checked['object']>, operation:
 }
 
 /** A UUID in the query by `name`, which must stand there once in its plain spelling. */
-function onlyInQuery(target: string, name: string): string | null {
+export function onlyInQuery(target: string, name: string): string | null {
   const mark = target.indexOf('?');
   const pairs = mark === -1 ? [] : target.slice(mark + 1).split('&');
   const [pair, more] = pairs.filter((one) => one.startsWith(`${name}=`));
   if (pair === undefined || more !== undefined) return null;
   // Another spelling of the name would be read too, and the last counts.
   if (pairs.some((one) => one !== pair && one !== '' && /[%+]/.test(one.split('=')[0] ?? ''))) return null;
-  return uuidOf(pair.slice(name.length + 1));
+  return pair.slice(name.length + 1);
 }

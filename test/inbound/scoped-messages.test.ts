@@ -42,13 +42,22 @@ describe('messages are read', () => {
   test('of events and logs only within a scope', () => {
     for (const path of ['/events/in', '/events/out', '/logs/out']) {
       expect(messagesMatter(operationAt(path), grantsOf(), ETL), path).toBe(true);
-      expect(messagesMatter(operationAt(path), grantsOf(), null), path).toBe(false);
     }
+    for (const path of ['/events/in', '/logs/out'])
+      expect(messagesMatter(operationAt(path), grantsOf(), null), path).toBe(false);
     expect(['/events/in', '/events/out', '/logs/out'].map((path) => listens(operationAt(path)))).toEqual([
       false,
       true,
       true,
     ]);
+  });
+
+  test('of events that one who may not see everything listens to', () => {
+    const matter = (path: string, has: (permission: string) => boolean) =>
+      messagesMatter(operationAt(path), { ...grantsOf(), has }, null);
+    expect(matter('/events/out', () => true)).toBe(false);
+    expect(matter('/events/out', (one) => one !== 'see_variables')).toBe(true);
+    expect(matter('/logs/out', (one) => one !== 'see_variables')).toBe(false);
   });
 
   test('of the worker channel unless its holder may make pools as far as it may work', () => {
@@ -154,10 +163,13 @@ describe('what a client sends', () => {
 });
 
 describe('what who listens is sent', () => {
-  const heard = async (text: unknown): Promise<string> => {
-    const judge = judgeHeard((refs) =>
-      Promise.resolve({ kind: 'close', reason: `of ${refs.map(({ type, id }) => `${type} ${id}`).join()}` }),
-    );
+  const heard = async (text: unknown, scoped = true, untold: readonly string[] = []): Promise<string> => {
+    const judge = judgeHeard({
+      scoped: () => scoped,
+      untold: () => untold,
+      some: (refs) =>
+        Promise.resolve({ kind: 'close', reason: `of ${refs.map(({ type, id }) => `${type} ${id}`).join()}` }),
+    });
     const found = await judge(typeof text === 'string' ? text : JSON.stringify(text)).verdict;
     return found.kind === 'close' ? found.reason : found.kind;
   };
@@ -167,6 +179,21 @@ describe('what who listens is sent', () => {
     expect(await heard({ type: 'event', event })).toBe(`of flow_run ${A}`);
     expect(await heard({ type: 'log', log: { flow_run_id: A } })).toBe(`of flow_run ${A}`);
     expect([await heard({ type: 'event' }), await heard({ type: 'log', log: null, event })]).toEqual(['of ', 'of ']);
+  });
+
+  test('is no event that holds what it may not see, whatever the scope', async () => {
+    const variable = { event: 'prefect.variable.created', resource: event.resource, payload: { value: 1 } };
+    for (const scoped of [true, false]) {
+      const among = [scoped, ['prefect.artifact.', 'prefect.variable.']] as const;
+      expect(await heard({ type: 'event', event: variable }, ...among)).toBe('drop');
+      expect(await heard({ type: 'event', event }, ...among)).toBe(scoped ? `of flow_run ${A}` : 'pass');
+      // One that speaks of them.
+      const speaks = { ...event, payload: { names: ['prefect.variable.created'] } };
+      expect(await heard({ type: 'event', event: speaks }, ...among)).toBe(scoped ? `of flow_run ${A}` : 'pass');
+      expect(await heard('{"event":{"event":"prefect.variable.x","payload":NaN}}', ...among)).toBe('drop');
+    }
+    // Without a scope nothing else is looked at.
+    expect(await heard('{"event":{"payload":NaN}}', false, ['prefect.variable.'])).toBe('pass');
   });
 
   test('is the answer to its password, which says nothing else', async () => {

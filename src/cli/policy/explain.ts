@@ -18,6 +18,7 @@ import type { Attributes, Grants, Origin, Policy } from '../../policy/policy.ts'
 import { refusalWords } from '../../policy/refusal.ts';
 import { fillsIn, makesQueues, startsDeployed } from '../../policy/run-overrides.ts';
 import { asksByBody } from '../../policy/secrets.ts';
+import { untold } from '../../policy/untold.ts';
 import { printable, printableJson } from '../escape.ts';
 import { choiceFlag, collect, usage } from '../flags.ts';
 import { describe } from '../help.ts';
@@ -132,6 +133,9 @@ function linesOf(said: Explanation, grants: Grants): string[] {
   if (said.permit && fillsIn(operation) && !grants.has('see_variables')) {
     lines.push('  and see_variables, if its body puts in the value of a variable: no role gives it, or one denies it');
   }
+  const lacks = said.permit ? untold(operation, grants)?.permissions : undefined;
+  if (lacks !== undefined)
+    lines.push(`  without ${lacks.join(', ')}: events that hold what that is for are left out of the answer`);
   if (said.scope !== null) lines.push(`  within ${said.scope.words}: ${scopeSays(said.scope.bounds)}`);
   if (said.secrets === 'hide') lines.push('  the secrets are left out of the answer');
   if (!said.permit) lines.push(`  the gate says: ${refusalWords(said)}`);
