@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { membersOf } from '../policy/json-members.ts';
 import type { Question } from '../policy/scope-refs.ts';
 import { takeTurns } from './turns.ts';
 
@@ -98,7 +99,8 @@ export function openAsker(
       if (said.status === 404) return null;
       if (said.status !== 200)
         throw new Error(`Prefect answered ${said.status} to ${question.method} ${question.path}`);
-      return JSON.parse(said.text) as unknown;
+      const { wants } = question;
+      return wants === undefined ? (JSON.parse(said.text) as unknown) : membersOf(said.text, wants);
     },
     close: () => agent?.destroy(),
   };

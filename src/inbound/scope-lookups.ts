@@ -4,7 +4,7 @@
 // be asked is a failure, which the caller answers with 503: never a yes.
 
 import { holds, type Scope, scopeKey } from '../policy/scope.ts';
-import { type Facts, factsOf, type Need, questionOf, type Ref } from '../policy/scope-refs.ts';
+import { FACTS, type Facts, factsOf, type Need, questionOf, type Ref } from '../policy/scope-refs.ts';
 import type { AskPrefect } from './prefect-ask.ts';
 
 /** How long an answer holds, ms. */
@@ -139,7 +139,7 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
         const tags = scope.tag === null ? {} : { tags: { all_: [scope.tag] } };
         const pools = scope.pools === null ? {} : { work_pools: { name: { any_: scope.pools } } };
         const any = async (path: string, body: object): Promise<boolean> => {
-          const answer = await ask({ method: 'POST', path, body }, whose);
+          const answer = await ask({ method: 'POST', path, body, wants: FACTS }, whose);
           return Array.isArray(answer) && answer.length > 0;
         };
         if (await any('/deployments/filter', { flows, deployments: tags, ...pools, limit: 1 })) return true;
@@ -147,7 +147,7 @@ export function openScopeLookups(ask: AskPrefect, now: () => number): ScopeLooku
         const newest = { flows, sort: 'START_TIME_DESC', limit: RUNS_OF_FLOW };
         const runs = factsOf(
           { type: 'flow_run', id },
-          await ask({ method: 'POST', path: '/flow_runs/filter', body: newest }, whose),
+          await ask({ method: 'POST', path: '/flow_runs/filter', body: newest, wants: FACTS }, whose),
         );
         if (runs?.length === 0) return !(await any('/deployments/filter', { flows, limit: 1 }));
         for (const run of runs ?? []) if (await factsWithin(by, run, depth + 1)) return true;

@@ -45,10 +45,9 @@ export async function toldTooMuch(
     ({ queue, jobVariables, names }) =>
       (unsaid.queues && queue !== null) || (unsaid.asDeployed && jobVariables !== null) || (unsaid.variables && names),
   );
+  const path = `/deployments/${operation.params['id']}`;
   const deployed: Deployed | null =
-    starts && matters
-      ? deployedIn(await ask({ method: 'GET', path: `/deployments/${operation.params['id']}`, body: null }))
-      : null;
+    starts && matters ? deployedIn(await ask({ method: 'GET', path, body: null, wants: wantedFor(unsaid) })) : null;
   if (unsaid.variables && deployed?.made === true && told.some((one) => one.names)) return { field: 'a variable' };
   if (unsaid.asDeployed) {
     const field = overrideOf(told, deployed);
@@ -60,9 +59,14 @@ export async function toldTooMuch(
   if (queues.length > MOST_QUEUES) return { problem: `names more than ${MOST_QUEUES} work queues` };
   const found = await Promise.all(
     queues.map(async ([pool, name]) => {
-      const path = `/work_pools/${encodeURIComponent(pool)}/queues/${encodeURIComponent(name)}`;
-      return await ask({ method: 'GET', path, body: null });
+      const queue = `/work_pools/${encodeURIComponent(pool)}/queues/${encodeURIComponent(name)}`;
+      return await ask({ method: 'GET', path: queue, body: null, wants: new Set() });
     }),
   );
   return found.includes(null) ? { field: 'a new work_queue_name' } : null;
+}
+
+/** What of a deployment is looked at: its own parameters and job variables may be large. */
+function wantedFor({ asDeployed, variables }: Unsaid): ReadonlySet<string> {
+  return new Set(['work_pool_name', ...(asDeployed ? ['job_variables'] : []), ...(variables ? ['parameters'] : [])]);
 }

@@ -64,7 +64,15 @@ export interface Question {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly body: object | null;
+  /** The members of the answer's objects that are looked at; all when left out. */
+  readonly wants?: ReadonlySet<string>;
 }
+
+/** What `factsOf` looks at: not the parameters of a run, say, which may be large. */
+export const FACTS: ReadonlySet<string> = new Set([
+  ...['id', 'name', 'tags', 'filter', 'work_pool_name', 'flow_id', 'flow_run_id', 'task_run_id', 'deployment_id'],
+  ...['parent_task_run_id', 'state_details'],
+]);
 
 const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 
@@ -102,8 +110,8 @@ export function resourceRef(id: string): Ref | null | 'wrong' {
 
 /** The question about `ref`; flows and resources have none, they are asked about otherwise. */
 export function questionOf({ type, id }: Ref): Question | null {
-  const get = (path: string): Question => ({ method: 'GET', path, body: null });
-  const post = (path: string, body: object): Question => ({ method: 'POST', path, body });
+  const get = (path: string): Question => ({ method: 'GET', path, body: null, wants: FACTS });
+  const post = (path: string, body: object): Question => ({ method: 'POST', path, body, wants: FACTS });
   const segments = id.split('/').map(encodeURIComponent);
   switch (type) {
     case 'flow_run':

@@ -77,8 +77,8 @@ function structureProblem(text: string): string | null {
   return null;
 }
 
-/** Where the string that begins at `from` has ended. */
-function endOfString(text: string, from: number): number {
+/** Where the string that begins at `from` has ended; the end of `text` where it does not. */
+export function endOfString(text: string, from: number): number {
   for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let before = end;
     while (text.charCodeAt(before - 1) === BACKSLASH) before--;

@@ -7,9 +7,10 @@ import { portOf } from '../proxy/plain-proxy.ts';
 
 const reached: string[] = [];
 let status = 200;
+let answer = '{"a":1}';
 const server = createServer((request, response) => {
   reached.push(request.url ?? '');
-  setImmediate(() => response.writeHead(status, { 'content-type': 'application/json' }).end('{"a":1}'));
+  setImmediate(() => response.writeHead(status, { 'content-type': 'application/json' }).end(answer));
 });
 let asker: PrefectAsker;
 
@@ -20,6 +21,7 @@ beforeAll(async () => {
 beforeEach(() => {
   reached.splice(0);
   status = 200;
+  answer = '{"a":1}';
 });
 afterAll(() => {
   asker.close();
@@ -49,4 +51,14 @@ test('and a question that fails leaves its turn to the next', async () => {
   expect(new Set(await Promise.all(failing))).toEqual(new Set(['failed']));
   status = 200;
   expect(await asker.ask(question('/after'), 'worker/many')).toEqual({ a: 1 });
+});
+
+test('of an answer only what is wanted is looked at', async () => {
+  answer = '{"parameters":[}]{,"a":1}';
+  await expect(asker.ask(question('/whole'))).rejects.toThrow(SyntaxError);
+  answer = '{"parameters":{"a":[2]},"a":1,"b":3}';
+  expect(await asker.ask({ ...question('/some'), wants: new Set(['b', 'c']) })).toEqual({ b: 3 });
+  expect(await asker.ask({ ...question('/some'), wants: new Set() })).toEqual({});
+  answer = 'oops';
+  await expect(asker.ask({ ...question('/some'), wants: new Set() })).rejects.toThrow(SyntaxError);
 });

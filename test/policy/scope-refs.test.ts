@@ -1,7 +1,16 @@
 // What Prefect is asked about a thing, and what its answer says of whose that is.
 
 import { describe, expect, test } from 'vitest';
-import { type Facts, factsOf, type ObjectType, questionOf, resourceRef, uuidOf } from '../../src/policy/scope-refs.ts';
+import { membersOf } from '../../src/policy/json-members.ts';
+import {
+  FACTS,
+  type Facts,
+  factsOf,
+  type ObjectType,
+  questionOf,
+  resourceRef,
+  uuidOf,
+} from '../../src/policy/scope-refs.ts';
 
 const A = '0f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
 const B = '1f3c1f1e-7a54-4c9b-9a3f-2d2b1c0d9e8f';
@@ -27,6 +36,8 @@ test.each<[ObjectType, string, string, object | null]>([
 ])('about a %s %j Prefect is asked by %s', (type, id, asked, body) => {
   const question = questionOf({ type, id });
   expect([`${question?.method} ${question?.path}`, question?.body]).toEqual([asked, body]);
+  // A run's parameters may be large.
+  expect([question?.wants?.has('tags'), question?.wants?.has('parameters')]).toEqual([true, false]);
 });
 
 test('about a flow and a resource there is no one question', () => {
@@ -121,4 +132,37 @@ describe('a UUID', () => {
   ])('in the id of a resource names a thing of Prefect, one of nobody, or what is wrong: %j', (id, ref) => {
     expect(resourceRef(id)).toEqual(ref);
   });
+});
+
+test('of an answer no more matters than is wanted of it', () => {
+  const types: readonly ObjectType[] = [
+    ...([
+      'flow_run',
+      'task_run',
+      'deployment',
+      'work_queue',
+      'work_pool',
+      'flow',
+      'flow_name',
+      'deployment_name',
+    ] as const),
+    ...(['artifact', 'artifact_key', 'flow_run_state', 'task_run_state', 'concurrency_limit', 'resource'] as const),
+    ...(['deployment_of', 'run_of'] as const),
+  ];
+  const ids = { flow_id: A, flow_run_id: B, task_run_id: C, deployment_id: A, parent_task_run_id: B };
+  const item = {
+    id: A,
+    name: `deployment:${B}`,
+    tags: ['t'],
+    work_pool_name: 'etl',
+    ...ids,
+    state_details: { ...ids },
+  };
+  for (const more of [{}, { filter: { tags: [] } }, { flow_run_id: null }]) {
+    const text = JSON.stringify([{ parameters: { tags: ['x'] }, ...item, ...more }]);
+    for (const type of types) {
+      const whole = factsOf({ type, id: A }, JSON.parse(text));
+      expect(factsOf({ type, id: A }, membersOf(text, FACTS)), type).toEqual(whole);
+    }
+  }
 });
