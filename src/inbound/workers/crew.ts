@@ -209,6 +209,7 @@ export function assembleCrew(options: CrewOptions): Crew {
     cluster.setupPrimary({ cwd: existsSync(place) ? place : '/' });
     const worker = cluster.fork();
     const since = performance.now();
+    const gone = Promise.withResolvers<void>();
     let questions: Questions<WorkerQuestion> | null = null;
     const send = (message: ToWorker): void => {
       // Somebody waits for every message: one that is lost (the system had no memory for it) ends the worker, and another comes.
@@ -225,22 +226,28 @@ export function assembleCrew(options: CrewOptions): Crew {
       hung: false,
       send,
       ask: (question) => asked.ask(question),
-      gone: new Promise((resolve) => worker.once('exit', () => resolve())),
+      gone: gone.promise,
       kill: () => void worker.process.kill('SIGKILL'),
     };
     members.add(member);
     workers.set(member, worker);
     queues.set(member, { waiting: [], sending: null });
-    worker.on('error', () => {});
     worker.on('message', (message: ToPrimary) => {
       // What it still says after its end is about connections that have been counted out.
       if (!members.has(member)) return;
       if (message.kind === 'answer') questions?.answered(message.id, message.answer);
       else options.heard(member, message);
     });
-    worker.once('exit', (code, signal) => {
+    const ended = (how: string): void => {
+      if (!members.has(member)) return;
       asked.end();
-      bury(member, signal ?? `exit code ${code}`, since);
+      bury(member, how, since);
+      gone.resolve();
+    };
+    worker.once('exit', (code, signal) => ended(signal ?? `exit code ${code}`));
+    // One that could not even be started (EMFILE, EAGAIN) says so here, and never that it has ended.
+    worker.on('error', (error) => {
+      if (worker.process.pid === undefined) ended(error.message);
     });
   };
 

@@ -208,3 +208,22 @@ test('a worker that can take no new policy is ended, and nothing goes by the old
   await gate.drain(0);
   await audit.close();
 }, 30_000);
+
+test('a worker that could not be started in the place of a lost one is tried again', async () => {
+  const { gate, audit, said } = await gateOf('taking-worker.ts');
+  const { execPath } = process;
+  // As with no descriptor or process left: it is never said to have ended.
+  process.execPath = '/nowhere/node';
+  const mend = (): void => {
+    process.execPath = execPath;
+  };
+  onTestFinished(mend);
+  const [lost] = Object.values(cluster.workers ?? {}).filter((one) => one !== undefined);
+  lost?.process.kill('SIGKILL');
+  const times = (message: string): number => said.filter((one) => one === message).length;
+  await vi.waitUntil(() => times('worker lost, starting another') > 1, { timeout: 20_000 });
+  mend();
+  await vi.waitUntil(() => times('worker started') === 3, { timeout: 20_000 });
+  await gate.drain(0);
+  await audit.close();
+}, 30_000);
