@@ -186,14 +186,21 @@ interface Found {
   readonly fingerprint: string;
 }
 
-/** The CA's files below its folder, and what tells whether any of them was changed. Hidden ones are drafts, and no part of it. */
-async function lookAt({ certsDir }: BackupRequest): Promise<Found> {
+/**
+ * The CA's files below its folder, and what tells whether any of them was changed. Hidden ones are drafts, and no part of it, nor
+ * is the state where that is in the same folder or below: it changes all the time, and is copied for itself.
+ */
+async function lookAt({ certsDir, store, record }: BackupRequest): Promise<Found> {
+  const state = dirname(store);
+  const ofState = [basename(store), basename(record).replace(/\.\w+$/, ''), 'gate.lock'];
   const certificates: string[] = [];
   const nowhere: string[] = [];
   const seen: string[] = [];
   const visit = async (below: string): Promise<void> => {
+    const isState = join(certsDir, below) === state;
     for (const name of (await readdir(join(certsDir, below))).filter(isName).toSorted()) {
       const path = join(below, name);
+      if (join(certsDir, path) === state || (isState && ofState.some((one) => name.startsWith(one)))) continue;
       const facts = await stat(join(certsDir, path)).catch(async (error: unknown) => {
         if (systemCode(error) === 'ENOENT' && (await lstat(join(certsDir, path))).isSymbolicLink()) return null;
         throw error;

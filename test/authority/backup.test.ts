@@ -17,12 +17,13 @@ import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type MadeBackup, makeBackup } from '../../src/authority/backup.ts';
 import { parseManifest } from '../../src/authority/backup-manifest.ts';
+import { createAuthority } from '../../src/authority/create.ts';
 import { SCHEMA_VERSION } from '../../src/store/schema.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { readStoreFacts } from '../../src/store/sqlite-copy.ts';
-import { failureOf, integrityOf, newFolder, runScript } from '../store/fixture.ts';
+import { closing, failureOf, integrityOf, newFolder, runScript } from '../store/fixture.ts';
 import { backupOf } from './backup-fixture.ts';
-import { newCa, openCa, request } from './fixture.ts';
+import { newCa, openCa, request, TRUST_DOMAIN } from './fixture.ts';
 
 const writer = join(import.meta.dirname, '../store/writing-process.ts');
 
@@ -66,6 +67,30 @@ it('holds the whole CA, private, with a manifest that is true of every file', as
   expect(readdirSync(join(out, '..'))).toEqual(['backup']);
   expect(integrityOf(join(out, 'state', 'certgate.db'))).toBe('ok');
 });
+
+it.each([
+  ['the folder of the keys', '.', '.'],
+  ['a folder below that', '.', 'state'],
+  ['the folder above it', 'certs', '.'],
+])(
+  'takes the state once where it is in %s, and is not kept waiting by what a gate writes there',
+  async (_where, certs, state) => {
+    const dir = newFolder();
+    const [certsDir, stateDir] = [join(dir, certs), join(dir, state)];
+    const made = await createAuthority({ certsDir, stateDir, trustDomain: TRUST_DOMAIN, actor: 'test' });
+    const store = closing(openSqliteStore(made.store));
+    await store.revision();
+    const record = join(stateDir, 'audit.jsonl');
+    for (const name of ['audit.jsonl', 'audit.jsonl.1', 'audit.jsonl.lock', 'audit.reserve', 'gate.lock']) {
+      writeFileSync(join(stateDir, name), name === 'audit.jsonl' ? '{"a":1}\n' : '');
+    }
+    const out = join(newFolder(), 'backup');
+    const { manifest } = await makeBackup(backupOf({ dir, certsDir, storePath: made.store }, out, { record }));
+    const names = ['ca.crt', 'issuer.crt', 'issuer.key', 'root.crt', 'root.key'].map((name) => `certs/${name}`);
+    const rest = ['state/audit.jsonl', 'state/audit.jsonl.1', 'state/certgate.db'];
+    expect(manifest.files.map(({ path }) => path).toSorted()).toEqual([...names, ...rest]);
+  },
+);
 
 it('is of one revision, and sound, while two processes issue and revoke', async () => {
   const ca = await newCa();
