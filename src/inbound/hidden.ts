@@ -1,7 +1,9 @@
-// Answers in which something is hidden from who may not see it: secrets of blocks, and of concurrency limits whose slots are held.
+// Answers in which something is hidden from who may not see it: secrets of blocks, artifacts in graphs, and of concurrency limits
+// whose slots are held.
 // An answer that can't be held, or read, is not let through. Prefect answers 200 things at most.
 
 import { maskSecrets } from '../policy/block-masks.ts';
+import { maskArtifacts } from '../policy/graph-masks.ts';
 import { maskLimits } from '../policy/limit-masks.ts';
 import type { AnswerChange } from '../proxy/contract.ts';
 import { textOfBody } from './block-secrets.ts';
@@ -22,5 +24,9 @@ function hiding(mask: (text: string) => string | null): AnswerChange {
   };
 }
 
-/** What hides them: secrets in block documents, for who may not see those; whose limits are, within a scope. */
-export const HIDES = { secrets: hiding(maskSecrets), holders: hiding(maskLimits) } as const;
+/** What hides them: secrets in block documents and artifacts in graphs, for who may not see those; whose limits are, within a scope. */
+export const HIDES = {
+  secrets: hiding(maskSecrets),
+  artifacts: hiding(maskArtifacts),
+  holders: hiding(maskLimits),
+} as const;

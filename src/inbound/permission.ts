@@ -6,6 +6,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import type { LimitedLog } from '../observe/limited-log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { explainOperation } from '../policy/explain.ts';
+import { answersGraph } from '../policy/graph-masks.ts';
 import { answersLimits } from '../policy/limit-masks.ts';
 import type { Operation } from '../policy/operation.ts';
 import type { CanonicalPath } from '../policy/paths.ts';
@@ -61,8 +62,8 @@ export interface Judgement {
   readonly observed: boolean;
   /** The target to send on in place of the client's, with the question for secrets taken out; null for no change. */
   readonly target: string | null;
-  /** What in the answer the client may not see: secrets of blocks, or whose limits are; null for nothing. */
-  readonly hides: 'secrets' | 'holders' | null;
+  /** What in the answer the client may not see: secrets of blocks, artifacts, or whose limits are; null for nothing. */
+  readonly hides: 'secrets' | 'artifacts' | 'holders' | null;
 }
 
 /** What has to be found out for a request to go on. */
@@ -126,6 +127,7 @@ function hiddenFrom(
 ): Judgement['hides'] {
   if (observed) return null;
   if (answersBlocks(operation) && !grants.has('see_secret_blocks')) return 'secrets';
+  if (answersGraph(operation) && !grants.has('see_artifacts')) return 'artifacts';
   return scope !== null && answersLimits(operation) ? 'holders' : null;
 }
 

@@ -28,8 +28,9 @@ export interface ScopedUpstream {
   readonly questions: string[];
   /** The pool of each flow run, by its id. */
   readonly pools: Record<string, string>;
-  /** What clients are answered where they ask for concurrency limits. */
+  /** What clients are answered where they ask for concurrency limits, and for graphs. */
   limits: string;
+  graph: string;
   /** Holds the answers to the gate's questions. */
   holding: Promise<void>;
   /** True: the gate's questions are answered with 500. */
@@ -78,6 +79,7 @@ export function scopedGate(groups: readonly string[] = ['Data', 'Ops']): ScopedG
     Object.assign(upstream, {
       pools: { [OWN]: 'etl', [OTHER]: 'ml' },
       limits: 'ok',
+      graph: 'ok',
       holding: Promise.resolve(),
       failing: false,
       busy: 0,
@@ -118,6 +120,7 @@ async function answer(request: IncomingMessage, upstream: ScopedUpstream): Promi
     upstream.bodies.push(body);
     upstream.types.push(request.headers['content-type']);
     if (line.includes('/concurrency_limits')) return [200, upstream.limits];
+    if (line.endsWith('/graph-v2')) return [200, upstream.graph];
     return [200, line.includes('/block_documents') ? '[]' : 'ok'];
   }
   upstream.questions.push(line);

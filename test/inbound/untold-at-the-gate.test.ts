@@ -65,6 +65,16 @@ describe('without see_variables', () => {
   });
 });
 
+it('without see_artifacts the graph of a flow run has none', async () => {
+  const gate = await start(DENIED.replace('see_variables', 'see_artifacts'));
+  const peer = await gate.connect();
+  upstream.graph = '{"nodes":[["1",{"label":"a","artifacts":[{"key":"k"}]}]],"artifacts":[{"key":"k"}]}';
+  const graph = `GET /api/flow_runs/${OWN}/graph-v2`;
+  expect(await ask(peer, graph)).toBe('200 {"nodes":[["1",{"label":"a","artifacts":[]}]],"artifacts":[]}');
+  become(gate, VIEWER);
+  expect(await ask(peer, graph)).toBe(`200 ${upstream.graph}`);
+});
+
 it('with it nothing is read, nor where a policy only observes', async () => {
   const gate = await start(VIEWER);
   const peer = await gate.connect();

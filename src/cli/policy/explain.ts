@@ -14,6 +14,7 @@ import {
   operationsNamed,
   requestParts,
 } from '../../policy/explain.ts';
+import { answersGraph } from '../../policy/graph-masks.ts';
 import type { Attributes, Grants, Origin, Policy } from '../../policy/policy.ts';
 import { refusalWords } from '../../policy/refusal.ts';
 import { fillsIn, makesQueues, startsDeployed } from '../../policy/run-overrides.ts';
@@ -119,6 +120,9 @@ function linesOf(said: Explanation, grants: Grants): string[] {
   if (operation !== null && said.needs.length === 0) lines.push('  needs no permission: any role will do');
   if (said.permit && asksByBody(operation) && !grants.has('see_secret_blocks')) {
     lines.push('  without see_secret_blocks: the secrets are left out of the answer');
+  }
+  if (said.permit && answersGraph(operation) && !grants.has('see_artifacts')) {
+    lines.push('  without see_artifacts: the artifacts are left out of the answer');
   }
   if (said.permit && startsDeployed(operation) && !grants.has('run_flows')) {
     lines.push(
