@@ -3,6 +3,7 @@
 // would be sent: what is not within goes no further, whatever the filter was. So do events that hold what one who listens may
 // not see (policy/untold.ts). The policy is asked at each message, so that another one holds at the next.
 
+import { memberTexts } from '../policy/json-members.ts';
 import type { Operation } from '../policy/operation.ts';
 import { type Grants, reachesToo } from '../policy/policy.ts';
 import type { Scope } from '../policy/scope.ts';
@@ -75,15 +76,46 @@ export function judgeHeard(heard: Heard): MessageJudge {
   return (text) => {
     if (tells(text, heard.untold())) return { verdict: DROP };
     if (!scoped()) return { verdict: PASS };
-    const read = parseStrictJson(text);
-    // What can't be read could be anybody's: Python nests deeper than this.
-    if (!read.ok || !isRecord(read.value)) return { verdict: DROP };
-    const message = read.value;
-    if (message['type'] === 'event') return { verdict: some(heardEvent(message['event'])) };
-    if (message['type'] === 'log') return { verdict: some(heardLog(message['log'])) };
-    return { verdict: isAnswerToAuth(message) ? PASS : DROP };
+    const refs = heardIn(text);
+    if (refs !== null) return { verdict: some(refs) };
+    const whole = parseStrictJson(text);
+    // What can't be read could be anybody's.
+    if (!whole.ok || !isRecord(whole.value)) return { verdict: DROP };
+    return { verdict: isAnswerToAuth(whole.value) ? PASS : DROP };
   };
 }
+
+/**
+ * What an event or a log is about; null for another message. All who listen hear of each event, and its payload, which is its
+ * sender's, may have a megabyte: only what is looked at is read.
+ */
+function heardIn(text: string): readonly Ref[] | null {
+  try {
+    const message = memberTexts(text, MESSAGE);
+    const type: unknown = JSON.parse(message?.get('type') ?? 'null');
+    if (type === 'event') return heardEvent(membersIn(message?.get('event'), EVENT));
+    return type === 'log' ? heardLog(membersIn(message?.get('log'), LOG)) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Those members of `text`, each of which has to have one reading. */
+function membersIn(text: string | undefined, names: ReadonlySet<string>): unknown {
+  const members = text === undefined ? null : memberTexts(text, names);
+  if (members === null) return null;
+  return Object.fromEntries(
+    Array.from(members, ([name, value]) => {
+      const said = parseStrictJson(value);
+      if (!said.ok) throw new SyntaxError(said.problem);
+      return [name, said.value];
+    }),
+  );
+}
+
+const MESSAGE = new Set(['type', 'event', 'log']);
+const EVENT = new Set(['resource', 'related']);
+const LOG = new Set(['flow_run_id', 'task_run_id']);
 
 function isAnswerToAuth(message: Readonly<Record<string, unknown>>): boolean {
   return Object.keys(message).every((name) => name === 'type');

@@ -45,12 +45,35 @@ function listAt(reader: Reader): unknown[] {
 }
 
 function objectAt(reader: Reader): Record<string, unknown> {
-  const { text, names } = reader;
   const found: Record<string, unknown> = {};
+  eachMember(reader, (name, value) => {
+    if (reader.names.has(name)) found[name] = JSON.parse(value) as unknown;
+  });
+  return found;
+}
+
+/**
+ * The texts of the members that are in `names`, of the object that `text` is; null when it is none. SyntaxError as above, and for
+ * one that stands twice, of which readers take this or that.
+ */
+export function memberTexts(text: string, names: ReadonlySet<string>): ReadonlyMap<string, string> | null {
+  const reader: Reader = { text, names, at: 0 };
+  if (next(reader) !== OPEN_OBJECT) return null;
+  const found = new Map<string, string>();
+  eachMember(reader, (name, value) => {
+    if (found.has(name)) throw new SyntaxError('a name stands twice');
+    if (names.has(name)) found.set(name, value);
+  });
+  if (!Number.isNaN(next(reader))) throw new SyntaxError('something stands behind it');
+  return found;
+}
+
+function eachMember(reader: Reader, tell: (name: string, value: string) => void): void {
+  const { text } = reader;
   reader.at++;
   if (next(reader) === CLOSE_OBJECT) {
     reader.at++;
-    return found;
+    return;
   }
   do {
     if (next(reader) !== QUOTE) throw new SyntaxError('a member has no name');
@@ -60,10 +83,8 @@ function objectAt(reader: Reader): Record<string, unknown> {
     const name = raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
     if (next(reader) !== COLON) throw new SyntaxError('a name has no value');
     reader.at++;
-    const value = valueAt(reader);
-    if (names.has(name)) found[name] = JSON.parse(value) as unknown;
+    tell(name, valueAt(reader));
   } while (goesOn(reader, CLOSE_OBJECT));
-  return found;
 }
 
 /** Past a comma, or past the end. */

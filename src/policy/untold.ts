@@ -4,6 +4,7 @@
 // excludes, by which they are also in no count and found by no search for words, and sends none on. What happened to runs is
 // told to whoever has see_events. Pure; a filter that can't be read is refused.
 
+import { memberTexts } from './json-members.ts';
 import type { Operation } from './operation.ts';
 import type { Permission } from './permissions.ts';
 import type { Grants } from './policy.ts';
@@ -85,8 +86,18 @@ function decoded(text: string): string | null {
 export function tells(text: string, prefixes: readonly string[]): boolean {
   // Most are of others, and need not be read.
   if (!prefixes.some((one) => text.includes(`"${one}`))) return false;
-  const read = parseStrictJson(text);
-  const event = read.ok && isRecord(read.value) ? read.value['event'] : null;
-  const name = isRecord(event) ? event['event'] : null;
+  const name = nameOfEvent(text);
   return typeof name !== 'string' || prefixes.some((one) => name.startsWith(one));
 }
+
+/** Only that is read of it: what else it says is its sender's, and may be a megabyte. */
+function nameOfEvent(text: string): unknown {
+  try {
+    const event = memberTexts(memberTexts(text, EVENT)?.get('event') ?? 'null', EVENT);
+    return JSON.parse(event?.get('event') ?? 'null') as unknown;
+  } catch {
+    return null;
+  }
+}
+
+const EVENT = new Set(['event']);

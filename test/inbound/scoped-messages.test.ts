@@ -1,6 +1,6 @@
 // What is looked for in the messages of a WebSocket, and what becomes of each: of what a client sends, and of what it is sent.
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { MessageVerdict } from '../../src/inbound/messages.ts';
 import { judgeHeard, judgeMessages, listens, messagesMatter } from '../../src/inbound/scoped-messages.ts';
 import { findOperation, type Operation, WEBSOCKET } from '../../src/policy/operation.ts';
@@ -181,6 +181,27 @@ describe('what who listens is sent', () => {
     expect([await heard({ type: 'event' }), await heard({ type: 'log', log: null, event })]).toEqual(['of ', 'of ']);
   });
 
+  test('is of that whatever else is in it, which is not read: its sender chose it, and all who listen hear of it', async () => {
+    // Python sends as much.
+    for (const payload of ['NaN', `${'['.repeat(210)}${']'.repeat(210)}`, JSON.stringify({ event: { resource: 1 } })]) {
+      const told = `{"payload":${payload},${JSON.stringify(event).slice(1)}`;
+      expect(await heard(`{"event":${told},"type":"event"}`), payload).toBe(`of flow_run ${A}`);
+      const log = `{"message":${payload},"flow_run_id":"${A}"}`;
+      expect(await heard(`{"type":"log","log":${log}}`), payload).toBe(`of flow_run ${A}`);
+    }
+    const large = Array.from({ length: 3_000 }, (_, n) => ({ [`k${n}`]: 'prefect.variable.' }));
+    const text = JSON.stringify({
+      type: 'event',
+      event: { ...event, payload: { large, names: ['prefect.variable.x'] } },
+    });
+    const parse = vi.spyOn(JSON, 'parse');
+    const said = await heard(text, true, ['prefect.variable.']);
+    const count = parse.mock.calls.reduce((sum, [one]) => sum + one.length, 0);
+    parse.mockRestore();
+    expect(said).toBe(`of flow_run ${A}`);
+    expect(count).toBeLessThan(500);
+  });
+
   test('is no event that holds what it may not see, whatever the scope', async () => {
     const variable = { event: 'prefect.variable.created', resource: event.resource, payload: { value: 1 } };
     for (const scoped of [true, false]) {
@@ -207,10 +228,13 @@ describe('what who listens is sent', () => {
     ['of another kind', { type: 'events', events: [event] }],
     ['without a kind', { event }],
     ['in a list', [{ type: 'event', event }]],
-    ['that is no JSON', `{"type":"event","event":{"payload":NaN}}`],
+    ['that is no JSON', `{"type":"event","event":{"payload":}}`],
     ['that has a name twice', `{"type":"event","event":{},"event":{}}`],
-    // Python sends as much.
-    ['nested deeper than is read', `{"type":"event","event":{"payload":${'['.repeat(210)}${']'.repeat(210)}}}`],
+    ['about two things', `{"type":"event","event":{"resource":{},"resource":{}}}`],
+    [
+      'about a thing with two ids',
+      `{"type":"event","event":{"resource":{"prefect.resource.id":"a","prefect.resource.id":"b"}}}`,
+    ],
     ['that is nothing', ''],
     ['that says nothing', 'null'],
   ])('is no message %s', async (_what, text) => expect(await heard(text)).toBe('drop'));

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { membersOf } from '../../src/policy/json-members.ts';
+import { membersOf, memberTexts } from '../../src/policy/json-members.ts';
 
 const NAMES = new Set(['a', 'tags', '\u00e9"\\']);
 
@@ -69,4 +69,17 @@ test('what nobody wants is passed over, and not made into objects', () => {
   parse.mockRestore();
   expect(found).toEqual([{ tags: ['x'] }, { a: 1 }]);
   expect(read).toBeLessThan(20);
+});
+
+test('texts of members are as they stand, and none stands twice', () => {
+  expect(memberTexts(' {"b":1, "a" : [1, {"a":2}] ,"tags":"x"}', NAMES)).toEqual(
+    new Map([
+      ['a', '[1, {"a":2}]'],
+      ['tags', '"x"'],
+    ]),
+  );
+  expect(memberTexts('{"b":1,"b":2}', NAMES)).toEqual(new Map());
+  for (const text of ['[]', '1', '"a"']) expect(memberTexts(text, NAMES)).toBeNull();
+  for (const text of ['{"a":1,"a":1}', '{"a":1,"\\u0061":1}', '{"a":1', '{} {}'])
+    expect(() => memberTexts(text, NAMES), text).toThrow(SyntaxError);
 });
