@@ -32,6 +32,8 @@ const LOOK = 1_000;
 const LOOKS = 5;
 /** Without a sign of life. Nobody waits for that, and a worker on a busy machine may be slow without being dead. */
 const LIFE_LOOKS = 30;
+/** Until it serves. */
+const START_LOOKS = 120;
 
 export interface Member {
   readonly id: number;
@@ -232,9 +234,11 @@ export function assembleCrew(options: CrewOptions): Crew {
     members.add(member);
     workers.set(member, worker);
     queues.set(member, { waiting: [], sending: null });
+    const starting = debts.owe(member, 'start', START_LOOKS);
     worker.on('message', (message: ToPrimary) => {
       // What it still says after its end is about connections that have been counted out.
       if (!members.has(member)) return;
+      if (message.kind === 'ready') debts.paid(member, starting);
       if (message.kind === 'answer') questions?.answered(message.id, message.answer);
       else options.heard(member, message);
     });

@@ -227,3 +227,16 @@ test('a worker that could not be started in the place of a lost one is tried aga
   await gate.drain(0);
   await audit.close();
 }, 30_000);
+
+test('a worker that hangs where it starts is ended after 120 looks', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const forked = once(cluster, 'fork') as Promise<[Worker]>;
+  const outcome = gateOf('taking-worker.ts').catch(String);
+  const [stopped] = await forked;
+  stopped.process.kill('SIGSTOP');
+  const signals = vi.spyOn(stopped.process, 'kill');
+  vi.advanceTimersByTime(119_000);
+  expect(signals).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1_000);
+  expect(await outcome).toContain('SIGKILL');
+}, 30_000);
