@@ -786,7 +786,8 @@ export const catalogue = {
     exit: EXIT.configuration,
     status: 503,
     message: (f) => `${f.file} has mode ${f.mode}: users other than its owner can get at the key`,
-    hint: (f) => `chmod 600 ${shellWord(f.file)}`,
+    // A device's mode is the system's: all its users need /dev/null.
+    hint: (f) => (f.file.startsWith('/dev/') ? 'name a file of your own, mode 0600' : `chmod 600 ${shellWord(f.file)}`),
   }),
   CG_TRUST_DOMAIN_MISMATCH: entry<{ configured: string; recorded: string; location: string }>({
     about: 'The configured trust domain is not the one that the store was made for.',

@@ -1,5 +1,6 @@
 // certgate init: a CA, an empty store and a configuration, in one folder, all or nothing. It never overwrites: whatever
 // exists already is named and nothing is changed. At the end it says the next three commands, ready to paste.
+import { statSync } from 'node:fs';
 import { link, rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
@@ -109,6 +110,11 @@ interface Made {
   readonly encrypted: boolean;
 }
 
+/** Null for a pipe, such as `<(pass show ca)` or /dev/stdin: there is nothing in it for the next command. */
+function lastingFile(path: string | null): string | null {
+  return path !== null && statSync(path, { throwIfNoEntry: false })?.isFile() === false ? null : path;
+}
+
 /** @throws CG_CA_EXISTS, CG_CA_FILE, CG_STORE_* and the system's errors; then nothing is left behind */
 async function makeAll(
   dir: string,
@@ -127,7 +133,7 @@ async function makeAll(
       trustDomain,
       names: serve.names,
       ...elsewhere(dir, certsDir, stateDir),
-      passphraseFile: ca.passphraseFile,
+      passphraseFile: lastingFile(ca.passphraseFile),
     });
     await writeNewFile(draft, text, PUBLIC_FILE).catch((error: unknown) => {
       throw named(configuration, error);

@@ -52,6 +52,21 @@ describe("the CA's passphrase comes from", () => {
     expect(shell.run('certgate issue worker/etl-1').status).toBe(0);
   });
 
+  test('a pipe, which init leaves out of the configuration: nobody else could read it again', () => {
+    const shell = openShell();
+    const made = shell.run(`echo ${PASSPHRASE} | certgate init --passphrase-file /dev/stdin`);
+    expect([made.status, made.stderr]).toEqual([0, expect.stringContaining('its keys encrypted')]);
+    expect(firstLine(join(shell.dir, 'certs', 'issuer.key'))).toBe('-----BEGIN ENCRYPTED PRIVATE KEY-----');
+    expect(readFileSync(join(shell.dir, 'certgate.yaml'), 'utf8')).toMatch(/^ {2}#passphraseFile:$/m);
+    expect(shell.run(`CERTGATE_PASSPHRASE=${PASSPHRASE} certgate issue worker/a`).status).toBe(0);
+  });
+
+  test('no device, and nobody is told to take /dev/null from all others', () => {
+    const { status, stderr } = encryptedCa().run('certgate issue worker/a --passphrase-file /dev/null');
+    expect([status, stderr]).toEqual([5, expect.stringContaining('hint: name a file of your own, mode 0600')]);
+    expect(stderr).not.toContain('chmod');
+  });
+
   test('the environment, and a file goes before it', () => {
     const shell = encryptedCa();
     expect(shell.run(`CERTGATE_PASSPHRASE=${PASSPHRASE} certgate issue worker/a`).status).toBe(0);
