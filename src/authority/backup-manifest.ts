@@ -57,12 +57,12 @@ export function parseManifest(text: string, path: string): BackupManifest {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return refuse(`is no JSON: ${reasonOf(error)}`, error);
+    return refuse(`is not JSON: ${reasonOf(error)}`, error);
   }
   const top = fieldsOf(value);
   if (top['format'] !== 'certgate-backup') refuse('is not the manifest of a certgate backup');
   if (top['version'] !== 1)
-    refuse(`is of version ${String(top['version'])}: a newer certgate made it, restore with that`);
+    refuse(`is of version ${String(top['version'])}: it was made by a newer certgate; restore it with that`);
   const { certgate, madeAt, trustDomain, keys, leftOut, files } = top;
   const store = fieldsOf(top['store']);
   const numbers = Object.entries(fieldsOf(top['crlNumbers']));
@@ -78,7 +78,7 @@ export function parseManifest(text: string, path: string): BackupManifest {
     numbers.every(([issuer, number]) => /^[0-9a-f]+$/.test(issuer) && isCount(number)) &&
     Array.isArray(files) &&
     files.every(isFile);
-  if (!sound) return refuse('is damaged: a field is missing or not what it must be');
+  if (!sound) return refuse('is damaged: a field is missing or invalid');
   const manifest = value as BackupManifest;
   const paths = manifest.files.map((file) => file.path);
   const odd = paths.find((one) => !isBackupPath(one));

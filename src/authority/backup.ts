@@ -234,8 +234,8 @@ async function requireOutside(path: string, certsDir: string): Promise<void> {
   const way = relative(certs, join(parent, basename(path)));
   if (way.startsWith('..') || resolve(certs, way) !== join(certs, way)) return;
   throw new CertgateError('CG_USAGE', {
-    problem: `${path} lies in the folder that is backed up, ${certsDir}`,
-    remedy: 'name a folder elsewhere, best on another disk: --out DIR',
+    problem: `${path} is inside the folder that is backed up, ${certsDir}`,
+    remedy: 'name a folder elsewhere, preferably on another disk: --out DIR',
   });
 }
 

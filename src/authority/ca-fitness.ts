@@ -29,7 +29,7 @@ export async function requireAbove(certificate: X509Certificate, below: number, 
     throw new CertgateError('CG_CA_GIVEN', {
       file: fit.file,
       problem: `holds ${name}, ${problem}`,
-      remedy: 'use another CA of the company, or make one with a root of its own: `certgate init --dir DIR`',
+      remedy: 'use another CA of the company, or make a CA with its own root: `certgate init --dir DIR`',
     });
   };
   const { ca, keyUsage, pathlen } = described(certificate, fit);
@@ -38,7 +38,7 @@ export async function requireAbove(certificate: X509Certificate, below: number, 
     refuse('and a CA must have one (RFC 5280 §4.1.2.6): nothing could name it as its issuer');
   if (!ca) refuse("which is not a CA's certificate");
   if (keyUsage.length > 0 && !keyUsage.includes('keyCertSign')) {
-    refuse('whose key usage lets it sign no certificates');
+    refuse('whose key usage does not let it sign certificates');
   }
   const room = roomProblem(pathlen, below);
   if (room !== null) refuse(room);
@@ -71,7 +71,7 @@ export function requireIssuer(certificate: X509Certificate, fit: FitFor): void {
   };
   // Node calls no CA what may not sign certificates either.
   const { ca, keyUsage, pathlen } = described(certificate, fit);
-  if (!ca) refuse('holds a certificate for that key which is no CA certificate: it could sign nothing');
+  if (!ca) refuse('contains a certificate for that key that is not a CA certificate: it could sign nothing');
   if (!keyUsage.includes('keyCertSign') || !keyUsage.includes('cRLSign')) {
     refuse(`lets the issuer do ${keyUsage.join(', ') || 'nothing'}: it needs keyCertSign and cRLSign`);
   }

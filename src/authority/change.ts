@@ -90,7 +90,7 @@ export async function applyChange(
       await keys.write(key, privateKey).catch((error: unknown) => {
         // The name was free a moment ago.
         if (systemCode(error) !== 'EEXIST') throw error;
-        throw new CertgateError('CG_CA_CHANGED', { problem: `${key} is there by now` }, { cause: error });
+        throw new CertgateError('CG_CA_CHANGED', { problem: `${key} exists by now` }, { cause: error });
       });
       written.push(key);
     }
@@ -130,7 +130,7 @@ export async function applyChange(
 async function writeCertificate(path: string, pem: string): Promise<void> {
   await writeOutputFile(path, Buffer.from(pem), { mode: PUBLIC_FILE, force: false }).catch((error: unknown) => {
     if (!isCertgateError(error, 'CG_FILE_EXISTS')) throw error;
-    const remedy = `look at it, and move it away: certgate inspect ${shellWord(path)}`;
+    const remedy = `look at it, and move it out of the way: certgate inspect ${shellWord(path)}`;
     throw new CertgateError('CG_CA_FILE', { file: path, problem: 'is there, and is not this one', remedy });
   });
 }
@@ -195,7 +195,7 @@ export async function issuerFor(
 function unwritable(place: string, error: unknown): CertgateError {
   const file = error instanceof Error && 'path' in error ? String(error.path) : place;
   if (systemCode(error) === 'EEXIST' || systemCode(error) === 'ENOTDIR') {
-    const facts = { file, problem: 'is no folder, or is below a file', remedy: 'name a folder' };
+    const facts = { file, problem: 'is not a folder, or is below a file', remedy: 'name a folder' };
     return new CertgateError('CG_CA_FILE', facts, { cause: error });
   }
   const problem = `cannot be written: ${fileReason(error)}`;

@@ -146,7 +146,7 @@ export async function createAuthority(request: NewAuthority): Promise<CreatedAut
       'CG_CA_FILE',
       {
         file: at,
-        problem: isFile ? 'is no folder, or is below a file' : `cannot be written: ${fileReason(error)}`,
+        problem: isFile ? 'is not a folder, or is below a file' : `cannot be written: ${fileReason(error)}`,
         remedy: `name ${at.startsWith(dirname(files.rootKey)) && keyDir !== null ? "another folder for the root's key: --offline-root DIR" : 'another folder: --dir DIR'}`,
       },
       { cause: error },
@@ -268,7 +268,7 @@ async function requireNothing(paths: readonly string[], offlineKey: string | nul
   }
   const aside = shellWord(`${offlineKey}.interrupted`);
   const remedy = (await isOfKilledInit(offlineKey, certsDir))
-    ? `an init of this CA was interrupted, and nothing was issued by it: mv ${shellWord(offlineKey)} ${aside}, then init again`
+    ? `an init of this CA was interrupted before it issued anything: mv ${shellWord(offlineKey)} ${aside}, then init again`
     : "it is another CA's key: name another folder for this one's, --offline-root DIR";
   throw new CertgateError('CG_CA_EXISTS', { files: there, remedy });
 }

@@ -22,7 +22,7 @@ export async function debianWeaknessOf(publicKey: KeyObject): Promise<string | n
     throw error;
   });
   return read.has(publicKey)
-    ? "that Debian's OpenSSL made in 2006 to 2008, which anybody can make again (CVE-2008-0166)"
+    ? "that Debian's OpenSSL made in 2006 to 2008, which anybody can reproduce (CVE-2008-0166)"
     : null;
 }
 

@@ -37,7 +37,7 @@ export async function readGivenChain(chainPem: string, fit: FitFor): Promise<Giv
   const { certificates: chain, complete } = chainOf(lowest, certificates);
   if (!complete) {
     const top = chain.at(-1) ?? lowest;
-    throw given(file, `holds no root: who signed ${onOneLine(top.subject)} is not in it`);
+    throw given(file, `contains no root: whoever signed ${onOneLine(top.subject)} is not in it`);
   }
   if (chain.length !== certificates.length) throw given(file, 'holds certificates that are not of the chain');
   for (const [depth, certificate] of chain.entries()) await requireAbove(certificate, depth + 1, fit);
@@ -90,7 +90,7 @@ export function certificatesIn(pem: string, file: string): readonly X509Certific
 
 /** For a key that is none, or another's. */
 export const KEY_REMEDY =
-  'name the key of that certificate with --root-key FILE, or leave it out: then a request is made, to be signed elsewhere';
+  "name that certificate's key with --root-key FILE, or omit it: then init makes a request to be signed elsewhere";
 
 export function given(file: string, problem: string, remedy?: string): CertgateError {
   return new CertgateError('CG_CA_GIVEN', { file, problem, ...(remedy === undefined ? {} : { remedy }) });

@@ -85,7 +85,7 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
     throw given(
       file,
       `holds no certificate for the key of ${requests.map(({ requestFile: name }) => name).join(', ')}`,
-      'have the request signed that `certgate ca csr` prints, and import what comes back',
+      'have the request that `certgate ca csr` prints signed, and import the result',
     );
   }
   const { waiting, issuer } = found;
@@ -95,7 +95,7 @@ export async function importIssuer(place: CaPlace, pem: string, file: string): P
   const trusted = records.filter(({ state }) => state !== 'retired');
   const same = records.find(({ keyId }) => keyId === keyIdOf(issuer));
   if (same !== undefined) {
-    throw given(file, `has the subject key identifier of ${same.role} ${same.generation}: it must have one of its own`);
+    throw given(file, `has the subject key identifier of ${same.role} ${same.generation}: it must have its own`);
   }
   const chain = wayUp(issuer, certificates, trusted, file);
   for (const [i, { certificate }] of chain.entries()) if (i > 0) await requireAbove(certificate, i, fit);
@@ -132,7 +132,7 @@ function wayUp(
   const anchor = chain.findIndex((one) => isAmong(known, one));
   if (anchor === -1) {
     const { subject } = chain.at(-1) ?? issuer;
-    throw given(file, `does not chain to a root that this CA trusts: who signed ${onOneLine(subject)} is unknown`);
+    throw given(file, `does not chain to a root that this CA trusts: the issuer of ${onOneLine(subject)} is unknown`);
   }
   return chain
     .slice(0, anchor)

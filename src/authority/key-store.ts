@@ -43,7 +43,8 @@ export function openKeyStore({ passphrase, prompt = null, warn = () => {} }: Key
   const open = async (path: string): Promise<{ signer: Signer; encrypted: boolean }> => {
     const { key, encrypted, weakness } = await readKey(path, passphrase ?? prompt);
     if (encrypted) forNewKeys ??= prompt;
-    if (weakness !== null) warn(`${path} is weakly encrypted: ${weakness}; write it anew with certgate ca passphrase`);
+    if (weakness !== null)
+      warn(`${path} is weakly encrypted: ${weakness}; encrypt it again with certgate ca passphrase`);
     return { signer: signerOf(key), encrypted };
   };
   return {

@@ -20,7 +20,7 @@ export async function requireFreePlace(
     throw error;
   });
   if (there === null || (force && there.isFile())) return;
-  const problem = there.isFile() ? 'exists already' : 'exists already and is no plain file';
+  const problem = there.isFile() ? 'exists already' : 'already exists and is not a regular file';
   throw new CertgateError('CG_FILE_EXISTS', {
     path,
     problem,

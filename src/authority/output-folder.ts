@@ -95,7 +95,7 @@ async function publish(draft: string, path: string, options: OutputOptions): Pro
 async function placeOf(path: string): Promise<string> {
   if ((await lstat(path).catch(() => null)) === null) return path;
   return realpath(path).catch((error: unknown) => {
-    throw new CertgateError('CG_OUT_EXISTS', { path, problem: `is a link that leads nowhere (${systemCode(error)})` });
+    throw new CertgateError('CG_OUT_EXISTS', { path, problem: `is a dangling link (${systemCode(error)})` });
   });
 }
 
@@ -108,8 +108,8 @@ async function requireFree(path: string, { force, withKey }: OutputOptions): Pro
   if (!force) throw new CertgateError('CG_OUT_EXISTS', { path, problem: 'exists already' });
   const others = entries.filter((name) => !OUTPUT_FILES.includes(name) && !isOfRenewals(name));
   if (others.length > 0) {
-    const problem = `holds other files too, which replacing it would take away: ${others.slice(0, 5).join(', ')}`;
-    throw new CertgateError('CG_OUT_UNUSABLE', { path, problem, remedy: 'name a folder of its own with --out DIR' });
+    const problem = `contains other files, which replacing it would delete: ${others.slice(0, 5).join(', ')}`;
+    throw new CertgateError('CG_OUT_UNUSABLE', { path, problem, remedy: 'name a separate folder with --out DIR' });
   }
   if (!withKey && entries.includes('tls.key')) {
     const problem =
@@ -129,11 +129,11 @@ function outputFailure(error: unknown, path: string): CertgateError {
     case 'ENOTEMPTY':
       return new CertgateError('CG_OUT_EXISTS', { path, problem: 'exists already' }, options);
     case 'ENOTDIR':
-      return unusable('is, or lies below, something that is not a folder', 'name another folder with --out DIR');
+      return unusable('is, or is below, something that is not a folder', 'name another folder with --out DIR');
     case 'EBUSY':
     case 'EXDEV':
       return unusable(
-        'is a mount point, which nothing can take the name of',
+        'is a mount point, which cannot be replaced',
         `name a folder in it: --out ${shellWord(`${path}/tls`)}`,
       );
     case 'ENOSPC':

@@ -43,7 +43,7 @@ export function strongEnough(source: PassphraseSource): PassphraseSource {
       if (Array.from(Buffer.from(octets).toString('utf8')).length >= SHORTEST) return octets;
       throw new CertgateError('CG_PASSPHRASE', {
         problem: `${source.name} is shorter than ${SHORTEST} characters`,
-        remedy: 'make one that nobody guesses: `(umask 077; openssl rand -base64 24 > passphrase)`',
+        remedy: 'make one that nobody can guess: `(umask 077; openssl rand -base64 24 > passphrase)`',
       });
     },
   };

@@ -143,7 +143,7 @@ async function copyAll(
     const unusable = (problem: string): CertgateError =>
       new CertgateError('CG_BACKUP_UNUSABLE', { path: source, problem });
     const facts = await lstat(source).catch(() => null);
-    if (facts?.isFile() !== true) throw unusable('is missing, or is no file');
+    if (facts?.isFile() !== true) throw unusable('is missing, or is not a file');
     await mkdir(dirname(join(draft, path)), { recursive: true, mode: PRIVATE_FOLDER });
     // By what is in it: a key may be called anything.
     const isOpen = path === CONFIGURATION || (/\.(crt|pem|crl)$/.test(path) && isPublic(await readFile(source)));
@@ -153,7 +153,9 @@ async function copyAll(
   }
   const file = join(draft, CONFIGURATION);
   if (!manifest.files.some(({ path }) => path === CONFIGURATION)) {
-    warnings.push(`the backup has no ${CONFIGURATION}: settings came from flags or the environment, and must again`);
+    warnings.push(
+      `the backup has no ${CONFIGURATION}: settings came from flags or the environment, and must do so again`,
+    );
     return warnings;
   }
   const before = await readFile(file, 'utf8');
@@ -181,7 +183,7 @@ function storeFacts(copy: string, original: string): StoreFacts {
       throw new CertgateError('CG_STORE_NEWER', { ...error.facts, location: original }, { cause: error });
     }
     if (isCertgateError(error, 'CG_STORE_CORRUPT') || isCertgateError(error, 'CG_STORE_FOREIGN')) {
-      const problem = `is no sound store: ${error.facts.problem}`;
+      const problem = `is not an intact store: ${error.facts.problem}`;
       throw new CertgateError('CG_BACKUP_UNUSABLE', { path: original, problem }, { cause: error });
     }
     throw error;
@@ -234,7 +236,7 @@ function requireOneRoot(authorities: readonly X509Certificate[], facts: StoreFac
   if (recorded === null || facts.trustDomain === null) throw mismatch('the store in the backup belongs to no CA');
   const isRecorded = (one: X509Certificate): boolean => fingerprintOf(one) === recorded;
   if (!authorities.some(isRecorded)) {
-    throw mismatch('the store in the backup was made for another root than the one beside it');
+    throw mismatch('the store in the backup was made for a different root than the one next to it');
   }
   for (const one of authorities) {
     if (isRecorded(one) || authorities.some((other) => one.checkIssued(other) && one.verify(other.publicKey))) continue;
@@ -243,7 +245,9 @@ function requireOneRoot(authorities: readonly X509Certificate[], facts: StoreFac
   const ids = new Set(authorities.map(keyIdOf));
   const stranger = facts.issuers.find((issuer) => !ids.has(issuer));
   if (stranger === undefined) return;
-  throw mismatch(`the store in the backup has certificates of the issuer ${stranger}, whose own is not beside it`);
+  throw mismatch(
+    `the store in the backup has certificates of the issuer ${stranger}, whose certificate is not next to it`,
+  );
 }
 
 function stemOf(path: string): string {
@@ -253,7 +257,7 @@ function stemOf(path: string): string {
 function mismatch(problem: string): CertgateError {
   return new CertgateError('CG_CA_MISMATCH', {
     problem,
-    remedy: 'nothing was restored: take another copy of the backup, or an older one',
+    remedy: 'nothing was restored: use another copy of the backup, or an older one',
   });
 }
 

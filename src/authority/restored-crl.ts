@@ -141,9 +141,9 @@ function requireNumber(source: string, { number, frame }: ReadCrl, known: number
   const refuse = (problem: string): never => {
     throw new CertgateError('CG_CRL_NUMBER', { crl: source, problem });
   };
-  if (number === null) return refuse('has no CRL number, so nobody can tell how new it is');
+  if (number === null) return refuse('has no CRL number, so it cannot be told how new it is');
   if (number > BigInt(Number.MAX_SAFE_INTEGER))
-    return refuse(`has the CRL number ${number}, which certgate never gives`);
+    return refuse(`has the CRL number ${number}, which certgate never assigns`);
   if (number < BigInt(known)) {
     return refuse(`is a number that goes back: list ${number} of ${made}, but the backup knows of list ${known}`);
   }
@@ -158,8 +158,8 @@ function needed(missing: readonly Candidate[], { crlNumbers, madeAt }: BackupOfC
   );
   const problem =
     whose.length === 0
-      ? `the backup is of ${since}: it does not know what was revoked since`
-      : `the backup is of ${since}: what was revoked since stands only on the newest revocation list of ${whose.join(' and of ')}`;
+      ? `the backup is of ${since}: it does not know what was revoked after that`
+      : `the backup is of ${since}: what was revoked after that is only in the newest revocation list of ${whose.join(' and of ')}`;
   return new CertgateError('CG_CRL_NEEDED', { problem });
 }
 

@@ -84,7 +84,7 @@ export function auditCommand(io: CommandIo): Command {
     if (files.length > 0 && flags.verify !== true) {
       const [first = ''] = files;
       throw usage(
-        `${shown(first)} would be read by nobody: files are for --verify`,
+        `${shown(first)} would not be read: files are only for --verify`,
         isIdentityName(first) ? `write certgate audit --identity ${first}` : 'write certgate audit --verify FILE',
       );
     }

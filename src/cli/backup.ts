@@ -67,12 +67,12 @@ function* wordsAbout(path: string, { files, store, keys, leftOut }: BackupManife
   yield `${files.length} files, ${Math.ceil(bytes / 1024)} KiB; the store at revision ${store.revision}, certificates in it: ${store.certificates}`;
   if (keys) {
     const names = files.map((file) => file.path).filter((file) => /^certs\/.*\.key$/.test(file));
-    if (names.length === 0) yield 'no private key is in it: there is none in the folder of the CA';
-    else yield `private keys are in it, keep it where only you can read it: ${names.join(', ')}`;
-    if (leftOut.length > 0) yield `links that lead nowhere now are not in it: ${leftOut.join(', ')}`;
+    if (names.length === 0) yield "it contains no private key: there is none in the CA's folder";
+    else yield `it contains private keys, so keep it where only you can read it: ${names.join(', ')}`;
+    if (leftOut.length > 0) yield `dangling links are not in it: ${leftOut.join(', ')}`;
   } else yield `left out, keep them elsewhere: ${leftOut.length === 0 ? 'no key was there' : leftOut.join(', ')}`;
   if (config.file === null)
-    yield 'there is no certgate.yaml: keep the flags and variables that you start the gate with';
+    yield 'there is no certgate.yaml: keep a copy of the flags and variables that you start the gate with';
   for (const { name, file } of filesElsewhere(config)) yield `not in it: ${file} (${name})`;
   yield `to put it back: certgate restore ${shellWord(path)} --dir DIR --crl FILE`;
 }
@@ -105,6 +105,6 @@ async function remember(config: Config, path: string, made: BackupManifest, now:
     }
   } catch (error) {
     if (!isCertgateError(error)) throw error;
-    io.say(printable(`the backup is made, but not noted in the record: ${error.message}`));
+    io.say(printable(`the backup is complete, but not noted in the record: ${error.message}`));
   }
 }

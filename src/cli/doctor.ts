@@ -75,11 +75,7 @@ async function examine(configured: Config, command: Command, io: CommandIo): Pro
 /** Neither a gate nor a client is to be seen: what follows is true, and of little use. */
 function nothingHere({ certsDir }: Config): Finding {
   const found = `there is no CA in ${certsDir}, and no gate that this machine connects to`;
-  return warning(
-    'certgate',
-    found,
-    'name what is to be judged: --config FILE, or --gate https://HOST:8443 --identity DIR',
-  );
+  return warning('certgate', found, 'say what to check: --config FILE, or --gate https://HOST:8443 --identity DIR');
 }
 
 /** The sum of `certgate ca check`. */

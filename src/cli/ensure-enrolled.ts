@@ -47,7 +47,7 @@ export async function ensureEnrolled(
     const patience = namesSource(flags, io) ? 0 : gracePatience;
     refusal = await renewEnded(config, first, log, io, patience);
     if (refusal === null) return config;
-    log.warn({ reason: refusal.message }, 'the certificate has ended');
+    log.warn({ reason: refusal.message }, 'the certificate has expired');
   }
   const source = await enrollSource(flags, config, io, (words) => log.warn(words));
   if (source === null) {
@@ -101,7 +101,7 @@ export function enrollingAgain(config: Config, flags: EnrollFlags, io: CommandIo
   if (identityDir === null || !namesSource(flags, io)) return null;
   return async () => {
     const source = await enrollSource(flags, config, io, () => {});
-    if (source === null) throw usage('there is no token any more', 'put another in its place');
+    if (source === null) throw usage('the token is gone', 'put another there');
     await enrolInto(source, config, { out: identityDir, patienceMs: 0, force: true }, () => {});
   };
 }
@@ -156,7 +156,7 @@ async function renewEnded(
     if (Date.now() + delayMs > until) {
       return new CertgateError('CG_CREDENTIALS', { file, reason: `${expired}, and is not renewed: ${reason}` });
     }
-    log.warn({ reason, delayMs: Math.round(delayMs) }, 'the certificate has ended and is not renewed, trying again');
+    log.warn({ reason, delayMs: Math.round(delayMs) }, 'the certificate has expired and is not renewed, trying again');
     await pause(delayMs);
   }
 }

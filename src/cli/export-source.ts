@@ -70,8 +70,8 @@ export async function readSource(
   if (stray !== undefined) {
     throw new CertgateError('CG_EXPORT', {
       what: files.cert,
-      problem: `it is not a chain: ${shown(onOneLine(stray.subject))} did not sign what stands before it`,
-      remedy: 'the file must hold the certificate first, then its issuer, and nothing else',
+      problem: `it is not a chain: ${shown(onOneLine(stray.subject))} did not sign the one before it`,
+      remedy: 'the file must contain the certificate, then its issuer, and nothing else',
     });
   }
   const notAfter = leaf.validToDate;
@@ -83,7 +83,7 @@ export async function readSource(
       remedy:
         dir !== undefined && resolve(cwd, dir) === login
           ? 'log in again: `certgate login`'
-          : `issue it anew: \`certgate issue ${/^(worker|user|service)\/[a-z0-9._/-]+$/.test(name) ? name : 'user/alice'} --force\``,
+          : `issue a new one: \`certgate issue ${/^(worker|user|service)\/[a-z0-9._/-]+$/.test(name) ? name : 'user/alice'} --force\``,
     });
   }
   const last = whole.at(-1) ?? leaf;
@@ -122,7 +122,7 @@ function filesOf(dir: string | undefined, flags: SourceFlags, cwd: string): File
   if (cert === null) {
     throw usage(
       'nothing to export',
-      'name a folder that certgate issue made, e.g. certgate export ./user-alice, or files by --cert and --key',
+      'name a folder that certgate issue made, e.g. certgate export ./user-alice, or files with --cert and --key',
     );
   }
   // A bundle that was not named need not be there; one that was named must.
@@ -143,7 +143,7 @@ function readCertificates(file: string): Certificates {
     return [readCertificate(first), ...rest.map((der) => readCertificate(der))];
   } catch (error) {
     if (!isCertgateError(error)) throw error;
-    const remedy = 'get it anew where the CA is: certgate issue NAME --out DIR --force';
+    const remedy = "issue a new one on the CA's machine: certgate issue NAME --out DIR --force";
     throw new CertgateError('CG_EXPORT', { what: file, problem: error.message, remedy }, { cause: error });
   }
 }
@@ -159,7 +159,7 @@ async function readKey(
     throw new CertgateError('CG_EXPORT', {
       what: cert,
       problem: `there is no private key at ${key}`,
-      remedy: 'where the certificate was issued for a signing request, its owner has the key: name it by --key FILE',
+      remedy: 'if the certificate was issued for a signing request, its owner has the key: name it with --key FILE',
     });
   });
   const privateKey = privateKeyFromPem(text);
@@ -168,7 +168,7 @@ async function readKey(
     throw new CertgateError('CG_EXPORT', {
       what: cert,
       problem: 'the certificate of the key is not the first in the file',
-      remedy: 'the file must hold the certificate first, then its issuer, and nothing else',
+      remedy: 'the file must contain the certificate, then its issuer, and nothing else',
     });
   }
   throw new CertgateError('CG_KEY_MISMATCH', { subject: onOneLine(leaf.subject) });

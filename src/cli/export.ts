@@ -221,5 +221,5 @@ function tell(
   io.say(printable(`it holds ${parts.join(' and ')} of ${name}`));
   io.say(`valid until ${notAfter.toISOString()}, ${roughDuration(notAfter.getTime() - Date.now())} from now`);
   if (missing !== null && certificates > 0)
-    io.say(printable(`note: the chain ends below ${missing}, which is not in the files: name it by --ca FILE`));
+    io.say(printable(`note: the chain ends below ${missing}, which is not in the files: name it with --ca FILE`));
 }

@@ -49,10 +49,10 @@ export function identityTokenFrom(flags: IdentityTokenFlags, config: Config, io:
   if (!namesIdentityToken(flags, io)) return null;
   const { identityTokenFile, identityTokenFrom: source, audience } = flags;
   if (identityTokenFile !== undefined && source !== undefined) {
-    throw usage('--identity-token-file and --identity-token-from are two ways to give one token', 'choose one');
+    throw usage('--identity-token-file and --identity-token-from both give the token', 'choose one');
   }
   if (audience !== undefined && source !== 'github') {
-    throw usage('--audience is for --identity-token-from github', 'elsewhere the platform is told the audience');
+    throw usage('--audience is for --identity-token-from github', 'elsewhere, set the audience on the platform');
   }
   if (config.connect.gate === null) throw new CertgateError('CG_CONNECT_GATE', {});
   const gate = new URL(config.connect.gate);
@@ -82,7 +82,7 @@ export function pinOf({ connect }: Config): Pin {
   if (connect.ca !== null) return { ca: readFrom(connect.ca) };
   throw usage(
     'an identity token is shown to no gate that is not known',
-    "say by what: --fingerprint HEX, of the root (on the gate: certgate inspect certs/root.crt), or --ca FILE, the gate's certs/ca.crt",
+    "say what to verify it with: --fingerprint HEX of the root (on the gate: certgate inspect certs/root.crt), or --ca FILE, the gate's certs/ca.crt",
   );
 }
 
@@ -106,8 +106,8 @@ function problemOf(token: string): string | null {
   if (token.length > LONGEST_IDENTITY_TOKEN) return 'it is too long to be one';
   if (/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/.test(token)) return null;
   return /^cgt\d+_/.test(token)
-    ? 'that is a token of `certgate token create`: --token-file takes it'
-    : 'that is no JWT';
+    ? 'that is a token from `certgate token create`: use --token-file'
+    : 'that is not a JWT';
 }
 
 /** As GitHub documents it: the URL has a query already, and the answer is `{"value": …}`. */

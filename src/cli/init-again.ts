@@ -29,12 +29,12 @@ async function configurationBack(configuration: string): Promise<string> {
   const [draft] = drafts;
   const why = `this CA is whole, and lacks only ${name}`;
   return draft === undefined
-    ? `${why}: take it from a backup or write it anew, docs/configuration.md; or make another CA: certgate init --dir DIR`
+    ? `${why}: restore it from a backup or write a new one, docs/configuration.md; or make another CA: certgate init --dir DIR`
     : `${why}, as where an init was killed: mv ${shellWord(join(dir, draft))} ${shellWord(configuration)}`;
 }
 
 function outOfTheWay(dir: string, files: readonly string[]): string {
   const folder = shellWord(join(dir, 'interrupted'));
   const move = `mkdir ${folder} && mv ${files.map(shellWord).join(' ')} ${folder}`;
-  return `choose another folder with --dir DIR; or, where an earlier init was interrupted, nothing was issued from these: ${move}, then init again`;
+  return `choose another folder with --dir DIR; or, if an earlier init was interrupted, nothing was issued with these: ${move}, then init again`;
 }

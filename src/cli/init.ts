@@ -208,7 +208,7 @@ async function rootOf({ offlineRoot, rootCert, rootKey }: Flags, config: Config,
 function unfinishedCommands(dir: string, { files }: Made, io: CommandIo): string[] {
   const config = dir === io.cwd ? '' : ` --config ${shellWord(here(join(dir, 'certgate.yaml'), io))}`;
   return [
-    `  # have ${here(files['issuerRequest'] ?? '', io)} signed as a CA (pathlen 0), then take what comes back`,
+    `  # have ${here(files['issuerRequest'] ?? '', io)} signed as a CA (pathlen 0), then import the result`,
     `  ${io.program} ca import SIGNED.pem${config}`,
   ];
 }

@@ -67,7 +67,7 @@ async function readInput(io: CommandIo): Promise<Source> {
 function readNamed(what: string, io: CommandIo): Source {
   const path = resolve(io.cwd, what);
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw cannotInspect(what, 'is no file that is there, and not host:port');
+  if (stat === undefined) throw cannotInspect(what, 'is neither an existing file nor host:port');
   if (stat.isDirectory()) throw cannotInspect(what, 'is a folder: name a file in it, such as tls.crt');
   return readForInspection(path);
 }

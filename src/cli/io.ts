@@ -53,7 +53,7 @@ function workingFolder(): string {
   } catch {
     throw usage(
       'the folder that this runs in was removed',
-      'go to one that is there: cd "$PWD" if it is back, or cd /',
+      'change to one that exists: cd "$PWD" if it is back, or cd /',
     );
   }
 }

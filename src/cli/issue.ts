@@ -141,7 +141,7 @@ function namesOf({ dns = [], ip = [] }: Flags): { dns: readonly string[]; ip: re
 
 function keyKindOf({ keyType, csr }: Flags): KeyKind {
   if (csr !== undefined && keyType !== undefined) {
-    throw usage('--key-type does nothing with --csr, whose key is made already', 'leave one of them out');
+    throw usage('--key-type has no effect with --csr, whose key exists already', 'leave one of them out');
   }
   return keyTypes[choiceFlag('--key-type', keyType ?? 'p-256', Object.keys(keyTypes))] ?? 'P-256';
 }

@@ -187,6 +187,6 @@ function cursorOf({ issuedAt, serial }: CertificateRecord): string {
 
 function readCursor(text: string): { issuedAt: number; serial: string } {
   const match = /^(\d{1,15})\.([0-9a-f]{1,40})$/.exec(text);
-  if (match === null) throw usage(`--after is no cursor of this listing`, 'give the `next` of the page before');
+  if (match === null) throw usage(`--after is not a cursor of this listing`, 'give the `next` of the previous page');
   return { issuedAt: Number(match[1]), serial: match[2] ?? '' };
 }

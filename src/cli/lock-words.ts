@@ -20,11 +20,11 @@ export function targetOf(command: 'lock' | 'unlock', what: string, name: string 
     const remedy = isIdentityName(what)
       ? `say what it is: certgate ${command} identity ${what}`
       : `for example ${example}`;
-    throw usage(`${command} what? ${shown(what)} is none of ${SCOPES.join(', ')}`, remedy);
+    throw usage(`${command} what? ${shown(what)} is not one of ${SCOPES.join(', ')}`, remedy);
   }
   if (scope === 'all') {
     if (name === undefined) return lockTarget(scope, '');
-    throw usage(`all is everyone, and takes no name: ${shown(name)}`, `for one of them, for example ${example}`);
+    throw usage(`all means everyone, and takes no name: ${shown(name)}`, `for one of them, for example ${example}`);
   }
   if (name === undefined) throw usage(`which ${scope}?`, 'certgate list shows what there is');
   return lockTarget(scope, name);

@@ -83,13 +83,13 @@ function timeOf(text: string): number {
 function sayLocked({ lock, replaced, onRecord }: Locked, now: number, io: CommandIo): void {
   io.out(printable(`${whoWords(lock)}  locked ${endWords(lock, now)}: ${lock.reason}`));
   if (replaced !== null) {
-    io.say(printable(`in place of the lock ${endWords(replaced, now)}: ${replaced.reason}`));
+    io.say(printable(`instead of the lock ${endWords(replaced, now)}: ${replaced.reason}`));
   }
   if (!onRecord) {
     io.say(
       lock.scope === 'identity'
-        ? `no certificate was ever issued to ${lock.subject}: the lock stands, also for one that identity.rules give that name`
-        : `no certificate with that serial number is on record: the lock stands, for one that certgate did not issue`,
+        ? `no certificate was ever issued to ${lock.subject}: the lock still applies, also to a certificate to which identity.rules give that name`
+        : `no certificate with that serial number is on record: the lock still applies, to a certificate that certgate did not issue`,
     );
   }
 }

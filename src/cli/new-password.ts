@@ -40,7 +40,7 @@ export function passwordFlagsGiven({ passwordFile, passwordEnv, generatePassword
 /** A new password, from where the flags say; without any, from the terminal, asked twice. @throws CG_USAGE, CG_PASSWORD */
 export async function newPassword(flags: PasswordFlags, io: CommandIo): Promise<string> {
   const given = passwordFlagsGiven(flags);
-  if (given.length > 1) throw usage(`${given.join(' and ')} are two ways to give one password`, 'choose one');
+  if (given.length > 1) throw usage(`${given.join(' and ')} both give the password`, 'choose one');
   if (flags.generatePassword === true) return generated(io);
   if (flags.passwordFile !== undefined) return checked(await lineOf(flags.passwordFile, io));
   if (flags.passwordEnv !== undefined) return checked(variable(flags.passwordEnv, io));
@@ -112,7 +112,7 @@ function checked(password: string): string {
   if (/[\p{Cc}\u{feff}]/u.test(password) || !password.isWellFormed()) {
     throw refused(
       'the password has a control character, which programs read in different ways',
-      'choose one of visible characters; arrow keys and pasted line ends count too',
+      'choose one of visible characters; arrow keys and pasted line endings count, too',
     );
   }
   return password;

@@ -28,7 +28,7 @@ export async function takeOwnPlace(
       return true;
     })
     .catch(() => false);
-  const problem = `exists already and is no ${kind}`;
+  const problem = `exists already and is not a ${kind}`;
   const about = (error: unknown): never => {
     if (!isCertgateError(error, 'CG_FILE_EXISTS')) throw error;
     const facts = { path: error.facts.path, problem, replaceable: false, ...(flag !== undefined && { flag }) };

@@ -155,7 +155,7 @@ async function certificateIn(config: Config): Promise<string | null> {
 
 function notOurs(): CertgateError {
   return usage(
-    'the certificate is somebody else’s to renew: connect.renew is false, or connect.cert or connect.key names its file',
+    'the certificate is renewed by somebody else: connect.renew is false, or connect.cert or connect.key names its file',
     'name the folder of an identity with --identity DIR, and set neither of the three',
   );
 }

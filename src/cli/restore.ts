@@ -175,12 +175,12 @@ function* wordsAbout({ dir, manifest, judgement, counts, warnings }: Restored, i
     yield `revoked: ${counts.tokens} one-time tokens, which may have been used since: make new ones with certgate token create`;
   }
   for (const warning of warnings) yield `warning: ${warning}`;
-  yield `warning: locks are as they were at ${madeAt}: look with certgate locks, set what is missing, end what is over`;
+  yield `warning: locks are as they were at ${madeAt}: check with certgate locks, set the missing ones, and remove those that are over`;
   yield `certificates issued after ${madeAt} are in no record, and refused: issue them again`;
   const file = join(dir, 'certgate.yaml');
   const config = existsSync(file) ? ` --config ${shellWord(here(file, io))}` : '';
   if (['CERTGATE_STATE_DIR', 'CERTGATE_CERTS_DIR'].some((name) => (io.env[name] ?? '') !== '')) {
-    yield 'warning: CERTGATE_STATE_DIR or CERTGATE_CERTS_DIR is set here, and leads elsewhere: unset it, or set it anew';
+    yield 'warning: CERTGATE_STATE_DIR or CERTGATE_CERTS_DIR is set here, and points elsewhere: unset it, or change it';
   }
   yield 'next:';
   yield `  ${io.program} list${config}`;

@@ -209,5 +209,5 @@ function sayPolicy(place: PolicyPlace | null, log: Log): void {
   }
   const { policy, source, bindings } = place.loaded;
   log.info({ file: source.file, mode: policy.mode, bindings: bindings.length }, 'policy');
-  if (policy.mode === 'observe') log.warn('the policy only observes: nothing is refused by it');
+  if (policy.mode === 'observe') log.warn('the policy only observes: it refuses nothing');
 }

@@ -13,7 +13,7 @@ export async function tellReady(log: Log, env: NodeJS.ProcessEnv): Promise<void>
   const { execFile } = await import('node:child_process');
   await new Promise<void>((told) => {
     execFile('systemd-notify', ['--ready'], { env, timeout: HEARING }, (error) => {
-      if (error !== null) log.warn({ reason: error.message.trim() }, 'systemd could not be told that this is ready');
+      if (error !== null) log.warn({ reason: error.message.trim() }, 'could not notify systemd that this is ready');
       told();
     });
   });

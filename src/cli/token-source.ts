@@ -49,7 +49,7 @@ export async function tokenFrom(
     ...(flags.token === undefined ? [] : ['--token']),
     ...(flags.tokenFile === undefined ? [] : ['--token-file']),
   ];
-  if (ways.length > 1) throw usage(`${ways.join(' and ')} are two ways to give one token`, 'choose one');
+  if (ways.length > 1) throw usage(`${ways.join(' and ')} both give the token`, 'choose one');
   const argument = first ?? flags.token ?? '';
   if (argument !== '') hideFromPs(argument);
   const text = first ?? flags.token ?? (await textIn(flags.tokenFile, io)) ?? io.env[VARIABLE];

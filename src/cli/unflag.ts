@@ -37,7 +37,7 @@ export function unflagCommand(io: CommandIo): Command {
         return;
       }
       if (flag === null) io.say(printable(`${identity} is not flagged: nothing was changed`));
-      else io.out(printable(`${identity}  flagged no more, for ${flag.reason}`));
+      else io.out(printable(`${identity}  no longer flagged, for ${flag.reason}`));
       if (lock !== undefined) {
         io.say(printable(`it is locked, for ${lock.reason}: certgate unlock identity ${identity}`));
       }

@@ -49,7 +49,7 @@ export function openGateClock(log: Log, { wall, steady }: Clocks = HERE): GateCl
       else {
         const seconds = Math.round(Math.abs(ahead) / 1000);
         const reason = `it is ${seconds} s ${ahead > 0 ? 'ahead' : 'behind'}`;
-        const look = 'set it by NTP: timedatectl set-ntp true';
+        const look = 'set it with NTP: timedatectl set-ntp true';
         log.warn({ reason, look }, 'the clock of this machine is not the gate’s, which counts');
       }
     },

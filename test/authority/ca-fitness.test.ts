@@ -68,7 +68,7 @@ describe('an issuer that a company has signed', () => {
     ['for any purpose, which OpenSSL takes for none', only('extendedKeyUsage=anyExtendedKeyUsage'), /leave out/],
     ['for mail', only('extendedKeyUsage=emailProtection'), /leave out serverAuth and clientAuth/],
     ['that signs no certificates', 'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=cRLSign\n', /keyCertSign/],
-    ['that is no CA', 'basicConstraints=critical,CA:FALSE\nkeyUsage=keyCertSign,cRLSign\n', /no CA certificate/],
+    ['that is no CA', 'basicConstraints=critical,CA:FALSE\nkeyUsage=keyCertSign,cRLSign\n', /not a CA certificate/],
   ])('%s: certgate and OpenSSL agree', async (_what, extensions, problem) => {
     const company = newCompany();
     const place = await make(elsewhere(company.chain));
@@ -173,7 +173,7 @@ describe('a company’s CA', () => {
 test('a company’s CA that may sign lists and no certificates carries no issuer', async () => {
   const { chain } = newCompany('basicConstraints=critical,CA:TRUE\nkeyUsage=critical,cRLSign\n');
   const error = await failureOf('CG_CA_GIVEN', () => make(elsewhere(chain)));
-  expect(error.message).toContain('Acme Policy CA, whose key usage lets it sign no certificates');
+  expect(error.message).toContain('Acme Policy CA, whose key usage does not let it sign certificates');
 });
 
 test('a root without a name is refused, and told so', async () => {

@@ -15,7 +15,7 @@ import { newPublicKey, openCa, request } from './fixture.ts';
 const read = (name: string): Buffer => readFileSync(new URL(name, import.meta.url));
 const list = read('../../src/authority/debian-weak-keys.bin');
 const csr = read('debian-weak.csr').toString('utf8');
-const WORDS = "that Debian's OpenSSL made in 2006 to 2008, which anybody can make again (CVE-2008-0166)";
+const WORDS = "that Debian's OpenSSL made in 2006 to 2008, which anybody can reproduce (CVE-2008-0166)";
 
 /** Found as scripts/weak-keys describes the list, by the hash of what OpenSSL calls the modulus; all of it is walked. */
 function isListed(modulusHex: string): boolean {

@@ -101,14 +101,14 @@ describe('a CA under a company’s, whose key is at hand', () => {
     };
     const read = (path: string) => readFileSync(path, 'utf8');
     expect(await why('hello')).toContain('corp.crt cannot be read: no usable PEM');
-    expect(await why(read(company.policy.cert))).toContain('holds no root: who signed CN=Acme Policy CA');
+    expect(await why(read(company.policy.cert))).toContain('contains no root: whoever signed CN=Acme Policy CA');
     expect(await why(company.chain, company.root.key)).toContain('is not the key of CN=Acme Policy CA');
     const other = newCompany();
     expect(await why(company.chain + read(other.root.cert))).toContain('not one chain');
     // Its root and its policy CA have signed each other, and neither itself.
     const below = company.leaf('below', CA_EXTENSIONS);
     const csr = await run('openssl', ['req', '-new', '-key', company.root.key, '-subj', '/O=Acme/CN=Acme Root']);
-    expect(await why(read(below.cert) + company.sign(csr.out, CA_EXTENSIONS), below.key)).toContain('holds no root');
+    expect(await why(read(below.cert) + company.sign(csr.out, CA_EXTENSIONS), below.key)).toContain('contains no root');
     const leaf = company.leaf('web', 'basicConstraints=critical,CA:FALSE\n');
     expect(await why(read(leaf.cert) + read(company.root.cert), leaf.key)).toContain("which is not a CA's certificate");
   });
@@ -148,7 +148,7 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
     const [other, policy] = [newCompany(), readFileSync(company.policy.cert, 'utf8')];
     const strange = other.sign(first.request, CA_EXTENSIONS) + readFileSync(other.policy.cert, 'utf8');
     expect((await failureOf('CG_CA_GIVEN', () => importIssuer(place, strange, 'issuer.pem'))).message).toContain(
-      'who signed CN=Acme Policy CA is unknown',
+      'the issuer of CN=Acme Policy CA is unknown',
     );
     await importIssuer(place, policy + alone, 'issuer.pem');
     const second = await requestIssuer(place);
@@ -231,7 +231,7 @@ describe('a CA under a company’s, whose key is elsewhere', () => {
 
   test.each([
     ['for another key', 'other', 'holds no certificate for the key of'],
-    ['that is no CA’s', 'basicConstraints=critical,CA:FALSE\n', 'no CA certificate'],
+    ['that is no CA’s', 'basicConstraints=critical,CA:FALSE\n', 'not a CA certificate'],
     ['that may sign no CRLs', CA_EXTENSIONS.replace(',cRLSign', ''), 'it needs keyCertSign and cRLSign'],
     ['that may make CAs', CA_EXTENSIONS.replace(',pathlen:0', ''), 'has no path length'],
     ['that may make one CA', CA_EXTENSIONS.replace('pathlen:0', 'pathlen:1'), 'has path length 1'],

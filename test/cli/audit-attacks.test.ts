@@ -73,7 +73,7 @@ test('a store that somebody has changed is shown and told, and ends nothing', as
     expect([form, shell.run(`certgate audit ${form}`).status]).toEqual([form, 0]);
   store.exec("UPDATE checkpoint SET line = '[1]'");
   const { status, stderr } = shell.run('certgate audit --verify');
-  expect([status, stderr]).toEqual([4, expect.stringContaining('is no checkpoint of a record')]);
+  expect([status, stderr]).toEqual([4, expect.stringContaining('is not a checkpoint of a record')]);
   store.close();
 }, 30_000);
 
@@ -106,6 +106,6 @@ test('a checkpoint file that is none is told as that', () => {
   for (const text of ['', '[', '{"time":1e99,"checkpoint":{},"signature":""}', '[]']) {
     writeFileSync(`${shell.dir}/x.json`, text);
     const { status, stderr } = shell.run('certgate audit --verify --since-checkpoint x.json');
-    expect([status, stderr]).toEqual([4, expect.stringContaining('x.json: is no checkpoint of a record')]);
+    expect([status, stderr]).toEqual([4, expect.stringContaining('x.json: is not a checkpoint of a record')]);
   }
 }, 30_000);

@@ -84,7 +84,7 @@ test('every record reaches a syslog receiver, whenever the export is killed, the
   }
   server.close();
   const last = exporting(shell.dir, to, flags);
-  await expect.poll(() => last.said, { timeout: 30_000 }).toContain('takes nothing now');
+  await expect.poll(() => last.said, { timeout: 30_000 }).toContain('accepts nothing now');
   const again = createServer(take);
   await listening(again, port);
   await expect.poll(() => new Set(seqs).size, { timeout: 30_000 }).toBe(6000);
@@ -92,8 +92,8 @@ test('every record reaches a syslog receiver, whenever the export is killed, the
   last.child.kill('SIGINT');
   expect(await last.ended).toEqual([0, null]);
   expect([...new Set(seqs)].toSorted((a, b) => a - b)).toEqual(upTo(6000));
-  expect(last.said.match(/takes nothing now/g)).toHaveLength(1);
-  expect(last.said).toContain('takes records again');
+  expect(last.said.match(/accepts nothing now/g)).toHaveLength(1);
+  expect(last.said).toContain('accepts records again');
 });
 
 test('every record reaches a stream socket in the file system, through breaks of it; a datagram socket is told as that', async () => {
@@ -121,7 +121,7 @@ test('every record reaches a stream socket in the file system, through breaks of
   await expect.poll(() => new Set(seqs).size, { timeout: 30_000 }).toBe(1000);
   first.close();
   await write(path, 1000);
-  await expect.poll(() => one.said, { timeout: 30_000 }).toContain('takes nothing now');
+  await expect.poll(() => one.said, { timeout: 30_000 }).toContain('accepts nothing now');
   const second = await serving();
   await expect.poll(() => new Set(seqs).size, { timeout: 30_000 }).toBe(2000);
   one.child.kill('SIGINT');
@@ -206,8 +206,8 @@ test('an OpenTelemetry collector that is busy is asked again when it says, what 
   const to = `otlp+http://127.0.0.1:${await listening(server)}/v1/logs`;
   const first = exporting(shell.dir, to, ['--cursor', 'cursor']);
   expect(await first.ended).toEqual([0, null]);
-  expect(first.said).toContain('takes nothing now (it answers 503): waiting for it');
-  expect(first.said).toContain('does not take all of them: 1 records rejected: too old');
+  expect(first.said).toContain('accepts nothing now (it answers 503): waiting for it');
+  expect(first.said).toContain('does not accept all of them: 1 records rejected: too old');
   expect(first.said).toContain('4 records sent, up to number 3 and act 1');
   const [busy, taken] = asked;
   expect((taken?.at ?? 0) - (busy?.at ?? 0)).toBeGreaterThan(1900);
@@ -250,7 +250,7 @@ test('a record goes over TLS with a certificate that is checked, and as a datagr
   await expect.poll(() => seqs).toEqual([1, 2, 1, 2]);
   const unverified = { NODE_TLS_REJECT_UNAUTHORIZED: '0' };
   const unknown = exporting(shell.dir, `syslog+tls://localhost:${port}`, ['--follow'], unverified);
-  await expect.poll(() => unknown.said, { timeout: 30_000 }).toMatch(/takes nothing now \(.*certificate/);
+  await expect.poll(() => unknown.said, { timeout: 30_000 }).toMatch(/accepts nothing now \(.*certificate/);
   unknown.child.kill('SIGTERM');
   await unknown.ended;
 
@@ -267,7 +267,7 @@ test('a record goes over TLS with a certificate that is checked, and as a datagr
     ['--to unix:/dev/log', '--to syslog+udp://127.0.0.1:514'],
     ['--to http://x', 'which names no collector'],
     ['--to syslog+tcp://x --sd-id certgate', '--sd-id is'],
-    ['--to syslog+tcp://x --cursor no-cursor', 'is no cursor of an export'],
+    ['--to syslog+tcp://x --cursor no-cursor', 'is not a cursor of an export'],
   ];
   for (const [flags, words] of wrong) {
     const { status, stderr } = shell.run(`certgate audit export ${flags}`);

@@ -76,7 +76,7 @@ test('a checkpoint that is none is an error that says where they come from', () 
   expect(shell.run('certgate audit --verify').stdout).toContain("the gate's record: 0 in the chain, in 0 files");
   writeFileSync(join(shell.dir, 'x.json'), '{}');
   const { status, stderr } = shell.run('certgate audit --verify --since-checkpoint x.json');
-  expect([status, stderr]).toEqual([4, expect.stringContaining('x.json: is no checkpoint of a record')]);
+  expect([status, stderr]).toEqual([4, expect.stringContaining('x.json: is not a checkpoint of a record')]);
 });
 
 test('a checkpoint takes the place of an earlier one, and of nothing else', async () => {
@@ -86,7 +86,7 @@ test('a checkpoint takes the place of an earlier one, and of nothing else', asyn
   const refused = shell.run('certgate audit --checkpoint certs/ca.crt');
   expect([refused.status, refused.stderr]).toEqual([
     3,
-    'error: certs/ca.crt exists already and is no checkpoint of a record [CG_FILE_EXISTS]\nhint: name another with --checkpoint FILE\n',
+    'error: certs/ca.crt exists already and is not a checkpoint of a record [CG_FILE_EXISTS]\nhint: name another with --checkpoint FILE\n',
   ]);
   expect(readFileSync(bundle, 'utf8')).toBe(before);
   writeFileSync(join(shell.dir, 'kept.json'), '');

@@ -33,10 +33,10 @@ test('what lies ahead is told by where it stands in its life', async () => {
   expect(await names(366)).toEqual(['fail issuer 1']);
   expect(await names(3640)).toEqual(['fail root 1', 'fail issuer 1']);
   expect((await ca.found(250 * DAY))[0]).toMatch(
-    /was to be rotated 6d\S* ago; ends in 11[45]d\S* → certgate ca rotate issuer$/,
+    /should have been rotated 6d\S* ago; ends in 11[45]d\S* → certgate ca rotate issuer$/,
   );
   expect((await ca.found(55 * DAY))[0]).toMatch(
-    /1 end soon and were not renewed: worker\/etl-1 in \S+ → certgate list worker\/etl-1$/,
+    /1 expire soon and were not renewed: worker\/etl-1 in \S+ → certgate list worker\/etl-1$/,
   );
   expect((await ca.found(-DAY)).map((text) => text.slice(0, text.indexOf(':')))).toEqual([
     'fail root 1',
@@ -48,7 +48,7 @@ test('what lies ahead is told by where it stands in its life', async () => {
 test('a backup that was never made, or is old, is asked for by a command with a name for it', async () => {
   expect(await ca.found(2 * DAY)).toEqual([
     expect.stringMatching(
-      /^warn backup: none was ever made, and the CA is 2d\S* old → certgate backup --out certgate-backup-\d{4}-/,
+      /^warn backup: no backup was ever made, and the CA is 2d\S* old → certgate backup --out certgate-backup-\d{4}-/,
     ),
   ]);
   await ca.ran(['backup', '--out', 'first']);
@@ -67,7 +67,9 @@ test('a rotation of the root that was left half-way is named at each step', asyn
     expect.stringMatching(
       /^warn rotation to root 2: prepared 8d\S* ago, and not activated → certgate ca rotate root activate$/,
     ),
-    expect.stringMatching(/^warn trust bundle: 1 was not seen to have .*worker\/etl-1; they keep the rotation/),
+    expect.stringMatching(
+      /^warn trust bundle: 1 was not seen to have .*worker\/etl-1; the root.s rotation is waiting for them/,
+    ),
   ]);
   await ca.ran(['ca', 'rotate', 'root', 'activate', '--without-waiting']);
   await ca.ran(['backup', '--out', 'second']);
@@ -113,7 +115,7 @@ test('too many and too long certificates, forgotten locks and tokens, a misused 
   expect(all).toMatch(
     /warn lock: identity worker\/old since 30d\S*, .* odd traffic → certgate unlock identity worker\/old/,
   );
-  expect(all).toContain('warn token: 1111111111111111 for worker/x lies about unused since 30d');
+  expect(all).toContain('warn token: 1111111111111111 for worker/x has been unused for 30d');
   expect(all).toMatch(
     /fail flag: worker\/x was flagged \S+ ago: used from elsewhere; look at certgate audit --identity worker\/x .* → certgate unflag worker\/x/,
   );

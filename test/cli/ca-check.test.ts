@@ -61,7 +61,7 @@ describe('what is not well is named with its value, and its remedy mends it:', (
     [
       'a token for everybody of a kind',
       () => ca.ran(['token', 'create', 'worker/*', '--uses', '3']),
-      /^warn token: \S+ for worker\/\* lets anybody/,
+      /^warn token: \S+ for worker\/\* admits any name/,
     ],
     [
       'a CA that changed since the last backup',
@@ -91,7 +91,7 @@ describe('what is not well is named with its value, and its remedy mends it:', (
         chmodSync(ca.path('certs/issuer-2.key'), 0o600);
         copyFileSync(ca.path('certs/issuer.crt'), ca.path('certs/issuer-2.crt'));
       },
-      /^warn file: .*issuer-2.crt, .*issuer-2.key: no record knows of it/,
+      /^warn file: .*issuer-2.crt, .*issuer-2.key: not on record/,
     ],
     [
       'what a killed change of the passphrase has left',
@@ -138,7 +138,7 @@ test('of an encrypted key it says that it is one, and asks nobody', async () => 
   expect(await ca.ran(['init', '--dir', '.'], env)).toMatchObject({ code: 0 });
   const all = await ca.found();
   expect(all).toHaveLength(2);
-  for (const one of all) expect(one).toMatch(/^skip key of \w+ 1: is encrypted; whether .* takes its passphrase → $/);
+  for (const one of all) expect(one).toMatch(/^skip key of \w+ 1: is encrypted; whether .* needs its passphrase → $/);
   expect((await ca.ran(['ca', 'check', '--json'])).out).toContain('"level": "skip"');
 });
 
@@ -207,7 +207,7 @@ describe('certgate ca check', () => {
     await ca.ran(['lock', 'all', '--reason', 'drill']);
     const signs = await ca.ran(['ca', 'check', '--quiet'], { LC_ALL: 'en_US.UTF-8' });
     expect(signs.code).toBe(8);
-    expect(signs.out).toContain('who is let in\n-------------\n‼  lock: everyone');
+    expect(signs.out).toContain('who is admitted\n---------------\n‼  lock: everyone');
     expect(signs.out).toContain('\n   → certgate unlock all\n');
     expect(signs.out).not.toContain('√');
     const colourless = await ca.ran(['ca', 'check', '--quiet'], { LC_ALL: 'en_US.UTF-8', NO_COLOR: '1' });
@@ -225,7 +225,7 @@ describe('certgate ca check', () => {
     expect([status, code]).toEqual(['warn', 8]);
     for (const one of findings) expect(Object.keys(one)).toEqual(['section', 'check', 'level', 'found', 'remedy']);
     expect(findings.find(({ check }) => check === 'lock')).toMatchObject({
-      section: 'who is let in',
+      section: 'who is admitted',
       remedy: `certgate unlock all --config ${file}`,
     });
   });

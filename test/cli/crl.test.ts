@@ -14,7 +14,7 @@ test('crl export takes the place of an earlier list, and of nothing else', () =>
   const key = join(shell.dir, 'certs', 'issuer.key');
   const before = readFileSync(key, 'utf8');
   const refused = shell.run('certgate crl export --out certs/issuer.key');
-  expect(refused.stderr).toContain('exists already and is no revocation list [CG_FILE_EXISTS]');
+  expect(refused.stderr).toContain('exists already and is not a revocation list [CG_FILE_EXISTS]');
   expect(readFileSync(key, 'utf8')).toBe(before);
 
   for (const format of ['pem', 'der']) {

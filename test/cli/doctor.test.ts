@@ -132,7 +132,7 @@ describe('certgate doctor', () => {
     const { code, out } = await ran('doctor', '--config', 'empty.yaml');
     expect(code).toBe(0);
     const found = `there is no CA in ${join(folder, 'none')}, and no gate that this machine connects to`;
-    expect(out).toContain(`warn  certgate: ${found}\n      → name what is to be judged: --config FILE`);
+    expect(out).toContain(`warn  certgate: ${found}\n      → say what to check: --config FILE`);
     expect((await ran('doctor')).out).not.toContain('warn  certgate:');
   });
 
@@ -177,7 +177,7 @@ describe('the policy', () => {
   };
 
   it('is missed where a gate may run', async () => {
-    expect((await ran('doctor')).out).toContain('warn  policy: there is none: every client that is admitted');
+    expect((await ran('doctor')).out).toContain('warn  policy: there is none: every admitted client');
   });
 
   it.each([

@@ -114,7 +114,7 @@ test('a folder that was removed under the shell that stands in it is told as tha
     const { status, stderr } = shell.run(`${command} ${words}`);
     expect([status, stderr]).toEqual([
       2,
-      'error: the folder that this runs in was removed [CG_USAGE]\nhint: go to one that is there: cd "$PWD" if it is back, or cd /\n',
+      'error: the folder that this runs in was removed [CG_USAGE]\nhint: change to one that exists: cd "$PWD" if it is back, or cd /\n',
     ]);
   }
 });

@@ -252,7 +252,7 @@ test('--force replaces a file in one step, and never writes through a link', () 
   writeFileSync(at('target'), 'mine');
   succeed('ln -s target link.pem && cp user-alice.der old.pem');
   const { stderr } = shell.run('certgate export user-alice --format pem --out link.pem --force');
-  expect(stderr).toContain('link.pem exists already and is no plain file [CG_FILE_EXISTS]');
+  expect(stderr).toContain('link.pem already exists and is not a regular file [CG_FILE_EXISTS]');
   expect(read('target').toString()).toBe('mine');
   succeed('certgate export user-alice --format pem --out old.pem --force');
   expect(read('old.pem').toString()).toContain('PRIVATE KEY');

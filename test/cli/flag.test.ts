@@ -46,7 +46,7 @@ test('is marked in the list, with why and what to do, and fails ca check and doc
   const taken = await ca.ran((finding.split(' → certgate ')[1] ?? '').split(' '));
   expect(taken).toMatchObject({
     code: 0,
-    out: `worker/a  flagged no more, for ${REASON.replace('\u001b', '\\u{1b}')}`,
+    out: `worker/a  no longer flagged, for ${REASON.replace('\u001b', '\\u{1b}')}`,
     said: '',
   });
   expect((await ca.ran(['list'])).said).toBe('');

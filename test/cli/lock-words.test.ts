@@ -10,9 +10,9 @@ describe('what is to be locked', () => {
   });
 
   it.each([
-    ['worker/etl-1', undefined, '"worker/etl-1" is none of', 'certgate lock identity worker/etl-1'],
-    ['everyone', undefined, '"everyone" is none of', 'for example certgate lock identity worker/etl-1'],
-    ['ALL', undefined, '"ALL" is none of', 'for example'],
+    ['worker/etl-1', undefined, '"worker/etl-1" is not one of', 'certgate lock identity worker/etl-1'],
+    ['everyone', undefined, '"everyone" is not one of', 'for example certgate lock identity worker/etl-1'],
+    ['ALL', undefined, '"ALL" is not one of', 'for example'],
     ['identity', undefined, 'which identity?', 'certgate list'],
     ['serial', undefined, 'which serial?', 'certgate list'],
     ['all', 'worker/etl-1', 'takes no name: "worker/etl-1"', 'certgate lock identity worker/etl-1'],

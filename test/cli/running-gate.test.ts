@@ -51,7 +51,7 @@ describe('a gate that runs with flags of its own', () => {
     expect(said).toContain('ok    policy: flags.yaml is enforced');
     expect(said).toContain("fail  upstream: http://127.0.0.1:1 can't be reached");
     expect(said).toContain(
-      `ok    own gate: is judged as it runs, not as it is configured: serve.listen 127.0.0.1:9443, serve.upstream http://127.0.0.1:1, serve.policy ${policy()}`,
+      `ok    own gate: is checked as it runs, not as it is configured: serve.listen 127.0.0.1:9443, serve.upstream http://127.0.0.1:1, serve.policy ${policy()}`,
     );
   });
 

@@ -35,7 +35,7 @@ test('where systemd’s program fails, or is not there, the log says so and noth
   const { dir, log, warned } = await machine('echo no bus >&2; exit 1');
   await tellReady(log, { PATH: dir, NOTIFY_SOCKET: '/run/systemd/notify' });
   await tellReady(log, { PATH: join(dir, 'none'), NOTIFY_SOCKET: '/run/systemd/notify' });
-  const sentence = 'systemd could not be told that this is ready';
+  const sentence = 'could not notify systemd that this is ready';
   expect(warned.map(([, said]) => said)).toEqual([sentence, sentence]);
   expect(warned.map(([{ reason }]) => reason)).toEqual([
     expect.stringContaining('no bus'),

@@ -113,7 +113,7 @@ test('what a certificate cannot say, and no pool can be called, is refused befor
   const { stderr, status } = create(`worker/etl-1 --pool "$(printf 'Prod Ü')"`);
   expect([status, stderr]).toEqual([
     2,
-    expect.stringContaining('error: --pool is "Prod \\u{dc}", which no certificate can say'),
+    expect.stringContaining('error: --pool is "Prod \\u{dc}", which a certificate cannot contain'),
   ]);
   const slash = create('worker/etl-1 --pool etl/prod');
   expect([slash.status, slash.stderr]).toEqual([

@@ -44,7 +44,7 @@ test('a gate whose disk is full answers reads, refuses what it cannot record, an
   });
   expect(failed.stderr).toContain('[CG_STORE_FULL]');
   const backup = await home.certgate(['backup', '--config', home.config, '--out', join(place, 'backup')]);
-  expect(backup.stderr).toContain('the backup is made, but not noted in the record');
+  expect(backup.stderr).toContain('the backup is complete, but not noted in the record');
 
   await rm(filler);
   await eventually('writes go on', async () => ((await write()).status === 200 ? true : undefined));

@@ -26,7 +26,7 @@ test('a gate of two workers has its record go on in other files under load, once
   await Promise.all(Array.from({ length: 16 }, client));
   expect((await gate.stop()).code).toBe(0);
 
-  const rotated = gate.log().filter(({ msg }) => msg === 'the record goes on in a new file');
+  const rotated = gate.log().filter(({ msg }) => msg === 'the record continues in a new file');
   const retired = gate.log().filter(({ msg }) => msg === 'the oldest files of the record are retired');
   expect(rotated.length).toBeGreaterThanOrEqual(3);
   expect(retired.length).toBeGreaterThanOrEqual(1);

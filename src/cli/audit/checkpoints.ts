@@ -61,8 +61,8 @@ export function checkpointOf(text: string, from: string): Checkpoint {
     const checkpoint = checkpointIn(JSON.parse(text));
     if (checkpoint !== null) return checkpoint;
   } catch (error) {
-    const problem = `is no checkpoint of a record: ${reasonOf(error)}`;
+    const problem = `is not a checkpoint of a record: ${reasonOf(error)}`;
     throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem }, { cause: error });
   }
-  throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem: 'is no checkpoint of a record' });
+  throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: from, problem: 'is not a checkpoint of a record' });
 }

@@ -78,7 +78,7 @@ function headerIn(pair: string, i: number): readonly [name: string, value: strin
   } catch {
     // Not shown: it may be a key.
     throw usage(
-      `number ${i + 1} of OTEL_EXPORTER_OTLP_HEADERS is no header`,
+      `number ${i + 1} of OTEL_EXPORTER_OTLP_HEADERS is not a header`,
       'write name=value,… with %20 for a space: Authorization=Bearer%20…',
     );
   }

@@ -24,7 +24,10 @@ export function readCursor(file: string): ExportCursor {
     if (!(error instanceof SyntaxError))
       throw usage(`${file} cannot be read: ${fileReason(error)}`, 'name another --cursor');
   }
-  throw usage(`${file} is no cursor of an export`, 'name another --cursor, or delete it: then all is sent again');
+  throw usage(
+    `${file} is not a cursor of an export`,
+    'name another --cursor, or delete it: then everything is sent again',
+  );
 }
 
 /** Durable when it resolves; 0600. Node's errors. */

@@ -173,7 +173,7 @@ function breakBefore(line: TailLine, { record }: ExportCursor): string | null {
     return `records ${record.seq + 1} to ${line.seq - 1} are not here any more, and were not sent`;
   return line.prev === record.hash
     ? null
-    : `record ${line.seq} does not name what was sent last: certgate audit --verify`;
+    : `record ${line.seq} does not follow what was sent last: certgate audit --verify`;
 }
 
 /** Sends until it is sent; false when it was stopped before. CG_AUDIT_EXPORT. */
@@ -184,13 +184,13 @@ function deliverer(sender: Sender, flags: Flags, signal: AbortSignal, io: Comman
     for (let wait = FIRST_WAIT, tries = 0; !signal.aborted; wait = Math.min(2 * wait, LONGEST_WAIT), tries++) {
       const sent = await sender.send(batch);
       if (sent.kind === 'sent') {
-        if (tries > 0) io.say(printable(`${flags.to} takes records again`));
-        if (sent.partial !== undefined) io.say(printable(`${flags.to} does not take all of them: ${sent.partial}`));
+        if (tries > 0) io.say(printable(`${flags.to} accepts records again`));
+        if (sent.partial !== undefined) io.say(printable(`${flags.to} does not accept all of them: ${sent.partial}`));
         return true;
       }
       if (sent.kind === 'refused') throw failed(sent.reason);
       if (flags.follow !== true && performance.now() - began > PATIENCE) throw failed(sent.reason);
-      if (tries === 0) io.say(printable(`${flags.to} takes nothing now (${sent.reason}): waiting for it`));
+      if (tries === 0) io.say(printable(`${flags.to} accepts nothing now (${sent.reason}): waiting for it`));
       await sleep(sent.after ?? wait * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
     }
     return false;

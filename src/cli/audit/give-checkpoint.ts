@@ -17,7 +17,7 @@ export async function giveCheckpoint(out: string, stateDir: string, store: Store
   const line = await store.checkpoint();
   const checkpoint = line === null ? null : checkpointOf(line, store.location);
   if (line === null || checkpoint === null) {
-    const problem = 'nothing is signed yet: a gate signs what it records';
+    const problem = 'nothing is signed yet: a gate signs its record';
     throw new CertgateError('CG_AUDIT_CHECKPOINT', { file: store.location, problem });
   }
   const acts = await store.lastAct();

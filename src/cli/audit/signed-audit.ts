@@ -57,7 +57,7 @@ export async function openSignedAudit(path: string, place: SignedAuditPlace): Pr
       every: LOOK,
       sign: retire,
       judge: () => auditJudge(store),
-      rotated: (file) => log.info({ file }, 'the record goes on in a new file'),
+      rotated: (file) => log.info({ file }, 'the record continues in a new file'),
       retired: ({ from, to, rule }, files) =>
         log.info({ from, to: to.seq, rule, files }, 'the oldest files of the record are retired'),
       failed: (what, error) => log.error({ reason: reasonOf(error) }, `the record could not be ${what}`),

@@ -59,7 +59,7 @@ function words(finding: Finding | undefined, cwd: string): string {
 function summary(verdict: Verdict, acts: ActsVerdict, kept: number): string[] {
   const { lines, files, unchained, head, signed, signedBy, retired, retiredBy } = verdict;
   const old = (count: number, what: string) =>
-    count === 0 ? [] : [`${count} ${what} are older than the chain: nothing is known of them`];
+    count === 0 ? [] : [`${count} ${what} are older than the chain, so they cannot be verified`];
   return [
     `the gate's record: ${lines} in the chain, in ${files} ${files === 1 ? 'file' : 'files'}, up to number ${head.seq}`,
     ...old(unchained, 'lines before them'),
@@ -70,7 +70,7 @@ function summary(verdict: Verdict, acts: ActsVerdict, kept: number): string[] {
     ...(kept > 0
       ? []
       : [
-          'whether the end was cut off can be told by a checkpoint that is kept elsewhere: certgate audit --checkpoint FILE',
+          'only a checkpoint that is kept elsewhere can show whether the end was cut off: certgate audit --checkpoint FILE',
         ]),
   ];
 }

@@ -40,26 +40,26 @@ const steps: Readonly<Record<string, Step>> = {
   issuer: {
     forward: (place, { rootKey }, io) => rotateIssuer(place, rootKey === undefined ? null : resolve(io.cwd, rootKey)),
     back: rollbackIssuer,
-    done: 'another issuer issues now; the old one is trusted until its certificates have ended',
+    done: 'another issuer issues now; the old one is trusted until its certificates have expired',
     undone: 'the issuer before issues again',
   },
   'root prepare': {
     forward: (place, { offlineRoot }, io) =>
       prepareRoot(place, offlineRoot === undefined ? {} : { keyDir: resolve(io.cwd, offlineRoot) }),
     back: rollbackPrepare,
-    done: 'both roots are trusted; connected sidecars take the new bundle by themselves. next: certgate ca status, then certgate ca rotate root activate',
-    undone: 'the prepared root is trusted no more',
+    done: 'both roots are trusted; connected sidecars fetch the new bundle by themselves. next: certgate ca status, then certgate ca rotate root activate',
+    undone: 'the prepared root is no longer trusted',
   },
   'root activate': {
     forward: (place, { withoutWaiting }) => activateRoot(place, withoutWaiting === true),
     back: rollbackActivate,
-    done: 'the new root issues now; both are trusted. next, once nobody has a certificate by the old one: certgate ca rotate root retire',
+    done: 'the new root issues now; both are trusted. next, once nobody has a certificate of the old one: certgate ca rotate root retire',
     undone: 'the root before issues again; the new one is prepared',
   },
   'root retire': {
     forward: (place) => retireRoot(place),
     back: rollbackRetire,
-    done: 'the old root is trusted no more; its key may be destroyed',
+    done: 'the old root is no longer trusted; its key may be destroyed',
     undone: 'the old root is trusted again',
   },
 };
@@ -120,7 +120,7 @@ export function rotateCommand(io: CommandIo): Command {
         io.say(
           printable(`the new root's key is in ${rootKey}: with it anybody is this CA, and the gate does not need it.`),
         );
-        io.say('take it away now, or take this step back and name a folder elsewhere: --offline-root DIR');
+        io.say('move it away now, or undo this step and name a folder elsewhere: --offline-root DIR');
       }
       sayBundle(bundleProblem, io);
     },

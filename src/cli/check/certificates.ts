@@ -47,14 +47,14 @@ function checkAge({ record, name, notBefore, notAfter, standing }: CaAge, subjec
       return fine(name, `${record.state}, ${until}`);
     case 'due': {
       const late = roughDuration(subject.now - rotationTime(record));
-      return warning(name, `was to be rotated ${late} ago; ${until}`, remedy);
+      return warning(name, `should have been rotated ${late} ago; ${until}`, remedy);
     }
     case 'near':
-      return warning(name, `${until}, in the last tenth of its life: what is issued ends with it`, remedy);
+      return warning(name, `${until}, in the last tenth of its lifetime: what it issues expires with it`, remedy);
     case 'close':
-      return failure(name, `${until}, in the last fiftieth of its life`, remedy);
+      return failure(name, `${until}, in the last fiftieth of its lifetime`, remedy);
     case 'ended':
-      return failure(name, `${until}: nobody believes what it signed`, remedy);
+      return failure(name, `${until}: nobody trusts what it signed`, remedy);
     default: // ahead
       return failure(name, `is valid only from ${new Date(notBefore).toISOString()}`, 'timedatectl set-ntp true');
   }
@@ -78,7 +78,7 @@ export function replacing(record: CaRecord, { config, records, command }: Subjec
 
 function checkActive(authorities: readonly CaRecord[], { command }: Subject): Finding[] {
   if (authorities.some(({ role, state }) => role === 'issuer' && state === 'active')) return [];
-  const found = 'none is active: its certificate was not imported yet, and nothing can be issued';
+  const found = 'none is active: its certificate has not been imported yet, and nothing can be issued';
   return [failure('issuer', found, command('ca csr'))];
 }
 
@@ -128,7 +128,7 @@ function checkFiles(authorities: readonly CaRecord[], subject: Subject): Finding
       // A key beside its request waits for its certificate.
       .filter((path) => !known.has(path) && !(path.endsWith('.key') && existsSync(path.replace(/key$/, 'csr'))));
     if (odd.length > 0) {
-      const found = `${someOf(odd)}: no record knows of it, as after a kill; nothing is signed with it`;
+      const found = `${someOf(odd)}: not on record, as after a kill; nothing is signed with it`;
       const aside = shellWord(join(certsDir, 'aside'));
       const remedy = `mkdir -p -m 700 ${aside} && mv ${odd.map(shellWord).join(' ')} ${aside}`;
       findings.push(warning('file', found, remedy));
@@ -140,7 +140,7 @@ function checkFiles(authorities: readonly CaRecord[], subject: Subject): Finding
     }
     const bundle = caFiles(certsDir).bundle;
     if (readFileSync(bundle, 'utf8') !== trustIn(authorities).bundlePem) {
-      const found = `${bundle} is not the bundle that is trusted now: a gate writes it when it starts`;
+      const found = `${bundle} is not the current trust bundle: a gate writes it when it starts`;
       findings.push(warning('file', found, subject.command('serve')));
     }
   } catch (error) {

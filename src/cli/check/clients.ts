@@ -26,12 +26,12 @@ export async function checkIdentities(records: RecordsLook, subject: Subject): P
   const findings: Finding[] = [];
   if (ended.length > 0) {
     const [first = ''] = ended;
-    const found = `${ended.length} ended within ${roughDuration(FORGOTTEN)} and have no other: ${someOf(ended)}`;
+    const found = `${ended.length} expired within the last ${roughDuration(FORGOTTEN)} and have no other certificate: ${someOf(ended)}`;
     findings.push(warning('identities', found, command(`token create ${shellWord(first)}`)));
   }
   if (ending.length > 0) {
     const [first] = ending;
-    const found = `${ending.length} end soon and were not renewed: ${someOf(ending.map(({ identity, notAfter }) => `${identity} in ${roughDuration(notAfter - now)}`))}`;
+    const found = `${ending.length} expire soon and were not renewed: ${someOf(ending.map(({ identity, notAfter }) => `${identity} in ${roughDuration(notAfter - now)}`))}`;
     findings.push(warning('identities', found, command(`list ${shellWord(first?.identity ?? '')}`)));
   }
   for (const { identity, certificates } of records.crowded.slice(0, 5)) {
@@ -70,7 +70,7 @@ export function checkBundle(without: readonly string[], { records, command }: Su
     ({ role, state }) => role === 'root' && state !== 'active' && state !== 'retired',
   );
   return rotating === true
-    ? warning('trust bundle', `${found}; they keep the rotation of the root waiting`, command('ca status'))
+    ? warning('trust bundle', `${found}; the root's rotation is waiting for them`, command('ca status'))
     : fine('trust bundle', found);
 }
 
@@ -95,7 +95,7 @@ export function checkFlags({ flags }: RecordsLook, { now, command }: Subject): F
     ...flags.slice(0, MOST_FLAGS).map(({ identity, reason, flaggedAt }) => {
       const ago = roughDuration(Math.max(0, now - flaggedAt));
       const look = command(`audit --identity ${shellWord(identity)}`);
-      const found = `${identity} was flagged ${ago} ago: ${reason}; look at ${look} before you take it off`;
+      const found = `${identity} was flagged ${ago} ago: ${reason}; look at ${look} before you clear the flag`;
       return failure('flag', found, command(`unflag ${shellWord(identity)}`));
     }),
     ...more.map((found) => failure('flag', found, command('ca check --json'))),
@@ -112,11 +112,11 @@ export function checkTokens({ tokens }: RecordsLook, { now, command }: Subject):
     // `*`, `worker/*`: everybody, or everybody of a kind.
     if (/^([a-z]+\/)?\*$/.test(subject)) {
       return [
-        warning('token', `${name} lets anybody of that pattern in, ${usesLeft} more times within ${left}`, revoke),
+        warning('token', `${name} admits any name of that pattern, ${usesLeft} more times within ${left}`, revoke),
       ];
     }
     if (usesLeft === uses && now - createdAt > LONG_AGO) {
-      return [warning('token', `${name} lies about unused since ${roughDuration(now - createdAt)}`, revoke)];
+      return [warning('token', `${name} has been unused for ${roughDuration(now - createdAt)}`, revoke)];
     }
     return [];
   });

@@ -53,7 +53,7 @@ export async function examineCa(config: Config, now: number, command: Subject['c
       ],
     },
     {
-      title: 'who is let in',
+      title: 'who is admitted',
       findings:
         records === null
           ? [skipped('identities', 'the records could not be read')]
@@ -74,7 +74,7 @@ async function ownGate({ stateDir }: Config): Promise<readonly [runs: boolean | 
   try {
     const health = await askHealth(join(stateDir, 'control.sock'));
     if (health === null) return [false, fine('gate', 'none runs here')];
-    return [true, fine('gate', `runs, with ${health.connections} connections; it takes every change by itself`)];
+    return [true, fine('gate', `runs, with ${health.connections} connections; it applies every change by itself`)];
   } catch (error) {
     return [null, skipped('gate', reasonOf(error))];
   }

@@ -50,15 +50,12 @@ function checkKey(record: CaRecord, publicKey: KeyObject, subject: Subject): Fin
   }
   if (isEncryptedPem(pem)) {
     return [
-      skipped(
-        name,
-        'is encrypted; whether it is the key of the certificate was not looked at: that takes its passphrase',
-      ),
+      skipped(name, 'is encrypted; whether it matches the certificate was not checked: that needs its passphrase'),
     ];
   }
   try {
     const own = spkiOf(createPublicKey(privateKeyFromPem(pem)));
-    if (own.equals(spkiOf(publicKey))) return [fine(name, 'is that of the certificate, and not encrypted')];
+    if (own.equals(spkiOf(publicKey))) return [fine(name, 'matches the certificate, and is not encrypted')];
     return [failure(name, `${key} is the key of another certificate`, copyBack(key, subject) ?? aside(key))];
   } catch (error) {
     return [failure(name, `${key} cannot be read: ${reasonOf(error)}`, copyBack(key, subject) ?? aside(key))];
@@ -104,7 +101,7 @@ function checkOwners(paths: readonly string[], stateDir: string): Finding[] {
     return paths.flatMap((path) => {
       const uid = ownerOf(path);
       if (uid === null || uid === owner || owner === null) return [];
-      const found = `${path} belongs to user ${uid}, ${stateDir} to ${owner}: the gate may not be let in`;
+      const found = `${path} belongs to user ${uid}, ${stateDir} to ${owner}: the gate may not have access`;
       return [warning('file owner', found, `chown ${owner} ${shellWord(path)}`)];
     });
   } catch {

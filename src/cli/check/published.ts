@@ -32,7 +32,7 @@ export async function checkPublished(subject: Subject): Promise<Finding[]> {
   const issuers = records.authorities.filter(({ role, state }) => role === 'issuer' && state !== 'retired');
   const base = addressOf(listen);
   if (gateRuns === false) {
-    return [warning('revocation list', `no gate runs, so that nothing is published at ${base}`, command('serve'))];
+    return [warning('revocation list', `no gate runs, so nothing is published at ${base}`, command('serve'))];
   }
   const findings: Finding[] = [];
   for (const issuer of issuers) findings.push(await checkList(issuer, base, subject));

@@ -31,7 +31,7 @@ export function checkStore(looked: unknown, config: Config, command: Subject['co
     return failure('store', `${location} is damaged: ${problem}`, command('restore --help'));
   }
   if (schema < SCHEMA_VERSION) {
-    const found = `${location} is of schema ${schema}, this certgate's is ${SCHEMA_VERSION}: the records were not looked at`;
+    const found = `${location} is of schema ${schema}, this certgate's is ${SCHEMA_VERSION}: the records were not checked`;
     return warning('store', found, command('ca status'));
   }
   return fine('store', `${location} is sound, schema ${schema}, ${records?.certificates ?? 0} certificates`);
@@ -56,7 +56,7 @@ export function checkBackup({ backup, authorities }: RecordsLook, { now, command
     const made = Math.min(now, ...authorities.map(({ addedAt }) => addedAt));
     return now - made < DAY
       ? fine('backup', 'there is none yet; the CA was made today')
-      : warning('backup', `none was ever made, and the CA is ${roughDuration(now - made)} old`, remedy);
+      : warning('backup', `no backup was ever made, and the CA is ${roughDuration(now - made)} old`, remedy);
   }
   const age = roughDuration(Math.max(0, now - backup.time));
   const changed = authorities.filter(({ changedAt }) => changedAt > backup.time && changedAt <= now).length;
@@ -75,7 +75,7 @@ export function checkRoom({ stateDir }: Config): Finding {
     const { bavail, blocks, bsize } = statfsSync(stateDir);
     const free = bavail * bsize;
     const found = `${Math.floor(free / MIB)} MiB free for ${stateDir}`;
-    if (free < 64 * MIB) return failure('disk', `${found}: writes are refused when it is full`, remedy);
+    if (free < 64 * MIB) return failure('disk', `${found}: writes are refused once it is full`, remedy);
     return free < 1024 * MIB || bavail < blocks / 20 ? warning('disk', found, remedy) : fine('disk', found);
   } catch (error) {
     return failure('disk', reasonOf(error), remedy);

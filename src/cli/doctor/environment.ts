@@ -16,14 +16,14 @@ export function checkEnvironment(env: NodeJS.ProcessEnv, gate: string | null): F
     );
   }
   if (env['PREFECT_API_TLS_INSECURE_SKIP_VERIFY']?.match(/^(?:1|true|yes|on)$/i)) {
-    const found = 'is on: a Prefect client would believe any server';
+    const found = 'is on: a Prefect client would trust any server';
     findings.push(warning('PREFECT_API_TLS_INSECURE_SKIP_VERIFY', found, 'unset it; the sidecar verifies the gate'));
   }
   const headers = env['PREFECT_CLIENT_CUSTOM_HEADERS'];
   const reserved = headers === undefined ? [] : headerNames(headers).filter((name) => RESERVED.test(name));
   if (reserved.length > 0) {
     const found = `sets ${reserved.join(', ')}, which the gate removes`;
-    findings.push(warning('PREFECT_CLIENT_CUSTOM_HEADERS', found, 'take these headers out'));
+    findings.push(warning('PREFECT_CLIENT_CUSTOM_HEADERS', found, 'remove these headers'));
   }
   // As Python reads them: where both are set that in small letters goes first, even an empty one, which is none.
   const read = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? '';
@@ -32,7 +32,7 @@ export function checkEnvironment(env: NodeJS.ProcessEnv, gate: string | null): F
     .split(',')
     .map((host) => host.trim());
   if (proxy !== undefined && !direct.includes('*') && !(direct.includes('127.0.0.1') && direct.includes('localhost'))) {
-    const found = 'is set, so Prefect would ask the proxy for the sidecar on loopback';
+    const found = 'is set, so Prefect would use the proxy to reach the sidecar on loopback';
     findings.push(failure(proxy, found, 'export NO_PROXY=127.0.0.1,localhost (certgate run does it by itself)'));
   }
   return findings.length > 0 ? findings : [fine('environment', 'no Prefect setting is in the way')];
@@ -48,11 +48,11 @@ function checkApiUrl(text: string, gate: string | null): Finding {
   }
   const loopback = /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
   if (gate !== null && url.origin === new URL(gate).origin) {
-    const found = 'leads to the gate itself, but a Prefect client has no certificate to show';
+    const found = 'points to the gate itself, but a Prefect client has no certificate to present';
     return failure(check, found, 'point it at the sidecar: export PREFECT_API_URL=http://127.0.0.1:4210/api');
   }
   if (!loopback && gate !== null) {
-    const found = `leads to ${url.origin}, around the sidecar`;
+    const found = `points to ${url.origin}, which bypasses the sidecar`;
     return failure(check, found, 'export PREFECT_API_URL=http://127.0.0.1:4210/api, or use certgate run');
   }
   if (!url.pathname.replace(/\/$/, '').endsWith('/api')) {

@@ -19,7 +19,7 @@ export function checkRecord(config: Config): Finding[] {
   const holder = holderOf(auditLockFile(auditFile(config)));
   if (holder?.stopped !== true) return [];
   const found = `process ${holder.pid} is stopped and holds the record, so no other gate can write it`;
-  return [failure('record', found, `have it go on: kill -CONT ${holder.pid}; or end it: kill -KILL ${holder.pid}`)];
+  return [failure('record', found, `continue it: kill -CONT ${holder.pid}; or end it: kill -KILL ${holder.pid}`)];
 }
 
 /** Folders of the gate that are here and closed to this user, so that nothing in them can be judged; `again` is this command. */
@@ -30,7 +30,7 @@ export function checkFolders({ certsDir, stateDir }: Config, again: string): Fin
       return [];
     } catch (error) {
       if (systemCode(error) !== 'EACCES') return [];
-      const found = `${folder} may not be read by this user, so nothing in it was looked at`;
+      const found = `${folder} cannot be read by this user, so nothing in it was checked`;
       return [failure('folder', found, `run it as its owner: sudo ${asOwnerOf(folder)}${again}`)];
     }
   });
@@ -50,7 +50,7 @@ export function checkIdentityFiles(config: Config, now: number): Finding[] {
   if (config.connect.identityDir === null && config.connect.cert === null) return [];
   const { cert, key, ca } = filesOf(config);
   const { gate, identityDir } = config.connect;
-  const ended = 'make a new one where the CA is: certgate issue NAME --out DIR --force';
+  const ended = "make a new one on the CA's machine: certgate issue NAME --out DIR --force";
   const ending =
     gate === null || identityDir === null
       ? ended

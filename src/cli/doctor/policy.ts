@@ -13,19 +13,19 @@ const CHECK = 'policy';
 export function checkPolicy({ serve: { policy: path } }: Config, hasAuthority: boolean, cwd: string): Finding[] {
   if (path === null) {
     if (!hasAuthority) return [];
-    const found = 'there is none: every client that is admitted may do everything in Prefect';
+    const found = 'there is none: every admitted client may do everything in Prefect';
     return [warning(CHECK, found, 'write one, docs/policy.md has one to start from, and name it in serve.policy')];
   }
   try {
     const { policy, bindings, source } = loadPolicy(path, cwd);
     if ((statSync(path).mode & 0o022) !== 0) {
-      const found = `${source.file} can be written by others, who can so give themselves any role`;
+      const found = `${source.file} can be written by others, who could give themselves any role`;
       return [failure(CHECK, found, `chmod go-w ${shellWord(source.file)}`)];
     }
     if (bindings.length === 0) return [warning(CHECK, `${source.file} gives nobody a role`, 'add bindings to it')];
     if (policy.mode === 'observe') {
-      const found = `${source.file} only observes: nothing is refused by it`;
-      return [warning(CHECK, found, 'when the log has no more `observed: would be refused`, write mode: enforce')];
+      const found = `${source.file} only observes: it refuses nothing`;
+      return [warning(CHECK, found, 'once the log no longer says `observed: would be refused`, set mode: enforce')];
     }
     return [fine(CHECK, `${source.file} is enforced`)];
   } catch (error) {

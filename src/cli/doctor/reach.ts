@@ -55,7 +55,7 @@ export async function checkGate(config: Config, io: Pick<Io, 'env' | 'askSecret'
   const findings =
     status === 200
       ? [fine('gate', `${gate} answers, and Prefect behind it`)]
-      : [failure('gate', `${gate}: ${detail}`, 'look at the log of the gate for the reason')];
+      : [failure('gate', `${gate}: ${detail}`, "see the gate's log for the reason")];
   const date = Date.parse(/\r\ndate: ([^\r]+)/i.exec(answer)?.[1] ?? '');
   if (!Number.isNaN(date)) findings.push(checkClock(date, Date.now()));
   return findings;
@@ -76,7 +76,7 @@ export function checkClock(gate: number, here: number): Finding {
     ? failure(
         'clock',
         `this machine is ${Math.abs(off)} s ${off > 0 ? 'ahead of' : 'behind'} the gate`,
-        'set it by NTP: timedatectl set-ntp true',
+        'set it with NTP: timedatectl set-ntp true',
       )
     : fine('clock', 'agrees with the gate');
 }
@@ -107,7 +107,7 @@ export async function checkOwnGate(
     findings.push(failure('own gate', reasonOf(error), 'look at its log'));
   }
   if (differing.length > 0) {
-    findings.push(fine('own gate', `is judged as it runs, not as it is configured: ${differing.join(', ')}`));
+    findings.push(fine('own gate', `is checked as it runs, not as it is configured: ${differing.join(', ')}`));
   }
   findings.push(...(await checkUpstream(config.serve.upstream)));
   return findings;
@@ -131,12 +131,12 @@ async function checkUpstream(upstream: string): Promise<Finding[]> {
         ),
   ];
   if (url !== null && !loopback) {
-    const found = `${upstream} is not on loopback: whoever reaches it goes around the gate`;
+    const found = `${upstream} is not on loopback: whoever reaches it bypasses the gate`;
     findings.push(
       warning('bypass', found, 'let only the gate reach it (firewall, NetworkPolicy), or bind it to 127.0.0.1'),
     );
   } else if (url !== null && listensEverywhere(port)) {
-    const found = `something on this machine listens on port ${port} of every address: Prefect can be reached around the gate`;
+    const found = `something on this machine listens on port ${port} of every address: clients can reach Prefect without the gate`;
     findings.push(failure('bypass', found, `start Prefect on loopback: ${start}`));
   }
   return findings;

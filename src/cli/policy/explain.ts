@@ -103,7 +103,7 @@ function asked(policy: Policy, identity: string, method: string, path: string, a
   }
   const said = explain(policy, identity, parts.method, parts.target, attributes);
   if (said !== null) return said;
-  throw usage(`the gate takes no target like ${shown(path)}, whoever asks`, 'see docs/strictness.md');
+  throw usage(`the gate accepts no target like ${shown(path)} from anybody`, 'see docs/strictness.md');
 }
 
 function linesOf(said: Explanation, grants: Grants): string[] {
@@ -114,7 +114,7 @@ function linesOf(said: Explanation, grants: Grants): string[] {
   if (roles.length === 0) lines.push('  has no role');
   for (const { permission, given, taken } of said.needs) {
     if (taken !== null) lines.push(`  needs ${permission}: denied ${originWords(taken)}`);
-    else if (given === null) lines.push(`  needs ${permission}: no role gives it`);
+    else if (given === null) lines.push(`  needs ${permission}: no role grants it`);
     else lines.push(`  needs ${permission}: given ${originWords(given)}`);
   }
   if (operation !== null && said.needs.length === 0) lines.push('  needs no permission: any role will do');
@@ -126,16 +126,16 @@ function linesOf(said: Explanation, grants: Grants): string[] {
   }
   if (said.permit && startsDeployed(operation) && !grants.has('run_flows')) {
     lines.push(
-      '  and run_flows, if its body has other job_variables than the deployment: no role gives it, or one denies it',
+      '  and run_flows, if its body has other job_variables than the deployment: no role grants it, or one denies it',
     );
   }
   if (said.permit && makesQueues(operation) && !grants.has('write_work_queues')) {
     lines.push(
-      '  and write_work_queues, if its body names a work queue that is not there: no role gives it, or one denies it',
+      '  and write_work_queues, if its body names a work queue that does not exist: no role grants it, or one denies it',
     );
   }
   if (said.permit && fillsIn(operation) && !grants.has('see_variables')) {
-    lines.push('  and see_variables, if its body puts in the value of a variable: no role gives it, or one denies it');
+    lines.push('  and see_variables, if its body inserts the value of a variable: no role grants it, or one denies it');
   }
   const lacks = said.permit ? untold(operation, grants)?.permissions : undefined;
   if (lacks !== undefined)

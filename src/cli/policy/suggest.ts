@@ -42,7 +42,7 @@ export function suggestCommand(io: CommandIo): Command {
         const whose = only === null ? 'no permitted request' : `no permitted request of ${only}`;
         throw usage(
           `${fromLog} has ${whose}`,
-          'take the log of a gate that serves with its access log on, and no policy or mode: observe',
+          'use the log of a gate that runs with its access log on, and without a policy or in mode: observe',
         );
       }
       if (json === true) return io.out(printableJson(suggestions, 2));
@@ -98,8 +98,7 @@ function yamlOf(suggestions: readonly Suggestion[]): readonly string[] {
   lines.push('bindings:');
   for (const { identity, role, pools, requests, samples, unknown } of suggestions) {
     lines.push(`  # requests: ${requests}, operations: ${samples.length}`);
-    for (const one of unknown)
-      lines.push(`  # for an Owner alone, no operation that is known: ${one.replaceAll(/\s/g, ' ')}`);
+    for (const one of unknown) lines.push(`  # for Owners only, unknown operation: ${one.replaceAll(/\s/g, ' ')}`);
     const scope = pools === null ? '' : `, pools: [${pools.map((one) => printableJson(one)).join(', ')}]`;
     lines.push(`  - {role: ${role ?? names.get(identity)}, identity: ${identity}${scope}}`);
   }

@@ -129,7 +129,7 @@ function gateOf({ connect, serve }: Config): string {
   if (port === undefined) {
     throw usage(
       `serve.listen is ${serve.listen}, which says no port, and no gate runs here that could tell it`,
-      'start the gate, or say where others reach it: --gate https://HOST:PORT',
+      'start the gate, or give the address at which others reach it: --gate https://HOST:PORT',
     );
   }
   return new URL(`https://${bracketed(name)}:${port}`).origin;

@@ -26,7 +26,7 @@ export function poolGroups(pools: readonly string[]): readonly string[] {
     const group = poolGroup(pool);
     if (isGroupName(group)) return group;
     const remedy = 'up to 59 letters, digits and `_ .:@+-`; keep others to their pools by the policy: docs/policy.md';
-    throw usage(`--pool is ${shown(pool)}, which no certificate can say`, remedy);
+    throw usage(`--pool is ${shown(pool)}, which a certificate cannot contain`, remedy);
   });
 }
 
