@@ -114,10 +114,10 @@ function settingRow({ path, variable, setting }: Leaf, program: Command): string
 const FROM_CLOUD: ReadonlyArray<readonly [string, string, string]> = [
   [
     'permissions',
-    'one includes others: who may delete deployments may see, run and change them; who may change blocks may see their secrets',
-    'none includes another, so that a policy says all that it gives; a role says `see_*`',
+    'some include others: whoever may delete deployments may see, run and change them; whoever may change blocks may see their secrets',
+    'none includes another, so that a policy states everything that it grants; a role can say `see_*`',
   ],
-  ['own roles', 'what a role inherits cannot be taken away', '`deny` takes it away, whichever role gives it'],
+  ['own roles', 'what a role inherits cannot be taken away', '`deny` takes it away, whichever role grants it'],
   [
     'Viewer',
     'sees flow runs, deployments, work pools, blocks, automations, the workspace’s name',
@@ -126,34 +126,30 @@ const FROM_CLOUD: ReadonlyArray<readonly [string, string, string]> = [
   [
     'Runner',
     'runs deployments',
-    'the same, as they were deployed: job variables of one’s own would run any command with what the worker has',
+    'the same, as they were deployed: with their own job variables, they could run any command with the worker’s rights',
   ],
   [
     'Developer',
     'runs flows; deletes flow runs; makes, changes and deletes deployments, work pools, blocks and their secrets, automations; sees settings',
-    'also variables, artifacts, concurrency limits, saved searches, and flows, of which Cloud’s list does not speak: no other role but Owner could',
+    'also variables, artifacts, concurrency limits, saved searches, and flows, which Cloud’s list does not mention: otherwise only an Owner could',
   ],
   [
     'Owner',
     'also members, their roles, and settings',
-    'also settings, which is the default result storage; members are the policy’s file. Also operations that this certgate does not know',
+    'also settings, i.e. the default result storage; members are defined in the policy file. Also operations that this certgate does not know',
   ],
   [
     'Worker',
-    'the least to poll for work and submit it; which that is is not published',
-    'also what flow runs do: a process worker’s share its certificate. So it sees the secrets of blocks and variables, writes artifacts, logs and events, and runs other deployments',
+    'the minimum to poll for work and submit it; the exact list is not published',
+    'also what flow runs do, because a process worker’s flow runs share its certificate. So it sees the secrets of blocks and variables, writes artifacts, logs and events, and runs other deployments',
   ],
   [
     '`run_flows`',
     'creates, updates and runs flows',
-    'does not change a flow that is there: that is `manage_flows`, since every Worker has `run_flows`, and flows are shared by all',
+    'does not change an existing flow: that needs `manage_flows`, because every Worker has `run_flows`, and flows are shared by all',
   ],
-  [
-    '`manage_flows`',
-    'deletes flows',
-    'also deletes flow runs and task runs, of which Cloud’s permissions do not speak',
-  ],
-  ['`manage_events`', 'sends events', 'needs `run_flows` beside it: this Prefect makes task runs of events'],
+  ['`manage_flows`', 'deletes flows', 'also deletes flow runs and task runs, which Cloud’s permissions do not mention'],
+  ['`manage_events`', 'sends events', 'needs `run_flows` as well: this Prefect creates task runs from events'],
   [
     'access lists of objects',
     'for blocks, deployments and work pools (Enterprise)',
@@ -187,10 +183,10 @@ function permissionReference(): string {
       ]),
     ),
     '## Where they differ from Prefect Cloud',
-    'By what Cloud’s documentation says of its workspace roles and permissions (2026-08). It does not publish the permissions of its built-in roles.',
+    'According to Cloud’s documentation of its workspace roles and permissions (2026-08). It does not publish the permissions of its built-in roles.',
     table(['', 'Prefect Cloud', 'here, and why'], FROM_CLOUD),
     '## Every operation',
-    "Read from Prefect 3.8.3 and checked against the Prefect that the tests install. `WS` is a WebSocket. *any role*: whoever has one may; who has none may nothing. Every other GET outside of `/api`, and all below `/api/static/`, is a file of the web interface: any role. What is not in this table is unknown, and for an Owner alone. The last column says what holds it within a scope (pools, a tag) where its role is bound with one: *open*, nothing of it is anybody's; *refused*, nothing could; else what is looked at, and must be within.",
+    'Read from Prefect 3.8.3 and checked against the Prefect that the tests install. `WS` is a WebSocket. *any role*: whoever has a role may do it; without a role, nothing is permitted. Every other GET outside `/api`, and everything below `/api/static/`, is a file of the web interface: any role. What is not in this table is unknown, and only for Owners. The last column says how the operation is limited if its role is bound with a scope (pools, a tag): *open*, it concerns nothing that belongs to anybody; *refused*, it cannot be limited; otherwise, what the gate checks, which must be within the scope.',
     table(
       ['operation', 'name', 'needs', ...roles.map(([name]) => name), 'within a scope'],
       roleMatrix().map(({ method, path, name, needs, may, scope }) => [

@@ -44,7 +44,7 @@ export function commandReference(
   return [
     "# Prefect's commands, and the roles that they need",
     made,
-    'Each command was run by an identity of each built-in role, through both sidecars, with Prefect 3.8.8; it counts when it ended well *and* Prefect, asked afterwards, had what it promises. `test/e2e/each-of-prefects-commands-needs-the-role-that-the-docs-say.test.ts` measures it again: in CI each by the least role that may, and each fourth by the most that may not too. *needs* are the permissions of what it did in its least role, for a role of your own ([policy.md](policy.md)).',
+    'Each command was run by an identity of each built-in role, through both sidecars, with Prefect 3.8.8; it counts as permitted if it succeeded *and* Prefect, queried afterwards, had the result. `test/e2e/each-of-prefects-commands-needs-the-role-that-the-docs-say.test.ts` measures this again: in CI, every command with the least role that may run it, and every fourth also with the most powerful role that may not. *needs* lists the permissions for what it did in its least role, for a role of your own ([policy.md](policy.md)).',
     table(
       ['command', 'least role', 'needs', ...ORDER],
       measured.map((one) => [
@@ -55,24 +55,24 @@ export function commandReference(
       ]),
     ),
     [
-      '- **Previews poll.** `work-pool preview`, `work-queue preview` and `work-queue read-runs` ask for work as a worker does, and Prefect notes that a worker was there: so they need `write_workers`.',
-      '- **Serving deploys.** `flow serve`, `shell serve` and `flow.serve()` make a deployment, which a Worker may not. A role for a machine that serves: `server: {extends: [Worker], permissions: [write_deployments]}`.',
-      '- **`worker start` makes no pool** for a Worker: make it first (`prefect work-pool create`), as a Developer.',
-      '- **Not in the table:** what asks no server (`init`, `plugins`, `cloud`) or starts one (`server start`); `prefect api`, which needs what the operation needs that it names ([permissions.md](permissions.md)); `prefect transfer`, which reads everything, secrets too, and writes it elsewhere.',
+      '- **Previews poll.** `work-pool preview`, `work-queue preview` and `work-queue read-runs` poll for work as a worker does, and Prefect records that a worker was there, so they need `write_workers`.',
+      '- **Serving deploys.** `flow serve`, `shell serve` and `flow.serve()` create a deployment, which a Worker may not. A role for a machine that serves: `server: {extends: [Worker], permissions: [write_deployments]}`.',
+      '- **`worker start` creates no pool** for a Worker: create it first (`prefect work-pool create`), as a Developer.',
+      '- **Not in the table:** commands that use no server (`init`, `plugins`, `cloud`) or start one (`server start`); `prefect api`, which needs the permissions of the operation that it calls ([permissions.md](permissions.md)); `prefect transfer`, which reads everything, including secrets, and writes it elsewhere.',
     ].join('\n'),
     '## What who is refused sees',
-    "Prefect's command ends with a traceback of its client, in which the gate's answer stands, and exit code 1:",
+    "Prefect's command ends with a traceback of its client, which contains the gate's answer, and exit code 1:",
     "```text\nprefect.exceptions.PrefectHTTPStatusError: Client error '403 Forbidden' for url 'http://127.0.0.1:4210/api/variables/'\nResponse: {'detail': 'certgate: user/alice (Viewer) may not do create_variable: it lacks write_variables; to permit it, add to bindings in the policy: - {role: Developer, identity: user/alice}'}\n```",
     ...(silent.length === 0
       ? []
       : [
-          "Some commands of Prefect's keep the answer to themselves, and say something of their own. The gate's record has it (`certgate audit --identity user/alice`):",
+          "Some of Prefect's commands do not show the answer, but a message of their own. The gate's record has it (`certgate audit --identity user/alice`):",
           silent.map(({ command }) => `- ${wordsOf(command)}`).join('\n'),
         ]),
     ...(deceiving.length === 0
       ? []
       : [
-          'And some end with exit code 0, as if they had done it (of Prefect 3.8.8; a script has to look at what it asked for):',
+          'And some end with exit code 0, as if they had succeeded (in Prefect 3.8.8; a script has to check the result):',
           deceiving.map(({ command }) => `- ${wordsOf(command)}`).join('\n'),
         ]),
   ];

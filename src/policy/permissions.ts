@@ -9,38 +9,38 @@ export const PERMISSIONS = {
   run_flows:
     'Start any flow, change the state of flow runs, write their logs, inputs and labels, take concurrency slots.',
   manage_flows: 'Change and delete flows, delete flow runs and task runs.',
-  run_tasks: 'Make task runs, change their state, be handed the runs of background tasks.',
-  manage_saved_search: 'Make and delete saved searches.',
+  run_tasks: 'Create task runs, change their state, receive the runs of background tasks.',
+  manage_saved_search: 'Create and delete saved searches.',
   see_deployments: 'Read deployments and their schedules.',
-  run_deployments: 'Start runs of deployments as they are; with job variables of its own a run needs run_flows too.',
+  run_deployments: 'Start runs of deployments as they are; a run with its own job variables needs run_flows, too.',
   write_deployments:
-    'Make and change deployments and their schedules, pause and resume them, take away the triggers that they own.',
+    'Create and change deployments and their schedules, pause and resume them, remove the triggers that they own.',
   manage_deployments: 'Delete deployments.',
   see_blocks: 'Read block types, schemas and documents, without their secrets.',
   see_secret_blocks: 'Read the secrets in block documents.',
   manage_blocks:
-    'Make, change and delete block types, schemas and documents; to change a document needs see_secret_blocks too.',
+    'Create, change and delete block types, schemas and documents; changing a document needs see_secret_blocks, too.',
   see_work_pools: 'Read work pools.',
-  write_work_pools: 'Make and change work pools.',
+  write_work_pools: 'Create and change work pools.',
   manage_work_pools: 'Delete work pools.',
   see_work_queues: 'Read work queues.',
-  write_work_queues: 'Make and change work queues.',
+  write_work_queues: 'Create and change work queues.',
   manage_work_queues: 'Delete work queues.',
-  see_workers: 'Read which workers there are.',
-  write_workers: 'Be a worker: connect, send heartbeats, be handed scheduled runs.',
+  see_workers: 'Read the list of workers.',
+  write_workers: 'Be a worker: connect, send heartbeats, receive scheduled runs.',
   manage_workers: 'Delete workers.',
   see_artifacts: 'Read artifacts.',
-  write_artifacts: 'Make and change artifacts.',
+  write_artifacts: 'Create and change artifacts.',
   manage_artifacts: 'Delete artifacts.',
   see_variables: 'Read variables.',
-  write_variables: 'Make and change variables.',
+  write_variables: 'Create and change variables.',
   manage_variables: 'Delete variables.',
   see_concurrency_limits: 'Read concurrency limits.',
-  manage_concurrency_limits: 'Make, change, reset and delete concurrency limits.',
+  manage_concurrency_limits: 'Create, change, reset and delete concurrency limits.',
   see_automations: 'Read automations.',
-  manage_automations: 'Make, change and delete automations, which Prefect runs with all rights.',
+  manage_automations: 'Create, change and delete automations, which Prefect runs with all rights.',
   see_events: 'Read events.',
-  manage_events: 'Emit events; that needs run_flows too, because task runs are made from events.',
+  manage_events: 'Emit events; this needs run_flows, too, because task runs are created from events.',
   see_workspace_settings: "Read the server's settings and metrics.",
   write_workspace_settings: "Change the server's settings: its default result storage.",
 } as const;
@@ -65,7 +65,7 @@ export type BuiltInRole = 'Viewer' | 'Runner' | 'Developer' | 'Worker' | 'Owner'
  */
 export const BUILT_IN_ROLES: Readonly<Record<BuiltInRole, { about: string; permissions: readonly Permission[] }>> = {
   Viewer: {
-    about: 'Sees everything but secrets and settings, changes nothing.',
+    about: 'Sees everything except secrets and settings, changes nothing.',
     permissions: VIEWER,
   },
   Runner: {
@@ -73,11 +73,11 @@ export const BUILT_IN_ROLES: Readonly<Record<BuiltInRole, { about: string; permi
     permissions: [...VIEWER, 'run_deployments'],
   },
   Developer: {
-    about: 'Runs and changes everything, secrets included, but the settings of the server.',
+    about: "Runs and changes everything, including secrets, except the server's settings.",
     permissions: ALL_PERMISSIONS.filter((one) => one !== 'write_workspace_settings'),
   },
   Worker: {
-    about: 'Polls for work, submits it and reports on it; the flow runs that it starts are included.',
+    about: 'Polls for work, submits it and reports on it; includes what its flow runs do.',
     permissions: [
       ...(['see_flows', 'run_flows', 'run_tasks', 'see_deployments', 'run_deployments'] as const),
       ...(['see_blocks', 'see_secret_blocks', 'see_work_pools', 'see_work_queues'] as const),
@@ -86,7 +86,7 @@ export const BUILT_IN_ROLES: Readonly<Record<BuiltInRole, { about: string; permi
     ],
   },
   Owner: {
-    about: 'Everything, also what a newer Prefect has and this certgate does not know.',
+    about: 'Everything, including operations of a newer Prefect that this certgate does not know.',
     permissions: ALL_PERMISSIONS,
   },
 };
