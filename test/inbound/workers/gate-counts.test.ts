@@ -32,7 +32,7 @@ describe('connections of an identity over all workers', () => {
       identity: fc.constantFrom('a', 'b'),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 200 }), fc.integer({ min: 1, max: 6 }), (steps, most) => {
+      fc.property(fc.array(step, { maxLength: 200, size: 'max' }), fc.integer({ min: 1, max: 6 }), (steps, most) => {
         const counts = new GateCounts(most);
         let held: Array<readonly [number, string]> = [];
         for (const { what, worker, identity } of steps) {
