@@ -155,7 +155,7 @@ export function judge(
     const queues = makesQueues(operation) && !makesThem(grants, ruling.scope);
     const variables = fillsIn(operation) && !grants.has('see_variables');
     const unsaid = asDeployed || queues || variables ? { asDeployed, queues, variables } : null;
-    const lacks = untold(operation, grants);
+    const lacks = untold(operation, grants, ruling.scope);
     const prefixes = lacks?.prefixes ?? [];
     const [lacking] = lacks?.permissions ?? [];
     if (operation !== null && lacking !== undefined && pagesBeyond(operation, target, prefixes)) {

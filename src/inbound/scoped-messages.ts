@@ -22,7 +22,7 @@ const LISTENING = new Set(['stream_workspace_events_out', 'stream_logs_out']);
 export function messagesMatter(operation: Operation | null, grants: Grants, scope: Scope | null): boolean {
   if (operation === null || !operation.cls.startsWith('ws-')) return false;
   if (operation.name === CHANNEL) return !reachesToo(grants, MAKES_POOLS, scope);
-  if (untold(operation, grants) !== null) return true;
+  if (untold(operation, grants, scope) !== null) return true;
   return scope !== null && (operation.name === EVENTS_IN || LISTENING.has(operation.name));
 }
 

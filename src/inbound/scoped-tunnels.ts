@@ -107,7 +107,7 @@ function heardReader(
       scoped: () => scopeNow() !== null,
       untold() {
         const now = grants();
-        return now === null || observed() ? [] : (untold(operation, now)?.prefixes ?? []);
+        return now === null || observed() ? [] : (untold(operation, now, scopeNow())?.prefixes ?? []);
       },
       async some(refs) {
         const scope = scopeNow();

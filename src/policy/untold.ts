@@ -7,21 +7,24 @@
 import { memberTexts } from './json-members.ts';
 import type { Operation } from './operation.ts';
 import type { Permission } from './permissions.ts';
-import type { Grants } from './policy.ts';
+import { type Grants, reachesToo } from './policy.ts';
+import type { Scope } from './scope.ts';
 import { onlyInQuery } from './scope-request.ts';
 import { isRecord, parseStrictJson } from './strict-json.ts';
 
-/** Beginnings of events' names, by the permission for what they hold. */
-const HOLD: ReadonlyArray<readonly [Permission, readonly string[]]> = [
-  ['see_variables', ['prefect.variable.']],
+/** What events hold: the permission for it, how their names begin, and whether who has it anywhere has it everywhere (scope-rules.ts). */
+const HOLD: ReadonlyArray<readonly [Permission, readonly string[], 'open'?]> = [
+  ['see_variables', ['prefect.variable.'], 'open'],
   ['see_artifacts', ['prefect.artifact-collection.']],
-  ['see_blocks', ['prefect.block-document.', 'prefect.block-type.']],
+  ['see_blocks', ['prefect.block-document.', 'prefect.block-type.'], 'open'],
   ['see_deployments', ['prefect.deployment.updated']],
   ['see_work_pools', ['prefect.work-pool.updated']],
   ['see_work_queues', ['prefect.work-queue.updated']],
-  ['see_concurrency_limits', ['prefect.concurrency-limit.']],
+  ['see_concurrency_limits', ['prefect.concurrency-limit.'], 'open'],
   ['see_automations', ['prefect.automation.created', 'prefect.automation.updated', 'prefect.automation.deleted']],
 ];
+/** Made once: a ruling is kept by the list itself. */
+const NEEDS = new Map(HOLD.map(([permission]) => [permission, { needs: [permission] }]));
 const FILTERS = new Set(['read_events', 'count_account_events']);
 const PAGE = 'read_account_events_page';
 const LISTENS = 'stream_workspace_events_out';
@@ -33,11 +36,14 @@ export interface Untold {
   readonly prefixes: readonly string[];
 }
 
-/** What `operation` may not tell of events to who has `grants`; null for nothing. */
-export function untold(operation: Operation | null, grants: Pick<Grants, 'has'>): Untold | null {
+/** What `operation`, permitted within `scope` (null: everywhere), may not tell of events to who has `grants`; null for nothing. */
+export function untold(operation: Operation | null, grants: Grants, scope: Scope | null): Untold | null {
   if (operation === null || !(FILTERS.has(operation.name) || operation.name === PAGE || operation.name === LISTENS))
     return null;
-  const lacks = HOLD.filter(([permission]) => !grants.has(permission));
+  const lacks = HOLD.filter(([permission, , open]) => {
+    const needs = NEEDS.get(permission);
+    return open === 'open' ? !grants.has(permission) : needs === undefined || !reachesToo(grants, needs, scope);
+  });
   if (lacks.length === 0) return null;
   return { permissions: lacks.map(([permission]) => permission), prefixes: lacks.flatMap(([, prefixes]) => prefixes) };
 }

@@ -1,18 +1,37 @@
 import { expect, test } from 'vitest';
 import { findOperation, WEBSOCKET } from '../../src/policy/operation.ts';
 import { ALL_PERMISSIONS, BUILT_IN_ROLES, type Permission } from '../../src/policy/permissions.ts';
+import { compilePolicy, type Grants } from '../../src/policy/policy.ts';
+import type { Scope } from '../../src/policy/scope.ts';
 import { filtersEvents, filterWithout, pagesBeyond, tells, untold } from '../../src/policy/untold.ts';
 
 const FILTER = findOperation('POST', '/api/events/filter');
 const NEXT = findOperation('GET', '/api/events/filter/next');
-const all = (...less: readonly Permission[]) => ({ has: (one: Permission) => !less.includes(one) });
+const bound = (place: string, permissions: readonly Permission[], scope: Scope | null = null) => ({
+  role: {
+    name: { text: place, place },
+    extends: [],
+    permissions: permissions.map((text) => ({ text, place })),
+    deny: [],
+  },
+  binding: { place, roles: [{ text: place, place }], identities: ['a'], matches: null, scope },
+});
+const grantsOf = (...of: ReadonlyArray<ReturnType<typeof bound>>): Grants =>
+  compilePolicy({
+    mode: 'enforce',
+    secrets: 'refuse',
+    roles: of.map(({ role }) => role),
+    bindings: of.map(({ binding }) => binding),
+  }).grants('a');
+const only = (permissions: readonly Permission[]) => grantsOf(bound('x', permissions));
+const all = (...less: readonly Permission[]) => only(ALL_PERMISSIONS.filter((one) => !less.includes(one)));
 const VARIABLES = ['prefect.variable.'];
 
 test('who lacks a permission is not told the events that hold what it is for', () => {
   const sees = ALL_PERMISSIONS.filter((one) => one.startsWith('see_'));
-  expect(untold(FILTER, all())).toBeNull();
-  expect(untold(FILTER, all('see_variables'))).toEqual({ permissions: ['see_variables'], prefixes: VARIABLES });
-  const { prefixes } = untold(FILTER, all(...sees)) ?? { prefixes: [] };
+  expect(untold(FILTER, all(), null)).toBeNull();
+  expect(untold(FILTER, all('see_variables'), null)).toEqual({ permissions: ['see_variables'], prefixes: VARIABLES });
+  const { prefixes } = untold(FILTER, all(...sees), null) ?? { prefixes: [] };
   const told = ['prefect.flow-run.Completed', 'prefect.automation.triggered', 'prefect.deployment.ready', 'my.event'];
   expect(told.filter((name) => prefixes.some((one) => name.startsWith(one)))).toEqual([]);
   // What Prefect 3.8.8 sends with the thing in it.
@@ -22,8 +41,17 @@ test('who lacks a permission is not told the events that hold what it is for', (
   expect(holds.filter((name) => !prefixes.some((one) => `prefect.${name}`.startsWith(one)))).toEqual([]);
   for (const role of ['Viewer', 'Runner', 'Developer', 'Owner'] as const) {
     const { permissions } = BUILT_IN_ROLES[role];
-    expect(untold(FILTER, { has: (one) => permissions.includes(one) })).toBeNull();
+    expect(untold(FILTER, only(permissions), null)).toBeNull();
   }
+});
+
+test('what is seen within a scope only is not told beyond it, but for what is nobody’s', () => {
+  const ETL: Scope = { pools: ['etl'], tag: null, torn: false };
+  const sees = ALL_PERMISSIONS.filter((one) => one.startsWith('see_'));
+  const grants = grantsOf(bound('team', sees, ETL), bound('events', ['see_events']));
+  const kinds = ['see_artifacts', 'see_deployments', 'see_work_pools', 'see_work_queues', 'see_automations'];
+  expect(untold(FILTER, grants, null)?.permissions).toEqual(kinds);
+  expect(untold(FILTER, grantsOf(bound('team', sees, ETL)), ETL)).toBeNull();
 });
 
 test('what is looked at is every operation that answers events, and no other', () => {
@@ -34,14 +62,14 @@ test('what is looked at is every operation that answers events, and no other', (
     ['POST', '/api/events/count-by/event'],
     [WEBSOCKET, '/api/events/out'],
   ];
-  for (const [method, path] of asks) expect(untold(findOperation(method, path), lacks), path).not.toBeNull();
+  for (const [method, path] of asks) expect(untold(findOperation(method, path), lacks, null), path).not.toBeNull();
   for (const [method, path] of [
     ['POST', '/api/events'],
     [WEBSOCKET, '/api/events/in'],
     ['POST', '/api/logs/filter'],
   ] as const)
-    expect(untold(findOperation(method, path), lacks), path).toBeNull();
-  expect(untold(null, lacks)).toBeNull();
+    expect(untold(findOperation(method, path), lacks, null), path).toBeNull();
+  expect(untold(null, lacks, null)).toBeNull();
   const filters = (method: string, path: string): boolean => filtersEvents(findOperation(method, path));
   expect(asks.map(([method, path]) => filters(method, path))).toEqual([true, false, true, false]);
 });

@@ -137,7 +137,8 @@ function linesOf(said: Explanation, grants: Grants): string[] {
   if (said.permit && fillsIn(operation) && !grants.has('see_variables')) {
     lines.push('  and see_variables, if its body inserts the value of a variable: no role grants it, or one denies it');
   }
-  const lacks = said.permit ? untold(operation, grants)?.permissions : undefined;
+  const { ruling } = said;
+  const lacks = said.permit && ruling.permit ? untold(operation, grants, ruling.scope)?.permissions : undefined;
   if (lacks !== undefined)
     lines.push(`  without ${lacks.join(', ')}: events that hold what that is for are left out of the answer`);
   if (said.scope !== null) lines.push(`  within ${said.scope.words}: ${scopeSays(said.scope.bounds)}`);
