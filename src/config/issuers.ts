@@ -156,15 +156,15 @@ export function issuerProblems(given: Given): Problem[] {
       add([index, 'jwksFile'], 'jwksUrl and jwksFile are two places for its keys', 'choose one');
     }
     if (jwksFile !== null && (caFile !== null || tokenFile !== null)) {
-      add([index, 'jwksFile'], 'caFile and tokenFile are for keys that are fetched', 'take them out, or jwksFile');
+      add([index, 'jwksFile'], 'caFile and tokenFile are for keys that are fetched', 'remove them, or jwksFile');
     }
     if (jwksUrl === null && jwksFile === null && !isHttps(issuer.issuer)) {
       const remedy = 'name them: jwksUrl: https://…, or jwksFile: FILE';
-      add([index, 'issuer'], `is no https:// URL, so nobody can ask it for its keys`, remedy);
+      add([index, 'issuer'], `is not an https:// URL, so its keys cannot be fetched`, remedy);
     }
     const { login } = issuer;
     if (login !== null && others.some((other) => other.login !== null)) {
-      add([index, 'login'], 'people log in at one issuer, and another has login', 'take one of them out');
+      add([index, 'login'], 'people can log in at only one issuer, and another has login', 'remove one of them');
     }
     if (login !== null && !issuer.audience.includes(login.clientId)) {
       const remedy = `its ID tokens have the client_id as aud: audience: [${login.clientId}]`;
@@ -172,10 +172,10 @@ export function issuerProblems(given: Given): Problem[] {
     }
     if (login !== null && !login.scopes.includes('openid')) {
       const remedy = `scopes: [${['openid', ...login.scopes].join(', ')}]`;
-      add([index, 'login', 'scopes'], 'has not openid, without which there is no ID token', remedy);
+      add([index, 'login', 'scopes'], 'lacks openid, without which there is no ID token', remedy);
     }
     if (login !== null && !isHttps(issuer.issuer)) {
-      add([index, 'issuer'], 'is no https:// URL, so nobody can log in there', 'take login out');
+      add([index, 'issuer'], 'is not an https:// URL, so nobody can log in there', 'remove login');
     }
     const written = (given.value as ReadonlyArray<{ readonly rules: ReadonlyArray<{ readonly match: object }> }>)[
       index
@@ -183,7 +183,7 @@ export function issuerProblems(given: Given): Problem[] {
     issuer.rules.forEach((rule, at) => {
       // The schema leaves it out, and with it what the rule asks for.
       const lost = Object.hasOwn(written?.rules[at]?.match ?? {}, '__proto__');
-      const problem = lost ? 'match has __proto__, which is no claim' : claimRuleProblem(rule);
+      const problem = lost ? 'match has __proto__, which is not a claim' : claimRuleProblem(rule);
       if (problem !== null) add([index, 'rules', at], problem, 'see docs/identity-tokens.md for rules that work');
     });
   });

@@ -8,7 +8,7 @@ import { keysOf, leafAt, leaves } from './leaves.ts';
 import { nearest } from './nearest.ts';
 import { faultsOf, lostAlias, READING, wordsOf } from './placed-yaml.ts';
 
-const WRITE_OUT = 'write out what it stands for';
+const WRITE_OUT = 'write out its value';
 
 export interface Layer {
   readonly given: readonly Given[];
@@ -30,7 +30,7 @@ export function readFileLayer(text: string, file: string): Layer {
     if (again !== null) {
       const { name, first } = again;
       const remedy = `write both under the one ${name}: at ${at(first)}`;
-      return { place, problem: `${name} stands here a second time`, remedy };
+      return { place, problem: `${name} is here a second time`, remedy };
     }
     return { place, ...wordsOf(error) };
   });
@@ -67,7 +67,7 @@ export function readFileLayer(text: string, file: string): Layer {
         const { variable } = leafAt(dotted);
         const asFile = leaves.find((leaf) => leaf.path.endsWith(`${dotted}File`));
         const remedy = `take it out, and set ${variable}${asFile === undefined ? '' : ` or ${asFile.path}`}`;
-        problems.push({ place: keyAt, problem: `${dotted} is a secret and may not stand in the file`, remedy });
+        problems.push({ place: keyAt, problem: `${dotted} is a secret and may not be in the file`, remedy });
       } else {
         const leaf = leafAt(dotted);
         const found = isAlias(value) ? value.resolve(document) : (value as Node | null);
@@ -180,7 +180,7 @@ function keyTwiceInJson(text: string): Omit<Problem, 'place'> | null {
   const document = parseDocument(text, READING);
   const at = document.errors.find(({ code }) => code === 'DUPLICATE_KEY')?.pos[0];
   const again = at === undefined ? null : keyTwice(document, at);
-  return again === null ? null : { problem: `${again.name} stands twice in one {…}`, remedy: 'take one of them out' };
+  return again === null ? null : { problem: `${again.name} stands twice in one {…}`, remedy: 'remove one of them' };
 }
 
 /** A value that is accepted outside the file, where a list is separated by commas and rules are JSON. */

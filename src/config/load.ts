@@ -57,7 +57,7 @@ function findFile(named: string | undefined, cwd: string): { path: string; text:
     const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
     // What a full disk leaves of it would be a gate without its policy. Who names /dev/null means nothing.
     if (text.trim() === '' && statSync(path).isFile()) {
-      const remedy = 'restore it, or write a comment into it where the defaults are meant: # defaults';
+      const remedy = 'restore it, or, if the defaults are intended, write a comment into it: # defaults';
       throw new CertgateError('CG_CONFIG_FILE', { file, problem: 'is empty', remedy });
     }
     return { path, text };
@@ -76,7 +76,7 @@ function findFile(named: string | undefined, cwd: string): { path: string; text:
 /** What reading a configuration file failed by, as the end of "the file …". */
 export function whyUnread(code: unknown, error: unknown): string {
   if (code === 'ENOENT') return 'does not exist';
-  if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user';
+  if (code === 'EACCES' || code === 'EPERM') return 'cannot be read by this user';
   if (code === 'EISDIR') return 'is a folder';
   return code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'is not UTF-8 text' : `cannot be read: ${fileReason(error)}`;
 }

@@ -50,7 +50,7 @@ export function readPlacedYaml(text: string, file: string): PlacedYaml {
     if (repeated && ++byAlias > MOST_BY_ALIAS) {
       if (byAlias === MOST_BY_ALIAS + 1) {
         const problem = `its aliases (*name) write out more than ${MOST_BY_ALIAS} values`;
-        problems.push({ place: fallback, problem, remedy: 'write a role that says it once, and bind that' });
+        problems.push({ place: fallback, problem, remedy: 'write a role that contains it once, and bind that' });
       }
       return partOf(null, fallback, false);
     }
@@ -76,7 +76,7 @@ export function readPlacedYaml(text: string, file: string): PlacedYaml {
             const remedy = near === null ? keysWords(known) : `did you mean ${near}?`;
             problems.push({ place: keyPlace, problem: `there is no key ${name} here`, remedy });
           } else if (found.has(name)) {
-            problems.push({ place: keyPlace, problem: `${name} stands here twice`, remedy: 'take one of them out' });
+            problems.push({ place: keyPlace, problem: `${name} is here twice`, remedy: 'remove one of them' });
           } else found.set(name, { ...partOf(value, keyPlace, repeated), keyPlace });
         }
         return found;
@@ -106,7 +106,10 @@ export function faultsOf({ errors, warnings }: ReturnType<typeof parseDocument>)
 /** A fault of the text in our words. */
 export function wordsOf({ code, message }: Fault): Omit<Problem, 'place'> {
   if (code === 'MULTIPLE_DOCS')
-    return { problem: 'another document begins here (---)', remedy: 'write all of it in one, and take the other out' };
+    return {
+      problem: 'another document begins here (---)',
+      remedy: 'put everything into one document, and remove the other',
+    };
   const problem = TOO_DEEP.test(message) ? 'this is nested too deeply' : `this is not YAML: ${asClause(message)}`;
   return {
     problem,
@@ -119,7 +122,7 @@ export function lostAlias({ source }: Alias, place: string): Problem {
   const remedy = /^\w/.test(source)
     ? `write it out, or name it with &${source}`
     : `put it in quotes, if the * is meant: '*${source}'`;
-  return { place, problem: `nothing is called &${source}`, remedy };
+  return { place, problem: `there is no &${source}`, remedy };
 }
 
 /** What each alias stands for: the last before it that has its name. */

@@ -42,7 +42,7 @@ export function readPolicy(
   };
   // What a full disk leaves of it, too.
   if (root.empty && problems.length === 0)
-    wrong(`${file}:1:1`, 'there is nothing in it', 'write bindings: [] for a policy that permits nobody anything');
+    wrong(`${file}:1:1`, 'it is empty', 'write bindings: [] for a policy that permits nobody anything');
   const top = root.entries(['mode', 'secrets', 'createdBy', 'roles', 'bindings', 'tests']);
   const choice = <T extends string>(key: string, choices: readonly [T, ...T[]]): T => {
     const part = top.get(key);
@@ -90,7 +90,7 @@ export function readPolicy(
     if (!ROLE_NAME.test(name))
       wrong(part.keyPlace, `${shown(name)} cannot name a role`, 'use letters, digits, - and _');
     else if (taken !== undefined)
-      wrong(part.keyPlace, `${taken} is built in and cannot be changed`, `name another that has extends: [${taken}]`);
+      wrong(part.keyPlace, `${taken} is built in and cannot be changed`, `define another that has extends: [${taken}]`);
     const keys = part.entries(['extends', 'permissions', 'deny', 'mode']);
     const shadow = keys.get('mode');
     if (shadow !== undefined && !['enforce', 'observe'].includes(shadow.words() ?? ''))
@@ -105,7 +105,7 @@ export function readPolicy(
     };
   });
   for (const { name, problem } of circlesIn(roles))
-    wrong(name.place, `the role ${name.text} ${problem}`, 'take one of these extends out');
+    wrong(name.place, `the role ${name.text} ${problem}`, 'remove one of these extends');
 
   const identityIn = ({ text: name, place }: Placed): boolean => {
     if (isIdentityName(name) && !name.startsWith('gate/')) return true;
@@ -148,11 +148,10 @@ export function readPolicy(
     const before = problems.length;
     const asked = [...part.entries(ATTRIBUTES)].map(([attribute, wanted]) => {
       const patterns = patternsIn(wanted);
-      if (wanted.items().length === 0) wrong(wanted.keyPlace, `nothing is asked of ${attribute}`, EXAMPLE);
+      if (wanted.items().length === 0) wrong(wanted.keyPlace, `${attribute} has no condition`, EXAMPLE);
       return { attribute, patterns };
     });
-    if (asked.length === 0 && problems.length === before)
-      wrong(part.place, 'nothing is asked of the certificate', EXAMPLE);
+    if (asked.length === 0 && problems.length === before) wrong(part.place, 'certificate has no condition', EXAMPLE);
     return asked;
   };
   /** How far a binding goes: what stands there is said, or it would go everywhere. */
@@ -161,7 +160,7 @@ export function readPolicy(
     if (pools === undefined && tag === undefined) return null;
     const names = textsOf(pools, 'the name of a work pool').map((one) => one.text);
     if (pools !== undefined && names.length === 0)
-      wrong(pools.keyPlace, 'this binding is for no pool', 'write pools: [etl], or take the key out');
+      wrong(pools.keyPlace, 'this binding is for no pool', 'write pools: [etl], or remove the key');
     const word = tag?.words() ?? '';
     if (tag !== undefined && word === '')
       wrong(tag.keyPlace, 'one tag is wanted here', 'write tag: team-a; a binding for each of several');
@@ -206,7 +205,7 @@ export function readPolicy(
     if ((request === undefined) === (operation === undefined))
       wrong(part.place, 'a test is about one request or one operation', 'write request: POST /api/flows/filter');
     if (request !== undefined && requestParts(request.text) === null)
-      wrong(request.place, `${shown(request.text)} is no request`, 'write a method and a path: GET /api/flows/…');
+      wrong(request.place, `${shown(request.text)} is not a request`, 'write a method and a path: GET /api/flows/…');
     if (operation !== undefined && !operations.includes(operation.text)) {
       const remedy = near(operation.text, operations, 'docs/permissions.md lists them all');
       wrong(operation.place, `Prefect has no operation ${shown(operation.text)}`, remedy);

@@ -46,7 +46,7 @@ function readFile(path: string, file: string): Buffer {
     const found = fstatSync(descriptor);
     const problem = found.isFile()
       ? `has ${found.size} bytes, more than the ${LONGEST} that a policy may have`
-      : 'is no regular file';
+      : 'is not a regular file';
     if ((!found.isFile() && !found.isDirectory()) || found.size > LONGEST) {
       throw new CertgateError('CG_POLICY_FILE', { file, problem });
     }

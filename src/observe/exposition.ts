@@ -77,11 +77,11 @@ export function exposition({ parts, ends, answered, figures, version, process }:
     Object.entries(values).map(([key, value]) => [{ [label]: key }, Number(value) / per]);
 
   tell('certgate_build_info', 'gauge', 'The version of certgate.', [[{ version }, 1]]);
-  tell('certgate_healthy', 'gauge', 'Whether a part is well.', each('part', parts));
+  tell('certgate_healthy', 'gauge', 'Whether a part is healthy.', each('part', parts));
   tell(
     'certgate_certificate_expiration_timestamp_seconds',
     'gauge',
-    'When a certificate ends, in seconds since 1970.',
+    'When a certificate expires, in seconds since 1970.',
     each('certificate', ends, 1000),
   );
   for (const { name, kind, help, samples } of figures) tell(`certgate_${name}`, kind, help, samples);
@@ -89,7 +89,7 @@ export function exposition({ parts, ends, answered, figures, version, process }:
   tell(
     'certgate_responses_total',
     'counter',
-    "Requests that are over by their answer's status; none: they ended without one.",
+    "Finished requests by their answer's status; none: they ended without an answer.",
     each('class', classes),
   );
   tell(
@@ -101,7 +101,7 @@ export function exposition({ parts, ends, answered, figures, version, process }:
 
   tell('process_cpu_seconds_total', 'counter', 'Processor time.', [[{}, process.cpu]]);
   tell('process_resident_memory_bytes', 'gauge', 'Resident memory.', [[{}, process.resident]]);
-  tell('process_start_time_seconds', 'gauge', 'When the process began.', [[{}, process.started / 1000]]);
+  tell('process_start_time_seconds', 'gauge', 'When the process started.', [[{}, process.started / 1000]]);
   return `${text.join('\n')}\n`;
 }
 

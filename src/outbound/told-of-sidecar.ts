@@ -10,23 +10,23 @@ type Gauge = keyof SidecarHealth['open'] | 'begins' | 'filesRefused' | 'bundleCo
 const COUNTS: CountWords<keyof SidecarCounts | Gauge> = {
   begins: [
     'certificate_start_timestamp_seconds',
-    'When a certificate began, in seconds since 1970.',
+    'When a certificate becomes valid, in seconds since 1970.',
     { certificate: 'identity' },
   ],
   connections: ['connections', 'Connections of clients.'],
   requestsOpen: ['requests_in_flight', 'HTTP requests in flight.'],
   tunnels: ['websockets_open', 'WebSockets open.'],
   requests: ['requests_total', 'Requests of clients.'],
-  refused: ['requests_refused_total', 'Requests that were not sent on, malformed ones too.'],
+  refused: ['requests_refused_total', 'Requests that were not forwarded, including malformed ones.'],
   upstreamFailures: [
     'upstream_failures_total',
-    'Requests and WebSockets to open that the gate did not answer, or not to the end.',
+    'Requests and WebSocket handshakes that the gate did not answer, or not completely.',
   ],
-  limitedConnections: ['limited_total', 'What was refused at a limit.', { limit: 'connections' }],
+  limitedConnections: ['limited_total', 'What was refused because of a limit.', { limit: 'connections' }],
   handshakes: ['gate_handshakes_total', 'TLS handshakes with the gate that were completed.'],
   handshakeFailures: [
     'gate_connection_failures_total',
-    'Connections to the gate that were not made: its TLS handshake failed, or it was not reached.',
+    'Connections to the gate that failed: in the TLS handshake, or because the gate was unreachable.',
     { reason: 'handshake' },
   ],
   unreachable: ['gate_connection_failures_total', '', { reason: 'unreachable' }],
@@ -34,13 +34,13 @@ const COUNTS: CountWords<keyof SidecarCounts | Gauge> = {
   renewalFailures: ['renewal_failures_total', 'Attempts to renew the certificate that failed.'],
   filesRefused: [
     'identity_files_refused',
-    "1 while the identity's files hold what cannot be taken; what they held before is in use.",
+    "1 while the identity's files cannot be used, and their previous contents are in use.",
   ],
-  bundlesTaken: ['trust_bundles_taken_total', 'New trust bundles that were taken.'],
-  bundlesRefused: ['trust_bundles_refused_total', 'New trust bundles that were refused; the one before stayed.'],
+  bundlesTaken: ['trust_bundles_taken_total', 'New trust bundles that were accepted.'],
+  bundlesRefused: ['trust_bundles_refused_total', 'New trust bundles that were refused; the previous one stayed.'],
   bundleConfirmed: [
     'trust_bundle_confirmed_timestamp_seconds',
-    'When the gate last said that the trust bundle is the present one, in seconds since 1970; 0 before.',
+    'When the gate last confirmed that the trust bundle is current, in seconds since 1970; 0 before that.',
   ],
 };
 

@@ -117,7 +117,7 @@ describe('an issuer of identity tokens', () => {
     [
       'no place for its keys',
       changed('issuer: ', '      issuer: kubernetes/serviceaccount'),
-      'no https:// URL, so nobody can ask it',
+      'not an https:// URL, so its keys',
     ],
     [
       'a tolerance of an hour',
@@ -153,7 +153,7 @@ describe('an issuer of identity tokens', () => {
         ...changed('issuer: ', '      issuer: kubernetes/serviceaccount'),
         ...['      jwksFile: c', '      login: {clientId: "https://gate.example:8443"}'],
       ],
-      'issuer: is no https:// URL, so nobody can log in there',
+      'issuer: is not an https:// URL, so nobody can log in there',
     ],
     ['a user in the URL', [...GOOD, '      jwksUrl: https://a@idp.example/jwks'], 'it must be an https:// URL'],
     ['a fragment in the URL', [...GOOD, '      jwksUrl: https://idp.example/jwks#x'], 'it must be an https:// URL'],
@@ -191,7 +191,7 @@ describe('an issuer of identity tokens', () => {
     const other = GOOD.map((line) => line.replace(': ci', ': other').replace('token.actions.githubusercontent', 'idp'));
     expect(problems([...GOOD, ...other, login])).toEqual([]);
     expect(problems([...GOOD, login, ...other, login]).join()).toContain(
-      'enroll.issuers[1].login: people log in at one issuer, and another has login',
+      'enroll.issuers[1].login: people can log in at only one issuer, and another has login',
     );
   });
 
@@ -210,7 +210,7 @@ describe('an issuer of identity tokens', () => {
       expect.stringMatching(/\.login\.clientSecret \| the keys are clientId, scopes, device$/),
     ]);
     expect(login('{clientId: x, scopes: [email]}')).toEqual([
-      'certgate.yaml:6:36 | enroll.issuers[0].login.scopes: has not openid, without which there is no ID token | scopes: [openid, email]',
+      'certgate.yaml:6:36 | enroll.issuers[0].login.scopes: lacks openid, without which there is no ID token | scopes: [openid, email]',
     ]);
   });
 
@@ -228,7 +228,7 @@ describe('an issuer of identity tokens', () => {
   test('is not one whose rule loses what it asks for, because JavaScript means something else by it', () => {
     const lines = changed('match', "        - match: {repository: 'acme/(.*)', __proto__: main}");
     expect(problems(lines)).toEqual([
-      expect.stringMatching(/^certgate\.yaml:7:11 \| .*match has __proto__, which is no claim \|/),
+      expect.stringMatching(/^certgate\.yaml:7:11 \| .*match has __proto__, which is not a claim \|/),
     ]);
     const rules = [{ match: { sub: 'a' }, as: 'worker/a' }];
     const text = JSON.stringify([{ name: 'ci', issuer: 'https://a.example', audience: 'x', rules }]);

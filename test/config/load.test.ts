@@ -196,7 +196,7 @@ describe('problems', () => {
     expect(problems[0]).toMatch(/^certgate\.yaml:2:1 \| this is not YAML: /);
     const twice = problemsOf(() => loadConfig({ env: {}, cwd: folderWith('stateDir: a', 'stateDir: b') }));
     expect(twice).toEqual([
-      'certgate.yaml:2:1 | stateDir stands here a second time | write both under the one stateDir: at certgate.yaml:1:1',
+      'certgate.yaml:2:1 | stateDir is here a second time | write both under the one stateDir: at certgate.yaml:1:1',
     ]);
   });
 
@@ -219,7 +219,7 @@ describe('problems', () => {
   test('are a key that rules in a variable have twice, of which the last would count', () => {
     const rules = '[{"from":"CN","match":"worker-1","match":"(.*)","as":"worker/a"}]';
     expect(problemsOf(() => loadConfig({ env: { CERTGATE_IDENTITY_RULES: rules }, cwd: folderWith('#') }))).toEqual([
-      'CERTGATE_IDENTITY_RULES | match stands twice in one {…} | take one of them out',
+      'CERTGATE_IDENTITY_RULES | match stands twice in one {…} | remove one of them',
     ]);
   });
 
@@ -330,11 +330,11 @@ describe('problems', () => {
   });
 
   test.each([
-    ['nothing, for a setting', 'serve: {policy: *none}', 'certgate.yaml:1:17', 'nothing is called &none'],
-    ['nothing, for a section', 'serve: *none', 'certgate.yaml:1:8', 'nothing is called &none'],
-    ['nothing, for an item', 'serve: {names: [*none]}', 'certgate.yaml:1:17', 'nothing is called &none'],
-    ['what comes later', 'serve: {drain: *d}\nconnect: {drain: &d 7s}', 'certgate.yaml:1:16', 'nothing is called &d'],
-    ['an address with a star', 'serve: {listen: *:80}', 'certgate.yaml:1:17', 'nothing is called &:80'],
+    ['nothing, for a setting', 'serve: {policy: *none}', 'certgate.yaml:1:17', 'there is no &none'],
+    ['nothing, for a section', 'serve: *none', 'certgate.yaml:1:8', 'there is no &none'],
+    ['nothing, for an item', 'serve: {names: [*none]}', 'certgate.yaml:1:17', 'there is no &none'],
+    ['what comes later', 'serve: {drain: *d}\nconnect: {drain: &d 7s}', 'certgate.yaml:1:16', 'there is no &d'],
+    ['an address with a star', 'serve: {listen: *:80}', 'certgate.yaml:1:17', 'there is no &:80'],
     ['itself', 'identity: {rules: &r [*r]}', 'certgate.yaml:1:23', '*r stands in itself'],
     [
       'one thing too often',

@@ -23,14 +23,12 @@ const list = (length: number, make: (i: number) => string, between = '\n'): stri
 
 describe('a policy', () => {
   test('says nothing twice, however a name is written', () => {
-    expect(problems('mode: enforce\n"mode": observe')).toEqual(['2:1 mode stands here twice']);
+    expect(problems('mode: enforce\n"mode": observe')).toEqual(['2:1 mode is here twice']);
     // To YAML these are a truth value and a text, and the second would hold.
     expect(problems('roles:\n  true: {deny: [see_flows]}\n  "true": {permissions: ["*"]}')).toEqual([
-      '3:3 true stands here twice',
+      '3:3 true is here twice',
     ]);
-    expect(problems('bindings: [{role: Viewer, role: Owner, identity: user/a}]')).toEqual([
-      '1:27 role stands here twice',
-    ]);
+    expect(problems('bindings: [{role: Viewer, role: Owner, identity: user/a}]')).toEqual(['1:27 role is here twice']);
   });
 
   test('takes words as they stand, and nothing that objects inherit', () => {
@@ -105,7 +103,7 @@ describe('a policy', () => {
     expect(problems(bomb).filter((one) => one.includes('write out more than 100000 values'))).toHaveLength(1);
     expect(problems('bindings: &b [*b]')[0]).toContain('keys are wanted here');
     expect(problems('roles:\n  c: {permissions: *p}\n  a: {permissions: &p [see_flows]}')).toContain(
-      '2:20 nothing is called &p',
+      '2:20 there is no &p',
     );
     // The last of a name before it, as YAML has it.
     const read = readPolicy(
@@ -174,11 +172,11 @@ describe('where a policy should be', () => {
   test('a pipe, a folder, a device or a file without end is told, and nobody waits for it', () => {
     const pipe = join(folder, 'pipe.yaml');
     execFileSync('mkfifo', [pipe]);
-    expect(refusal(pipe)).toBe('the policy pipe.yaml is no regular file');
+    expect(refusal(pipe)).toBe('the policy pipe.yaml is not a regular file');
     mkdirSync(join(folder, 'folder.yaml'));
     expect(refusal(join(folder, 'folder.yaml'))).toBe('the policy folder.yaml is a folder');
     symlinkSync('/dev/zero', join(folder, 'zero.yaml'));
-    expect(refusal(join(folder, 'zero.yaml'))).toBe('the policy zero.yaml is no regular file');
+    expect(refusal(join(folder, 'zero.yaml'))).toBe('the policy zero.yaml is not a regular file');
     symlinkSync('loop.yaml', join(folder, 'loop.yaml'));
     expect(refusal(join(folder, 'loop.yaml'))).toContain('the policy loop.yaml cannot be read');
     writeFileSync(join(folder, 'huge.yaml'), 'mode: enforce\n');

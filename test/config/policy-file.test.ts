@@ -102,7 +102,7 @@ describe('a policy file', () => {
 
   test('that has nothing in it, as a full disk leaves one, is none', () => {
     for (const text of ['', '# nothing yet\n', '---\n', '~', '\ufeff']) {
-      expect(wrong(text), JSON.stringify(text)).toEqual(['1:1 there is nothing in it']);
+      expect(wrong(text), JSON.stringify(text)).toEqual(['1:1 it is empty']);
     }
   });
 
@@ -138,7 +138,7 @@ tests:
       expect.stringContaining('12:27 the pattern "(a+)+" cannot be used'),
       '14:39 Prefect has no operation "create_flows"',
       '14:61 this test does not say what is expected',
-      '15:37 "api/flows" is no request',
+      '15:37 "api/flows" is not a request',
       '16:5 this test is about nobody',
     ]);
     expect(remedies(text)).toEqual(
@@ -147,9 +147,9 @@ tests:
   });
 
   test('may not say one thing twice, nor hold what is not YAML', () => {
-    expect(wrong('mode: enforce\nmode: observe\n')).toEqual(['2:1 mode stands here twice']);
+    expect(wrong('mode: enforce\nmode: observe\n')).toEqual(['2:1 mode is here twice']);
     expect(wrong('bindings: [\n')).toEqual([expect.stringContaining('this is not YAML')]);
-    expect(wrong('roles:\n  a: {extends: Viewer, deny: *x}\n')).toEqual(['2:30 nothing is called &x']);
+    expect(wrong('roles:\n  a: {extends: Viewer, deny: *x}\n')).toEqual(['2:30 there is no &x']);
     expect(wrong('just words\n')).toEqual(['1:1 keys are wanted here']);
   });
 

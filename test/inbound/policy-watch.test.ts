@@ -32,9 +32,9 @@ const REFUSED = 'new policy refused, the old one stays: the policy policy.yaml';
 
 test('a pipe, a folder, a device, nothing, something huge or an empty file in its place changes nothing, and holds nobody up', () => {
   const places: ReadonlyArray<readonly [put: () => void, says: string]> = [
-    [() => execFileSync('mkfifo', [path]), `${REFUSED} is no regular file`],
+    [() => execFileSync('mkfifo', [path]), `${REFUSED} is not a regular file`],
     [() => mkdirSync(path), `${REFUSED} is a folder`],
-    [() => symlinkSync('/dev/zero', path), `${REFUSED} is no regular file`],
+    [() => symlinkSync('/dev/zero', path), `${REFUSED} is not a regular file`],
     [() => symlinkSync('nowhere', path), `${REFUSED} does not exist`],
     [() => {}, `${REFUSED} does not exist`],
     [() => huge(path), `${REFUSED} has 8589934592 bytes`],
@@ -42,7 +42,7 @@ test('a pipe, a folder, a device, nothing, something huge or an empty file in it
       () => writeFileSync(path, Buffer.from('bindings: []\n', 'utf16le')),
       'new policy refused, the old one stays: policy.yaml:1:',
     ],
-    [() => writeFileSync(path, ''), 'new policy refused, the old one stays: policy.yaml:1:1: there is nothing in it'],
+    [() => writeFileSync(path, ''), 'new policy refused, the old one stays: policy.yaml:1:1: it is empty'],
     [() => writeFileSync(path, bound('Owner').slice(0, -5)), 'new policy refused, the old one stays: policy.yaml:'],
   ];
   for (const [put, says] of places) {

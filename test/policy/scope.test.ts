@@ -224,10 +224,10 @@ bindings:
   });
 
   test.each([
-    ['{}', 'nothing is asked of the certificate'],
+    ['{}', 'certificate has no condition'],
     ['{o: Data}', 'there is no key o here'],
     ["{O: '('}", 'the pattern "(" cannot be used: Invalid regular expression: /(/u: Unterminated group'],
-    ['{O: []}', 'nothing is asked of O'],
+    ['{O: []}', 'O has no condition'],
     ['{O: [[a]]}', 'a pattern is wanted here'],
     ['Data', 'keys are wanted here'],
   ])('with certificate: %s is refused', (certificate, problem) => {

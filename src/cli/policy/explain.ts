@@ -99,7 +99,7 @@ function asked(policy: Policy, identity: string, method: string, path: string, a
   const parts = requestParts(`${method.toUpperCase()} ${path}`);
   if (parts === null) {
     const remedy = 'for example: certgate policy explain user/alice POST /api/flows/';
-    throw usage(`${shown(`${method} ${path}`)} is no request`, remedy);
+    throw usage(`${shown(`${method} ${path}`)} is not a request`, remedy);
   }
   const said = explain(policy, identity, parts.method, parts.target, attributes);
   if (said !== null) return said;
