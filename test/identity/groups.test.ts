@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isGroupName, MOST_GROUPS, parseGroups } from '../../src/identity/groups.ts';
-import { compileRules, defaultRules, identify } from '../../src/identity/identify.ts';
+import { attributesOf, compileRules, defaultRules, identify } from '../../src/identity/identify.ts';
 
 const groupsOf = (units: readonly string[]) => {
   const subject = units.map((unit) => ['OU', unit] as const);
@@ -50,7 +50,29 @@ describe('the groups of an identity', () => {
   test('are written sorted and each once, and refused with their value when they are no names', () => {
     expect(parseGroups(['b', 'a', 'b'])).toEqual(['a', 'b']);
     expect(() => parseGroups(['a\nb'])).toThrow(/the group "a\\u\{a\}b"/);
-    expect(() => parseGroups(Array.from({ length: 33 }, (_, i) => `g${i}`))).toThrow(/one of 33/);
+    const many = Array.from({ length: MOST_GROUPS + 1 }, (_, i) => `g${i}`);
+    expect(() => parseGroups(many)).toThrow(/one of 33/);
+    expect(parseGroups(many.slice(1))).toHaveLength(MOST_GROUPS);
+  });
+
+  test('are OUs of the certificate that is asked about, and its OUs are groups where they can be, each once', () => {
+    const said = attributesOf(
+      ['etl', 'data'],
+      [
+        ['CN', 'alice'],
+        ['OU', 'data'],
+        ['OU', 'ops'],
+        ['OU', 'a, b'],
+      ],
+    );
+    expect(said.groups).toEqual(['etl', 'data', 'ops']);
+    expect(said.values).toEqual([
+      ['CN', 'alice'],
+      ['OU', 'data'],
+      ['OU', 'ops'],
+      ['OU', 'a, b'],
+      ['OU', 'etl'],
+    ]);
   });
 
   test('never hold what would be two in a list, or another line in a log', () => {

@@ -356,3 +356,13 @@ describe('a refusal', () => {
     });
   });
 });
+
+test('a SPIFFE ID that is none by its form is told as odd, and not as of another trust domain', () => {
+  for (const value of ['spiffe://Prefect.example/user/alice', 'spiffe:///user/alice', 'spiffe://prefect.example']) {
+    const certificate = { subject: [], subjectAltNames: [{ type: 'URI', value } as const], serial: '4f', issuer: 'aa' };
+    expect([value, identify(certificate, compileRules([{ from: 'spiffe' }]), 'prefect.example')]).toMatchObject([
+      value,
+      { ok: false, code: 'CG_IDENTITY_ODD' },
+    ]);
+  }
+});
