@@ -167,7 +167,7 @@ test('a token is shown to nobody but a gate of the CA that was named', async () 
 test.each([
   ['an empty file', '', 'it is empty'],
   ['something else', 'abc', 'that is not a JWT'],
-  ['a token of the CA', 'cgt1_abc', '--token-file takes it'],
+  ['a token of the CA', 'cgt1_abc', 'use --token-file'],
   ['a long file', 'a'.repeat(20_000), 'too long'],
 ])('%s in place of a token is told of, and not sent', async (_what, text, words) => {
   const machine = await folder();

@@ -21,7 +21,7 @@ test('a second gate on a state folder is refused before it does anything, and th
     expect([second.code, second.stdout]).toEqual([1, '']);
     expect(second.stderr).toContain(`another gate is already running on this state folder: ${join(home.dir, 'state')}`);
     expect(second.stderr).toContain('[CG_GATE_RUNNING]');
-    expect(second.stderr).toContain('hint: end that gate first, or give this one a state folder of its own');
+    expect(second.stderr).toContain('hint: stop that gate first, or give this one its own state folder');
     expect(second.stderr).not.toContain('listening');
   }
   expect((await ask(open, get('/api/hello'))).status).toBe(200);
