@@ -75,6 +75,8 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
   let headPlace: { file: string; line: AuditLine } | null = null;
   /** Lines that are no part of the chain, and that the next one has to name. */
   let odd: Odd[] = [];
+  /** Lines before the first number, by file. */
+  const older = new Map<string, number>();
   let signed: { readonly said: Checkpoint; readonly by: string | null } | null = null;
   let retired: { readonly said: Retirement; readonly by: string | null } | null = null;
   /** Hashes of the last lines: a statement may be signed while others are written. */
@@ -148,6 +150,7 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
         chained(file, line, line.text ?? '', found.seq, found.prev);
       } else if (head.seq === 0) {
         unchained++;
+        older.set(file, (older.get(file) ?? 0) + 1);
       } else {
         const problem = line.ended ? 'this line is no record' : 'this line was cut short by a crash or a full disk';
         // However many there are; the last one always.
@@ -173,6 +176,11 @@ export async function verifyAudit(files: readonly string[], options: VerifyOptio
   if (begins !== null && begins.seq > 1) {
     const { harmless, words } = frontWords(begins, gone?.said ?? null, options);
     if (words !== '') say(harmless, begins.file, begins.line, words);
+    // Record 1 names what stood before it; once that is retired, nothing does.
+    for (const [file, count] of older) {
+      const own = file === begins.file;
+      say(!own || options.partial === true, file, own ? 1 : null, olderWords(count, own ? begins.seq : null));
+    }
   }
   for (const { from, checkpoint: said } of kept) {
     const { seq, hash } = said.record;
@@ -238,6 +246,14 @@ function frontWords(
   const since = to > 0 ? `: the gate has retired what is before record ${to + 1}, and no more` : '';
   const words = `${missing(to + 1, seq - 1)}${since}: the chain begins here with record ${seq}, and the files before it are not among those verified`;
   return { harmless: partial, words };
+}
+
+/** Of lines without a number; `seq` of the record that they stand before in its file. */
+function olderWords(count: number, seq: number | null): string {
+  const lines = count === 1 ? 'line' : 'lines';
+  return seq === null
+    ? `${count} ${lines} without a number: what vouched for them was retired, so that anybody may have written them`
+    : `${count} ${lines} without a number before record ${seq}: put in later, or nothing says what they are`;
 }
 
 /** What is wrong with a retirement of which the signature is right; `before` is the one that stands before it. */

@@ -10,7 +10,7 @@ import { type AuditLogOptions, openAuditLog } from '../../src/observe/audit-log.
 import type { Signing } from '../../src/observe/audit-signing.ts';
 import { verifyAudit } from '../../src/observe/audit-verify.ts';
 import { auditRecord, link, newFolder } from './records.ts';
-import { judge, signingOf } from './signed.ts';
+import { judge, signingOf, upkeepOf } from './signed.ts';
 
 let folder: string;
 let path: string;
@@ -338,4 +338,36 @@ test('no number of notes hides what was changed, and no number of odd lines is t
   expect(told.filter((one) => one.startsWith('wrong')).at(-1)).toMatch(
     /^wrong 1242: this line is no record, and no record/,
   );
+});
+
+test('a line without a number that is put in front of what is left once the front is retired', async () => {
+  for (const i of [0, 1]) {
+    await write(3, { signing }, 3 * i);
+    renameSync(path, `${path}.${i}`);
+  }
+  const log = await openAuditLog(path, {
+    signing,
+    upkeep: upkeepOf({ keepFiles: 1 }),
+    known: newestMade().record,
+  });
+  await log.append(auditRecord());
+  await vi.waitFor(async () => expect(await filesOf(path)).toEqual([`${path}.1`, path]));
+  await log.close();
+  expect(await found()).toEqual([]);
+
+  const forged = `${recordJson(auditRecord({ requestId: 'forged' }))}\n`;
+  const second = readFileSync(`${path}.1`);
+  writeFileSync(`${path}.1`, Buffer.concat([Buffer.from(forged.repeat(2)), second]));
+  expect(await found()).toEqual([
+    'wrong 1: 2 lines without a number before record 5: put in later, or nothing says what they are',
+  ]);
+  const alone = await verifyAudit([`${path}.1`], { judge, partial: true });
+  expect(alone.findings.map(({ harmless }) => harmless)).toEqual([true, true]);
+
+  // Of an older certgate, for all that anybody can tell.
+  writeFileSync(`${path}.1`, second);
+  writeFileSync(`${path}.0`, forged);
+  expect(await found()).toEqual([
+    'note null: 1 line without a number: what vouched for them was retired, so that anybody may have written them',
+  ]);
 });
