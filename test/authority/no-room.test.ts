@@ -182,7 +182,8 @@ it('a CA that nobody has open on a full disk can be read there, and says so when
   const { store: writer, authority } = await opened(placeOf(folder));
   await authority.revoke({ serial: record.serial }, 'superseded', 'test');
   await writer.close();
-  await failureOf('CG_STORE_LOST', () => store.revision());
+  // It is not looked at with each reading.
+  await vi.waitFor(() => failureOf('CG_STORE_LOST', () => store.revision()), { timeout: 30_000 });
   const again = closing(openSqliteStore(storePath, { readOnly: true }));
   expect(await again.standing(record.issuer, record.serial)).not.toMatchObject({ revokedAt: null });
 });
