@@ -45,8 +45,12 @@ export async function verifyActs(
     }
     if (page.length < PAGE) break;
   }
+  const told = new Set<string>();
   for (const { from, checkpoint } of kept) {
     const { act, time } = checkpoint;
+    const same = `${act.seq} ${act.hash} ${time}`;
+    if (told.has(same)) continue;
+    told.add(same);
     const when = new Date(time).toISOString();
     if (act.seq > head.seq) say(from, `the acts end with ${head.seq}, but act ${act.seq} was signed at ${when}`);
     else if (act.seq > 0 && wanted.get(act.seq) !== act.hash) {

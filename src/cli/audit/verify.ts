@@ -35,7 +35,7 @@ export async function verify(asked: VerifyAsked, store: Store, io: CommandIo): P
   const partial = asked.files.length > 0;
   const over = (files: readonly string[]): Promise<Verdict> => verifyAudit(files, { judge, kept, partial });
   const verdict = partial ? await over(asked.files) : await overFiles(asked.path, over);
-  const acts = await verifyActs(store, kept);
+  const acts = await verifyActs(store, [...kept, ...recordedOf(verdict, asked)]);
   const findings = [...verdict.findings, ...acts.findings];
   const wrong = findings.filter(({ harmless }) => !harmless);
   if (asked.json) io.out(printableJson(result(verdict, acts, wrong.length === 0)));
@@ -46,6 +46,11 @@ export async function verify(asked: VerifyAsked, store: Store, io: CommandIo): P
   }
   if (wrong.length > 0)
     throw new CertgateError('CG_AUDIT_TAMPERED', { problems: wrong.length, first: words(wrong[0], io.cwd) });
+}
+
+/** The newest checkpoint in the record itself: who puts an older store back puts its checkpoint back too. */
+function recordedOf({ signed }: Verdict, { path, files }: VerifyAsked) {
+  return signed === null ? [] : [{ from: files.at(-1) ?? path, checkpoint: signed }];
 }
 
 function words(finding: Finding | undefined, cwd: string): string {
