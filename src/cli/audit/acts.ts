@@ -24,19 +24,26 @@ export async function newest(
 ) {
   const [a, b] = sources;
   const kept: Act[] = [];
+  /** Of the acts of clients among them: most outcomes are of none where a filter leaves acts out. */
+  let requests = new Set<string>();
   let dropped = 0;
   let [left, right] = [await a.next(), await b.next()];
   while (left.done !== true || right.done !== true) {
     const fromLeft = right.done === true || (left.done !== true && left.value.time <= right.value.time);
     const act = fromLeft ? left : right;
     if (act.done !== true) {
-      if ('source' in act.value) kept.push(act.value);
-      else join(kept, act.value);
+      if ('source' in act.value) {
+        kept.push(act.value);
+        if (act.value.source === 'gate') requests.add(act.value.requestId);
+      } else if (requests.has(act.value.requestId)) join(kept, act.value);
     }
     if (fromLeft) left = await a.next();
     else right = await b.next();
     // Cut in halves: shifting one element out of a long array each time would be quadratic.
-    if (kept.length >= 2 * limit) dropped += kept.splice(0, kept.length - limit).length;
+    if (kept.length >= 2 * limit) {
+      dropped += kept.splice(0, kept.length - limit).length;
+      requests = new Set(kept.flatMap((one) => (one.source === 'gate' ? [one.requestId] : [])));
+    }
   }
   dropped += kept.splice(0, Math.max(0, kept.length - limit)).length;
   return { acts: kept, dropped };
