@@ -110,9 +110,10 @@ interface Made {
   readonly encrypted: boolean;
 }
 
-/** Null for a pipe, such as `<(pass show ca)` or /dev/stdin: there is nothing in it for the next command. */
+/** Null for a pipe, such as `<(pass show ca)`, and for /dev/stdin, be it from a file: the next command has another. */
 function lastingFile(path: string | null): string | null {
-  return path !== null && statSync(path, { throwIfNoEntry: false })?.isFile() === false ? null : path;
+  if (path === null || /^\/(?:dev|proc)\//.test(path)) return null;
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === false ? null : path;
 }
 
 /** @throws CG_CA_EXISTS, CG_CA_FILE, CG_STORE_* and the system's errors; then nothing is left behind */

@@ -75,7 +75,8 @@ export function identityOptions(
 function hostAllowed(text: string): string {
   const host = text.toLowerCase().replace(/^\[(.*)\]$/, '$1');
   if (isAddress(host)) return bracketed(host);
-  if (host === '*' || isDnsName(host)) return host;
+  // A final dot spares a resolver its search list, and stays in the Host of a request.
+  if (host === '*' || isDnsName(host.replace(/\.$/, ''))) return host;
   throw usage(
     `--allow-host is ${shown(text)}, which no request has for its Host`,
     'name a host or an address, without a port: --allow-host host.docker.internal',

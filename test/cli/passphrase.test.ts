@@ -57,8 +57,15 @@ describe("the CA's passphrase comes from", () => {
     const made = shell.run(`echo ${PASSPHRASE} | certgate init --passphrase-file /dev/stdin`);
     expect([made.status, made.stderr]).toEqual([0, expect.stringContaining('its keys encrypted')]);
     expect(firstLine(join(shell.dir, 'certs', 'issuer.key'))).toBe('-----BEGIN ENCRYPTED PRIVATE KEY-----');
-    expect(readFileSync(join(shell.dir, 'certgate.yaml'), 'utf8')).toMatch(/^ {2}#passphraseFile:$/m);
+    expect(readFileSync(join(shell.dir, 'certgate.yaml'), 'utf8')).not.toMatch(/^ *passphraseFile:/m);
     expect(shell.run(`CERTGATE_PASSPHRASE=${PASSPHRASE} certgate issue worker/a`).status).toBe(0);
+  });
+
+  test('a file as stdin, which the next command has not', () => {
+    const shell = openShell();
+    shell.run(`(umask 077; echo ${PASSPHRASE} > given)`);
+    expect(shell.run('certgate init --passphrase-file /dev/stdin < given').status).toBe(0);
+    expect(readFileSync(join(shell.dir, 'certgate.yaml'), 'utf8')).not.toMatch(/^ *passphraseFile:/m);
   });
 
   test('no device, and nobody is told to take /dev/null from all others', () => {

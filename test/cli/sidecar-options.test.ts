@@ -23,13 +23,14 @@ describe('a host that clients may use besides', () => {
   test.each([
     ['Host.Docker.Internal', 'host.docker.internal'],
     ['my_sidecar', 'my_sidecar'],
+    ['sidecar.prefect.svc.cluster.local.', 'sidecar.prefect.svc.cluster.local.'],
     ['172.17.0.1', '172.17.0.1'],
     ['fd00::1', '[fd00::1]'],
     ['[FD00::1]', '[fd00::1]'],
     ['*', '*'],
   ])('is as a request has it: %s', (given, host) => expect(allowed(given)).toEqual([host]));
 
-  test.each(['', 'host:4210', '[fd00::1]:4210', 'http://host', '*.example', 'a b', 'a,b'])(
+  test.each(['', 'host:4210', '[fd00::1]:4210', 'http://host', '*.example', 'a b', 'a,b', 'host..'])(
     'is refused where no request can have it: %j',
     (given) => {
       expect(() => allowed(given)).toThrow(/^--allow-host is ".*", which no request has for its Host$/);
